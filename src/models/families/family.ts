@@ -1,0 +1,100 @@
+import type { Config } from '../config.ts'
+import type { LayerKind, LayerStack, ModelShape, ShapeFacts } from '../shape.ts'
+
+/**
+ * A family reads the configs of one or more model types. Add one: a file here, a line in `index.ts`, and the contract
+ * suite runs it on the oracle's rows.
+ */
+export interface Family {
+  readonly name: string
+  /** `model_type` values (and remote-code aliases) it reads. */
+  readonly modelTypes: readonly string[]
+  /** How its counts were verified; printed by `list families`. */
+  readonly verified: string
+  /**
+   * config.json -> shape. The config has no defaults yet: the family adds its class's. Throws FieldProblem (caught by
+   * `shapeOf`) when a needed field is missing or malformed. `nested` reads a text_config (or the like) by its own
+   * model type, for families that wrap another model.
+   */
+  readonly shape: (config: Config, nested: NestedReader) => ModelShape
+}
+
+/** Reads a nested config by its `model_type`, or by the given type where it is silent. */
+export type NestedReader = (config: Config, otherwise?: string) => ModelShape
+
+/** A stack whose layers are all of one kind. */
+export function uniformStack(count: number, kind: LayerKind): LayerStack {
+  return { kinds: [kind], order: new Array<number>(count).fill(0) }
+}
+
+/** A stack built layer by layer; layers with the same key share one kind, made once. */
+export function stackOf(
+  count: number,
+  keyOf: (layer: number) => string,
+  kindOf: (layer: number, key: string) => LayerKind,
+): LayerStack {
+  const index = new Map<string, number>()
+  const kinds: LayerKind[] = []
+  const order: number[] = []
+  for (let layer = 0; layer < count; layer++) {
+    const key = keyOf(layer)
+    let at = index.get(key)
+    if (at === undefined) {
+      at = kinds.length
+      index.set(key, at)
+      kinds.push(kindOf(layer, key))
+    }
+    order.push(at)
+  }
+  return { kinds, order }
+}
+
+export const noLayers: LayerStack = { kinds: [], order: [] }
+
+/** The usual facts of a decoder, read with the usual names; a family overrides what differs. */
+export function decoderFacts(config: Config, known: Partial<ShapeFacts> & Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'>): ShapeFacts {
+  return {
+    heads: null,
+    kvHeads: null,
+    headDim: null,
+    intermediate: null,
+    contextLength: contextLength(config),
+    experts: null,
+    expertsPerToken: null,
+    visionHeads: null,
+    multimodal: false,
+    task: 'generate',
+    dtype: checkpointDtype(config),
+    stateDtype: config.text('mamba_ssm_dtype') ?? config.text('mamba_ssm_cache_dtype'),
+    ...known,
+  }
+}
+
+const CONTEXT_KEYS = [
+  'max_position_embeddings',
+  'n_positions',
+  'max_seq_len',
+  'seq_length',
+  'model_max_length',
+  'max_sequence_length',
+  'max_target_positions',
+]
+
+/** Longest context: the smallest of the names models use for it (the rule of vLLM). */
+function contextLength(config: Config): number | null {
+  let least: number | null = null
+  for (const key of CONTEXT_KEYS) {
+    const value = config.raw(key)
+    if (typeof value === 'number' && Number.isInteger(value) && value > 0) least = least === null ? value : Math.min(least, value)
+  }
+  return least
+}
+
+/** `dtype`, then `torch_dtype`; "torch.bfloat16" is read as "bfloat16". */
+export function checkpointDtype(config: Config): string | null {
+  for (const key of ['dtype', 'torch_dtype']) {
+    const value = config.raw(key)
+    if (typeof value === 'string') return value.replace(/^torch\./, '')
+  }
+  return null
+}

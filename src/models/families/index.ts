@@ -1,0 +1,35 @@
+import { good, type Result } from '../../problem.ts'
+import { Config, FieldProblem, type JsonObject } from '../config.ts'
+import type { ModelShape } from '../shape.ts'
+import type { Family } from './family.ts'
+import { llama } from './llama.ts'
+
+/** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
+export const families: readonly Family[] = [llama]
+
+const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))
+
+/**
+ * Reads a config.json object into a shape. Problems: `field-missing`, `field-invalid` (naming the field),
+ * `architecture-unsupported` when neither a family nor the generic reader can count it.
+ */
+export function shapeOf(json: JsonObject): Result<ModelShape> {
+  try {
+    return good(read(new Config(json)))
+  } catch (error) {
+    if (error instanceof FieldProblem) return { ok: false, problem: error.problem }
+    throw error
+  }
+}
+
+function read(config: Config, otherwise?: string): ModelShape {
+  const type = config.text('model_type') ?? otherwise ?? null
+  const family = type === null ? undefined : byType.get(type)
+  if (!family)
+    throw new FieldProblem({
+      code: 'architecture-unsupported',
+      message: `model_type ${JSON.stringify(type)} is not known`,
+      hint: 'see `hf-vram-calc list families`',
+    })
+  return family.shape(config, read)
+}
