@@ -35,6 +35,12 @@ export function partOf(weight: Weight, p: Parallelism): WeightPart {
       const out = (weight.out / heads) * Math.max(1, Math.ceil(heads / t))
       return { ...whole, out, bias: weight.bias ? out : 0 }
     }
+    case 'qkv': {
+      const heads = weight.kvHeads ?? 1
+      const kv = weight.kvWidth ?? 0
+      const out = Math.ceil((weight.out - kv) / t) + (kv / heads) * Math.max(1, Math.ceil(heads / t))
+      return { ...whole, out, bias: weight.bias ? out : 0 }
+    }
     case 'expert-column': {
       if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) }
       const out = Math.ceil(weight.out / t)

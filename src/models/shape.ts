@@ -11,10 +11,11 @@
  * - `row`: inputs are divided, the bias is on every rank
  * - `vocab`: rows are padded to a multiple of 64 and divided
  * - `kv`: outputs are `kvHeads` heads; a rank holds max(1, kvHeads / t) of them
+ * - `qkv`: queries, keys and values in one matrix: `kvWidth` of the outputs are divided like `kv`, the rest like `column`
  * - `expert`: like column/row on the expert's inner width; with expert parallelism whole experts are divided instead.
  *   `out` x `in` is one expert, `copies` their number; `inner` names the divided side.
  */
-export type Split = 'none' | 'column' | 'row' | 'vocab' | 'kv' | 'expert-column' | 'expert-row'
+export type Split = 'none' | 'column' | 'row' | 'vocab' | 'kv' | 'qkv' | 'expert-column' | 'expert-row'
 
 /** One matrix, vector or kernel of a layer, or `copies` equal ones. Counts are elements, not bytes. */
 export interface Weight {
@@ -31,8 +32,10 @@ export interface Weight {
   /** Quantisers touch `linear` (and MLX also `embedding`); all else stays in the model's dtype. */
   readonly kind: 'linear' | 'embedding' | 'norm' | 'conv' | 'other'
   readonly split: Split
-  /** Number of KV heads among the outputs, for split `kv`. */
+  /** Number of KV heads among the outputs, for splits `kv` and `qkv`. */
   readonly kvHeads?: number
+  /** Outputs that are keys and values, for split `qkv`. */
+  readonly kvWidth?: number
   /** Of `copies`, how many one token uses (experts per token); absent: all. For the active-parameter count. */
   readonly active?: number
   /** True where an embedding is looked up, not multiplied: left out of the active count's compute by some; we keep it. */

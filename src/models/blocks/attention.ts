@@ -1,5 +1,5 @@
 import type { KeyValueHeads, Weight } from '../shape.ts'
-import { column, linear, row } from './weights.ts'
+import { column, linear, norm, row } from './weights.ts'
 
 /** Grouped-query attention (also multi-head and multi-query): h wide, `heads` query heads, `kvHeads` KV heads. */
 export interface Attention {
@@ -12,6 +12,8 @@ export interface Attention {
   readonly qkvBias?: boolean
   readonly outBias?: boolean
   readonly prefix?: string
+  /** Name of the output projection, `o_proj` unless said. */
+  readonly out?: string
 }
 
 /** q, k, v, o projections: 2hnd + 2hkd elements without biases (architectures.md, symbols: A). */
@@ -23,8 +25,28 @@ export function attentionWeights(a: Attention): Weight[] {
     column(`${prefix}.q_proj`, a.heads * a.headDim, a.hidden, { bias }),
     linear(`${prefix}.k_proj`, a.kvHeads * a.headDim, a.hidden, 'kv', { bias, kvHeads: a.kvHeads }),
     linear(`${prefix}.v_proj`, a.kvHeads * valueDim, a.hidden, 'kv', { bias, kvHeads: a.kvHeads }),
-    row(`${prefix}.o_proj`, a.hidden, a.heads * valueDim, { bias: a.outBias ?? false }),
+    row(`${prefix}.${a.out ?? 'o_proj'}`, a.hidden, a.heads * valueDim, { bias: a.outBias ?? false }),
   ]
+}
+
+/** The same projections with q, k and v stored as one matrix; `names` are the modules of qkv and of the output. */
+export function fusedAttentionWeights(a: Attention, names: readonly [string, string]): Weight[] {
+  const valueDim = a.valueDim ?? a.headDim
+  const kvWidth = a.kvHeads * (a.headDim + valueDim)
+  return [
+    linear(names[0], a.heads * a.headDim + kvWidth, a.hidden, 'qkv', {
+      bias: a.qkvBias ?? false,
+      kvHeads: a.kvHeads,
+      kvWidth,
+    }),
+    row(names[1], a.hidden, a.heads * valueDim, { bias: a.outBias ?? false }),
+  ]
+}
+
+/** Norms on queries and keys: one head wide and shared by the heads (`head`), or over all heads (`wide`). */
+export function queryKeyNorms(a: Attention, width: 'head' | 'wide', prefix = a.prefix ?? 'self_attn'): Weight[] {
+  const heads = width === 'head' ? [1, 1] : [a.heads, a.kvHeads]
+  return [norm(`${prefix}.q_norm`, heads[0]! * a.headDim), norm(`${prefix}.k_norm`, heads[1]! * a.headDim)]
 }
 
 /** The heads part of a cache entry of this attention. */

@@ -22,6 +22,23 @@ export interface Family {
 /** Reads a nested config by its `model_type`, or by the given type where it is silent. */
 export type NestedReader = (config: Config, otherwise?: string) => ModelShape
 
+/** More layers than any model has; a larger number is a malformed field, not a model. */
+const MOST_LAYERS = 10_000
+
+/** Number of layers under the given key: 1 to 10,000. */
+export function layerCount(config: Config, name = 'num_hidden_layers'): number {
+  const layers = config.size(name)
+  return layers <= MOST_LAYERS ? layers : config.invalid(name, `is ${layers}, expected at most ${MOST_LAYERS}`)
+}
+
+/** `layer_types` of the file: one name a layer, at least as many as there are layers; null when absent. */
+export function layerKinds(config: Config, layers: number, name = 'layer_types'): readonly string[] | null {
+  const kinds = config.list(name)
+  if (kinds === null) return null
+  if (kinds.length < layers) return config.invalid(name, `has ${kinds.length} entries for ${layers} layers`)
+  return kinds.slice(0, layers).map(kind => (typeof kind === 'string' ? kind : config.invalid(name, 'holds no text')))
+}
+
 /** A stack whose layers are all of one kind. */
 export function uniformStack(count: number, kind: LayerKind): LayerStack {
   return { kinds: [kind], order: new Array<number>(count).fill(0) }
@@ -52,7 +69,10 @@ export function stackOf(
 export const noLayers: LayerStack = { kinds: [], order: [] }
 
 /** The usual facts of a decoder, read with the usual names; a family overrides what differs. */
-export function decoderFacts(config: Config, known: Partial<ShapeFacts> & Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'>): ShapeFacts {
+export function decoderFacts(
+  config: Config,
+  known: Partial<ShapeFacts> & Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'>,
+): ShapeFacts {
   return {
     heads: null,
     kvHeads: null,
@@ -85,7 +105,8 @@ function contextLength(config: Config): number | null {
   let least: number | null = null
   for (const key of CONTEXT_KEYS) {
     const value = config.raw(key)
-    if (typeof value === 'number' && Number.isInteger(value) && value > 0) least = least === null ? value : Math.min(least, value)
+    if (typeof value === 'number' && Number.isInteger(value) && value > 0)
+      least = least === null ? value : Math.min(least, value)
   }
   return least
 }

@@ -2,10 +2,13 @@ import { good, type Result } from '../../problem.ts'
 import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import type { Family } from './family.ts'
+import { gemma } from './gemma.ts'
 import { llama } from './llama.ts'
+import { phi } from './phi.ts'
+import { qwen } from './qwen.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
-export const families: readonly Family[] = [llama]
+export const families: readonly Family[] = [...gemma, ...llama, ...phi, ...qwen]
 
 const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))
 

@@ -1,0 +1,198 @@
+import { type Attention, keyValueHeads } from '../blocks/attention.ts'
+import { linear, norm, outputHead, tokenEmbedding } from '../blocks/weights.ts'
+import type { Config, JsonObject } from '../config.ts'
+import type { CacheSpec, KeyValueHeads, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
+import { architectureOf, isOwnClass, labelCount } from './architecture.ts'
+import { decoderFacts, type Family, layerCount, layerKinds, stackOf } from './family.ts'
+
+/** Sizes of a decoder whose layers all have the same attention and feed-forward widths. */
+export interface Dims extends Attention {
+  readonly config: Config
+  readonly layers: number
+  readonly vocabulary: number
+  /** Inner width of the feed-forward. */
+  readonly width: number
+}
+
+/** Window in tokens of each layer, null for full attention. */
+export type Windows = readonly (number | null)[]
+
+/** One model type of the decoder class: what its class does differently from Llama's. */
+export interface DecoderType {
+  readonly type: string
+  /** Other model types with the same keys and tensors. */
+  readonly also?: readonly string[]
+  /** Class names besides the type's own under which `architectures` names the same model. */
+  readonly classes?: readonly string[]
+  readonly defaults: JsonObject
+  readonly aliases?: Readonly<Record<string, readonly string[]>>
+  /** Keys of the sizes where they are not the usual ones. */
+  readonly names?: Partial<Record<'hidden' | 'layers' | 'heads', string>>
+  readonly kvHeads?: (config: Config, heads: number) => number
+  /** `divide`: the class knows no head_dim and takes hidden / heads, rounded down. */
+  readonly headDim?: 'divide' | ((config: Config, hidden: number, heads: number) => number)
+  readonly width?: (config: Config, hidden: number) => number
+  readonly embedding?: (d: Dims) => readonly Weight[]
+  readonly layer: (d: Dims) => readonly Weight[]
+  readonly windows?: (d: Dims) => Windows
+  /** Norms and the like after the last layer; an RMS norm unless said. */
+  readonly final?: (d: Dims) => readonly Weight[]
+  readonly headBias?: (config: Config) => boolean
+  /** False where no oracle row shows the type. */
+  readonly exact?: false
+}
+
+/** A family of one row of the decoder class. */
+export function decoder(row: DecoderType): Family {
+  const modelTypes = [row.type, ...(row.also ?? [])]
+  return {
+    name: row.type,
+    modelTypes,
+    verified:
+      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    shape: file => decoderShape(row, file.with(row.defaults, row.aliases)),
+  }
+}
+
+function decoderShape(row: DecoderType, config: Config): ModelShape {
+  const d = dimsOf(row, config)
+  const windows = row.windows?.(d) ?? plainWindows(d)
+  const weights = row.layer(d)
+  return assemble(config, {
+    type: row.type,
+    classes: row.classes ?? [],
+    exact: row.exact ?? true,
+    embedding: row.embedding?.(d) ?? [tokenEmbedding(d.vocabulary, d.hidden)],
+    layers: windowStack(d.layers, windows, keyValueHeads(d), () => weights),
+    final: row.final?.(d) ?? [norm('model.norm', d.hidden)],
+    headBias: row.headBias?.(config) ?? false,
+    facts: {
+      hidden: d.hidden,
+      layers: d.layers,
+      vocabulary: d.vocabulary,
+      heads: d.heads,
+      kvHeads: d.kvHeads,
+      headDim: d.headDim,
+      intermediate: d.width,
+    },
+  })
+}
+
+function dimsOf(row: DecoderType, config: Config): Dims {
+  const hidden = config.size(row.names?.hidden ?? 'hidden_size')
+  const layers = layerCount(config, row.names?.layers)
+  const heads = config.size(row.names?.heads ?? 'num_attention_heads')
+  const kvHeads = row.kvHeads?.(config, heads) ?? config.sizeOrNull('num_key_value_heads') ?? heads
+  const divided = () => dividedHeadDim(config, hidden, heads, row.names?.heads)
+  const headDim =
+    row.headDim === 'divide'
+      ? divided()
+      : (row.headDim?.(config, hidden, heads) ?? config.sizeOrNull('head_dim') ?? divided())
+  const width = row.width?.(config, hidden) ?? config.size('intermediate_size')
+  return { config, hidden, layers, heads, kvHeads, headDim, width, vocabulary: config.size('vocab_size') }
+}
+
+/** floor(hidden / heads); at least 1, else the heads are malformed. */
+export function dividedHeadDim(config: Config, hidden: number, heads: number, name = 'num_attention_heads'): number {
+  const dim = Math.floor(hidden / heads)
+  return dim >= 1 ? dim : config.invalid(name, `is ${heads}, more than the hidden size ${hidden}`)
+}
+
+/**
+ * What most classes do: `layer_types` says which layers slide, else a `sliding_window` that is neither null nor switched
+ * off by `use_sliding_window: false` holds for every layer (vLLM, ModelConfig.get_sliding_window).
+ */
+export function plainWindows(d: Dims): Windows {
+  const window = d.config.sizeOrNull('sliding_window')
+  const off = !d.config.flag('use_sliding_window', true)
+  const kinds = layerKinds(d.config, d.layers)
+  if (window === null || off) return new Array<null>(d.layers).fill(null)
+  if (kinds === null) return new Array<number>(d.layers).fill(window)
+  return kinds.map(kind => (kind === 'sliding_attention' ? window : null))
+}
+
+/**
+ * Windows of classes that alternate: `layer_types` of the file, else `isFull` for a layer number from 0. `extra` tokens
+ * are added where the model code passes a larger window on.
+ */
+export function alternatingWindows(d: Dims, isFull: (layer: number) => boolean, extra = 0): Windows {
+  const window = d.config.sizeOrNull('sliding_window')
+  const kinds = layerKinds(d.config, d.layers)
+  return Array.from({ length: d.layers }, (_, i) => {
+    const full = kinds ? kinds[i] !== 'sliding_attention' : isFull(i)
+    return window === null || full ? null : window + extra
+  })
+}
+
+/** Layers that differ in their window only, or also in their weights (`variant` names the weights' kind). */
+export function windowStack(
+  layers: number,
+  windows: Windows,
+  heads: KeyValueHeads,
+  weightsOf: (layer: number) => readonly Weight[],
+  variant: (layer: number) => string = () => '',
+): LayerStack {
+  return stackOf(
+    layers,
+    i => `${variant(i)}${variant(i) && ' '}${windows[i] === null ? 'dense' : `sliding ${windows[i]}`}`,
+    (i, name) => ({ name, weights: weightsOf(i), cache: [attentionCache(windows[i] ?? null, heads)] }),
+  )
+}
+
+/** Keys and values of all tokens, or of the last `window`. */
+export function attentionCache(window: number | null, heads: KeyValueHeads): CacheSpec {
+  return window === null ? { kind: 'full', ...heads } : { kind: 'sliding', window, ...heads }
+}
+
+/** The parts of a decoder once its layers are read. */
+export interface DecoderParts {
+  readonly type: string
+  readonly classes: readonly string[]
+  readonly exact: boolean
+  readonly embedding: readonly Weight[]
+  readonly layers: LayerStack
+  /** What follows the last layer, without the output head. */
+  readonly final: readonly Weight[]
+  readonly headBias?: boolean
+  /** Width of the output head's input where it is not the hidden size. */
+  readonly headWidth?: number
+  readonly facts: Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'> & Partial<ShapeFacts>
+  readonly notes?: readonly string[]
+}
+
+/**
+ * Puts the head on a decoder that `architectures` asks for: the language model's (tied or not), none for a bare
+ * `*Model`, one matrix without bias for `*ForSequenceClassification`. The count is exact only for the type's own class
+ * with a head that the oracle's rows show.
+ */
+export function assemble(config: Config, parts: DecoderParts): ModelShape {
+  const architecture = architectureOf(config)
+  const { hidden, vocabulary } = parts.facts
+  const width = parts.headWidth ?? hidden
+  const lm = architecture.head === 'lm' || architecture.head === 'other'
+  const tied = lm && config.flag('tie_word_embeddings')
+  const head: Weight[] = []
+  if (lm && !tied) head.push(outputHead(vocabulary, width, parts.headBias))
+  if (lm && tied && parts.headBias) head.push({ ...norm('lm_head.bias', vocabulary), kind: 'other', split: 'vocab' })
+  if (architecture.head === 'sequence') head.push(linear('score', labelCount(config), width, 'none'))
+  if (architecture.head === 'token') head.push(linear('score', labelCount(config), width, 'none', { bias: true }))
+  if (architecture.head === 'span') head.push(linear('qa_outputs', 2, width, 'none', { bias: true }))
+  const own = isOwnClass(architecture, parts.type, parts.classes)
+  const known = own && (architecture.head === 'lm' || architecture.head === 'none')
+  return {
+    family: parts.type,
+    modelType: config.text('model_type') ?? parts.type,
+    count: parts.exact && known ? 'exact' : 'derived',
+    embedding: parts.embedding,
+    layers: parts.layers,
+    final: [...parts.final, ...head],
+    tied,
+    towers: [],
+    mtp: null,
+    facts: decoderFacts(config, { task: lm ? 'generate' : 'embed', ...parts.facts }),
+    notes: [
+      ...(parts.notes ?? []),
+      ...(own ? [] : [`architectures names ${architecture.prefix}: counted as ${parts.type}`]),
+    ],
+  }
+}
