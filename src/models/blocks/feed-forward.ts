@@ -20,6 +20,16 @@ export function plainFeedForward(
   return [column(names[0], width, hidden, { bias }), row(names[1], hidden, width, { bias })]
 }
 
+/** Gated feed-forward with gate and up stored as one matrix: 3hf elements. */
+export function fusedGatedFeedForward(
+  hidden: number,
+  width: number,
+  bias = false,
+  names: readonly [string, string] = ['mlp.gate_up_proj', 'mlp.down_proj'],
+): Weight[] {
+  return [column(names[0], 2 * width, hidden, { bias }), row(names[1], hidden, width, { bias })]
+}
+
 export interface Experts {
   readonly hidden: number
   /** Inner width of one routed expert. */

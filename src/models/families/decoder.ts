@@ -38,7 +38,10 @@ export interface DecoderType {
   /** Norms and the like after the last layer; an RMS norm unless said. */
   readonly final?: (d: Dims) => readonly Weight[]
   readonly headBias?: (config: Config) => boolean
-  /** False where no oracle row shows the type. */
+  readonly headWidth?: (config: Config, hidden: number) => number
+  /** Says what had to be assumed because the config leaves out a key without default; such a count is derived. */
+  readonly assumed?: (config: Config) => string | null
+  /** False where no oracle row shows the type. The types of `also` are derived in any case. */
   readonly exact?: false
 }
 
@@ -58,10 +61,12 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
   const d = dimsOf(row, config)
   const windows = row.windows?.(d) ?? plainWindows(d)
   const weights = row.layer(d)
+  const assumed = row.assumed?.(config) ?? null
   return assemble(config, {
     type: row.type,
     classes: row.classes ?? [],
-    exact: row.exact ?? true,
+    exact: row.exact !== false && assumed === null && (config.text('model_type') ?? row.type) === row.type,
+    notes: assumed === null ? [] : [assumed],
     embedding: row.embedding?.(d) ?? [tokenEmbedding(d.vocabulary, d.hidden)],
     layers: windowStack(d.layers, windows, keyValueHeads(d), () => weights),
     final: row.final?.(d) ?? [norm('model.norm', d.hidden)],
@@ -75,6 +80,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
       headDim: d.headDim,
       intermediate: d.width,
     },
+    ...(row.headWidth ? { headWidth: row.headWidth(config, d.hidden) } : {}),
   })
 }
 

@@ -1,6 +1,32 @@
-import { type DecoderType, decoder } from './decoder.ts'
+import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
+import { gatedFeedForward } from '../blocks/feed-forward.ts'
+import type { Weight } from '../shape.ts'
+import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
 import type { Family } from './family.ts'
-import { llamaLayer } from './llama.ts'
+import { attentionWithFlag, llamaLayer, norms } from './llama.ts'
+
+/** Gemma 2's layer: norms before and after attention and feed-forward, A + GLU + 4h. (architectures.md 6.4) */
+const sandwichLayer = (d: Dims): Weight[] => [
+  ...attentionWithFlag(d),
+  ...gatedFeedForward(d.hidden, d.width),
+  ...sandwichNorms(d),
+]
+
+export const sandwichNorms = (d: Dims): Weight[] =>
+  norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm'])
+
+const gemma2Defaults = {
+  vocab_size: 256000,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 8192,
+  sliding_window: 4096,
+  tie_word_embeddings: true,
+}
 
 const types: readonly DecoderType[] = [
   {
@@ -17,6 +43,32 @@ const types: readonly DecoderType[] = [
       tie_word_embeddings: true,
     },
     layer: llamaLayer,
+  },
+  {
+    type: 'gemma2',
+    defaults: gemma2Defaults,
+    layer: sandwichLayer,
+    windows: d => alternatingWindows(d, layer => layer % 2 === 1),
+  },
+  {
+    type: 'gemma3_text',
+    defaults: { ...gemma2Defaults, vocab_size: 262208, max_position_embeddings: 131072 },
+    layer: d => [...sandwichLayer(d), ...queryKeyNorms(d, 'head')],
+    windows: d => {
+      const every = d.config.sizeOrNull('sliding_window_pattern') ?? 6
+      return alternatingWindows(d, layer => (layer + 1) % every === 0)
+    },
+  },
+  {
+    type: 'vaultgemma',
+    defaults: { ...gemma2Defaults, num_key_value_heads: 4, head_dim: 256 },
+    layer: d => [
+      ...attentionWeights(d),
+      ...gatedFeedForward(d.hidden, d.width),
+      ...norms(d, ['input_layernorm', 'pre_feedforward_layernorm']),
+    ],
+    windows: d => alternatingWindows(d, layer => layer % 2 === 1),
+    exact: false,
   },
 ]
 

@@ -1,14 +1,31 @@
 import { good, type Result } from '../../problem.ts'
 import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
+import { cohere } from './cohere.ts'
+import { exaone } from './exaone.ts'
+import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
 import { gemma } from './gemma.ts'
+import { glm } from './glm.ts'
+import { gpt } from './gpt.ts'
 import { llama } from './llama.ts'
+import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
-export const families: readonly Family[] = [...gemma, ...llama, ...phi, ...qwen]
+export const families: readonly Family[] = [
+  ...cohere,
+  ...exaone,
+  ...falcon,
+  ...gemma,
+  ...glm,
+  ...gpt,
+  ...llama,
+  ...olmo,
+  ...phi,
+  ...qwen,
+]
 
 const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))
 

@@ -1,81 +1,310 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
-import { gatedFeedForward } from '../blocks/feed-forward.ts'
-import { norm } from '../blocks/weights.ts'
+import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
+import { norm, vector } from '../blocks/weights.ts'
+import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type DecoderType, type Dims, decoder } from './decoder.ts'
+import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
 import type { Family } from './family.ts'
 
-/** The two RMS norms of a Llama layer. */
-export const layerNorms = (d: Dims): Weight[] => [
-  norm('input_layernorm', d.hidden),
-  norm('post_attention_layernorm', d.hidden),
-]
+/** RMS norms of hidden width, or LayerNorms with `bias`. */
+export const norms = (d: Dims, names: readonly string[], bias = false): Weight[] =>
+  names.map(name => norm(name, d.hidden, bias))
+
+/** The two norms of a Llama layer. */
+export const layerNorms = (d: Dims, bias = false): Weight[] =>
+  norms(d, ['input_layernorm', 'post_attention_layernorm'], bias)
 
 /** Per layer A + GLU + 2h with biases where the flags say so; outside V*h (twice if untied) + h. (architectures.md 6.2) */
-export const llamaLayer = (d: Dims): Weight[] => {
+export const llamaLayer = (d: Dims): Weight[] => [
+  ...attentionWithFlag(d),
+  ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+  ...layerNorms(d),
+]
+
+/** q, k, v, o with `attention_bias` on all four. */
+export const attentionWithFlag = (d: Dims): Weight[] => {
   const bias = d.config.flag('attention_bias')
-  return [
-    ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
-    ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
-    ...layerNorms(d),
-  ]
+  return attentionWeights({ ...d, qkvBias: bias, outBias: bias })
 }
 
+/** Defaults that most classes of this kind repeat. */
+export const llamaDefaults: JsonObject = {
+  vocab_size: 32000,
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  max_position_embeddings: 2048,
+  tie_word_embeddings: false,
+}
+
+/** Classes that need head_dim in the file: without it hidden / heads is an assumption. */
+export const assumedHeadDim = (config: Config): string | null =>
+  config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null
+
 const types: readonly DecoderType[] = [
+  { type: 'llama', also: ['Yi', 'aquila', 'InternLM', 'internlm'], defaults: llamaDefaults, layer: llamaLayer },
   {
-    type: 'llama',
-    also: ['Yi'],
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
-      tie_word_embeddings: false,
-    },
+    type: 'iquestcoder',
+    classes: ['Llama'],
+    defaults: { ...llamaDefaults, head_dim: 128 },
     layer: llamaLayer,
+    exact: false,
   },
   {
     type: 'mistral',
     defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
+      ...llamaDefaults,
       intermediate_size: 14336,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
       num_key_value_heads: 8,
       max_position_embeddings: 131072,
       sliding_window: 4096,
-      tie_word_embeddings: false,
     },
     layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
   },
   {
-    type: 'granite',
+    type: 'ministral',
     defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
+      ...llamaDefaults,
+      intermediate_size: 14336,
+      num_key_value_heads: 8,
+      max_position_embeddings: 131072,
+      sliding_window: 4096,
+    },
+    layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
+    assumed: assumedHeadDim,
+  },
+  {
+    type: 'ministral3',
+    defaults: {
+      ...llamaDefaults,
+      vocab_size: 131072,
+      intermediate_size: 14336,
+      num_hidden_layers: 34,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 262144,
+    },
+    layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
+  },
+  { type: 'granite', defaults: llamaDefaults, layer: llamaLayer },
+  {
+    // one learned attention sink a head
+    type: 'granite_swa',
+    defaults: {
+      vocab_size: 100352,
+      hidden_size: 2560,
+      intermediate_size: 8192,
+      num_hidden_layers: 24,
+      num_attention_heads: 20,
+      num_key_value_heads: 4,
+      max_position_embeddings: 8192,
+      sliding_window: 128,
+      tie_word_embeddings: true,
+    },
+    layer: d => [...llamaLayer(d), vector('self_attn.sinks', d.heads, 'column')],
+    windows: d => alternatingWindows(d, layer => layer % 4 === 0),
+  },
+  {
+    type: 'cwm',
+    defaults: {
+      vocab_size: 128256,
+      hidden_size: 6144,
+      intermediate_size: 21504,
+      num_hidden_layers: 64,
+      num_attention_heads: 48,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      sliding_window: 8192,
       tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWeights(d),
+      ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d),
+    ],
+    windows: d => alternatingWindows(d, layer => layer % 4 === 0),
+  },
+  {
+    // relu2 without a gate
+    type: 'arcee',
+    defaults: { ...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096 },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d),
+    ],
+  },
+  {
+    type: 'jais2',
+    defaults: {
+      vocab_size: 150272,
+      hidden_size: 3328,
+      intermediate_size: 26624,
+      num_hidden_layers: 32,
+      num_attention_heads: 26,
+      max_position_embeddings: 8192,
+      attention_bias: true,
+      mlp_bias: true,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d, true),
+    ],
+    final: d => [norm('model.norm', d.hidden, true)],
+  },
+  {
+    // LayerNorm1p with bias, relu2 without a gate
+    type: 'nemotron',
+    defaults: {
+      vocab_size: 256000,
+      hidden_size: 6144,
+      intermediate_size: 24576,
+      num_hidden_layers: 32,
+      num_attention_heads: 48,
+      max_position_embeddings: 4096,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d, true),
+    ],
+    final: d => [norm('model.norm', d.hidden, true)],
+    assumed: config =>
+      config.sizeOrNull('num_key_value_heads') === null
+        ? 'num_key_value_heads missing: as many as heads assumed'
+        : null,
+  },
+  {
+    // xIELU has two learned scalars a layer
+    type: 'apertus',
+    defaults: {
+      ...llamaDefaults,
+      vocab_size: 131072,
+      intermediate_size: 14336,
+      max_position_embeddings: 65536,
+      hidden_act: 'xielu',
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...queryKeyNorms(d, 'head'),
+      ...plainFeedForward(d.hidden, d.width, false),
+      ...(d.config.text('hidden_act') === 'xielu' ? [vector('mlp.act_fn', 2)] : []),
+      ...norms(d, ['attention_layernorm', 'feedforward_layernorm']),
+    ],
+  },
+  {
+    type: 'seed_oss',
+    defaults: {
+      ...llamaDefaults,
+      vocab_size: 155136,
+      intermediate_size: 27648,
+      num_hidden_layers: 64,
+      num_attention_heads: 80,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 524288,
+      attention_bias: true,
+    },
+    layer: d => [
+      ...attentionWeights({
+        ...d,
+        qkvBias: d.config.flag('attention_bias'),
+        outBias: d.config.flag('attention_out_bias'),
+      }),
+      ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d),
+    ],
+  },
+  {
+    type: 'smollm3',
+    defaults: {
+      ...llamaDefaults,
+      vocab_size: 128256,
+      hidden_size: 2048,
+      num_hidden_layers: 36,
+      num_attention_heads: 16,
+      num_key_value_heads: 4,
+      max_position_embeddings: 32768,
+      use_sliding_window: false,
+      tie_word_embeddings: true,
     },
     layer: llamaLayer,
   },
   {
-    type: 'olmo2',
+    type: 'ernie4_5',
     defaults: {
-      vocab_size: 50304,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
+      vocab_size: 103424,
+      hidden_size: 1024,
+      intermediate_size: 3072,
+      num_hidden_layers: 18,
+      num_attention_heads: 16,
+      num_key_value_heads: 2,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      tie_word_embeddings: true,
+    },
+    layer: d => {
+      const bias = d.config.flag('use_bias')
+      return [
+        ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
+        ...gatedFeedForward(d.hidden, d.width, bias),
+        ...layerNorms(d),
+      ]
+    },
+  },
+  {
+    type: 'hunyuan_v1_dense',
+    classes: ['HunYuanDenseV1'],
+    defaults: { ...llamaDefaults, vocab_size: 290943 },
+    layer: d => [
+      ...attentionWithFlag(d),
+      norm('self_attn.query_layernorm', d.headDim),
+      norm('self_attn.key_layernorm', d.headDim),
+      ...gatedFeedForward(d.hidden, d.width),
+      ...layerNorms(d),
+    ],
+    assumed: assumedHeadDim,
+  },
+  {
+    // norms inside attention and feed-forward
+    type: 'bitnet',
+    defaults: {
+      vocab_size: 128256,
+      hidden_size: 2560,
+      intermediate_size: 6912,
+      num_hidden_layers: 30,
+      num_attention_heads: 20,
+      num_key_value_heads: 5,
       max_position_embeddings: 2048,
       tie_word_embeddings: false,
     },
-    layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'wide')],
+    layer: d => [
+      ...attentionWithFlag(d),
+      norm('self_attn.attn_sub_norm', d.hidden),
+      ...gatedFeedForward(d.hidden, d.width),
+      norm('mlp.ffn_sub_norm', d.width),
+      ...layerNorms(d),
+    ],
+  },
+  {
+    // no weights in any norm
+    type: 'nanochat',
+    defaults: {
+      vocab_size: 50304,
+      hidden_size: 768,
+      intermediate_size: 8192,
+      num_hidden_layers: 12,
+      num_attention_heads: 6,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
+    final: () => [],
   },
 ]
 

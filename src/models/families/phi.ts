@@ -1,17 +1,44 @@
-import { fusedAttentionWeights } from '../blocks/attention.ts'
-import { column, row } from '../blocks/weights.ts'
-import type { Weight } from '../shape.ts'
-import { type DecoderType, type Dims, decoder } from './decoder.ts'
+import { attentionWeights, fusedAttentionWeights } from '../blocks/attention.ts'
+import { fusedGatedFeedForward, gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
+import { norm } from '../blocks/weights.ts'
+import { type DecoderType, decoder } from './decoder.ts'
 import type { Family } from './family.ts'
 import { layerNorms } from './llama.ts'
 
-/** gate and up as one matrix: 3hf elements like the gated feed-forward. */
-export const fusedGated = (d: Dims): Weight[] => [
-  column('mlp.gate_up_proj', 2 * d.width, d.hidden),
-  row('mlp.down_proj', d.hidden, d.width),
-]
-
+/** Phi, StarCoder2 and StableLM: LayerNorms with bias, partial rotary. (architectures.md 6.5) */
 const types: readonly DecoderType[] = [
+  {
+    // attention and feed-forward side by side under one norm; a bias on every matrix, the head's too
+    type: 'phi',
+    also: ['mixformer-sequential', 'phi-msft'],
+    classes: ['MixFormerSequential'],
+    defaults: {
+      vocab_size: 51200,
+      hidden_size: 2048,
+      intermediate_size: 8192,
+      num_hidden_layers: 24,
+      num_attention_heads: 32,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    aliases: {
+      hidden_size: ['n_embd'],
+      num_hidden_layers: ['n_layer'],
+      num_attention_heads: ['n_head'],
+      intermediate_size: ['n_inner'],
+    },
+    width: (config, hidden) => config.sizeOrNull('intermediate_size') ?? 4 * hidden,
+    layer: d => [
+      ...attentionWeights({ ...d, qkvBias: true, outBias: true, out: 'dense' }),
+      ...(d.config.flag('qk_layernorm')
+        ? [norm('self_attn.q_layernorm', d.headDim, true), norm('self_attn.k_layernorm', d.headDim, true)]
+        : []),
+      ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc1', 'mlp.fc2']),
+      norm('input_layernorm', d.hidden, true),
+    ],
+    final: d => [norm('model.final_layernorm', d.hidden, true)],
+    headBias: () => true,
+  },
   {
     type: 'phi3',
     defaults: {
@@ -25,9 +52,62 @@ const types: readonly DecoderType[] = [
     },
     layer: d => [
       ...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']),
-      ...fusedGated(d),
+      ...fusedGatedFeedForward(d.hidden, d.width),
       ...layerNorms(d),
     ],
+  },
+  {
+    type: 'starcoder2',
+    defaults: {
+      vocab_size: 49152,
+      hidden_size: 3072,
+      intermediate_size: 12288,
+      num_hidden_layers: 30,
+      num_attention_heads: 24,
+      num_key_value_heads: 2,
+      max_position_embeddings: 4096,
+      use_bias: true,
+      tie_word_embeddings: true,
+    },
+    layer: d => {
+      const bias = d.config.flag('use_bias')
+      return [
+        ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
+        ...plainFeedForward(d.hidden, d.width, bias, ['mlp.c_fc', 'mlp.c_proj']),
+        ...layerNorms(d, true),
+      ]
+    },
+    final: d => [norm('model.norm', d.hidden, true)],
+  },
+  {
+    type: 'stablelm',
+    also: ['stablelm_epoch'],
+    defaults: {
+      vocab_size: 50304,
+      hidden_size: 2560,
+      intermediate_size: 6912,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      num_key_value_heads: 32,
+      max_position_embeddings: 4096,
+      tie_word_embeddings: false,
+    },
+    headDim: 'divide',
+    layer: d => [
+      ...attentionWeights({ ...d, qkvBias: d.config.flag('use_qkv_bias') }).map(weight =>
+        weight.name === 'self_attn.o_proj' ? { ...weight, in: d.hidden } : weight,
+      ),
+      ...(d.config.flag('qk_layernorm')
+        ? [
+            norm('self_attn.q_layernorm.norms', d.heads * d.headDim),
+            norm('self_attn.k_layernorm.norms', d.kvHeads * d.headDim),
+          ]
+        : []),
+      ...gatedFeedForward(d.hidden, d.width),
+      norm('input_layernorm', d.hidden, true),
+      ...(d.config.flag('use_parallel_residual') ? [] : [norm('post_attention_layernorm', d.hidden, true)]),
+    ],
+    final: d => [norm('model.norm', d.hidden, true)],
   },
 ]
 
