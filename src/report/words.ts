@@ -1,0 +1,78 @@
+import { gibText } from '../units/bytes.ts'
+import type { Report, ReportDeployment, Status } from './report.ts'
+
+/** Wording that every report format shares. */
+
+/** "deploy/a.yaml:12" */
+export const placeText = (at: { readonly file: string; readonly line: number }): string => `${at.file}:${at.line}`
+
+/** "H100 80GB x 2", "2 nodes x 8 H200 141GB", "-" when unknown. */
+export function targetText(deployment: ReportDeployment): string {
+  const { target } = deployment
+  if (!target) return '-'
+  const name = (target.gpu ?? 'unknown GPU').replace(/^NVIDIA /, '')
+  const count = target.gpusPerReplica
+  return count === null || count === 1 ? name : count === 0 ? 'no GPU' : `${name} x ${count}`
+}
+
+/** Needed and available GiB of the fullest GPU, with the part of the budget it takes. */
+export function needText(deployment: ReportDeployment): { needs: string; has: string; share: number | null } {
+  const per = deployment.estimate?.perGpu
+  if (!per) return { needs: '-', has: '-', share: null }
+  const budget = per.budgetBytes
+  return {
+    needs: gibText(per.totalBytes.expected),
+    has: budget === null ? '-' : gibText(budget),
+    share: budget === null || budget <= 0 ? null : per.totalBytes.expected / budget,
+  }
+}
+
+/** "+4.00", "-1.20", "0.00": GiB with a sign. */
+export function deltaText(bytes: number): string {
+  const text = gibText(Math.abs(bytes))
+  return text === '0.00' ? '0.00' : `${bytes > 0 ? '+' : '-'}${text}`
+}
+
+export const STATUS_ORDER: readonly Status[] = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
+
+/** Worst first, then as found: by file and line. */
+export function worstFirst(deployments: readonly ReportDeployment[]): ReportDeployment[] {
+  const rank = (d: ReportDeployment) => STATUS_ORDER.indexOf(d.verdict.status)
+  return [...deployments].sort(
+    (a, b) =>
+      rank(a) - rank(b) ||
+      (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line),
+  )
+}
+
+const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`
+
+/** "37 files read, 9 deployments, 2 not understood (1 helm-template, 1 yaml-invalid)". */
+export function coverageText(report: Report): string {
+  const reasons = new Map<string, number>()
+  for (const entry of report.notUnderstood) reasons.set(entry.reason, (reasons.get(entry.reason) ?? 0) + 1)
+  const skipped = [...reasons].sort().map(([reason, count]) => `${count} ${reason}`)
+  return [
+    `${plural(report.counts.filesRead, 'file')} read`,
+    plural(report.counts.deployments, 'deployment'),
+    ...(report.notUnderstood.length > 0 ? [`${report.notUnderstood.length} not understood (${skipped.join(', ')})`] : []),
+  ].join(', ')
+}
+
+/** One line for the whole run: "FAIL: 1 of 4 deployments exceeds its GPU". */
+export function verdictLine(report: Report): string {
+  const { counts } = report
+  const said: string[] = []
+  if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`)
+  if (counts.tight > 0) said.push(`${counts.tight} tight`)
+  if (counts.unknown > 0) said.push(`${counts.unknown} unknown`)
+  if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`)
+  if (counts.skipped > 0) said.push(`${counts.skipped} skipped`)
+  if (counts.exempted > 0) said.push(`${counts.exempted} exempted`)
+  const what =
+    counts.deployments === 0
+      ? 'no deployment found'
+      : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`
+  const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
+  return `${report.verdict.toUpperCase()} ${what}${soft}`
+}
