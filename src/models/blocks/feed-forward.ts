@@ -47,7 +47,7 @@ export function routedExperts(e: Experts): Weight[] {
   const prefix = e.prefix ?? 'mlp'
   const shared = { copies: e.experts, active: e.perToken, bias: e.bias ?? false }
   const expert = (name: string, out: number, input: number, split: 'expert-column' | 'expert-row'): Weight => ({
-    name: `${prefix}.experts.${name}`,
+    name: `${prefix === '' ? '' : `${prefix}.`}experts.${name}`,
     out,
     in: input,
     kind: 'linear',

@@ -68,7 +68,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
     exact: row.exact !== false && assumed === null && (config.text('model_type') ?? row.type) === row.type,
     notes: assumed === null ? [] : [assumed],
     embedding: row.embedding?.(d) ?? [tokenEmbedding(d.vocabulary, d.hidden)],
-    layers: windowStack(d.layers, windows, keyValueHeads(d), () => weights),
+    layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), () => weights),
     final: row.final?.(d) ?? [norm('model.norm', d.hidden)],
     headBias: row.headBias?.(config) ?? false,
     facts: {
@@ -84,7 +84,8 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
   })
 }
 
-function dimsOf(row: DecoderType, config: Config): Dims {
+/** The sizes of a decoder under its row's key names and rules. */
+export function dimsOf(row: Omit<DecoderType, 'type' | 'defaults' | 'layer'>, config: Config): Dims {
   const hidden = config.size(row.names?.hidden ?? 'hidden_size')
   const layers = layerCount(config, row.names?.layers)
   const heads = config.size(row.names?.heads ?? 'num_attention_heads')
@@ -130,18 +131,26 @@ export function alternatingWindows(d: Dims, isFull: (layer: number) => boolean, 
   })
 }
 
-/** Layers that differ in their window only, or also in their weights (`variant` names the weights' kind). */
+/** Embedding models made of decoders attend both ways and keep no cache. */
+function isBidirectional(config: Config): boolean {
+  return config.raw('use_bidirectional_attention') === true || config.raw('is_causal') === false
+}
+
+/**
+ * Layers that differ in their window only, or also in their weights (`variant` names the weights' kind). Without
+ * `heads` nothing is cached.
+ */
 export function windowStack(
   layers: number,
   windows: Windows,
-  heads: KeyValueHeads,
+  heads: KeyValueHeads | null,
   weightsOf: (layer: number) => readonly Weight[],
   variant: (layer: number) => string = () => '',
 ): LayerStack {
   return stackOf(
     layers,
     i => `${variant(i)}${variant(i) && ' '}${windows[i] === null ? 'dense' : `sliding ${windows[i]}`}`,
-    (i, name) => ({ name, weights: weightsOf(i), cache: [attentionCache(windows[i] ?? null, heads)] }),
+    (i, name) => ({ name, weights: weightsOf(i), cache: heads ? [attentionCache(windows[i] ?? null, heads)] : [] }),
   )
 }
 

@@ -1,5 +1,6 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
+import { column, norm, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
 import type { Family } from './family.ts'
@@ -71,5 +72,34 @@ const types: readonly DecoderType[] = [
     exact: false,
   },
 ]
+
+/**
+ * Inputs per layer of Gemma 3n and 4: a second embedding of `width` elements for every layer and the matrix that makes
+ * the same from the first one. It sits beside the token embedding.
+ */
+export function perLayerEmbedding(d: Dims, width: number): Weight[] {
+  if (width === 0) return []
+  const all = d.layers * width
+  return [
+    tokenEmbedding(d.config.size('vocab_size_per_layer_input'), all, 'model.embed_tokens_per_layer'),
+    column('model.per_layer_model_projection', all, d.hidden),
+    norm('model.per_layer_projection_norm', width),
+  ]
+}
+
+/** What a layer does with its own input. */
+export function perLayerGate(d: Dims, width: number): Weight[] {
+  if (width === 0) return []
+  return [
+    replicated('per_layer_input_gate', width, d.hidden),
+    replicated('per_layer_projection', d.hidden, width),
+    norm('post_per_layer_input_norm', d.hidden),
+  ]
+}
+
+/** Attention of a layer that reads another layer's keys and values: no k and v of its own. */
+export function withoutOwnKeys(weights: readonly Weight[]): Weight[] {
+  return weights.filter(weight => weight.split !== 'kv' && !weight.name.endsWith('.k_norm'))
+}
 
 export const gemma: readonly Family[] = types.map(decoder)

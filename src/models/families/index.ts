@@ -6,6 +6,8 @@ import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
 import { gemma } from './gemma.ts'
+import { gemma3n } from './gemma3n.ts'
+import { gemma4 } from './gemma4.ts'
 import { glm } from './glm.ts'
 import { gpt } from './gpt.ts'
 import { llama } from './llama.ts'
@@ -19,6 +21,8 @@ export const families: readonly Family[] = [
   ...exaone,
   ...falcon,
   ...gemma,
+  gemma3n,
+  ...gemma4,
   ...glm,
   ...gpt,
   ...llama,
