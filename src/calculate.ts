@@ -1,0 +1,127 @@
+import { detectType } from './calculator/detect.ts'
+import type { Request } from './calculator/request.ts'
+import type { Calculation, EngineTable } from './calculator/result.ts'
+import { type RuleModel, ruleRow } from './calculator/rule-of-thumb.ts'
+import type { Tables } from './calculator/tables-from-files.ts'
+import { total } from './models/blocks/weights.ts'
+import { checkpointDtype } from './models/families/family.ts'
+import { activeParameterCount, allWeights, parameterCount } from './models/count.ts'
+import { Config, type JsonObject } from './models/config.ts'
+import { shapeOf } from './models/families/index.ts'
+import type { ModelFacts } from './models/facts.ts'
+import type { ModelShape } from './models/shape.ts'
+import { bad, good, type Result } from './problem.ts'
+import { closest } from './units/suggest.ts'
+
+/** Computes the engine's table for a model; handed in so that a plain rule-of-thumb run does not load the engines. */
+export type EngineTabler = (model: CalculatedModel, request: Request, dtypes: readonly string[]) => EngineTable | null
+
+export interface CalculatedModel {
+  readonly name: string
+  readonly facts: ModelFacts
+  readonly shape: ModelShape
+  readonly parameters: number
+}
+
+/**
+ * The original calculator for one model: parameters counted exactly, the rule's rows for each data type, and the
+ * engine's own answer beside them. Problems: unknown data types (usage), configs that cannot be read or counted.
+ */
+export function calculate(name: string, facts: ModelFacts, request: Request, tables: Tables, engine: EngineTabler): Result<Calculation> {
+  const read = shapeOf(facts.config)
+  if (!read.ok) return read
+  const shape = read.value
+  const fields = ruleFields(facts.config)
+  if (!fields.ok) return fields
+  const parameters = parameterCount(shape)
+  const configDtype = dtypeOf(facts.config)
+
+  const types = chosenTypes(name, configDtype, request, tables)
+  if (!types.ok) return types
+  const { dtypes, notices, detected } = types.value
+  const model: RuleModel = { parameters, ...fields.value }
+  const kvElement = request.kvDtype === null ? undefined : kvElementBytes(request.kvDtype)
+  const rows = dtypes.map(dtype =>
+    ruleRow(
+      model,
+      dtype,
+      { batch: request.batch, sequence: request.sequence, loraRank: request.loraRank, tensorParallel: request.tp, maxNumTokens: request.maxNumTokens },
+      kvElement,
+    ),
+  )
+  const embedding = shape.tied ? total(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0
+  const routed = allWeights(shape)
+    .filter(entry => entry.weight.split.startsWith('expert'))
+    .reduce((sum, entry) => sum + entry.times * total([entry.weight]), 0)
+  return good({
+    name,
+    architecture: shape.modelType,
+    model,
+    activeParameters: activeParameterCount(shape),
+    count: shape.count,
+    originalCount: embedding > 0 ? parameters + embedding : null,
+    routedShare: routed / parameters,
+    configDtype,
+    source: facts.source + (facts.asOf === null ? '' : ` (${facts.asOf})`),
+    rows,
+    detected,
+    engine: engine({ name, facts, shape, parameters }, request, dtypes.map(dtype => dtype.name)),
+    notices: [...request.notices, ...notices],
+    request,
+  })
+}
+
+function chosenTypes(name: string, configDtype: string | null, request: Request, tables: Tables) {
+  if (request.dtypes === null) {
+    const found = detectType(name, configDtype, tables.dataTypes)
+    return good({ dtypes: found.dtypes, notices: found.notices, detected: true })
+  }
+  const known = tables.dataTypes.map(row => row.name)
+  const wrong = request.dtypes.filter(asked => !known.includes(asked))
+  if (wrong.length > 0) {
+    const near = closest(wrong[0]!, known)
+    return bad('usage', `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`, {
+      hint: near === null ? 'see --list_types' : `did you mean ${near}?`,
+    })
+  }
+  return good({ dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)!), notices: [], detected: false })
+}
+
+const HIDDEN = ['hidden_size', 'n_embd', 'd_model']
+const LAYERS = ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers']
+const HEADS = ['num_attention_heads', 'n_head', 'num_heads']
+
+/** The text config replaces the root where there is one, as in the original. */
+function textConfig(config: JsonObject): JsonObject {
+  const text = config['text_config']
+  return typeof text === 'object' && text !== null && !Array.isArray(text) ? (text as JsonObject) : config
+}
+
+/** The fields the rule reads, by the names and in the order of the original. */
+function ruleFields(config: JsonObject): Result<Omit<RuleModel, 'parameters'>> {
+  const source = textConfig(config)
+  const first = (names: readonly string[]): number | null => {
+    const name = names.find(candidate => candidate in source)
+    const value = name === undefined ? null : source[name]
+    return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : null
+  }
+  const hidden = first(HIDDEN)
+  const layers = first(LAYERS)
+  const heads = first(HEADS)
+  const missing = [hidden === null ? HIDDEN : null, layers === null ? LAYERS : null, heads === null ? HEADS : null]
+    .filter(names => names !== null)
+    .map(names => names.join('/'))
+  if (hidden === null || layers === null || heads === null)
+    return bad('field-missing', `config.json: missing or malformed ${missing.join(', ')}`, { hint: 'the rule of thumb needs width, layers and attention heads' })
+  return good({ hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? heads })
+}
+
+function dtypeOf(config: JsonObject): string | null {
+  return checkpointDtype(new Config(textConfig(config))) ?? checkpointDtype(new Config(config))
+}
+
+/** Bytes of a KV element by the name an options file gives. */
+function kvElementBytes(dtype: string): number {
+  if (dtype.startsWith('fp8') || dtype === 'int8') return 1
+  return dtype === 'nvfp4' ? 0.5625 : dtype === 'fp32' || dtype === 'float32' ? 4 : 2
+}

@@ -1,0 +1,50 @@
+/**
+ * Everything that comes from a repository (ids, file names, values, messages that quote them) is attacker text. Two
+ * forms let it into markdown: a code span, where nothing is interpreted, and escaped prose.
+ */
+
+/** Control, bidirectional and zero-width characters, made visible or dropped. */
+function visible(text: string): string {
+  return text
+    .replace(/[\r\n\u2028\u2029]+/g, ' ')
+    .replace(/\u001b\[[0-9;]*[A-Za-z]/g, '')
+    .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`)
+}
+
+const LONGEST = 300
+
+/** Cuts a text to so many characters, never inside a surrogate pair, and shows that it did. */
+export function shortened(text: string, most = LONGEST): string {
+  if (text.length <= most) return text
+  const end = /[\ud800-\udbff]/.test(text[most - 2]!) ? most - 2 : most - 1
+  return `${text.slice(0, end)}…`
+}
+
+/** A markdown code span that shows exactly this text; safe inside a table cell too. */
+export function code(text: string): string {
+  const shown = shortened(visible(text)) || ' '
+  const content = shown.includes('|') ? shown.replaceAll('\\', '＼').replaceAll('|', '\\|') : shown
+  const longest = Math.max(0, ...[...content.matchAll(/`+/g)].map(run => run[0].length))
+  const fence = '`'.repeat(longest + 1)
+  const pad = longest > 0 || content.startsWith(' ') || content.endsWith(' ') ? ' ' : ''
+  return `${fence}${pad}${content}${pad}${fence}`
+}
+
+/** Prose as literal text: no markup, no HTML, no link, no mention or issue reference. */
+export function prose(text: string, most = 1000): string {
+  return shortened(visible(text), most)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replace(/[\\`*_{}[\]()|~!]/g, '\\$&')
+    .replace(/([@#])(?=[\w-])/g, '$1\u200b')
+    .replace(/\b(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:')
+    .replace(/\bwww\./gi, 'www\u200b.')
+    .replace(/\bGH-(?=\d)/gi, 'GH\u200b-')
+    .replace(/\b[0-9a-f]{7,40}\b/g, sha => (/[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha))
+}
+
+/** A path of the repository as URL path: every segment encoded. */
+export function encodedPath(path: string): string {
+  return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+}

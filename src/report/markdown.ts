@@ -1,0 +1,234 @@
+import { gibText } from '../units/bytes.ts'
+import { code, encodedPath, prose } from './escape.ts'
+import type { Report, ReportDeployment, Status } from './report.ts'
+import { coverageText, deltaText, needText, targetText, worstFirst } from './words.ts'
+
+/** Where links of a rendering lead. */
+export interface MarkdownContext {
+  /** Prefix of file links up to the path, with a slash at its end; null: files are shown without links. */
+  readonly files: string | null
+  readonly headSha: string | null
+  readonly runUrl: string | null
+  /** What the reader should know first: a fork's read-only token, a first adoption. */
+  readonly notices: readonly string[]
+  readonly collapseUnchanged: boolean
+}
+
+export interface Budget {
+  readonly limit: number
+  readonly measure: (text: string) => number
+  /** Where the reader finds what was cut. */
+  readonly elsewhere: string
+}
+
+const WORD: Readonly<Record<Status, string>> = {
+  exceeds: '❌ exceeds',
+  tight: '⚠️ tight',
+  unknown: '❔ unknown',
+  fits: '✅ fits',
+  skipped: '➖ skipped',
+}
+const HEAD: Readonly<Record<Report['verdict'], string>> = {
+  pass: '✅ PASS',
+  warn: '⚠️ WARN',
+  fail: '❌ FAIL',
+  unknown: '❔ UNKNOWN',
+  error: '❌ ERROR',
+}
+
+/** How much of the report a rendering shows; each step gives up the least needed. */
+interface Detail {
+  readonly rows: number
+  readonly unchanged: number
+  readonly assumptions: boolean
+  readonly remedies: number
+}
+
+/**
+ * The report as GitHub markdown within a budget. When it is too large, folded parts go first, then remedies, then rows
+ * (worst first stay); what was cut is said with its number. A cut never falls inside a row, fence or details block,
+ * because whole parts are left out.
+ */
+export function reportMarkdown(report: Report, context: MarkdownContext, budget: Budget): string {
+  const all = report.deployments.length
+  const ladder: Detail[] = [
+    { rows: all, unchanged: all, assumptions: true, remedies: 4 },
+    { rows: all, unchanged: all, assumptions: false, remedies: 4 },
+    { rows: all, unchanged: 0, assumptions: false, remedies: 3 },
+    { rows: all, unchanged: 0, assumptions: false, remedies: 1 },
+    { rows: all, unchanged: 0, assumptions: false, remedies: 0 },
+  ]
+  for (const detail of ladder) {
+    const text = render(report, context, detail, budget)
+    if (budget.measure(text) <= budget.limit) return text
+  }
+  let fits = 0
+  let tooMany = all
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1
+    const text = render(report, context, { rows: middle, unchanged: 0, assumptions: false, remedies: 0 }, budget)
+    if (budget.measure(text) <= budget.limit) fits = middle
+    else tooMany = middle
+  }
+  return render(report, context, { rows: fits, unchanged: 0, assumptions: false, remedies: 0 }, budget)
+}
+
+/** Rows that a pull request's reader must see: failed, doubtful, or changed. */
+function isNews(row: ReportDeployment): boolean {
+  if (row.baseline && row.baseline.change !== 'unchanged') return true
+  const wrong = row.verdict.status === 'exceeds' || row.verdict.status === 'tight' || row.verdict.status === 'unknown'
+  return wrong || row.findings.some(finding => finding.severity === 'error')
+}
+
+function render(report: Report, context: MarkdownContext, detail: Detail, budget: Budget): string {
+  const ordered = worstFirst(report.deployments)
+  const news = ordered.filter(isNews)
+  const quiet = ordered.filter(row => !isNews(row))
+  const compared = report.deployments.some(row => row.baseline)
+  const shown = news.slice(0, detail.rows)
+  const parts: string[] = [headline(report, ordered)]
+  for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`)
+  if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`)
+  if (shown.length > 0) parts.push(table(shown, compared, context))
+  if (shown.length < news.length) parts.push(`**${news.length - shown.length} more rows are not shown here**; see ${budget.elsewhere}.`)
+  if (report.removed && report.removed.length > 0) {
+    const names = report.removed.slice(0, 20).map(row => code(row.id)).join(', ')
+    parts.push(`Removed: ${names}${report.removed.length > 20 ? ` and ${report.removed.length - 20} more` : ''}`)
+  }
+  const remedies = remedyText(shown, detail.remedies)
+  if (remedies !== '') parts.push(remedies)
+  if (quiet.length > 0) {
+    const listed = quiet.slice(0, detail.unchanged)
+    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} without anything to say`
+    if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`)
+    else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context)))
+    else parts.push(table(listed, false, context))
+  }
+  if (detail.assumptions) {
+    const assumptions = assumptionText(news.length > 0 ? news : quiet.slice(0, 10))
+    if (assumptions !== '') parts.push(folded('Assumptions and sources', assumptions))
+  }
+  parts.push(...restText(report, context))
+  parts.push(footer(report, context))
+  return `${parts.join('\n\n')}\n`
+}
+
+/** "### ❌ FAIL: `model` needs 33.06 GiB of 19.83 GiB per GPU (+8.00)": verdict, worst number, limit, change. */
+function headline(report: Report, ordered: readonly ReportDeployment[]): string {
+  const worst = ordered.find(row => row.estimate !== null && row.verdict.status !== 'skipped')
+  const { counts } = report
+  const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
+  if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`
+  const what = [
+    ...(counts.exceeds > 0 ? [`${counts.exceeds} ${counts.exceeds === 1 ? 'deployment exceeds its GPU' : 'deployments exceed their GPUs'}`] : []),
+    ...(counts.tight > 0 ? [`${counts.tight} tight`] : []),
+    ...(counts.unknown > 0 ? [`${counts.unknown} unknown`] : []),
+    ...(counts.exempted > 0 ? [`${counts.exempted} exempted`] : []),
+    ...(counts.fits > 0 ? [`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`] : []),
+    ...(counts.skipped > 0 ? [`${counts.skipped} skipped`] : []),
+  ].join(', ')
+  if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
+  const { needs, has } = needText(worst)
+  const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)})` : ''
+  const fullest = has === '-' ? '' : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
+  return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
+}
+
+function fileLink(row: { file: string; line: number }, context: MarkdownContext): string {
+  const label = code(`${row.file}:${row.line}`)
+  return context.files === null ? label : `[${label}](${context.files}${encodedPath(row.file)}#L${row.line})`
+}
+
+/** "██████████░░ 83 %": a bar of twelve, and the number; over budget it says so in the number. */
+export function bar(share: number): string {
+  const cells = 12
+  const full = Math.max(0, Math.min(cells, Math.round(share * cells)))
+  return `${'█'.repeat(full)}${'░'.repeat(cells - full)} ${Math.round(share * 100)} %`
+}
+
+function table(rows: readonly ReportDeployment[], compared: boolean, context: MarkdownContext): string {
+  const head = `| Verdict | Model | Where | GPU | Needs / has, GiB |${compared ? ' Change |' : ''} Why |`
+  const rule = `| --- | --- | --- | --- | --- |${compared ? ' ---: |' : ''} --- |`
+  return [head, rule, ...rows.map(row => tableRow(row, compared, context))].join('\n')
+}
+
+function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownContext): string {
+  const { needs, has, share } = needText(row)
+  const { baseline } = row
+  const delta =
+    baseline === null ? '-' : baseline.change === 'new' ? 'new' : baseline.deltaBytes === null ? '-' : deltaText(baseline.deltaBytes)
+  const status = row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
+  const memory = `${needs} / ${has}${share === null ? '' : `<br>${code(bar(share))}`}`
+  return `| ${status} | ${row.model.id === null ? '-' : code(row.model.id)} | ${fileLink(row.location, context)} | ${code(targetText(row))} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`
+}
+
+/** Reasons, causes of a change, error findings and exemption, in one cell. */
+function why(row: ReportDeployment): string {
+  const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400))
+  for (const cause of row.baseline?.causes ?? [])
+    said.push(`${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`)
+  for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
+  if (row.exemption)
+    said.push(`${row.exemption.expired ? 'exemption expired' : 'exempted'}${row.exemption.until ? ` until ${row.exemption.until}` : ''}: ${prose(row.exemption.reason, 200)}`)
+  return said.join('<br>') || ' '
+}
+
+function shown(value: unknown): string {
+  return value === null || value === undefined ? 'unset' : typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+/** What would fit, per deployment that does not: each change as text to paste, with what it gives. */
+function remedyText(rows: readonly ReportDeployment[], most: number): string {
+  if (most === 0) return ''
+  const blocks = rows
+    .filter(row => row.remedies.length > 0 && row.verdict.status !== 'fits')
+    .map(row => {
+      const lines = row.remedies.slice(0, most).map(remedy => {
+        const change = remedy.change.map(one => code(one.flag ?? `${one.setting} ${shown(one.to)}`)).join(' and ')
+        return `- ${change}: ${prose(remedy.note, 200)}, ${gibText(remedy.totalBytes.expected)} GiB, ${remedy.status}`
+      })
+      return `**What would fit for** ${code(row.model.id ?? row.id)} (${code(row.location.file)})\n${lines.join('\n')}`
+    })
+  return blocks.join('\n\n')
+}
+
+function folded(title: string, body: string): string {
+  return `<details>\n<summary>${title}</summary>\n\n${body}\n\n</details>`
+}
+
+function assumptionText(rows: readonly ReportDeployment[]): string {
+  const blocks = rows
+    .filter(row => row.estimate)
+    .slice(0, 40)
+    .map(row => {
+      const { perGpu, assumptions } = row.estimate!
+      const parts = perGpu.parts.map(part => {
+        const range = part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
+        return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
+      })
+      const source = row.model.source === null ? '' : `; facts from ${row.model.source}${row.model.asOf ? ` (${row.model.asOf})` : ''}`
+      return [`- ${code(row.id)}${source}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`)].join('\n')
+    })
+  return blocks.join('\n')
+}
+
+/** Unknown and skipped parts of the repository, problems of the run, messages of the policy. */
+function restText(report: Report, context: MarkdownContext): string[] {
+  const out: string[] = []
+  const listed = report.notUnderstood.slice(0, 10).map(entry => `${fileLink(entry, context)} (${entry.reason})`)
+  const more = report.notUnderstood.length - listed.length
+  out.push(`${coverageText(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`)
+  for (const problem of report.problems.slice(0, 10)) out.push(`- ${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+  for (const message of report.policy?.messages ?? []) out.push(`- ${message.level}: ${prose(message.message)}`)
+  return out
+}
+
+function footer(report: Report, context: MarkdownContext): string {
+  const bits = [
+    `hf-vram-calc ${report.tool.version}`,
+    ...(context.headSha ? [`commit ${code(context.headSha.slice(0, 12))}`] : []),
+    ...(context.runUrl ? [`[run](${context.runUrl})`] : []),
+    'figures are GiB on the fullest GPU',
+  ]
+  return `<sub>${bits.join(' · ')}</sub>`
+}
