@@ -1,7 +1,9 @@
 import { good, type Result } from '../../problem.ts'
 import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
+import { bert } from './bert.ts'
 import { cohere } from './cohere.ts'
+import { deberta } from './deberta.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
@@ -17,7 +19,9 @@ import { qwen } from './qwen.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
+  ...bert,
   ...cohere,
+  ...deberta,
   ...exaone,
   ...falcon,
   ...gemma,

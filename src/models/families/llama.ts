@@ -52,6 +52,22 @@ const types: readonly DecoderType[] = [
     exact: false,
   },
   {
+    // the remote code's qkv_bias and bias
+    type: 'internlm3',
+    classes: ['Llama'],
+    defaults: {
+      ...llamaDefaults,
+      vocab_size: 128512,
+      intermediate_size: 10240,
+      num_hidden_layers: 48,
+      num_key_value_heads: 2,
+      head_dim: 128,
+      max_position_embeddings: 32768,
+    },
+    aliases: { attention_bias: ['qkv_bias'], mlp_bias: ['bias'] },
+    layer: llamaLayer,
+  },
+  {
     type: 'mistral',
     defaults: {
       ...llamaDefaults,

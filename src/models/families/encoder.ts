@@ -1,0 +1,152 @@
+import { linear, norm, outputHead, replicated, vector } from '../blocks/weights.ts'
+import type { Config, JsonObject } from '../config.ts'
+import type { ModelShape, Weight } from '../shape.ts'
+import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
+import { type DecoderType, type Dims, dimsOf } from './decoder.ts'
+import { decoderFacts, type Family, uniformStack } from './family.ts'
+
+/** One encoder type: what its class does differently from BERT's. */
+export interface EncoderType {
+  readonly type: string
+  readonly also?: readonly string[]
+  readonly classes?: readonly string[]
+  readonly defaults: JsonObject
+  readonly aliases?: Readonly<Record<string, readonly string[]>>
+  readonly names?: DecoderType['names']
+  readonly headDim?: DecoderType['headDim']
+  readonly kvHeads?: DecoderType['kvHeads']
+  readonly width?: DecoderType['width']
+  readonly embedding: (d: Dims) => readonly Weight[]
+  readonly layer: (d: Dims) => readonly Weight[]
+  /** Layers that are stored; layers that share one set of weights count once. */
+  readonly stored?: (d: Dims) => number
+  /** What differs in the first layer: weights it lacks, by name. */
+  readonly firstLayerLacks?: readonly string[]
+  /** What follows the layers in every variant. */
+  readonly body?: (d: Dims) => readonly Weight[]
+  /** The pooler, which a bare `*Model` and pooled heads have. */
+  readonly pooler?: (d: Dims) => readonly Weight[]
+  /** The pooler of classifiers where it is not the bare model's. */
+  readonly classifierPooler?: (d: Dims) => readonly Weight[]
+  readonly lm: (d: Dims) => MaskedHead
+  /** Head of `*ForSequenceClassification`: pooler and one matrix, or a dense layer of hidden width and one matrix. */
+  readonly sequence?: 'pooled' | 'dense'
+  /** Heads besides the language model's and none that oracle rows show. */
+  readonly verifiedHeads?: readonly HeadKind[]
+  readonly exact?: false
+}
+
+/** The head that predicts tokens. */
+export interface MaskedHead {
+  /** What stands before the output matrix. */
+  readonly transform: readonly Weight[]
+  /** Width of the output matrix's input; tied it is the embedding's. */
+  readonly width: number
+  /**
+   * `own`: the matrix has a bias; `shared`: it shares its bias with the head's own one as long as the matrix is tied;
+   * `none`.
+   */
+  readonly bias: 'own' | 'shared' | 'none'
+  /** Where the class ignores `tie_word_embeddings`. */
+  readonly tied?: boolean
+}
+
+/** dense + LayerNorm before the output matrix, as in BERT: h x e + e + 2e. */
+export const denseTransform = (d: Dims, width = d.hidden): Weight[] => [
+  replicated('cls.predictions.transform.dense', width, d.hidden, { bias: true }),
+  norm('cls.predictions.transform.LayerNorm', width, true),
+]
+
+/** h x h + h: the pooler of BERT and its relatives. */
+export const densePooler = (d: Dims): Weight[] => [replicated('pooler.dense', d.hidden, d.hidden, { bias: true })]
+
+export function encoder(row: EncoderType): Family {
+  return {
+    name: row.type,
+    modelTypes: [row.type, ...(row.also ?? [])],
+    verified:
+      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    shape: file => encoderShape(row, file.with({ tie_word_embeddings: true, ...row.defaults }, row.aliases)),
+  }
+}
+
+function encoderShape(row: EncoderType, config: Config): ModelShape {
+  const d = dimsOf(row, config)
+  const architecture = architectureOf(config)
+  const own = isOwnClass(architecture, row.type, row.classes)
+  const head = headOf(row, d, architecture.head)
+  const verified = ['lm', 'none', ...(row.verifiedHeads ?? [])].includes(architecture.head)
+  const type = config.text('model_type') ?? row.type
+  const weights = row.layer(d)
+  const first = row.firstLayerLacks ?? []
+  const stored = row.stored?.(d) ?? d.layers
+  const layer = { name: 'encoder', weights, cache: [] }
+  return {
+    family: row.type,
+    modelType: type,
+    count: own && verified && row.exact !== false && type === row.type ? 'exact' : 'derived',
+    embedding: row.embedding(d),
+    layers:
+      first.length === 0
+        ? uniformStack(stored, layer)
+        : {
+            kinds: [{ ...layer, name: 'first encoder', weights: weights.filter(w => !first.includes(w.name)) }, layer],
+            order: Array.from({ length: stored }, (_, i) => Math.min(i, 1)),
+          },
+    final: [...(row.body?.(d) ?? []), ...head.weights],
+    tied: head.tied,
+    towers: [],
+    mtp: null,
+    facts: decoderFacts(config, {
+      hidden: d.hidden,
+      layers: d.layers,
+      vocabulary: d.vocabulary,
+      heads: d.heads,
+      kvHeads: d.kvHeads,
+      headDim: d.headDim,
+      intermediate: d.width,
+      task: 'embed',
+    }),
+    notes: own ? [] : [`architectures names ${architecture.prefix}: counted as ${row.type}`],
+  }
+}
+
+/** The head of each kind of class, pooler included where the class has one. */
+function headOf(row: EncoderType, d: Dims, head: HeadKind): { weights: readonly Weight[]; tied: boolean } {
+  const pooler = row.pooler?.(d) ?? []
+  const lm = row.lm(d)
+  const tied = lm.tied ?? d.config.flag('tie_word_embeddings')
+  const classifier = (labels: number) => linear('classifier', labels, d.hidden, 'none', { bias: true })
+  switch (head) {
+    case 'lm':
+      return { weights: maskedHead(d, lm, tied), tied }
+    case 'pretraining':
+      return { weights: [...pooler, ...maskedHead(d, lm, tied), nextSentence(d)], tied }
+    case 'next-sentence':
+      return { weights: [...pooler, nextSentence(d)], tied: false }
+    case 'sequence': {
+      const before =
+        row.sequence === 'dense' ? replicated('classifier.dense', d.hidden, d.hidden, { bias: true }) : null
+      const pooled = row.classifierPooler?.(d) ?? pooler
+      return { weights: [...(before ? [before] : pooled), classifier(labelCount(d.config))], tied: false }
+    }
+    case 'choice':
+      return { weights: [...(row.classifierPooler?.(d) ?? pooler), classifier(1)], tied: false }
+    case 'token':
+    case 'span':
+      return { weights: [classifier(head === 'span' ? 2 : labelCount(d.config))], tied: false }
+    case 'none':
+    case 'other':
+      return { weights: pooler, tied: false }
+  }
+}
+
+const nextSentence = (d: Dims): Weight => linear('cls.seq_relationship', 2, d.hidden, 'none', { bias: true })
+
+function maskedHead(d: Dims, lm: MaskedHead, tied: boolean): Weight[] {
+  const bias = (name: string) => vector(name, d.vocabulary, 'vocab')
+  const ownBias = lm.bias === 'none' ? [] : [bias('cls.predictions.bias')]
+  if (tied) return [...lm.transform, ...ownBias]
+  const matrix = outputHead(d.vocabulary, lm.width, lm.bias !== 'none', 'cls.predictions.decoder')
+  return [...lm.transform, matrix, ...(lm.bias === 'shared' ? ownBias : [])]
+}
