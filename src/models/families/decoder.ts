@@ -14,6 +14,9 @@ export interface Dims extends Attention {
   readonly width: number
 }
 
+/** What the windows of a model's layers depend on. */
+export type Layers = Pick<Dims, 'config' | 'layers'>
+
 /** Window in tokens of each layer, null for full attention. */
 export type Windows = readonly (number | null)[]
 
@@ -109,7 +112,7 @@ export function dividedHeadDim(config: Config, hidden: number, heads: number, na
  * What most classes do: `layer_types` says which layers slide, else a `sliding_window` that is neither null nor switched
  * off by `use_sliding_window: false` holds for every layer (vLLM, ModelConfig.get_sliding_window).
  */
-export function plainWindows(d: Dims): Windows {
+export function plainWindows(d: Layers): Windows {
   const window = d.config.sizeOrNull('sliding_window')
   const off = !d.config.flag('use_sliding_window', true)
   const kinds = layerKinds(d.config, d.layers)
@@ -122,7 +125,7 @@ export function plainWindows(d: Dims): Windows {
  * Windows of classes that alternate: `layer_types` of the file, else `isFull` for a layer number from 0. `extra` tokens
  * are added where the model code passes a larger window on.
  */
-export function alternatingWindows(d: Dims, isFull: (layer: number) => boolean, extra = 0): Windows {
+export function alternatingWindows(d: Layers, isFull: (layer: number) => boolean, extra = 0): Windows {
   const window = d.config.sizeOrNull('sliding_window')
   const kinds = layerKinds(d.config, d.layers)
   return Array.from({ length: d.layers }, (_, i) => {
@@ -173,6 +176,9 @@ export interface DecoderParts {
   readonly headWidth?: number
   readonly facts: Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'> & Partial<ShapeFacts>
   readonly notes?: readonly string[]
+  /** Where the class ties (or not) whatever the config says. */
+  readonly tied?: boolean
+  readonly mtp?: LayerStack | null
 }
 
 /**
@@ -185,7 +191,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
   const { hidden, vocabulary } = parts.facts
   const width = parts.headWidth ?? hidden
   const lm = architecture.head === 'lm' || architecture.head === 'other'
-  const tied = lm && config.flag('tie_word_embeddings')
+  const tied = lm && (parts.tied ?? config.flag('tie_word_embeddings'))
   const head: Weight[] = []
   if (lm && !tied) head.push(outputHead(vocabulary, width, parts.headBias))
   if (lm && tied && parts.headBias) head.push({ ...norm('lm_head.bias', vocabulary), kind: 'other', split: 'vocab' })
@@ -203,7 +209,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
     final: [...parts.final, ...head],
     tied,
     towers: [],
-    mtp: null,
+    mtp: parts.mtp ?? null,
     facts: decoderFacts(config, { task: lm ? 'generate' : 'embed', ...parts.facts }),
     notes: [
       ...(parts.notes ?? []),

@@ -1,11 +1,11 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
-import { alternatingWindows, type DecoderType, type Dims, decoder, type Windows } from './decoder.ts'
+import { alternatingWindows, type DecoderType, decoder, type Layers, type Windows } from './decoder.ts'
 import type { Family } from './family.ts'
 import { layerNorms, llamaLayer } from './llama.ts'
 
 /** Qwen's window: off unless use_sliding_window is true, then on the layers from max_window_layers on. */
-export function qwenWindows(d: Dims): Windows {
+export function qwenWindows(d: Layers): Windows {
   if (!d.config.flag('use_sliding_window')) return new Array<null>(d.layers).fill(null)
   const from = d.config.count('max_window_layers')
   return alternatingWindows(d, layer => layer < from)
