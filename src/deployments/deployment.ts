@@ -109,7 +109,11 @@ export interface DeclaredHardware {
   readonly memoryBytes?: number
   readonly memoryAt?: Place
   /** Several containers share the card: by time slicing, MPS, or a shared device list. */
-  readonly shared?: { readonly kind: 'time-slicing' | 'mps' | 'device'; readonly replicas: number | null; readonly at?: Place }
+  readonly shared?: {
+    readonly kind: 'time-slicing' | 'mps' | 'device'
+    readonly replicas: number | null
+    readonly at?: Place
+  }
 }
 
 export interface DeclaredName {

@@ -1,0 +1,127 @@
+import type { Command } from '../command.ts'
+import type { DeclaredHardware, Deployment } from '../deployment.ts'
+import { noHardware } from '../deployment.ts'
+import { imageAccelerator, imageName, imageVersion } from '../images.ts'
+import { baseName, type CommandLine, type EngineReading, type Start, type Tools } from './command-line.ts'
+import { vllm } from './vllm.ts'
+
+/** Every engine command line, in order of recognition. */
+export const commandLines: readonly CommandLine[] = [vllm]
+
+/** Which engine a command starts, if any: program words first, then the image, then flags beside a name. */
+export function recognise(command: Command): { readonly line: CommandLine; readonly start: Start } | null {
+  const argv = command.argv.slice(0, 12).map(word => word.value)
+  for (const line of commandLines) {
+    const words = argv.length > 0 ? line.program(argv) : 0
+    if (words > 0) return { line, start: { command, args: command.argv.slice(words), form: 'program' } }
+  }
+  if (command.scripted) return null
+  const bare =
+    argv.length === 0 ||
+    argv[0]!.startsWith('-') ||
+    /^[\w.-]+\/[\w.-]+$/.test(argv[0]!) ||
+    argv[0] === 'serve' ||
+    /^[$\uE000]/.test(argv[0]!)
+  if (!bare) return null
+  if (command.image) {
+    const name = imageName(command.image.value)
+    const line = commandLines.find(candidate => candidate.image.test(name))
+    if (line) return { line, start: { command, args: command.argv, form: 'image' } }
+  }
+  const signed = commandLines.find(candidate => candidate.signature?.(command.env))
+  if (signed) return { line: signed, start: { command, args: command.argv, form: 'flags' } }
+  if (argv.length === 0 || command.image) return null
+  const names = command.names.join(' ').toLowerCase()
+  const hinted = commandLines.find(candidate => candidate.marks.some(mark => names.includes(mark)))
+  return hinted ? { line: hinted, start: { command, args: command.argv, form: 'flags' } } : null
+}
+
+/** Who found a command, for the deployment's id and format. */
+export interface Finder {
+  readonly format: string
+  /** Object path or service name: what stands after the file in the id. */
+  readonly name: string
+}
+
+/** Reads a command as a deployment; null when it starts no engine that is known. Never throws for any text. */
+export async function deploymentOf(command: Command, finder: Finder, tools: Tools): Promise<Deployment | null> {
+  const found = recognise(command)
+  if (!found) return null
+  const reading = await found.line.read(found.start, tools)
+  return reading ? assemble(found.line, command, reading, finder) : null
+}
+
+/** Puts the engine's reading and the container's facts together. */
+export function assemble(
+  line: Pick<CommandLine, 'engine' | 'environment'>,
+  command: Command,
+  reading: EngineReading,
+  finder: Finder,
+): Deployment {
+  const { collector, model } = reading
+  const start = command.argv[0] ?? command.image ?? command.at
+  const location = model.at ?? start.place
+  const version = command.image ? imageVersion(command.image.value, line.engine) : null
+  if (command.image && (model.id === null || collector.unresolved.length > 0)) collector.holes(command.image)
+  return {
+    id: `${command.at.file}#${finder.name}`,
+    location,
+    format: finder.format,
+    workload: 'serve',
+    engine: { name: line.engine, version, at: start.place },
+    model: hinted(model, command),
+    draftModel: reading.draftModel ?? null,
+    adapters: collector.adapters,
+    unresolved: collector.unresolved,
+    settings: collector.settings,
+    options: collector.options,
+    environment: { ...environmentOf(command, line.environment), ...collector.environment },
+    hardware: hardwareOf(command, reading),
+    findings: collector.findings,
+  }
+}
+
+/** A model on a mounted path: the host's side of the mount names it better, but proves nothing. */
+function hinted(model: Deployment['model'], command: Command): Deployment['model'] {
+  const id = model.id
+  if (id === null || model.hint !== undefined || !id.startsWith('/')) return model
+  const cached = /models--([\w.-]+?)--([\w.-]+)(?:\/|$)/.exec(id)
+  if (cached) return { ...model, id: `${cached[1]}/${cached[2]}` }
+  const mount = command.mounts
+    .filter(
+      one =>
+        id === one.container || id.startsWith(`${one.container.replace(/\/$/, '')}/`) || `${id}/` === one.container,
+    )
+    .sort((a, b) => b.container.length - a.container.length)[0]
+  const inside = mount ? id.slice(mount.container.replace(/\/$/, '').length) : id
+  const name = baseName(inside.replace(/\/+$/, '')) || (mount ? baseName(mount.host.value.replace(/\/+$/, '')) : '')
+  return name === '' ? model : { ...model, hint: name }
+}
+
+const MEMORY_VARIABLES = /^(?:PYTORCH_(?:CUDA_|HIP_)?ALLOC_CONF|(?:CUDA|NVIDIA|HIP|ROCR)_VISIBLE_DEVICES)$/
+const SECRET = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/
+
+function environmentOf(command: Command, own: RegExp): Record<string, string> {
+  const kept: Record<string, string> = {}
+  for (const [name, value] of command.env)
+    if ((own.test(name) || MEMORY_VARIABLES.test(name)) && !SECRET.test(name)) kept[name] = value.value.slice(0, 500)
+  return kept
+}
+
+/** The container's hardware, corrected by what the engine was told and what image and visible devices say. */
+function hardwareOf(command: Command, reading: EngineReading): DeclaredHardware {
+  const declared = command.hardware ?? noHardware
+  const accelerator =
+    reading.accelerator ?? declared.accelerator ?? (command.image ? imageAccelerator(command.image.value) : null)
+  if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd')
+    return { ...declared, accelerator, gpusPerReplica: 0 }
+  if (declared.gpusPerReplica !== null) return { ...declared, accelerator: accelerator ?? 'nvidia' }
+  for (const name of ['CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES']) {
+    const value = command.env.get(name)
+    if (value && /^\s*(?:\d+|GPU-[\w-]+)(?:\s*,\s*(?:\d+|GPU-[\w-]+))*\s*$/.test(value.value)) {
+      const gpusPerReplica = value.value.split(',').length
+      return { ...declared, accelerator, gpusPerReplica, gpusAt: value.place, gpusText: `${name}=${value.value}` }
+    }
+  }
+  return { ...declared, accelerator }
+}

@@ -1,0 +1,187 @@
+import type { Problem } from '../problem.ts'
+import type { Repository, RepositoryFile } from '../repository/repository.ts'
+import { commandLines } from './command-lines/index.ts'
+import type { Deployment, Extraction, NotUnderstood } from './deployment.ts'
+import type { Context, DocumentFormat, FileFormat } from './format.ts'
+import { formats } from './formats/index.ts'
+import { Text } from './text.ts'
+import { parseYaml, type YamlDocument } from './yaml.ts'
+
+/** Text files larger than this are no manifests; JSON data files are cut off sooner. */
+const MAX_BYTES = 1024 * 1024
+const MAX_JSON_BYTES = 256 * 1024
+const PARSED = /\.(?:ya?ml|json)$/i
+
+const documentFormats = formats.filter((format): format is DocumentFormat => format.kind === 'document')
+const fileFormats = formats.filter((format): format is FileFormat => format.kind === 'file')
+
+/** One pattern over the marks of all engines and formats: a file without any of them is never parsed. */
+const marks = [...new Set([...commandLines, ...formats].flatMap(reader => reader.marks))]
+const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i')
+
+/**
+ * Finds every deployment that the repository's files declare. Files are looked at one after another and let go again:
+ * memory does not grow with their number. Never throws for any content.
+ */
+export async function extract(repository: Repository): Promise<Extraction> {
+  const { files, truncated } = await repository.list()
+  const problems: Problem[] = []
+  if (truncated)
+    problems.push({
+      code: 'too-many-files',
+      message: 'the list of files was cut off',
+      hint: 'narrow it with include or exclude',
+    })
+  const deployments: Deployment[] = []
+  const notUnderstood: NotUnderstood[] = []
+  const folders = new Folders(files)
+  const ids = new Set<string>()
+  const counts = { filesRead: 0, filesParsed: 0 }
+  for (const file of files) {
+    const readers = fileFormats.filter(format => format.paths(file.path))
+    const structured = PARSED.test(file.path)
+    if (readers.length === 0 && !structured) continue
+    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
+      const entry = await tooLarge(file, repository)
+      if (entry) notUnderstood.push(entry)
+      continue
+    }
+    const source = await repository.read(file.path)
+    if (source === null) continue
+    counts.filesRead++
+    if (!candidate.test(source)) continue
+    counts.filesParsed++
+    const found = await readFile(file.path, source, readers, structured, repository, folders)
+    notUnderstood.push(...found.notUnderstood)
+    problems.push(...found.problems)
+    for (const deployment of found.deployments) {
+      let id = deployment.id
+      for (let n = 2; ids.has(id); n++) id = `${deployment.id}/${n}`
+      ids.add(id)
+      deployments.push({ ...deployment, id })
+    }
+  }
+  return { deployments, notUnderstood, problems, counts }
+}
+
+interface Found {
+  readonly deployments: Deployment[]
+  readonly notUnderstood: NotUnderstood[]
+  readonly problems: Problem[]
+}
+
+async function readFile(
+  path: string,
+  source: string,
+  readers: readonly FileFormat[],
+  structured: boolean,
+  repository: Repository,
+  folders: Folders,
+): Promise<Found> {
+  const found: Found = { deployments: [], notUnderstood: [], problems: [] }
+  const text = Text.file(path, source)
+  let documents: readonly YamlDocument[] | null = null
+  const context: Context = {
+    path,
+    text,
+    documents: () => (documents ??= parseYaml(text)),
+    read: asked => readNear(path, asked, repository),
+    list: async folder => folders.under(folder),
+    notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
+  }
+  for (const reader of readers) found.deployments.push(...(await reader.read(context)))
+  if (!structured) return found
+  for (const document of context.documents()) await readDocument(document, context, found)
+  return found
+}
+
+async function readDocument(document: YamlDocument, context: Context, found: Found): Promise<void> {
+  const { root } = document
+  const before = found.deployments.length
+  if (root) {
+    const format = documentFormats.find(one => one.claims(root, context.path))
+    if (format) found.deployments.push(...(await format.read(root, context)))
+  }
+  const [error] = document.errors
+  if (error) {
+    const message = `not valid YAML: ${error.message}`
+    if (found.deployments.length > before)
+      found.problems.push({ code: 'yaml-invalid', message, at: { file: context.path, line: error.line, column: 1 } })
+    else if (context.path.endsWith('.json') === false)
+      context.notUnderstood({ line: error.line, reason: 'yaml-invalid', message })
+  }
+  const first = found.deployments[before]
+  if (first && document.duplicates.length > 0) {
+    const findings = document.duplicates.slice(0, 5).map(key => ({
+      code: 'duplicate-key',
+      severity: 'warning' as const,
+      message: `the key ${JSON.stringify(key.value.slice(0, 80))} stands twice in one mapping; the last one counts`,
+      file: context.path,
+      line: key.place.line,
+    }))
+    found.deployments[before] = { ...first, findings: [...first.findings, ...findings] }
+  }
+}
+
+/** A path as the file writes it: relative to its folder, then to the root, then by its last parts (a mounted path). */
+async function readNear(from: string, asked: string, repository: Repository): Promise<Text | null> {
+  const plain = asked.replace(/^\.\//, '')
+  if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null
+  const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : ''
+  const paths = plain.startsWith('/')
+    ? [plain.slice(1), join(folder, plain.slice(plain.lastIndexOf('/') + 1))]
+    : [join(folder, plain), plain]
+  for (const path of new Set(paths)) {
+    if (path === null || path === from) continue
+    const text = await repository.read(path)
+    if (text !== null && text.length <= MAX_BYTES) return Text.file(path, text)
+  }
+  return null
+}
+
+/** Joins and normalises; null when the path would leave the root. */
+function join(folder: string, path: string): string | null {
+  const parts: string[] = []
+  for (const part of `${folder}/${path}`.split('/')) {
+    if (part === '' || part === '.') continue
+    if (part !== '..') parts.push(part)
+    else if (parts.pop() === undefined) return null
+  }
+  return parts.join('/')
+}
+
+/** A large file is reported only when its beginning looks like a deployment. */
+async function tooLarge(file: RepositoryFile, repository: Repository): Promise<NotUnderstood | null> {
+  if (file.path.endsWith('.json')) return null
+  const bytes = await repository.readBytes(file.path, 0, 65_536)
+  if (!bytes || !candidate.test(new TextDecoder().decode(bytes))) return null
+  return {
+    file: file.path,
+    line: 1,
+    reason: 'file-too-large',
+    message: `larger than ${MAX_BYTES / 1024} KiB: not read`,
+  }
+}
+
+/** Files by folder, built when a format first asks. */
+class Folders {
+  readonly #files: readonly RepositoryFile[]
+  #byFolder: Map<string, string[]> | null = null
+
+  constructor(files: readonly RepositoryFile[]) {
+    this.#files = files
+  }
+
+  under(folder: string): readonly string[] {
+    if (!this.#byFolder) {
+      this.#byFolder = new Map()
+      for (const { path } of this.#files) {
+        const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
+        const list = this.#byFolder.get(parent)
+        if (list) list.push(path)
+        else this.#byFolder.set(parent, [path])
+      }
+    }
+    return this.#byFolder.get(folder) ?? []
+  }
+}

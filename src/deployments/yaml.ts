@@ -1,0 +1,165 @@
+import { isAlias, isMap, isScalar, isSeq, type Node as ParsedNode, parseAllDocuments } from 'yaml'
+import { Text } from './text.ts'
+import { type Entry, ListNode, MapNode, type Node, ScalarNode } from './tree.ts'
+
+/** One document of a YAML stream. Broken ones keep what could be read. */
+export interface YamlDocument {
+  readonly root: Node | null
+  readonly errors: readonly { readonly message: string; readonly line: number }[]
+  /** Keys given twice in one mapping: the last one wins, as in most consumers. */
+  readonly duplicates: readonly Text[]
+}
+
+/** Nodes one file may expand to, merges included; more is an alias bomb or no manifest. */
+const MAX_NODES = 200_000
+const MAX_DEPTH = 200
+
+/**
+ * Reads every document of a YAML (or JSON) text: aliases are shared, merge keys applied, duplicate keys resolved to the
+ * last. Never throws; a text that is nested too deeply or expands too far gives one document with an error.
+ */
+export function parseYaml(source: Text): YamlDocument[] {
+  if (tooDeep(source.value)) return [broken(source, `nested deeper than ${MAX_DEPTH} levels`)]
+  try {
+    const parsed = parseAllDocuments(source.value, {
+      uniqueKeys: false,
+      merge: false,
+      logLevel: 'silent',
+      prettyErrors: false,
+      keepSourceTokens: false,
+    })
+    return [...parsed].map(document => {
+      const build = new Builder(source)
+      const root = document.contents ? build.node(document.contents as ParsedNode, 0) : null
+      const errors = document.errors.map(error => ({
+        message: error.message.split('\n')[0]!,
+        line: source.placeAt(error.pos[0]).line,
+      }))
+      if (build.overflow) errors.push({ message: build.overflow, line: source.place.line })
+      return { root, errors, duplicates: build.duplicates }
+    })
+  } catch (error) {
+    if (error instanceof RangeError) return [broken(source, 'nested too deeply')]
+    return [broken(source, error instanceof Error ? error.message.split('\n')[0]! : 'not YAML')]
+  }
+}
+
+function broken(source: Text, message: string): YamlDocument {
+  return { root: null, errors: [{ message, line: source.place.line }], duplicates: [] }
+}
+
+/** Brackets nested too far would overflow the parser's stack; a cheap count finds them first. */
+function tooDeep(text: string): boolean {
+  let depth = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 91 || code === 123) {
+      if (++depth > MAX_DEPTH) return true
+    } else if ((code === 93 || code === 125) && depth > 0) depth--
+    else if (code === 10 && depth > 0 && text.charCodeAt(i + 1) === 45 && text.startsWith('---', i + 1)) depth = 0
+  }
+  return /^(?: {2,}|- ){400,}\S/m.test(text) || /^(?:- ){200}/m.test(text)
+}
+
+type ParsedPairs = readonly { readonly key: unknown; readonly value: unknown }[]
+
+class Builder {
+  readonly #source: Text
+  readonly #anchors = new Map<string, Node>()
+  readonly duplicates: Text[] = []
+  overflow: string | null = null
+  #count = 0
+
+  constructor(source: Text) {
+    this.#source = source
+  }
+
+  node(parsed: ParsedNode, depth: number): Node | null {
+    if (++this.#count > MAX_NODES) {
+      this.overflow = `more than ${MAX_NODES} nodes`
+      return null
+    }
+    if (depth > MAX_DEPTH) {
+      this.overflow = `nested deeper than ${MAX_DEPTH} levels`
+      return null
+    }
+    if (isAlias(parsed)) return this.#anchors.get(parsed.source) ?? null
+    const start = parsed.range?.[0] ?? 0
+    const end = parsed.range?.[1] ?? start
+    if (isScalar(parsed)) {
+      const text = scalarText(parsed.value, parsed.source, this.#source, start, end)
+      const node = new ScalarNode(plain(parsed.value), text, parsed.type === 'PLAIN')
+      if (parsed.anchor) this.#anchors.set(parsed.anchor, node)
+      return node
+    }
+    if (isSeq(parsed)) {
+      const items: Node[] = []
+      const node = new ListNode(items, this.#source.slice(start, start))
+      if (parsed.anchor) this.#anchors.set(parsed.anchor, node)
+      for (const item of parsed.items) {
+        const child = this.node(item as ParsedNode, depth + 1)
+        if (child) items.push(child)
+      }
+      return node
+    }
+    if (isMap(parsed)) {
+      const entries: Entry[] = []
+      const node = new MapNode(entries, this.#source.slice(start, start))
+      if (parsed.anchor) this.#anchors.set(parsed.anchor, node)
+      this.#fill(entries, parsed.items, depth)
+      return node
+    }
+    return null
+  }
+
+  #fill(entries: Entry[], pairs: ParsedPairs, depth: number): void {
+    const own = new Map<string, number>()
+    const merged: Entry[] = []
+    for (const entry of this.#pairs(pairs, depth)) {
+      if (entry.key.value === '<<' && entry.value.kind !== 'scalar') {
+        const sources = entry.value.kind === 'list' ? entry.value.items : [entry.value]
+        for (const from of sources) if (from.kind === 'map') merged.push(...from.entries)
+        this.#count += merged.length
+        continue
+      }
+      const seen = own.get(entry.key.value)
+      if (seen === undefined) {
+        own.set(entry.key.value, entries.length)
+        entries.push(entry)
+      } else {
+        this.duplicates.push(entry.key)
+        entries[seen] = entry
+      }
+    }
+    for (const entry of merged) {
+      if (own.has(entry.key.value)) continue
+      own.set(entry.key.value, entries.length)
+      entries.push(entry)
+    }
+  }
+
+  *#pairs(pairs: ParsedPairs, depth: number): Generator<Entry> {
+    for (const pair of pairs) {
+      const key = pair.key as ParsedNode | null
+      if (key === null) continue
+      const start = key.range?.[0] ?? 0
+      const end = key.range?.[1] ?? start
+      const name = isScalar(key)
+        ? scalarText(key.value, key.source, this.#source, start, end)
+        : this.#source.slice(start, end)
+      const value = pair.value ? this.node(pair.value as ParsedNode, depth + 1) : null
+      yield { key: name, value: value ?? new ScalarNode(null, Text.at(name, ''), true) }
+    }
+  }
+}
+
+/** A scalar as text: what a string says, and for numbers, booleans and null the way they were written. */
+function scalarText(value: unknown, raw: string | undefined, source: Text, start: number, end: number): Text {
+  const written = typeof value === 'string' ? value : (raw ?? source.value.slice(start, end))
+  return Text.decoded(written, source, start, end)
+}
+
+function plain(value: unknown): string | number | boolean | null {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
+  return value === null || value === undefined ? null : String(value)
+}
