@@ -16,6 +16,7 @@ import { llama } from './llama.ts'
 import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
+import { qwenMoe } from './qwen-moe.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
@@ -33,6 +34,7 @@ export const families: readonly Family[] = [
   ...olmo,
   ...phi,
   ...qwen,
+  ...qwenMoe,
 ]
 
 const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))
