@@ -1,21 +1,12 @@
 import { attentionWeights } from '../blocks/attention.ts'
 import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
-import {
-  column,
-  linear,
-  norm,
-  outputHead,
-  positionEmbedding,
-  replicated,
-  row,
-  tokenEmbedding,
-} from '../blocks/weights.ts'
+import { column, linear, norm, positionEmbedding, replicated, row, tokenEmbedding } from '../blocks/weights.ts'
 import type { JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import type { Dims } from './decoder.ts'
 import { densePooler, denseTransform, type EncoderType, encoder } from './encoder.ts'
 import type { Family } from './family.ts'
-import { layerNorms, llamaLayer } from './llama.ts'
+import { llamaLayer } from './llama.ts'
 
 export const bertDefaults: JsonObject = {
   vocab_size: 30522,
@@ -62,15 +53,15 @@ export const bertNorms = (d: Dims): Weight[] => [
 export const bertLayer = (d: Dims): Weight[] => [...bertAttention(d), ...bertFeedForward(d), ...bertNorms(d)]
 
 /** What BERT's classes have in common; rows override what differs. */
-export const bertLike = {
+export const bertLike: Omit<EncoderType, 'type'> = {
   defaults: bertDefaults,
   headDim: 'divide',
-  kvHeads: (_: unknown, heads: number) => heads,
+  kvHeads: (_, heads) => heads,
   embedding: (d: Dims) => bertEmbedding(d),
   layer: bertLayer,
   pooler: densePooler,
   lm: (d: Dims) => ({ transform: denseTransform(d), width: d.hidden, bias: 'shared' }),
-} as const
+}
 
 /** gated feed-forward and attention with separate biases, norms after each part */
 const postNormGated = (d: Dims, bias: boolean): Weight[] => [

@@ -20,8 +20,18 @@ export type Layers = Pick<Dims, 'config' | 'layers'>
 /** Window in tokens of each layer, null for full attention. */
 export type Windows = readonly (number | null)[]
 
+/** How a class names and derives its sizes, where it differs from Llama's. */
+export interface DimsRules {
+  /** Keys of the sizes where they are not the usual ones. */
+  readonly names?: Partial<Record<'hidden' | 'layers' | 'heads', string>>
+  readonly kvHeads?: (config: Config, heads: number) => number
+  /** `divide`: the class knows no head_dim and takes hidden / heads, rounded down. */
+  readonly headDim?: 'divide' | ((config: Config, hidden: number, heads: number) => number)
+  readonly width?: (config: Config, hidden: number) => number
+}
+
 /** One model type of the decoder class: what its class does differently from Llama's. */
-export interface DecoderType {
+export interface DecoderType extends DimsRules {
   readonly type: string
   /** Other model types with the same keys and tensors. */
   readonly also?: readonly string[]
@@ -29,12 +39,6 @@ export interface DecoderType {
   readonly classes?: readonly string[]
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
-  /** Keys of the sizes where they are not the usual ones. */
-  readonly names?: Partial<Record<'hidden' | 'layers' | 'heads', string>>
-  readonly kvHeads?: (config: Config, heads: number) => number
-  /** `divide`: the class knows no head_dim and takes hidden / heads, rounded down. */
-  readonly headDim?: 'divide' | ((config: Config, hidden: number, heads: number) => number)
-  readonly width?: (config: Config, hidden: number) => number
   readonly embedding?: (d: Dims) => readonly Weight[]
   readonly layer: (d: Dims) => readonly Weight[]
   readonly windows?: (d: Dims) => Windows
@@ -88,7 +92,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
 }
 
 /** The sizes of a decoder under its row's key names and rules. */
-export function dimsOf(row: Omit<DecoderType, 'type' | 'defaults' | 'layer'>, config: Config): Dims {
+export function dimsOf(row: DimsRules, config: Config): Dims {
   const hidden = config.size(row.names?.hidden ?? 'hidden_size')
   const layers = layerCount(config, row.names?.layers)
   const heads = config.size(row.names?.heads ?? 'num_attention_heads')

@@ -2,20 +2,16 @@ import { linear, norm, outputHead, replicated, vector } from '../blocks/weights.
 import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
-import { type DecoderType, type Dims, dimsOf } from './decoder.ts'
+import { type Dims, type DimsRules, dimsOf } from './decoder.ts'
 import { decoderFacts, type Family, uniformStack } from './family.ts'
 
 /** One encoder type: what its class does differently from BERT's. */
-export interface EncoderType {
+export interface EncoderType extends DimsRules {
   readonly type: string
   readonly also?: readonly string[]
   readonly classes?: readonly string[]
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
-  readonly names?: DecoderType['names']
-  readonly headDim?: DecoderType['headDim']
-  readonly kvHeads?: DecoderType['kvHeads']
-  readonly width?: DecoderType['width']
   readonly embedding: (d: Dims) => readonly Weight[]
   readonly layer: (d: Dims) => readonly Weight[]
   /** Layers that are stored; layers that share one set of weights count once. */
