@@ -17,6 +17,8 @@ export interface Architecture {
   /** Class name without its ending, null when the config names none. */
   readonly prefix: string | null
   readonly head: HeadKind
+  /** The ending itself: "ForCausalLM". */
+  readonly ending: string
 }
 
 const ENDINGS: readonly (readonly [string, HeadKind])[] = [
@@ -44,10 +46,10 @@ const ENDINGS: readonly (readonly [string, HeadKind])[] = [
  */
 export function architectureOf(config: Config): Architecture {
   const name = config.list('architectures')?.[0]
-  if (typeof name !== 'string') return { prefix: null, head: 'lm' }
+  if (typeof name !== 'string') return { prefix: null, head: 'lm', ending: '' }
   for (const [ending, head] of ENDINGS)
-    if (name.endsWith(ending)) return { prefix: name.slice(0, -ending.length), head }
-  return { prefix: name, head: 'other' }
+    if (name.endsWith(ending)) return { prefix: name.slice(0, -ending.length), head, ending }
+  return { prefix: name, head: 'other', ending: '' }
 }
 
 /** Is the named class one of this model type's own? True also when none is named. */

@@ -1,6 +1,7 @@
 import { good, type Result } from '../../problem.ts'
 import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
+import { bart } from './bart.ts'
 import { bert } from './bert.ts'
 import { cohere } from './cohere.ts'
 import { deberta } from './deberta.ts'
@@ -17,9 +18,12 @@ import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
 import { qwenMoe } from './qwen-moe.ts'
+import { t5 } from './t5.ts'
+import { whisper } from './whisper.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
+  ...bart,
   ...bert,
   ...cohere,
   ...deberta,
@@ -35,6 +39,8 @@ export const families: readonly Family[] = [
   ...phi,
   ...qwen,
   ...qwenMoe,
+  ...t5,
+  whisper,
 ]
 
 const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))

@@ -1,0 +1,214 @@
+import { type Attention, attentionWeights, keyValueHeads } from '../blocks/attention.ts'
+import { gatedFeedForward } from '../blocks/feed-forward.ts'
+import { column, linear, norm, positionEmbedding, row, tokenEmbedding } from '../blocks/weights.ts'
+import { Config, type JsonObject } from '../config.ts'
+import type { LayerKind, LayerStack, ModelShape, Weight } from '../shape.ts'
+import { alternatingWindows, attentionCache, type Dims, dimsOf, windowStack } from './decoder.ts'
+import { assembleEncoderDecoder } from './encoder-decoder.ts'
+import { type Family, layerCount, stackOf } from './family.ts'
+import { norms } from './llama.ts'
+
+/** One type of the T5 class. */
+interface T5Type {
+  readonly type: string
+  readonly defaults?: JsonObject
+  /** The table of relative positions: in the first layer of each half, or in every layer. */
+  readonly relativeIn: 'first' | 'every'
+  readonly exact?: false
+}
+
+const defaults: JsonObject = {
+  vocab_size: 32128,
+  d_model: 512,
+  d_kv: 64,
+  d_ff: 2048,
+  num_layers: 6,
+  num_heads: 8,
+  relative_attention_num_buckets: 32,
+  feed_forward_proj: 'relu',
+}
+
+const aliases = {
+  d_model: ['hidden_size'],
+  num_heads: ['num_attention_heads'],
+  num_layers: ['num_hidden_layers'],
+  d_kv: ['head_dim'],
+}
+
+/** Encoder tokens a deployment is charged for when the model itself has no limit: T5's training length. */
+const T5_ENCODER_TOKENS = 512
+
+function t5Attention(hidden: number, heads: number, headDim: number, prefix: string): Weight[] {
+  const inner = heads * headDim
+  return [
+    column(`${prefix}.q`, inner, hidden),
+    linear(`${prefix}.k`, inner, hidden, 'kv', { kvHeads: heads }),
+    linear(`${prefix}.v`, inner, hidden, 'kv', { kvHeads: heads }),
+    row(`${prefix}.o`, hidden, inner),
+  ]
+}
+
+function t5FeedForward(hidden: number, width: number, gated: boolean): Weight[] {
+  const inner = gated ? ['wi_0', 'wi_1'] : ['wi']
+  return [
+    ...inner.map(name => column(`DenseReluDense.${name}`, width, hidden)),
+    row('DenseReluDense.wo', hidden, width),
+  ]
+}
+
+/** Encoder layer 4*D*K + ff + 2D, decoder layer 8*D*K + ff + 3D; no biases; always tied. (architectures.md 6.13) */
+function t5Shape(rule: T5Type, file: Config): ModelShape {
+  const config = file.with({ ...defaults, ...rule.defaults }, aliases)
+  const hidden = config.size('d_model')
+  const heads = config.size('num_heads')
+  const headDim = config.size('d_kv')
+  const width = config.size('d_ff')
+  const vocabulary = config.size('vocab_size')
+  const encoderLayers = layerCount(config, 'num_layers')
+  const layers =
+    config.sizeOrNull('num_decoder_layers') === null ? encoderLayers : layerCount(config, 'num_decoder_layers')
+  const gated = config.flag('is_gated_act', (config.text('feed_forward_proj') ?? '').startsWith('gated'))
+  const relative = positionEmbedding(
+    config.size('relative_attention_num_buckets'),
+    heads,
+    'SelfAttention.relative_attention_bias',
+  )
+  const kv = { kvHeads: heads, keyDim: headDim, valueDim: headDim }
+  const layer = (cross: boolean, first: boolean): LayerKind => ({
+    name: `${first ? 'first ' : ''}${cross ? 'decoder' : 'encoder'}`,
+    weights: [
+      ...t5Attention(hidden, heads, headDim, 'SelfAttention'),
+      ...(first || rule.relativeIn === 'every' ? [relative] : []),
+      norm('SelfAttention.layer_norm', hidden),
+      ...(cross
+        ? [...t5Attention(hidden, heads, headDim, 'EncDecAttention'), norm('EncDecAttention.layer_norm', hidden)]
+        : []),
+      ...t5FeedForward(hidden, width, gated),
+      norm('DenseReluDense.layer_norm', hidden),
+    ],
+    cache: cross
+      ? [
+          { kind: 'full', ...kv },
+          { kind: 'cross', encoderTokens: T5_ENCODER_TOKENS, ...kv },
+        ]
+      : [],
+  })
+  const stack = (count: number, cross: boolean): LayerStack =>
+    stackOf(
+      count,
+      i => (i === 0 ? 'first' : 'rest'),
+      i => layer(cross, i === 0),
+    )
+  return assembleEncoderDecoder(config, {
+    type: rule.type,
+    exact: rule.exact ?? true,
+    embedding: [tokenEmbedding(vocabulary, hidden, 'shared')],
+    encoder: { weights: [norm('final_layer_norm', hidden)], stack: stack(encoderLayers, false) },
+    decoder: stack(layers, true),
+    final: [norm('decoder.final_layer_norm', hidden)],
+    untiedCopies: [],
+    tied: true,
+    facts: { hidden, layers, vocabulary, heads, kvHeads: heads, headDim, intermediate: width },
+  })
+}
+
+const gemmaDefaults: JsonObject = {
+  vocab_size: 256000,
+  hidden_size: 2304,
+  intermediate_size: 9216,
+  num_hidden_layers: 26,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 8192,
+  sliding_window: 4096,
+}
+
+/** Gemma 2's layers in both halves; the decoder adds cross attention over the encoder's width and two norms. */
+function t5GemmaShape(config: Config): ModelShape {
+  const half = (name: 'encoder' | 'decoder') =>
+    dimsOf({}, (config.nested(name) ?? new Config({}, {}, {}, `${name}.`)).with(gemmaDefaults))
+  const encoder = half('encoder')
+  const decoder = half('decoder')
+  const windows = (d: Dims) => alternatingWindows(d, layer => layer % 2 === 1)
+  const attention = (d: Dims, prefix = 'self_attn'): Attention => {
+    const bias = d.config.flag('attention_bias')
+    return { ...d, qkvBias: bias, outBias: bias, prefix }
+  }
+  const layer = (d: Dims): Weight[] => [
+    ...attentionWeights(attention(d)),
+    ...gatedFeedForward(d.hidden, d.width),
+    ...norms(d, ['pre_self_attn_layernorm', 'post_self_attn_layernorm']),
+    ...norms(d, ['pre_feedforward_layernorm', 'post_feedforward_layernorm']),
+  ]
+  const cross = attentionWeights(attention(decoder, 'cross_attn')).map(weight =>
+    weight.split === 'kv' ? { ...weight, in: encoder.hidden } : weight,
+  )
+  const decoderLayer = [
+    ...layer(decoder),
+    ...cross,
+    ...norms(decoder, ['pre_cross_attn_layernorm', 'post_cross_attn_layernorm']),
+  ]
+  const heads = keyValueHeads(decoder)
+  const encoderTokens = encoder.config.size('max_position_embeddings')
+  const decoderWindows = windows(decoder)
+  const tied = config.flag('tie_word_embeddings', true)
+  return assembleEncoderDecoder(config, {
+    type: 't5gemma',
+    exact: tied,
+    embedding: [tokenEmbedding(decoder.vocabulary, decoder.hidden, 'model.decoder.embed_tokens')],
+    encoder: {
+      weights: [tokenEmbedding(encoder.vocabulary, encoder.hidden, 'embed_tokens'), norm('norm', encoder.hidden)],
+      stack: windowStack(encoder.layers, windows(encoder), null, () => layer(encoder)),
+    },
+    decoder: stackOf(
+      decoder.layers,
+      i => (decoderWindows[i] === null ? 'decoder' : 'sliding decoder'),
+      (i, name) => ({
+        name,
+        weights: decoderLayer,
+        cache: [attentionCache(decoderWindows[i] ?? null, heads), { kind: 'cross', encoderTokens, ...heads }],
+      }),
+    ),
+    final: [norm('model.decoder.norm', decoder.hidden)],
+    untiedCopies: [],
+    tied,
+    facts: {
+      hidden: decoder.hidden,
+      layers: decoder.layers,
+      vocabulary: decoder.vocabulary,
+      heads: decoder.heads,
+      kvHeads: decoder.kvHeads,
+      headDim: decoder.headDim,
+      intermediate: decoder.width,
+      contextLength: decoder.config.size('max_position_embeddings'),
+    },
+  })
+}
+
+const types: readonly T5Type[] = [
+  { type: 't5', relativeIn: 'first' },
+  {
+    type: 'mt5',
+    relativeIn: 'first',
+    defaults: { vocab_size: 250112, d_ff: 1024, num_layers: 8, num_heads: 6, feed_forward_proj: 'gated-gelu' },
+  },
+  {
+    type: 'umt5',
+    relativeIn: 'every',
+    defaults: { vocab_size: 250112, d_ff: 1024, num_layers: 8, num_heads: 6, feed_forward_proj: 'gated-gelu' },
+    exact: false,
+  },
+]
+
+const verified = 'every row of the parameter oracle (transformers 5.24)'
+
+export const t5: readonly Family[] = [
+  ...types.map(rule => ({
+    name: rule.type,
+    modelTypes: [rule.type],
+    verified: rule.exact === false ? 'same blocks as verified types' : verified,
+    shape: (config: Config) => t5Shape(rule, config),
+  })),
+  { name: 't5gemma', modelTypes: ['t5gemma'], verified, shape: t5GemmaShape },
+]
