@@ -14,10 +14,12 @@ import { gemma4 } from './gemma4.ts'
 import { glm } from './glm.ts'
 import { gpt } from './gpt.ts'
 import { llama } from './llama.ts'
+import { mamba } from './mamba.ts'
 import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
 import { qwenMoe } from './qwen-moe.ts'
+import { rwkv } from './rwkv.ts'
 import { t5 } from './t5.ts'
 import { whisper } from './whisper.ts'
 
@@ -35,10 +37,12 @@ export const families: readonly Family[] = [
   ...glm,
   ...gpt,
   ...llama,
+  ...mamba,
   ...olmo,
   ...phi,
   ...qwen,
   ...qwenMoe,
+  rwkv,
   ...t5,
   whisper,
 ]
