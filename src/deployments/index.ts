@@ -100,7 +100,11 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
   const before = found.deployments.length
   if (root) {
     const format = documentFormats.find(one => one.claims(root, context.path))
-    if (format) found.deployments.push(...(await format.read(root, context)))
+    const read = format ? await format.read(root, context) : []
+    // The same object twice in one file is one object.
+    found.deployments.push(
+      ...read.filter(one => !found.deployments.slice(0, before).some(other => sameObject(one, other))),
+    )
   }
   const [error] = document.errors
   if (error) {
@@ -121,6 +125,10 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
     }))
     found.deployments[before] = { ...first, findings: [...first.findings, ...findings] }
   }
+}
+
+function sameObject(a: Deployment, b: Deployment): boolean {
+  return a.id === b.id && a.format === b.format && a.engine.name === b.engine.name && a.model.id === b.model.id
 }
 
 /** A path as the file writes it: relative to its folder, then to the root, then by its last parts (a mounted path). */

@@ -26,10 +26,15 @@ export function engineStarts(command: Command, depth = 0): Command[] {
   const program = baseName(argv[0]?.value ?? '')
   if (depth > MAX_DEPTH) return []
   if (SHELLS.test(program)) {
+    const written = argv.slice(1, 6).findIndex(word => command.files.has(word.value))
+    if (written >= 0)
+      return scriptStarts(command.files.get(argv[written + 1]!.value)!, command, argv.slice(written + 2), depth + 1)
     const script = shellScript(argv)
     return script ? scriptStarts(script.text, command, script.rest, depth + 1) : []
   }
   if (recognise(command)) return [command]
+  const file = command.files.get(argv[0]?.value ?? '')
+  if (file) return scriptStarts(file, command, argv.slice(1), depth + 1)
   const container = containerRun(argv)
   if (container !== null) {
     const inner = dockerRun(argv.slice(container), command)

@@ -144,7 +144,7 @@ export function walkFlags(argv: readonly Text[], table: FlagTable, style: FlagSt
       } else if (arity === '+') while (takesNext()) values.push(args[i++]!)
       else for (let n = arity === 2 ? 2 : 1; n > 0 && takesNext(); n--) values.push(args[i++]!)
     }
-    const said = arity === 0 && /^(false|0|no)$/i.test(values[0]?.value ?? '') ? false : true
+    const said = arity !== 0 || !/^(false|0|no)$/i.test(values[0]?.value ?? '')
     const text = inline ? word.value : [word, ...values].map(part => part.value).join(' ')
     uses.push({
       name: flag?.name ?? name.replace(/^-+/, ''),

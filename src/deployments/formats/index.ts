@@ -1,5 +1,6 @@
 import type { Format } from '../format.ts'
 import { compose } from './compose.ts'
+import { kubernetes } from './kubernetes.ts'
 
 /** Every format, in order: the first document format that claims a document has it. */
-export const formats: readonly Format[] = [compose]
+export const formats: readonly Format[] = [compose, kubernetes]
