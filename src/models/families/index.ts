@@ -5,6 +5,7 @@ import { bart } from './bart.ts'
 import { bert } from './bert.ts'
 import { cohere } from './cohere.ts'
 import { deberta } from './deberta.ts'
+import { deepseek } from './deepseek.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
@@ -12,9 +13,11 @@ import { gemma } from './gemma.ts'
 import { gemma3n } from './gemma3n.ts'
 import { gemma4 } from './gemma4.ts'
 import { glm } from './glm.ts'
+import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
 import { llama } from './llama.ts'
 import { mamba } from './mamba.ts'
+import { mixtral } from './mixtral.ts'
 import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
@@ -28,6 +31,7 @@ export const families: readonly Family[] = [
   ...bart,
   ...bert,
   ...cohere,
+  ...deepseek,
   ...deberta,
   ...exaone,
   ...falcon,
@@ -35,8 +39,10 @@ export const families: readonly Family[] = [
   gemma3n,
   ...gemma4,
   ...glm,
+  ...glmMoe,
   ...gpt,
   ...llama,
+  ...mixtral,
   ...mamba,
   ...olmo,
   ...phi,

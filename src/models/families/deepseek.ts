@@ -1,0 +1,253 @@
+import { indexerWeights, type LatentAttention, latentAttentionWeights, latentCache } from '../blocks/latent.ts'
+import { norm } from '../blocks/weights.ts'
+import type { Config, JsonObject } from '../config.ts'
+import type { CacheSpec } from '../shape.ts'
+import { type Family, layerCount } from './family.ts'
+import { sharedMixture, sparseFrom } from './glm-moe.ts'
+import {
+  densePart,
+  type Layered,
+  type LayeredType,
+  layered,
+  type Part,
+  predictionLayers,
+  type Sizes,
+} from './layered.ts'
+
+/** Sizes of latent attention from the usual keys. */
+export function latentSizes(config: Config): { readonly sizes: Sizes; readonly attention: LatentAttention } {
+  const hidden = config.size('hidden_size')
+  const heads = config.size('num_attention_heads')
+  const attention: LatentAttention = {
+    hidden,
+    heads,
+    queryRank: config.sizeOrNull('q_lora_rank'),
+    latent: config.size('kv_lora_rank'),
+    nope: config.size('qk_nope_head_dim'),
+    rope: config.size('qk_rope_head_dim'),
+    valueDim: config.size('v_head_dim'),
+    bias: config.flag('attention_bias'),
+  }
+  const sizes: Sizes = {
+    config,
+    hidden,
+    heads,
+    kvHeads: config.sizeOrNull('num_key_value_heads') ?? heads,
+    headDim: attention.nope + attention.rope,
+    valueDim: attention.valueDim,
+    layers: layerCount(config),
+    vocabulary: config.size('vocab_size'),
+  }
+  return { sizes, attention }
+}
+
+/** Latent attention with its norm, and where the layer has one the sparse-attention indexer with a cache of its own. */
+function latentPart(config: Config, a: LatentAttention, indexer: 'none' | 'own' | 'shared'): Part {
+  const cache: CacheSpec[] = [latentCache(a)]
+  const dim = indexer === 'none' ? 0 : config.size('index_head_dim')
+  if (indexer === 'own') cache.push({ kind: 'indexer', dim })
+  return {
+    name: indexer === 'shared' ? 'mla shared-index' : 'mla',
+    weights: () => [
+      ...latentAttentionWeights(a),
+      ...(indexer === 'own'
+        ? indexerWeights({
+            hidden: a.hidden,
+            queryRank: a.queryRank ?? config.size('q_lora_rank'),
+            heads: config.size('index_n_heads'),
+            dim,
+          })
+        : []),
+      norm('input_layernorm', a.hidden),
+    ],
+    cache,
+  }
+}
+
+interface Latent {
+  /** Layers of the given number have an indexer; absent: the class has none. */
+  readonly indexer?: (config: Config, layers: number) => (layer: number) => boolean
+  /** First mixture layer, where the file gives no list of kinds. */
+  readonly firstSparse?: (config: Config) => number
+  /** `mlp_bias` acts on dense and shared feed-forwards. */
+  readonly mlpBias?: boolean
+  /** The prediction layer has copies of embedding and head. */
+  readonly copies: boolean
+}
+
+/** Latent attention everywhere; the first layers dense, then routed and shared experts. (architectures.md 6.7, 6.8) */
+function latentMixture(config: Config, l: Latent): Layered {
+  const { sizes, attention } = latentSizes(config)
+  const experts = config.size('n_routed_experts')
+  const sparse = sparseFrom(config, sizes.layers, l.firstSparse?.(config) ?? config.count('first_k_dense_replace'))
+  const indexed = l.indexer?.(config, sizes.layers) ?? null
+  const bias = l.mlpBias === true && config.flag('mlp_bias')
+  const moe = sharedMixture(sizes, experts, config.count('n_shared_experts'), { bias })
+  const intermediate = config.size('intermediate_size')
+  const dense = densePart(sizes, intermediate, bias)
+  const mixer = latentPart(config, attention, indexed ? 'own' : 'none')
+  const sharing = indexed ? latentPart(config, attention, 'shared') : mixer
+  return {
+    sizes,
+    layer: i => [!indexed || indexed(i) ? mixer : sharing, sparse(i) ? moe : dense],
+    intermediate,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+    mtp: predictionLayers(config.count('num_nextn_predict_layers'), sizes, [mixer, moe], l.copies),
+  }
+}
+
+const everyLayer = () => () => true
+
+/** GLM-5.2 runs the indexer on some layers and reuses its choice on the others. */
+function listedIndexers(config: Config, layers: number): (layer: number) => boolean {
+  const types = config.list('indexer_types') ?? patternTypes(config)
+  if (types) {
+    if (types.length < layers)
+      return config.invalid('indexer_types', `has ${types.length} entries for ${layers} layers`)
+    return i => types[i] === 'full'
+  }
+  const every = Math.max(config.count('index_topk_freq', 1), 1)
+  const offset = config.count('index_skip_topk_offset', 2)
+  return i => Math.max(i - offset + 1, 0) % every === 0
+}
+
+/** `index_topk_pattern`: "FSSF" or a list. */
+function patternTypes(config: Config): readonly unknown[] | null {
+  const pattern = config.raw('index_topk_pattern')
+  if (typeof pattern === 'string') return [...pattern].map(letter => (letter === 'F' ? 'full' : 'shared'))
+  return config.list('index_topk_pattern')
+}
+
+const v3Defaults: JsonObject = {
+  vocab_size: 129280,
+  hidden_size: 7168,
+  intermediate_size: 18432,
+  moe_intermediate_size: 2048,
+  num_hidden_layers: 61,
+  num_attention_heads: 128,
+  num_key_value_heads: 128,
+  n_shared_experts: 1,
+  n_routed_experts: 256,
+  kv_lora_rank: 512,
+  q_lora_rank: 1536,
+  qk_rope_head_dim: 64,
+  v_head_dim: 128,
+  qk_nope_head_dim: 128,
+  num_experts_per_tok: 8,
+  first_k_dense_replace: 3,
+  max_position_embeddings: 4096,
+  tie_word_embeddings: false,
+}
+
+const expertAliases = { n_routed_experts: ['num_local_experts', 'num_experts'] }
+
+const types: readonly LayeredType[] = [
+  {
+    type: 'deepseek_v2',
+    defaults: {
+      vocab_size: 102400,
+      hidden_size: 4096,
+      intermediate_size: 11008,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      max_position_embeddings: 2048,
+      first_k_dense_replace: 0,
+      kv_lora_rank: 512,
+      q_lora_rank: 1536,
+      n_routed_experts: 64,
+      n_shared_experts: 2,
+      qk_nope_head_dim: 128,
+      qk_rope_head_dim: 64,
+      v_head_dim: 128,
+      moe_intermediate_size: 1407,
+      tie_word_embeddings: false,
+    },
+    aliases: expertAliases,
+    read: config => latentMixture(config, { mlpBias: true, copies: true }),
+  },
+  {
+    type: 'deepseek_v3',
+    also: ['kimi_k2'],
+    defaults: v3Defaults,
+    aliases: { ...expertAliases, num_nextn_predict_layers: ['num_mtp_layers'] },
+    read: config => latentMixture(config, { copies: true }),
+  },
+  {
+    type: 'deepseek_v32',
+    defaults: { ...v3Defaults, max_position_embeddings: 163840, index_head_dim: 128, index_n_heads: 64 },
+    aliases: expertAliases,
+    read: config => latentMixture(config, { indexer: everyLayer, copies: true }),
+  },
+  {
+    type: 'glm_moe_dsa',
+    defaults: {
+      ...v3Defaults,
+      vocab_size: 154880,
+      hidden_size: 6144,
+      intermediate_size: 12288,
+      num_hidden_layers: 78,
+      num_attention_heads: 64,
+      num_key_value_heads: 64,
+      q_lora_rank: 2048,
+      v_head_dim: 256,
+      qk_nope_head_dim: 192,
+      max_position_embeddings: 202752,
+      index_head_dim: 128,
+      index_n_heads: 32,
+    },
+    aliases: expertAliases,
+    read: config => latentMixture(config, { indexer: listedIndexers, copies: false }),
+  },
+  {
+    type: 'glm4_moe_lite',
+    defaults: {
+      vocab_size: 154880,
+      hidden_size: 2048,
+      intermediate_size: 10240,
+      moe_intermediate_size: 1536,
+      num_hidden_layers: 47,
+      num_attention_heads: 20,
+      num_key_value_heads: 20,
+      n_shared_experts: 1,
+      n_routed_experts: 64,
+      kv_lora_rank: 512,
+      q_lora_rank: 768,
+      qk_rope_head_dim: 64,
+      v_head_dim: 256,
+      qk_nope_head_dim: 192,
+      num_experts_per_tok: 4,
+      max_position_embeddings: 202752,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config => latentMixture(config, { firstSparse: () => 1, copies: true }),
+  },
+  {
+    type: 'mistral4',
+    defaults: {
+      vocab_size: 131072,
+      hidden_size: 4096,
+      intermediate_size: 12288,
+      moe_intermediate_size: 2048,
+      num_hidden_layers: 36,
+      num_attention_heads: 32,
+      num_key_value_heads: 32,
+      n_shared_experts: 1,
+      n_routed_experts: 128,
+      kv_lora_rank: 256,
+      q_lora_rank: 1024,
+      qk_rope_head_dim: 64,
+      v_head_dim: 128,
+      qk_nope_head_dim: 64,
+      num_experts_per_tok: 4,
+      first_k_dense_replace: 0,
+      max_position_embeddings: 1048576,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config => latentMixture(config, { copies: false }),
+  },
+]
+
+export const deepseek: readonly Family[] = types.map(layered)

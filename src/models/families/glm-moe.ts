@@ -1,0 +1,302 @@
+import { attentionWeights, keyValueHeads, queryKeyNorms } from '../blocks/attention.ts'
+import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
+import { norm, vector } from '../blocks/weights.ts'
+import type { Config } from '../config.ts'
+import type { CacheSpec, Weight } from '../shape.ts'
+import { alternatingWindows, attentionCache } from './decoder.ts'
+import { type Family, layerKinds } from './family.ts'
+import {
+  attentionPart,
+  densePart,
+  feedPart,
+  type LayeredType,
+  layered,
+  type Part,
+  predictionLayers,
+  type Sizes,
+  sizesOf,
+} from './layered.ts'
+
+/** Which layers are mixtures: `mlp_layer_types` of the file, else all from the given one on. */
+export function sparseFrom(config: Config, layers: number, first: number): (layer: number) => boolean {
+  const kinds = layerKinds(config, layers, 'mlp_layer_types')
+  return kinds ? i => kinds[i] === 'sparse' : i => i >= first
+}
+
+/** Routed experts of moe_intermediate_size with `shared` such experts fused into one beside them. */
+export function sharedMixture(
+  d: Pick<Sizes, 'config' | 'hidden'>,
+  experts: number,
+  shared: number,
+  options: { readonly bias?: boolean; readonly prefix?: string } = {},
+): Part {
+  const width = d.config.size('moe_intermediate_size')
+  const perToken = d.config.sizeOrNull('num_experts_per_tok')
+  const prefix = options.prefix ?? 'mlp'
+  return feedPart('moe', d, () => [
+    ...mixtureWeights({ hidden: d.hidden, width, experts, perToken, prefix }),
+    ...(shared > 0
+      ? sharedExpert(d.hidden, width * shared, { prefix: `${prefix}.shared_experts`, bias: options.bias ?? false })
+      : []),
+  ])
+}
+
+/** Sinks, one a head, on the layers that slide. */
+function mimoAttention(d: Sizes, sinks: boolean): Weight[] {
+  const bias = d.config.flag('attention_bias')
+  return [
+    ...attentionWeights({ ...d, qkvBias: bias }),
+    ...(sinks ? [vector('self_attn.attention_sink_bias', d.heads, 'column')] : []),
+  ]
+}
+
+/** `hybrid_layer_pattern` and a listed `moe_layer_freq`: 1 marks sliding, respectively sparse, layers. */
+function marked(config: Config, name: string): ((layer: number) => boolean) | null {
+  const list = Array.isArray(config.raw(name)) ? config.list(name) : null
+  return list && (i => list[i] === 1)
+}
+
+const llama4Feed = 'feed_forward'
+
+const types: readonly LayeredType[] = [
+  {
+    type: 'glm4_moe',
+    defaults: {
+      vocab_size: 151552,
+      hidden_size: 4096,
+      intermediate_size: 10944,
+      num_hidden_layers: 46,
+      num_attention_heads: 96,
+      num_key_value_heads: 8,
+      max_position_embeddings: 131072,
+      moe_intermediate_size: 1408,
+      num_experts_per_tok: 8,
+      n_shared_experts: 1,
+      n_routed_experts: 128,
+      first_k_dense_replace: 1,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
+    read: config => {
+      const d = sizesOf(config)
+      const bias = config.flag('attention_bias')
+      const experts = config.size('n_routed_experts')
+      const dense = config.count('first_k_dense_replace')
+      const full = attentionPart(d, null, () => [
+        ...attentionWeights({ ...d, qkvBias: bias }),
+        ...(config.flag('use_qk_norm') ? queryKeyNorms(d, 'head') : []),
+      ])
+      const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
+      const intermediate = config.size('intermediate_size')
+      return {
+        sizes: d,
+        layer: i => [full, i >= dense ? moe : densePart(d, intermediate)],
+        intermediate,
+        experts,
+        expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+        // GLM-4.5 has copies of embedding and head, GLM-4.6 none: counted with them
+        mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [full, moe], true),
+      }
+    },
+  },
+  {
+    type: 'dots1',
+    defaults: {
+      vocab_size: 152064,
+      hidden_size: 4608,
+      intermediate_size: 10944,
+      num_hidden_layers: 62,
+      num_attention_heads: 32,
+      num_key_value_heads: 32,
+      max_position_embeddings: 2048,
+      moe_intermediate_size: 1408,
+      first_k_dense_replace: 0,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config => {
+      const d = sizesOf(config)
+      const bias = config.flag('attention_bias')
+      const experts = config.size('n_routed_experts')
+      const dense = config.count('first_k_dense_replace')
+      const full = attentionPart(d, null, () => [
+        ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
+        ...queryKeyNorms(d, 'head'),
+      ])
+      const moe = sharedMixture(d, experts, config.size('n_shared_experts'))
+      const intermediate = config.size('intermediate_size')
+      return {
+        sizes: d,
+        layer: i => [full, i >= dense ? moe : densePart(d, intermediate)],
+        intermediate,
+        experts,
+        expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+      }
+    },
+  },
+  {
+    type: 'ernie4_5_moe',
+    defaults: {
+      vocab_size: 103424,
+      hidden_size: 2560,
+      intermediate_size: 12288,
+      num_hidden_layers: 28,
+      num_attention_heads: 20,
+      num_key_value_heads: 4,
+      max_position_embeddings: 131072,
+      moe_intermediate_size: 1536,
+      moe_num_experts: 64,
+      moe_k: 6,
+      moe_num_shared_experts: 2,
+      moe_layer_start_index: 1,
+      moe_layer_end_index: -1,
+      moe_layer_interval: 1,
+      tie_word_embeddings: true,
+    },
+    aliases: { moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok'] },
+    read: config => {
+      const d = sizesOf(config)
+      const bias = config.flag('use_bias')
+      const experts = config.size('moe_num_experts')
+      const perToken = config.size('moe_k')
+      const width = config.size('moe_intermediate_size')
+      const shared = config.count('moe_num_shared_experts')
+      const interval = config.size('moe_layer_interval')
+      const first = config.count('moe_layer_start_index')
+      const end = config.number('moe_layer_end_index') ?? -1
+      const last = end === -1 ? d.layers - 1 : end
+      const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: bias, outBias: bias }))
+      const moe = feedPart('moe', d, () => [
+        ...mixtureWeights({ hidden: d.hidden, width, experts, perToken }),
+        vector('mlp.moe_statics.e_score_correction_bias', experts),
+        ...(shared > 0 ? sharedExpert(d.hidden, width * shared, { bias }) : []),
+      ])
+      const intermediate = config.size('intermediate_size')
+      const dense = densePart(d, intermediate, bias)
+      return {
+        sizes: d,
+        layer: i => [full, (i + 1) % interval === 0 && i >= first && i <= last ? moe : dense],
+        headBias: bias,
+        intermediate,
+        experts,
+        expertsPerToken: perToken,
+      }
+    },
+  },
+  {
+    // sliding layers have twice the KV heads and a sink for each head
+    type: 'mimo_v2_flash',
+    classes: ['MiMoV2Flash'],
+    defaults: {
+      vocab_size: 152576,
+      hidden_size: 4096,
+      intermediate_size: 16384,
+      num_hidden_layers: 48,
+      num_attention_heads: 64,
+      num_key_value_heads: 4,
+      head_dim: 192,
+      v_head_dim: 128,
+      max_position_embeddings: 131072,
+      sliding_window: 129,
+      moe_intermediate_size: 2048,
+      num_experts_per_tok: 8,
+      n_routed_experts: 256,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config => {
+      const d: Sizes = { ...sizesOf(config), valueDim: config.size('v_head_dim') }
+      const sliding: Sizes = { ...d, kvHeads: config.sizeOrNull('swa_num_key_value_heads') ?? 2 * d.kvHeads }
+      const pattern = marked(config, 'hybrid_layer_pattern') ?? (i => i !== 0 && (i + 1) % 6 !== 0)
+      const windows = alternatingWindows(d, i => !pattern(i))
+      const listed = marked(config, 'moe_layer_freq')
+      const sparse = listed ?? sparseFrom(config, d.layers, 1)
+      const experts = config.size('n_routed_experts')
+      const moe = sharedMixture(d, experts, 0)
+      const intermediate = config.size('intermediate_size')
+      const dense = densePart(d, intermediate)
+      const attention = (window: number | null): Part => {
+        const own = window === null ? d : sliding
+        return attentionPart(own, window, () => mimoAttention(own, window !== null))
+      }
+      return {
+        sizes: d,
+        layer: i => [attention(windows[i] ?? null), sparse(i) ? moe : dense],
+        intermediate,
+        experts,
+        expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+      }
+    },
+  },
+  {
+    // attention in chunks except where there is no rotary embedding; L2 norms of queries and keys have no weights
+    type: 'llama4_text',
+    classes: ['Llama4'],
+    defaults: {
+      vocab_size: 202048,
+      hidden_size: 5120,
+      intermediate_size: 8192,
+      intermediate_size_mlp: 16384,
+      num_hidden_layers: 48,
+      num_attention_heads: 40,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      num_experts_per_tok: 1,
+      num_local_experts: 16,
+      interleave_moe_layer_step: 1,
+      no_rope_layer_interval: 4,
+      attention_chunk_size: 8192,
+      tie_word_embeddings: false,
+    },
+    read: config => {
+      const d = sizesOf(config)
+      const bias = config.flag('attention_bias')
+      const chunk = config.sizeOrNull('attention_chunk_size')
+      const interval = config.size('no_rope_layer_interval')
+      const rotary = config.list('no_rope_layers') ?? []
+      const usesRope = (i: number) => (rotary.length > 0 ? rotary[i] !== 0 : (i + 1) % interval !== 0)
+      const listed = config.list('moe_layers')
+      const step = config.size('interleave_moe_layer_step')
+      const sparse = (i: number) => (listed ? listed.includes(i) : (i + 1) % step === 0)
+      const experts = config.size('num_local_experts')
+      const perToken = config.size('num_experts_per_tok')
+      const width = config.size('intermediate_size')
+      const attention = (local: boolean): Part => {
+        const cache: CacheSpec =
+          local && chunk !== null
+            ? { kind: 'chunked', chunk, ...keyValueHeads(d) }
+            : attentionCache(null, keyValueHeads(d))
+        return {
+          name: cache.kind === 'chunked' ? `chunked ${chunk}` : 'full',
+          weights: () => [
+            ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
+            norm('input_layernorm', d.hidden),
+          ],
+          cache: [cache],
+        }
+      }
+      const moe = feedPart('moe', d, () => [
+        ...mixtureWeights({
+          hidden: d.hidden,
+          width,
+          experts,
+          perToken,
+          prefix: llama4Feed,
+          router: `${llama4Feed}.router`,
+        }),
+        ...sharedExpert(d.hidden, width, { prefix: `${llama4Feed}.shared_expert` }),
+      ])
+      const dense = densePart(d, config.size('intermediate_size_mlp'))
+      return {
+        sizes: d,
+        layer: i => [attention(usesRope(i)), sparse(i) ? moe : dense],
+        intermediate: config.size('intermediate_size_mlp'),
+        experts,
+        expertsPerToken: perToken,
+      }
+    },
+  },
+]
+
+export const glmMoe: readonly Family[] = types.map(layered)
