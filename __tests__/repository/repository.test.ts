@@ -81,6 +81,13 @@ describe.each(kinds)('a repository: %s', (_name, open) => {
     expect(await names(await open(selection))).toEqual(expected)
   })
 
+  test('cuts a list that is longer than allowed, and says so', async () => {
+    const list = await (await open({ mostFiles: 2 })).list()
+    expect(list.truncated).toBe(true)
+    expect(list.files.map(file => file.path)).toEqual(['.github/hf-vram-calc.yml', 'deploy/a.yaml'])
+    expect((await (await open({ mostFiles: 6 })).list()).truncated).toBe(false)
+  })
+
   test.each<[string, string, string | null]>([
     ['a file', 'deploy/a.yaml', 'kind: A\n'],
     ['without byte order mark', 'deploy/sub/b.yml', 'kind: B\n'],

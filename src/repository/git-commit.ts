@@ -50,7 +50,7 @@ export async function gitCommit(
     return found === null || found.size > limit ? null : object(found.hash)
   }
   return good({
-    list: async () => list(entries, selection.paths ?? [], await globFilter(selection)),
+    list: async () => list(entries, selection, await globFilter(selection)),
     read: async (path, limit = TEXT_LIMIT) => {
       const bytes = await read(path, limit)
       return bytes === null ? null : textOf(bytes)
@@ -72,7 +72,7 @@ function entriesOf(listing: string): Map<string, Entry> {
 
 function list(
   entries: ReadonlyMap<string, Entry>,
-  paths: readonly string[],
+  { paths = [], mostFiles = MOST_FILES }: Selection,
   wanted: PathTest,
 ): { files: RepositoryFile[]; truncated: boolean } {
   const roots = (paths.length > 0 ? paths : ['.']).map(plainPath).filter(path => path !== null)
@@ -82,7 +82,7 @@ function list(
     files.push({ path, size: entry.size })
   }
   files.sort(byPath)
-  return { files: files.slice(0, MOST_FILES), truncated: files.length > MOST_FILES }
+  return { files: files.slice(0, mostFiles), truncated: files.length > mostFiles }
 }
 
 /** Is the file the asked path, or below it without passing a folder that is never searched? */

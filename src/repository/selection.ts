@@ -6,6 +6,8 @@ export interface Selection {
   readonly include?: readonly string[]
   /** Globs of which none may match. */
   readonly exclude?: readonly string[]
+  /** Files listed at most; more are cut off, and `truncated` says so. */
+  readonly mostFiles?: number
 }
 
 /** Bounds of every repository: a larger one is cut and says so, never read without end. */

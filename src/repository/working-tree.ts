@@ -25,7 +25,7 @@ const MOST_ENTRIES = 20 * MOST_FILES
 export function workingTree(root: string, selection: Selection = {}): Repository {
   const base = realpathSync(root)
   return {
-    list: async () => list(base, selection.paths ?? [], await globFilter(selection)),
+    list: async () => list(base, selection, await globFilter(selection)),
     read: async (path, limit = TEXT_LIMIT) => {
       const bytes = readPart(base, path, 0, null, limit)
       return bytes === null ? null : textOf(bytes)
@@ -64,7 +64,7 @@ export function gitRootOf(path: string): string | null {
 
 function list(
   base: string,
-  paths: readonly string[],
+  { paths = [], mostFiles = MOST_FILES }: Selection,
   wanted: PathTest,
 ): { files: RepositoryFile[]; truncated: boolean } {
   const found = new Map<string, RepositoryFile>()
@@ -73,7 +73,7 @@ function list(
 
   const add = (path: string, size: number): boolean => {
     if (!wanted(path) || found.has(path)) return true
-    if (found.size >= MOST_FILES) {
+    if (found.size >= mostFiles) {
       truncated = true
       return false
     }

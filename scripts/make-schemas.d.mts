@@ -1,0 +1,2 @@
+/** File name in schema/ and its text. */
+export function schemaFiles(): [string, string][]

@@ -1,0 +1,22 @@
+// Writes the JSON Schemas of the policy and the lock file from the checks that the program itself runs.
+// `node scripts/make-schemas.mjs` (Node 22.18 or newer, which reads TypeScript).
+import { writeFileSync } from 'node:fs'
+import { argv } from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { toJsonSchema } from '@valibot/to-json-schema'
+import { policySchema } from '../src/policy/schema.ts'
+
+const published = {
+  'policy.schema.json': ['hf-vram-calc policy', policySchema],
+}
+
+/** File name -> text, for the test that compares them with what is committed. */
+export function schemaFiles() {
+  return Object.entries(published).map(([file, [title, schema]]) => {
+    const { $schema, ...rest } = toJsonSchema(schema, { errorMode: 'ignore' })
+    return [file, `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`]
+  })
+}
+
+if (argv[1] === fileURLToPath(import.meta.url))
+  for (const [file, text] of schemaFiles()) writeFileSync(new URL(`../schema/${file}`, import.meta.url), text)
