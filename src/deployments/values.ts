@@ -136,7 +136,7 @@ export function modelFrom(
 ): ModelReference {
   const trimmed = text?.trim()
   if (!trimmed || trimmed.value === '') return { id: null, revision: null, ...more }
-  const evidence = { at: trimmed.place, text: shown(trimmed.value).slice(0, 300) }
+  const evidence = { at: telling(trimmed), text: shown(trimmed.value).slice(0, 300) }
   if (collector.holes(trimmed)) {
     const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '')
     const path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0
@@ -148,4 +148,11 @@ export function modelFrom(
     ...evidence,
     ...more,
   }
+}
+
+/** Where a model's name stands: its last part, when a variable brought that from another line than the path before it. */
+function telling(text: Text): ReturnType<Text['placeAt']> {
+  const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1)
+  const start = text.place
+  return name.line === start.line && name.file === start.file ? start : name
 }

@@ -3,10 +3,31 @@ import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import { noHardware } from '../deployment.ts'
 import { imageAccelerator, imageName, imageVersion } from '../images.ts'
 import { baseName, type CommandLine, type EngineReading, type Start, type Tools } from './command-line.ts'
+import { infinity } from './infinity.ts'
+import { llamacpp } from './llamacpp.ts'
+import { lmdeploy } from './lmdeploy.ts'
+import { nim } from './nim.ts'
+import { ollama } from './ollama.ts'
+import { sglang } from './sglang.ts'
+import { tei, tgi } from './tgi.ts'
+import { triton } from './triton.ts'
+import { trtllm } from './trtllm.ts'
 import { vllm } from './vllm.ts'
 
 /** Every engine command line, in order of recognition. */
-export const commandLines: readonly CommandLine[] = [vllm]
+export const commandLines: readonly CommandLine[] = [
+  vllm,
+  sglang,
+  tgi,
+  tei,
+  trtllm,
+  llamacpp,
+  ollama,
+  lmdeploy,
+  infinity,
+  nim,
+  triton,
+]
 
 /** Which engine a command starts, if any: program words first, then the image, then flags beside a name. */
 export function recognise(command: Command): { readonly line: CommandLine; readonly start: Start } | null {
