@@ -1,0 +1,90 @@
+import { card, type GpuKind, type GpuRow, SOURCES, unsupported } from './row.ts'
+
+const amd = (
+  kind: GpuKind,
+  name: string,
+  keys: string,
+  nominalGB: number,
+  driverMiB: number,
+  visibleGiB: number | null,
+  source?: string,
+): GpuRow => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source)
+const gigabytes = 1024
+
+/** MI250 and MI250X are two devices of 64 GB each for the engine; the row is one of them. */
+export const amdGpus: readonly GpuRow[] = [
+  amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal),
+  amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal),
+  amd(
+    'data-centre',
+    'MI250',
+    'mi250',
+    64,
+    64 * gigabytes - 16,
+    null,
+    `${SOURCES.nominal}; one of the card's two devices`,
+  ),
+  amd(
+    'data-centre',
+    'MI250X',
+    'mi250x',
+    64,
+    64 * gigabytes - 16,
+    null,
+    `${SOURCES.nominal}; one of the card's two devices`,
+  ),
+  amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal),
+  amd('data-centre', 'MI300X', 'mi300x mi300', 192, 196592, 191.98, 'AMD sizing profiles'),
+  amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'),
+  amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal),
+  amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal),
+  amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal),
+  amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null),
+  amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null),
+  amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null),
+  amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null),
+  amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null),
+  amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92),
+  amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92),
+  amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal),
+  amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal),
+  amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal),
+]
+
+const unified = 'memory is shared with the CPU: give the size that engines see, as in target: 110GiB'
+const otherRuntime = 'no rules for this accelerator'
+
+/** Known by name, not judged. */
+export const unsupportedGpus: readonly GpuRow[] = [
+  unsupported('NVIDIA', 'DGX Spark (GB10)', 'gb10 dgxspark', 128, unified),
+  unsupported('NVIDIA', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, unified),
+  unsupported('NVIDIA', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, unified),
+  unsupported(
+    'Apple',
+    'Silicon',
+    'm1 m2 m3 m4 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon',
+    64,
+    unified,
+  ),
+  unsupported('AMD', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, unified),
+  unsupported('AMD', 'PRO V620', 'prov620 v620', 32, otherRuntime),
+  unsupported('Intel', 'Gaudi2', 'gaudi2 hl225', 96, otherRuntime),
+  unsupported('Intel', 'Gaudi3', 'gaudi3 gaudi hl325', 128, otherRuntime),
+  unsupported('Intel', 'Data Center GPU Max 1550', 'max1550 max1100 pvc', 128, otherRuntime),
+  unsupported('Intel', 'Arc', 'a770 intelarc arca770 b580 arcb580 prob60 b60 arcprob60', 16, otherRuntime),
+  unsupported(
+    'Google',
+    'TPU',
+    'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5litepod tpuv5litepodslice tpuv5liteslice trillium ironwood v5e v5p v6e',
+    32,
+    otherRuntime,
+  ),
+  unsupported(
+    'AWS',
+    'Neuron',
+    'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2',
+    32,
+    otherRuntime,
+  ),
+  unsupported('Huawei', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, otherRuntime),
+]

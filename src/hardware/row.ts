@@ -1,0 +1,59 @@
+import { GiB, MiB } from '../units/bytes.ts'
+import { type Gpu, visibleBytes } from './gpu.ts'
+
+/** A card of the catalogue: what engines see of it, and the words by which files name it. */
+export interface GpuRow extends Gpu {
+  /** Names without maker, form factor and memory, lower case, letters and digits only: "h100", "rtx4090". */
+  readonly keys: readonly string[]
+  /** Memory as sold, in GB; tells variants of one key apart. */
+  readonly nominalGB: number
+  /** The driver counts sold memory as these: kind of card, for `list gpus`. */
+  readonly kind: GpuKind
+}
+
+export type GpuKind = 'data-centre' | 'workstation' | 'consumer' | 'embedded' | 'unsupported'
+
+/** Where a figure comes from; one letter in the tables. */
+export const SOURCES = {
+  log: 'engine logs and nvidia-smi outputs in public issues',
+  smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
+  nominal: 'data sheet; driver total and engine-visible memory by the rule: approximate',
+} as const
+
+/**
+ * One row. `driverMiB` as nvidia-smi prints it; `visibleGiB` as engines print it, or null: then the rule of
+ * `visibleBytes` fills it in and the source says that it is approximate.
+ */
+export function card(
+  maker: Gpu['maker'],
+  kind: GpuKind,
+  name: string,
+  keys: string,
+  nominalGB: number,
+  driverMiB: number,
+  visibleGiB: number | null,
+  computeCapability: string | null,
+  source: string = visibleGiB === null ? SOURCES.smi : SOURCES.log,
+): GpuRow {
+  const driverBytes = driverMiB * MiB
+  const memoryBytes = visibleGiB === null ? visibleBytes(driverBytes) : Math.round(visibleGiB * GiB)
+  return {
+    name: `${maker} ${name}`,
+    maker,
+    driverBytes,
+    memoryBytes,
+    computeCapability,
+    supported: true,
+    source,
+    keys: keys.split(' '),
+    nominalGB,
+    kind,
+  }
+}
+
+/** A card that is known by name but cannot be judged; `why` says what would help. */
+export function unsupported(maker: Gpu['maker'], name: string, keys: string, nominalGB: number, why: string): GpuRow {
+  const kind = 'unsupported'
+  const row = card(maker, kind, name, keys, nominalGB, Math.round((nominalGB * 1e9) / MiB), null, null, why)
+  return { ...row, supported: false }
+}
