@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import { type Config, FieldProblem } from '../config.ts'
 import type { LayerKind, LayerStack, ModelShape, ShapeFacts } from '../shape.ts'
 
 /**
@@ -39,9 +39,18 @@ export function layerKinds(config: Config, layers: number, name = 'layer_types')
   return kinds.slice(0, layers).map(kind => (typeof kind === 'string' ? kind : config.invalid(name, 'holds no text')))
 }
 
+/** Guards every stack, whatever key its length came from. */
+function checkedLength(count: number): number {
+  if (count <= MOST_LAYERS) return count
+  throw new FieldProblem({
+    code: 'field-invalid',
+    message: `config.json: num_hidden_layers (or the key that counts layers) is ${count}, expected at most ${MOST_LAYERS}`,
+  })
+}
+
 /** A stack whose layers are all of one kind. */
 export function uniformStack(count: number, kind: LayerKind): LayerStack {
-  return { kinds: [kind], order: new Array<number>(count).fill(0) }
+  return { kinds: [kind], order: new Array<number>(checkedLength(count)).fill(0) }
 }
 
 /** A stack built layer by layer; layers with the same key share one kind, made once. */
@@ -53,7 +62,8 @@ export function stackOf(
   const index = new Map<string, number>()
   const kinds: LayerKind[] = []
   const order: number[] = []
-  for (let layer = 0; layer < count; layer++) {
+  const length = checkedLength(count)
+  for (let layer = 0; layer < length; layer++) {
     const key = keyOf(layer)
     let at = index.get(key)
     if (at === undefined) {

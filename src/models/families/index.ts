@@ -15,24 +15,30 @@ import { gemma4 } from './gemma4.ts'
 import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
+import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
 import { mamba } from './mamba.ts'
+import { mambaHybrid } from './mamba-hybrid.ts'
 import { mixtral } from './mixtral.ts'
+import { nemotronHybrid } from './nemotron-h.ts'
+import { nemotronNas } from './nemotron-nas.ts'
 import { olmo } from './olmo.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
 import { qwenMoe } from './qwen-moe.ts'
+import { remoteCode } from './remote-code.ts'
 import { rwkv } from './rwkv.ts'
 import { t5 } from './t5.ts'
 import { whisper } from './whisper.ts'
+import { zambas } from './zamba.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
   ...bart,
   ...bert,
   ...cohere,
-  ...deepseek,
   ...deberta,
+  ...deepseek,
   ...exaone,
   ...falcon,
   ...gemma,
@@ -41,16 +47,22 @@ export const families: readonly Family[] = [
   ...glm,
   ...glmMoe,
   ...gpt,
+  ...linearHybrid,
   ...llama,
-  ...mixtral,
   ...mamba,
+  ...mambaHybrid,
+  ...mixtral,
+  nemotronHybrid,
+  nemotronNas,
   ...olmo,
   ...phi,
   ...qwen,
   ...qwenMoe,
+  ...remoteCode,
   rwkv,
   ...t5,
   whisper,
+  ...zambas,
 ]
 
 const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))

@@ -43,7 +43,7 @@ export const assumedHeadDim = (config: Config): string | null =>
   config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null
 
 const types: readonly DecoderType[] = [
-  { type: 'llama', also: ['Yi', 'aquila', 'InternLM', 'internlm'], defaults: llamaDefaults, layer: llamaLayer },
+  { type: 'llama', also: ['Yi', 'aquila', 'xverse'], defaults: llamaDefaults, layer: llamaLayer },
   {
     type: 'iquestcoder',
     classes: ['Llama'],

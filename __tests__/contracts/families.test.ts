@@ -1,0 +1,199 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from '@jest/globals'
+import type { JsonObject } from '../../src/models/config.ts'
+import { activeParameterCount, allWeights, parameterCount } from '../../src/models/count.ts'
+import { families, shapeOf } from '../../src/models/families/index.ts'
+import type { LayerStack, ModelShape } from '../../src/models/shape.ts'
+import { describeShared, sharedRows } from '../helpers/shared.ts'
+
+/** A row of the parameter oracle: a config and what the class of transformers 5.24.0 built from it counts. */
+interface OracleRow {
+  readonly config: JsonObject
+  readonly total_unique: number
+}
+
+// two rows a model type of the oracle, so that a fresh clone runs every family
+const samplePath = join(dirname(fileURLToPath(import.meta.url)), '../fixtures/params-oracle-sample.jsonl')
+const sample = sharedRows<OracleRow>(samplePath)
+const known = new Set(families.flatMap(family => family.modelTypes))
+const typeOf = (row: OracleRow) => String(row.config['model_type'])
+const ours = sample.filter(row => known.has(typeOf(row)))
+
+/** What is wrong with a row's shape, or null. A count may differ only where it is called derived. */
+function fault(row: OracleRow): string | null {
+  const result = shapeOf(row.config)
+  const name = `${typeOf(row)} ${JSON.stringify(row.config).slice(0, 300)}`
+  if (!result.ok) return `${name}: ${result.problem.message}`
+  const shape = result.value
+  const count = parameterCount(shape)
+  if (shape.count === 'exact' && count !== row.total_unique)
+    return `${name}: called exact, ${count} for ${row.total_unique}`
+  return brokenInvariant(shape, count, name)
+}
+
+function brokenInvariant(shape: ModelShape, count: number, name: string): string | null {
+  const active = activeParameterCount(shape)
+  if (!(active >= 0 && active <= count)) return `${name}: active ${active} of ${count}`
+  for (const { weight, times } of allWeights(shape)) {
+    const sizes = [weight.out, weight.in, weight.copies, times]
+    if (!sizes.every(size => Number.isSafeInteger(size) && size >= 0))
+      return `${name}: ${weight.name} has sizes ${sizes}`
+    if (weight.split === 'kv' && !weight.kvHeads)
+      return `${name}: ${weight.name} is divided by KV heads it does not name`
+    if (weight.split === 'qkv' && !(weight.kvHeads && weight.kvWidth)) return `${name}: ${weight.name} lacks kvWidth`
+  }
+  if (shape.towers.length === 0 && shape.facts.task === 'generate' && shape.layers.order.length !== shape.facts.layers)
+    return `${name}: ${shape.layers.order.length} layers in order, facts say ${shape.facts.layers}`
+  const stacks: LayerStack[] = [
+    shape.layers,
+    ...shape.towers.map(tower => tower.stack),
+    ...(shape.mtp ? [shape.mtp] : []),
+  ]
+  for (const stack of stacks) {
+    if (!stack.order.every(kind => stack.kinds[kind] !== undefined))
+      return `${name}: an order names a kind that is not there`
+    for (const kind of stack.kinds)
+      for (const spec of kind.cache)
+        for (const [key, value] of Object.entries(spec))
+          if (typeof value === 'number' && !(Number.isFinite(value) && value >= 0))
+            return `${name}: cache ${spec.kind}.${key} is ${value}`
+  }
+  return null
+}
+
+describe('families', () => {
+  test('no model type is read by two families, every family says how it was verified', () => {
+    const types = families.flatMap(family => family.modelTypes)
+    expect(types.length).toBeGreaterThanOrEqual(120)
+    expect(types.filter((type, i) => types.indexOf(type) !== i)).toEqual([])
+    expect(families.filter(family => family.verified.length < 10).map(family => family.name)).toEqual([])
+  })
+
+  test('the sample of the oracle: exact counts are equal, shapes hold together', () => {
+    expect(ours.length).toBeGreaterThanOrEqual(200)
+    expect(new Set(ours.map(typeOf)).size).toBeGreaterThanOrEqual(100)
+    expect(ours.map(fault).filter(text => text !== null)).toEqual([])
+  })
+
+  test('most of the sample is exact', () => {
+    const equal = ours.filter(row => {
+      const result = shapeOf(row.config)
+      return result.ok && parameterCount(result.value) === row.total_unique
+    })
+    expect(equal.length / ours.length).toBeGreaterThan(0.95)
+  })
+})
+
+describe('malformed configs', () => {
+  const malformed: readonly unknown[] = [
+    '12',
+    0,
+    -1,
+    1e308,
+    1.5,
+    2 ** 40,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    true,
+    null,
+    {},
+    [],
+    [null],
+  ]
+
+  /** The config with one field changed at its path. */
+  function changed(config: JsonObject, path: readonly string[], value: unknown): JsonObject {
+    const [key, ...rest] = path
+    if (rest.length === 0) {
+      const copy = { ...config, [key!]: value }
+      if (value === undefined) delete copy[key!]
+      return copy
+    }
+    return { ...config, [key!]: changed(config[key!] as JsonObject, rest, value) }
+  }
+
+  /** Paths of all numbers and flags in a config, two objects deep. */
+  function paths(config: JsonObject, depth = 0): string[][] {
+    return Object.entries(config).flatMap(([key, value]) => {
+      if (typeof value === 'number' || typeof value === 'boolean') return [[key]]
+      if (depth < 2 && typeof value === 'object' && value !== null && !Array.isArray(value))
+        return paths(value as JsonObject, depth + 1).map(rest => [key, ...rest])
+      return []
+    })
+  }
+
+  test('one bad field at a time gives a count or a problem that names a field, never NaN or an exception', () => {
+    let inspected = 0
+    let problems = 0
+    const faults: string[] = []
+    for (const row of ours) {
+      for (const path of paths(row.config)) {
+        for (const value of [undefined, ...malformed]) {
+          inspected++
+          const config = changed(row.config, path, value)
+          const where = `${typeOf(row)} ${path.join('.')} = ${String(value)}`
+          try {
+            const result = shapeOf(config)
+            if (!result.ok) {
+              problems++
+              if (!/config\.json: [\w.]+ /.test(result.problem.message))
+                faults.push(`${where}: ${result.problem.message}`)
+            } else if (!(parameterCount(result.value) >= 0)) faults.push(`${where}: ${parameterCount(result.value)}`)
+          } catch (error) {
+            faults.push(`${where}: ${String(error)}`)
+          }
+        }
+      }
+    }
+    expect(faults.slice(0, 20)).toEqual([])
+    expect(inspected).toBeGreaterThan(10_000)
+    expect(problems).toBeGreaterThan(3_000)
+  }, 60_000)
+
+  test.each([
+    ['a string', 'hidden_size', '4096', /hidden_size is "4096", expected a whole number/],
+    ['zero', 'num_hidden_layers', 0, /num_hidden_layers is 0, expected a whole number/],
+    ['a negative size', 'vocab_size', -5, /vocab_size is -5/],
+    ['1e308', 'intermediate_size', 1e308, /intermediate_size is 1e\+308/],
+    ['null', 'num_attention_heads', null, /num_attention_heads is missing/],
+    ['more layers than any model', 'num_hidden_layers', 1e9, /num_hidden_layers is 1000000000, expected at most/],
+    [
+      'more heads than width',
+      'num_attention_heads',
+      4097,
+      /num_attention_heads is 4097, more than the hidden size 4096/,
+    ],
+    ['a flag that is none', 'tie_word_embeddings', 'yes', /tie_word_embeddings is "yes", expected true or false/],
+  ])('%s is named: %s', (_, key, value, message) => {
+    const result = shapeOf({ model_type: 'llama', [key]: value })
+    expect(result.ok).toBe(false)
+    if (!result.ok) expect(result.problem.message).toMatch(message)
+  })
+})
+
+describeShared('every oracle row', 'data/params-oracle.jsonl', path => {
+  const rows = sharedRows<OracleRow>(path).filter(row => known.has(typeOf(row)))
+  const core = new Set(JSON.parse(readFileSync(join(dirname(path), 'core-families.json'), 'utf8')).core as string[])
+
+  test('no fault, and the core types equal to the integer', () => {
+    const inspected = new Set(rows.map(typeOf))
+    expect(rows.length).toBeGreaterThanOrEqual(700)
+    expect([...inspected].filter(type => core.has(type)).length).toBeGreaterThanOrEqual(80)
+    expect(rows.map(fault).filter(text => text !== null)).toEqual([])
+    const unequal = rows.filter(row => {
+      const result = shapeOf(row.config)
+      return core.has(typeOf(row)) && !(result.ok && parameterCount(result.value) === row.total_unique)
+    })
+    expect(unequal.map(typeOf)).toEqual([])
+  })
+
+  test('all rows in under two seconds, a shape in under a millisecond', () => {
+    const started = performance.now()
+    for (const row of rows) shapeOf(row.config)
+    const elapsed = performance.now() - started
+    expect(elapsed).toBeLessThan(2000)
+    expect(elapsed / rows.length).toBeLessThan(1)
+  })
+})
