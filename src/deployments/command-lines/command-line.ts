@@ -47,6 +47,7 @@ export interface CommandLine {
 
 /** The python module that `python -m module` runs, with the number of words it takes; null for other programs. */
 export function pythonModule(argv: readonly string[]): { readonly module: string; readonly words: number } | null {
+  if (!/^(?:python[\d.]*|pypy[\d.]*)$|[$\uE000]/.test(baseName(argv[0] ?? '')) && argv[0] !== '-m') return null
   for (let i = 1; i < Math.min(argv.length - 1, 6); i++) {
     if (argv[i] === '-m') return { module: argv[i + 1]!, words: i + 2 }
     if (!/^-[a-zA-Z]/.test(argv[i]!)) return null

@@ -1,0 +1,70 @@
+import type { Command } from '../command.ts'
+import type { Deployment } from '../deployment.ts'
+import type { Context, FileFormat } from '../format.ts'
+import { engineStarts } from '../launch.ts'
+import { Text } from '../text.ts'
+import { bareCommand, deploymentsOf } from './shell.ts'
+
+export const dockerfile: FileFormat = {
+  kind: 'file',
+  name: 'dockerfile',
+  title: 'Dockerfiles: ENTRYPOINT and CMD in both forms, ENV, FROM',
+  marks: [],
+  paths: path => /(?:^|\/)(?:[\w.-]*\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?$/i.test(path),
+  read: readDockerfile,
+}
+
+async function readDockerfile(context: Context): Promise<Deployment[]> {
+  const env = new Map<string, Text>()
+  let image: Text | null = null
+  let entrypoint: Text[] = []
+  let command: Text[] = []
+  for (const match of context.text.value.matchAll(
+    /^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim,
+  )) {
+    const from = match.index + match[0].length - match[2]!.length
+    const rest = context.text.slice(from, from + match[2]!.length).trim()
+    switch (match[1]!.toUpperCase()) {
+      case 'FROM':
+        image = rest.slice(/^(?:--\S+\s+)*/.exec(rest.value)![0].length)
+        image = image.slice(0, image.value.search(/\s|$/))
+        entrypoint = []
+        command = []
+        break
+      case 'ENV':
+      case 'ARG':
+        addDockerVariable(env, rest)
+        break
+      case 'ENTRYPOINT':
+        entrypoint = dockerWords(rest)
+        break
+      case 'CMD':
+        command = dockerWords(rest)
+    }
+  }
+  if (entrypoint.length === 0 && command.length === 0) return []
+  const start: Command = { ...bareCommand(context.text), argv: [...entrypoint, ...command], env, image }
+  // An image that only wraps the engine's own names no model: it declares nothing to judge.
+  const found = await deploymentsOf(engineStarts(start), context, 'dockerfile', 'image')
+  return found.filter(deployment => deployment.model.id !== null)
+}
+
+function addDockerVariable(env: Map<string, Text>, rest: Text): void {
+  const pairs = [...rest.value.matchAll(/([A-Za-z_]\w*)=("[^"]*"|'[^']*'|[^\s\\]*)/g)]
+  for (const match of pairs) {
+    const quoted = /^["']/.test(match[2]!) ? 1 : 0
+    const from = match.index + match[1]!.length + 1 + quoted
+    env.set(match[1]!, rest.slice(from, from + match[2]!.length - 2 * quoted))
+  }
+  const single = pairs.length === 0 ? /^([A-Za-z_]\w*)\s+(.+)$/s.exec(rest.value) : null
+  if (single) env.set(single[1]!, rest.slice(rest.value.length - single[2]!.length).trim())
+}
+
+/** `["a", "b"]` or a shell command. */
+function dockerWords(rest: Text): Text[] {
+  if (rest.value.startsWith('[')) {
+    const words = [...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
+    return words.map(match => rest.slice(match.index + 1, match.index + 1 + match[1]!.length))
+  }
+  return [Text.at(rest, 'sh'), Text.at(rest, '-c'), rest]
+}

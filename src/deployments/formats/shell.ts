@@ -1,0 +1,58 @@
+import type { Command } from '../command.ts'
+import { deploymentOf } from '../command-lines/index.ts'
+import { type Deployment, noHardware } from '../deployment.ts'
+import type { Context, FileFormat } from '../format.ts'
+import { scriptStarts } from '../launch.ts'
+import type { Text } from '../text.ts'
+
+const MAX_SCRIPT = 256 * 1024
+
+export const shell: FileFormat = {
+  kind: 'file',
+  name: 'shell',
+  title: 'Shell scripts: engines, docker run, variables, continuations, functions',
+  marks: [],
+  paths: path => /\.(?:sh|bash|zsh|ksh|slurm|sbatch|command)$/i.test(path),
+  read: async context => readScript(context.text, context, 'shell'),
+}
+
+/** A command at the top of a file: nothing known but where it stands. */
+export function bareCommand(at: Text): Command {
+  return { argv: [], env: new Map(), image: null, mounts: [], hardware: noHardware, names: [], at, files: new Map() }
+}
+
+/** Deployments of a script's text, with the `.env` files that it sources. */
+export async function readScript(
+  text: Text,
+  context: Context,
+  format: string,
+  command: Command = bareCommand(context.text),
+  name = '',
+): Promise<Deployment[]> {
+  const sources = new Map<string, Text>()
+  const script = text.value.length > MAX_SCRIPT ? text.slice(0, MAX_SCRIPT) : text
+  for (const match of script.value.matchAll(/(?:^|[\s;&])(?:source|\.)[ \t]+["']?([\w./-]*\.?env[\w.-]*)["']?/g)) {
+    const path = match[1]!
+    const file = sources.size < 8 ? await context.read(path) : null
+    if (file) sources.set(path, file)
+  }
+  return deploymentsOf(scriptStarts(script, command, null, 0, sources), context, format, name)
+}
+
+export async function deploymentsOf(
+  starts: readonly Command[],
+  context: Context,
+  format: string,
+  name: string,
+): Promise<Deployment[]> {
+  const found: Deployment[] = []
+  for (const start of starts) {
+    const deployment = await deploymentOf(
+      start,
+      { format, name: name === '' ? (start.argv[0]?.value.split('/').at(-1) ?? format) : name },
+      context,
+    )
+    if (deployment) found.push(deployment)
+  }
+  return found
+}
