@@ -1,5 +1,5 @@
 import type { CacheSpec, Weight } from '../shape.ts'
-import { column, conv, norm, row, vector } from './weights.ts'
+import { column, conv, norm, replicated, row, vector } from './weights.ts'
 
 /** Gated delta net of Qwen3-Next and Qwen3.5. */
 export interface GatedDelta {
@@ -13,30 +13,43 @@ export interface GatedDelta {
 
 /**
  * h(2 Hk dk + 2 Hv dv) + 2 h Hv + conv + 2 Hv + dv + Hv dv h (architectures.md 6.3). The input projection is stored as
- * two matrices (`fused`, Qwen3-Next) or as four (`apart`, Qwen3.5).
+ * two matrices (`fused`, Qwen3-Next), as four (`apart`, Qwen3.5) or as six (`separate`, OLMo hybrid).
  */
-export function gatedDeltaWeights(g: GatedDelta, input: 'fused' | 'apart', prefix = 'linear_attn'): Weight[] {
+export function gatedDeltaWeights(
+  g: GatedDelta,
+  input: 'fused' | 'apart' | 'separate',
+  prefix = 'linear_attn',
+): Weight[] {
   const keys = 2 * g.keyHeads * g.keyDim
   const values = g.valueHeads * g.valueDim
-  const projections =
-    input === 'fused'
-      ? [
-          column(`${prefix}.in_proj_qkvz`, keys + 2 * values, g.hidden),
-          column(`${prefix}.in_proj_ba`, 2 * g.valueHeads, g.hidden),
-        ]
-      : [
-          column(`${prefix}.in_proj_qkv`, keys + values, g.hidden),
-          column(`${prefix}.in_proj_z`, values, g.hidden),
-          column(`${prefix}.in_proj_b`, g.valueHeads, g.hidden),
-          column(`${prefix}.in_proj_a`, g.valueHeads, g.hidden),
-        ]
+  const inputs = {
+    fused: [
+      ['in_proj_qkvz', keys + 2 * values],
+      ['in_proj_ba', 2 * g.valueHeads],
+    ],
+    apart: [
+      ['in_proj_qkv', keys + values],
+      ['in_proj_z', values],
+      ['in_proj_b', g.valueHeads],
+      ['in_proj_a', g.valueHeads],
+    ],
+    separate: [
+      ['q_proj', keys / 2],
+      ['k_proj', keys / 2],
+      ['v_proj', values],
+      ['g_proj', values],
+      ['b_proj', g.valueHeads],
+      ['a_proj', g.valueHeads],
+    ],
+  } as const
+  const [normName, outName] = input === 'separate' ? ['o_norm', 'o_proj'] : ['norm', 'out_proj']
   return [
-    ...projections,
+    ...inputs[input].map(([name, out]) => column(`${prefix}.${name}`, out, g.hidden)),
     conv(`${prefix}.conv1d`, keys + values, g.kernel, false, 'column'),
     vector(`${prefix}.A_log`, g.valueHeads, 'column'),
     vector(`${prefix}.dt_bias`, g.valueHeads, 'column'),
-    norm(`${prefix}.norm`, g.valueDim),
-    row(`${prefix}.out_proj`, g.hidden, values),
+    norm(`${prefix}.${normName}`, g.valueDim),
+    row(`${prefix}.${outName}`, g.hidden, values),
   ]
 }
 
@@ -138,5 +151,28 @@ export function lightningWeights(
     column(`${prefix}.output_gate`, width, l.hidden),
     vector(`${prefix}.norm`, width, 'column'),
     row(`${prefix}.out_proj`, l.hidden, width),
+  ]
+}
+
+/** Kimi delta attention: q, k, v with convolutions, low-rank forget and output gates, one beta a head. */
+export function kimiDeltaWeights(
+  k: { readonly hidden: number; readonly heads: number; readonly headDim: number; readonly kernel: number },
+  prefix = 'self_attn',
+): Weight[] {
+  const width = k.heads * k.headDim
+  return [
+    column(`${prefix}.q_proj`, width, k.hidden),
+    column(`${prefix}.k_proj`, width, k.hidden),
+    column(`${prefix}.v_proj`, width, k.hidden),
+    conv(`${prefix}.conv1d`, 3 * width, k.kernel, false, 'column'),
+    replicated(`${prefix}.f_a_proj`, k.headDim, k.hidden),
+    column(`${prefix}.f_b_proj`, width, k.headDim),
+    vector(`${prefix}.dt_bias`, width, 'column'),
+    vector(`${prefix}.A_log`, k.heads, 'column'),
+    column(`${prefix}.b_proj`, k.heads, k.hidden),
+    replicated(`${prefix}.g_a_proj`, k.headDim, k.hidden),
+    column(`${prefix}.g_b_proj`, width, k.headDim),
+    norm(`${prefix}.o_norm`, k.headDim),
+    row(`${prefix}.o_proj`, k.hidden, width),
   ]
 }

@@ -1,0 +1,330 @@
+import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
+import { gatedFeedForward } from '../blocks/feed-forward.ts'
+import { latentAttentionWeights, latentCache } from '../blocks/latent.ts'
+import { mixtureWeights } from '../blocks/mixture.ts'
+import {
+  type GatedDelta,
+  gatedDeltaCache,
+  gatedDeltaWeights,
+  kimiDeltaWeights,
+  lightningWeights,
+  shortConvWeights,
+} from '../blocks/recurrent.ts'
+import { column, norm, row } from '../blocks/weights.ts'
+import type { Config } from '../config.ts'
+import type { Weight } from '../shape.ts'
+import { latentSizes } from './deepseek.ts'
+import { type Family, layerKinds } from './family.ts'
+import { sharedMixture, sparseFrom } from './glm-moe.ts'
+import {
+  attentionPart,
+  densePart,
+  feedPart,
+  type Layered,
+  type LayeredType,
+  layered,
+  type Part,
+  type Sizes,
+  sizesOf,
+} from './layered.ts'
+
+/** MiniMax-01: lightning attention but for the full layers, routed experts everywhere. */
+function minimax(config: Config): Layered {
+  const d = sizesOf(config)
+  const kinds = layerKinds(config, d.layers)
+  const listed = config.list('attn_type_list')
+  const isFull = (i: number) => (kinds ? kinds[i] === 'full_attention' : listed ? listed[i] === 1 : (i + 1) % 2 === 1)
+  const experts = config.size('num_local_experts')
+  const perToken = config.sizeOrNull('num_experts_per_tok')
+  const width = config.size('intermediate_size')
+  const full = attentionPart(d, null, () => attentionWeights(d))
+  const linear: Part = {
+    name: 'lightning',
+    weights: () => [...lightningWeights(d), norm('input_layernorm', d.hidden)],
+    cache: [{ kind: 'lightning', heads: d.heads, headDim: d.headDim }],
+  }
+  const moe = feedPart('moe', d, () =>
+    mixtureWeights({
+      hidden: d.hidden,
+      width,
+      experts,
+      perToken,
+      prefix: 'block_sparse_moe',
+      names: ['w1', 'w3', 'w2'],
+    }),
+  )
+  return {
+    sizes: d,
+    layer: i => [isFull(i) ? full : linear, moe],
+    intermediate: width,
+    experts,
+    expertsPerToken: perToken,
+  }
+}
+
+/** Kimi Linear: Kimi delta attention and latent attention without rotary embedding; layers are numbered from 1. */
+function kimiLinear(file: Config): Layered {
+  const linear = file.nested('linear_attn_config')
+  const own = (name: string, other: string) => linear?.sizeOrNull(name) ?? file.size(other)
+  const { sizes: d, attention } = latentSizes(file)
+  const heads = own('num_heads', 'linear_num_heads')
+  const headDim = own('head_dim', 'linear_head_dim')
+  const kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim')
+  const kinds = layerKinds(file, d.layers)
+  const listed = linear?.list('full_attn_layers') ?? null
+  const isFull = (i: number) =>
+    kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 === 0
+  const sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1))
+  const experts = file.size('num_experts')
+  const full: Part = {
+    name: 'mla',
+    weights: () => [...latentAttentionWeights(attention), norm('input_layernorm', d.hidden)],
+    cache: [latentCache(attention)],
+  }
+  const delta: Part = {
+    name: 'kda',
+    weights: () => [
+      ...kimiDeltaWeights({ hidden: d.hidden, heads, headDim, kernel }),
+      norm('input_layernorm', d.hidden),
+    ],
+    cache: [{ kind: 'kda', heads, headDim, kernel }],
+  }
+  const moe = sharedMixture(d, experts, file.count('num_shared_experts'))
+  const width = file.size('intermediate_size')
+  const dense = densePart(d, width)
+  return {
+    sizes: d,
+    layer: i => [isFull(i) ? full : delta, sparse(i) ? moe : dense],
+    // the class never ties
+    tied: false,
+    intermediate: width,
+    experts,
+    expertsPerToken: file.sizeOrNull('num_experts_per_tok'),
+  }
+}
+
+/** Attention and short convolution of LFM2, each under operator_norm. */
+function lfmMixers(d: Sizes): { readonly full: Part; readonly conv: Part } {
+  const kernel = d.config.size('conv_L_cache')
+  return {
+    full: attentionPart(d, null, () => [
+      ...attentionWeights({ ...d, out: 'out_proj' }),
+      norm('self_attn.q_layernorm', d.headDim),
+      norm('self_attn.k_layernorm', d.headDim),
+    ]),
+    conv: {
+      name: 'short-conv',
+      weights: () => [
+        ...shortConvWeights(d.hidden, kernel, d.config.flag('conv_bias')),
+        norm('operator_norm', d.hidden),
+      ],
+      cache: [{ kind: 'short-conv', width: d.hidden, kernel }],
+    },
+  }
+}
+
+/** Gated feed-forward under LFM2's names. */
+const lfmFeed = (hidden: number, width: number): Weight[] => [
+  column('feed_forward.w1', width, hidden),
+  column('feed_forward.w3', width, hidden),
+  row('feed_forward.w2', hidden, width),
+]
+
+/** Width of LFM2's feed-forward: two thirds of the config's, times a factor, up to a multiple; or the config's. */
+function lfmWidth(config: Config): number {
+  const given = config.sizeOrNull('block_ff_dim') ?? config.size('intermediate_size')
+  if (!config.flag('block_auto_adjust_ff_dim')) return given
+  const reduced = Math.floor((2 * given) / 3)
+  const factor = config.number('block_ffn_dim_multiplier')
+  if (factor === null) return reduced
+  const multiple = config.size('block_multiple_of')
+  return multiple * Math.ceil(Math.floor(factor * reduced) / multiple)
+}
+
+function lfm2(config: Config): Layered {
+  const d = sizesOf(config)
+  const kinds = layerKinds(config, d.layers)
+  const listed = config.list('full_attn_idxs')
+  const isFull = (i: number) => (kinds ? kinds[i] !== 'conv' : listed === null || listed.includes(i))
+  const { full, conv } = lfmMixers(d)
+  const width = lfmWidth(config)
+  const feed = feedPart('dense', d, () => lfmFeed(d.hidden, width))
+  return {
+    sizes: d,
+    layer: i => [isFull(i) ? full : conv, feed],
+    final: [norm('model.embedding_norm', d.hidden)],
+    intermediate: width,
+    ...lfmTie(config),
+  }
+}
+
+/** Files say `tie_embedding`; it wins over the usual key. */
+const lfmTie = (config: Config): { readonly tied?: boolean } =>
+  config.has('tie_embedding') ? { tied: config.flag('tie_embedding', true) } : {}
+
+function lfm2Moe(config: Config): Layered {
+  const d = sizesOf(config)
+  const kinds = layerKinds(config, d.layers)
+  if (kinds === null) return config.invalid('layer_types', 'is missing')
+  const { full, conv } = lfmMixers(d)
+  const experts = config.size('num_experts')
+  const perToken = config.sizeOrNull('num_experts_per_tok')
+  const width = config.size('intermediate_size')
+  const denseLayers = config.count('num_dense_layers')
+  const dense = feedPart('dense', d, () => lfmFeed(d.hidden, width))
+  const moe = feedPart('moe', d, () =>
+    mixtureWeights({
+      hidden: d.hidden,
+      width: config.size('moe_intermediate_size'),
+      experts,
+      perToken,
+      prefix: 'feed_forward',
+      names: ['w1', 'w3', 'w2'],
+    }),
+  )
+  return {
+    sizes: d,
+    layer: i => [kinds[i] === 'conv' ? conv : full, i < denseLayers ? dense : moe],
+    final: [norm('model.embedding_norm', d.hidden)],
+    intermediate: width,
+    experts,
+    expertsPerToken: perToken,
+    ...lfmTie(config),
+  }
+}
+
+/** OLMo hybrid: gated delta nets with all projections apart; norms after attention, before the delta net. */
+function olmoHybrid(config: Config): Layered {
+  const d = sizesOf(config)
+  const keyHeads = config.sizeOrNull('linear_num_key_heads') ?? d.heads
+  const keyDim = config.sizeOrNull('linear_key_head_dim') ?? Math.max(Math.floor((0.75 * d.hidden) / keyHeads), 1)
+  const g: GatedDelta = {
+    hidden: d.hidden,
+    keyHeads,
+    valueHeads: config.sizeOrNull('linear_num_value_heads') ?? d.heads,
+    keyDim,
+    valueDim: config.sizeOrNull('linear_value_head_dim') ?? 2 * keyDim,
+    kernel: config.size('linear_conv_kernel_dim'),
+  }
+  const kinds = layerKinds(config, d.layers)
+  const isFull = (i: number) =>
+    kinds ? kinds[i] === 'full_attention' : i % 4 === 3 || (d.layers < 4 && i === d.layers - 1)
+  const bias = config.flag('attention_bias')
+  const full = attentionPart(d, null, () => [
+    ...attentionWeights({ ...d, qkvBias: bias, outBias: bias }),
+    ...queryKeyNorms(d, 'wide'),
+  ])
+  const linear: Part = {
+    name: 'linear',
+    weights: () => [...gatedDeltaWeights(g, 'separate'), norm('input_layernorm', d.hidden)],
+    cache: [gatedDeltaCache(g)],
+  }
+  const width = config.size('intermediate_size')
+  const feed = feedPart('dense', d, () => gatedFeedForward(d.hidden, width))
+  return { sizes: d, layer: i => [isFull(i) ? full : linear, feed], intermediate: width }
+}
+
+const types: readonly LayeredType[] = [
+  {
+    type: 'minimax',
+    also: ['minimax_text_01', 'MiniMaxText01', 'minimax_m1', 'MiniMaxM1'],
+    defaults: {
+      vocab_size: 32000,
+      hidden_size: 4096,
+      intermediate_size: 14336,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      max_position_embeddings: 131072,
+      num_experts_per_tok: 2,
+      num_local_experts: 8,
+      tie_word_embeddings: false,
+    },
+    aliases: { num_local_experts: ['num_experts'] },
+    read: minimax,
+  },
+  {
+    type: 'kimi_linear',
+    defaults: {
+      vocab_size: 163840,
+      hidden_size: 2304,
+      intermediate_size: 9216,
+      moe_intermediate_size: 1024,
+      num_hidden_layers: 27,
+      num_attention_heads: 32,
+      num_key_value_heads: 32,
+      num_shared_experts: 1,
+      kv_lora_rank: 512,
+      q_lora_rank: null,
+      qk_rope_head_dim: 64,
+      v_head_dim: 128,
+      qk_nope_head_dim: 128,
+      num_experts: 256,
+      num_experts_per_tok: 8,
+      max_position_embeddings: 1048576,
+      linear_head_dim: 128,
+      linear_num_heads: 32,
+      linear_conv_kernel_dim: 4,
+    },
+    aliases: {
+      num_experts: ['num_local_experts'],
+      num_shared_experts: ['n_shared_experts'],
+      num_experts_per_tok: ['num_experts_per_token'],
+      max_position_embeddings: ['model_max_length'],
+    },
+    read: kimiLinear,
+  },
+  {
+    type: 'lfm2',
+    defaults: {
+      vocab_size: 65536,
+      hidden_size: 2560,
+      intermediate_size: 12288,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      max_position_embeddings: 128000,
+      conv_L_cache: 3,
+      block_multiple_of: 256,
+      block_ffn_dim_multiplier: 1,
+      block_auto_adjust_ff_dim: true,
+      tie_word_embeddings: true,
+    },
+    read: lfm2,
+  },
+  {
+    type: 'lfm2_moe',
+    defaults: {
+      vocab_size: 65536,
+      hidden_size: 2048,
+      intermediate_size: 7168,
+      moe_intermediate_size: 1792,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      max_position_embeddings: 128000,
+      conv_L_cache: 3,
+      num_dense_layers: 2,
+      num_experts_per_tok: 4,
+      num_experts: 32,
+      tie_word_embeddings: true,
+    },
+    read: lfm2Moe,
+  },
+  {
+    type: 'olmo_hybrid',
+    defaults: {
+      vocab_size: 100352,
+      hidden_size: 3840,
+      intermediate_size: 11008,
+      num_hidden_layers: 32,
+      num_attention_heads: 30,
+      max_position_embeddings: 65536,
+      linear_conv_kernel_dim: 4,
+      tie_word_embeddings: false,
+    },
+    read: olmoHybrid,
+  },
+]
+
+export const linearHybrid: readonly Family[] = types.map(layered)
