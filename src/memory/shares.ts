@@ -7,6 +7,11 @@ export interface Parallelism {
   readonly pipeline: number
   /** Ranks over which whole routed experts are divided; 1: experts are cut like other matrices. */
   readonly expert: number
+  /**
+   * Ranks over which each routed expert's inner width is cut when experts are not divided whole; `tensor` unless said
+   * (vLLM flattens tensor and data ranks into one for experts).
+   */
+  readonly expertTensor?: number
 }
 
 /**
@@ -43,12 +48,12 @@ export function partOf(weight: Weight, p: Parallelism): WeightPart {
     }
     case 'expert-column': {
       if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) }
-      const out = Math.ceil(weight.out / t)
+      const out = Math.ceil(weight.out / (p.expertTensor ?? t))
       return { ...whole, out, bias: weight.bias ? out : 0 }
     }
     case 'expert-row':
       if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) }
-      return { ...whole, in: Math.ceil(weight.in / t) }
+      return { ...whole, in: Math.ceil(weight.in / (p.expertTensor ?? t)) }
   }
 }
 
