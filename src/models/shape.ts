@@ -40,6 +40,8 @@ export interface Weight {
   readonly active?: number
   /** True where an embedding is looked up, not multiplied: left out of the active count's compute by some; we keep it. */
   readonly lookup?: boolean
+  /** Counted, because the class of transformers allocates it, but in no checkpoint and in no engine's memory. */
+  readonly transformersOnly?: true
 }
 
 /** Heads x widths of a layer that keeps keys and values. */

@@ -6,6 +6,7 @@ import { bert } from './bert.ts'
 import { cohere } from './cohere.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
+import { deepseekV4Family } from './deepseek-v4.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
@@ -17,6 +18,7 @@ import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
 import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
+import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
 import { mixtral } from './mixtral.ts'
@@ -39,6 +41,7 @@ export const families: readonly Family[] = [
   ...cohere,
   ...deberta,
   ...deepseek,
+  deepseekV4Family,
   ...exaone,
   ...falcon,
   ...gemma,
@@ -49,6 +52,7 @@ export const families: readonly Family[] = [
   ...gpt,
   ...linearHybrid,
   ...llama,
+  longcatFlash,
   ...mamba,
   ...mambaHybrid,
   ...mixtral,
