@@ -14,7 +14,11 @@ export interface Gpu {
   /** False for cards that are known but cannot be judged (Gaudi, TPU, unified memory without a size). */
   readonly supported: boolean
   readonly source: string
+  readonly kind?: GpuKind
 }
+
+/** `unified`: memory shared with the CPU, judged only with an explicit size; `unsupported`: no rules for it. */
+export type GpuKind = 'data-centre' | 'workstation' | 'consumer' | 'unified' | 'unsupported'
 
 /**
  * Memory an engine sees on a card of which only the driver's total is known: drivers keep 0.3 to 0.5 GiB for

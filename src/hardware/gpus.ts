@@ -1,9 +1,9 @@
 import { nvidiaGpus } from './nvidia.ts'
-import { amdGpus, unsupportedGpus } from './other-makers.ts'
+import { amdGpus, unjudgedGpus } from './other-makers.ts'
 import type { GpuRow } from './row.ts'
 
 /** Every card that can be named; `list gpus` prints them in this order. */
-export const gpus: readonly GpuRow[] = [...nvidiaGpus, ...amdGpus, ...unsupportedGpus]
+export const gpus: readonly GpuRow[] = [...nvidiaGpus, ...amdGpus, ...unjudgedGpus]
 
 const byName = new Map(gpus.map(row => [row.name, row]))
 

@@ -221,13 +221,6 @@ export function lookUpInstance(text: string): Instance | null {
   return null
 }
 
-/** Looks like a machine type of some cloud: the reader met a name of this form, known or not. */
-export function looksLikeInstance(text: string): boolean {
-  return /^(?:ml\.)?(?:[a-z][a-z0-9]*(?:-[a-z0-9]+)?\.(?:\d*x?large|metal|nano|micro|small|medium)|standard_\w+|(?:a|c|g|n|e|m)\d[a-z]?-[a-z]+-\d+\w?|(?:vm|bm)\.gpu\S*|gpu_\d+x_\w+)$/i.test(
-    text.trim(),
-  )
-}
-
 /** The known machine type nearest to a misspelt one; null when none is near. */
 export function nearestInstance(text: string): string | null {
   return closest(

@@ -40,16 +40,26 @@ function splitCount(text: string): { name: string; count: number | null } {
   return before ? { name: before[2]!, count: Number(before[1]) } : { name: text, count: null }
 }
 
-/** Lower-case words of a name and the memory among them, in GB: "NVIDIA-H100-80GB-HBM3" -> [nvidia h100 hbm3], 80. */
-function wordsOf(name: string): { words: string[]; gigabytes: number | null } {
+interface Words {
+  readonly words: readonly string[]
+  /** The memory among them, in GB as sold, and as written ("110gib"). */
+  readonly gigabytes: number | null
+  readonly size: string
+}
+
+/** Lower-case words of a name and the memory among them: "NVIDIA-H100-80GB-HBM3" is nvidia, h100, hbm3 and 80. */
+function wordsOf(name: string): Words {
   const words: string[] = []
   let gigabytes: number | null = null
+  let size = ''
   for (const word of name.toLowerCase().split(/[^a-z0-9]+/)) {
     const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word)
-    if (memory) gigabytes ??= Number(memory[1])
-    else if (word !== '') words.push(word)
+    if (memory && gigabytes === null) {
+      gigabytes = Number(memory[1])
+      size = word
+    } else if (word !== '') words.push(word)
   }
-  return { words, gigabytes }
+  return { words, gigabytes, size }
 }
 
 const joined = (words: readonly string[], drop: (word: string) => boolean) => words.filter(word => !drop(word)).join('')
@@ -110,6 +120,11 @@ export function bareGpu(memoryBytes: number): Gpu {
     supported: true,
     source: 'given as the memory that the engine sees',
   }
+}
+
+/** A card with unified memory, of which the memory that engines see is given. */
+function withMemory(row: GpuRow, memoryBytes: number): Gpu {
+  return { ...row, driverBytes: memoryBytes, memoryBytes, supported: true, source: 'unified memory: the size as given' }
 }
 
 /** The card of a machine, cut to the machine's part of it. */
@@ -173,11 +188,14 @@ export function lookUpGpu(text: string): Result<NamedGpu> {
   }
   const slice = sliceNamed(name, count)
   if (slice) return slice
-  const { words, gigabytes } = wordsOf(name)
+  const { words, gigabytes, size } = wordsOf(name)
   const literal = gigabytes === null ? undefined : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`)
   const exact = literal ?? cardsNamed(words)
   const rows = exact ?? cardsInside(words)
   if (rows === null) return unknownGpu(whole)
+  const unified = rows.find(row => row.kind === 'unified')
+  const given = parseBytes(size)
+  if (unified && given) return good({ gpu: withMemory(unified, given), count, note: null })
   const chosen = variant(rows, literal ? null : gigabytes)
   if (chosen) {
     const note = chosen.note ?? (exact ? null : `read "${name}" as ${chosen.row.name}`)

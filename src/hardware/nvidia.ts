@@ -1,4 +1,5 @@
-import { card, type GpuKind, type GpuRow, SOURCES } from './row.ts'
+import type { GpuKind } from './gpu.ts'
+import { card, type GpuRow, SOURCES } from './row.ts'
 
 const nvidia =
   (kind: GpuKind) =>

@@ -1,4 +1,5 @@
-import { card, type GpuKind, type GpuRow, SOURCES, unsupported } from './row.ts'
+import type { GpuKind } from './gpu.ts'
+import { card, type GpuRow, SOURCES, unjudged } from './row.ts'
 
 const amd = (
   kind: GpuKind,
@@ -34,7 +35,7 @@ export const amdGpus: readonly GpuRow[] = [
     `${SOURCES.nominal}; one of the card's two devices`,
   ),
   amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal),
-  amd('data-centre', 'MI300X', 'mi300x mi300', 192, 196592, 191.98, 'AMD sizing profiles'),
+  amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'),
   amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'),
   amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal),
   amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal),
@@ -51,40 +52,60 @@ export const amdGpus: readonly GpuRow[] = [
   amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal),
 ]
 
-const unified = 'memory is shared with the CPU: give the size that engines see, as in target: 110GiB'
-const otherRuntime = 'no rules for this accelerator'
+const shared = 'memory is shared with the CPU'
+const noRules = 'no rules for this accelerator'
+
+/** Known by name; judged only with an explicit memory size, as in "DGX Spark 110GiB". */
+const unifiedGpus: readonly GpuRow[] = [
+  unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared),
+  unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared),
+  unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared),
+  unjudged(
+    'Apple',
+    'unified',
+    'Silicon',
+    'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon',
+    64,
+    null,
+    shared,
+  ),
+  unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared),
+]
 
 /** Known by name, not judged. */
-export const unsupportedGpus: readonly GpuRow[] = [
-  unsupported('NVIDIA', 'DGX Spark (GB10)', 'gb10 dgxspark', 128, unified),
-  unsupported('NVIDIA', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, unified),
-  unsupported('NVIDIA', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, unified),
-  unsupported(
-    'Apple',
-    'Silicon',
-    'm1 m2 m3 m4 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon',
-    64,
-    unified,
-  ),
-  unsupported('AMD', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, unified),
-  unsupported('AMD', 'PRO V620', 'prov620 v620', 32, otherRuntime),
-  unsupported('Intel', 'Gaudi2', 'gaudi2 hl225', 96, otherRuntime),
-  unsupported('Intel', 'Gaudi3', 'gaudi3 gaudi hl325', 128, otherRuntime),
-  unsupported('Intel', 'Data Center GPU Max 1550', 'max1550 max1100 pvc', 128, otherRuntime),
-  unsupported('Intel', 'Arc', 'a770 intelarc arca770 b580 arcb580 prob60 b60 arcprob60', 16, otherRuntime),
-  unsupported(
+const otherAccelerators: readonly GpuRow[] = [
+  unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules),
+  unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules),
+  unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules),
+  unjudged('Intel', 'unsupported', 'Data Center GPU Max', 'datacentermax1550 max1550 max1100 pvc', 128, null, noRules),
+  unjudged('Intel', 'unsupported', 'Arc', 'arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules),
+  unjudged(
     'Google',
+    'unsupported',
     'TPU',
-    'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5litepod tpuv5litepodslice tpuv5liteslice trillium ironwood v5e v5p v6e',
+    'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood',
     32,
-    otherRuntime,
+    null,
+    noRules,
   ),
-  unsupported(
+  unjudged(
     'AWS',
+    'unsupported',
     'Neuron',
     'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2',
     32,
-    otherRuntime,
+    null,
+    noRules,
   ),
-  unsupported('Huawei', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, otherRuntime),
+  unjudged(
+    'Huawei',
+    'unsupported',
+    'Ascend',
+    'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p',
+    64,
+    null,
+    noRules,
+  ),
 ]
+
+export const unjudgedGpus: readonly GpuRow[] = [...unifiedGpus, ...otherAccelerators]

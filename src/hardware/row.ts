@@ -1,5 +1,5 @@
 import { GiB, MiB } from '../units/bytes.ts'
-import { type Gpu, visibleBytes } from './gpu.ts'
+import { type Gpu, type GpuKind, visibleBytes } from './gpu.ts'
 
 /** A card of the catalogue: what engines see of it, and the words by which files name it. */
 export interface GpuRow extends Gpu {
@@ -7,13 +7,10 @@ export interface GpuRow extends Gpu {
   readonly keys: readonly string[]
   /** Memory as sold, in GB; tells variants of one key apart. */
   readonly nominalGB: number
-  /** The driver counts sold memory as these: kind of card, for `list gpus`. */
   readonly kind: GpuKind
 }
 
-export type GpuKind = 'data-centre' | 'workstation' | 'consumer' | 'embedded' | 'unsupported'
-
-/** Where a figure comes from; one letter in the tables. */
+/** Where a figure comes from; shared by many rows. */
 export const SOURCES = {
   log: 'engine logs and nvidia-smi outputs in public issues',
   smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
@@ -51,9 +48,16 @@ export function card(
   }
 }
 
-/** A card that is known by name but cannot be judged; `why` says what would help. */
-export function unsupported(maker: Gpu['maker'], name: string, keys: string, nominalGB: number, why: string): GpuRow {
-  const kind = 'unsupported'
-  const row = card(maker, kind, name, keys, nominalGB, Math.round((nominalGB * 1e9) / MiB), null, null, why)
-  return { ...row, supported: false }
+/** A card that is known by name but cannot be judged as it stands; `why` says what would help. */
+export function unjudged(
+  maker: Gpu['maker'],
+  kind: 'unified' | 'unsupported',
+  name: string,
+  keys: string,
+  nominalGB: number,
+  computeCapability: string | null,
+  why: string,
+): GpuRow {
+  const driverMiB = Math.round((nominalGB * 1e9) / MiB)
+  return { ...card(maker, kind, name, keys, nominalGB, driverMiB, null, computeCapability, why), supported: false }
 }
