@@ -70,13 +70,25 @@ export function readEvent(name: string, payload: unknown, actor: string, workflo
   return plain
 }
 
-/** The run that triggered a `workflow_run`: its head commit and the pull requests GitHub names (none for forks). */
-export function readWorkflowRun(payload: unknown): { readonly headSha: string | null; readonly pullRequests: readonly number[]; readonly runId: number | null } {
+/** The run that triggered a `workflow_run`. */
+export interface TriggeringRun {
+  readonly headSha: string | null
+  /** Pull requests GitHub names; none for forks. */
+  readonly pullRequests: readonly number[]
+  readonly runId: number | null
+  /** "owner:branch" of the head, by which a fork's pull request is found. */
+  readonly head: string | null
+}
+
+export function readWorkflowRun(payload: unknown): TriggeringRun {
   const run = object(object(payload)['workflow_run'])
+  const owner = object(object(run['head_repository'])['owner'])['login']
+  const branch = run['head_branch']
   const pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : []
   return {
     headSha: sha(run['head_sha']),
     pullRequests: pulls.map(pull => object(pull)['number']).filter((n): n is number => typeof n === 'number' && Number.isInteger(n) && n > 0),
     runId: typeof run['id'] === 'number' ? run['id'] : null,
+    head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null,
   }
 }

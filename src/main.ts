@@ -1,0 +1,3 @@
+import { startAction } from './github/start.ts'
+
+process.exitCode = await startAction(process.env)
