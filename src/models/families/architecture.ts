@@ -36,6 +36,8 @@ const ENDINGS: readonly (readonly [string, HeadKind])[] = [
   ['ForMultipleChoice', 'choice'],
   ['ForPreTraining', 'pretraining'],
   ['ForNextSentencePrediction', 'next-sentence'],
+  ['GenerationDecoder', 'lm'],
+  ['GenerationEncoder', 'none'],
   ['EncoderModel', 'none'],
   ['Model', 'none'],
 ]

@@ -1,9 +1,19 @@
-import { column, conv, linear, norm, positionEmbedding, replicated, row, tokenEmbedding } from '../blocks/weights.ts'
+import {
+  column,
+  conv,
+  linear,
+  norm,
+  positionEmbedding,
+  replicated,
+  row,
+  tokenEmbedding,
+  vector,
+} from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { bertDefaults, bertFeedForward, bertLike, bertNorms } from './bert.ts'
 import type { Dims } from './decoder.ts'
-import { denseTransform, type EncoderType, encoder } from './encoder.ts'
+import { denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
 import type { Family } from './family.ts'
 
 /** "c2p" and "p2c" in `pos_att_type`: a list, or text divided by "|". */
@@ -45,6 +55,13 @@ function relativeTable(d: Dims, rows: number): Weight[] {
 const pooler = (d: Dims): Weight[] => {
   const width = d.config.sizeOrNull('pooler_hidden_size') ?? d.hidden
   return [replicated('pooler.dense', width, width, { bias: true })]
+}
+
+/** The older head has a matrix of its own, which is tied; the newer one reads the embedding. */
+function debertaHead(d: Dims): MaskedHead {
+  const legacy = d.config.flag('legacy')
+  const width = legacy ? embeddingWidth(d) : d.hidden
+  return { transform: denseTransform(d, width), width, bias: 'shared', ...(legacy ? {} : { tied: true }) }
 }
 
 const types: readonly EncoderType[] = [
@@ -100,12 +117,41 @@ const types: readonly EncoderType[] = [
     },
     pooler: () => [],
     classifierPooler: pooler,
-    lm: d => {
-      const legacy = d.config.flag('legacy')
-      const width = legacy ? embeddingWidth(d) : d.hidden
-      return { transform: denseTransform(d, width), width, bias: 'shared', ...(legacy ? {} : { tied: true }) }
-    },
+    lm: debertaHead,
     verifiedHeads: ['sequence'],
+  },
+  {
+    // q, k and v in one matrix; biases of q and v apart
+    ...bertLike,
+    type: 'deberta',
+    defaults: { ...bertDefaults, vocab_size: 50265, type_vocab_size: 0, legacy: true },
+    embedding: debertaEmbedding,
+    layer: d => {
+      const all = d.heads * d.headDim
+      const relative = d.config.flag('relative_attention')
+      const talking = d.config.flag('talking_head')
+      return [
+        linear('attention.self.in_proj', 3 * all, d.hidden, 'qkv', { kvHeads: d.heads, kvWidth: 2 * all }),
+        vector('attention.self.q_bias', all, 'column'),
+        vector('attention.self.v_bias', all, 'column'),
+        ...(relative && hasPositionAttention(d.config, 'c2p')
+          ? [column('attention.self.pos_proj', all, d.hidden)]
+          : []),
+        ...(relative && hasPositionAttention(d.config, 'p2c')
+          ? [column('attention.self.pos_q_proj', all, d.hidden, { bias: true })]
+          : []),
+        ...(talking
+          ? ['logits', 'weights'].map(name => replicated(`attention.self.head_${name}_proj`, d.heads, d.heads))
+          : []),
+        row('attention.output.dense', d.hidden, d.hidden, { bias: true }),
+        ...bertFeedForward(d),
+        ...bertNorms(d),
+      ]
+    },
+    body: d => relativeTable(d, 2 * relativePositions(d.config)),
+    pooler: () => [],
+    classifierPooler: pooler,
+    lm: debertaHead,
   },
 ]
 

@@ -24,6 +24,8 @@ export type Windows = readonly (number | null)[]
 export interface DimsRules {
   /** Keys of the sizes where they are not the usual ones. */
   readonly names?: Partial<Record<'hidden' | 'layers' | 'heads', string>>
+  /** Number of layers where no single key holds it. */
+  readonly layers?: (config: Config) => number
   readonly kvHeads?: (config: Config, heads: number) => number
   /** `divide`: the class knows no head_dim and takes hidden / heads, rounded down. */
   readonly headDim?: 'divide' | ((config: Config, hidden: number, heads: number) => number)
@@ -94,7 +96,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
 /** The sizes of a decoder under its row's key names and rules. */
 export function dimsOf(row: DimsRules, config: Config): Dims {
   const hidden = config.size(row.names?.hidden ?? 'hidden_size')
-  const layers = layerCount(config, row.names?.layers)
+  const layers = row.layers?.(config) ?? layerCount(config, row.names?.layers)
   const heads = config.size(row.names?.heads ?? 'num_attention_heads')
   const kvHeads = row.kvHeads?.(config, heads) ?? config.sizeOrNull('num_key_value_heads') ?? heads
   const divided = () => dividedHeadDim(config, hidden, heads, row.names?.heads)

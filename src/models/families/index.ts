@@ -3,6 +3,8 @@ import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { bart } from './bart.ts'
 import { bert } from './bert.ts'
+import { bertRelatives } from './bert-relatives.ts'
+import { bertVariants } from './bert-variants.ts'
 import { cohere } from './cohere.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
@@ -25,6 +27,8 @@ import { mixtral } from './mixtral.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
 import { olmo } from './olmo.ts'
+import { openMoe } from './open-moe.ts'
+import { otherEncoders } from './other-encoders.ts'
 import { phi } from './phi.ts'
 import { qwen } from './qwen.ts'
 import { qwenMoe } from './qwen-moe.ts'
@@ -32,12 +36,15 @@ import { remoteCode } from './remote-code.ts'
 import { rwkv } from './rwkv.ts'
 import { t5 } from './t5.ts'
 import { whisper } from './whisper.ts'
+import { windowedMoe } from './windowed-moe.ts'
 import { zambas } from './zamba.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
   ...bart,
   ...bert,
+  ...bertRelatives,
+  ...bertVariants,
   ...cohere,
   ...deberta,
   ...deepseek,
@@ -59,6 +66,8 @@ export const families: readonly Family[] = [
   nemotronHybrid,
   nemotronNas,
   ...olmo,
+  ...openMoe,
+  ...otherEncoders,
   ...phi,
   ...qwen,
   ...qwenMoe,
@@ -66,6 +75,7 @@ export const families: readonly Family[] = [
   rwkv,
   ...t5,
   whisper,
+  ...windowedMoe,
   ...zambas,
 ]
 

@@ -1,0 +1,216 @@
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
+import type { Weight } from '../shape.ts'
+import { bertDefaults, bertEmbedding, bertFeedForward, bertLayer, bertLike, bertNorms } from './bert.ts'
+import type { Dims } from './decoder.ts'
+import { densePooler, denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
+import type { Family } from './family.ts'
+
+/** A matrix in groups: each group sees its part of the input only. */
+const grouped = (name: string, out: number, input: number, groups: number): Weight =>
+  column(name, out, Math.floor(input / groups), { bias: true })
+
+/** A narrower embedding and the matrix that widens it. */
+const narrowEmbedding = (d: Dims, width: number, mapping: string): Weight[] => [
+  ...bertEmbedding(d, width),
+  replicated(mapping, d.hidden, width, { bias: true }),
+]
+
+/** Encoders that share, group or add to the parts of BERT's layer. */
+const types: readonly EncoderType[] = [
+  {
+    // one group of layers, stored once, runs many times
+    ...bertLike,
+    type: 'albert',
+    defaults: {
+      ...bertDefaults,
+      vocab_size: 30000,
+      embedding_size: 128,
+      hidden_size: 4096,
+      num_hidden_groups: 1,
+      num_attention_heads: 64,
+      intermediate_size: 16384,
+      inner_group_num: 1,
+    },
+    embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
+    stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
+    lm: d => {
+      const width = d.config.size('embedding_size')
+      return { transform: denseTransform(d, width), width, bias: 'shared' }
+    },
+  },
+  {
+    // the output matrix is wider than the embedding and never tied
+    ...bertLike,
+    type: 'rembert',
+    defaults: {
+      ...bertDefaults,
+      vocab_size: 250300,
+      hidden_size: 1152,
+      num_hidden_layers: 32,
+      num_attention_heads: 18,
+      input_embedding_size: 256,
+      output_embedding_size: 1664,
+      intermediate_size: 4608,
+    },
+    embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
+    lm: d => {
+      const width = d.config.size('output_embedding_size')
+      return { transform: denseTransform(d, width), width, bias: 'own', tied: false }
+    },
+  },
+  {
+    // the masked model keeps its pooler
+    ...bertLike,
+    type: 'big_bird',
+    defaults: { ...bertDefaults, vocab_size: 50358, max_position_embeddings: 4096, use_bias: true },
+    layer: d =>
+      bertLayer(d).map(weight =>
+        weight.name.startsWith('attention.self.') ? { ...weight, bias: d.config.flag('use_bias') } : weight,
+      ),
+    body: densePooler,
+    pooler: () => [],
+    sequence: 'dense',
+  },
+  {
+    // no attention: a Fourier transform between norms
+    ...bertLike,
+    type: 'fnet',
+    defaults: { ...bertDefaults, vocab_size: 32000, num_attention_heads: 1, type_vocab_size: 4 },
+    embedding: d => [...bertEmbedding(d), replicated('embeddings.projection', d.hidden, d.hidden, { bias: true })],
+    layer: d => [...bertFeedForward(d), ...bertNorms(d)],
+    body: densePooler,
+    pooler: () => [],
+  },
+  {
+    // every matrix is a grouped convolution of kernel 1
+    ...bertLike,
+    type: 'squeezebert',
+    defaults: {
+      ...bertDefaults,
+      q_groups: 4,
+      k_groups: 4,
+      v_groups: 4,
+      post_attention_groups: 1,
+      intermediate_groups: 4,
+      output_groups: 4,
+    },
+    layer: d => [
+      grouped('attention.query', d.hidden, d.hidden, d.config.size('q_groups')),
+      grouped('attention.key', d.hidden, d.hidden, d.config.size('k_groups')),
+      grouped('attention.value', d.hidden, d.hidden, d.config.size('v_groups')),
+      grouped('post_attention.conv1d', d.hidden, d.hidden, d.config.size('post_attention_groups')),
+      grouped('intermediate.conv1d', d.width, d.hidden, d.config.size('intermediate_groups')),
+      grouped('output.conv1d', d.hidden, d.width, d.config.size('output_groups')),
+      ...bertNorms(d),
+    ],
+    body: densePooler,
+    pooler: () => [],
+  },
+  {
+    // one type table for each property of a table's cell
+    ...bertLike,
+    type: 'tapas',
+    defaults: {
+      ...bertDefaults,
+      max_position_embeddings: 1024,
+      type_vocab_size: 0,
+      type_vocab_sizes: [3, 256, 256, 2, 256, 256, 10],
+    },
+    embedding: d => [
+      ...bertEmbedding(d),
+      ...(d.config.list('type_vocab_sizes') ?? []).map((rows, i) =>
+        typeof rows === 'number' && Number.isSafeInteger(rows) && rows >= 1
+          ? positionEmbedding(rows, d.hidden, `embeddings.token_type_embeddings_${i}`)
+          : d.config.invalid('type_vocab_sizes', 'holds an entry that is no whole number of at least 1'),
+      ),
+    ],
+  },
+  {
+    // entities have a table, a head and, with entity-aware attention, queries of their own
+    ...bertLike,
+    type: 'luke',
+    defaults: {
+      ...bertDefaults,
+      vocab_size: 50267,
+      entity_vocab_size: 500000,
+      entity_emb_size: 256,
+      use_entity_aware_attention: true,
+    },
+    embedding: d => {
+      const width = d.config.size('entity_emb_size')
+      const tables = bertEmbedding(d).filter(weight => !weight.name.endsWith('word_embeddings'))
+      return [
+        ...bertEmbedding(d),
+        positionEmbedding(d.config.size('entity_vocab_size'), width, 'entity_embeddings.entity_embeddings'),
+        ...(width === d.hidden ? [] : [replicated('entity_embeddings.entity_embedding_dense', d.hidden, width)]),
+        ...tables.map(weight => ({ ...weight, name: `entity_${weight.name}` })),
+      ]
+    },
+    layer: d => [
+      ...bertLayer(d),
+      ...(d.config.flag('use_entity_aware_attention')
+        ? ['w2e', 'e2w', 'e2e'].map(name => column(`attention.self.${name}_query`, d.hidden, d.hidden, { bias: true }))
+        : []),
+    ],
+    body: densePooler,
+    pooler: () => [],
+    lm: lukeHead,
+  },
+  {
+    // half of the heads are a convolution made from the input
+    ...bertLike,
+    type: 'convbert',
+    defaults: { ...bertDefaults, embedding_size: 768, head_ratio: 2, conv_kernel_size: 9, num_groups: 1 },
+    embedding: d => {
+      const width = d.config.size('embedding_size')
+      return width === d.hidden ? bertEmbedding(d) : narrowEmbedding(d, width, 'embeddings_project')
+    },
+    layer: convLayer,
+    pooler: () => [],
+    lm: d => {
+      const width = d.config.size('embedding_size')
+      return { transform: denseTransform(d, width), width, bias: 'own' }
+    },
+    sequence: 'dense',
+  },
+]
+
+/** The words' matrix is never tied, only its bias is; the entities' matrix is. */
+function lukeHead(d: Dims): MaskedHead {
+  const width = d.config.size('entity_emb_size')
+  const rows = d.config.size('entity_vocab_size')
+  const tied = d.config.flag('tie_word_embeddings')
+  return {
+    transform: [
+      ...denseTransform(d),
+      replicated('entity_predictions.transform.dense', width, d.hidden, { bias: true }),
+      norm('entity_predictions.transform.LayerNorm', width, true),
+      vector('entity_predictions.bias', rows),
+      ...(tied ? [] : [replicated('entity_predictions.decoder', rows, width)]),
+    ],
+    width: d.hidden,
+    bias: tied ? 'own' : 'shared',
+    tied: false,
+  }
+}
+
+/** Fewer and narrower heads beside a depthwise and a pointwise convolution. */
+function convLayer(d: Dims): Weight[] {
+  const heads = Math.max(1, Math.floor(d.heads / d.config.size('head_ratio')))
+  const all = heads * Math.floor(Math.floor(d.hidden / heads) / 2)
+  const kernel = d.config.size('conv_kernel_size')
+  const groups = d.config.size('num_groups')
+  const project = (name: string) => column(`attention.self.${name}`, all, d.hidden, { bias: true })
+  return [
+    ...['query', 'key', 'value', 'conv_out_layer'].map(project),
+    conv('attention.self.key_conv_attn_layer.depthwise', d.hidden, kernel, false),
+    conv('attention.self.key_conv_attn_layer.pointwise', all, d.hidden, true),
+    column('attention.self.conv_kernel_layer', heads * kernel, all, { bias: true }),
+    row('attention.output.dense', d.hidden, d.hidden, { bias: true }),
+    grouped('intermediate.dense', d.width, d.hidden, groups),
+    grouped('output.dense', d.hidden, d.width, groups),
+    ...bertNorms(d),
+  ]
+}
+
+export const bertVariants: readonly Family[] = types.map(encoder)
