@@ -1,7 +1,8 @@
+import { attentionWeights } from '../blocks/attention.ts'
 import { indexerWeights, type LatentAttention, latentAttentionWeights, latentCache } from '../blocks/latent.ts'
 import { norm } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
-import type { CacheSpec } from '../shape.ts'
+import type { CacheSpec, Weight } from '../shape.ts'
 import { type Family, layerCount } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import {
@@ -42,7 +43,7 @@ export function latentSizes(config: Config): { readonly sizes: Sizes; readonly a
 }
 
 /** Latent attention with its norm, and where the layer has one the sparse-attention indexer with a cache of its own. */
-function latentPart(config: Config, a: LatentAttention, indexer: 'none' | 'own' | 'shared'): Part {
+export function latentPart(config: Config, a: LatentAttention, indexer: 'none' | 'own' | 'shared'): Part {
   const cache: CacheSpec[] = [latentCache(a)]
   const dim = indexer === 'none' ? 0 : config.size('index_head_dim')
   if (indexer === 'own') cache.push({ kind: 'indexer', dim })
@@ -71,6 +72,8 @@ interface Latent {
   readonly firstSparse?: (config: Config) => number
   /** `mlp_bias` acts on dense and shared feed-forwards. */
   readonly mlpBias?: boolean
+  /** Weights of each mixture beyond experts, router and the usual norm. */
+  readonly moreMoe?: (hidden: number) => readonly Weight[]
   /** The prediction layer has copies of embedding and head. */
   readonly copies: boolean
 }
@@ -82,7 +85,8 @@ function latentMixture(config: Config, l: Latent): Layered {
   const sparse = sparseFrom(config, sizes.layers, l.firstSparse?.(config) ?? config.count('first_k_dense_replace'))
   const indexed = l.indexer?.(config, sizes.layers) ?? null
   const bias = l.mlpBias === true && config.flag('mlp_bias')
-  const moe = sharedMixture(sizes, experts, config.count('n_shared_experts'), { bias })
+  const mixture = sharedMixture(sizes, experts, config.count('n_shared_experts'), { bias })
+  const moe: Part = { ...mixture, weights: () => [...mixture.weights(), ...(l.moreMoe?.(sizes.hidden) ?? [])] }
   const intermediate = config.size('intermediate_size')
   const dense = densePart(sizes, intermediate, bias)
   const mixer = latentPart(config, attention, indexed ? 'own' : 'none')
@@ -97,10 +101,30 @@ function latentMixture(config: Config, l: Latent): Layered {
   }
 }
 
+/** DeepSeek's first mixture: plain attention, the first layers dense. Layers before a multiple of moe_layer_freq too. */
+function firstMixture(config: Config): Layered {
+  const d = sizesOf(config)
+  const bias = config.flag('attention_bias')
+  const experts = config.size('n_routed_experts')
+  const first = config.count('first_k_dense_replace')
+  const every = config.sizeOrNull('moe_layer_freq') ?? 1
+  const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: bias, outBias: bias }))
+  const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
+  const width = config.size('intermediate_size')
+  const dense = densePart(d, width)
+  return {
+    sizes: d,
+    layer: i => [full, i >= first && i % every === 0 ? moe : dense],
+    intermediate: width,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+  }
+}
+
 const everyLayer = () => () => true
 
 /** GLM-5.2 runs the indexer on some layers and reuses its choice on the others. */
-function listedIndexers(config: Config, layers: number): (layer: number) => boolean {
+export function listedIndexers(config: Config, layers: number): (layer: number) => boolean {
   const types = config.list('indexer_types') ?? patternTypes(config)
   if (types) {
     if (types.length < layers)
@@ -141,6 +165,7 @@ const v3Defaults: JsonObject = {
 }
 
 const expertAliases = { n_routed_experts: ['num_local_experts', 'num_experts'] }
+const v3Aliases = { ...expertAliases, num_nextn_predict_layers: ['num_mtp_layers'] }
 
 const types: readonly LayeredType[] = [
   {
@@ -168,10 +193,67 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'deepseek_v3',
-    also: ['kimi_k2'],
     defaults: v3Defaults,
-    aliases: { ...expertAliases, num_nextn_predict_layers: ['num_mtp_layers'] },
+    aliases: v3Aliases,
     read: config => latentMixture(config, { copies: true }),
+  },
+  {
+    type: 'kimi_k2',
+    classes: ['DeepseekV3'],
+    verified: "published total of Kimi-K2 and the oracle's deepseek_v3 rows of its size",
+    defaults: v3Defaults,
+    aliases: v3Aliases,
+    read: config => latentMixture(config, { copies: true }),
+  },
+  {
+    type: 'sarvam_mla',
+    classes: ['DeepseekV3'],
+    defaults: {
+      ...v3Defaults,
+      vocab_size: 262144,
+      hidden_size: 4096,
+      intermediate_size: 16384,
+      num_hidden_layers: 32,
+      num_attention_heads: 64,
+      num_key_value_heads: null,
+      n_routed_experts: 128,
+      q_lora_rank: null,
+      first_k_dense_replace: 1,
+    },
+    aliases: v3Aliases,
+    read: config => latentMixture(config, { copies: true }),
+  },
+  {
+    // one norm more after each mixture
+    type: 'axk1',
+    defaults: {
+      ...v3Defaults,
+      vocab_size: 163840,
+      num_attention_heads: 64,
+      num_key_value_heads: 64,
+      n_routed_experts: 192,
+      first_k_dense_replace: 1,
+      max_position_embeddings: 32768,
+    },
+    aliases: v3Aliases,
+    read: config =>
+      latentMixture(config, { copies: false, moreMoe: hidden => [norm('mlp.post_mlp_layernorm', hidden)] }),
+  },
+  {
+    type: 'deepseek',
+    verified: 'published total of DeepSeek-MoE 16B',
+    defaults: {
+      vocab_size: 102400,
+      hidden_size: 4096,
+      intermediate_size: 11008,
+      moe_intermediate_size: 1407,
+      num_hidden_layers: 30,
+      num_attention_heads: 32,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    aliases: expertAliases,
+    read: firstMixture,
   },
   {
     type: 'deepseek_v32',

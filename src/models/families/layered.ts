@@ -49,8 +49,8 @@ export interface LayeredType {
   readonly classes?: readonly string[]
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
-  /** False where no oracle row shows the type. */
-  readonly exact?: false
+  /** How the count was verified where that is not the parameter oracle: published totals. */
+  readonly verified?: string
   readonly read: (config: Config) => Layered
 }
 
@@ -59,8 +59,7 @@ export function layered(row: LayeredType): Family {
   return {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
-    verified:
-      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.verified ?? 'every row of the parameter oracle (transformers 5.24)',
     shape: file => layeredShape(row, file.with(row.defaults, row.aliases)),
   }
 }
@@ -71,7 +70,7 @@ function layeredShape(row: LayeredType, config: Config): ModelShape {
   return assemble(config, {
     type: row.type,
     classes: row.classes ?? [],
-    exact: row.exact !== false && body.exact !== false && (config.text('model_type') ?? row.type) === row.type,
+    exact: body.exact !== false && (config.text('model_type') ?? row.type) === row.type,
     embedding: body.embedding ?? [tokenEmbedding(vocabulary, hidden)],
     layers: partsStack(layers, body.layer),
     final: body.final ?? [norm('model.norm', hidden)],

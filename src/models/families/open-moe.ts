@@ -1,0 +1,160 @@
+import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
+import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
+import type { Config } from '../config.ts'
+import type { Family } from './family.ts'
+import { sharedMixture, sparseFrom } from './glm-moe.ts'
+import { attentionPart, densePart, feedPart, type Layered, type LayeredType, layered, sizesOf } from './layered.ts'
+
+/** Keys and habits of mixtures that differ little from GLM-4.5's. */
+interface Variant {
+  readonly experts: string
+  readonly shared: string
+  readonly queryKeyNorms: boolean
+  readonly outBias: boolean
+  /** First mixture layer. */
+  readonly first: (config: Config) => number
+  readonly mlpBias?: boolean
+}
+
+function openMixture(config: Config, v: Variant): Layered {
+  const d = sizesOf(config)
+  const qkvBias = config.flag('attention_bias')
+  const experts = config.size(v.experts)
+  const bias = v.mlpBias === true && config.flag('mlp_bias')
+  const sparse = sparseFrom(config, d.layers, v.first(config))
+  const full = attentionPart(d, null, () => [
+    ...attentionWeights({ ...d, qkvBias, outBias: v.outBias && qkvBias }),
+    ...(v.queryKeyNorms ? queryKeyNorms(d, 'head') : []),
+  ])
+  const moe = sharedMixture(d, experts, config.count(v.shared), { bias })
+  const width = config.sizeOrNull('intermediate_size')
+  const dense = densePart(d, width ?? 1, bias)
+  return {
+    sizes: d,
+    layer: i => [full, sparse(i) ? moe : dense],
+    intermediate: width,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+  }
+}
+
+/** Aria's text model: routed and shared experts of intermediate_size on every layer. */
+function ariaText(config: Config): Layered {
+  const d = sizesOf(config)
+  const bias = config.flag('attention_bias')
+  const width = config.size('intermediate_size')
+  const experts = config.size('moe_num_experts')
+  const perToken = config.sizeOrNull('moe_topk')
+  const shared = config.size('moe_num_shared_experts')
+  const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: bias, outBias: bias }))
+  const moe = feedPart('moe', d, () => [
+    ...mixtureWeights({ hidden: d.hidden, width, experts, perToken, router: 'mlp.router' }),
+    ...sharedExpert(d.hidden, width * shared, { bias: config.flag('mlp_bias') }),
+  ])
+  return { sizes: d, layer: () => [full, moe], intermediate: width, experts, expertsPerToken: perToken }
+}
+
+const types: readonly LayeredType[] = [
+  {
+    type: 'solar_open',
+    defaults: {
+      vocab_size: 196608,
+      hidden_size: 4096,
+      num_hidden_layers: 48,
+      num_attention_heads: 64,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      moe_intermediate_size: 1280,
+      num_experts_per_tok: 8,
+      n_shared_experts: 1,
+      n_routed_experts: 128,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config =>
+      openMixture(config, {
+        experts: 'n_routed_experts',
+        shared: 'n_shared_experts',
+        queryKeyNorms: false,
+        outBias: false,
+        first: () => 0,
+      }),
+  },
+  {
+    type: 'sarvam_moe',
+    classes: ['Glm4Moe'],
+    defaults: {
+      vocab_size: 262144,
+      hidden_size: 4096,
+      intermediate_size: 8192,
+      num_hidden_layers: 19,
+      num_attention_heads: 64,
+      num_key_value_heads: 4,
+      head_dim: 64,
+      max_position_embeddings: 131072,
+      moe_intermediate_size: 1024,
+      num_experts_per_tok: 6,
+      n_shared_experts: 1,
+      n_routed_experts: 128,
+      first_k_dense_replace: 1,
+      use_qk_norm: true,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts', 'num_experts'] },
+    read: config =>
+      openMixture(config, {
+        experts: 'n_routed_experts',
+        shared: 'n_shared_experts',
+        queryKeyNorms: config.flag('use_qk_norm'),
+        outBias: false,
+        first: c => c.count('first_k_dense_replace'),
+      }),
+  },
+  {
+    type: 'hy_v3',
+    defaults: {
+      vocab_size: 120832,
+      hidden_size: 4096,
+      intermediate_size: 13312,
+      num_hidden_layers: 80,
+      num_attention_heads: 64,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      num_experts: 192,
+      num_experts_per_tok: 8,
+      num_shared_experts: 1,
+      moe_intermediate_size: 1536,
+      tie_word_embeddings: false,
+    },
+    aliases: { num_experts: ['num_local_experts'] },
+    read: config =>
+      openMixture(config, {
+        experts: 'num_experts',
+        shared: 'num_shared_experts',
+        queryKeyNorms: true,
+        outBias: true,
+        first: () => 1,
+        mlpBias: true,
+      }),
+  },
+  {
+    type: 'aria_text',
+    defaults: {
+      vocab_size: 32000,
+      hidden_size: 4096,
+      intermediate_size: 4096,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      max_position_embeddings: 2048,
+      moe_num_experts: 8,
+      moe_topk: 2,
+      moe_num_shared_experts: 2,
+      tie_word_embeddings: false,
+    },
+    read: ariaText,
+  },
+]
+
+export const openMoe: readonly Family[] = types.map(layered)
