@@ -6,6 +6,7 @@ import type { CacheSpec, Weight } from '../shape.ts'
 import { type Family, layerCount } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import {
+  attentionPart,
   densePart,
   type Layered,
   type LayeredType,
@@ -13,6 +14,7 @@ import {
   type Part,
   predictionLayers,
   type Sizes,
+  sizesOf,
 } from './layered.ts'
 
 /** Sizes of latent attention from the usual keys. */
