@@ -7,7 +7,7 @@ import type { Policy } from './policy/policy.ts'
 import { problemText } from './problem.ts'
 import type { Report, ReportDeployment, ReportPolicy } from './report/report.ts'
 import type { Repository } from './repository/repository.ts'
-import { sharedCardFindings } from './verdict/findings.ts'
+import { type Sharer, sharedCardFindings } from './verdict/findings.ts'
 import { failures, runVerdict } from './verdict/run.ts'
 import { version } from './version.ts'
 
@@ -48,12 +48,12 @@ export async function check(input: CheckInput): Promise<CheckOutcome> {
   const head = await survey(input.head, input.policy, input)
   const base = input.base === null ? null : await survey(input.base, input.policy, input)
   const comparison = base === null ? null : compare(head.judged, base.judged)
-  const shared = sharedCardFindings(head.judged.map(judged => judged.row))
+  const shared = sharedCardFindings(head.judged.map(sharerOf))
   const judged = head.judged.map((one, i) => ({
     ...one,
     row: {
       ...one.row,
-      findings: [...one.row.findings, ...(shared.get(one.row.id) ?? [])],
+      findings: [...one.row.findings, ...(shared.has(one.row.id) ? [shared.get(one.row.id)!] : [])],
       baseline: comparison?.baselines[i] ?? null,
     },
   }))
@@ -85,6 +85,17 @@ async function survey(repository: Repository, policy: Policy, input: CheckInput)
   )
   const judged = await Promise.all(declared.map(deployment => assess(deployment, policy, input.ports)))
   return { extraction, judged: judged.filter(one => one !== null) }
+}
+
+/** Containers that a file gives the same devices share them; other deployments are alone on theirs. */
+function sharerOf({ row, sharesDevices }: Judged): Sharer {
+  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
+  return {
+    id: row.id,
+    card: sharesDevices ? row.location.file : null,
+    fraction: typeof fraction === 'number' ? fraction : null,
+    place: row.location,
+  }
 }
 
 function countsOf(rows: readonly ReportDeployment[], extraction: Extraction): Report['counts'] {

@@ -8,6 +8,8 @@ export interface Judged {
   /** Null when it could not be estimated. */
   readonly input: EngineInput | null
   readonly engine: Engine | null
+  /** Its file gives other containers the same devices. */
+  readonly sharesDevices: boolean
 }
 
 type Cause = Baseline['causes'][number]

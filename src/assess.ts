@@ -1,0 +1,185 @@
+import type { Judged } from './baseline/compare.ts'
+import type { Deployment, Settings } from './deployments/deployment.ts'
+import type { EngineAnswer, EngineInput } from './engines/engine.ts'
+import { engineOf } from './engines/index.ts'
+import { type ResolvedTarget, resolveTarget } from './hardware/target.ts'
+import { activeParameterCount, parameterCount } from './models/count.ts'
+import type { ModelFacts } from './models/facts.ts'
+import { shapeOf } from './models/families/index.ts'
+import type { ModelShape } from './models/shape.ts'
+import { exemptionFor } from './policy/exemptions.ts'
+import { type Effective, effectiveFor, type Policy } from './policy/policy.ts'
+import type { Problem, Result } from './problem.ts'
+import type { ReportDeployment, ReportModel, ReportTarget } from './report/report.ts'
+import { commonFindings, gpusUsed } from './verdict/findings.ts'
+import { judge, type Limits } from './verdict/judge.ts'
+
+/** What is asked of the sources of model facts. */
+interface ModelQuestion {
+  readonly id: string
+  readonly revision: string | null
+  /** File or quantisation of a GGUF repository. */
+  readonly variant: string | null
+}
+
+/** How a model's facts are found; a promise, because the Hub may be asked. */
+export type FindModel = (question: ModelQuestion) => Promise<Result<ModelFacts>>
+
+export interface AssessPorts {
+  readonly findModel: FindModel
+  readonly now: Date
+}
+
+interface Known {
+  readonly facts: ModelFacts
+  readonly shape: ModelShape
+}
+
+/** One deployment from what a file declares to its place in the report; null when the policy ignores it. */
+export async function assess(deployment: Deployment, policy: Policy, ports: AssessPorts): Promise<Judged | null> {
+  const named = deployment.model.id
+  const entry = named === null ? undefined : policy.models.get(named)
+  const effective = effectiveFor(policy, {
+    id: deployment.id,
+    file: deployment.location.file,
+    engine: deployment.engine.name,
+    models: [...(named === null ? [] : [named]), ...(entry?.id ? [entry.id] : [])],
+  })
+  if (effective.ignore) return null
+  const settings = settled(deployment.settings, effective)
+  const target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings))
+  const model = await modelOf(deployment, ports.findModel)
+  const draft = deployment.draftModel?.id ? await modelOf({ ...deployment, model: deployment.draftModel, unresolved: [] }, ports.findModel) : null
+  const engine = deployment.workload === 'train' ? null : engineOf(deployment.engine.name)
+  const sharesDevices = deployment.hardware.shared?.kind === 'device'
+  const about: Subject = { deployment, settings, target, model, draft, effective, exemption: exemptionFor(policy, deployment.id, ports.now), policy }
+
+  if (!model.ok || engine === null) return { row: rowOf(about, null, null), input: null, engine: null, sharesDevices }
+  const input: EngineInput = {
+    shape: model.value.shape,
+    facts: model.value.facts,
+    settings,
+    options: deployment.options,
+    environment: deployment.environment,
+    version: deployment.engine.version,
+    gpu: target.target?.gpu ?? null,
+    gpusPerReplica: target.target?.gpusPerReplica ?? null,
+    concurrency: effective.minConcurrency?.value ?? 1,
+    draft: draft?.ok ? draft.value : null,
+  }
+  return { row: rowOf(about, engine.estimate(input), input), input, engine, sharesDevices }
+}
+
+/** Everything known of a deployment before an engine is asked. */
+interface Subject {
+  readonly deployment: Deployment
+  readonly settings: Settings
+  readonly target: ResolvedTarget
+  readonly model: Result<Known>
+  readonly draft: Result<Known> | null
+  readonly effective: Effective
+  readonly exemption: ReportDeployment['exemption']
+  readonly policy: Policy
+}
+
+const limitsOf = (about: Subject): Limits => ({ headroom: about.effective.headroom?.value ?? null, warnAt: about.policy.warnAt })
+
+/** What the file says over what the policy assumes; the command line's settings over both. */
+function settled(declared: Settings, effective: Effective): Settings {
+  const chosen = Object.entries(effective.settings).filter(([, setting]) => setting?.from === 'flag')
+  return { ...effective.settings, ...declared, ...Object.fromEntries(chosen) }
+}
+
+async function modelOf(deployment: Deployment, findModel: FindModel): Promise<Result<Known>> {
+  const { model, unresolved } = deployment
+  if (unresolved.length > 0 && (model.id === null || /[$<{]/.test(model.id))) {
+    const names = [...new Set(unresolved.map(entry => entry.name))].join(', ')
+    return problem('unresolved-placeholder', `nothing resolves ${names}`, "give it a default where it is read, or name the model in the policy's models:")
+  }
+  if (model.id === null)
+    return problem('no-model', 'no model is named', `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`)
+  const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
+  if (!found.ok) return found
+  const shape = shapeOf(found.value.config)
+  return shape.ok ? { ok: true, value: { facts: found.value, shape: shape.value } } : shape
+}
+
+function problem(code: Problem['code'], message: string, hint: string): Result<never> {
+  return { ok: false, problem: { code, message, hint } }
+}
+
+/** Why a deployment cannot be judged, in the order in which it would be resolved. */
+function obstacles(about: Subject): Problem[] {
+  const { deployment, model, target } = about
+  const unsupported = (what: string): Problem => ({ code: 'engine-unsupported', message: `${what} is recognised; its memory is not modelled` })
+  return [
+    ...(deployment.workload === 'train' ? [unsupported(`training by ${deployment.engine.name}`)] : []),
+    ...(model.ok ? [] : [model.problem]),
+    ...(deployment.workload === 'serve' && engineOf(deployment.engine.name) === null ? [unsupported(deployment.engine.name)] : []),
+    ...(target.problem ? [target.problem] : []),
+  ]
+}
+
+function rowOf(about: Subject, answer: EngineAnswer | null, input: EngineInput | null): ReportDeployment {
+  const { deployment, target } = about
+  const gpu = target.target?.gpu ?? null
+  const verdict = judge({
+    estimate: answer?.estimate ?? null,
+    settings: answer?.settings ?? about.settings,
+    gpu,
+    skip: target.skip,
+    problems: obstacles(about),
+    concurrency: input?.concurrency ?? 1,
+    limits: limitsOf(about),
+  })
+  const common = target.skip === null ? commonFindings({ deployment, answer, gpu, gpusPerReplica: target.target?.gpusPerReplica ?? null }) : []
+  return {
+    id: deployment.id,
+    location: deployment.location,
+    format: deployment.format,
+    workload: deployment.workload,
+    engine: { name: deployment.engine.name, version: deployment.engine.version },
+    model: modelRow(deployment.model.id, deployment.model.revision, about.model),
+    draftModel: deployment.draftModel === null ? null : modelRow(deployment.draftModel.id, deployment.draftModel.revision, about.draft),
+    adapters: deployment.adapters.map(adapter => ({ id: adapter.id })),
+    unresolved: deployment.unresolved.map(({ name, at }) => ({ name, ...(at ? { file: at.file, line: at.line } : {}) })),
+    settings: answer?.settings ?? about.settings,
+    target: targetRow(target),
+    estimate: answer?.estimate ?? null,
+    verdict,
+    findings: [...deployment.findings, ...target.findings, ...(answer?.findings ?? []), ...common],
+    remedies: [],
+    baseline: null,
+    exemption: about.exemption,
+  }
+}
+
+function modelRow(id: string | null, revision: string | null, model: Result<Known> | null): ReportModel {
+  if (!model?.ok)
+    return { id, revision, family: null, parameters: null, activeParameters: null, count: 'unknown', checkpointBytes: null, source: null, asOf: null }
+  const { facts, shape } = model.value
+  return {
+    id,
+    revision: revision ?? facts.revision,
+    family: shape.family,
+    parameters: parameterCount(shape),
+    activeParameters: activeParameterCount(shape),
+    count: shape.count,
+    checkpointBytes: facts.checkpoint.totalBytes,
+    source: facts.source,
+    asOf: facts.asOf,
+  }
+}
+
+function targetRow({ target }: ResolvedTarget): ReportTarget | null {
+  if (target === null) return null
+  return {
+    gpu: target.gpu?.name ?? null,
+    gpusPerReplica: target.gpusPerReplica,
+    nodes: target.nodes,
+    memoryBytes: target.gpu?.memoryBytes ?? null,
+    from: target.from,
+    ...(target.at ? { file: target.at.file, line: target.at.line } : {}),
+    ...(target.text === undefined ? {} : { text: target.text }),
+  }
+}

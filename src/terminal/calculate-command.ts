@@ -1,0 +1,2 @@
+import type { Command } from './run.ts'
+export const calculateCommand: Command = async () => 2

@@ -1,0 +1,2 @@
+import type { Command } from './run.ts'
+export const lockCommand: Command = async () => 2
