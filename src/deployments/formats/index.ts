@@ -1,11 +1,29 @@
 import type { Format } from '../format.ts'
 import { compose } from './compose.ts'
 import { dockerfile } from './dockerfile.ts'
+import { dynamo } from './dynamo.ts'
+import { kaito } from './kaito.ts'
+import { kserve } from './kserve.ts'
+import { kubeai } from './kubeai.ts'
 import { kubernetes } from './kubernetes.ts'
 import { makefile } from './makefile.ts'
+import { nimOperator } from './nim-operator.ts'
 import { ray } from './ray.ts'
 import { shell } from './shell.ts'
 import { systemd } from './systemd.ts'
 
 /** Every format, in order: the first document format that claims a document has it. */
-export const formats: readonly Format[] = [ray, compose, kubernetes, shell, dockerfile, makefile, systemd]
+export const formats: readonly Format[] = [
+  ray,
+  kserve,
+  kubeai,
+  nimOperator,
+  kaito,
+  dynamo,
+  compose,
+  kubernetes,
+  shell,
+  dockerfile,
+  makefile,
+  systemd,
+]
