@@ -48,6 +48,8 @@ export interface DecoderType extends DimsRules {
   readonly final?: (d: Dims) => readonly Weight[]
   readonly headBias?: (config: Config) => boolean
   readonly headWidth?: (config: Config, hidden: number) => number
+  /** Rows of the output head where they are not the vocabulary. */
+  readonly headRows?: (config: Config) => number | null
   /** Says what had to be assumed because the config leaves out a key without default; such a count is derived. */
   readonly assumed?: (config: Config) => string | null
   /** False where no oracle row shows the type. The types of `also` are derived in any case. */
@@ -89,6 +91,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
       headDim: d.headDim,
       intermediate: d.width,
     },
+    ...(row.headRows ? { headRows: row.headRows(config) ?? d.vocabulary } : {}),
     ...(row.headWidth ? { headWidth: row.headWidth(config, d.hidden) } : {}),
   })
 }
@@ -180,6 +183,8 @@ export interface DecoderParts {
   readonly headBias?: boolean
   /** Width of the output head's input where it is not the hidden size. */
   readonly headWidth?: number
+  /** Rows of the output head where they are not the vocabulary. */
+  readonly headRows?: number
   readonly facts: Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'> & Partial<ShapeFacts>
   readonly notes?: readonly string[]
   /** Where the class ties (or not) whatever the config says. */
@@ -199,7 +204,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
   const lm = architecture.head === 'lm' || architecture.head === 'other'
   const tied = lm && (parts.tied ?? config.flag('tie_word_embeddings'))
   const head: Weight[] = []
-  if (lm && !tied) head.push(outputHead(vocabulary, width, parts.headBias))
+  if (lm && !tied) head.push(outputHead(parts.headRows ?? vocabulary, width, parts.headBias))
   if (lm && tied && parts.headBias) head.push({ ...norm('lm_head.bias', vocabulary), kind: 'other', split: 'vocab' })
   if (architecture.head === 'sequence') head.push(linear('score', labelCount(config), width, 'none'))
   if (architecture.head === 'token') head.push(linear('score', labelCount(config), width, 'none', { bias: true }))

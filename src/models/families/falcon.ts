@@ -1,6 +1,6 @@
 import { type Attention, fusedAttentionWeights } from '../blocks/attention.ts'
 import { plainFeedForward } from '../blocks/feed-forward.ts'
-import { norm, tokenEmbedding } from '../blocks/weights.ts'
+import { norm, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type DecoderType, type Dims, decoder } from './decoder.ts'
@@ -53,6 +53,29 @@ const neox: DecoderType = {
 /** GPT-NeoX, BLOOM, MPT and Falcon: query, key and value in one matrix. (architectures.md 6.1) */
 const types: readonly DecoderType[] = [
   neox,
+  {
+    // no biases but one, behind the last layer's attention
+    ...neox,
+    type: 'gpt_neox_japanese',
+    defaults: {
+      vocab_size: 32000,
+      hidden_size: 2560,
+      num_hidden_layers: 32,
+      num_attention_heads: 32,
+      intermediate_multiple_size: 4,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: true,
+    },
+    classes: [],
+    width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
+    layer: d => [
+      ...wholeFused(d, false, ['attention.query_key_value', 'attention.dense']),
+      ...plainFeedForward(d.hidden, d.width, false, feedForwardNames),
+      norm('input_layernorm', d.hidden, true),
+      norm('post_attention_layernorm', d.hidden, true),
+    ],
+    final: d => [vector('attention.dense_bias', d.hidden), norm('gpt_neox_japanese.final_layer_norm', d.hidden, true)],
+  },
   {
     type: 'bloom',
     defaults: { vocab_size: 250880, n_embed: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true },

@@ -62,6 +62,39 @@ const types: readonly DecoderType[] = [
   gpt2,
   { ...gpt2, type: 'gpt-sw3', classes: ['GPT2'] },
   {
+    // no norm after the last layer
+    ...gpt2,
+    type: 'openai-gpt',
+    defaults: { ...gpt2.defaults, vocab_size: 40478, n_positions: 512 },
+    final: () => [],
+  },
+  {
+    type: 'biogpt',
+    defaults: {
+      vocab_size: 42384,
+      hidden_size: 1024,
+      num_hidden_layers: 24,
+      num_attention_heads: 16,
+      intermediate_size: 4096,
+      max_position_embeddings: 1024,
+      tie_word_embeddings: true,
+    },
+    headDim: 'divide',
+    kvHeads: (_, heads) => heads,
+    // position numbers start at 2
+    embedding: d => [
+      tokenEmbedding(d.vocabulary, d.hidden, 'biogpt.embed_tokens'),
+      positionEmbedding(d.config.size('max_position_embeddings') + 2, d.hidden, 'biogpt.embed_positions'),
+    ],
+    layer: d => [
+      ...squareAttention(d, { prefix: 'self_attn', qkvBias: true, outBias: true }),
+      ...plainFeedForward(d.hidden, d.width, true, ['fc1', 'fc2']),
+      norm('self_attn_layer_norm', d.hidden, true),
+      norm('final_layer_norm', d.hidden, true),
+    ],
+    final: d => [norm('biogpt.layer_norm', d.hidden, true)],
+  },
+  {
     // one KV head for all query heads unless multi_query is false
     type: 'gpt_bigcode',
     defaults: {

@@ -20,6 +20,7 @@ import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
 import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
+import { llamaRelatives } from './llama-relatives.ts'
 import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
@@ -37,6 +38,7 @@ import { rwkv } from './rwkv.ts'
 import { t5 } from './t5.ts'
 import { whisper } from './whisper.ts'
 import { windowedMoe } from './windowed-moe.ts'
+import { xlstm } from './xlstm.ts'
 import { zambas } from './zamba.ts'
 
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
@@ -59,6 +61,7 @@ export const families: readonly Family[] = [
   ...gpt,
   ...linearHybrid,
   ...llama,
+  ...llamaRelatives,
   longcatFlash,
   ...mamba,
   ...mambaHybrid,
@@ -76,6 +79,7 @@ export const families: readonly Family[] = [
   ...t5,
   whisper,
   ...windowedMoe,
+  xlstm,
   ...zambas,
 ]
 

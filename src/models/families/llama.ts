@@ -1,5 +1,5 @@
-import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
-import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
+import { attentionWeights } from '../blocks/attention.ts'
+import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { norm, vector } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
@@ -49,7 +49,6 @@ const types: readonly DecoderType[] = [
     classes: ['Llama'],
     defaults: { ...llamaDefaults, head_dim: 128 },
     layer: llamaLayer,
-    exact: false,
   },
   {
     // the remote code's qkv_bias and bias
@@ -122,98 +121,6 @@ const types: readonly DecoderType[] = [
     windows: d => alternatingWindows(d, layer => layer % 4 === 0),
   },
   {
-    type: 'cwm',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 6144,
-      intermediate_size: 21504,
-      num_hidden_layers: 64,
-      num_attention_heads: 48,
-      num_key_value_heads: 8,
-      head_dim: 128,
-      max_position_embeddings: 131072,
-      sliding_window: 8192,
-      tie_word_embeddings: false,
-    },
-    layer: d => [
-      ...attentionWeights(d),
-      ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
-      ...layerNorms(d),
-    ],
-    windows: d => alternatingWindows(d, layer => layer % 4 === 0),
-  },
-  {
-    // relu2 without a gate
-    type: 'arcee',
-    defaults: { ...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096 },
-    layer: d => [
-      ...attentionWithFlag(d),
-      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
-      ...layerNorms(d),
-    ],
-  },
-  {
-    type: 'jais2',
-    defaults: {
-      vocab_size: 150272,
-      hidden_size: 3328,
-      intermediate_size: 26624,
-      num_hidden_layers: 32,
-      num_attention_heads: 26,
-      max_position_embeddings: 8192,
-      attention_bias: true,
-      mlp_bias: true,
-      tie_word_embeddings: false,
-    },
-    layer: d => [
-      ...attentionWithFlag(d),
-      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
-      ...layerNorms(d, true),
-    ],
-    final: d => [norm('model.norm', d.hidden, true)],
-  },
-  {
-    // LayerNorm1p with bias, relu2 without a gate
-    type: 'nemotron',
-    defaults: {
-      vocab_size: 256000,
-      hidden_size: 6144,
-      intermediate_size: 24576,
-      num_hidden_layers: 32,
-      num_attention_heads: 48,
-      max_position_embeddings: 4096,
-      tie_word_embeddings: false,
-    },
-    layer: d => [
-      ...attentionWithFlag(d),
-      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
-      ...layerNorms(d, true),
-    ],
-    final: d => [norm('model.norm', d.hidden, true)],
-    assumed: config =>
-      config.sizeOrNull('num_key_value_heads') === null
-        ? 'num_key_value_heads missing: as many as heads assumed'
-        : null,
-  },
-  {
-    // xIELU has two learned scalars a layer
-    type: 'apertus',
-    defaults: {
-      ...llamaDefaults,
-      vocab_size: 131072,
-      intermediate_size: 14336,
-      max_position_embeddings: 65536,
-      hidden_act: 'xielu',
-    },
-    layer: d => [
-      ...attentionWithFlag(d),
-      ...queryKeyNorms(d, 'head'),
-      ...plainFeedForward(d.hidden, d.width, false),
-      ...(d.config.text('hidden_act') === 'xielu' ? [vector('mlp.act_fn', 2)] : []),
-      ...norms(d, ['attention_layernorm', 'feedforward_layernorm']),
-    ],
-  },
-  {
     type: 'seed_oss',
     defaults: {
       ...llamaDefaults,
@@ -272,55 +179,6 @@ const types: readonly DecoderType[] = [
         ...layerNorms(d),
       ]
     },
-  },
-  {
-    type: 'hunyuan_v1_dense',
-    classes: ['HunYuanDenseV1'],
-    defaults: { ...llamaDefaults, vocab_size: 290943 },
-    layer: d => [
-      ...attentionWithFlag(d),
-      norm('self_attn.query_layernorm', d.headDim),
-      norm('self_attn.key_layernorm', d.headDim),
-      ...gatedFeedForward(d.hidden, d.width),
-      ...layerNorms(d),
-    ],
-    assumed: assumedHeadDim,
-  },
-  {
-    // norms inside attention and feed-forward
-    type: 'bitnet',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 2560,
-      intermediate_size: 6912,
-      num_hidden_layers: 30,
-      num_attention_heads: 20,
-      num_key_value_heads: 5,
-      max_position_embeddings: 2048,
-      tie_word_embeddings: false,
-    },
-    layer: d => [
-      ...attentionWithFlag(d),
-      norm('self_attn.attn_sub_norm', d.hidden),
-      ...gatedFeedForward(d.hidden, d.width),
-      norm('mlp.ffn_sub_norm', d.width),
-      ...layerNorms(d),
-    ],
-  },
-  {
-    // no weights in any norm
-    type: 'nanochat',
-    defaults: {
-      vocab_size: 50304,
-      hidden_size: 768,
-      intermediate_size: 8192,
-      num_hidden_layers: 12,
-      num_attention_heads: 6,
-      max_position_embeddings: 2048,
-      tie_word_embeddings: false,
-    },
-    layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
-    final: () => [],
   },
 ]
 

@@ -1,0 +1,205 @@
+import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
+import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
+import { column, norm, positionEmbedding, vector } from '../blocks/weights.ts'
+import type { Weight } from '../shape.ts'
+import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
+import type { Family } from './family.ts'
+import { assumedHeadDim, attentionWithFlag, layerNorms, llamaDefaults, llamaLayer, norms } from './llama.ts'
+
+/** xIELU has two learned scalars a layer. */
+const apertusLayer = (d: Dims): Weight[] => [
+  ...attentionWithFlag(d),
+  ...queryKeyNorms(d, 'head'),
+  ...plainFeedForward(d.hidden, d.width, false),
+  ...(d.config.text('hidden_act') === 'xielu' ? [vector('mlp.act_fn', 2)] : []),
+  ...norms(d, ['attention_layernorm', 'feedforward_layernorm']),
+]
+
+const apertusDefaults = {
+  ...llamaDefaults,
+  vocab_size: 131072,
+  intermediate_size: 14336,
+  max_position_embeddings: 65536,
+  hidden_act: 'xielu',
+}
+
+/** A product-key table of experts beside the feed-forward. */
+function dogeExperts(d: Dims): Weight[] {
+  if (!d.config.flag('is_moe')) return []
+  const experts = d.config.size('num_experts')
+  return [
+    column('mlp.router_gate', 2 * Math.floor(Math.sqrt(experts)), d.hidden),
+    positionEmbedding(experts, d.hidden, 'mlp.down_embed'),
+    positionEmbedding(experts, d.hidden, 'mlp.up_embed'),
+  ]
+}
+
+/** Llama's layer with another feed-forward, other norms or a part more. */
+const types: readonly DecoderType[] = [
+  {
+    type: 'cwm',
+    defaults: {
+      vocab_size: 128256,
+      hidden_size: 6144,
+      intermediate_size: 21504,
+      num_hidden_layers: 64,
+      num_attention_heads: 48,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      sliding_window: 8192,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWeights(d),
+      ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d),
+    ],
+    windows: d => alternatingWindows(d, layer => layer % 4 === 0),
+  },
+  {
+    // relu2 without a gate
+    type: 'arcee',
+    defaults: { ...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096 },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d),
+    ],
+  },
+  {
+    type: 'jais2',
+    defaults: {
+      vocab_size: 150272,
+      hidden_size: 3328,
+      intermediate_size: 26624,
+      num_hidden_layers: 32,
+      num_attention_heads: 26,
+      max_position_embeddings: 8192,
+      attention_bias: true,
+      mlp_bias: true,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d, true),
+    ],
+    final: d => [norm('model.norm', d.hidden, true)],
+  },
+  {
+    // LayerNorm1p with bias, relu2 without a gate
+    type: 'nemotron',
+    defaults: {
+      vocab_size: 256000,
+      hidden_size: 6144,
+      intermediate_size: 24576,
+      num_hidden_layers: 32,
+      num_attention_heads: 48,
+      max_position_embeddings: 4096,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+      ...layerNorms(d, true),
+    ],
+    final: d => [norm('model.norm', d.hidden, true)],
+    assumed: config =>
+      config.sizeOrNull('num_key_value_heads') === null
+        ? 'num_key_value_heads missing: as many as heads assumed'
+        : null,
+  },
+  {
+    type: 'apertus',
+    defaults: apertusDefaults,
+    layer: apertusLayer,
+  },
+  {
+    type: 'hunyuan_v1_dense',
+    classes: ['HunYuanDenseV1'],
+    defaults: { ...llamaDefaults, vocab_size: 290943 },
+    layer: d => [
+      ...attentionWithFlag(d),
+      norm('self_attn.query_layernorm', d.headDim),
+      norm('self_attn.key_layernorm', d.headDim),
+      ...gatedFeedForward(d.hidden, d.width),
+      ...layerNorms(d),
+    ],
+    assumed: assumedHeadDim,
+  },
+  {
+    // norms inside attention and feed-forward
+    type: 'bitnet',
+    defaults: {
+      vocab_size: 128256,
+      hidden_size: 2560,
+      intermediate_size: 6912,
+      num_hidden_layers: 30,
+      num_attention_heads: 20,
+      num_key_value_heads: 5,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...attentionWithFlag(d),
+      norm('self_attn.attn_sub_norm', d.hidden),
+      ...gatedFeedForward(d.hidden, d.width),
+      norm('mlp.ffn_sub_norm', d.width),
+      ...layerNorms(d),
+    ],
+  },
+  {
+    // no weights in any norm
+    type: 'nanochat',
+    defaults: {
+      vocab_size: 50304,
+      hidden_size: 768,
+      intermediate_size: 8192,
+      num_hidden_layers: 12,
+      num_attention_heads: 6,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
+    final: () => [],
+  },
+  {
+    // the output head may have rows of its own
+    type: 'apertus1p5_text',
+    defaults: { ...apertusDefaults, vocab_size: 266752 },
+    layer: apertusLayer,
+    headRows: config => config.sizeOrNull('output_vocab_size'),
+  },
+  {
+    type: 'hyperclovax',
+    defaults: { ...llamaDefaults, use_post_norm: true },
+    layer: d => [...llamaLayer(d), ...(d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : [])],
+  },
+  {
+    // a decay a KV head made from the values, scaled residuals
+    type: 'doge',
+    defaults: {
+      vocab_size: 32768,
+      hidden_size: 1024,
+      intermediate_size: 2048,
+      num_hidden_layers: 32,
+      num_attention_heads: 8,
+      max_position_embeddings: 2048,
+      num_experts: 16384,
+      tie_word_embeddings: false,
+    },
+    layer: d => [
+      ...llamaLayer(d),
+      ...queryKeyNorms(d, 'head'),
+      vector('self_attn.A', d.kvHeads),
+      column('self_attn.dt_proj', d.kvHeads, d.kvHeads * d.headDim, { bias: d.config.flag('attention_bias') }),
+      vector('input_residual', d.hidden),
+      vector('post_attention_residual', d.hidden),
+      ...dogeExperts(d),
+    ],
+    assumed: config => (config.flag('is_moe') ? 'experts counted by the class, not verified' : null),
+  },
+]
+
+export const llamaRelatives: readonly Family[] = types.map(decoder)
