@@ -169,15 +169,16 @@ function minimumPanel(row: RuleRow, style: TextStyle): string {
   )
 }
 
-/** The whole output for one or several models. */
-export function calculationText(calculations: readonly Calculation[], tables: Tables, style: TextStyle): string {
+/** The whole output for one or several models; `engineFirst` puts the engine's table above the rule's. */
+export function calculationText(calculations: readonly Calculation[], tables: Tables, style: TextStyle, engineFirst = false): string {
   const parts = calculations.map(calculation => information(calculation, style))
-  parts.push(memoryTable(calculations, tables, style))
-  for (const calculation of calculations) {
-    if (calculations.length > 1 && calculation.engine) parts.push(style.paint('strong', calculation.name))
+  const engines = calculations.flatMap(calculation => {
     const table = engineTable(calculation, style)
-    if (table !== '') parts.push(table)
-  }
+    const name = calculations.length > 1 && table !== '' ? [style.paint('strong', calculation.name)] : []
+    return table === '' ? [] : [...name, table]
+  })
+  const rule = memoryTable(calculations, tables, style)
+  parts.push(...(engineFirst ? [...engines, rule] : [rule, ...engines]))
   for (const calculation of calculations) {
     if (!calculation.request.verbose) continue
     for (const row of calculation.rows) {
