@@ -1,5 +1,5 @@
-import { settingValue, settingNames } from '../policy/settings.ts'
 import { settingNumber } from '../policy/parse.ts'
+import { settingNames, settingValue } from '../policy/settings.ts'
 import { bad, good, type Result } from '../problem.ts'
 import { closest } from '../units/suggest.ts'
 import { type Deployment, noHardware, type Setting, type Settings } from './deployment.ts'
@@ -21,10 +21,16 @@ export function directDeployments(lines: readonly string[], from: string): Resul
       const name = settingNames.find(candidate => candidate === key)
       if (cut < 0 || name === undefined) {
         const near = closest(key.slice(0, 80), settingNames)
-        return bad('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, { hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?` })
+        return bad('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, {
+          hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?`,
+        })
       }
       const read = settingValue(name, pair.slice(cut + 1))
-      if ('expected' in read) return bad('usage', `${from}: ${name} is ${JSON.stringify(pair.slice(cut + 1, cut + 81))}, expected ${read.expected}`)
+      if ('expected' in read)
+        return bad(
+          'usage',
+          `${from}: ${name} is ${JSON.stringify(pair.slice(cut + 1, cut + 81))}, expected ${read.expected}`,
+        )
       settings[name] = { value: settingNumber(name, read.value), from: 'flag', text: pair }
     }
     const place = { file: from, line: index + 1, column: 1 }

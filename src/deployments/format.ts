@@ -27,11 +27,11 @@ interface Described {
   readonly marks: readonly string[]
 }
 
-/** Reads one YAML or JSON document. The first format that claims a document has it. */
+/** Reads one YAML or JSON document. The first format that claims a document has it, unless it reads null: then the next. */
 export interface DocumentFormat extends Described {
   readonly kind: 'document'
   readonly claims: (root: Node, path: string) => boolean
-  readonly read: (root: Node, context: Context) => Promise<readonly Deployment[]>
+  readonly read: (root: Node, context: Context) => Promise<readonly Deployment[] | null>
 }
 
 /** Reads a file as text: scripts, units, Dockerfiles, programs. */

@@ -4,7 +4,9 @@ import { commandLines } from './command-lines/index.ts'
 import type { Deployment, Extraction, NotUnderstood } from './deployment.ts'
 import type { Context, DocumentFormat, FileFormat } from './format.ts'
 import { formats } from './formats/index.ts'
+import { chartFolder, isHelmTemplate, substituteValues } from './helm-template.ts'
 import { Text } from './text.ts'
+import type { Node } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
 /** Text files larger than this are no manifests; JSON data files are cut off sooner. */
@@ -80,11 +82,13 @@ async function readFile(
 ): Promise<Found> {
   const found: Found = { deployments: [], notUnderstood: [], problems: [] }
   const text = Text.file(path, source)
+  const template = structured && isHelmTemplate(path, source)
+  const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
   let documents: readonly YamlDocument[] | null = null
   const context: Context = {
     path,
     text,
-    documents: () => (documents ??= parseYaml(text)),
+    documents: () => (documents ??= parseYaml(parsed)),
     read: asked => readNear(path, asked, repository),
     list: async folder => folders.under(folder),
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
@@ -92,15 +96,35 @@ async function readFile(
   for (const reader of readers) found.deployments.push(...(await reader.read(context)))
   if (!structured) return found
   for (const document of context.documents()) await readDocument(document, context, found)
+  if (template) asTemplate(source, context, found)
   return found
+}
+
+/** Values of the chart that a template belongs to. */
+async function chartValues(path: string, repository: Repository): Promise<Node | null> {
+  const file = `${chartFolder(path)}values.yaml`
+  const text = await repository.read(file)
+  return text === null || text.length > MAX_BYTES ? null : (parseYaml(Text.file(file, text))[0]?.root ?? null)
+}
+
+/** Errors of a template's YAML are no news; one that starts containers and gave no deployment is listed. */
+function asTemplate(source: string, context: Context, found: Found): void {
+  found.problems.length = 0
+  found.notUnderstood.length = 0
+  if (found.deployments.length > 0 || !/^\s*(?:- )?(?:containers|image):/m.test(source)) return
+  const line = source.slice(0, Math.max(0, source.indexOf('{{'))).split('\n').length
+  context.notUnderstood({
+    line,
+    reason: 'helm-template',
+    message: 'an unrendered Helm template; render the chart and check its output, or check its values file',
+  })
 }
 
 async function readDocument(document: YamlDocument, context: Context, found: Found): Promise<void> {
   const { root } = document
   const before = found.deployments.length
   if (root) {
-    const format = documentFormats.find(one => one.claims(root, context.path))
-    const read = format ? await format.read(root, context) : []
+    const read = await readRoot(root, context)
     // The same object twice in one file is one object.
     found.deployments.push(
       ...read.filter(one => !found.deployments.slice(0, before).some(other => sameObject(one, other))),
@@ -125,6 +149,15 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
     }))
     found.deployments[before] = { ...first, findings: [...first.findings, ...findings] }
   }
+}
+
+/** The first format that claims a document and has something to say about it. */
+async function readRoot(root: Node, context: Context): Promise<readonly Deployment[]> {
+  for (const format of documentFormats) {
+    const found = format.claims(root, context.path) ? await format.read(root, context) : null
+    if (found !== null) return found
+  }
+  return []
 }
 
 function sameObject(a: Deployment, b: Deployment): boolean {

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts'
 import type { DeclaredHardware, EngineName, ModelReference } from '../deployment.ts'
 import type { Text } from '../text.ts'
+import type { MapNode } from '../tree.ts'
 import type { Collector } from '../values.ts'
 
 /** What a reader may ask of the repository beyond the command itself. */
@@ -17,6 +18,8 @@ export interface Start {
   /** Arguments after the words that name the program. */
   readonly args: readonly Text[]
   readonly form: StartForm
+  /** Options that keys of the wrapper give instead of flags; the arguments win. */
+  readonly keys?: MapNode
 }
 
 /** What one engine's reader makes of a start. */

@@ -24,7 +24,7 @@ export const sglang: CommandLine = {
 }
 
 async function readSglang(start: Start, tools: Tools): Promise<EngineReading | null> {
-  if (start.form === 'image' && start.args.length === 0) return null
+  if (start.form === 'image' && start.args.length === 0 && !start.keys) return null
   const walked = walkFlags(start.args, sglangFlags, style)
   const collector = new Collector()
   for (const hole of walked.holes) collector.holes(hole)
@@ -32,7 +32,8 @@ async function readSglang(start: Start, tools: Tools): Promise<EngineReading | n
   const text = config ? (start.command.files.get(config.value.value) ?? (await tools.read(config.value.value))) : null
   const root = text ? parseYaml(text)[0]?.root : null
   const fromFile = root?.kind === 'map' ? keyUses(root, sglangFlags, style) : []
-  return readSglangUses([...fromFile, ...walked.uses], collector)
+  const keyed = start.keys ? keyUses(start.keys, sglangFlags, style).filter(use => use.known) : []
+  return readSglangUses([...fromFile, ...keyed, ...walked.uses], collector)
 }
 
 /** The options of a mapping: a `--config` file by itself. */

@@ -1,4 +1,4 @@
-import { lastValue, optionsOf, walkFlags } from '../flags/flags.ts'
+import { keyUses, lastValue, optionsOf, walkFlags } from '../flags/flags.ts'
 import { teiFlags, tgiFlags } from '../flags/tgi.ts'
 import { Collector, fraction, integer, modelFrom, type Parse, positive, word } from '../values.ts'
 import { baseName, type CommandLine, type EngineReading, type Start } from './command-line.ts'
@@ -31,7 +31,8 @@ const NUMBERS: Readonly<Record<string, readonly [string, Parse<number>]>> = {
 function readTgi(start: Start): EngineReading {
   const { env } = start.command
   const walked = walkFlags(start.args, tgiFlags, style)
-  const uses = [...environmentUses(env, tgiFlags), ...walked.uses]
+  const keyed = start.keys ? keyUses(start.keys, tgiFlags, style).filter(use => use.known) : []
+  const uses = [...environmentUses(env, tgiFlags), ...keyed, ...walked.uses]
   const collector = new Collector()
   for (const hole of walked.holes) collector.holes(hole)
   for (const [name, [flag, parse]] of Object.entries(NUMBERS)) {

@@ -53,7 +53,8 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const [positional] = walked.positionals
   const config = lastValue(walked.uses, 'config')
   const fromFile = config ? await configFile(config.value, start, tools) : []
-  const uses = [...fromFile, ...walked.uses]
+  const keyed = start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : []
+  const uses = [...fromFile, ...keyed, ...walked.uses]
   const named =
     positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1]
   return readVllmUses(uses, named ?? null, collector, start)

@@ -1,13 +1,18 @@
 import type { Format } from '../format.ts'
+import { ci } from './ci.ts'
 import { compose } from './compose.ts'
 import { dockerfile } from './dockerfile.ts'
 import { dynamo } from './dynamo.ts'
+import { engineConfig } from './engine-config.ts'
+import { helmValues } from './helm-values.ts'
 import { kaito } from './kaito.ts'
 import { kserve } from './kserve.ts'
 import { kubeai } from './kubeai.ts'
 import { kubernetes } from './kubernetes.ts'
+import { llmD } from './llm-d.ts'
 import { makefile } from './makefile.ts'
 import { nimOperator } from './nim-operator.ts'
+import { productionStack } from './production-stack.ts'
 import { ray } from './ray.ts'
 import { shell } from './shell.ts'
 import { systemd } from './systemd.ts'
@@ -20,7 +25,12 @@ export const formats: readonly Format[] = [
   nimOperator,
   kaito,
   dynamo,
+  productionStack,
+  llmD,
   compose,
+  ci,
+  engineConfig,
+  helmValues,
   kubernetes,
   shell,
   dockerfile,
