@@ -1,0 +1,110 @@
+import type { Deployment, Finding } from '../deployments/deployment.ts'
+import type { EngineAnswer } from '../engines/engine.ts'
+import type { Gpu } from '../hardware/gpu.ts'
+import { sizeText } from '../units/bytes.ts'
+
+/** What the engine-independent findings look at. */
+export interface Checked {
+  readonly deployment: Deployment
+  readonly answer: EngineAnswer | null
+  readonly gpu: Gpu | null
+  readonly gpusPerReplica: number | null
+}
+
+const size = (setting: { readonly value: unknown; readonly effective?: unknown } | undefined): number => {
+  const value = setting?.effective ?? setting?.value
+  return typeof value === 'number' && value >= 1 ? value : 1
+}
+
+/** GPUs that the settings make the engine use; null when none of them is set. */
+export function gpusUsed(settings: Deployment['settings']): number | null {
+  const { tensorParallel, pipelineParallel, dataParallel } = settings
+  if (!tensorParallel && !pipelineParallel && !dataParallel) return null
+  return size(tensorParallel) * size(pipelineParallel) * size(dataParallel)
+}
+
+/**
+ * Findings that hold for every engine and that the engine has not given itself: GPUs unequal to what the parallel sizes
+ * use (codes `gpus-unequal-parallelism`), and parts outside the budget that the rest of the card cannot hold.
+ */
+export function commonFindings(checked: Checked): Finding[] {
+  const { deployment, answer, gpu, gpusPerReplica } = checked
+  const said = new Set([...deployment.findings, ...(answer?.findings ?? [])].map(finding => finding.code))
+  const list: Finding[] = []
+  const used = gpusUsed(answer?.settings ?? deployment.settings)
+  const attentionParallel = deployment.settings.attentionDataParallel !== undefined
+  if (
+    !said.has('gpus-unequal-parallelism') &&
+    used !== null &&
+    gpusPerReplica &&
+    used !== gpusPerReplica &&
+    !attentionParallel
+  ) {
+    const at = deployment.hardware.gpusAt ?? deployment.location
+    const { tensorParallel, pipelineParallel, dataParallel } = answer?.settings ?? deployment.settings
+    const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
+    list.push({
+      code: 'gpus-unequal-parallelism',
+      severity: gpusPerReplica < used ? 'error' : 'warning',
+      message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`,
+      file: at.file,
+      line: at.line,
+    })
+  }
+  const outside = outsideFinding(answer, gpu, deployment)
+  return outside ? [...list, outside] : list
+}
+
+/** Memory beside the budget (graphs, context) that is expected to be more than the rest of the card. */
+function outsideFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment: Deployment): Finding | null {
+  const perGpu = answer?.estimate.perGpu
+  if (!perGpu || perGpu.budgetBytes === null || gpu === null) return null
+  const outside = perGpu.parts.filter(part => !part.inBudget)
+  const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0)
+  const rest = gpu.memoryBytes - perGpu.budgetBytes
+  if (bytes === 0 || bytes <= rest) return null
+  const fraction = answer?.settings.memoryFraction
+  return {
+    code: 'outside-budget',
+    severity: 'warning',
+    message: `${outside.map(part => part.name).join(' and ')} take about ${sizeText(bytes)} beside the engine's budget; ${sizeText(Math.max(0, rest))} is left on the card`,
+    file: fraction?.file ?? deployment.location.file,
+    line: fraction?.line ?? deployment.location.line,
+  }
+}
+
+/** One engine of several that may share cards. */
+export interface Sharer {
+  readonly id: string
+  /** Card and place by which sharers are recognised: device list in one compose file, or a shared resource. Null: alone. */
+  readonly card: string | null
+  /** Share of the card's memory that the engine takes; null when it takes what it needs. */
+  readonly fraction: number | null
+  readonly place: { readonly file: string; readonly line: number }
+}
+
+/**
+ * Several engines on one card whose fractions add up to more than the card: each fraction is of the whole card. Returns
+ * the finding for each engine by its id.
+ */
+export function sharedCardFindings(sharers: readonly Sharer[]): ReadonlyMap<string, Finding> {
+  const byCard = new Map<string, Sharer[]>()
+  for (const sharer of sharers)
+    if (sharer.card !== null) byCard.set(sharer.card, [...(byCard.get(sharer.card) ?? []), sharer])
+  const found = new Map<string, Finding>()
+  for (const group of byCard.values()) {
+    const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
+    if (group.length < 2 || total <= 1) continue
+    for (const sharer of group) {
+      const others = group.filter(other => other !== sharer).map(other => other.id)
+      found.set(sharer.id, {
+        code: 'card-oversubscribed',
+        severity: 'warning',
+        message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
+        file: sharer.place.file,
+        line: sharer.place.line,
+      })
+    }
+  }
+  return found
+}
