@@ -2,6 +2,7 @@ import { good, type Result } from '../../problem.ts'
 import { Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { bart } from './bart.ts'
+import { bartRelatives } from './bart-relatives.ts'
 import { bert } from './bert.ts'
 import { bertRelatives } from './bert-relatives.ts'
 import { bertVariants } from './bert-variants.ts'
@@ -25,6 +26,7 @@ import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
 import { mixtral } from './mixtral.ts'
+import { multimodalText } from './multimodal-text.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
 import { olmo } from './olmo.ts'
@@ -44,6 +46,7 @@ import { zambas } from './zamba.ts'
 /** Every family, in one list. A model type is read by exactly one (asserted by the contract suite). */
 export const families: readonly Family[] = [
   ...bart,
+  ...bartRelatives,
   ...bert,
   ...bertRelatives,
   ...bertVariants,
@@ -66,6 +69,7 @@ export const families: readonly Family[] = [
   ...mamba,
   ...mambaHybrid,
   ...mixtral,
+  ...multimodalText,
   nemotronHybrid,
   nemotronNas,
   ...olmo,

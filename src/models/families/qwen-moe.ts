@@ -69,6 +69,12 @@ function gatedAttention(d: Sizes): Weight[] {
   return [column('self_attn.q_proj', 2 * d.heads * d.headDim, d.hidden, { bias }), ...rest, ...queryKeyNorms(d, 'head')]
 }
 
+/** Attention of Qwen3: biases by flag, norms on queries and keys. */
+function normedAttention(d: Sizes): Weight[] {
+  const bias = d.config.flag('attention_bias')
+  return [...attentionWeights({ ...d, qkvBias: bias, outBias: bias }), ...queryKeyNorms(d, 'head')]
+}
+
 /** A gated delta net on all layers but every full_attention_interval-th. */
 function deltaHybrid(
   config: Config,
@@ -161,11 +167,47 @@ const types: readonly LayeredType[] = [
       tie_word_embeddings: false,
     },
     aliases: { num_local_experts: ['num_experts'] },
-    read: config =>
-      attentionOnly(config, 'num_local_experts', 0, d => {
-        const bias = config.flag('attention_bias')
-        return [...attentionWeights({ ...d, qkvBias: bias, outBias: bias }), ...queryKeyNorms(d, 'head')]
-      }),
+    read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention),
+  },
+  {
+    type: 'qwen3_vl_moe_text',
+    classes: ['Qwen3VLMoe'],
+    defaults: {
+      vocab_size: 151936,
+      hidden_size: 2048,
+      intermediate_size: 5632,
+      num_hidden_layers: 24,
+      num_attention_heads: 16,
+      num_key_value_heads: 16,
+      max_position_embeddings: 128000,
+      decoder_sparse_step: 1,
+      moe_intermediate_size: 1408,
+      num_experts_per_tok: 4,
+      num_experts: 60,
+      tie_word_embeddings: true,
+    },
+    aliases: { num_experts: ['num_local_experts'] },
+    read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
+  },
+  {
+    type: 'qwen3_omni_moe_text',
+    classes: ['Qwen3OmniMoe', 'Qwen3OmniMoeThinker'],
+    defaults: {
+      vocab_size: 3584,
+      hidden_size: 2048,
+      intermediate_size: 18944,
+      num_hidden_layers: 28,
+      num_attention_heads: 28,
+      num_key_value_heads: 4,
+      max_position_embeddings: 32768,
+      decoder_sparse_step: 1,
+      moe_intermediate_size: 768,
+      num_experts_per_tok: 8,
+      num_experts: 128,
+      tie_word_embeddings: true,
+    },
+    aliases: { num_experts: ['num_local_experts'] },
+    read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
   },
   {
     type: 'qwen3_next',
