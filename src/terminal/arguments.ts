@@ -14,6 +14,8 @@ export interface Flag {
   readonly shows?: string
   readonly help: string
   readonly short?: string
+  /** An empty value means: not given. */
+  readonly optional?: boolean
 }
 
 export interface Parsed {
@@ -70,6 +72,7 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
       else return bad('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected true or false`)
       continue
     }
+    if (token.value === '' && flag.optional) continue
     if (token.value === undefined || token.value === '') return bad('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
     if (flag.values && !flag.values.includes(token.value)) {
       const near = closest(token.value, flag.values)

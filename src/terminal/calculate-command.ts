@@ -19,7 +19,7 @@ const ENGINES = ['vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'trans
 const flags: readonly Flag[] = [
   { name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id, org/name; several, or positional, print one table' },
   { name: 'model-path', type: 'text', shows: 'DIR', help: "local directory with the model's config.json" },
-  { name: 'dtype', type: 'text', shows: 'LIST', help: 'data types, comma separated; default by name, config, then fp16' },
+  { name: 'dtype', type: 'text', shows: 'LIST', optional: true, help: 'data types, comma separated; default by name, config, then fp16' },
   { name: 'list-types', type: 'boolean', help: 'print the data types and GPUs, and stop' },
   { name: 'max-batch-size', type: 'text', shows: 'N', help: 'batch size (default 1)' },
   { name: 'max-seq-len', type: 'text', shows: 'N', help: 'sequence length (default 2048)' },

@@ -1,2 +1,115 @@
-import type { Command } from './run.ts'
-export const listCommand: Command = async () => 2
+import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
+import { GiB, MiB } from '../units/bytes.ts'
+import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
+import { scriptPath } from './models.ts'
+import { type Command, refuse } from './run.ts'
+import { styleOf } from './terminal.ts'
+import { closest } from '../units/suggest.ts'
+
+/** One list: its rows as data for --json, and how they look. */
+interface Listing {
+  readonly columns: readonly Column[]
+  readonly rows: readonly (readonly Cell[])[]
+  readonly data: readonly unknown[]
+}
+
+const right = (title: string): Column => ({ title, align: 'right' })
+const flexible = (title: string): Column => ({ title, flexible: true })
+
+const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
+  types: async () => {
+    const { dataTypes } = await import(/* webpackMode: "eager" */ '../calculator/data.ts')
+    return {
+      columns: [{ title: 'Data type' }, right('Bytes a parameter'), flexible('What')],
+      rows: dataTypes.map(type => [type.name, String(type.bytesPerParameter), type.description]),
+      data: dataTypes,
+    }
+  },
+  gpus: async () => {
+    const { gpus } = await import(/* webpackMode: "eager" */ '../hardware/gpus.ts')
+    const gib = (bytes: number) => (bytes > 0 ? (bytes / GiB).toFixed(2) : '-')
+    return {
+      columns: [{ title: 'GPU' }, right('Driver MiB'), right('Seen by engines, GiB'), right('Compute'), { title: 'Judged' }, flexible('Source')],
+      rows: gpus.map(gpu => [
+        gpu.name,
+        gpu.driverBytes > 0 ? String(Math.round(gpu.driverBytes / MiB)) : '-',
+        gib(gpu.memoryBytes),
+        gpu.computeCapability ?? '-',
+        gpu.supported ? 'yes' : 'no',
+        gpu.source,
+      ]),
+      data: gpus.map(({ keys: _keys, ...gpu }) => gpu),
+    }
+  },
+  instances: async () => {
+    const { instances } = await import(/* webpackMode: "eager" */ '../hardware/instances.ts')
+    return {
+      columns: [{ title: 'Cloud' }, { title: 'Machine type' }, { title: 'GPU' }, right('Count')],
+      rows: instances.map(machine => [machine.cloud, machine.type, machine.gpu.name, machine.share < 1 ? `${machine.share.toFixed(3)} of one` : String(machine.count)]),
+      data: instances.map(machine => ({ cloud: machine.cloud, type: machine.type, gpu: machine.gpu.name, count: machine.count, share: machine.share })),
+    }
+  },
+  engines: async () => {
+    const { engines } = await import(/* webpackMode: "eager" */ '../engines/index.ts')
+    return {
+      columns: [{ title: 'Engine' }, { title: 'Setting' }, flexible('Default'), { title: 'Versions' }, flexible('Source')],
+      rows: engines.flatMap(engine => engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source])),
+      data: engines.map(engine => ({ name: engine.name, title: engine.title, defaults: engine.defaults })),
+    }
+  },
+  formats: async () => {
+    const { formats } = await import(/* webpackMode: "eager" */ '../deployments/formats/index.ts')
+    return {
+      columns: [{ title: 'Format' }, flexible('What it reads')],
+      rows: formats.map(format => [format.name, format.title]),
+      data: formats.map(format => ({ name: format.name, title: format.title })),
+    }
+  },
+  families: async () => {
+    const { families } = await import(/* webpackMode: "eager" */ '../models/families/index.ts')
+    return {
+      columns: [{ title: 'Family' }, flexible('Model types'), flexible('Verified by')],
+      rows: families.map(family => [family.name, family.modelTypes.join(', '), family.verified]),
+      data: families.map(family => ({ name: family.name, modelTypes: family.modelTypes, verified: family.verified })),
+    }
+  },
+  models: async () => {
+    const [{ catalogueBeside }, { openCatalogue }] = await Promise.all([
+      import(/* webpackMode: "eager" */ '../catalogue/catalogue-file.ts'),
+      import(/* webpackMode: "eager" */ '../catalogue/catalogue.ts'),
+    ])
+    const ids = openCatalogue(catalogueBeside(scriptPath())).ids()
+    return { columns: [{ title: `${ids.length} models of the catalogue` }], rows: ids.map(id => [id]), data: ids }
+  },
+}
+
+const flags: readonly Flag[] = [{ name: 'json', type: 'boolean', help: 'print JSON' }, helpFlag]
+const help = helpText(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags)
+
+export const listCommand: Command = async (argv, process) => {
+  const parsed = readArguments(argv, flags)
+  if (!parsed.ok) return refuse(process, [parsed.problem])
+  if (parsed.value.on['help']) {
+    process.stdout.write(help)
+    return 0
+  }
+  const what = parsed.value.positionals[0]
+  const make = what !== undefined && Object.hasOwn(LISTS, what) ? LISTS[what] : undefined
+  if (what === undefined || parsed.value.positionals.length > 1 || make === undefined) {
+    const near = what === undefined ? null : closest(what, Object.keys(LISTS))
+    return refuse(process, [
+      {
+        code: 'usage',
+        message: what === undefined ? 'list what?' : `cannot list ${JSON.stringify(parsed.value.positionals.join(' '))}`,
+        hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?`,
+      },
+    ])
+  }
+  const listing = await make()
+  process.stdout.write(parsed.value.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, styleOf(process.stdout, process.env)))
+  return 0
+}
+
+function listingText(listing: Listing, style: TextStyle): string {
+  return grid(listing.columns, listing.rows, style)
+}

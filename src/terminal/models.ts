@@ -40,6 +40,6 @@ export async function findModelFor(choices: ModelChoices, process: Process): Pro
 }
 
 /** The running script, beside which the catalogue lies. */
-function scriptPath(): string {
+export function scriptPath(): string {
   return process.argv[1] ?? ''
 }
