@@ -2,23 +2,34 @@ import { type Attention, attentionWeights, keyValueHeads } from '../blocks/atten
 import { plainFeedForward } from '../blocks/feed-forward.ts'
 import { linear, norm, positionEmbedding, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
-import type { LayerStack, ModelShape, Weight } from '../shape.ts'
+import type { CacheSpec, LayerStack, ModelShape, Weight } from '../shape.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Family, layerCount, stackOf } from './family.ts'
+
+type Half = 'encoder' | 'decoder'
 
 /** One type of the BART class: layers are alike, tables and norms around them differ. */
-interface BartType {
+export interface BartType {
   readonly type: string
   readonly also?: readonly string[]
   readonly classes?: readonly string[]
   readonly defaults?: JsonObject
-  /** Position rows of a half: learned ones start at 2, stored sinusoids do not, `none` are computed. */
+  readonly aliases?: Readonly<Record<string, readonly string[]>>
+  /** Position rows of a half: learned ones start at 2, `stored` ones do not, `none` are computed. */
   readonly positions: 'offset' | 'stored' | 'none'
+  /** Key of the position rows where the halves have their own. */
+  readonly positionsKey?: (half: Half) => string
   readonly embeddingNorm: boolean
   readonly finalNorm: boolean
-  /** Half by half vocabularies when `share_encoder_decoder_embeddings` is false. */
-  readonly ownTables?: boolean
+  /** Halves with tables of their own: the vocabulary's keys, by the config. */
+  readonly ownTables?: (config: Config) => { readonly encoder: number; readonly decoder: number } | null
+  /** What a layer has beside or instead of BART's weights. */
+  readonly adjust?: (weights: readonly Weight[], half: Half, config: Config) => readonly Weight[]
+  /** What a half has beside its tables. */
+  readonly beside?: (half: Half, config: Config) => readonly Weight[]
+  /** Every n-th layer of the half has experts instead of one feed-forward. */
+  readonly sparseStep?: (half: Half, config: Config) => number
   readonly exact?: false
 }
 
@@ -69,79 +80,90 @@ export function bartLayer(self: Attention, width: number, cross: Attention | nul
 }
 
 /** Decoder layers that keep their own keys and values and those of the encoder's positions. */
-export function crossStack(
-  layers: number,
-  self: Attention,
-  weights: readonly Weight[],
-  encoderTokens: number,
-): LayerStack {
+export const crossCache = (self: Attention, encoderTokens: number): CacheSpec[] => {
   const heads = keyValueHeads(self)
-  return uniformStack(layers, {
-    name: 'decoder',
-    weights,
-    cache: [
-      { kind: 'full', ...heads },
-      { kind: 'cross', encoderTokens, ...heads },
-    ],
+  return [
+    { kind: 'full', ...heads },
+    { kind: 'cross', encoderTokens, ...heads },
+  ]
+}
+
+/** The experts of a sparse layer in place of its feed-forward. */
+function expertsInstead(weights: readonly Weight[], config: Config): Weight[] {
+  const copies = config.size('num_experts')
+  const active = Math.min(2, copies)
+  return weights.flatMap(weight => {
+    if (weight.name === 'fc1')
+      return [
+        replicated('ffn.router.classifier', copies, weight.in, { bias: config.flag('router_bias') }),
+        { ...weight, name: 'ffn.experts.fc1', split: 'expert-column' as const, copies, active },
+      ]
+    if (weight.name === 'fc2')
+      return [{ ...weight, name: 'ffn.experts.fc2', split: 'expert-row' as const, copies, active }]
+    return [weight]
   })
 }
 
-function shape(row: BartType, file: Config): ModelShape {
-  const config = file.with({ ...defaults, ...row.defaults }, aliases)
+function shape(rule: BartType, file: Config): ModelShape {
+  const config = file.with({ ...defaults, ...rule.defaults }, { ...aliases, ...rule.aliases })
   const hidden = config.size('d_model')
-  const vocabulary = config.size('vocab_size')
-  const positions = config.size('max_position_embeddings')
-  const layers = layerCount(config, 'decoder_layers')
-  const attention = (half: 'encoder' | 'decoder', prefix: string) => {
+  const own = rule.ownTables?.(config) ?? null
+  const vocabulary = own?.decoder ?? config.size('vocab_size')
+  const positionsOf = (half: Half) => config.size(rule.positionsKey?.(half) ?? 'max_position_embeddings')
+  const attention = (half: Half, prefix: string) => {
     const heads = config.size(`${half}_attention_heads`)
     return attentionOf(hidden, heads, dividedHeadDim(config, hidden, heads, `${half}_attention_heads`), prefix)
   }
   const self = attention('decoder', 'self_attn')
-  const half = (name: string): Weight[] => [
-    ...(row.positions === 'none'
-      ? []
-      : [positionEmbedding(positions + (row.positions === 'offset' ? 2 : 0), hidden, `model.${name}.embed_positions`)]),
-    ...(row.embeddingNorm ? [norm(`model.${name}.layernorm_embedding`, hidden, true)] : []),
-    ...(row.finalNorm ? [norm(`model.${name}.layer_norm`, hidden, true)] : []),
-  ]
-  const shared = !row.ownTables || config.flag('share_encoder_decoder_embeddings', true)
-  const decoderVocabulary = shared ? vocabulary : (config.sizeOrNull('decoder_vocab_size') ?? vocabulary)
-  const encoderTable = tokenEmbedding(vocabulary, hidden, 'model.encoder.embed_tokens')
-  const decoderTable = tokenEmbedding(decoderVocabulary, hidden, 'model.decoder.embed_tokens')
-  return assembleEncoderDecoder(config, {
-    type: row.type,
-    classes: row.classes ?? [],
-    exact: row.exact !== false && (config.text('model_type') ?? row.type) === row.type,
-    embedding: [
-      ...(shared ? [tokenEmbedding(vocabulary, hidden, 'model.shared')] : [encoderTable, decoderTable]),
-      ...half('decoder').filter(weight => !weight.name.endsWith('.layer_norm')),
-    ],
-    encoder: {
-      weights: half('encoder'),
-      stack: uniformStack(layerCount(config, 'encoder_layers'), {
-        name: 'encoder',
-        weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
-        cache: [],
+  const tablesOf = (half: Half): Weight[] => {
+    const rows = rule.positions === 'none' ? 0 : positionsOf(half) + (rule.positions === 'offset' ? 2 : 0)
+    return [
+      ...(rows === 0 ? [] : [positionEmbedding(rows, hidden, `model.${half}.embed_positions`)]),
+      ...(rule.embeddingNorm ? [norm(`model.${half}.layernorm_embedding`, hidden, true)] : []),
+      ...(rule.beside?.(half, config) ?? []),
+    ]
+  }
+  const finalNormOf = (half: Half) => (rule.finalNorm ? [norm(`model.${half}.layer_norm`, hidden, true)] : [])
+  const stackFor = (half: Half): LayerStack => {
+    const cross = half === 'decoder' ? attention(half, 'encoder_attn') : null
+    const plain = bartLayer(attention(half, 'self_attn'), config.size(`${half}_ffn_dim`), cross)
+    const weights = rule.adjust?.(plain, half, config) ?? plain
+    const step = rule.sparseStep?.(half, config) ?? 0
+    const isSparse = (layer: number) => step > 0 && (layer + 1) % step === 0
+    return stackOf(
+      layerCount(config, `${half}_layers`),
+      i => (isSparse(i) ? `moe ${half}` : half),
+      (i, name) => ({
+        name,
+        weights: isSparse(i) ? expertsInstead(weights, config) : weights,
+        cache: half === 'decoder' ? crossCache(self, positionsOf('encoder')) : [],
       }),
-    },
-    decoder: crossStack(
-      layers,
-      self,
-      bartLayer(self, config.size('decoder_ffn_dim'), attention('decoder', 'encoder_attn')),
-      positions,
-    ),
-    final: half('decoder').filter(weight => weight.name.endsWith('.layer_norm')),
-    untiedCopies: shared ? [encoderTable, decoderTable] : [],
+    )
+  }
+  const decoder = stackFor('decoder')
+  const encoderTable = tokenEmbedding(own?.encoder ?? vocabulary, hidden, 'model.encoder.embed_tokens')
+  const decoderTable = tokenEmbedding(vocabulary, hidden, 'model.decoder.embed_tokens')
+  return assembleEncoderDecoder(config, {
+    type: rule.type,
+    classes: rule.classes ?? [],
+    exact: rule.exact !== false && (config.text('model_type') ?? rule.type) === rule.type,
+    embedding: [
+      ...(own ? [encoderTable, decoderTable] : [tokenEmbedding(vocabulary, hidden, 'model.shared')]),
+      ...tablesOf('decoder'),
+    ],
+    encoder: { weights: [...tablesOf('encoder'), ...finalNormOf('encoder')], stack: stackFor('encoder') },
+    decoder,
+    final: finalNormOf('decoder'),
+    untiedCopies: own ? [] : [encoderTable, decoderTable],
     tied: config.flag('tie_word_embeddings'),
-    headRows: decoderVocabulary,
     classifier: labels => [
       replicated('classification_head.dense', hidden, hidden, { bias: true }),
       linear('classification_head.out_proj', labels, hidden, 'none', { bias: true }),
     ],
-    verifiedHeads: row.type === 'bart' ? ['sequence'] : [],
+    verifiedHeads: rule.type === 'bart' ? ['sequence'] : [],
     facts: {
       hidden,
-      layers,
+      layers: decoder.order.length,
       vocabulary,
       heads: self.heads,
       kvHeads: self.kvHeads,
@@ -151,26 +173,27 @@ function shape(row: BartType, file: Config): ModelShape {
   })
 }
 
+/** A family of one row of the BART class. */
+export function bartFamily(rule: BartType): Family {
+  return {
+    name: rule.type,
+    modelTypes: [rule.type, ...(rule.also ?? [])],
+    verified: 'every row of the parameter oracle (transformers 5.24)',
+    shape: config => shape(rule, config),
+  }
+}
+
+/** Marian's halves share a table unless the file says otherwise. */
+function marianTables(config: Config): { encoder: number; decoder: number } | null {
+  if (config.flag('share_encoder_decoder_embeddings', true)) return null
+  const vocabulary = config.size('vocab_size')
+  return { encoder: vocabulary, decoder: config.sizeOrNull('decoder_vocab_size') ?? vocabulary }
+}
+
 const types: readonly BartType[] = [
   // three labels unless the file says otherwise
   { type: 'bart', positions: 'offset', embeddingNorm: true, finalNorm: false, defaults: { num_labels: 3 } },
   { type: 'mbart', also: ['mbart50'], positions: 'offset', embeddingNorm: true, finalNorm: true },
-  {
-    type: 'plbart',
-    positions: 'offset',
-    embeddingNorm: true,
-    finalNorm: false,
-    defaults: {
-      encoder_layers: 6,
-      decoder_layers: 6,
-      encoder_ffn_dim: 3072,
-      decoder_ffn_dim: 3072,
-      encoder_attention_heads: 12,
-      decoder_attention_heads: 12,
-      d_model: 768,
-      vocab_size: 50005,
-    },
-  },
   {
     type: 'm2m_100',
     classes: ['M2M100'],
@@ -185,14 +208,9 @@ const types: readonly BartType[] = [
     positions: 'stored',
     embeddingNorm: false,
     finalNorm: false,
-    ownTables: true,
+    ownTables: marianTables,
     defaults: { vocab_size: 58101 },
   },
 ]
 
-export const bart: readonly Family[] = types.map(row => ({
-  name: row.type,
-  modelTypes: [row.type, ...(row.also ?? [])],
-  verified: 'every row of the parameter oracle (transformers 5.24)',
-  shape: config => shape(row, config),
-}))
+export const bart: readonly Family[] = types.map(bartFamily)

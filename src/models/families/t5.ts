@@ -1,6 +1,6 @@
 import { type Attention, attentionWeights, keyValueHeads } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
-import { column, linear, norm, positionEmbedding, row, tokenEmbedding } from '../blocks/weights.ts'
+import { column, conv, linear, norm, positionEmbedding, replicated, row, tokenEmbedding } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { LayerKind, LayerStack, ModelShape, Weight } from '../shape.ts'
 import { alternatingWindows, attentionCache, type Dims, dimsOf, windowStack } from './decoder.ts'
@@ -14,6 +14,12 @@ interface T5Type {
   readonly defaults?: JsonObject
   /** The table of relative positions: in the first layer of each half, or in every layer. */
   readonly relativeIn: 'first' | 'every'
+  /** Is the output head the embedding: always, never, or as the file says? */
+  readonly tied?: 'never' | 'flag'
+  /** What the encoder has beside its layers. */
+  readonly beside?: (config: Config) => readonly Weight[]
+  /** Layers whose feed-forward is experts, by half. */
+  readonly isSparse?: (layer: number, cross: boolean, config: Config, layers: number) => boolean
   readonly exact?: false
 }
 
@@ -56,6 +62,42 @@ function t5FeedForward(hidden: number, width: number, gated: boolean): Weight[] 
   ]
 }
 
+/** Rows of the relative tables that UDOP's class builds whatever the file says. */
+const UDOP_BUCKETS = 32
+
+/** Two patch embeddings, tables of the cells' x and y, and four tables of relative positions. */
+function udopTables(config: Config): Weight[] {
+  const hidden = config.size('d_model')
+  const patch = config.size('num_channels') * config.size('patch_size') ** 2
+  const cells = config.size('max_2d_position_embeddings')
+  return [
+    ...['patch_embed.proj', 'encoder.embed_patches.proj'].map(name => conv(name, hidden, patch, true)),
+    ...['x', 'y'].map(axis => positionEmbedding(cells, hidden, `cell_2d_embedding.${axis}_position_embeddings`)),
+    ...['1d', 'horizontal', 'vertical', 'decoder'].map(name =>
+      positionEmbedding(UDOP_BUCKETS, config.size('num_heads'), `relative_bias.${name}`),
+    ),
+  ]
+}
+
+/** Experts of two matrices and their router, one expert a token. */
+function switchExperts(config: Config, hidden: number, width: number): Weight[] {
+  const copies = config.size('num_experts')
+  const expert = { copies, active: 1 }
+  return [
+    replicated('mlp.router.classifier', copies, hidden, { bias: config.flag('router_bias') }),
+    linear('mlp.experts.wi', width, hidden, 'expert-column', expert),
+    linear('mlp.experts.wo', hidden, width, 'expert-row', expert),
+  ]
+}
+
+/** Switch: one layer in `step`, from the second one; the step follows from the number of sparse layers. */
+function isSwitchLayer(layer: number, cross: boolean, config: Config, layers: number): boolean {
+  const half = cross ? 'decoder' : 'encoder'
+  const wanted = config.count(`num_sparse_${half}_layers`, 3)
+  const step = config.count(`${half}_sparse_step`, wanted > 0 ? Math.floor(layers / wanted) : layers)
+  return step > 0 && (layer % step === 1 || step === 1)
+}
+
 /** Encoder layer 4*D*K + ff + 2D, decoder layer 8*D*K + ff + 3D; no biases; always tied. (architectures.md 6.13) */
 function t5Shape(rule: T5Type, file: Config): ModelShape {
   const config = file.with({ ...defaults, ...rule.defaults }, aliases)
@@ -74,8 +116,9 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
     'SelfAttention.relative_attention_bias',
   )
   const kv = { kvHeads: heads, keyDim: headDim, valueDim: headDim }
-  const layer = (cross: boolean, first: boolean): LayerKind => ({
-    name: `${first ? 'first ' : ''}${cross ? 'decoder' : 'encoder'}`,
+  const sparseFeedForward = rule.isSparse ? switchExperts(config, hidden, width) : []
+  const layer = (cross: boolean, first: boolean, sparse: boolean): LayerKind => ({
+    name: `${first ? 'first ' : ''}${sparse ? 'moe ' : ''}${cross ? 'decoder' : 'encoder'}`,
     weights: [
       ...t5Attention(hidden, heads, headDim, 'SelfAttention'),
       ...(first || rule.relativeIn === 'every' ? [relative] : []),
@@ -83,7 +126,7 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
       ...(cross
         ? [...t5Attention(hidden, heads, headDim, 'EncDecAttention'), norm('EncDecAttention.layer_norm', hidden)]
         : []),
-      ...t5FeedForward(hidden, width, gated),
+      ...(sparse ? sparseFeedForward : t5FeedForward(hidden, width, gated)),
       norm('DenseReluDense.layer_norm', hidden),
     ],
     cache: cross
@@ -93,21 +136,27 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
         ]
       : [],
   })
-  const stack = (count: number, cross: boolean): LayerStack =>
-    stackOf(
+  const stack = (count: number, cross: boolean): LayerStack => {
+    const sparse = (i: number) => rule.isSparse?.(i, cross, config, count) ?? false
+    return stackOf(
       count,
-      i => (i === 0 ? 'first' : 'rest'),
-      i => layer(cross, i === 0),
+      i => `${i === 0} ${sparse(i)}`,
+      i => layer(cross, i === 0, sparse(i)),
     )
+  }
+  const table = (name: string) => tokenEmbedding(vocabulary, hidden, name)
   return assembleEncoderDecoder(config, {
     type: rule.type,
-    exact: rule.exact ?? true,
-    embedding: [tokenEmbedding(vocabulary, hidden, 'shared')],
-    encoder: { weights: [norm('final_layer_norm', hidden)], stack: stack(encoderLayers, false) },
+    exact: (rule.exact ?? true) && config.text('encoder_attention_type') !== 'transient-global',
+    embedding: [table('shared')],
+    encoder: {
+      weights: [norm('final_layer_norm', hidden), ...(rule.beside?.(config) ?? [])],
+      stack: stack(encoderLayers, false),
+    },
     decoder: stack(layers, true),
     final: [norm('decoder.final_layer_norm', hidden)],
-    untiedCopies: [],
-    tied: true,
+    untiedCopies: rule.tied === 'flag' ? [table('encoder.embed_tokens'), table('decoder.embed_tokens')] : [],
+    tied: rule.tied === 'flag' ? config.flag('tie_word_embeddings', true) : rule.tied !== 'never',
     facts: { hidden, layers, vocabulary, heads, kvHeads: heads, headDim, intermediate: width },
   })
 }
@@ -198,6 +247,39 @@ const types: readonly T5Type[] = [
     relativeIn: 'every',
     defaults: { vocab_size: 250112, d_ff: 1024, num_layers: 8, num_heads: 6, feed_forward_proj: 'gated-gelu' },
     exact: false,
+  },
+  { type: 'longt5', relativeIn: 'first' },
+  {
+    // an output matrix of its own and a table of composers
+    type: 'pop2piano',
+    relativeIn: 'first',
+    tied: 'never',
+    defaults: { vocab_size: 2400, composer_vocab_size: 21, feed_forward_proj: 'gated-gelu' },
+    beside: config => [
+      positionEmbedding(config.size('composer_vocab_size'), config.size('d_model'), 'mel_conditioner.embedding'),
+    ],
+  },
+  {
+    type: 'switch_transformers',
+    relativeIn: 'first',
+    tied: 'flag',
+    defaults: { d_model: 768, num_layers: 12, num_decoder_layers: 12, num_heads: 12, num_experts: 8 },
+    isSparse: isSwitchLayer,
+  },
+  {
+    type: 'udop',
+    relativeIn: 'first',
+    defaults: {
+      vocab_size: 33201,
+      d_model: 1024,
+      d_ff: 4096,
+      num_layers: 24,
+      num_heads: 16,
+      max_2d_position_embeddings: 1024,
+      patch_size: 16,
+      num_channels: 3,
+    },
+    beside: udopTables,
   },
 ]
 

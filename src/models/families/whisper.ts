@@ -2,7 +2,7 @@ import type { Attention } from '../blocks/attention.ts'
 import { conv, norm, positionEmbedding, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
-import { bartLayer, crossStack } from './bart.ts'
+import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
@@ -65,12 +65,11 @@ function shape(file: Config): ModelShape {
         cache: [],
       }),
     },
-    decoder: crossStack(
-      layers,
-      self,
-      withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))),
-      frames,
-    ),
+    decoder: uniformStack(layers, {
+      name: 'decoder',
+      weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))),
+      cache: crossCache(self, frames),
+    }),
     final: [norm('model.decoder.layer_norm', hidden, true)],
     untiedCopies: [],
     tied: config.flag('tie_word_embeddings'),
