@@ -32,7 +32,7 @@ export interface ActionWorld {
   readonly now: () => Date
   readonly sleep: (ms: number) => Promise<void>
   /** How models are found for a root and its policy: repository paths, lock file, catalogue, Hub. */
-  readonly findModel: (root: Repository, policy: Policy) => Promise<Result<FindModel>>
+  readonly findModel: (root: Repository, policy: Policy, mayWriteCache: boolean) => Promise<Result<FindModel>>
 }
 
 const COMMENT_LIMIT = 60_000
@@ -211,7 +211,7 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
   const selection = { include: policy.include, exclude: policy.exclude }
   const head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head)
   const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
-  const find = await world.findModel(trees.head, policy)
+  const find = await world.findModel(trees.head, policy, !around.event.headAsData)
   if (!find.ok) return { ok: false, problems: [find.problem] }
   const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
   const outcome = await check({

@@ -10,7 +10,7 @@ import { builtInTables, type Tables, tablesFrom } from '../calculator/tables-fro
 import type { ModelFacts } from '../models/facts.ts'
 import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { findModelFor } from './models.ts'
+import { findModelFor } from '../find-model.ts'
 import { type Command, type Process, refuse } from './run.ts'
 import { progress, styleOf } from './terminal.ts'
 
@@ -194,10 +194,14 @@ async function calculateOne(request: Request, options: Parsed, tables: Tables, p
 }
 
 async function factsOf(model: string, options: Parsed, process: Process): Promise<Result<ModelFacts>> {
-  const find = await findModelFor(
-    { models: new Map(), repository: null, lockFile: null, offline: options.on['offline'] ?? false, refresh: options.on['refresh'] ?? false },
-    process,
-  )
+  const find = await findModelFor({
+    models: new Map(),
+    repository: null,
+    lockFile: null,
+    offline: options.on['offline'] ?? false,
+    refresh: options.on['refresh'] ?? false,
+    env: process.env,
+  })
   return find.ok ? find.value({ id: model, revision: options.text['revision'] ?? null, variant: null }) : find
 }
 

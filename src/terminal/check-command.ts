@@ -16,7 +16,7 @@ import { gitCommit } from '../repository/git-commit.ts'
 import { mergeBase } from '../repository/git.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { findModelFor } from './models.ts'
+import { findModelFor } from '../find-model.ts'
 import { type Command, type ExitCode, type Process, refuse } from './run.ts'
 import { progress, styleOf } from './terminal.ts'
 
@@ -150,16 +150,14 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
   const policy = withOverrides(loaded.value, pickOverrides(overrides))
   if (!policy.ok) return policy
   const selection = { paths, include: policy.value.include, exclude: policy.value.exclude }
-  const find = await findModelFor(
-    {
-      models: policy.value.models,
-      repository: whole,
-      lockFile: options.text['lock'] ?? null,
-      offline: options.on['offline'] ?? false,
-      refresh: options.on['refresh'] ?? false,
-    },
-    process,
-  )
+  const find = await findModelFor({
+    models: policy.value.models,
+    repository: whole,
+    lockFile: options.text['lock'] ?? null,
+    offline: options.on['offline'] ?? false,
+    refresh: options.on['refresh'] ?? false,
+    env: process.env,
+  })
   if (!find.ok) return { ok: false, problems: [find.problem] }
   const base = options.text['base']
   let baseRepository = null

@@ -1,7 +1,7 @@
 import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
 import { GiB, MiB } from '../units/bytes.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
-import { scriptPath } from './models.ts'
+import { scriptPath } from '../find-model.ts'
 import { type Command, refuse } from './run.ts'
 import { styleOf } from './terminal.ts'
 import { closest } from '../units/suggest.ts'

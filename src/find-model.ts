@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs'
+import * as http from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FindModel } from './assess.ts'
+import { catalogueBeside } from './catalogue/catalogue-file.ts'
+import { openCatalogue } from './catalogue/catalogue.ts'
+import { factsFinder } from './models/sources/find-facts.ts'
+import type { FactsCache, Hub } from './models/sources/hub.ts'
+import { hubSettings } from './models/sources/hub-settings.ts'
+import type { ModelEntry } from './policy/policy.ts'
+import { good, type Result } from './problem.ts'
+import type { Repository } from './repository/repository.ts'
+
+/** What decides where model facts are looked for. */
+export interface ModelChoices {
+  readonly models: ReadonlyMap<string, ModelEntry>
+  /** For paths of the policy and the lock file; null: neither. */
+  readonly repository: Repository | null
+  /** Path of the lock file in the repository; null: at its usual place, if there. */
+  readonly lockFile: string | null
+  readonly offline: boolean
+  readonly refresh: boolean
+  /** HF_TOKEN, HF_ENDPOINT and the like. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly cache?: FactsCache
+  readonly http?: { readonly idleTimeout?: number; readonly totalTimeout?: number; readonly retries?: number }
+}
+
+/**
+ * The sources of model facts for a door: repository paths, lock file, catalogue, Hub. The Hub's client is made when
+ * something is first asked of it. Problems: `path-missing` and `lock-invalid` for the lock file, `usage` for the Hub's
+ * settings, also when nothing would be asked, so that a wrong address is not found out by chance.
+ */
+export async function findModelFor(choices: ModelChoices): Promise<Result<FindModel>> {
+  const { repository } = choices
+  const settings = hubSettings(choices.env, path => (existsSync(path) ? readFileSync(path, 'utf8') : null))
+  if (!settings.ok) return settings
+  const lock = repository === null ? good(null) : await readLock(repository, choices.lockFile)
+  if (!lock.ok) return lock
+  let hub: Promise<Hub> | null = null
+  const askHub = async () => (hub ??= makeHub(settings.value, choices))
+  return good(
+    factsFinder({
+      models: choices.models,
+      repository,
+      lock: lock.value,
+      catalogue: openCatalogue(catalogueBeside(scriptPath())),
+      hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
+      refresh: choices.refresh,
+    }),
+  )
+}
+
+async function readLock(repository: Repository, named: string | null) {
+  const { LOCK_FILE, LOCK_LIMIT, parseLock } = await import(/* webpackMode: "eager" */ './models/sources/lock-file.ts')
+  const file = named ?? LOCK_FILE
+  const text = await repository.read(file, LOCK_LIMIT)
+  if (text !== null) return parseLock(text, file)
+  if (named === null) return good(null)
+  return { ok: false as const, problem: { code: 'path-missing' as const, message: `lock file ${JSON.stringify(file)} cannot be read`, hint: 'write it with hf-vram-calc lock' } }
+}
+
+/** A client on Node's fetch, through the proxies of the environment where Node can. */
+export async function makeHub(settings: { readonly endpoint: string; readonly token: string | null }, choices: Pick<ModelChoices, 'cache' | 'http'>): Promise<Hub> {
+  // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do.
+  const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }
+  if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv()
+  const { hubClient } = await import(/* webpackMode: "eager" */ './models/sources/hub.ts')
+  return hubClient(
+    settings,
+    {
+      fetch: globalThis.fetch,
+      sleep: async ms => {
+        await sleep(ms)
+      },
+      now: () => performance.now(),
+      random: Math.random,
+    },
+    { ...(choices.cache ? { cache: choices.cache } : {}), ...(choices.http ? { http: choices.http } : {}) },
+  )
+}
+
+/** The running script, beside which the catalogue lies. */
+export function scriptPath(): string {
+  return process.argv[1] ?? ''
+}
