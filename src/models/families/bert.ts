@@ -207,7 +207,7 @@ const types: readonly EncoderType[] = [
 ]
 
 /** q, k and v in one matrix, gate and up in one. */
-function modernLayer(d: Dims): Weight[] {
+export function modernLayer(d: Dims): Weight[] {
   const bias = d.config.flag('attention_bias')
   const mlpBias = d.config.flag('mlp_bias')
   const normBias = d.config.flag('norm_bias')

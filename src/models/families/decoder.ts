@@ -43,6 +43,8 @@ export interface DecoderType extends DimsRules {
   readonly aliases?: Readonly<Record<string, readonly string[]>>
   readonly embedding?: (d: Dims) => readonly Weight[]
   readonly layer: (d: Dims) => readonly Weight[]
+  /** Weights that the first layer lacks, by name. */
+  readonly firstLayerLacks?: readonly string[]
   readonly windows?: (d: Dims) => Windows
   /** Norms and the like after the last layer; an RMS norm unless said. */
   readonly final?: (d: Dims) => readonly Weight[]
@@ -72,6 +74,11 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
   const d = dimsOf(row, config)
   const windows = row.windows?.(d) ?? plainWindows(d)
   const weights = row.layer(d)
+  const lacking = row.firstLayerLacks ?? []
+  const isShorter = (layer: number) => layer === 0 && lacking.length > 0
+  const layerWeights = (layer: number) =>
+    isShorter(layer) ? weights.filter(weight => !lacking.includes(weight.name)) : weights
+  const variant = (layer: number) => (isShorter(layer) ? 'first' : '')
   const assumed = row.assumed?.(config) ?? null
   return assemble(config, {
     type: row.type,
@@ -79,7 +86,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
     exact: row.exact !== false && assumed === null && (config.text('model_type') ?? row.type) === row.type,
     notes: assumed === null ? [] : [assumed],
     embedding: row.embedding?.(d) ?? [tokenEmbedding(d.vocabulary, d.hidden)],
-    layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), () => weights),
+    layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), layerWeights, variant),
     final: row.final?.(d) ?? [norm('model.norm', d.hidden)],
     headBias: row.headBias?.(config) ?? false,
     facts: {

@@ -1,7 +1,7 @@
 import { type Attention, attentionWeights, keyValueHeads, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward, routedExperts } from '../blocks/feed-forward.ts'
-import { norm, tokenEmbedding, vector } from '../blocks/weights.ts'
-import type { Config, JsonObject } from '../config.ts'
+import { norm, replicated, tokenEmbedding, vector } from '../blocks/weights.ts'
+import { Config, type JsonObject } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
 import { assemble, attentionCache, type Dims, dimsOf } from './decoder.ts'
 import { type Family, layerKinds, stackOf } from './family.ts'
@@ -115,6 +115,39 @@ function shape(type: string, more: JsonObject, file: Config): ModelShape {
   })
 }
 
+/** What the unified models do otherwise. */
+const unifiedDefaults = { hidden_size_per_layer_input: 0, sliding_window: 1024, max_position_embeddings: 262144 }
+
+/**
+ * The draft model beside a Gemma 4: every layer reads the big model's keys and values, and two matrices change between
+ * the widths.
+ */
+function assistantShape(config: Config): ModelShape {
+  const text = config.nested('text_config') ?? new Config({}, {}, {}, 'text_config.')
+  const layers = text.count('num_hidden_layers', defaults.num_hidden_layers)
+  const shared = text.count('num_kv_shared_layers') || layers
+  const json = {
+    ...text.json,
+    num_kv_shared_layers: shared,
+    tie_word_embeddings: config.flag('tie_word_embeddings', true),
+  }
+  const body = shape('gemma4_unified_text', unifiedDefaults, new Config(json, {}, {}, text.path))
+  const outer = config.size('backbone_hidden_size')
+  const ordered = config.flag('use_ordered_embeddings')
+  return {
+    ...body,
+    family: 'gemma4_unified_assistant',
+    modelType: config.text('model_type') ?? 'gemma4_unified_assistant',
+    count: ordered ? 'derived' : body.count,
+    embedding: [...body.embedding, replicated('pre_projection', body.facts.hidden, 2 * outer)],
+    final: [
+      ...body.final,
+      replicated('post_projection', outer, body.facts.hidden),
+      ...(ordered ? [replicated('masked_embedding.centroids', config.size('num_centroids'), body.facts.hidden)] : []),
+    ],
+  }
+}
+
 const family = (type: string, more: JsonObject = {}): Family => ({
   name: type,
   modelTypes: [type],
@@ -124,9 +157,11 @@ const family = (type: string, more: JsonObject = {}): Family => ({
 
 export const gemma4: readonly Family[] = [
   family('gemma4_text'),
-  family('gemma4_unified_text', {
-    hidden_size_per_layer_input: 0,
-    sliding_window: 1024,
-    max_position_embeddings: 262144,
-  }),
+  family('gemma4_unified_text', unifiedDefaults),
+  {
+    name: 'gemma4_unified_assistant',
+    modelTypes: ['gemma4_unified_assistant'],
+    verified: 'every row of the parameter oracle (transformers 5.24)',
+    shape: config => assistantShape(config.with({ backbone_hidden_size: 3840 })),
+  },
 ]

@@ -26,6 +26,7 @@ import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
 import { mixtral } from './mixtral.ts'
+import { modernBertDecoder } from './modernbert-decoder.ts'
 import { multimodalText } from './multimodal-text.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
@@ -38,6 +39,7 @@ import { qwenMoe } from './qwen-moe.ts'
 import { remoteCode } from './remote-code.ts'
 import { rwkv } from './rwkv.ts'
 import { t5 } from './t5.ts'
+import { trocr } from './trocr.ts'
 import { whisper } from './whisper.ts'
 import { windowedMoe } from './windowed-moe.ts'
 import { xlstm } from './xlstm.ts'
@@ -69,6 +71,7 @@ export const families: readonly Family[] = [
   ...mamba,
   ...mambaHybrid,
   ...mixtral,
+  modernBertDecoder,
   ...multimodalText,
   nemotronHybrid,
   nemotronNas,
@@ -81,6 +84,7 @@ export const families: readonly Family[] = [
   ...remoteCode,
   rwkv,
   ...t5,
+  trocr,
   whisper,
   ...windowedMoe,
   xlstm,

@@ -3,7 +3,7 @@ import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
 import { column, norm, positionEmbedding, vector } from '../blocks/weights.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, layerCount } from './family.ts'
 import { assumedHeadDim, attentionWithFlag, layerNorms, llamaDefaults, llamaLayer, norms } from './llama.ts'
 
 /** xIELU has two learned scalars a layer. */
@@ -175,6 +175,33 @@ const types: readonly DecoderType[] = [
     type: 'hyperclovax',
     defaults: { ...llamaDefaults, use_post_norm: true },
     layer: d => [...llamaLayer(d), ...(d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : [])],
+  },
+  {
+    // two stacks that run several times; an output gate in attention, no norm weights, a learned start
+    type: 'hrm_text',
+    defaults: {
+      vocab_size: 151808,
+      hidden_size: 1536,
+      intermediate_size: 4096,
+      num_hidden_layers: 16,
+      num_attention_heads: 12,
+      head_dim: 128,
+      max_position_embeddings: 2048,
+      tie_word_embeddings: false,
+    },
+    layers: config =>
+      2 *
+      layerCount(
+        config,
+        config.sizeOrNull('num_layers_per_stack') === null ? 'num_hidden_layers' : 'num_layers_per_stack',
+      ),
+    kvHeads: (_, heads) => heads,
+    layer: d => [
+      ...attentionWithFlag(d),
+      column('self_attn.gate_proj', d.heads * d.headDim, d.hidden, { bias: d.config.flag('attention_bias') }),
+      ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
+    ],
+    final: d => [vector('model.z_L_init', d.hidden)],
   },
   {
     // a decay a KV head made from the values, scaled residuals
