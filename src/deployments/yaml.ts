@@ -19,6 +19,54 @@ const MAX_DEPTH = 200
  * last. Never throws; a text that is nested too deeply or expands too far gives one document with an error.
  */
 export function parseYaml(source: Text): YamlDocument[] {
+  const whole = parseAll(source)
+  if (whole.every(document => document.errors.length === 0)) return whole
+  // A broken document must not swallow the ones after it: each is read by itself.
+  const parts = separated(source).flatMap(part => repaired(part, parseAll(part)))
+  return parts.length > 0 ? parts : whole
+}
+
+/** The documents of a stream as texts, cut at their `---` lines. */
+function separated(source: Text): Text[] {
+  const parts: Text[] = []
+  let from = 0
+  for (const match of source.value.matchAll(/^---(?:\s|$)/gm)) {
+    if (source.value.slice(from, match.index).trim() !== '') parts.push(source.slice(from, match.index))
+    from = match.index
+  }
+  parts.push(source.slice(from))
+  return parts
+}
+
+/**
+ * A manifest copied with the indentation of the page it stood in, all but its first line: read as if the rest were
+ * moved left. The errors stay.
+ */
+function repaired(source: Text, documents: YamlDocument[]): YamlDocument[] {
+  const errors = documents.flatMap(document => document.errors)
+  const lines = source.value.split('\n')
+  const first = lines.findIndex(line => /^[A-Za-z]/.test(line))
+  const indent = /^ +/.exec(lines.slice(first + 1).find(line => /\S/.test(line)) ?? '')?.[0].length ?? 0
+  if (errors.length === 0 || first < 0 || indent === 0) return documents
+  if (lines.some((line, index) => index > first && /^ *[^\s#]/.test(line) && line.search(/\S/) < indent))
+    return documents
+  const parts: Text[] = []
+  let from = 0
+  for (const [index, line] of lines.entries()) {
+    parts.push(
+      source.slice(
+        from + (index > first ? Math.min(indent, Math.max(0, line.search(/\S|$/))) : 0),
+        from + line.length + 1,
+      ),
+    )
+    from += line.length + 1
+  }
+  const again = parseAll(Text.join(parts))
+  if (again.flatMap(document => document.errors).length >= errors.length) return documents
+  return again.map((document, index) => (index === 0 ? { ...document, errors } : document))
+}
+
+function parseAll(source: Text): YamlDocument[] {
   if (tooDeep(source.value)) return [broken(source, `nested deeper than ${MAX_DEPTH} levels`)]
   try {
     const parsed = parseAllDocuments(source.value, {

@@ -1,4 +1,4 @@
-import type { Command } from '../command.ts'
+import { type Command, placeholders, withoutPlaceholders } from '../command.ts'
 import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import { noHardware } from '../deployment.ts'
 import { imageAccelerator, imageName, imageVersion } from '../images.ts'
@@ -44,15 +44,19 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
     argv[0] === 'serve' ||
     /^[$\uE000]/.test(argv[0]!)
   if (!bare) return null
-  if (command.image) {
+  const hidden =
+    command.image !== null &&
+    placeholders(command.image.value).length > 0 &&
+    !/[a-z]/i.test(withoutPlaceholders(command.image.value).replace(/:.*$/, ''))
+  if (command.image && !hidden) {
     const name = imageName(command.image.value)
     const line = commandLines.find(candidate => candidate.image.test(name))
     if (line) return { line, start: { command, args: command.argv, form: 'image' } }
   }
   const signed = commandLines.find(candidate => candidate.signature?.(command.env))
   if (signed) return { line: signed, start: { command, args: command.argv, form: 'flags' } }
-  if (argv.length === 0 || command.image) return null
-  const names = command.names.join(' ').toLowerCase()
+  if (argv.length === 0 || (command.image && !hidden)) return null
+  const names = [...command.names, hidden ? command.image!.value : ''].join(' ').toLowerCase()
   const hinted = commandLines.find(candidate => candidate.marks.some(mark => names.includes(mark)))
   return hinted ? { line: hinted, start: { command, args: command.argv, form: 'flags' } } : null
 }

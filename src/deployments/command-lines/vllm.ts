@@ -57,8 +57,15 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const uses = [...fromFile, ...keyed, ...walked.uses]
   const named =
     positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1]
-  return readVllmUses(uses, named ?? null, collector, start)
+  const alone =
+    start.form === 'image' && start.args.length === 0
+      ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
+      : undefined
+  return readVllmUses(uses, named ?? alone ?? null, collector, start)
 }
+
+/** Variables by which derived images take the model when they get no arguments. */
+const MODEL_VARIABLES = ['SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL']
 
 /** `--config file.yaml`: its keys stand before the command line, which therefore wins. */
 async function configFile(path: Text, start: Start, tools: Tools): Promise<FlagUse[]> {
