@@ -2,8 +2,8 @@ import { attentionWeights, keyValueHeads, queryKeyNorms } from '../blocks/attent
 import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
 import { norm, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
-import type { CacheSpec, Weight } from '../shape.ts'
-import { alternatingWindows, attentionCache } from './decoder.ts'
+import type { CacheSpec } from '../shape.ts'
+import { attentionCache } from './decoder.ts'
 import { type Family, layerKinds } from './family.ts'
 import {
   attentionPart,
@@ -39,21 +39,6 @@ export function sharedMixture(
       ? sharedExpert(d.hidden, width * shared, { prefix: `${prefix}.shared_experts`, bias: options.bias ?? false })
       : []),
   ])
-}
-
-/** Sinks, one a head, on the layers that slide. */
-function mimoAttention(d: Sizes, sinks: boolean): Weight[] {
-  const bias = d.config.flag('attention_bias')
-  return [
-    ...attentionWeights({ ...d, qkvBias: bias }),
-    ...(sinks ? [vector('self_attn.attention_sink_bias', d.heads, 'column')] : []),
-  ]
-}
-
-/** `hybrid_layer_pattern` and a listed `moe_layer_freq`: 1 marks sliding, respectively sparse, layers. */
-function marked(config: Config, name: string): ((layer: number) => boolean) | null {
-  const list = Array.isArray(config.raw(name)) ? config.list(name) : null
-  return list && (i => list[i] === 1)
 }
 
 const llama4Feed = 'feed_forward'
@@ -180,51 +165,6 @@ const types: readonly LayeredType[] = [
         intermediate,
         experts,
         expertsPerToken: perToken,
-      }
-    },
-  },
-  {
-    // sliding layers have twice the KV heads and a sink for each head
-    type: 'mimo_v2_flash',
-    classes: ['MiMoV2Flash'],
-    defaults: {
-      vocab_size: 152576,
-      hidden_size: 4096,
-      intermediate_size: 16384,
-      num_hidden_layers: 48,
-      num_attention_heads: 64,
-      num_key_value_heads: 4,
-      head_dim: 192,
-      v_head_dim: 128,
-      max_position_embeddings: 131072,
-      sliding_window: 129,
-      moe_intermediate_size: 2048,
-      num_experts_per_tok: 8,
-      n_routed_experts: 256,
-      tie_word_embeddings: false,
-    },
-    aliases: { n_routed_experts: ['num_local_experts'] },
-    read: config => {
-      const d: Sizes = { ...sizesOf(config), valueDim: config.size('v_head_dim') }
-      const sliding: Sizes = { ...d, kvHeads: config.sizeOrNull('swa_num_key_value_heads') ?? 2 * d.kvHeads }
-      const pattern = marked(config, 'hybrid_layer_pattern') ?? (i => i !== 0 && (i + 1) % 6 !== 0)
-      const windows = alternatingWindows(d, i => !pattern(i))
-      const listed = marked(config, 'moe_layer_freq')
-      const sparse = listed ?? sparseFrom(config, d.layers, 1)
-      const experts = config.size('n_routed_experts')
-      const moe = sharedMixture(d, experts, 0)
-      const intermediate = config.size('intermediate_size')
-      const dense = densePart(d, intermediate)
-      const attention = (window: number | null): Part => {
-        const own = window === null ? d : sliding
-        return attentionPart(own, window, () => mimoAttention(own, window !== null))
-      }
-      return {
-        sizes: d,
-        layer: i => [attention(windows[i] ?? null), sparse(i) ? moe : dense],
-        intermediate,
-        experts,
-        expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
       }
     },
   },

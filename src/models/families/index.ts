@@ -13,20 +13,25 @@ import { deepseekV4Family } from './deepseek-v4.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
+import { gatedLatent } from './gated-latent.ts'
 import { gemma } from './gemma.ts'
 import { gemma3n } from './gemma3n.ts'
 import { gemma4 } from './gemma4.ts'
+import { readByLikeness } from './generic.ts'
 import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
+import { lfm } from './lfm.ts'
 import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
 import { llamaRelatives } from './llama-relatives.ts'
 import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
+import { mimo } from './mimo.ts'
 import { mixtral } from './mixtral.ts'
 import { modernBertDecoder } from './modernbert-decoder.ts'
+import { multimodalFamilies } from './multimodal-families.ts'
 import { multimodalText } from './multimodal-text.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
@@ -58,20 +63,24 @@ export const families: readonly Family[] = [
   deepseekV4Family,
   ...exaone,
   ...falcon,
+  ...gatedLatent,
   ...gemma,
   gemma3n,
   ...gemma4,
   ...glm,
   ...glmMoe,
   ...gpt,
+  ...lfm,
   ...linearHybrid,
   ...llama,
   ...llamaRelatives,
   longcatFlash,
   ...mamba,
   ...mambaHybrid,
+  ...mimo,
   ...mixtral,
   modernBertDecoder,
+  ...multimodalFamilies,
   ...multimodalText,
   nemotronHybrid,
   nemotronNas,
@@ -109,11 +118,11 @@ export function shapeOf(json: JsonObject): Result<ModelShape> {
 function read(config: Config, otherwise?: string): ModelShape {
   const type = config.text('model_type') ?? otherwise ?? null
   const family = type === null ? undefined : byType.get(type)
-  if (!family)
-    throw new FieldProblem({
-      code: 'architecture-unsupported',
-      message: `model_type ${JSON.stringify(type)} is not known`,
-      hint: 'see `hf-vram-calc list families`',
-    })
-  return family.shape(config, read)
+  const shape = family ? family.shape(config, read) : readByLikeness(config, families, read)
+  if (shape) return shape
+  throw new FieldProblem({
+    code: 'architecture-unsupported',
+    message: `model_type ${JSON.stringify(type)} is not known`,
+    hint: 'see `hf-vram-calc list families`',
+  })
 }

@@ -1,0 +1,111 @@
+import { attentionWeights } from '../blocks/attention.ts'
+import { vector } from '../blocks/weights.ts'
+import type { Config } from '../config.ts'
+import type { Weight } from '../shape.ts'
+import { alternatingWindows } from './decoder.ts'
+import type { Family } from './family.ts'
+import { sharedMixture, sparseFrom } from './glm-moe.ts'
+import {
+  attentionPart,
+  densePart,
+  type LayeredType,
+  layered,
+  type Part,
+  predictionLayers,
+  type Sizes,
+  sizesOf,
+} from './layered.ts'
+
+/** Sinks, one a head, on the layers that slide. */
+function mimoAttention(d: Sizes, sinks: boolean): Weight[] {
+  const bias = d.config.flag('attention_bias')
+  return [
+    ...attentionWeights({ ...d, qkvBias: bias }),
+    ...(sinks ? [vector('self_attn.attention_sink_bias', d.heads, 'column')] : []),
+  ]
+}
+
+/** `hybrid_layer_pattern` and a listed `moe_layer_freq`: 1 marks sliding, respectively sparse, layers. */
+function marked(config: Config, name: string): ((layer: number) => boolean) | null {
+  const list = Array.isArray(config.raw(name)) ? config.list(name) : null
+  return list && (i => list[i] === 1)
+}
+
+const types: readonly LayeredType[] = [
+  {
+    // Qwen2 with a bias flag and one prediction layer
+    type: 'mimo',
+    classes: ['MiMo'],
+    verified: 'published total of MiMo-7B',
+    defaults: {
+      vocab_size: 151680,
+      hidden_size: 4096,
+      intermediate_size: 11008,
+      num_hidden_layers: 36,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      max_position_embeddings: 32768,
+      attention_bias: true,
+      tie_word_embeddings: false,
+    },
+    read: config => {
+      const d = sizesOf(config)
+      const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: config.flag('attention_bias') }))
+      const width = config.size('intermediate_size')
+      const dense = densePart(d, width)
+      return {
+        sizes: d,
+        layer: () => [full, dense],
+        intermediate: width,
+        mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [full, dense], false),
+      }
+    },
+  },
+  {
+    // sliding layers have twice the KV heads and a sink for each head
+    type: 'mimo_v2_flash',
+    classes: ['MiMoV2Flash'],
+    defaults: {
+      vocab_size: 152576,
+      hidden_size: 4096,
+      intermediate_size: 16384,
+      num_hidden_layers: 48,
+      num_attention_heads: 64,
+      num_key_value_heads: 4,
+      head_dim: 192,
+      v_head_dim: 128,
+      max_position_embeddings: 131072,
+      sliding_window: 129,
+      moe_intermediate_size: 2048,
+      num_experts_per_tok: 8,
+      n_routed_experts: 256,
+      tie_word_embeddings: false,
+    },
+    aliases: { n_routed_experts: ['num_local_experts'] },
+    read: config => {
+      const d: Sizes = { ...sizesOf(config), valueDim: config.size('v_head_dim') }
+      const sliding: Sizes = { ...d, kvHeads: config.sizeOrNull('swa_num_key_value_heads') ?? 2 * d.kvHeads }
+      const pattern = marked(config, 'hybrid_layer_pattern') ?? (i => i !== 0 && (i + 1) % 6 !== 0)
+      const windows = alternatingWindows(d, i => !pattern(i))
+      const listed = marked(config, 'moe_layer_freq')
+      const sparse = listed ?? sparseFrom(config, d.layers, 1)
+      const experts = config.size('n_routed_experts')
+      const moe = sharedMixture(d, experts, 0)
+      const intermediate = config.size('intermediate_size')
+      const dense = densePart(d, intermediate)
+      const attention = (window: number | null): Part => {
+        const own = window === null ? d : sliding
+        return attentionPart(own, window, () => mimoAttention(own, window !== null))
+      }
+      return {
+        sizes: d,
+        layer: i => [attention(windows[i] ?? null), sparse(i) ? moe : dense],
+        intermediate,
+        experts,
+        expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+      }
+    },
+  },
+]
+
+export const mimo: readonly Family[] = types.map(layered)
