@@ -55,7 +55,9 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
   }
   const signed = commandLines.find(candidate => candidate.signature?.(command.env))
   if (signed) return { line: signed, start: { command, args: command.argv, form: 'flags' } }
-  if (argv.length === 0 || (command.image && !hidden)) return null
+  if (command.image && !hidden) return null
+  // A patch of a pod may hold nothing but the model's variable: then the object's name tells the engine.
+  if (argv.length === 0 && !command.env.has('MODEL_ID')) return null
   const names = [...command.names, hidden ? command.image!.value : ''].join(' ').toLowerCase()
   const hinted = commandLines.find(candidate => candidate.marks.some(mark => names.includes(mark)))
   return hinted ? { line: hinted, start: { command, args: command.argv, form: 'flags' } } : null
