@@ -28,8 +28,14 @@ export function expanded(config: Config, hidden: number, name = 'mamba_expand'):
 
 /** A Mamba-2 mixer from the `mamba_*` keys that Bamba, Granite and Falcon share. */
 function mamba2Sizes(config: Config, hidden: number): Mamba2 {
-  const inner = config.sizeOrNull('mamba_d_ssm') ?? expanded(config, hidden)
   const heads = config.size('mamba_n_heads')
+  // the class demands heads x head size = inner width: where the file gives both, they say more than a default
+  const given =
+    typeof config.raw('mamba_d_head') === 'number' && !config.has('mamba_d_ssm') && config.has('mamba_n_heads')
+  const inner =
+    given && config.sizeOrNull('mamba_d_ssm') !== null
+      ? heads * config.size('mamba_d_head')
+      : (config.sizeOrNull('mamba_d_ssm') ?? expanded(config, hidden))
   const bias = config.flag('mamba_proj_bias')
   return {
     hidden,

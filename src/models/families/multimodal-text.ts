@@ -139,8 +139,9 @@ function step(config: Config): Layered {
   const window = config.sizeOrNull('sliding_window')
   const raw = config.raw('moe_layers_enum')
   const marked = typeof raw === 'string' ? raw.split(',').map(Number) : config.list('moe_layers_enum')
+  const first = config.count('first_k_dense_replace', 3)
   const mlpKinds = layerKinds(config, d.layers, 'mlp_layer_types')
-  const sparse = (i: number) => (mlpKinds ? mlpKinds[i] === 'sparse' : marked ? marked.includes(i) : i >= 3)
+  const sparse = (i: number) => (mlpKinds ? mlpKinds[i] === 'sparse' : marked ? marked.includes(i) : i >= first)
   const experts = config.size('n_routed_experts')
   const perToken = config.sizeOrNull('num_experts_per_tok')
   const attention = (sliding: boolean): Part => {
@@ -171,6 +172,8 @@ function step(config: Config): Layered {
     experts,
     expertsPerToken: perToken,
     mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [mixers.full, dense], false),
+    // verified inside Step-3.7 only; alone it has a class of its own that no row shows
+    exact: config.list('architectures') === null,
   }
 }
 
@@ -258,7 +261,7 @@ const types: readonly LayeredType[] = [
       tie_word_embeddings: false,
     },
     aliases: {
-      n_routed_experts: ['moe_num_experts', 'num_local_experts'],
+      n_routed_experts: ['moe_num_experts', 'num_local_experts', 'num_experts'],
       num_key_value_heads: ['num_attention_groups'],
       num_experts_per_tok: ['moe_top_k'],
     },
