@@ -86,6 +86,43 @@ describe('families', () => {
   })
 })
 
+describe('unknown model types', () => {
+  const near = (row: OracleRow, config: JsonObject): boolean => {
+    const result = shapeOf(config)
+    if (!result.ok) return false
+    expect([result.value.count, result.value.family]).toEqual(['derived', 'generic'])
+    return Math.abs(parameterCount(result.value) / row.total_unique - 1) < 0.02
+  }
+  // rows with their own sizes; a row of class defaults says nothing once its class is hidden
+  const full = ours.filter(row => Object.keys(row.config).length >= 8)
+
+  test('a renamed type with a known class counts like that class', () => {
+    const equal = full.filter(row => near(row, { ...row.config, model_type: 'renamed' }))
+    expect(full.length).toBeGreaterThanOrEqual(100)
+    expect(equal.length / full.length).toBeGreaterThan(0.95)
+  })
+
+  test('a renamed type and class counts like the family whose keys fit best', () => {
+    const renamed = (value: unknown) => String(value).replace(/^.*?(?=For[A-Z]|LMHeadModel|MTModel|Model)/, 'Renamed')
+    const hidden = (row: OracleRow): JsonObject => ({
+      ...row.config,
+      model_type: 'renamed',
+      architectures: [renamed((row.config['architectures'] as string[])[0])],
+    })
+    const equal = full.filter(row => near(row, hidden(row)))
+    expect(equal.length / full.length).toBeGreaterThan(0.7)
+  })
+
+  test.each([
+    ['nothing but a type', { model_type: 'new' }],
+    ['no sizes', { model_type: 'new', vocab_size: 1000, torch_dtype: 'bfloat16' }],
+    ['nothing', {}],
+  ])('%s is unsupported, not a default model', (_, config) => {
+    const result = shapeOf(config)
+    expect(result.ok ? null : result.problem.code).toBe('architecture-unsupported')
+  })
+})
+
 describe('malformed configs', () => {
   const malformed: readonly unknown[] = [
     '12',

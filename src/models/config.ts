@@ -14,6 +14,9 @@ export class FieldProblem extends Error {
 
 const LARGEST_FIELD = 2 ** 40
 
+/** Sees each field as it is read, for readers that compare how well several classes fit a file. */
+export type FieldWatch = (field: string, from: 'file' | 'default' | 'nowhere', value: unknown) => void
+
 /**
  * Typed reading of a config with the class's defaults behind it. A key that is present wins over a default, also when
  * it is null (Mistral's `sliding_window: null` means no window). Aliases are other names transformers accepts for a
@@ -26,22 +29,32 @@ export class Config {
   private readonly aliases: Readonly<Record<string, readonly string[]>>
   /** Path prefix for messages: "text_config.". */
   readonly path: string
+  /** Told of every field that is read: from the file, a class's default, or nowhere. */
+  private readonly watch: FieldWatch | undefined
 
   constructor(
     json: JsonObject,
     defaults: JsonObject = {},
     aliases: Readonly<Record<string, readonly string[]>> = {},
     path = '',
+    watch?: FieldWatch,
   ) {
     this.json = json
     this.defaults = defaults
     this.aliases = aliases
     this.path = path
+    this.watch = watch
   }
 
   /** The same config with (more) defaults and aliases of a class. */
   with(defaults: JsonObject, aliases: Readonly<Record<string, readonly string[]>> = {}): Config {
-    return new Config(this.json, { ...this.defaults, ...defaults }, { ...this.aliases, ...aliases }, this.path)
+    return new Config(
+      this.json,
+      { ...this.defaults, ...defaults },
+      { ...this.aliases, ...aliases },
+      this.path,
+      this.watch,
+    )
   }
 
   /** Is the key (or an alias) in the file itself, whatever its value? */
@@ -58,7 +71,13 @@ export class Config {
   /** The value as it stands: from the file, else the default, else undefined. */
   raw(name: string): unknown {
     const own = this.nameInFile(name)
-    return own !== null ? this.json[own] : this.defaults[name]
+    const value = own !== null ? this.json[own] : this.defaults[name]
+    this.watch?.(
+      `${this.path}${own ?? name}`,
+      own !== null ? 'file' : value === undefined ? 'nowhere' : 'default',
+      value,
+    )
+    return value
   }
 
   private fail(code: 'field-missing' | 'field-invalid', name: string, what: string): never {
@@ -132,7 +151,7 @@ export class Config {
     if (value === undefined || value === null) return null
     if (typeof value !== 'object' || Array.isArray(value))
       return this.fail('field-invalid', name, `is ${printed(value)}, expected an object`)
-    return new Config(value as JsonObject, {}, {}, `${this.path}${name}.`)
+    return new Config(value as JsonObject, {}, {}, `${this.path}${name}.`, this.watch)
   }
 
   /** A problem about a field's meaning, for rules that the readers above cannot know. */
