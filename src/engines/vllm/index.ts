@@ -131,7 +131,7 @@ function fixedParts(
   if (draft.bytes > 0 && (last || r.pipeline === 1)) parts.push(draft.part)
   const adapters = r.loras === null ? null : adapterBytes(input, r)
   if (adapters !== null) parts.push(modelled('adapters', adapters))
-  parts.push(modelled('activations', peak(input.shape, r)))
+  parts.push(modelled('activations', peak(input.shape, input.facts.config, r)))
   parts.push(modelled('communication', communication(r), 'measured'))
   const inBudget = r.rules.graphsInBudget
   parts.push({ ...modelled('cudaGraphs', graphs(r), 'measured'), inBudget })

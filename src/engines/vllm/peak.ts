@@ -1,6 +1,8 @@
 import type { Range } from '../../memory/parts.ts'
+import type { JsonObject } from '../../models/config.ts'
 import type { ModelShape } from '../../models/shape.ts'
-import { GiB, MiB } from '../../units/bytes.ts'
+import { GiB, gibText, grouped, MiB } from '../../units/bytes.ts'
+import { release } from './release.ts'
 import type { Resolved } from './settings.ts'
 
 /** A modelled part: its range and how it was reckoned. */
@@ -10,60 +12,140 @@ export interface Modelled {
   readonly source: string
 }
 
-/** Forward arm's factor by TP 1, 2, 4, 8 (aiconfigurator's vllm backend): dense models, and mixtures of experts. */
+/**
+ * Bytes of a forward pass over B tokens, in units of 2 B x B x (heads x head size), by TP 1, 2, 4, 8: dense models, and
+ * mixtures of experts (aiconfigurator, backend vllm). At least 70 MiB.
+ */
 const FORWARD = { dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10] } as const
 const FORWARD_FLOOR = 70 * MiB
 
 const step = (ranks: number): 0 | 1 | 2 | 3 => (ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3)
 
-/** Transient peak of the profile run: the larger of the forward pass and the sampler (engines.md 2.7). */
-export function peak(shape: ModelShape, r: Resolved): Modelled {
+interface Arm extends Range {
+  readonly text: string
+}
+
+/**
+ * Transient peak of the profile run (engines.md 2.7): the larger of the forward pass over B tokens and the sampler over
+ * S rows, and with a vision tower its own peak on top (S and the tower were seen to add up). Neither the sampler nor the
+ * tower is divided by tensor ranks.
+ */
+export function peak(shape: ModelShape, config: JsonObject, r: Resolved): Modelled {
+  const forward = forwardArm(shape, r)
+  const sampler = samplerArm(shape, r)
+  const larger = sampler.expected > forward.expected ? sampler : forward
+  const vision = visionArm(shape, config, r)
+  return {
+    bytes: {
+      low: Math.max(forward.low, sampler.low) + vision.low,
+      expected: larger.expected + vision.expected,
+      high: Math.max(forward.high, sampler.high) + vision.high,
+    },
+    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
+    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP',
+  }
+}
+
+function forwardArm(shape: ModelShape, r: Resolved): Arm {
   const { facts } = shape
   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden)
   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)]
-  const forward = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR)
-  const rows = r.sequences * facts.vocabulary * 4
-  const c = samplerFactor(r)
-  const sampler = facts.task === 'embed' ? 0 : c * rows
-  const expected = Math.max(forward, sampler)
+  const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR)
   return {
-    bytes: { low: Math.min(forward, expected), expected, high: expected * 1.15 + 0.3 * GiB },
-    formula:
-      sampler >= forward
-        ? `sampler ${c} x ${r.sequences} sequences x ${facts.vocabulary} x 4 B`
-        : `forward 2 B x ${r.batchTokens} tokens x ${width} x ${factor}`,
-    source: 'profile run: sampler and forward pass, by release',
+    low: Math.max(0.6 * expected, FORWARD_FLOOR),
+    expected,
+    high: 1.4 * expected + 0.2 * GiB,
+    text: `forward pass ${factor} x ${grouped(r.batchTokens)} tokens x ${grouped(width)} x 2 B`,
   }
 }
 
-function samplerFactor(r: Resolved): number {
-  if (r.release < 16_000) return 9.73
-  return r.release < 30_000 ? 7 : 5
+/**
+ * Copies of the fp32 logits that the sampler holds at once. 9.73 in every clean log up to 0.15, V0 included (sorting
+ * for top-p); the releases since 0.17 select top-p without sorting, and logs of 0.19 show about 5.5 and less.
+ */
+function samplerFactor(r: Resolved): Range {
+  if (r.release < release(0, 17)) return { low: 8.75, expected: 9.73, high: 10.6 }
+  return { low: 2.5, expected: 5, high: 7 }
 }
 
-/** NCCL, cuBLAS and other memory beside torch's, by tensor ranks (engines.md 2.8). */
+function samplerArm(shape: ModelShape, r: Resolved): Arm {
+  const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4
+  const c = samplerFactor(r)
+  return {
+    // engines with a tower may cap their sequences: their sampler was once seen at less than half of the law
+    low: (shape.facts.multimodal ? 0.4 : 1) * c.low * rows,
+    expected: c.expected * rows,
+    high: c.high * rows + 0.2 * GiB,
+    text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`,
+  }
+}
+
+/**
+ * The vision tower over as many image tokens as a batch takes, four patches a token: 20 copies of its activations
+ * expected. Logs lie between nothing (one small image) and 40 (Qwen3-VL).
+ */
+function visionArm(shape: ModelShape, config: JsonObject, r: Resolved): Arm {
+  const none = { low: 0, expected: 0, high: 0, text: '' }
+  if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none
+  const patches = 4 * Math.min(r.batchTokens, 16384)
+  const copy = patches * towerWidth(config) * 2
+  return {
+    low: 0,
+    expected: 20 * copy,
+    high: 45 * copy,
+    text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`,
+  }
+}
+
+function withoutImages(r: Resolved): boolean {
+  if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true
+  const limits = r.option.text('limit-mm-per-prompt')
+  return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits))
+}
+
+function towerWidth(config: JsonObject): number {
+  const vision = config['vision_config']
+  if (typeof vision === 'object' && vision !== null)
+    for (const key of ['embed_dim', 'hidden_size', 'width']) {
+      const value = (vision as JsonObject)[key]
+      if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value
+    }
+  return 1152
+}
+
+/**
+ * Memory beside torch's allocator: CUDA context growth, cuBLAS, NCCL and all-reduce buffers (engines.md 2.8): printed
+ * 0.03 to 0.14 GiB on one rank, 0.25 to 0.55 on two; four are interpolated; eight follow from two models' equal rest.
+ */
 export function communication(r: Resolved): Modelled {
   const [low, expected, high] = (
     [
-      [0.1, 0.14, 0.2],
-      [0.4, 0.54, 0.7],
-      [0.6, 1.1, 1.6],
+      [0.03, 0.14, 0.2],
+      [0.25, 0.54, 0.7],
+      [0.4, 0.9, 1.6],
       [1, 2.2, 2.8],
     ] as const
   )[step(r.tensor)]
+  const pipeline = r.pipeline > 1 ? 0.3 : 0
   return {
-    bytes: { low: low * GiB, expected: expected * GiB, high: high * GiB },
-    formula: `non-torch memory at TP ${r.tensor}`,
-    source: 'printed by vLLM 0.10 to 0.12 on H100',
+    bytes: { low: low * GiB, expected: (expected + pipeline / 2) * GiB, high: (high + pipeline) * GiB },
+    formula: `${gibText((expected + pipeline / 2) * GiB)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks',
   }
 }
 
-/** Graphs as captured after the pool (before 0.20), or as estimated in the budget (from 0.20). */
+/**
+ * CUDA graphs: 93 public logs have their median at 0.54 GiB, most between 0.03 and 1.2; small batches capture fewer
+ * sizes (0.11 to 0.15 at 16 sequences). Sizes captured: up to min(2 x S, 512).
+ */
 export function graphs(r: Resolved): Modelled {
-  if (r.eager) return { bytes: { low: 0, expected: 0, high: 0 }, formula: 'none: eager', source: 'enforce-eager' }
+  const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '')
+  if (none) return { bytes: { low: 0, expected: 0, high: 0 }, formula: 'none: eager', source: 'enforce-eager' }
+  const largest = Math.min(2 * r.sequences, 512)
+  const share = largest / 512
   return {
-    bytes: { low: 0.1 * GiB, expected: 0.5 * GiB, high: 1.2 * GiB },
-    formula: 'median 0.54 GiB of 93 public logs',
-    source: 'public logs',
+    bytes: { low: 0.05 * GiB, expected: (0.1 + 0.4 * share) * GiB, high: (0.3 + 0.9 * share) * GiB },
+    formula: `${gibText((0.1 + 0.4 * share) * GiB)} GiB for batch sizes up to ${largest}`,
+    source: 'graph capture lines of public logs',
   }
 }

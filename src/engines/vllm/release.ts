@@ -9,7 +9,7 @@ export type Release = number
 /** The newest release whose rules are known; an unknown version gets these. */
 export const newestRelease: Release = release(0, 33)
 
-function release(major: number, minor: number, patch = 0): Release {
+export function release(major: number, minor: number, patch = 0): Release {
   return major * 1_000_000 + minor * 1_000 + patch
 }
 
