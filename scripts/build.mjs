@@ -1,21 +1,60 @@
-// Compiles, bundles both doors with ncc, writes the catalogue beside them. The output is committed and must be the same
-// bytes on every machine.
+// Compiles, bundles both doors with ncc, and writes the catalogue beside them. The output is committed and must be the
+// same bytes on every machine.
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { minify } from 'terser'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const run = (bin, ...args) =>
-  execFileSync(process.execPath, [join(root, 'node_modules', bin), ...args], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] })
+  execFileSync(process.execPath, [join(root, 'node_modules', bin), ...args], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
 
 rmSync(join(root, 'lib'), { recursive: true, force: true })
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 run('typescript/bin/tsc', '-p', 'tsconfig.build.json')
+
+// One file, evaluated on use: without this word the bundler writes a chunk of its own for each import on use.
+for (const entry of readdirSync(join(root, 'lib'), { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile() || !entry.name.endsWith('.js')) continue
+  const path = join(entry.parentPath, entry.name)
+  const text = readFileSync(path, 'utf8')
+  writeFileSync(path, text.replace(/\bimport\((?=['"])/g, 'import(/* webpackMode: "eager" */ '))
+}
 run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/main.js', '-o', 'dist', '--license', 'licenses.txt')
 run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/cli.js', '-o', 'dist/cli', '--license', 'licenses.txt')
-if (existsSync(join(root, 'src/catalogue/catalogue.json'))) cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))
-const files = [...readdirSync(join(root, 'dist')), ...readdirSync(join(root, 'dist/cli'))]
-const chunks = files.filter(name => /^\d+\.index\.m?js$/.test(name))
-if (chunks.length > 0) throw new Error(`the bundle has extra chunks: ${chunks.join(', ')}`)
-console.log(`built dist (${files.length} entries)`)
+
+// The bundler leaves unused exports of libraries in. They and all comments go, nothing is renamed or packed together:
+// the bundles stay readable, the comments are in src.
+for (const file of ['dist/index.js', 'dist/cli/index.js']) {
+  const text = readFileSync(join(root, file), 'utf8')
+  const shebang = /^#!.*\n/.exec(text)?.[0] ?? ''
+  const { code } = await minify(text.slice(shebang.length), {
+    module: true,
+    ecma: 2020,
+    mangle: false,
+    compress: {
+      defaults: false,
+      unused: true,
+      dead_code: true,
+      side_effects: true,
+      toplevel: true,
+      passes: 2,
+      keep_fargs: true,
+      keep_classnames: true,
+      keep_fnames: true,
+    },
+    format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
+  })
+  writeFileSync(join(root, file), `${shebang}${code}\n`)
+}
+chmodSync(join(root, 'dist/cli/index.js'), 0o755)
+cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))
+
+const files = readdirSync(join(root, 'dist'), { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
+const chunks = files.filter(entry => /^\d+\.index\.m?js$/.test(entry.name))
+if (chunks.length > 0) throw new Error(`the bundle has chunks of its own: ${chunks.map(chunk => chunk.name).join(', ')}`)
+console.log(`built dist (${files.length} files)`)

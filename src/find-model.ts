@@ -52,7 +52,7 @@ export async function findModelFor(choices: ModelChoices): Promise<Result<FindMo
 }
 
 async function readLock(repository: Repository, named: string | null) {
-  const { LOCK_FILE, LOCK_LIMIT, parseLock } = await import(/* webpackMode: "eager" */ './models/sources/lock-file.ts')
+  const { LOCK_FILE, LOCK_LIMIT, parseLock } = await import('./models/sources/lock-file.ts')
   const file = named ?? LOCK_FILE
   const text = await repository.read(file, LOCK_LIMIT)
   if (text !== null) return parseLock(text, file)
@@ -65,7 +65,7 @@ export async function makeHub(settings: { readonly endpoint: string; readonly to
   // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do.
   const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }
   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv()
-  const { hubClient } = await import(/* webpackMode: "eager" */ './models/sources/hub.ts')
+  const { hubClient } = await import('./models/sources/hub.ts')
   return hubClient(
     settings,
     {

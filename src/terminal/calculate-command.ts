@@ -66,7 +66,7 @@ export const calculateCommand: Command = async (argv, process) => {
     return 0
   }
   if (options.on['version']) {
-    const { version } = await import(/* webpackMode: "eager" */ '../version.ts')
+    const { version } = await import('../version.ts')
     process.stdout.write(`hf-vram-calc ${version}\n`)
     return 0
   }
@@ -146,7 +146,7 @@ async function optionsFile(options: Parsed, process: Process): Promise<Result<{ 
   } catch {
     return bad('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
   }
-  const { parseDocument, LineCounter } = await import(/* webpackMode: "eager" */ 'yaml')
+  const { parseDocument, LineCounter } = await import('yaml')
   const lines = new LineCounter()
   const parsed = parseDocument(text, { lineCounter: lines, merge: true })
   const error = parsed.errors[0]
@@ -210,8 +210,8 @@ async function localModel(path: string, name: string | null, process: Process): 
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     return bad('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' })
   const [{ localFacts }, { workingTree }] = await Promise.all([
-    import(/* webpackMode: "eager" */ '../models/sources/local.ts'),
-    import(/* webpackMode: "eager" */ '../repository/working-tree.ts'),
+    import('../models/sources/local.ts'),
+    import('../repository/working-tree.ts'),
   ])
   return localFacts(workingTree(folder), '.', name ?? path, { file: path, line: 1, column: 1 })
 }

@@ -18,7 +18,7 @@ const flexible = (title: string): Column => ({ title, flexible: true })
 
 const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
   types: async () => {
-    const { dataTypes } = await import(/* webpackMode: "eager" */ '../calculator/data.ts')
+    const { dataTypes } = await import('../calculator/data.ts')
     return {
       columns: [{ title: 'Data type' }, right('Bytes a parameter'), flexible('What')],
       rows: dataTypes.map(type => [type.name, String(type.bytesPerParameter), type.description]),
@@ -26,7 +26,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     }
   },
   gpus: async () => {
-    const { gpus } = await import(/* webpackMode: "eager" */ '../hardware/gpus.ts')
+    const { gpus } = await import('../hardware/gpus.ts')
     const gib = (bytes: number) => (bytes > 0 ? (bytes / GiB).toFixed(2) : '-')
     return {
       columns: [{ title: 'GPU' }, right('Driver MiB'), right('Seen by engines, GiB'), right('Compute'), { title: 'Judged' }, flexible('Source')],
@@ -42,7 +42,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     }
   },
   instances: async () => {
-    const { instances } = await import(/* webpackMode: "eager" */ '../hardware/instances.ts')
+    const { instances } = await import('../hardware/instances.ts')
     return {
       columns: [{ title: 'Cloud' }, { title: 'Machine type' }, { title: 'GPU' }, right('Count')],
       rows: instances.map(machine => [machine.cloud, machine.type, machine.gpu.name, machine.share < 1 ? `${machine.share.toFixed(3)} of one` : String(machine.count)]),
@@ -50,7 +50,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     }
   },
   engines: async () => {
-    const { engines } = await import(/* webpackMode: "eager" */ '../engines/index.ts')
+    const { engines } = await import('../engines/index.ts')
     return {
       columns: [{ title: 'Engine' }, { title: 'Setting' }, flexible('Default'), { title: 'Versions' }, flexible('Source')],
       rows: engines.flatMap(engine => engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source])),
@@ -58,7 +58,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     }
   },
   formats: async () => {
-    const { formats } = await import(/* webpackMode: "eager" */ '../deployments/formats/index.ts')
+    const { formats } = await import('../deployments/formats/index.ts')
     return {
       columns: [{ title: 'Format' }, flexible('What it reads')],
       rows: formats.map(format => [format.name, format.title]),
@@ -66,7 +66,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     }
   },
   families: async () => {
-    const { families } = await import(/* webpackMode: "eager" */ '../models/families/index.ts')
+    const { families } = await import('../models/families/index.ts')
     return {
       columns: [{ title: 'Family' }, flexible('Model types'), flexible('Verified by')],
       rows: families.map(family => [family.name, family.modelTypes.join(', '), family.verified]),
@@ -75,8 +75,8 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
   },
   models: async () => {
     const [{ catalogueBeside }, { openCatalogue }] = await Promise.all([
-      import(/* webpackMode: "eager" */ '../catalogue/catalogue-file.ts'),
-      import(/* webpackMode: "eager" */ '../catalogue/catalogue.ts'),
+      import('../catalogue/catalogue-file.ts'),
+      import('../catalogue/catalogue.ts'),
     ])
     const ids = openCatalogue(catalogueBeside(scriptPath())).ids()
     return { columns: [{ title: `${ids.length} models of the catalogue` }], rows: ids.map(id => [id]), data: ids }

@@ -17,12 +17,12 @@ export type Command = (argv: readonly string[], process: Process) => Promise<Exi
 
 /** Commands load on use: a calculation does not pay for YAML, the gate not for the calculator. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  check: async () => (await import(/* webpackMode: "eager" */ './check-command.ts')).checkCommand,
-  explain: async () => (await import(/* webpackMode: "eager" */ './explain-command.ts')).explainCommand,
-  lock: async () => (await import(/* webpackMode: "eager" */ './lock-command.ts')).lockCommand,
-  init: async () => (await import(/* webpackMode: "eager" */ './init-command.ts')).initCommand,
-  list: async () => (await import(/* webpackMode: "eager" */ './list-command.ts')).listCommand,
-  estimate: async () => (await import(/* webpackMode: "eager" */ './calculate-command.ts')).calculateCommand,
+  check: async () => (await import('./check-command.ts')).checkCommand,
+  explain: async () => (await import('./explain-command.ts')).explainCommand,
+  lock: async () => (await import('./lock-command.ts')).lockCommand,
+  init: async () => (await import('./init-command.ts')).initCommand,
+  list: async () => (await import('./list-command.ts')).listCommand,
+  estimate: async () => (await import('./calculate-command.ts')).calculateCommand,
 }
 
 const HELP = `Usage: hf-vram-calc COMMAND [ARGUMENT ...]

@@ -1,0 +1,52 @@
+import { bad, good, type Place, type Result } from '../../problem.ts'
+import { type JsonObject, parseConfigText } from '../config.ts'
+
+/** Bounds of what is read of an untrusted model, those of the Hub's own library. */
+export const CONFIG_LIMIT = 10 * 1024 * 1024
+export const INDEX_LIMIT = 250 * 1024 * 1024
+export const HEADER_LIMIT = 25 * 1024 * 1024
+
+/** A config.json's text as an object; `where` names it in the message. Problem: `config-invalid`. */
+export function configObject(text: string, where: string, at?: Place): Result<JsonObject> {
+  const more = { hint: 'the file must be the config.json of a model', ...(at ? { at } : {}) }
+  try {
+    const json = parseConfigText(text)
+    if (isObject(json)) return good(json)
+    return bad('config-invalid', `${where} holds no JSON object`, more)
+  } catch (error) {
+    return bad('config-invalid', `${where} is not JSON: ${(error as Error).message.split('\n')[0]}`, more)
+  }
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * A config with what hf_quant_config.json says where the config itself names no quantisation: older checkpoints of
+ * NVIDIA's ModelOpt say it only there. The key's name is the one vLLM reads.
+ */
+export function withQuantConfig(config: JsonObject, quantText: string | null): JsonObject {
+  if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config']))
+    return config
+  const read = configObject(quantText, 'hf_quant_config.json')
+  if (!read.ok) return config
+  const { quantization, producer } = read.value
+  if (!isObject(quantization)) return config
+  return {
+    ...config,
+    quantization_config: { quant_method: 'modelopt', ...(isObject(producer) ? { producer } : {}), ...quantization },
+  }
+}
+
+/** `metadata.total_size` of a safetensors (or torch) index; null when it is missing or no size. */
+export function indexTotalSize(text: string): number | null {
+  try {
+    const json: unknown = JSON.parse(text)
+    const metadata = isObject(json) ? json['metadata'] : null
+    const size = isObject(metadata) ? metadata['total_size'] : null
+    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
+  } catch {
+    return null
+  }
+}

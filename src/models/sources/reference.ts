@@ -1,0 +1,74 @@
+import { bad, good, type Problem, type Result } from '../../problem.ts'
+
+/** What a deployment or a person calls a model. */
+export interface FactsReference {
+  readonly id: string
+  readonly revision: string | null
+  /** A quantisation tag ("Q4_K_M") or a file name inside a GGUF repository. */
+  readonly variant: string | null
+}
+
+/** The longest id of the Hub is 96 letters; with its owner twice that is generous. */
+const LONGEST_ID = 200
+const PART = /^\w(?:[\w.-]*\w)?$/
+
+/**
+ * Checks a reference before anything is asked about it: an id of the Hub ("org/name", old ones "name"), with a possible
+ * ":tag" of Ollama and llama.cpp moved to the variant. Problems: `model-unknown` for a path or a storage address, whose
+ * model only the policy can name; `model-id-invalid` for everything else; no request is made for either.
+ */
+export function hubReference(reference: FactsReference): Result<FactsReference> {
+  const { revision } = reference
+  if (revision !== null && !isRevision(revision))
+    return bad(
+      'model-id-invalid',
+      `revision ${shown(revision)} of ${shown(reference.id)} is no commit, tag or branch`,
+      {
+        hint: 'give a commit hash, a tag or a branch',
+      },
+    )
+  const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id)
+  const id = tag ? tag[1]! : reference.id
+  if (isHubId(id)) return good({ id, revision, variant: reference.variant ?? tag?.[2] ?? null })
+  return { ok: false, problem: notOnTheHub(reference.id) }
+}
+
+export function isHubId(id: string): boolean {
+  const parts = id.split('/')
+  return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id)
+}
+
+function isRevision(revision: string): boolean {
+  return /^\w[\w./+-]{0,199}$/.test(revision) && !revision.includes('..') && !revision.includes('//')
+}
+
+function notOnTheHub(id: string): Problem {
+  const name = shown(id)
+  const inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`
+  if (id.length <= LONGEST_ID && ![...id].some(letter => letter < ' ')) {
+    if (/^(nim|kaito|ollama):/.test(id))
+      return { code: 'model-unknown', message: `${name} is not known by its name in the catalogue`, hint: inPolicy }
+    if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id))
+      return {
+        code: 'model-unknown',
+        message: `${name} is a storage address: the files do not say which model lies there`,
+        hint: inPolicy,
+      }
+    if (/^(\/|\.\/|~\/)/.test(id) && !id.split('/').includes('..'))
+      return {
+        code: 'model-unknown',
+        message: `${name} is a path: the files do not say which model lies there`,
+        hint: inPolicy,
+      }
+  }
+  return {
+    code: 'model-id-invalid',
+    message: `${name} is no model id`,
+    hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores',
+  }
+}
+
+/** A text from a file for a message: quoted, short, control characters escaped. */
+function shown(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+}
