@@ -4,7 +4,7 @@ import { column, linear, norm, positionEmbedding, replicated, row, tokenEmbeddin
 import type { JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import type { Dims } from './decoder.ts'
-import { densePooler, denseTransform, type EncoderType, encoder } from './encoder.ts'
+import { densePooler, denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
 import type { Family } from './family.ts'
 import { llamaLayer } from './llama.ts'
 
@@ -73,16 +73,23 @@ const postNormGated = (d: Dims, bias: boolean): Weight[] => [
 
 const withoutPositions = (d: Dims): Weight[] => bertEmbedding(d).filter(w => !w.name.endsWith('position_embeddings'))
 
+const robertaHead = (d: Dims): MaskedHead => ({
+  transform: denseTransform(d, d.hidden, ['lm_head.dense', 'lm_head.layer_norm']),
+  width: d.hidden,
+  bias: 'shared',
+})
+
 const types: readonly EncoderType[] = [
   { ...bertLike, type: 'bert', verifiedHeads: ['sequence', 'pretraining'] },
   {
     ...bertLike,
     type: 'roberta',
     defaults: { ...bertDefaults, vocab_size: 50265 },
+    lm: robertaHead,
     sequence: 'dense',
   },
-  { ...bertLike, type: 'xlm-roberta', classes: ['XLMRoberta'], sequence: 'dense' },
-  { ...bertLike, type: 'camembert', sequence: 'dense' },
+  { ...bertLike, type: 'xlm-roberta', classes: ['XLMRoberta'], lm: robertaHead, sequence: 'dense' },
+  { ...bertLike, type: 'camembert', lm: robertaHead, sequence: 'dense' },
   {
     ...bertLike,
     type: 'distilbert',
@@ -105,7 +112,11 @@ const types: readonly EncoderType[] = [
       norm('output_layer_norm', d.hidden, true),
     ],
     pooler: () => [],
-    lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own' }),
+    lm: d => ({
+      transform: denseTransform(d, d.hidden, ['vocab_transform', 'vocab_layer_norm']),
+      width: d.hidden,
+      bias: 'own',
+    }),
     sequence: 'dense',
   },
   {

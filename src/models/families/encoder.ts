@@ -47,11 +47,12 @@ export interface MaskedHead {
   readonly tied?: boolean
 }
 
-/** dense + LayerNorm before the output matrix, as in BERT: h x e + e + 2e. */
-export const denseTransform = (d: Dims, width = d.hidden): Weight[] => [
-  replicated('cls.predictions.transform.dense', width, d.hidden, { bias: true }),
-  norm('cls.predictions.transform.LayerNorm', width, true),
-]
+/** dense + LayerNorm before the output matrix: h x e + e + 2e. `names` are BERT's unless said. */
+export const denseTransform = (
+  d: Dims,
+  width = d.hidden,
+  names: readonly [string, string] = ['cls.predictions.transform.dense', 'cls.predictions.transform.LayerNorm'],
+): Weight[] => [replicated(names[0], width, d.hidden, { bias: true }), norm(names[1], width, true)]
 
 /** h x h + h: the pooler of BERT and its relatives. */
 export const densePooler = (d: Dims): Weight[] => [replicated('pooler.dense', d.hidden, d.hidden, { bias: true })]
