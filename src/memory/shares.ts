@@ -22,6 +22,7 @@ export interface Parallelism {
 export function partOf(weight: Weight, p: Parallelism): WeightPart {
   const t = p.tensor
   const whole = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
+  if (weight.transformersOnly) return { ...whole, copies: 0, bias: 0 }
   switch (weight.split) {
     case 'none':
       return whole

@@ -45,7 +45,7 @@ export function latentSizes(config: Config): { readonly sizes: Sizes; readonly a
 }
 
 /** Latent attention with its norm, and where the layer has one the sparse-attention indexer with a cache of its own. */
-export function latentPart(config: Config, a: LatentAttention, indexer: 'none' | 'own' | 'shared'): Part {
+function latentPart(config: Config, a: LatentAttention, indexer: 'none' | 'own' | 'shared'): Part {
   const cache: CacheSpec[] = [latentCache(a)]
   const dim = indexer === 'none' ? 0 : config.size('index_head_dim')
   if (indexer === 'own') cache.push({ kind: 'indexer', dim })
@@ -126,7 +126,7 @@ function firstMixture(config: Config): Layered {
 const everyLayer = () => () => true
 
 /** GLM-5.2 runs the indexer on some layers and reuses its choice on the others. */
-export function listedIndexers(config: Config, layers: number): (layer: number) => boolean {
+function listedIndexers(config: Config, layers: number): (layer: number) => boolean {
   const types = config.list('indexer_types') ?? patternTypes(config)
   if (types) {
     if (types.length < layers)

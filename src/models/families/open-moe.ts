@@ -1,5 +1,6 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
+import { norm } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Family } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
@@ -52,6 +53,60 @@ function ariaText(config: Config): Layered {
     ...sharedExpert(d.hidden, width * shared, { bias: config.flag('mlp_bias') }),
   ])
   return { sizes: d, layer: () => [full, moe], intermediate: width, experts, expertsPerToken: perToken }
+}
+
+/** Snowflake Arctic: beside the experts every mixture layer has a dense feed-forward as wide as the hidden size. */
+function arctic(config: Config): Layered {
+  const d = sizesOf(config)
+  const width = config.size('intermediate_size')
+  const experts = config.size('num_local_experts')
+  const perToken = config.sizeOrNull('num_experts_per_tok')
+  const every = config.size('moe_layer_frequency')
+  const residual = config.flag('parallel_attn_mlp_res')
+  const full = attentionPart(d, null, () => attentionWeights(d))
+  const moe = feedPart('moe', d, () => [
+    ...mixtureWeights({
+      hidden: d.hidden,
+      width,
+      experts,
+      perToken,
+      prefix: 'block_sparse_moe',
+      names: ['w1', 'w3', 'w2'],
+    }),
+    ...(residual
+      ? [...sharedExpert(d.hidden, d.hidden, { prefix: 'residual_mlp' }), norm('residual_layernorm', d.hidden)]
+      : []),
+  ])
+  const dense = densePart(d, width)
+  return {
+    sizes: d,
+    layer: i => [full, (i + 1) % every === 0 ? moe : dense],
+    intermediate: width,
+    experts,
+    expertsPerToken: perToken,
+    exact: false,
+  }
+}
+
+/** Grok-1: four norms a layer. */
+function grok(config: Config): Layered {
+  const d = sizesOf(config)
+  const width = config.size('intermediate_size')
+  const experts = config.size('num_experts')
+  const perToken = config.sizeOrNull('num_experts_per_tok')
+  const full = attentionPart(d, null, () => [...attentionWeights(d), norm('post_attn_norm', d.hidden)])
+  const moe = feedPart('moe', d, () => [
+    ...mixtureWeights({ hidden: d.hidden, width, experts, perToken, prefix: 'moe_block' }),
+    norm('post_moe_norm', d.hidden),
+  ])
+  return {
+    sizes: d,
+    layer: () => [full, moe],
+    intermediate: width,
+    experts,
+    expertsPerToken: perToken,
+    exact: false,
+  }
 }
 
 const types: readonly LayeredType[] = [
@@ -154,6 +209,43 @@ const types: readonly LayeredType[] = [
       tie_word_embeddings: false,
     },
     read: ariaText,
+  },
+  {
+    type: 'arctic',
+    verified: 'by rule; agrees with the published 480 billion',
+    defaults: {
+      vocab_size: 32000,
+      hidden_size: 7168,
+      intermediate_size: 4864,
+      num_hidden_layers: 35,
+      num_attention_heads: 56,
+      num_key_value_heads: 8,
+      max_position_embeddings: 4096,
+      num_local_experts: 128,
+      num_experts_per_tok: 2,
+      moe_layer_frequency: 1,
+      parallel_attn_mlp_res: true,
+      tie_word_embeddings: false,
+    },
+    read: arctic,
+  },
+  {
+    type: 'grok-1',
+    classes: ['Grok1'],
+    verified: 'by rule; agrees with the published 314 billion',
+    defaults: {
+      vocab_size: 131072,
+      hidden_size: 6144,
+      intermediate_size: 32768,
+      num_hidden_layers: 64,
+      num_attention_heads: 48,
+      num_key_value_heads: 8,
+      max_position_embeddings: 8192,
+      num_experts: 8,
+      num_experts_per_tok: 2,
+      tie_word_embeddings: true,
+    },
+    read: grok,
   },
 ]
 
