@@ -94,6 +94,11 @@ const types: readonly EncoderType[] = [
       intermediate_groups: 4,
       output_groups: 4,
     },
+    embedding: d => {
+      const width = d.config.sizeOrNull('embedding_size') ?? d.hidden
+      const tables = bertEmbedding(d, width).filter(weight => weight.kind !== 'norm')
+      return [...tables, norm('embeddings.LayerNorm', d.hidden, true)]
+    },
     layer: d => [
       grouped('attention.query', d.hidden, d.hidden, d.config.size('q_groups')),
       grouped('attention.key', d.hidden, d.hidden, d.config.size('k_groups')),

@@ -29,6 +29,8 @@ export interface EncoderType extends DimsRules {
   readonly sequence?: 'pooled' | 'dense'
   /** Heads besides the language model's and none that oracle rows show. */
   readonly verifiedHeads?: readonly HeadKind[]
+  /** Says which option of the config is counted by rule only. */
+  readonly assumed?: (config: Config) => string | null
   readonly exact?: false
 }
 
@@ -75,13 +77,14 @@ function encoderShape(row: EncoderType, config: Config): ModelShape {
   const verified = ['lm', 'none', ...(row.verifiedHeads ?? [])].includes(architecture.head)
   const type = config.text('model_type') ?? row.type
   const weights = row.layer(d)
+  const assumed = row.assumed?.(config) ?? null
   const first = row.firstLayerLacks ?? []
   const stored = row.stored?.(d) ?? d.layers
   const layer = { name: 'encoder', weights, cache: [] }
   return {
     family: row.type,
     modelType: type,
-    count: own && verified && row.exact !== false && type === row.type ? 'exact' : 'derived',
+    count: own && verified && row.exact !== false && type === row.type && assumed === null ? 'exact' : 'derived',
     embedding: row.embedding(d),
     layers:
       first.length === 0
@@ -104,7 +107,10 @@ function encoderShape(row: EncoderType, config: Config): ModelShape {
       intermediate: d.width,
       task: 'embed',
     }),
-    notes: own ? [] : [`architectures names ${architecture.prefix}: counted as ${row.type}`],
+    notes: [
+      ...(assumed === null ? [] : [assumed]),
+      ...(own ? [] : [`architectures names ${architecture.prefix}: counted as ${row.type}`]),
+    ],
   }
 }
 

@@ -46,8 +46,18 @@ const types: readonly DecoderType[] = [
   { type: 'llama', also: ['Yi', 'aquila', 'xverse'], defaults: llamaDefaults, layer: llamaLayer },
   {
     type: 'iquestcoder',
-    classes: ['Llama'],
-    defaults: { ...llamaDefaults, head_dim: 128 },
+    classes: ['Llama', 'IQuestCoder'],
+    defaults: {
+      vocab_size: 76800,
+      hidden_size: 5120,
+      intermediate_size: 27648,
+      num_hidden_layers: 80,
+      num_attention_heads: 40,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      max_position_embeddings: 131072,
+      tie_word_embeddings: false,
+    },
     layer: llamaLayer,
   },
   {

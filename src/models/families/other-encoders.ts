@@ -172,6 +172,10 @@ const types: readonly EncoderType[] = [
       ...plainFeedForward(d.hidden, d.width, true, ['ffns.lin1', 'ffns.lin2']),
       norm('layer_norm2', d.hidden, true),
     ],
+    assumed: config =>
+      config.flag('asm') || !config.flag('is_encoder', true)
+        ? 'counted as an encoder with a plain output matrix'
+        : null,
     lm: plainHead,
   },
 ]
