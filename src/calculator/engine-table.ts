@@ -2,7 +2,6 @@ import type { CalculatedModel, EngineTabler } from '../calculate.ts'
 import type { EngineName, Settings } from '../deployments/deployment.ts'
 import type { Engine, EngineInput } from '../engines/engine.ts'
 import { engineOf } from '../engines/index.ts'
-import { lookUpGpu } from '../hardware/look-up.ts'
 import type { Gpu } from '../hardware/gpu.ts'
 import { type Part, type Range, sum } from '../memory/parts.ts'
 import type { JsonObject } from '../models/config.ts'
@@ -34,13 +33,11 @@ const ASKED: Readonly<Record<string, Asked>> = {
 
 /**
  * The engine's table for the calculator: the same engine accounting as the gate's, for `batch` sequences of `sequence`
- * tokens, on `target` or else without a card. Data types that the checkpoint does not have are laid over its config as
+ * tokens, on `gpu` or else without a card. Data types that the checkpoint does not have are laid over its config as
  * the usual layout of that type. Null for an engine whose accounting is not known.
  */
-export function engineTable(engineName: string, target: string | null): EngineTabler {
+export function engineTable(engineName: string, gpu: Gpu | null): EngineTabler {
   const engine = engineOf(engineName as EngineName)
-  const found = target === null ? null : lookUpGpu(target)
-  const gpu = found?.ok ? found.value.gpu : null
   return (model, request, dtypes) => {
     if (engine === null) return null
     const rows = dtypes.flatMap(dtype => {
@@ -48,7 +45,6 @@ export function engineTable(engineName: string, target: string | null): EngineTa
       return row === null ? [] : [row]
     })
     const notes: string[] = []
-    if (found !== null && !found.ok) notes.push(`target: ${found.problem.message}${found.problem.hint ? ` (${found.problem.hint})` : ''}`)
     if (gpu === null) notes.push('For the activations the engine defaults of a card below 70 GiB are taken; give --target for another')
     const left = dtypes.filter(dtype => !(dtype in ASKED))
     if (left.length > 0) notes.push(`No engine layout is known for ${left.join(', ')}`)

@@ -7,6 +7,7 @@ import { calculationText, typesText } from '../calculator/render.ts'
 import { type Given, type Request, resolveRequest } from '../calculator/request.ts'
 import type { Calculation } from '../calculator/result.ts'
 import { builtInTables, type Tables, tablesFrom } from '../calculator/tables-from-files.ts'
+import type { Gpu } from '../hardware/gpu.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
@@ -88,6 +89,8 @@ export const calculateCommand: Command = async (argv, process) => {
   if (first.model === null && first.modelPath === null)
     return refuse(process, [{ code: 'usage', message: 'no model is named', hint: 'give --model ORG/NAME, or --list_types for what is known' }])
 
+  const gpu = await targetGpu(options.text['target'])
+  if (!gpu.ok) return refuse(process, [gpu.problem])
   const unknown = wanted.map(request => unknownType(request, tables.value)).find(problem => problem !== null)
   if (unknown) return refuse(process, [unknown])
   const calculations: Calculation[] = []
@@ -95,7 +98,7 @@ export const calculateCommand: Command = async (argv, process) => {
   const status = progress(process.stderr, process.env)
   for (const request of wanted) {
     status.say(`finding ${request.model ?? request.modelPath}`)
-    const calculation = await calculateOne(request, options, tables.value, process)
+    const calculation = await calculateOne(request, options, tables.value, gpu.value, process)
     if (calculation.ok) calculations.push(calculation.value)
     else {
       status.end()
@@ -171,6 +174,13 @@ function readTables(directory: string | null, process: Process): Result<Tables> 
   })
 }
 
+async function targetGpu(text: string | undefined): Promise<Result<Gpu | null>> {
+  if (text === undefined) return good(null)
+  const { lookUpGpu } = await import('../hardware/look-up.ts')
+  const found = lookUpGpu(text)
+  return found.ok ? good(found.value.gpu) : found
+}
+
 /** Unknown data types are refused before any model is looked for. */
 function unknownType(request: Request, tables: Tables): Problem | null {
   const known = tables.dataTypes.map(row => row.name)
@@ -184,11 +194,11 @@ function unknownType(request: Request, tables: Tables): Problem | null {
   }
 }
 
-async function calculateOne(request: Request, options: Parsed, tables: Tables, process: Process): Promise<Result<Calculation>> {
+async function calculateOne(request: Request, options: Parsed, tables: Tables, gpu: Gpu | null, process: Process): Promise<Result<Calculation>> {
   const facts = request.modelPath === null ? await factsOf(request.model!, options, process) : await localModel(request.modelPath, request.model, process)
   if (!facts.ok) return facts
   const name = request.model ?? request.modelPath!
-  const calculation = calculate(name, facts.value, request, tables, engineTable(options.text['engine'] ?? 'vllm', options.text['target'] ?? null))
+  const calculation = calculate(name, facts.value, request, tables, engineTable(options.text['engine'] ?? 'vllm', gpu))
   if (calculation.ok || calculation.problem.code === 'usage') return calculation
   return { ok: false, problem: { ...calculation.problem, message: `${name}: ${calculation.problem.message}` } }
 }
