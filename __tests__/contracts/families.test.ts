@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
-import type { JsonObject } from '../../src/models/config.ts'
+import { Config, FieldProblem, type FieldWatch, type JsonObject } from '../../src/models/config.ts'
 import { activeParameterCount, allWeights, parameterCount } from '../../src/models/count.ts'
+import type { NestedReader } from '../../src/models/families/family.ts'
 import { families, shapeOf } from '../../src/models/families/index.ts'
 import type { LayerStack, ModelShape } from '../../src/models/shape.ts'
 import { describeShared, sharedRows } from '../helpers/shared.ts'
@@ -207,6 +208,64 @@ describe('malformed configs', () => {
     const result = shapeOf({ model_type: 'llama', [key]: value })
     expect(result.ok).toBe(false)
     if (!result.ok) expect(result.problem.message).toMatch(message)
+  })
+})
+
+/** Fields that the classes have but that no family needs, each with its reason. */
+const unread: Readonly<Record<string, string>> = {
+  'dbrx.tie_word_embeddings': 'the class does not build tied',
+  'fnet.use_tpu_fourier_optimizations': 'adds buffers only',
+  'granitemoehybrid.position_embedding_type': 'no weights',
+  'laguna.moe_apply_router_weight_on_input': 'no weights',
+  'longcat_flash.qk_head_dim': 'sum of two fields that are read',
+  'tapas.aggregation_labels': 'head of question answering',
+  'tapas.cell_selection_preference': 'head of question answering',
+  'vipllava.vision_feature_layer': 'a list; its length is read',
+  'xlnet.d_head': 'read as the alias of head_dim',
+  'zamba2.num_hidden_layers': 'the length of layers_block_type',
+}
+
+describeShared('class defaults', 'data/config-defaults.json', path => {
+  const classes = JSON.parse(readFileSync(path, 'utf8')) as Record<string, JsonObject>
+  const rows = sharedRows<OracleRow>(join(dirname(path), 'params-oracle.jsonl'))
+  const byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family] as const)))
+  const nested: NestedReader = (config, otherwise) => {
+    const family = byType.get(config.text('model_type') ?? otherwise ?? '')
+    return family ? family.shape(config, nested) : config.invalid('model_type', 'is not known')
+  }
+  const isField = (name: string, value: unknown) =>
+    !name.startsWith('_') && (typeof value !== 'object' || value === null || Array.isArray(value))
+
+  test('every field that changes a count is read, and silent ones have the default of their class', () => {
+    let inspected = 0
+    const faults: string[] = []
+    for (const [type, fields] of Object.entries(classes)) {
+      const family = byType.get(type)
+      if (!family) continue
+      inspected++
+      const read = new Set<string>()
+      const defaults = new Map<string, unknown>()
+      const watch: FieldWatch = (field, from, value) => {
+        read.add(field)
+        if (from === 'default') defaults.set(field, value)
+      }
+      for (const config of [{ model_type: type }, ...rows.filter(row => typeOf(row) === type).map(row => row.config)]) {
+        try {
+          family.shape(new Config(config, {}, {}, '', watch), nested)
+        } catch (error) {
+          if (!(error instanceof FieldProblem)) throw error
+        }
+      }
+      const harmless = new Set((fields['_no_effect_alone'] as string[] | undefined) ?? [])
+      for (const [name, value] of Object.entries(fields)) {
+        if (!isField(name, value) || harmless.has(name)) continue
+        if (!read.has(name) && !unread[`${type}.${name}`]) faults.push(`${type}.${name} is never read`)
+        if (defaults.has(name) && !Array.isArray(value) && defaults.get(name) !== value)
+          faults.push(`${type}.${name} is ${String(defaults.get(name))} when silent, the class has ${String(value)}`)
+      }
+    }
+    expect(faults).toEqual([])
+    expect(inspected).toBeGreaterThanOrEqual(150)
   })
 })
 
