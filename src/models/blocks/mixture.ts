@@ -32,7 +32,7 @@ export function mixtureWeights(m: Mixture): Weight[] {
   const [gate, up, down] = m.names ?? ['gate_proj', 'up_proj', 'down_proj']
   const input = m.expertHidden ?? m.hidden
   const expert = (name: string, out: number, inner: number, split: 'expert-column' | 'expert-row'): Weight => ({
-    name: `${prefix}.experts.${name}`,
+    name: `${prefix === '' ? '' : `${prefix}.`}experts.${name}`,
     out,
     in: inner,
     copies: m.experts,

@@ -64,7 +64,7 @@ const attentionOf = (hidden: number, heads: number, headDim: number, prefix: str
 })
 
 /** h x h projections also when the heads do not divide the width. */
-export const square = (a: Attention): Weight[] =>
+const square = (a: Attention): Weight[] =>
   attentionWeights(a).map(weight => ({ ...weight, out: a.hidden, in: a.hidden }))
 
 /** Encoder layer 4h^2 + 4h + 2hf + f + h + 4h; the decoder's has cross attention and one norm more. */

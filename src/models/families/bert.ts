@@ -30,7 +30,7 @@ export function bertEmbedding(d: Dims, width = d.hidden): Weight[] {
 }
 
 /** q, k, v of the width that all heads have together, and the output matrix, all with bias. */
-export function bertAttention(d: Dims, bias = true): Weight[] {
+function bertAttention(d: Dims, bias = true): Weight[] {
   const all = d.heads * d.headDim
   const kv = { bias, kvHeads: d.heads }
   return [

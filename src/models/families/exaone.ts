@@ -6,7 +6,7 @@ import type { Family } from './family.ts'
 import { llamaDefaults, norms } from './llama.ts'
 
 /** EXAONE 4's pattern is a number (every n-th layer is full) or letters: "LLLG". Without a window all layers are full. */
-export function exaoneWindows(d: Dims): Windows {
+function exaoneWindows(d: Dims): Windows {
   const pattern = d.config.raw('sliding_window_pattern')
   if (typeof pattern === 'string' && pattern.length > 0)
     return alternatingWindows(d, layer => pattern[layer % pattern.length] === 'G')

@@ -1,5 +1,6 @@
 import { type Attention, attentionWeights, keyValueHeads, queryKeyNorms } from '../blocks/attention.ts'
-import { gatedFeedForward, routedExperts } from '../blocks/feed-forward.ts'
+import { gatedFeedForward } from '../blocks/feed-forward.ts'
+import { mixtureWeights } from '../blocks/mixture.ts'
 import { norm, replicated, tokenEmbedding, vector } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
@@ -39,7 +40,7 @@ function expertBlock(d: Dims): Weight[] {
   if (!d.config.flag('enable_moe_block')) return []
   const experts = d.config.size('num_experts')
   return [
-    ...routedExperts({
+    ...mixtureWeights({
       hidden: d.hidden,
       width: d.config.size('moe_intermediate_size'),
       experts,
