@@ -1,4 +1,5 @@
-import { indexerWeights, latentAttentionWeights, latentCache } from '../blocks/latent.ts'
+import { indexerWeights, type LatentAttention, latentAttentionWeights, latentCache } from '../blocks/latent.ts'
+import { sharedExpert } from '../blocks/mixture.ts'
 import { kimiDeltaWeights } from '../blocks/recurrent.ts'
 import { column, norm, replicated, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
@@ -162,6 +163,74 @@ function bailing(config: Config): Layered {
   }
 }
 
+/** Sizes of dots3's sliding layers: keys with the prefix `swa_`, else an entry of per_layer_config, else the class's. */
+function slidingLatent(config: Config, layer: number): LatentAttention {
+  const perLayer = config.nested('per_layer_config')?.nested(String(layer))
+  const size = (name: string, otherwise: number) =>
+    perLayer?.sizeOrNull(name) ?? config.sizeOrNull(`swa_${name}`) ?? otherwise
+  const nope = size('qk_nope_head_dim', 192)
+  return {
+    hidden: config.size('hidden_size'),
+    heads: size('num_attention_heads', 64),
+    queryRank: size('q_lora_rank', 1024),
+    latent: size('kv_lora_rank', 1024),
+    nope,
+    rope: size('qk_rope_head_dim', Math.max(size('head_dim', 256) - nope, 1)),
+    valueDim: size('v_head_dim', 128),
+    bias: config.flag('attention_bias'),
+  }
+}
+
+/** dots3: latent attention with a gate a head; full layers run an indexer, the others slide with sizes of their own. */
+function dots3(config: Config): Layered {
+  const { sizes, attention } = latentSizes(config)
+  const { hidden, layers } = sizes
+  const dim = config.size('index_head_dim')
+  const kinds = layerKinds(config, layers)
+  const slides = (i: number) => (kinds ? kinds[i] === 'sliding_attention' : i >= 2 && i % 4 !== 1)
+  const window = config.sizeOrNull('sliding_window') ?? config.sizeOrNull('sliding_window_size') ?? 512
+  const firstSliding = Array.from({ length: layers }, (_, i) => i).find(slides) ?? 0
+  const local = slidingLatent(config, firstSliding)
+  const gated = (a: LatentAttention): Weight[] => [
+    ...latentAttentionWeights(a),
+    norm('self_attn.k_rope_only_layernorm', a.rope),
+    column('self_attn.g_proj', a.heads, hidden),
+    norm('input_layernorm', hidden),
+  ]
+  const full: Part = {
+    name: 'mla',
+    weights: () => [
+      ...gated(attention),
+      ...indexerWeights({
+        hidden,
+        queryRank: config.size('q_lora_rank'),
+        heads: config.size('index_n_heads'),
+        dim,
+      }),
+    ],
+    cache: [latentCache(attention), { kind: 'indexer', dim }],
+  }
+  const sliding: Part = {
+    name: `sliding mla ${window}`,
+    weights: () => gated(local),
+    cache: [{ kind: 'mla', latent: local.latent, rope: local.rope, window }],
+  }
+  const experts = config.size('n_routed_experts')
+  const sharedWidth = config.size('shared_experts_intermediate_size') * config.count('n_shared_experts')
+  const routed = sharedMixture(sizes, experts, 0)
+  const moe: Part = { ...routed, weights: () => [...routed.weights(), ...sharedExpert(hidden, sharedWidth)] }
+  const sparse = sparseFrom(config, layers, config.count('first_k_dense_replace', 1))
+  const width = config.size('intermediate_size')
+  const dense = densePart(sizes, width)
+  return {
+    sizes,
+    layer: i => [slides(i) ? sliding : full, sparse(i) ? moe : dense],
+    intermediate: width,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
+  }
+}
+
 const types: readonly LayeredType[] = [
   {
     type: 'youtu',
@@ -262,6 +331,37 @@ const types: readonly LayeredType[] = [
     },
     aliases: { num_experts: ['num_local_experts'], n_shared_experts: ['num_shared_experts'] },
     read: bailing,
+  },
+  {
+    type: 'dots3_note_text',
+    classes: ['Dots3Note'],
+    defaults: {
+      vocab_size: 152064,
+      hidden_size: 5120,
+      intermediate_size: 13824,
+      moe_intermediate_size: 1536,
+      num_hidden_layers: 46,
+      num_attention_heads: 128,
+      num_key_value_heads: 128,
+      n_shared_experts: 1,
+      n_routed_experts: 256,
+      kv_lora_rank: 512,
+      q_lora_rank: 1024,
+      qk_rope_head_dim: 64,
+      v_head_dim: 128,
+      qk_nope_head_dim: 128,
+      num_experts_per_tok: 8,
+      max_position_embeddings: 524288,
+      index_head_dim: 128,
+      index_n_heads: 64,
+      shared_experts_intermediate_size: 1536,
+      tie_word_embeddings: false,
+    },
+    aliases: {
+      n_routed_experts: ['num_local_experts'],
+      shared_experts_intermediate_size: ['moe_shared_expert_intermediate_size'],
+    },
+    read: dots3,
   },
 ]
 

@@ -26,9 +26,9 @@ function mimoAttention(d: Sizes, sinks: boolean): Weight[] {
 }
 
 /** `hybrid_layer_pattern` and a listed `moe_layer_freq`: 1 marks sliding, respectively sparse, layers. */
-function marked(config: Config, name: string): ((layer: number) => boolean) | null {
+function marked(config: Config, name: string, layers: number): ((layer: number) => boolean) | null {
   const list = Array.isArray(config.raw(name)) ? config.list(name) : null
-  return list && (i => list[i] === 1)
+  return list && list.length >= layers ? i => list[i] === 1 : null
 }
 
 const types: readonly LayeredType[] = [
@@ -84,18 +84,20 @@ const types: readonly LayeredType[] = [
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => {
       const d: Sizes = { ...sizesOf(config), valueDim: config.size('v_head_dim') }
-      const sliding: Sizes = { ...d, kvHeads: config.sizeOrNull('swa_num_key_value_heads') ?? 2 * d.kvHeads }
-      const pattern = marked(config, 'hybrid_layer_pattern') ?? (i => i !== 0 && (i + 1) % 6 !== 0)
+      // the class doubles the KV heads on sliding layers; vLLM keeps what swa_num_key_value_heads says
+      const sliding: Sizes = { ...d, kvHeads: 2 * d.kvHeads }
+      const kept: Sizes = { ...d, kvHeads: config.sizeOrNull('swa_num_key_value_heads') ?? sliding.kvHeads }
+      const pattern = marked(config, 'hybrid_layer_pattern', d.layers) ?? (i => i !== 0 && (i + 1) % 6 !== 0)
       const windows = alternatingWindows(d, i => !pattern(i))
-      const listed = marked(config, 'moe_layer_freq')
+      const listed = marked(config, 'moe_layer_freq', d.layers)
       const sparse = listed ?? sparseFrom(config, d.layers, 1)
       const experts = config.size('n_routed_experts')
       const moe = sharedMixture(d, experts, 0)
       const intermediate = config.size('intermediate_size')
       const dense = densePart(d, intermediate)
       const attention = (window: number | null): Part => {
-        const own = window === null ? d : sliding
-        return attentionPart(own, window, () => mimoAttention(own, window !== null))
+        if (window === null) return attentionPart(d, null, () => mimoAttention(d, false))
+        return attentionPart(kept, window, () => mimoAttention(sliding, true))
       }
       return {
         sizes: d,
