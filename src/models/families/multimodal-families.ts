@@ -1,6 +1,21 @@
+import { audioLanguage } from './audio-language.ts'
 import type { Family } from './family.ts'
+import { gemmaMultimodal } from './gemma-multimodal.ts'
 import { llava } from './llava.ts'
+import { mllamaText } from './mllama.ts'
+import { phi4Multimodal } from './phi4-multimodal.ts'
 import { qwenVl } from './qwen-vl.ts'
+import { visionEncoders } from './vision-encoders.ts'
+import { visionLanguage } from './vision-language.ts'
 
 /** Families of models that read more than text, in one list. */
-export const multimodalFamilies: readonly Family[] = [...llava, ...qwenVl]
+export const multimodalFamilies: readonly Family[] = [
+  ...audioLanguage,
+  ...gemmaMultimodal,
+  ...llava,
+  mllamaText,
+  phi4Multimodal,
+  ...qwenVl,
+  ...visionEncoders,
+  ...visionLanguage,
+]

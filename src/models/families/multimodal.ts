@@ -15,6 +15,8 @@ export interface TextPart {
   readonly absent?: JsonObject
   /** Keys under which the nested config stands; `text_config` unless said. */
   readonly keys?: readonly string[]
+  /** Fields that the language model takes from its surroundings. */
+  readonly fields?: (config: Config) => JsonObject
   /** Old files carry the language model's fields at the top level. */
   readonly flat?: boolean
 }
@@ -34,6 +36,8 @@ export interface MultimodalType {
   readonly tie: 'top' | 'nested' | 'either' | 'never'
   readonly tiedByDefault?: boolean
   readonly towers: (m: Multimodal) => readonly NamedTower[]
+  /** What the class does differently with the whole. */
+  readonly finish?: (shape: ModelShape, config: Config) => ModelShape
   /** False where no oracle row shows the type. */
   readonly exact?: false
 }
@@ -86,7 +90,7 @@ function multimodalShape(row: MultimodalType, config: Config, nested: NestedRead
   const own = isOwnClass(architecture, row.type, row.classes)
   const exact = row.exact !== false && type === row.type && own && missing.length === 0 && text.count === 'exact'
   const visions = towers.filter(tower => tower.role === 'vision').map(tower => tower.heads ?? null)
-  return {
+  const shape: ModelShape = {
     ...text,
     family: row.type,
     modelType: type,
@@ -104,6 +108,7 @@ function multimodalShape(row: MultimodalType, config: Config, nested: NestedRead
       ...(own ? [] : [`architectures names ${architecture.prefix}: counted as ${row.type}`]),
     ],
   }
+  return row.finish?.(shape, config) ?? shape
 }
 
 /** The language model, with the tie flag that counts for this type. */
@@ -112,7 +117,7 @@ function readText(row: MultimodalType, config: Config, nested: NestedReader, arc
   const said = part.text('model_type')
   const isOwn = said === null || (row.text.own ?? []).includes(said)
   const type = isOwn ? row.text.type : said
-  const json = { ...(isOwn ? row.text.defaults : {}), ...part.json, model_type: type }
+  const json = { ...(isOwn ? row.text.defaults : {}), ...part.json, ...row.text.fields?.(config), model_type: type }
   const { architectures: _, ...bare } = json as JsonObject
   const head = architecture.head === 'none' ? { architectures: ['Model'] } : {}
   const read = (tied: JsonObject) => nested(new Config({ ...bare, ...head, ...tied }, {}, {}, part.path), type)

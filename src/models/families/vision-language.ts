@@ -1,0 +1,333 @@
+import { encoderLayer, patchConv, patchCount, patchPositions } from '../blocks/vision.ts'
+import { column, conv, linear, norm, outputHead, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { Config } from '../config.ts'
+import type { ModelShape } from '../shape.ts'
+import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
+import { aimv2, type Encoder, plainEncoder } from './towers.ts'
+
+/** Width of all heads where the class rounds the head size down. */
+const wholeHeads = (hidden: number, heads: number): number => heads * Math.floor(hidden / heads)
+
+/** Llama 4: tower, an adapter of two matrices behind the pixel shuffle, one matrix to the text's width. */
+function llama4Towers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({
+    hidden_size: 768,
+    intermediate_size: 5632,
+    num_hidden_layers: 34,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 448,
+    patch_size: 14,
+    vision_output_dim: 7680,
+    projector_input_dim: 4096,
+    projector_output_dim: 4096,
+  })
+  const hidden = config.size('hidden_size')
+  const width = config.size('intermediate_size')
+  const patch = patchConv('patch_embedding.linear', config, hidden, { bias: false })
+  const adapted = config.size('projector_output_dim')
+  const encoder = plainEncoder(
+    config,
+    [
+      vector('class_embedding', hidden),
+      patchPositions('positional_embedding_vlm', config, hidden, 1),
+      linear(patch.name, patch.out, patch.in, 'none'),
+      norm('layernorm_pre', hidden, true),
+      norm('layernorm_post', hidden, true),
+      column('vision_adapter.mlp.fc1', config.size('projector_input_dim'), width),
+      row('vision_adapter.mlp.fc2', adapted, adapted),
+    ],
+    {
+      hidden,
+      width,
+      attention: wholeHeads(hidden, config.size('num_attention_heads')),
+      norms: ['input_layernorm', 'post_attention_layernorm'],
+      names: { out: 'o_proj' },
+    },
+  )
+  const input = config.size('vision_output_dim')
+  return [tower('vision_model', 'vision', encoder), projector([column('linear_1', m.hidden, input)])]
+}
+
+/** MoonViT of Kimi-K2.5: a learned grid of positions; patches of a square become one token. */
+function kimiTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    num_channels: 3,
+    patch_size: 14,
+    pos_emb_height: 64,
+    pos_emb_width: 64,
+    merge_kernel_size: [2, 2],
+  })
+  const hidden = config.size('hidden_size')
+  const encoder = plainEncoder(
+    config,
+    [
+      patchConv('patch_embed.proj', config, hidden, { bias: true }),
+      positionEmbedding(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'),
+      norm('final_layernorm', hidden, true),
+    ],
+    {
+      hidden,
+      width: config.size('intermediate_size'),
+      norms: ['norm1', 'norm2'],
+      names: { attention: 'attn', out: 'proj' },
+    },
+  )
+  const [height, width] = kernel(config)
+  const inner = hidden * height * width
+  return [
+    tower('vision_tower', 'vision', encoder),
+    projector(
+      [
+        norm('pre_norm', m.config.size('projection_hidden_size'), true),
+        linear('in_proj', inner, inner, 'none', { bias: true }),
+        linear('out_proj', m.hidden, inner, 'none', { bias: true }),
+      ],
+      'mm_projector',
+    ),
+  ]
+}
+
+function kernel(config: Config): readonly [number, number] {
+  const list = config.list('merge_kernel_size') ?? []
+  const [height, width] = list
+  const valid = (side: unknown): side is number => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024
+  return valid(height) && valid(width)
+    ? [height, width]
+    : config.invalid('merge_kernel_size', 'is not a list of two whole numbers')
+}
+
+/** MiniMax-M3: CLIP's layers over patches of several images; a second pair of matrices merges squares of tokens. */
+function minimaxTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_hidden_layers: 32,
+    num_attention_heads: 16,
+    num_channels: 3,
+    patch_size: 14,
+    temporal_patch_size: 2,
+    spatial_merge_size: 2,
+  })
+  const hidden = config.size('hidden_size')
+  const encoder = plainEncoder(
+    config,
+    [
+      patchConv('embeddings.proj', config, hidden, { bias: false, frames: config.size('temporal_patch_size') }),
+      norm('pre_layrnorm', hidden, true),
+    ],
+    { hidden, width: config.size('intermediate_size') },
+  )
+  const inner = m.config.size('projector_hidden_size')
+  const bias = { bias: true }
+  return [
+    tower('vision_tower', 'vision', encoder),
+    projector([
+      column('linear_1', inner, hidden, bias),
+      row('linear_2', m.hidden, inner, bias),
+      column('merge_linear_1', inner, m.hidden * config.size('spatial_merge_size') ** 2, bias),
+      row('merge_linear_2', m.hidden, inner, bias),
+    ]),
+  ]
+}
+
+/** Step 3.5's tower: layer scales, then two convolutions that each halve the sides and double the width. */
+function stepTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with(
+    {
+      hidden_size: 1536,
+      num_hidden_layers: 47,
+      num_attention_heads: 16,
+      num_channels: 3,
+      image_size: 728,
+      patch_size: 14,
+      mlp_ratio: 8960 / 1536,
+    },
+    { hidden_size: ['width'], num_hidden_layers: ['layers'], num_attention_heads: ['heads'] },
+  )
+  const hidden = config.size('hidden_size')
+  const ratio = config.number('mlp_ratio') ?? 0
+  const width = Math.trunc(hidden * ratio)
+  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
+  const encoder = plainEncoder(
+    config,
+    [
+      patchConv('embeddings.patch_embedding', config, hidden, { bias: false }),
+      patchPositions('embeddings.position_embedding', config, hidden),
+      norm('pre_layernorm', hidden, true),
+      conv('downsampler1', 2 * hidden, 9 * hidden, true),
+      conv('downsampler2', 4 * hidden, 18 * hidden, true),
+    ],
+    {
+      hidden,
+      width,
+      norms: ['layernorm_before', 'layernorm_after'],
+      more: [vector('lambda_1', hidden), vector('lambda_2', hidden)],
+    },
+  )
+  const bias = m.config.flag('projector_bias')
+  return [
+    tower('vision_model', 'vision', encoder),
+    projector([linear('multi_modal_projector', m.hidden, 4 * hidden, 'none', { bias })], 'model'),
+  ]
+}
+
+/** Ovis 2: AIMv2 ends in a softmax over visual tokens, which an embedding table turns into text vectors. */
+function ovisTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({
+    hidden_size: 1024,
+    intermediate_size: 2816,
+    num_hidden_layers: 24,
+    num_attention_heads: 8,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14,
+    vocab_size: 16384,
+    hidden_stride: 1,
+    num_visual_indicator_tokens: 5,
+  })
+  const encoder = aimv2(config)
+  const vocabulary = config.size('vocab_size')
+  const tokens = vocabulary - config.count('num_visual_indicator_tokens')
+  if (tokens < 1) return config.invalid('num_visual_indicator_tokens', `leaves no token of ${vocabulary}`)
+  const stride = config.size('hidden_stride')
+  const head = [linear('head_linear', tokens, encoder.width * stride * stride, 'none'), norm('head_norm', tokens, true)]
+  return [
+    tower('vision_tower', 'vision', { ...encoder, weights: [...encoder.weights, ...head] }),
+    projector([positionEmbedding(vocabulary, m.config.size('hidden_size'), 'visual_embeddings_table')], 'model'),
+  ]
+}
+
+/** Without tying, Ovis 2 sizes its head by its own top-level fields instead of the text's. */
+function ovisHead(shape: ModelShape, config: Config): ModelShape {
+  if (shape.tied) return shape
+  const head = outputHead(config.size('vocab_size'), config.size('hidden_size'))
+  return { ...shape, final: shape.final.map(weight => (weight.name === 'lm_head' ? head : weight)) }
+}
+
+/** Llama 3.2 Vision: a local and a gated global encoder, positions by tile and aspect ratio. */
+function mllamaTowers(m: Multimodal): NamedTower[] {
+  const config = mllamaVision(m.part('vision_config'))
+  const hidden = config.size('hidden_size')
+  const width = config.size('intermediate_size')
+  const positions = patchCount(config) + 1
+  const tiles = config.size('max_num_tiles')
+  // the aspect ratios of one to four tiles, and one entry for padding
+  const ratios = (config.list('supported_aspect_ratios')?.length ?? 8) + 1
+  const layer = encoderLayer({
+    hidden,
+    width,
+    attention: wholeHeads(hidden, config.size('attention_heads')),
+    qkvBias: false,
+    outBias: false,
+    norms: ['input_layernorm', 'post_attention_layernorm'],
+    names: { out: 'o_proj' },
+  })
+  const tileEmbedding = (name: string) => [
+    vector(`${name}.gate`, 1),
+    positionEmbedding(ratios, tiles * hidden, `${name}.embedding`),
+  ]
+  const local: Encoder = {
+    weights: [
+      vector('class_embedding', hidden),
+      patchConv('patch_embedding', config, hidden, { bias: false }),
+      vector('gated_positional_embedding.gate', 1),
+      positionEmbedding(positions, hidden, 'gated_positional_embedding.embedding'),
+      positionEmbedding(ratios, tiles * positions * hidden, 'gated_positional_embedding.tile_embedding'),
+      ...tileEmbedding('pre_tile_positional_embedding'),
+      ...tileEmbedding('post_tile_positional_embedding'),
+      norm('layernorm_pre', hidden, true),
+      norm('layernorm_post', hidden, true),
+    ],
+    stack: uniformStack(layerCount(config), { name: 'encoder', weights: layer, cache: [] }),
+    heads: config.size('attention_heads'),
+    width: hidden,
+  }
+  const global: Encoder = {
+    ...local,
+    weights: [],
+    stack: uniformStack(layerCount(config, 'num_global_layers'), {
+      name: 'global encoder',
+      weights: [...layer, vector('gate_attn', 1), vector('gate_ffn', 1)],
+      cache: [],
+    }),
+  }
+  const output = config.size('vision_output_dim')
+  return [
+    tower('vision_model', 'vision', local),
+    tower('vision_model.global_transformer', 'vision', global),
+    projector([column('multi_modal_projector', m.hidden, output, { bias: true })], 'model'),
+  ]
+}
+
+const mllamaVision = (config: Config): Config =>
+  config.with(
+    {
+      hidden_size: 1280,
+      intermediate_size: 5120,
+      num_hidden_layers: 32,
+      num_global_layers: 8,
+      attention_heads: 16,
+      num_channels: 3,
+      image_size: 448,
+      patch_size: 14,
+      max_num_tiles: 4,
+      vision_output_dim: 7680,
+    },
+    { attention_heads: ['num_attention_heads'] },
+  )
+
+const types: readonly MultimodalType[] = [
+  { type: 'llama4', text: { type: 'llama4_text' }, tie: 'nested', towers: llama4Towers },
+  {
+    type: 'kimi_k25',
+    defaults: { projection_hidden_size: 1152 },
+    text: { type: 'deepseek_v3', own: ['kimi_k2'] },
+    tie: 'top',
+    tiedByDefault: true,
+    towers: kimiTowers,
+  },
+  {
+    type: 'minimax_m3_vl',
+    classes: ['MiniMaxM3Sparse'],
+    defaults: { projector_hidden_size: 6144 },
+    text: { type: 'minimax_m3_vl_text' },
+    tie: 'either',
+    towers: minimaxTowers,
+  },
+  {
+    type: 'step3p7',
+    defaults: { projector_bias: false },
+    text: { type: 'step3p5' },
+    tie: 'never',
+    towers: stepTowers,
+  },
+  {
+    type: 'ovis2',
+    defaults: { vocab_size: 151643, hidden_size: 1536 },
+    text: { type: 'qwen2' },
+    tie: 'top',
+    tiedByDefault: true,
+    towers: ovisTowers,
+    finish: ovisHead,
+  },
+  {
+    type: 'mllama',
+    text: { type: 'mllama_text_model', fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
+    tie: 'never',
+    towers: mllamaTowers,
+  },
+]
+
+/** Tokens that one image of all tiles gives the cross-attention layers. */
+function imageTokens(config: Config): number {
+  const vision = mllamaVision(config.nested('vision_config') ?? new Config({}))
+  return vision.size('max_num_tiles') * (patchCount(vision) + 1)
+}
+
+export const visionLanguage: readonly Family[] = types.map(multimodal)
