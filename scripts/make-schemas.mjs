@@ -4,9 +4,11 @@ import { writeFileSync } from 'node:fs'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
+import { lockSchema } from '../src/models/sources/lock-file.ts'
 import { policySchema } from '../src/policy/schema.ts'
 
 const published = {
+  'lock.schema.json': ['hf-vram-calc lock', lockSchema],
   'policy.schema.json': ['hf-vram-calc policy', policySchema],
 }
 

@@ -39,9 +39,17 @@ export function fileCache(folder: string): FactsCache {
         writeFileSync(draft, JSON.stringify(facts))
         renameSync(draft, target)
       } catch {
-        rmSync(draft, { force: true })
+        discard(draft)
       }
     },
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // It was never there: its folder could not be made.
   }
 }
 

@@ -93,19 +93,18 @@ function withSuggestion(problem: Problem, reference: FactsReference, catalogue: 
   return { ...problem, hint: `did you mean ${near}?${problem.hint ? ` Else ${problem.hint}` : ''}` }
 }
 
-/** Ids share long beginnings: a misspelt one differs in a few letters, else it is another model. */
+/** The id with the same name under another owner, else the nearest name of the same owner; null when there is neither. */
 function nearest(id: string, ids: readonly string[]): string | null {
-  const lower = id.toLowerCase()
-  const [owner, name] = lower.split('/')
-  const alike = ids.filter(known => {
-    const [otherOwner, otherName] = known.toLowerCase().split('/')
-    return name === undefined ? (otherName ?? otherOwner) === owner : otherOwner === owner || otherName === name
-  })
-  const best =
-    closest(lower, alike) ??
-    closest(
-      lower,
-      ids.filter(known => Math.abs(known.length - id.length) <= 2),
-    )
-  return best !== null && best.toLowerCase() !== lower ? best : null
+  const parts = (text: string) => {
+    const cut = text.lastIndexOf('/')
+    return { owner: text.slice(0, Math.max(0, cut)).toLowerCase(), name: text.slice(cut + 1).toLowerCase() }
+  }
+  const wanted = parts(id)
+  const namesake = ids.find(known => parts(known).name === wanted.name)
+  if (namesake !== undefined) return namesake
+  const byName = new Map(
+    ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known]),
+  )
+  const near = closest(wanted.name, byName.keys())
+  return near === null ? null : byName.get(near)!
 }

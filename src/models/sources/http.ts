@@ -52,25 +52,22 @@ export async function get(request: HttpRequest, ports: HttpPorts, options: HttpO
   const deadline = ports.now() + options.totalTimeout
   for (let attempt = 0; ; attempt++) {
     const { answer, retry } = await follow(request, ports, options, deadline)
-    const wait = retry ? (waitOf(answer, ports) ?? 500 * 2 ** attempt * (0.5 + ports.random())) : 0
+    const wait = retry ? (waitOf(answer) ?? 500 * 2 ** attempt * (0.5 + ports.random())) : 0
     if (!retry || attempt >= options.retries || wait > LONGEST_WAIT || ports.now() + wait >= deadline) return answer
     await ports.sleep(wait)
   }
 }
 
 /**
- * Milliseconds a server asks us to wait: `Retry-After` in seconds or as a date, else the reset time of the Hub's
- * `RateLimit: "api";r=0;t=35`; null when it does not say.
+ * Milliseconds a server asks us to wait: `Retry-After` in seconds, or as a date against the answer's own date (its clock
+ * need not be ours), else the reset time of the Hub's `RateLimit: "api";r=0;t=35`; null when it does not say.
  */
-function waitOf(answer: HttpAnswer, ports: HttpPorts): number | null {
+function waitOf(answer: HttpAnswer): number | null {
   if (answer.kind !== 'answer') return null
-  const after = answer.headers.get('retry-after')
-  if (after !== null && /^\d{1,9}$/.test(after.trim())) return Number(after) * 1000
-  const date = after === null ? Number.NaN : Date.parse(after)
-  if (!Number.isNaN(date)) {
-    const sent = Date.parse(answer.headers.get('date') ?? '')
-    return Math.max(0, date - (Number.isNaN(sent) ? ports.now() : sent))
-  }
+  const after = answer.headers.get('retry-after')?.trim() ?? ''
+  if (/^\d{1,9}$/.test(after)) return Number(after) * 1000
+  const wait = Date.parse(after) - Date.parse(answer.headers.get('date') ?? '')
+  if (!Number.isNaN(wait)) return Math.max(0, wait)
   const reset = /;\s*t=(\d{1,9})/.exec(answer.headers.get('ratelimit') ?? '')
   return reset && answer.status === 429 ? Number(reset[1]) * 1000 : null
 }

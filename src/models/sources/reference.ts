@@ -54,7 +54,7 @@ function notOnTheHub(id: string): Problem {
         message: `${name} is a storage address: the files do not say which model lies there`,
         hint: inPolicy,
       }
-    if (/^(\/|\.\/|~\/)/.test(id) && !id.split('/').includes('..'))
+    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..'))
       return {
         code: 'model-unknown',
         message: `${name} is a path: the files do not say which model lies there`,
