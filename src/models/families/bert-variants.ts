@@ -178,7 +178,71 @@ const types: readonly EncoderType[] = [
     },
     sequence: 'dense',
   },
+  {
+    // narrow layers between bottlenecks, several feed-forwards in each
+    ...bertLike,
+    type: 'mobilebert',
+    defaults: {
+      ...bertDefaults,
+      hidden_size: 512,
+      num_hidden_layers: 24,
+      num_attention_heads: 4,
+      intermediate_size: 512,
+      embedding_size: 128,
+      intra_bottleneck_size: 128,
+      num_feedforward_networks: 4,
+      trigram_input: true,
+      use_bottleneck: true,
+      key_query_shared_bottleneck: true,
+    },
+    embedding: d => {
+      const width = d.config.size('embedding_size')
+      const input = d.config.flag('trigram_input') ? 3 * width : width
+      return [
+        ...bertEmbedding(d).map(weight =>
+          weight.name.endsWith('word_embeddings') ? { ...weight, in: width } : weight,
+        ),
+        replicated('embeddings.embedding_transformation', d.hidden, input, { bias: true }),
+      ]
+    },
+    layer: mobileLayer,
+    lm: d => {
+      const width = d.config.size('embedding_size')
+      const rest = replicated('cls.predictions.dense', d.hidden - width, d.vocabulary)
+      return { transform: [...denseTransform(d), ...(width < d.hidden ? [rest] : [])], width, bias: 'shared' }
+    },
+  },
 ]
+
+/** Bottlenecks down and up, attention at the narrow width (values at the full one), all with bias and norm. */
+function mobileLayer(d: Dims): Weight[] {
+  const bottleneck = d.config.flag('use_bottleneck')
+  const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden
+  const dense = (name: string, out: number, input: number) => column(name, out, input, { bias: true })
+  const narrowing = (name: string) => [dense(`${name}.dense`, inner, d.hidden), norm(`${name}.LayerNorm`, inner, true)]
+  const feedForward = (prefix: string) => [
+    dense(`${prefix}intermediate.dense`, d.width, inner),
+    row(`${prefix}output.dense`, inner, d.width, { bias: true }),
+    norm(`${prefix}output.LayerNorm`, inner, true),
+  ]
+  return [
+    dense('attention.self.query', inner, inner),
+    dense('attention.self.key', inner, inner),
+    dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden),
+    row('attention.output.dense', inner, inner, { bias: true }),
+    norm('attention.output.LayerNorm', inner, true),
+    ...feedForward(''),
+    ...feedForward('ffn.').map(weight => ({ ...weight, copies: d.config.size('num_feedforward_networks') - 1 })),
+    ...(bottleneck
+      ? [
+          dense('output.bottleneck.dense', d.hidden, inner),
+          norm('output.bottleneck.LayerNorm', d.hidden, true),
+          ...narrowing('bottleneck.input'),
+          ...(d.config.flag('key_query_shared_bottleneck') ? narrowing('bottleneck.attention') : []),
+        ]
+      : []),
+  ]
+}
 
 /** The words' matrix is never tied, only its bias is; the entities' matrix is. */
 function lukeHead(d: Dims): MaskedHead {

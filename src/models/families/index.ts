@@ -43,10 +43,12 @@ import { qwen } from './qwen.ts'
 import { qwenMoe } from './qwen-moe.ts'
 import { remoteCode } from './remote-code.ts'
 import { rwkv } from './rwkv.ts'
+import { speech } from './speech.ts'
 import { t5 } from './t5.ts'
 import { trocr } from './trocr.ts'
 import { whisper } from './whisper.ts'
 import { windowedMoe } from './windowed-moe.ts'
+import { wrappedEncoderDecoders } from './wrapped-encoder-decoder.ts'
 import { xlstm } from './xlstm.ts'
 import { zambas } from './zamba.ts'
 
@@ -92,10 +94,12 @@ export const families: readonly Family[] = [
   ...qwenMoe,
   ...remoteCode,
   rwkv,
+  ...speech,
   ...t5,
   trocr,
   whisper,
   ...windowedMoe,
+  ...wrappedEncoderDecoders,
   xlstm,
   ...zambas,
 ]
