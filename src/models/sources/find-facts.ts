@@ -5,7 +5,7 @@ import type { Repository } from '../../repository/repository.ts'
 import { closest } from '../../units/suggest.ts'
 import type { ModelFacts } from '../facts.ts'
 import { localFacts } from './local.ts'
-import { type Lock, lockedFacts, lockKey } from './lock-file.ts'
+import { type Lock, lockedFacts, lockKey } from './locked.ts'
 import { type FactsReference, hubReference } from './reference.ts'
 
 /** Where facts are looked for; each is handed in, and null where it takes no part. */

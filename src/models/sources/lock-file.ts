@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { bad, good, type Result } from '../../problem.ts'
 import type { ModelFacts } from '../facts.ts'
 import { isObject } from './config-text.ts'
-import type { FactsReference } from './reference.ts'
+import type { Lock, LockEntry } from './locked.ts'
 
 /** The lock file's usual name, beside the policy at the root. */
 export const LOCK_FILE = 'hf-vram-calc.lock.json'
@@ -30,16 +30,6 @@ export const lockSchema = v.strictObject({
     v.description('by "org/name", then "@revision" and ":variant" where the files ask for them'),
   ),
 })
-
-export type LockEntry = v.InferOutput<typeof entrySchema>
-
-/** What is locked, by `lockKey`. */
-export type Lock = ReadonlyMap<string, LockEntry>
-
-/** "org/name@v1:Q4_K_M": the name of a reference in the lock. */
-export function lockKey(reference: FactsReference): string {
-  return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`
-}
 
 /** Reads a lock file's text. Problem: `lock-invalid`, naming the first thing that is wrong. */
 export function parseLock(text: string, file: string): Result<Lock> {
@@ -78,23 +68,6 @@ function ordered(value: unknown): unknown {
       .sort()
       .map(key => [key, ordered(value[key])]),
   )
-}
-
-/** The entry of a model: asked by the same revision and variant, the id in any case; null when it is not locked. */
-export function lockedFacts(lock: Lock, reference: FactsReference): ModelFacts | null {
-  const key = lockKey(reference)
-  const lower = key.toLowerCase()
-  const entry = lock.get(key) ?? [...lock].find(([name]) => name.toLowerCase() === lower)?.[1]
-  if (entry === undefined) return null
-  return {
-    id: reference.id,
-    revision: entry.revision,
-    source: 'lock',
-    asOf: entry.locked,
-    config: entry.config,
-    checkpoint: { totalBytes: entry.bytes, elementsByDtype: entry.tensors, tensors: null },
-    ...(entry.gguf === undefined ? {} : { gguf: entry.gguf }),
-  }
 }
 
 /** Keys of a config.json that say nothing about memory and only make a lock longer and change more often. */

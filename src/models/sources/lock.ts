@@ -1,7 +1,8 @@
 import type { Problem, Result } from '../../problem.ts'
 import type { ModelFacts } from '../facts.ts'
 import type { Hub } from './hub.ts'
-import { LOCK_FILE, type Lock, type LockEntry, lockEntry, lockKey, lockText } from './lock-file.ts'
+import { LOCK_FILE, lockEntry, lockText } from './lock-file.ts'
+import { type Lock, type LockEntry, lockKey } from './locked.ts'
 import { type FactsReference, hubReference } from './reference.ts'
 
 export interface LockInput {
