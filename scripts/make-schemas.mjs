@@ -6,10 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import { lockSchema } from '../src/models/sources/lock-file.ts'
 import { policySchema } from '../src/policy/schema.ts'
+import { reportSchema } from '../src/report/schema.ts'
 
 const published = {
   'lock.schema.json': ['hf-vram-calc lock', lockSchema],
   'policy.schema.json': ['hf-vram-calc policy', policySchema],
+  'report-v1.schema.json': ['hf-vram-calc report, version 1', reportSchema],
 }
 
 /** File name -> text, for the test that compares them with what is committed. */

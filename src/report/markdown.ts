@@ -22,11 +22,11 @@ export interface Budget {
 }
 
 const WORD: Readonly<Record<Status, string>> = {
-  exceeds: '❌ exceeds',
-  tight: '⚠️ tight',
-  unknown: '❔ unknown',
-  fits: '✅ fits',
-  skipped: '➖ skipped',
+  exceeds: '❌&nbsp;exceeds',
+  tight: '⚠️&nbsp;tight',
+  unknown: '❔&nbsp;unknown',
+  fits: '✅&nbsp;fits',
+  skipped: '➖&nbsp;skipped',
 }
 const HEAD: Readonly<Record<Report['verdict'], string>> = {
   pass: '✅ PASS',
@@ -99,7 +99,7 @@ function render(report: Report, context: MarkdownContext, detail: Detail, budget
   if (remedies !== '') parts.push(remedies)
   if (quiet.length > 0) {
     const listed = quiet.slice(0, detail.unchanged)
-    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} without anything to say`
+    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? (quiet.length === 1 ? 'fits' : 'fit') : 'without a finding'}`
     if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`)
     else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context)))
     else parts.push(table(listed, false, context))
@@ -147,8 +147,8 @@ export function bar(share: number): string {
 }
 
 function table(rows: readonly ReportDeployment[], compared: boolean, context: MarkdownContext): string {
-  const head = `| Verdict | Model | Where | GPU | Needs / has, GiB |${compared ? ' Change |' : ''} Why |`
-  const rule = `| --- | --- | --- | --- | --- |${compared ? ' ---: |' : ''} --- |`
+  const head = `| Verdict | Deployment | Needs / has, GiB per GPU |${compared ? ' Change |' : ''} Why |`
+  const rule = `| --- | --- | --- |${compared ? ' ---: |' : ''} --- |`
   return [head, rule, ...rows.map(row => tableRow(row, compared, context))].join('\n')
 }
 
@@ -158,8 +158,9 @@ function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownCon
   const delta =
     baseline === null ? '-' : baseline.change === 'new' ? 'new' : baseline.deltaBytes === null ? '-' : deltaText(baseline.deltaBytes)
   const status = row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
-  const memory = `${needs} / ${has}${share === null ? '' : `<br>${code(bar(share))}`}`
-  return `| ${status} | ${row.model.id === null ? '-' : code(row.model.id)} | ${fileLink(row.location, context)} | ${code(targetText(row))} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`
+  const memory = [code(targetText(row)), ...(row.estimate === null ? [] : [`${needs} / ${has}`]), ...(share === null ? [] : [code(bar(share))])].join('<br>')
+  const deployment = `${row.model.id === null ? 'no model named' : code(row.model.id)}<br>${fileLink(row.location, context)}`
+  return `| ${status} | ${deployment} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`
 }
 
 /** Reasons, causes of a change, error findings and exemption, in one cell. */
