@@ -1,4 +1,5 @@
 import type { Finding, Setting, SettingName, Settings } from '../../deployments/deployment.ts'
+import type { Parallelism } from '../../memory/shares.ts'
 import { GiB } from '../../units/bytes.ts'
 import type { EngineInput } from '../engine.ts'
 import { contextOf } from './context.ts'
@@ -13,7 +14,9 @@ export interface Resolved {
   readonly pipeline: number
   readonly data: number
   readonly expertParallel: boolean
+  /** Ranks that share a request's tokens: decode x prefill context parallel; the latter need GPUs of their own. */
   readonly contextRanks: number
+  readonly prefillRanks: number
   /** Null: the largest that fits (`--max-model-len auto`). */
   readonly maxModelLen: number | null
   /** The most the model takes; null without a limit. */
@@ -39,6 +42,12 @@ export interface Resolved {
   readonly settings: Settings
   readonly findings: Finding[]
   readonly assumptions: string[]
+}
+
+/** How the settings divide the weights: experts whole over tensor x data ranks, or their width over as many. */
+export function parallelismOf(r: Resolved): Parallelism {
+  const ranks = r.tensor * r.data
+  return { tensor: r.tensor, pipeline: r.pipeline, expert: r.expertParallel ? ranks : 1, expertTensor: ranks }
 }
 
 export interface Speculative {
@@ -81,9 +90,8 @@ export function resolve(input: EngineInput): Resolved {
   const pipeline = Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length))
   const data = count('dataParallel') ?? 1
   const expertParallel = option.expertParallel ?? (input.settings.expertParallel?.value ?? false) !== false
-  const contextRanks =
-    (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) *
-    (option.count('prefill-context-parallel-size') ?? 1)
+  const prefillRanks = option.count('prefill-context-parallel-size') ?? 1
+  const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks
 
   const fractionGiven = valid('memoryFraction', isNumber, 'a number above 0 and at most 1')
   const fractionRight = fractionGiven !== null && fractionGiven > 0 && fractionGiven <= 1
@@ -148,6 +156,7 @@ export function resolve(input: EngineInput): Resolved {
     data,
     expertParallel,
     contextRanks,
+    prefillRanks,
     maxModelLen,
     context,
     batchTokens,
@@ -261,6 +270,9 @@ const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
 const isLength = (value: unknown): value is number | 'auto' => value === 'auto' || isCount(value)
 
 const shown = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 60)
+
+/** Notes a finding, at a setting's place where one is given. */
+export type Say = (code: string, severity: Finding['severity'], message: string, at?: Setting) => void
 
 /** File and line of a setting, for a finding about it. */
 export function placed(setting: Setting | undefined): { readonly file?: string; readonly line?: number } {

@@ -1,0 +1,263 @@
+import { exactly, type Part, type Range, sum, whole } from '../../memory/parts.ts'
+import type { WeightStorage } from '../../models/checkpoint/storage.ts'
+import { gibText, grouped } from '../../units/bytes.ts'
+import type { EngineAnswer, EngineInput } from '../engine.ts'
+import { adapterBytes } from './adapters.ts'
+import type { Draft } from './draft.ts'
+import type { KvRules } from './kv/index.ts'
+import { longestThatFits, requestBlocks, requestBytes, stateBytesOf } from './kv/request.ts'
+import { communication, graphs, type Modelled, peak } from './peak.ts'
+import { parallelismOf, type Resolved } from './settings.ts'
+import { weightsOf } from './weights.ts'
+
+/** All that one accounting is made of. */
+export interface Case {
+  readonly input: EngineInput
+  readonly r: Resolved
+  readonly storage: WeightStorage
+  /** Compute capability times ten; null unknown. */
+  readonly capability: number | null
+  readonly draft: Draft
+  readonly kv: KvRules
+}
+
+/** One pipeline stage: what it holds besides the cache, and what that leaves for the cache. */
+interface Stage {
+  readonly parts: readonly Part[]
+  readonly total: Range
+  /** Bytes for the cache pool; null without a card. */
+  readonly available: number | null
+}
+
+/** Lengths are solved up to this where the model has no limit of its own. */
+const LONGEST = 2 ** 24
+
+/** Adds it all up for the fullest pipeline stage (engines.md 2.1, 2.9). */
+export function account(about: Case, found: EngineAnswer['findings']): EngineAnswer {
+  const { input, r } = about
+  const memory = input.gpu?.memoryBytes ?? null
+  const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory)
+  const stages = stagesOf(about, fractionBytes)
+  const fitting = longest(about, stages)
+  const asked = r.maxModelLen ?? r.context ?? 2048
+  const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked))
+  const at = fullest(about, stages, length)
+  const stage = stages[at]!
+
+  const cache = cacheParts(about, at, length)
+  const { rest, budget } = pool(about, stage, cache, memory, fractionBytes)
+  const parts = [...stage.parts, ...cache.parts, ...rest]
+  const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes))
+  return {
+    settings: settled(r, length),
+    findings: found,
+    estimate: {
+      method: 'engine',
+      perGpu: {
+        rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
+        parts,
+        totalBytes,
+        budgetBytes: budget,
+        headroomBytes:
+          budget === null
+            ? null
+            : {
+                low: budget - totalBytes.high,
+                expected: budget - totalBytes.expected,
+                high: budget - totalBytes.low,
+              },
+      },
+      kvCache: figures(about, stages, at, length, fitting),
+      assumptions: [...r.assumptions, ...input.shape.notes],
+    },
+  }
+}
+
+/** With `--max-model-len auto` the length that was solved for is the effective one. */
+function settled(r: Resolved, length: number): EngineAnswer['settings'] {
+  const given = r.settings.maxModelLen
+  if (r.maxModelLen !== null || given === undefined) return r.settings
+  return { ...r.settings, maxModelLen: { ...given, effective: length, note: 'the largest that fits' } }
+}
+
+/** What every stage holds besides the cache. Stages differ in their weights only. */
+function stagesOf(about: Case, fractionBytes: number | null): Stage[] {
+  const { input, r, draft, kv } = about
+  const weights = weightsOf(input, r, about.storage, parallelismOf(r))
+  const common: Part[] = []
+  if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)))
+  common.push(modelled('activations', peak(input.shape, input.facts.config, r)))
+  common.push(modelled('communication', communication(r), 'measured'))
+  common.push({ ...modelled('cudaGraphs', graphs(r), 'measured'), inBudget: r.rules.graphsInBudget })
+  return weights.bytes.map((_, at) => {
+    const withDraft = draft.part !== null && at === r.pipeline - 1 ? [draft.part] : []
+    const parts = [weights.part(at), ...withDraft, ...common]
+    const total = sum(parts.filter(part => part.inBudget).map(part => part.bytes))
+    const left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected))
+    const blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at]!
+    return { parts, total, available: r.poolBytes ?? blocks ?? left }
+  })
+}
+
+function modelled(name: Part['name'], m: Modelled, basis: Part['basis'] = 'modelled'): Part {
+  return { name, inBudget: true, bytes: whole(m.bytes), basis, formula: m.formula, source: m.source }
+}
+
+/** Bytes of the cache pool that a request may use on a stage: one block is kept back by newer releases. */
+function room(about: Case, stage: Stage, at: number): number | null {
+  const { r, kv } = about
+  if (stage.available === null) return null
+  return stage.available - (r.rules.nullBlock && r.poolBlocks === null ? kv.plan.blockBytes[at]! : 0)
+}
+
+/** The longest request that fits on every stage; null without a card. */
+function longest(about: Case, stages: readonly Stage[]): number | null {
+  const { r, kv } = about
+  let length = r.context ?? LONGEST
+  for (const [at, stage] of stages.entries()) {
+    const free = room(about, stage, at)
+    if (free === null) return null
+    length = longestThatFits(kv.plan, length, free, at, kv.request)
+  }
+  return length
+}
+
+/** The stage with most in its budget, cache included. */
+function fullest(about: Case, stages: readonly Stage[], length: number): number {
+  const { input, kv } = about
+  let found = 0
+  let most = -1
+  for (const [at, stage] of stages.entries()) {
+    const load = stage.total.expected + input.concurrency * requestBytes(kv.plan, length, at, kv.request)
+    if (load > most) [found, most] = [at, load]
+  }
+  return found
+}
+
+interface CacheParts {
+  readonly parts: readonly Part[]
+  readonly bytes: number
+}
+
+/** The start condition (or the concurrency asked for): KV, states, and the block that is kept back. */
+function cacheParts(about: Case, at: number, length: number): CacheParts {
+  const { input, r, kv } = about
+  const total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency
+  const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency
+  const block = kv.plan.blockBytes[at]!
+  const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived'
+  const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : ''
+  const blocks = requestBlocks(kv.plan, length, kv.request)
+  const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`
+  const part = (name: Part['name'], bytes: number, formula: string): Part => ({
+    name,
+    inBudget: true,
+    bytes: exactly(bytes),
+    basis,
+    formula,
+    source,
+  })
+  const parts: Part[] = []
+  const stateBlocks = states / (block * input.concurrency)
+  if (total > states || states === 0) {
+    const formula = r.rules.chargesGroups
+      ? `${grouped(blocks - stateBlocks)} blocks x ${grouped(block)} B${requests}`
+      : `${grouped((total - states) / input.concurrency)} B over the layers for ${grouped(length)} tokens${requests}`
+    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula))
+  }
+  if (states > 0)
+    parts.push(
+      part(
+        'recurrentState',
+        states,
+        r.rules.chargesGroups
+          ? `${grouped(stateBlocks)} blocks x ${grouped(block)} B${requests}`
+          : `${grouped(states / input.concurrency)} B over the layers${requests}`,
+      ),
+    )
+  const kept = r.rules.nullBlock ? block : 0
+  if (kept > 0) parts.push({ ...part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`) })
+  return { parts, bytes: total + kept }
+}
+
+/**
+ * With a pool of given bytes the fraction does not count: the whole pool is taken, so what the start condition leaves of
+ * it is a part too, and the card is the budget. A pool too small for the start condition is itself the limit.
+ */
+function pool(
+  about: Case,
+  stage: Stage,
+  cache: CacheParts,
+  memory: number | null,
+  fractionBytes: number | null,
+): { readonly rest: readonly Part[]; readonly budget: number | null } {
+  const { r } = about
+  const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available)
+  if (given === null) return { rest: [], budget: fractionBytes }
+  const budget = r.poolBytes === null ? fractionBytes : memory
+  if (cache.bytes > given)
+    return { rest: [], budget: budget === null ? null : Math.min(budget, stage.total.low + given) }
+  if (given === cache.bytes) return { rest: [], budget }
+  const rest: Part = {
+    name: 'buffers',
+    inBudget: true,
+    bytes: exactly(given - cache.bytes),
+    basis: 'exact',
+    formula: `${gibText(given)} GiB of the pool, less the start condition`,
+    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes',
+  }
+  return { rest: [rest], budget }
+}
+
+function figures(
+  about: Case,
+  stages: readonly Stage[],
+  at: number,
+  length: number,
+  fitting: number | null,
+): EngineAnswer['estimate']['kvCache'] {
+  const { r, kv } = about
+  const { plan, request } = kv
+  const each = requestBlocks(plan, length, request)
+  const bytes = stages.map((_, i) => requestBytes(plan, length, i, request))
+  let blocks = r.poolBlocks
+  if (blocks === null && each > 0)
+    for (const [i, stage] of stages.entries()) {
+      const block = plan.blockBytes[i]!
+      if (stage.available === null || block === 0) continue
+      const own = Math.floor(stage.available / block)
+      blocks = blocks === null ? own : Math.min(blocks, own)
+    }
+  const rooms = stages.map((stage, i) => room(about, stage, i))
+  const concurrency = blocks === null || each === 0 ? null : blocks / each
+  return {
+    bytesPerToken: tokenRate(kv, at),
+    bytesPerMaxLengthRequest: Math.max(...bytes),
+    availableBytes: stages[at]!.available,
+    capacityTokens: concurrency === null || blocks === null ? null : capacity(about, blocks, concurrency, length),
+    maxConcurrency: concurrency,
+    fitsOneRequest: rooms.some(free => free === null) ? null : bytes.every((need, i) => need <= rooms[i]!),
+    maxModelLenThatFits: fitting,
+  }
+}
+
+/**
+ * "GPU KV cache size: N tokens": concurrency times the length; releases before 0.25 printed the blocks of one group in
+ * tokens of the smallest block (vllm-kv.md 5).
+ */
+function capacity(about: Case, blocks: number, concurrency: number, length: number): number {
+  const { kv, r } = about
+  if (r.rules.chargesGroups) return Math.floor(concurrency * length)
+  const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0)
+  const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block))
+  return Math.floor(blocks / groups) * block * kv.request.contextRanks
+}
+
+/** Bytes that one more token of a long request costs: the full-attention groups' share of a block. */
+function tokenRate(kv: KvRules, at: number): number {
+  let bytes = 0
+  for (const bucket of kv.plan.buckets)
+    if (bucket.reach.kind === 'full')
+      bytes += (bucket.groups * kv.plan.blockBytes[at]!) / (bucket.block * kv.request.contextRanks)
+  return Math.round(bytes)
+}
