@@ -44,6 +44,7 @@ import { qwenMoe } from './qwen-moe.ts'
 import { remoteCode } from './remote-code.ts'
 import { rwkv } from './rwkv.ts'
 import { speech } from './speech.ts'
+import { speechEncoders } from './speech-encoders.ts'
 import { t5 } from './t5.ts'
 import { trocr } from './trocr.ts'
 import { whisper } from './whisper.ts'
@@ -95,6 +96,7 @@ export const families: readonly Family[] = [
   ...remoteCode,
   rwkv,
   ...speech,
+  ...speechEncoders,
   ...t5,
   trocr,
   whisper,
