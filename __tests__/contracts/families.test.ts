@@ -220,6 +220,7 @@ const unread: Readonly<Record<string, string>> = {
   'longcat_flash.qk_head_dim': 'sum of two fields that are read',
   'mobilebert.true_hidden_size': 'the bottleneck width or the hidden size, which are read',
   'phi4_multimodal.*': 'handed on to the text model as a config of its own',
+  'speecht5.num_feat_extract_layers': 'the length of conv_dim',
   'speech_to_text.num_conv_layers': 'the length of conv_kernel_sizes',
   'tapas.aggregation_labels': 'head of question answering',
   'tapas.cell_selection_preference': 'head of question answering',
