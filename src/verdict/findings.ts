@@ -55,15 +55,22 @@ export function commonFindings(checked: Checked): Finding[] {
   return outside ? [...list, outside] : list
 }
 
-/** Memory beside the budget (graphs, context) that is expected to be more than the rest of the card. */
+/** Bytes beside the budget (graphs, context) that the rest of the card is expected to lack; null without a budget. */
+export function outsideShortage(answer: EngineAnswer, gpu: Gpu | null): number | null {
+  const { parts, budgetBytes } = answer.estimate.perGpu
+  if (budgetBytes === null || gpu === null) return null
+  const bytes = parts.reduce((total, part) => (part.inBudget ? total : total + part.bytes.expected), 0)
+  return bytes === 0 ? null : bytes - (gpu.memoryBytes - budgetBytes)
+}
+
 function outsideFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment: Deployment): Finding | null {
-  const perGpu = answer?.estimate.perGpu
-  if (!perGpu || perGpu.budgetBytes === null || gpu === null) return null
-  const outside = perGpu.parts.filter(part => !part.inBudget)
+  const short = answer === null ? null : outsideShortage(answer, gpu)
+  if (answer === null || gpu === null || short === null || short <= 0) return null
+  const { parts, budgetBytes } = answer.estimate.perGpu
+  const outside = parts.filter(part => !part.inBudget)
   const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0)
-  const rest = gpu.memoryBytes - perGpu.budgetBytes
-  if (bytes === 0 || bytes <= rest) return null
-  const fraction = answer?.settings.memoryFraction
+  const rest = gpu.memoryBytes - (budgetBytes ?? 0)
+  const fraction = answer.settings.memoryFraction
   return {
     code: 'outside-budget',
     severity: 'warning',
