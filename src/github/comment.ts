@@ -79,36 +79,39 @@ const MOST_PAGES = 60
 export async function putComment(api: GitHubApi, place: CommentPlace, wish: CommentWish): Promise<CommentResult> {
   const listed = await ownComments(api, place, wish.marker)
   if (!listed.ok) return refusal(listed.failure)
+  const { known } = listed
   const body = `${markerLine(wish.marker)}\n${wish.body}`
   const [current, ...duplicates] = listed.comments
   for (const duplicate of duplicates) await hide(api, place, duplicate)
-  if (!current) return wish.createWhenNone ? create(api, place, wish, body) : { status: 'unchanged', id: null, url: null, warning: null }
+  if (!current) return wish.createWhenNone ? create(api, place, wish, body, known) : { status: 'unchanged', id: null, url: null, warning: null }
   if (newer(current.mark, wish.marker)) return { status: 'stale', id: current.id, url: current.html_url, warning: 'a newer run has already commented; this report is not posted over it' }
   const text = (whole: string) => whole.replace(/\r\n/g, '\n').split('\n').slice(1).join('\n').trim()
   if (text(current.body ?? '') === text(body)) return { status: 'unchanged', id: current.id, url: current.html_url, warning: null }
   if (wish.mode !== 'update') {
     if (wish.mode === 'recreate') await remove(api, place, current.id)
     else await hide(api, place, current)
-    return create(api, place, wish, body)
+    return create(api, place, wish, body, known)
   }
   const updated = await api.request<ApiComment>('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: current.id, body })
   if (updated.ok) return { status: 'updated', id: updated.data.id, url: updated.data.html_url, warning: null }
   // Deleted between the list and now: one fresh comment.
-  if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body)
+  if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known)
   return refusal(updated)
 }
 
-async function create(api: GitHubApi, place: CommentPlace, wish: CommentWish, body: string): Promise<CommentResult> {
+/** Creates the comment; one of ours that another run created meanwhile (not `known`) makes the newer report stay. */
+async function create(api: GitHubApi, place: CommentPlace, wish: CommentWish, body: string, known: ReadonlySet<number>): Promise<CommentResult> {
   const made = await api.request<ApiComment>('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, body })
   if (!made.ok) return refusal(made)
   const mine: CommentResult = { status: 'created', id: made.data.id, url: made.data.html_url, warning: null }
   const author = made.data.user?.login
   const again = await listPages(api, place)
   if (!again.ok) return mine
-  const all = again.comments.filter(comment => comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key))
-  const alive = wish.mode === 'hide-and-recreate' ? all.filter(comment => comment.id >= made.data.id || newer(comment.mark, wish.marker)) : all
-  const best = alive.reduce<Found | null>((a, b) => (a === null || newer(b.mark, a.mark) || (!newer(a.mark, b.mark) && b.id < a.id) ? b : a), null)
-  for (const comment of alive) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id)
+  const rivals = again.comments.filter(
+    comment => !known.has(comment.id) && comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key),
+  )
+  const best = rivals.reduce<Found | null>((a, b) => (a === null || newer(b.mark, a.mark) || (!newer(a.mark, b.mark) && b.id < a.id) ? b : a), null)
+  for (const comment of rivals) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id)
   return best === null || best.id === made.data.id
     ? mine
     : { status: 'updated', id: best.id, url: best.html_url, warning: null }
@@ -134,17 +137,18 @@ async function listPages(api: GitHubApi, place: CommentPlace): Promise<{ ok: tru
   return { ok: true, comments }
 }
 
-/** Our comments with this key, not minimized, newest report first. */
-async function ownComments(api: GitHubApi, place: CommentPlace, marker: Marker): Promise<{ ok: true; comments: Found[] } | { ok: false; failure: ApiFailure }> {
+/** Our comments with this key, not minimized, newest report first; and every comment that carries a marker. */
+async function ownComments(api: GitHubApi, place: CommentPlace, marker: Marker): Promise<{ ok: true; comments: Found[]; known: ReadonlySet<number> } | { ok: false; failure: ApiFailure }> {
   const listed = await listPages(api, place)
   if (!listed.ok) return listed
+  const known = new Set(listed.comments.map(comment => comment.id))
   const key = encodeKey(marker.key)
   const keyed = listed.comments.filter(comment => comment.mark.encodedKey === key)
-  if (keyed.length === 0) return { ok: true, comments: [] }
+  if (keyed.length === 0) return { ok: true, comments: [], known }
   const { login, minimized } = await whoAmI(api, keyed.map(comment => comment.node_id))
   const own = keyed.filter(comment => comment.user?.login === login && !minimized.has(comment.node_id))
   own.sort((a, b) => (newer(a.mark, b.mark) ? -1 : newer(b.mark, a.mark) ? 1 : b.id - a.id))
-  return { ok: true, comments: own }
+  return { ok: true, comments: own, known }
 }
 
 /** The token's own user and which candidates are minimized; without GraphQL the runner's bot and none. */
