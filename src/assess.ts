@@ -13,6 +13,7 @@ import type { Problem, Result } from './problem.ts'
 import type { ReportDeployment, ReportModel, ReportTarget } from './report/report.ts'
 import { commonFindings, gpusUsed } from './verdict/findings.ts'
 import { judge, type Limits } from './verdict/judge.ts'
+import { remediesFor } from './verdict/remedies.ts'
 
 /** What is asked of the sources of model facts. */
 interface ModelQuestion {
@@ -67,7 +68,17 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
     concurrency: effective.minConcurrency?.value ?? 1,
     draft: draft?.ok ? draft.value : null,
   }
-  return { row: rowOf(about, engine.estimate(input), input), input, engine, sharesDevices }
+  const answer = engine.estimate(input)
+  const row = rowOf(about, answer, input)
+  const limits = limitsOf(about)
+  const remedies = wantsRemedies(row, about) ? remediesFor({ engine, input, answer, limits }) : []
+  return { row: { ...row, remedies }, input, engine, sharesDevices }
+}
+
+/** What does not fit wants a change that does; what names no GPU wants the GPUs that would do. */
+function wantsRemedies(row: ReportDeployment, { target }: Subject): boolean {
+  const { status, reasons } = row.verdict
+  return status === 'exceeds' || status === 'tight' || (status === 'unknown' && target.problem?.code === 'no-target' && reasons[0]?.code === 'no-target')
 }
 
 /** Everything known of a deployment before an engine is asked. */
