@@ -70,7 +70,7 @@ function widths(input: EngineInput, r: Resolved, say: Say): void {
       if (cut === 1) continue
       const width = weight.split.endsWith('column') ? weight.out : weight.in
       if (width % cut !== 0) once('width-not-divisible', `${weight.name}: ${width} does not divide by ${cut} ranks`)
-      else if (block !== null && partWidth(weight, parallel) % block !== 0)
+      else if (block !== null && width % block === 0 && partWidth(weight, parallel) % block !== 0)
         once(
           'quantization-block-not-divisible',
           `${weight.name}: ${width} over ${cut} ranks is no multiple of the fp8 block of ${block}${expert ? '; with enable-expert-parallel experts stay whole' : ''}`,

@@ -64,7 +64,7 @@ function forwardArm(shape: ModelShape, r: Resolved): Arm {
  * for top-p); the releases since 0.17 select top-p without sorting, and logs of 0.19 show about 5.5 and less.
  */
 function samplerFactor(r: Resolved): Range {
-  if (r.release < release(0, 17)) return { low: 8.75, expected: 9.73, high: 10.6 }
+  if (r.release < release(0, 17)) return { low: 9.2, expected: 9.73, high: 10.2 }
   return { low: 2.5, expected: 5, high: 7 }
 }
 
@@ -75,7 +75,7 @@ function samplerArm(shape: ModelShape, r: Resolved): Arm {
     // engines with a tower may cap their sequences: their sampler was once seen at less than half of the law
     low: (shape.facts.multimodal ? 0.4 : 1) * c.low * rows,
     expected: c.expected * rows,
-    high: c.high * rows + 0.2 * GiB,
+    high: c.high * rows + 0.1 * GiB,
     text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`,
   }
 }
