@@ -106,10 +106,34 @@ function tooDeep(text: string): boolean {
     } else if ((code === 93 || code === 125) && depth > 0) depth--
     else if (code === 10 && depth > 0 && text.charCodeAt(i + 1) === 45 && text.startsWith('---', i + 1)) depth = 0
   }
-  return /^(?: {2,}|- ){400,}\S/m.test(text) || /^(?:- ){200}/m.test(text)
+  return deepIndent(text)
 }
 
 type ParsedPairs = readonly { readonly key: unknown; readonly value: unknown }[]
+
+/** Block nesting: lines indented ever further, and `- - -` or `? ? ?` on one line. */
+function deepIndent(text: string): boolean {
+  const indents: number[] = []
+  for (let from = 0; from < text.length; ) {
+    const end = text.indexOf('\n', from)
+    const stop = end < 0 ? text.length : end
+    let at = from
+    let markers = 0
+    while (at < stop && ' -?:&'.includes(text[at]!)) {
+      if (text[at] !== ' ') markers++
+      at++
+    }
+    if (markers > MAX_DEPTH && !/^[-=]+$/.test(text.slice(from, at))) return true
+    if (at < stop) {
+      const indent = at - from
+      while (indents.length > 0 && indents.at(-1)! >= indent) indents.pop()
+      indents.push(indent)
+      if (indents.length > MAX_DEPTH) return true
+    }
+    from = stop + 1
+  }
+  return false
+}
 
 class Builder {
   readonly #source: Text

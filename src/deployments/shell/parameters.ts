@@ -3,11 +3,23 @@ import { Text } from '../text.ts'
 /** Looks a variable up; undefined when nothing sets it. */
 export type Lookup = (name: string) => Text | undefined
 
-/** How far a substitution may reach; a bound, so that hostile text of open brackets stays linear. */
+/** How far a substitution may reach. */
 const MAX_REACH = 4_000
 
+/** Characters that searches may still look at: with none left they find nothing, so that hostile text stays linear. */
+export interface Budget {
+  left: number
+}
+
 /** Index after the bracket that closes the one before `from`, or -1. Quotes inside are respected. */
-export function closing(text: string, from: number, open: string, close: string): number {
+export function closing(text: string, from: number, open: string, close: string, budget: Budget): number {
+  if (budget.left <= 0) return -1
+  const end = closingWithin(text, from, open, close)
+  budget.left -= (end < 0 ? Math.min(text.length, from + MAX_REACH) : end) - from
+  return end
+}
+
+function closingWithin(text: string, from: number, open: string, close: string): number {
   let depth = 1
   const limit = Math.min(text.length, from + MAX_REACH)
   for (let i = from; i < limit; i++) {
@@ -86,7 +98,7 @@ function trimmed(value: Text, operator: string, pattern: string): Text {
  * Compose's interpolation: `$VAR`, `${VAR}`, `${VAR:-default}` and the other operators, nested; `$$` is a literal
  * dollar. What nothing sets stays as it is written.
  */
-export function interpolate(text: Text, lookup: Lookup, depth = 0): Text {
+export function interpolate(text: Text, lookup: Lookup, depth = 0, budget: Budget = { left: 400_000 }): Text {
   const source = text.value
   if (depth > 20 || !source.includes('$')) return text
   const parts: Text[] = []
@@ -101,9 +113,11 @@ export function interpolate(text: Text, lookup: Lookup, depth = 0): Text {
       i += 2
       plain = i
     } else if (next === '{') {
-      const end = closing(source, i + 2, '{', '}')
+      const end = closing(source, i + 2, '{', '}', budget)
       if (end < 0) break
-      const value = parameter(text.slice(i + 2, end - 1), lookup, inner => interpolate(inner, lookup, depth + 1))
+      const value = parameter(text.slice(i + 2, end - 1), lookup, inner =>
+        interpolate(inner, lookup, depth + 1, budget),
+      )
       if (value) {
         push(plain, i)
         parts.push(value)

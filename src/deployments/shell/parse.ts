@@ -1,4 +1,4 @@
-import { closing } from './parameters.ts'
+import { type Budget, closing } from './parameters.ts'
 
 /** A span of the script, from inclusive, to exclusive. */
 export interface Span {
@@ -75,6 +75,7 @@ const MAX_DEPTH = 60
 /** Splits a script into words and operators; comments are dropped, here-documents attached to their operator. */
 function tokens(text: string): Token[] {
   const found: Token[] = []
+  const budget = budgetFor(text)
   const heredocs: { token: Token; delimiter: string; tabs: boolean }[] = []
   let i = 0
   while (i < text.length && found.length < MAX_TOKENS) {
@@ -110,7 +111,7 @@ function tokens(text: string): Token[] {
           heredocs.length = 0
         }
       } else {
-        const end = wordEnd(text, i)
+        const end = wordEnd(text, i, budget)
         found.push({ from: i, to: end, operator: false })
         i = end
       }
@@ -136,7 +137,9 @@ function body(text: string, from: number, heredoc: { token: Token; delimiter: st
   return text.length
 }
 
-function wordEnd(text: string, from: number): number {
+const budgetFor = (text: string): Budget => ({ left: 20_000 + 20 * text.length })
+
+function wordEnd(text: string, from: number, budget: Budget): number {
   let i = from
   while (i < text.length) {
     const c = text[i]!
@@ -145,16 +148,16 @@ function wordEnd(text: string, from: number): number {
       const end = text.indexOf("'", i + 1)
       i = end < 0 ? text.length : end + 1
     } else if (c === '"') {
-      i = stringEnd(text, i + 1)
+      i = stringEnd(text, i + 1, budget)
     } else if (c === '`') {
       const end = text.indexOf('`', i + 1)
       i = end < 0 ? text.length : end + 1
     } else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
       const open = text[i + 1]!
-      const end = closing(text, i + 2, open, open === '(' ? ')' : '}')
+      const end = closing(text, i + 2, open, open === '(' ? ')' : '}', budget)
       i = end < 0 ? i + 2 : end
     } else if (c === '=' && text[i + 1] === '(' && /^[A-Za-z_]\w*\+?$/.test(text.slice(Math.max(from, i - 80), i))) {
-      const end = arrayEnd(text, i + 2)
+      const end = arrayEnd(text, i + 2, budget)
       i = end
     } else if (' \t\r\n;&|()<>'.includes(c)) break
     else i++
@@ -162,21 +165,21 @@ function wordEnd(text: string, from: number): number {
   return Math.max(Math.min(i, text.length), from + 1)
 }
 
-function stringEnd(text: string, from: number): number {
+function stringEnd(text: string, from: number, budget: Budget): number {
   for (let i = from; i < text.length; i++) {
     const c = text[i]
     if (c === '\\') i++
     else if (c === '"') return i + 1
     else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
       const open = text[i + 1]!
-      const end = closing(text, i + 2, open, open === '(' ? ')' : '}')
+      const end = closing(text, i + 2, open, open === '(' ? ')' : '}', budget)
       if (end > 0) i = end - 1
     }
   }
   return text.length
 }
 
-function arrayEnd(text: string, from: number): number {
+function arrayEnd(text: string, from: number, budget: Budget): number {
   let i = from
   while (i < text.length) {
     const c = text[i]!
@@ -185,7 +188,7 @@ function arrayEnd(text: string, from: number): number {
       const end = text.indexOf('\n', i)
       i = end < 0 ? text.length : end
     } else if (/[\s;&|(<>]/.test(c)) i++
-    else i = wordEnd(text, i)
+    else i = wordEnd(text, i, budget)
   }
   return text.length
 }
@@ -193,6 +196,7 @@ function arrayEnd(text: string, from: number): number {
 /** The words of a text that no shell reads: split at blanks, quotes respected. */
 export function wordSpans(text: string): Span[] {
   const spans: Span[] = []
+  const budget = budgetFor(text)
   for (let i = 0; i < text.length && spans.length < MAX_TOKENS; ) {
     if (/\s/.test(text[i]!)) i++
     else if (text[i] === '\\' && text[i + 1] === '\n') i += 2
@@ -202,8 +206,8 @@ export function wordSpans(text: string): Span[] {
       i = end
     } else {
       const from = i
-      for (i = wordEnd(text, i); i < text.length && !/\s/.test(text[i]!); )
-        i = ';&|()<>'.includes(text[i]!) ? i + 1 : wordEnd(text, i)
+      for (i = wordEnd(text, i, budget); i < text.length && !/\s/.test(text[i]!); )
+        i = ';&|()<>'.includes(text[i]!) ? i + 1 : wordEnd(text, i, budget)
       spans.push({ from, to: i })
     }
   }

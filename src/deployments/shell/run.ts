@@ -24,6 +24,8 @@ export interface ShellInput {
 const MAX_STEPS = 20_000
 const MAX_CALLS = 8
 const MAX_LOOP = 16
+const MAX_EXPANDED = 4_000_000
+const MAX_LIST = 500
 const MAX_COMMANDS = 2_000
 const BUILTINS = new Set([
   'set',
@@ -79,8 +81,11 @@ class Run {
     this.#sources = input.sources ?? new Map()
   }
 
+  readonly #budget = { left: MAX_EXPANDED }
+
   #scope(): ShellVariables {
     return {
+      budget: this.#budget,
       lookup: name => {
         const element = /^(\w+)\[(\d+)\]$/.exec(name)
         if (element) return this.#lists.get(element[1]!)?.[Number(element[2])]
@@ -231,7 +236,7 @@ class Run {
     if (!match) return null
     const from = match[0].length
     if (match[3] === '(') {
-      const items = arrayWords(raw.value, from, raw.value.length - 1).slice(0, 500)
+      const items = arrayWords(raw.value, from, raw.value.length - 1).slice(0, MAX_LIST)
       const list = items.flatMap(item => expandWord(raw.slice(item.from, item.to), this.#scope()))
       return { name: match[1]!, value: raw.slice(0, 0), list, append: match[2] === '+' }
     }
@@ -264,7 +269,10 @@ class Run {
   }
 
   #setList(name: string, list: readonly Text[], append: boolean): void {
-    this.#lists.set(name, append ? [...(this.#lists.get(name) ?? []), ...list].slice(0, 1000) : [...list])
+    this.#lists.set(
+      name,
+      append ? [...(this.#lists.get(name) ?? []), ...list].slice(0, MAX_LIST) : list.slice(0, MAX_LIST),
+    )
   }
 }
 

@@ -1,5 +1,5 @@
 import { Text } from '../text.ts'
-import { closing, type Lookup, parameter } from './parameters.ts'
+import { type Budget, closing, type Lookup, parameter } from './parameters.ts'
 import { wordSpans } from './parse.ts'
 
 /** Longest value a variable may grow to; scripts that double a string in a loop stop here. */
@@ -9,6 +9,8 @@ export interface ShellVariables {
   readonly lookup: Lookup
   /** Elements of an array or of the positional parameters ("@"); undefined when nothing sets it. */
   readonly list: (name: string) => readonly Text[] | undefined
+  /** Characters that all expansions of one script together may look at; words stay as written when none are left. */
+  readonly budget: Budget
 }
 
 /**
@@ -33,12 +35,18 @@ export function expandText(raw: Text, variables: ShellVariables): Text {
     if (parts.length > 0) parts.push(Text.at(field, ' '))
     parts.push(field)
   }
-  return Text.join(parts).slice(0, MAX_VALUE)
+  const joined = Text.join(parts).slice(0, MAX_VALUE)
+  variables.budget.left -= joined.value.length
+  return joined
 }
 
 /** Splits a text that no shell reads (a compose command string) into words: quotes are taken off, variables stay. */
 export function splitText(text: Text): Text[] {
-  const nothing: ShellVariables = { lookup: () => undefined, list: () => undefined }
+  const nothing: ShellVariables = {
+    lookup: () => undefined,
+    list: () => undefined,
+    budget: { left: 10 * text.value.length + 20_000 },
+  }
   return wordSpans(text.value).flatMap(span => expandWord(text.slice(span.from, span.to), nothing))
 }
 
@@ -57,6 +65,12 @@ class Expansion {
   }
 
   run(): void {
+    const { budget } = this.#variables
+    budget.left -= this.#raw.value.length
+    if (budget.left <= 0) {
+      this.fields.push(this.#raw)
+      return
+    }
     this.#scan(0, this.#raw.value.length, false)
     this.#end()
   }
@@ -103,7 +117,7 @@ class Expansion {
         plain = i
       } else if (c === '"' && !quoted) {
         flush(i)
-        const end = quoteEnd(source, i + 1, to)
+        const end = quoteEnd(source, i + 1, to, this.#variables.budget)
         this.#quoted(i + 1, end)
         i = end + 1
         plain = i
@@ -158,7 +172,7 @@ class Expansion {
           ? null
           : { emit: () => this.#add(Text.at(this.#raw.slice(i), String(value))), end: end + 2 }
       }
-      const end = closing(source, i + 2, '(', ')')
+      const end = closing(source, i + 2, '(', ')', this.#variables.budget)
       const stop = end < 0 || end > to ? to : end
       return { emit: () => this.#add(this.#raw.slice(i, stop)), end: stop }
     }
@@ -167,7 +181,7 @@ class Expansion {
     let value: Text | undefined
     let end = i + 1
     if (next === '{') {
-      end = closing(source, i + 2, '{', '}')
+      end = closing(source, i + 2, '{', '}', this.#variables.budget)
       if (end < 0 || end > to) return null
       const inside = this.#raw.slice(i + 2, end - 1)
       const array = /^([A-Za-z_]\w*)\[[@*]\]$/.exec(inside.value)
@@ -212,14 +226,14 @@ class Expansion {
   }
 }
 
-function quoteEnd(source: string, from: number, to: number): number {
+function quoteEnd(source: string, from: number, to: number, budget: Budget): number {
   for (let i = from; i < to; i++) {
     const c = source[i]
     if (c === '\\') i++
     else if (c === '"') return i
     else if (c === '$' && (source[i + 1] === '(' || source[i + 1] === '{')) {
       const open = source[i + 1]!
-      const end = closing(source, i + 2, open, open === '(' ? ')' : '}')
+      const end = closing(source, i + 2, open, open === '(' ? ')' : '}', budget)
       if (end > 0 && end <= to) i = end - 1
     }
   }
