@@ -35,6 +35,7 @@ import { multimodalFamilies } from './multimodal-families.ts'
 import { multimodalText } from './multimodal-text.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
+import { newerMixtures } from './newer-mixtures.ts'
 import { olmo } from './olmo.ts'
 import { openMoe } from './open-moe.ts'
 import { otherEncoders } from './other-encoders.ts'
@@ -87,6 +88,7 @@ export const families: readonly Family[] = [
   ...multimodalText,
   nemotronHybrid,
   nemotronNas,
+  ...newerMixtures,
   ...olmo,
   ...openMoe,
   ...otherEncoders,
