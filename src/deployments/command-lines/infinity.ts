@@ -14,7 +14,7 @@ const flags = flagTable({
 export const infinity: CommandLine = {
   engine: 'infinity',
   title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
-  marks: ['infinity'],
+  marks: ['infinity_emb', '/infinity', 'infinity_', 'engine: infinity'],
   program: argv => (baseName(argv[0] ?? '') === 'infinity_emb' ? (argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1) : 0),
   image: /(?:^|\/)infinity$/,
   environment: /^INFINITY_/,

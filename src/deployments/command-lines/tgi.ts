@@ -9,7 +9,7 @@ const style = { underscores: false, prefixes: false, dotted: false }
 export const tgi: CommandLine = {
   engine: 'tgi',
   title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
-  marks: ['text-generation-', 'num_shard', 'max_total_tokens', 'tgi'],
+  marks: ['text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi'],
   program: argv =>
     /^text-generation-(?:launcher|server|router)$/.test(baseName(argv[0] ?? '')) ? (argv[1] === 'serve' ? 2 : 1) : 0,
   image: /text-generation-inference|(?:^|[/-])tgi(?:-[a-z0-9-]+)?$/,

@@ -8,7 +8,7 @@ export const kubernetes: DocumentFormat = {
   kind: 'document',
   name: 'kubernetes',
   title: 'Kubernetes pod specs in objects of any kind, lists, LeaderWorkerSets, Ray groups, patches',
-  marks: ['containers:'],
+  marks: [],
   claims: root => stringAt(root, 'kind') !== 'CustomResourceDefinition' && hasContainers(root),
   read: async (root, context) => {
     const walk = new Walk(context)
