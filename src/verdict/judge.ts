@@ -39,6 +39,11 @@ function headroomBytes(headroom: Headroom, budget: number): number {
   return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget)
 }
 
+/** What the high end of the total may take for `fits`: the budget less the headroom. */
+export function roomOf(budget: number, limits: Limits): number {
+  return budget - headroomBytes(limits.headroom, budget)
+}
+
 /**
  * Status by the rules of design section 6: the total against the engine's budget on the fullest GPU. `fits`: the high
  * end is within the budget less the headroom, and the expected total is not above `warnAt` of it; `tight`: the expected
@@ -49,9 +54,10 @@ export function statusOf(estimate: Estimate, limits: Limits): { status: Status; 
   if (budgetBytes === null) return null
   if (totalBytes.expected > budgetBytes) return { status: 'exceeds', certain: totalBytes.low > budgetBytes }
   if (estimate.kvCache?.fitsOneRequest === false) return { status: 'exceeds', certain: false }
-  const room = budgetBytes - headroomBytes(limits.headroom, budgetBytes)
   const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes
-  return totalBytes.high <= room && !near ? { status: 'fits', certain: true } : { status: 'tight', certain: false }
+  return totalBytes.high <= roomOf(budgetBytes, limits) && !near
+    ? { status: 'fits', certain: true }
+    : { status: 'tight', certain: false }
 }
 
 /** The verdict on one deployment, with the reasons a person needs: what it needs, what there is, what causes it. */
@@ -196,7 +202,7 @@ function settingReason(about: Case, estimate: Estimate, budget: number): Verdict
   const length = lengthOf(setting)
   if (setting === undefined || length === null) return []
   const most = estimate.kvCache?.maxModelLenThatFits
-  const largest = about.concurrency === 1 && most ? `; ${grouped(most)} tokens would fit` : ''
+  const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : ''
   if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
     return [{ code: 'set-by', message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}` }]

@@ -3,17 +3,30 @@ import { computesFp8, type Gpu } from '../hardware/gpu.ts'
 import type { Remedy } from '../report/report.ts'
 import { GiB, gibText, grouped } from '../units/bytes.ts'
 import { eightBitKv, flagText } from './flags.ts'
+import { statusOf } from './judge.ts'
 import { gpuSets, largerGpus, longestContext, parallelSizes, withParallel } from './search.ts'
-import { attempt, current, currentNumber, firstOf, type Question, remedyOf, type Trial, works } from './trial.ts'
+import {
+  attempt,
+  certainly,
+  current,
+  currentNumber,
+  firstInOrder,
+  firstOf,
+  type Goal,
+  probably,
+  type Question,
+  remedyOf,
+  type Trial,
+} from './trial.ts'
 
 /** Highest memory fraction that is offered: above it the rest of the card does not hold what lies beside the budget. */
 const HIGHEST_FRACTION = 0.95
 /** Shortest context worth offering. */
 const SHORTEST_CONTEXT = 512
-const MOST_REMEDIES = 8
+const MOST_REMEDIES = 6
 
 /** One kind of change: tries it and says what it costs; null when it does not help. */
-type Kind = (question: Question, passes: (trial: Trial) => boolean) => Remedy | null
+type Kind = (question: Question, goal: Goal) => Remedy | null
 
 /**
  * What would fit instead: for each kind of change the smallest that does, asked of the engine again, ordered by how
@@ -22,11 +35,12 @@ type Kind = (question: Question, passes: (trial: Trial) => boolean) => Remedy | 
  */
 export function remediesFor(question: Question): Remedy[] {
   if (question.input.gpu === null) return gpuSets(question)
-  const sure = collect(question, trial => works(trial))
-  return sure.length > 0 ? sure : collect(question, trial => works(trial, true))
+  if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return []
+  const sure = collect(question, certainly)
+  return sure.length > 0 ? sure : collect(question, probably)
 }
 
-function collect(question: Question, passes: (trial: Trial) => boolean): Remedy[] {
+function collect(question: Question, goal: Goal): Remedy[] {
   // a context that nobody asked for is the cheapest thing to give up
   const unasked = !['file', 'policy', 'flag'].includes(question.answer.settings.maxModelLen?.from ?? 'file')
   const kinds: Kind[] = [
@@ -47,91 +61,93 @@ function collect(question: Question, passes: (trial: Trial) => boolean): Remedy[
   ]
   const found: Remedy[] = []
   for (const kind of kinds) {
-    const remedy = found.length < MOST_REMEDIES ? kind(question, passes) : null
+    const remedy = found.length < MOST_REMEDIES ? kind(question, goal) : null
     if (remedy) found.push(remedy)
   }
-  if (found.length === 0) {
-    const combined = both(question, passes)
-    if (combined) found.push(combined)
-  }
-  return found
+  const cheap = found.some(remedy => remedy.change.some(change => !/^(?:target|cpuOffloadBytes)$/.test(change.setting)))
+  if (cheap) return found
+  const combined = both(question, goal)
+  // neither one change nor two: other numbers of other cards
+  return combined ? [combined, ...found] : [...found, ...otherSets(question, found)].slice(0, MOST_REMEDIES)
+}
+
+function otherSets(question: Question, found: readonly Remedy[]): Remedy[] {
+  const hasGpu = found.some(remedy => remedy.change.some(change => change.setting === 'target'))
+  return gpuSets(question).filter(remedy => !hasGpu || remedy.change.length > 1)
 }
 
 const has = (question: Question, setting: SettingName, value: unknown = 1): boolean =>
   flagText(question.engine.name, setting, value) !== null
 
 /** A KV pool of given bytes that is too small. */
-const pool: Kind = (question, passes) => {
+const pool: Kind = (question, goal) => {
   const given = current(question, 'kvCacheMemoryBytes')
   const kv = question.answer.estimate.kvCache
   if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null
   const bytes = Math.ceil((kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01) / 2 ** 20) * 2 ** 20
   const trial = attempt(question, { settings: { kvCacheMemoryBytes: bytes } })
-  return passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null
+  return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null
 }
 
-const fraction: Kind = (question, passes) => {
+const fraction: Kind = (question, goal) => {
   const { gpu } = question.input
   const now = current(question, 'memoryFraction')
   if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null
   const steps: number[] = []
   for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100)
-  const trial = firstOf(steps, value => attempt(question, { settings: { memoryFraction: value } }), passes)
+  const trial = firstOf(steps, value => attempt(question, { settings: { memoryFraction: value } }), goal.passes)
   if (trial === null) return null
   const left = gpu.memoryBytes * (1 - (trial.change.settings?.memoryFraction as number))
   return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card to everything else`)
 }
 
-const context: Kind = (question, passes) => {
-  const trial = longestContext(question, {}, passes)
+const context: Kind = (question, goal) => {
+  const trial = longestContext(question, {}, goal)
   if (trial === null) return null
   const length = trial.change.settings?.maxModelLen as number
   return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits')
 }
 
 /** The setting halved until it fits, but not below `least`. */
-function halved(
-  question: Question,
-  setting: SettingName,
-  least: number,
-  passes: (trial: Trial) => boolean,
-): Trial | null {
+function halved(question: Question, setting: SettingName, least: number, goal: Goal): Trial | null {
   const now = current(question, setting)
   if (typeof now !== 'number' || !has(question, setting)) return null
   const steps: number[] = []
   for (let value = 2 ** Math.ceil(Math.log2(now) - 1); value >= least; value /= 2) steps.push(value)
-  return firstOf(steps, value => attempt(question, { settings: { [setting]: value } }), passes)
+  return firstOf(steps, value => attempt(question, { settings: { [setting]: value } }), goal.passes)
 }
 
-const sequences: Kind = (question, passes) => {
-  const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), passes)
+const sequences: Kind = (question, goal) => {
+  const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal)
   return trial && remedyOf(question, trial, 'fewer requests at once')
 }
 
-const batchTokens: Kind = (question, passes) => {
+const batchTokens: Kind = (question, goal) => {
   const least = Math.max(512, currentNumber(question, 'maxNumSeqs', 1))
-  const trial = halved(question, 'maxNumBatchedTokens', least, passes)
+  const trial = halved(question, 'maxNumBatchedTokens', least, goal)
   return trial && remedyOf(question, trial, 'smaller steps of long prompts; slower first tokens')
 }
 
-const kvDtype: Kind = (question, passes) => {
+const kvDtype: Kind = (question, goal) => {
   const to = eightBitKv(question.engine.name)
   const now = String(current(question, 'kvCacheDtype') ?? 'auto')
   if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null
   const trial = attempt(question, { settings: { kvCacheDtype: to } })
-  return passes(trial) ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null
+  return goal.passes(trial)
+    ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost')
+    : null
 }
 
-const eager: Kind = (question, passes) => {
+const eager: Kind = (question, goal) => {
   if (!has(question, 'enforceEager') || current(question, 'enforceEager') === true) return null
   const trial = attempt(question, { settings: { enforceEager: true } })
-  return passes(trial) ? remedyOf(question, trial, 'no CUDA graphs: slower decoding') : null
+  return goal.passes(trial) ? remedyOf(question, trial, 'no CUDA graphs: slower decoding') : null
 }
 
-const sibling: Kind = (question, passes) => {
+const sibling: Kind = (question, goal) => {
   for (const one of question.siblings ?? []) {
     const trial = attempt(question, { sibling: one })
-    if (passes(trial)) return remedyOf(question, trial, 'the same model with quantised weights')
+    if (goal.passes(trial)) return remedyOf(question, trial, 'the same model with quantised weights')
   }
   return null
 }
@@ -140,7 +156,7 @@ const sibling: Kind = (question, passes) => {
  * Weights quantised to fp8 while loading, on cards that compute in fp8. The 16-bit weights must fit for a moment: some
  * releases quantise only after all of them are loaded.
  */
-const quantised: Kind = (question, passes) => {
+const quantised: Kind = (question, goal) => {
   const { gpu, facts } = question.input
   if (gpu === null || computesFp8(gpu) !== true || !has(question, 'quantization')) return null
   const own = facts.config['quantization_config'] ?? facts.config['quantization']
@@ -149,7 +165,7 @@ const quantised: Kind = (question, passes) => {
     return null
   if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null
   const trial = attempt(question, { settings: { quantization: 'fp8' } })
-  return passes(trial)
+  return goal.passes(trial)
     ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost')
     : null
 }
@@ -161,12 +177,12 @@ function weightBytes(question: Question): number {
 }
 
 /** More tensor ranks; where they do not divide the heads or are not enough, pipeline stages. */
-const parallel: Kind = (question, passes) => {
+const parallel: Kind = (question, goal) => {
   for (const axis of ['tensorParallel', 'pipelineParallel'] as const) {
     if (!has(question, axis)) continue
     for (const size of parallelSizes(question, axis)) {
       const trial = attempt(question, withParallel(question, axis, size))
-      if (passes(trial)) return remedyOf(question, trial, gpusNote(question, trial))
+      if (goal.passes(trial)) return remedyOf(question, trial, gpusNote(question, trial))
     }
   }
   return null
@@ -181,22 +197,26 @@ function gpusNote(question: Question, trial: Trial): string {
     : `needs ${needed} x ${name}`
 }
 
-const expertParallel: Kind = (question, passes) => {
+const expertParallel: Kind = (question, goal) => {
   const { experts } = question.input.shape.facts
   const ranks = currentNumber(question, 'tensorParallel', 1) * currentNumber(question, 'dataParallel', 1)
   if (experts === null || ranks < 2 || !has(question, 'expertParallel') || current(question, 'expertParallel') === true)
     return null
   const trial = attempt(question, { settings: { expertParallel: true } })
-  return passes(trial) ? remedyOf(question, trial, 'whole experts on each GPU') : null
+  return goal.passes(trial) ? remedyOf(question, trial, 'whole experts on each GPU') : null
 }
 
 /** The smallest larger card, with everything else as it is. */
-const gpu: Kind = (question, passes) => {
-  const trial = firstOf(largerGpus(question.input.gpu as Gpu), card => attempt(question, { gpu: card }), passes)
+const gpu: Kind = (question, goal) => {
+  const trial = firstInOrder(
+    largerGpus(question, question.input.gpu as Gpu),
+    card => attempt(question, { gpu: card }),
+    goal.passes,
+  )
   return trial && remedyOf(question, trial, 'the smallest larger GPU that fits')
 }
 
-const offload: Kind = (question, passes) => {
+const offload: Kind = (question, goal) => {
   const { perGpu } = question.answer.estimate
   if (
     perGpu.budgetBytes === null ||
@@ -204,18 +224,17 @@ const offload: Kind = (question, passes) => {
     currentNumber(question, 'cpuOffloadBytes', 0) > 0
   )
     return null
-  const most = Math.floor((0.9 * weightBytes(question)) / GiB)
+  const most = Math.floor(weightBytes(question) / 2 / GiB)
   const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / GiB))
-  const steps: number[] = []
-  for (let size = least; size <= most && steps.length < 64; size++) steps.push(size)
-  const trial = firstOf(steps, size => attempt(question, { settings: { cpuOffloadBytes: size * GiB } }), passes)
+  const steps = [0, 1, 2, 3, 4, 6, 8].map(more => least + more).filter(size => size <= most)
+  const trial = firstOf(steps, size => attempt(question, { settings: { cpuOffloadBytes: size * GiB } }), goal.passes)
   return trial && remedyOf(question, trial, 'part of the weights in CPU memory: much slower')
 }
 
 /** Two changes at once, where none is enough: more GPUs and a shorter context. */
-function both(question: Question, passes: (trial: Trial) => boolean): Remedy | null {
+function both(question: Question, goal: Goal): Remedy | null {
   for (const size of parallelSizes(question, 'tensorParallel')) {
-    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), passes)
+    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal)
     const length = trial?.change.settings?.maxModelLen
     if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT)
       return remedyOf(
@@ -224,5 +243,5 @@ function both(question: Question, passes: (trial: Trial) => boolean): Remedy | n
         `${gpusNote(question, trial)}, with the longest context that fits there (${grouped(length)} tokens)`,
       )
   }
-  return gpuSets(question)[0] ?? null
+  return null
 }

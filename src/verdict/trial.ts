@@ -6,7 +6,7 @@ import type { ModelShape } from '../models/shape.ts'
 import type { Remedy, Status } from '../report/report.ts'
 import { outsideShortage } from './findings.ts'
 import { flagText } from './flags.ts'
-import { type Limits, statusOf } from './judge.ts'
+import { type Limits, roomOf, statusOf } from './judge.ts'
 
 /** A deployment for which another configuration is looked for. */
 export interface Question {
@@ -110,30 +110,40 @@ export function remedyOf(question: Question, trial: Trial, note: string): Remedy
   return { change: list, totalBytes: answer.estimate.perGpu.totalBytes, status: trial.status ?? 'unknown', note }
 }
 
+/** Bytes that a trial could take more (or has too many, below 0) and still pass; null when the engine refuses it. */
+export function marginOf(question: Question, trial: Trial, tight: boolean): number | null {
+  const { budgetBytes, totalBytes } = trial.answer.estimate.perGpu
+  if (trial.refused || budgetBytes === null) return null
+  const room = roomOf(budgetBytes, question.limits)
+  return tight ? budgetBytes - totalBytes.expected : room - totalBytes.high
+}
+
+/** One probe of a search: does it pass, and how many more steps (or fewer) would use its margin up? */
+export interface Probe {
+  readonly passes: boolean
+  readonly steps: number | null
+}
+
 /**
- * The largest whole number in 1..high that passes, by a first guess, growing steps from it, and halving. The test must
- * be true below some number and false above it. 0 when none passes.
+ * The largest whole number in 1..high that passes; 0 when none does. Each probe proposes the next one by its margin, so
+ * that a sum that grows evenly is solved in three or four; after six proposals the rest is halved. What passes must be
+ * all numbers up to some number.
  */
-export function largest(high: number, guess: number, passes: (n: number) => boolean): number {
+export function largest(high: number, guess: number, probe: (n: number) => Probe): number {
   let good = 0
   let bad = high + 1
-  let step = 1
-  let probe = Math.min(high, Math.max(1, Math.floor(guess)))
-  while (bad - good > 1) {
-    if (passes(probe)) good = probe
-    else bad = probe
-    // while only one side is known, steps grow from the guess; then halving
-    const oneSided = good === 0 || bad === high + 1
-    const next = good === 0 ? bad - step : good + step
-    step *= 4
-    probe = oneSided && next > good && next < bad ? next : Math.floor((good + bad) / 2)
+  let next = guess
+  for (let tries = 0; bad - good > 1; tries++) {
+    const n = Math.floor(Math.min(bad - 1, Math.max(good + 1, Number.isFinite(next) ? next : good + 1)))
+    const { passes, steps } = probe(n)
+    if (passes) good = n
+    else bad = n
+    next = steps === null || tries >= 6 ? Math.floor((good + bad) / 2) : n + Math.trunc(steps)
   }
   return good
 }
 
-/**
- * The first of a ladder that passes, when the last one does (each step passes if an earlier one did); null else.
- */
+/** The first of a ladder that passes; each step passes if an earlier one did, so the last one is asked first. */
 export function firstOf<T>(
   ladder: readonly T[],
   attemptOne: (step: T) => Trial,
@@ -154,3 +164,25 @@ export function firstOf<T>(
   }
   return best
 }
+
+/** The first of a short list that passes, asked one after the other; null when none does. */
+export function firstInOrder<T>(
+  list: readonly T[],
+  attemptOne: (one: T) => Trial,
+  passes: (trial: Trial) => boolean,
+): Trial | null {
+  for (const one of list) {
+    const trial = attemptOne(one)
+    if (passes(trial)) return trial
+  }
+  return null
+}
+
+/** What a trial must do to be offered. */
+export interface Goal {
+  /** False: it must fit with certainty; true: as expected is enough. */
+  readonly tight: boolean
+  readonly passes: (trial: Trial) => boolean
+}
+export const certainly: Goal = { tight: false, passes: trial => works(trial) }
+export const probably: Goal = { tight: true, passes: trial => works(trial, true) }
