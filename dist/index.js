@@ -17731,6 +17731,9 @@ var __webpack_modules__ = {
  4434: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("events");
  },
+ 9896: module => {
+  module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
+ },
  8611: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("http");
  },
@@ -17799,6 +17802,9 @@ var __webpack_modules__ = {
  },
  8522: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
+ },
+ 857: module => {
+  module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
  },
  932: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("process");
@@ -23920,12 +23926,12 @@ var __webpack_modules__ = {
   exports.visit = visit;
   exports.visitAsync = visitAsync;
  },
- 8141: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1252: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    R: () => startAction
   });
   const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-  const external_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
+  var external_os_ = __nccwpck_require__(857);
   function utils_toCommandValue(input) {
    if (input === null || input === void 0) return ''; else if (typeof input === 'string' || input instanceof String) return input;
    return JSON.stringify(input);
@@ -23943,7 +23949,7 @@ var __webpack_modules__ = {
   }
   function command_issueCommand(command, properties, message) {
    const cmd = new Command(command, properties, message);
-   process.stdout.write(cmd.toString() + external_os_namespaceObject.EOL);
+   process.stdout.write(cmd.toString() + external_os_.EOL);
   }
   const CMD_STRING = '::';
   class Command {
@@ -23977,12 +23983,12 @@ var __webpack_modules__ = {
    return utils_toCommandValue(s).replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A').replace(/:/g, '%3A').replace(/,/g, '%2C');
   }
   const external_crypto_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("crypto");
-  const external_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
+  var external_fs_ = __nccwpck_require__(9896);
   function file_command_issueFileCommand(command, message) {
    const filePath = process.env[`GITHUB_${command}`];
    if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
-   if (!external_fs_namespaceObject.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
-   external_fs_namespaceObject.appendFileSync(filePath, `${utils_toCommandValue(message)}${external_os_namespaceObject.EOL}`, {
+   if (!external_fs_.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
+   external_fs_.appendFileSync(filePath, `${utils_toCommandValue(message)}${external_os_.EOL}`, {
     encoding: 'utf8'
    });
   }
@@ -23991,14 +23997,14 @@ var __webpack_modules__ = {
    const convertedValue = utils_toCommandValue(value);
    if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
    if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-   return `${key}<<${delimiter}${external_os_namespaceObject.EOL}${convertedValue}${external_os_namespaceObject.EOL}${delimiter}`;
+   return `${key}<<${delimiter}${external_os_.EOL}${convertedValue}${external_os_.EOL}${delimiter}`;
   }
   const external_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("path");
   __nccwpck_require__(8611);
   __nccwpck_require__(5692);
   URL;
   __nccwpck_require__(770);
-  var undici = __nccwpck_require__(6752);
+  __nccwpck_require__(6752);
   void 0 && (void 0).__awaiter;
   var HttpCodes;
   (function(HttpCodes) {
@@ -24072,7 +24078,7 @@ var __webpack_modules__ = {
     step((generator = generator.apply(thisArg, _arguments || [])).next());
    });
   };
-  const {access, appendFile, writeFile} = external_fs_namespaceObject.promises;
+  const {access, appendFile, writeFile} = external_fs_.promises;
   const SUMMARY_ENV_VAR = 'GITHUB_STEP_SUMMARY';
   class Summary {
    constructor() {
@@ -24084,7 +24090,7 @@ var __webpack_modules__ = {
      const pathFromEnv = process.env[SUMMARY_ENV_VAR];
      if (!pathFromEnv) throw new Error(`Unable to find environment variable for $${SUMMARY_ENV_VAR}. Check if your runtime environment supports job summaries.`);
      try {
-      yield access(pathFromEnv, external_fs_namespaceObject.constants.R_OK | external_fs_namespaceObject.constants.W_OK);
+      yield access(pathFromEnv, external_fs_.constants.R_OK | external_fs_.constants.W_OK);
      } catch (_a) {
       throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`);
      }
@@ -24130,7 +24136,7 @@ var __webpack_modules__ = {
     return addEOL ? this.addEOL() : this;
    }
    addEOL() {
-    return this.addRaw(external_os_namespaceObject.EOL);
+    return this.addRaw(external_os_.EOL);
    }
    addCodeBlock(code, lang) {
     const attrs = Object.assign({}, lang && {
@@ -24241,16 +24247,16 @@ var __webpack_modules__ = {
     step((generator = generator.apply(thisArg, _arguments || [])).next());
    });
   };
-  const {chmod, copyFile, lstat, mkdir, open: io_util_open, readdir, rename, rm, rmdir, stat, symlink, unlink} = external_fs_namespaceObject.promises;
+  const {chmod, copyFile, lstat, mkdir, open: io_util_open, readdir, rename, rm, rmdir, stat, symlink, unlink} = external_fs_.promises;
   const IS_WINDOWS = process.platform === 'win32';
   function readlink(fsPath) {
    return io_util_awaiter(this, void 0, void 0, function*() {
-    const result = yield external_fs_namespaceObject.promises.readlink(fsPath);
+    const result = yield external_fs_.promises.readlink(fsPath);
     if (IS_WINDOWS && !result.endsWith('\\')) return `${result}\\`;
     return result;
    });
   }
-  external_fs_namespaceObject.constants.O_RDONLY;
+  external_fs_.constants.O_RDONLY;
   function exists(fsPath) {
    return io_util_awaiter(this, void 0, void 0, function*() {
     try {
@@ -24375,8 +24381,8 @@ var __webpack_modules__ = {
   external_events_.EventEmitter;
   void 0 && (void 0).__awaiter;
   void 0 && (void 0).__awaiter;
-  external_os_namespaceObject.platform();
-  external_os_namespaceObject.arch();
+  external_os_.platform();
+  external_os_.arch();
   void 0 && (void 0).__awaiter;
   var ExitCode;
   (function(ExitCode) {
@@ -24395,7 +24401,7 @@ var __webpack_modules__ = {
   function setOutput(name, value) {
    const filePath = process.env['GITHUB_OUTPUT'] || '';
    if (filePath) return file_command_issueFileCommand('OUTPUT', file_command_prepareKeyValueMessage(name, value));
-   process.stdout.write(external_os_namespaceObject.EOL);
+   process.stdout.write(external_os_.EOL);
    command_issueCommand('set-output', {
     name
    }, utils_toCommandValue(value));
@@ -24415,22 +24421,6 @@ var __webpack_modules__ = {
   var lib_problem = __nccwpck_require__(7748);
   const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
   const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
-  const exactly = bytes => ({
-   low: bytes,
-   expected: bytes,
-   high: bytes
-  });
-  const nothing = exactly(0);
-  const sum = ranges => ranges.reduce((a, b) => ({
-   low: a.low + b.low,
-   expected: a.expected + b.expected,
-   high: a.high + b.high
-  }), nothing);
-  const whole = range => ({
-   low: Math.floor(range.low),
-   expected: Math.round(range.expected),
-   high: Math.ceil(range.high)
-  });
   const BYTES = {
    float32: 4,
    float16: 2,
@@ -24482,131 +24472,387 @@ var __webpack_modules__ = {
   function grouped(n) {
    return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
   }
-  const defaults_packages = 'released packages';
-  const vllmDefaults = [ {
-   setting: 'memoryFraction',
-   value: '0.9',
-   versions: 'up to 0.19',
-   source: defaults_packages
-  }, {
-   setting: 'memoryFraction',
-   value: '0.92',
-   versions: 'from 0.20',
-   source: defaults_packages
-  }, {
-   setting: 'maxNumSeqs',
-   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '16384 on cards of at least 160 GiB',
-   versions: 'from 0.30',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxModelLen',
-   value: "the model's context",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'blockSize',
-   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
-   versions: 'all',
-   source: 'config/cache.py, attention backends'
-  }, {
-   setting: 'dtype',
-   value: "the checkpoint's; 32-bit is run in 16 bits",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'kvCacheDtype',
-   value: "the model's dtype, or the checkpoint's KV scheme",
-   versions: 'all',
-   source: 'config/cache.py'
-  }, {
-   setting: 'cudaGraphs',
-   value: 'estimate taken from the budget',
-   versions: 'from 0.20',
-   source: 'v1/worker/gpu_worker.py'
-  }, {
-   setting: 'maxLoras',
-   value: '1 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  }, {
-   setting: 'maxLoraRank',
-   value: '16 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  } ];
-  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
-  const PACKED = {
-   int8_per_token_head: 'int8-per-head',
-   fp8_per_token_head: 'int8-per-head',
-   int4_per_token_head: 'int4-per-head',
-   nvfp4: 'nvfp4',
-   turboquant_4bit_nc: 'turboquant',
-   fp8_ds_mla: 'fp8-ds-mla',
-   nvfp4_ds_mla: 'nvfp4-ds-mla'
-  };
-  const MODEL_DTYPES = {
-   bfloat16: 2,
-   float16: 2,
-   half: 2,
-   bf16: 2,
-   fp16: 2,
-   float32: 4,
-   float: 4,
-   fp32: 4
-  };
-  function kvFormat(name, modelBytes) {
-   const plain = MODEL_DTYPES[name];
-   if (plain !== void 0) return {
-    kind: 'plain',
-    elementBytes: plain
+  const exactly = bytes => ({
+   low: bytes,
+   expected: bytes,
+   high: bytes
+  });
+  const nothing = exactly(0);
+  const sum = ranges => ranges.reduce((a, b) => ({
+   low: a.low + b.low,
+   expected: a.expected + b.expected,
+   high: a.high + b.high
+  }), nothing);
+  const whole = range => ({
+   low: Math.floor(range.low),
+   expected: Math.round(range.expected),
+   high: Math.ceil(range.high)
+  });
+  function partOf(weight, p) {
+   const t = p.tensor;
+   const whole = {
+    out: weight.out,
+    in: weight.in,
+    copies: weight.copies,
+    bias: weight.bias ? weight.out : 0
    };
-   if (FP8.has(name)) return {
-    kind: 'plain',
-    elementBytes: 1
+   if (weight.transformersOnly) return {
+    ...whole,
+    copies: 0,
+    bias: 0
    };
-   const packed = PACKED[name];
-   return packed === void 0 ? null : {
-    kind: packed,
-    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
+   switch (weight.split) {
+   case 'none':
+    return whole;
+
+   case 'column':
+    {
+     const out = Math.ceil(weight.out / t);
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'row':
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / t)
+    };
+
+   case 'vocab':
+    {
+     const out = Math.ceil(weight.out / 64) * 64 / t;
+     return {
+      ...whole,
+      out: Math.ceil(out),
+      bias: weight.bias ? Math.ceil(out) : 0
+     };
+    }
+
+   case 'kv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'qkv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const kv = weight.kvWidth ?? 0;
+     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-column':
+    {
+     if (p.expert > 1) return {
+      ...whole,
+      copies: Math.ceil(weight.copies / p.expert)
+     };
+     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-row':
+    if (p.expert > 1) return {
+     ...whole,
+     copies: Math.ceil(weight.copies / p.expert)
+    };
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / (p.expertTensor ?? t))
+    };
+   }
+  }
+  function stageSizes(layers, pipeline) {
+   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
+   let rest = layers % pipeline;
+   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
+   return sizes;
+  }
+  function stagesOf(shape, pipeline) {
+   let first = 0;
+   return stageSizes(shape.layers.order.length, pipeline).map(count => {
+    const stage = {
+     first,
+     count
+    };
+    first += count;
+    return stage;
+   });
+  }
+  function adapterBytes(shape, r) {
+   const {slots, rank} = r.loras ?? {
+    slots: 0,
+    rank: 0
+   };
+   const parallel = {
+    tensor: r.tensor,
+    pipeline: 1,
+    expert: 1
+   };
+   const perKind = shape.layers.kinds.map(kind => {
+    const widths = {
+     dense: 0,
+     experts: 0
+    };
+    for (const weight of kind.weights) {
+     if (weight.kind !== 'linear') continue;
+     const part = partOf(weight, parallel);
+     const width = part.copies * (part.in + part.out);
+     if (weight.split === 'expert-column' || weight.split === 'expert-row') widths.experts += width; else widths.dense += width;
+    }
+    return widths;
+   });
+   let most = {
+    dense: 0,
+    experts: 0
+   };
+   for (const {first, count} of stagesOf(shape, r.pipeline)) {
+    const sums = {
+     dense: 0,
+     experts: 0
+    };
+    for (let layer = first; layer < first + count; layer++) {
+     const widths = perKind[shape.layers.order[layer]];
+     sums.dense += widths.dense;
+     sums.experts += widths.experts;
+    }
+    if (sums.dense + sums.experts > most.dense + most.experts) most = sums;
+   }
+   const unit = 2 * slots * rank;
+   return {
+    bytes: {
+     low: most.dense * unit,
+     expected: most.dense * unit,
+     high: (most.dense + most.experts) * unit
+    },
+    formula: `${grouped(slots)} slots x rank ${grouped(rank)} x ${grouped(most.dense)} inputs and outputs x 2 B`,
+    source: 'vLLM lora/layers: buffers for max_loras slots'
    };
   }
-  const isFp8 = name => FP8.has(name);
-  const tokenBytes = {
-   heads(keyDim, valueDim, format) {
-    const both = keyDim + valueDim;
-    switch (format.kind) {
-    case 'int8-per-head':
-     return both + 8;
+  function blocksOf(bucket, length, s) {
+   const {reach, block} = bucket;
+   switch (reach.kind) {
+   case 'full':
+    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
 
-    case 'int4-per-head':
-     return both / 2 + 8;
+   case 'sliding':
+    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
 
-    case 'nvfp4':
-     return both / 2 + both / 16;
+   case 'chunked':
+    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
 
-    case 'turboquant':
-     return both / 2 + 6;
+   case 'cross':
+    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
 
-    default:
-     return both * format.elementBytes;
-    }
-   },
-   latent(width, format) {
-    if (format.kind === 'fp8-ds-mla') return 656;
-    if (format.kind === 'nvfp4-ds-mla') return 352;
-    return width * format.elementBytes;
+   case 'state':
+    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
    }
+  }
+  function requestBlocks(plan, length, s) {
+   let blocks = 0;
+   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
+   return blocks;
+  }
+  function requestBytes(plan, length, stage, s) {
+   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    const blocks = blocksOf(bucket, length, s);
+    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function stateBytesOf(plan, stage, s) {
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    if (bucket.reach.kind !== 'state') continue;
+    const blocks = blocksOf(bucket, 1, s);
+    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function longestThatFits(plan, limit, room, stage, s) {
+   if (requestBytes(plan, limit, stage, s) <= room) return limit;
+   let low = 0;
+   let high = limit;
+   while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
+   }
+   return low;
+  }
+  const newestRelease = release(0, 33);
+  function release(major, minor, patch = 0) {
+   return major * 1e6 + minor * 1e3 + patch;
+  }
+  function releaseOf(text) {
+   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
+   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
+  }
+  function releaseText(value) {
+   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
+  }
+  const cache = new Map;
+  function rulesOf(version) {
+   let rules = cache.get(version);
+   if (rules === void 0) {
+    const from = minor => version >= release(0, minor);
+    rules = {
+     v0: !from(8),
+     memoryFraction: from(20) ? .92 : .9,
+     graphsInBudget: from(20),
+     windowCountsBatches: from(25),
+     nullBlock: from(30),
+     chargesGroups: from(25),
+     asyncDefault: from(14),
+     statePrefixCaching: from(25),
+     stateCheckpoints: from(30),
+     crossByBatch: from(13),
+     hugeTier: from(30),
+     platformMlaBlocks: !from(13)
+    };
+    cache.set(version, rules);
+   }
+   return rules;
+  }
+  const FORWARD = {
+   dense: [ 11, 6.5, 5, 5 ],
+   experts: [ 22, 13, 10, 10 ]
   };
+  const FORWARD_FLOOR = 70 * MiB;
+  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  function peak(shape, config, r) {
+   const forward = forwardArm(shape, r);
+   const sampler = samplerArm(shape, r);
+   const larger = sampler.expected > forward.expected ? sampler : forward;
+   const vision = visionArm(shape, config, r);
+   return {
+    bytes: {
+     low: Math.max(forward.low, sampler.low) + vision.low,
+     expected: larger.expected + vision.expected,
+     high: Math.max(forward.high, sampler.high) + vision.high
+    },
+    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
+    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
+   };
+  }
+  function forwardArm(shape, r) {
+   const {facts} = shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
+   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
+   return {
+    low: Math.max(.6 * expected, FORWARD_FLOOR),
+    expected,
+    high: 1.4 * expected + .2 * GiB,
+    text: `forward pass ${factor} x ${grouped(r.batchTokens)} tokens x ${grouped(width)} x 2 B`
+   };
+  }
+  function samplerFactor(r) {
+   if (r.release < release(0, 17)) return {
+    low: 9.2,
+    expected: 9.73,
+    high: 10.2
+   };
+   return {
+    low: 2.5,
+    expected: 5,
+    high: 7
+   };
+  }
+  function samplerArm(shape, r) {
+   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
+   const c = samplerFactor(r);
+   return {
+    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
+    expected: c.expected * rows,
+    high: c.high * rows + .1 * GiB,
+    text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`
+   };
+  }
+  function visionArm(shape, config, r) {
+   const none = {
+    low: 0,
+    expected: 0,
+    high: 0,
+    text: ''
+   };
+   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
+   const patches = 4 * Math.min(r.batchTokens, 16384);
+   const copy = patches * towerWidth(config) * 2;
+   return {
+    low: 0,
+    expected: 20 * copy,
+    high: 45 * copy,
+    text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`
+   };
+  }
+  function withoutImages(r) {
+   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
+   const limits = r.option.text('limit-mm-per-prompt');
+   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
+  }
+  function towerWidth(config) {
+   const vision = config['vision_config'];
+   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
+    const value = vision[key];
+    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
+   }
+   return 1152;
+  }
+  function communication(r) {
+   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
+   const pipeline = r.pipeline > 1 ? .3 : 0;
+   return {
+    bytes: {
+     low: low * GiB,
+     expected: (expected + pipeline / 2) * GiB,
+     high: (high + pipeline) * GiB
+    },
+    formula: `${gibText((expected + pipeline / 2) * GiB)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
+   };
+  }
+  function graphs(r) {
+   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
+   if (none) return {
+    bytes: {
+     low: 0,
+     expected: 0,
+     high: 0
+    },
+    formula: 'none: eager',
+    source: 'enforce-eager'
+   };
+   const largest = Math.min(2 * r.sequences, 512);
+   const share = largest / 512;
+   return {
+    bytes: {
+     low: .05 * GiB,
+     expected: (.1 + .4 * share) * GiB,
+     high: (.3 + .9 * share) * GiB
+    },
+    formula: `${gibText((.1 + .4 * share) * GiB)} GiB for batch sizes up to ${largest}`,
+    source: 'graph capture lines of public logs'
+   };
+  }
   const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
   const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
   function contextOf(shape, config) {
@@ -24664,39 +24910,14 @@ var __webpack_modules__ = {
     eager: flag('enforce-eager')
    };
   }
-  const newestRelease = release(0, 33);
-  function release(major, minor, patch = 0) {
-   return major * 1e6 + minor * 1e3 + patch;
-  }
-  function releaseOf(text) {
-   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
-   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
-  }
-  function releaseText(value) {
-   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
-  }
-  const cache = new Map;
-  function rulesOf(version) {
-   let rules = cache.get(version);
-   if (rules === void 0) {
-    const from = minor => version >= release(0, minor);
-    rules = {
-     v0: !from(8),
-     memoryFraction: from(20) ? .92 : .9,
-     graphsInBudget: from(20),
-     windowCountsBatches: from(25),
-     nullBlock: from(30),
-     chargesGroups: from(25),
-     asyncDefault: from(14),
-     statePrefixCaching: from(25),
-     stateCheckpoints: from(30),
-     crossByBatch: from(13),
-     hugeTier: from(30),
-     platformMlaBlocks: !from(13)
-    };
-    cache.set(version, rules);
-   }
-   return rules;
+  function parallelismOf(r) {
+   const ranks = r.tensor * r.data;
+   return {
+    tensor: r.tensor,
+    pipeline: r.pipeline,
+    expert: r.expertParallel ? ranks : 1,
+    expertTensor: ranks
+   };
   }
   function settings_resolve(input) {
    const findings = [];
@@ -24746,7 +24967,8 @@ var __webpack_modules__ = {
    const pipeline = Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
    const data = count('dataParallel') ?? 1;
    const expertParallel = option.expertParallel ?? (input.settings.expertParallel?.value ?? false) !== false;
-   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * (option.count('prefill-context-parallel-size') ?? 1);
+   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
+   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks;
    const fractionGiven = valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
    const fractionRight = fractionGiven !== null && fractionGiven > 0 && fractionGiven <= 1;
    if (fractionGiven !== null && !fractionRight) findings.push({
@@ -24788,6 +25010,7 @@ var __webpack_modules__ = {
     data,
     expertParallel,
     contextRanks,
+    prefillRanks,
     maxModelLen,
     context,
     batchTokens,
@@ -24914,49 +25137,613 @@ var __webpack_modules__ = {
     message
    };
   }
+  function stageWeights(shape, storage, p) {
+   const sums = Array.from({
+    length: p.pipeline
+   }, () => ({
+    bytes: 0,
+    elements: 0
+   }));
+   const first = sums[0];
+   const last = sums[sums.length - 1];
+   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
+   for (const tower of shape.towers) {
+    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
+    const kinds = kindSums(tower.stack.kinds, storage, p);
+    for (const kind of tower.stack.order) plus(first, kinds[kind]);
+   }
+   const kinds = kindSums(shape.layers.kinds, storage, p);
+   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
+    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
+   });
+   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
+   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
+   return {
+    bytes: sums.map(sum => sum.bytes),
+    elements: sums.map(sum => sum.elements)
+   };
+  }
+  function predictionWeights(shape, storage, p) {
+   if (shape.mtp === null) return 0;
+   const kinds = kindSums(shape.mtp.kinds, storage, p);
+   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
+  }
+  function kindSums(kinds, storage, p) {
+   return kinds.map(kind => {
+    const sum = {
+     bytes: 0,
+     elements: 0
+    };
+    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
+    return sum;
+   });
+  }
+  function add(sum, weight, storage, p, path) {
+   const part = partOf(weight, p);
+   sum.bytes += storage.bytes(weight, part, path);
+   sum.elements += part.copies * (part.out * part.in + part.bias);
+  }
+  function plus(sum, other) {
+   sum.bytes += other.bytes;
+   sum.elements += other.elements;
+  }
+  const shares = new WeakMap;
+  function remembered(shape, storage, p, key) {
+   const known = shares.get(shape) ?? new Map;
+   shares.set(shape, known);
+   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
+   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
+   known.set(whole, sums);
+   return sums;
+  }
+  const LARGEST_CORRECTION = .02;
+  function correction(input, storage, key) {
+   const stored = input.facts.checkpoint.totalBytes;
+   if (stored === null || storage.basis === 'exact') return 1;
+   const whole = {
+    tensor: 1,
+    pipeline: 1,
+    expert: 1
+   };
+   const rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole);
+   const ratio = stored / rule;
+   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
+  }
+  function weightsOf(input, r, storage, p) {
+   const key = r.quantization ?? '';
+   const sums = remembered(input.shape, storage, p, key);
+   const measured = correction(input, storage, key);
+   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes));
+   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
+   const divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ];
+   const offloaded = r.offloadBytes > 0 ? ` - ${sizeText(r.offloadBytes)} offloaded to the CPU` : '';
+   return {
+    bytes,
+    part: stage => ({
+     name: 'weights',
+     inBudget: true,
+     bytes: exactly(bytes[stage]),
+     basis: derived ? 'derived' : storage.basis,
+     formula: `${grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+     source: 'config.json'
+    })
+   };
+  }
+  const LONGEST = 2 ** 24;
+  function account(about, found) {
+   const {input, r} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
+   const stages = account_stagesOf(about, fractionBytes);
+   const fitting = longest(about, stages);
+   const asked = r.maxModelLen ?? r.context ?? 2048;
+   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
+   const at = fullest(about, stages, length);
+   const stage = stages[at];
+   const cache = cacheParts(about, at, length);
+   const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
+   const parts = [ ...stage.parts, ...cache.parts, ...rest ];
+   const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes));
+   return {
+    settings: settled(r, length),
+    findings: found,
+    estimate: {
+     method: 'engine',
+     perGpu: {
+      rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
+      parts,
+      totalBytes,
+      budgetBytes: budget,
+      headroomBytes: budget === null ? null : {
+       low: budget - totalBytes.high,
+       expected: budget - totalBytes.expected,
+       high: budget - totalBytes.low
+      }
+     },
+     kvCache: figures(about, stages, at, length, fitting),
+     assumptions: [ ...r.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function settled(r, length) {
+   const given = r.settings.maxModelLen;
+   if (r.maxModelLen !== null || given === void 0) return r.settings;
+   return {
+    ...r.settings,
+    maxModelLen: {
+     ...given,
+     effective: length,
+     note: 'the largest that fits'
+    }
+   };
+  }
+  function account_stagesOf(about, fractionBytes) {
+   const {input, r, draft, kv} = about;
+   const weights = weightsOf(input, r, about.storage, parallelismOf(r));
+   const common = [];
+   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)));
+   common.push(modelled('activations', peak(input.shape, input.facts.config, r)));
+   common.push(modelled('communication', communication(r), 'measured'));
+   common.push({
+    ...modelled('cudaGraphs', graphs(r), 'measured'),
+    inBudget: r.rules.graphsInBudget
+   });
+   return weights.bytes.map((_, at) => {
+    const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
+    const parts = [ weights.part(at), ...withDraft, ...common ];
+    const total = sum(parts.filter(part => part.inBudget).map(part => part.bytes));
+    const left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected));
+    const blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at];
+    return {
+     parts,
+     total,
+     available: r.poolBytes ?? blocks ?? left
+    };
+   });
+  }
+  function modelled(name, m, basis = 'modelled') {
+   return {
+    name,
+    inBudget: true,
+    bytes: whole(m.bytes),
+    basis,
+    formula: m.formula,
+    source: m.source
+   };
+  }
+  function room(about, stage, at) {
+   const {r, kv} = about;
+   if (stage.available === null) return null;
+   return stage.available - (r.rules.nullBlock && r.poolBlocks === null ? kv.plan.blockBytes[at] : 0);
+  }
+  function longest(about, stages) {
+   const {r, kv} = about;
+   let length = r.context ?? LONGEST;
+   for (const [at, stage] of stages.entries()) {
+    const free = room(about, stage, at);
+    if (free === null) return null;
+    length = longestThatFits(kv.plan, length, free, at, kv.request);
+   }
+   return length;
+  }
+  function fullest(about, stages, length) {
+   const {input, kv} = about;
+   let found = 0;
+   let most = -1;
+   for (const [at, stage] of stages.entries()) {
+    const load = stage.total.expected + input.concurrency * requestBytes(kv.plan, length, at, kv.request);
+    if (load > most) [found, most] = [ at, load ];
+   }
+   return found;
+  }
+  function cacheParts(about, at, length) {
+   const {input, r, kv} = about;
+   const total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency;
+   const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
+   const block = kv.plan.blockBytes[at];
+   const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
+   const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : '';
+   const blocks = requestBlocks(kv.plan, length, kv.request);
+   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`;
+   const part = (name, bytes, formula) => ({
+    name,
+    inBudget: true,
+    bytes: exactly(bytes),
+    basis,
+    formula,
+    source
+   });
+   const parts = [];
+   const stateBlocks = states / (block * input.concurrency);
+   if (total > states || states === 0) {
+    const formula = r.rules.chargesGroups ? `${grouped(blocks - stateBlocks)} blocks x ${grouped(block)} B${requests}` : `${grouped((total - states) / input.concurrency)} B over the layers for ${grouped(length)} tokens${requests}`;
+    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula));
+   }
+   if (states > 0) parts.push(part('recurrentState', states, r.rules.chargesGroups ? `${grouped(stateBlocks)} blocks x ${grouped(block)} B${requests}` : `${grouped(states / input.concurrency)} B over the layers${requests}`));
+   const kept = r.rules.nullBlock ? block : 0;
+   if (kept > 0) parts.push({
+    ...part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`)
+   });
+   return {
+    parts,
+    bytes: total + kept
+   };
+  }
+  function pool(about, stage, cache, memory, fractionBytes) {
+   const {r} = about;
+   const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
+   if (given === null) return {
+    rest: [],
+    budget: fractionBytes
+   };
+   const budget = r.poolBytes === null ? fractionBytes : memory;
+   if (cache.bytes > given) return {
+    rest: [],
+    budget: budget === null ? null : Math.min(budget, stage.total.low + given)
+   };
+   if (given === cache.bytes) return {
+    rest: [],
+    budget
+   };
+   const rest = {
+    name: 'buffers',
+    inBudget: true,
+    bytes: exactly(given - cache.bytes),
+    basis: 'exact',
+    formula: `${gibText(given)} GiB of the pool, less the start condition`,
+    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes'
+   };
+   return {
+    rest: [ rest ],
+    budget
+   };
+  }
+  function figures(about, stages, at, length, fitting) {
+   const {r, kv} = about;
+   const {plan, request} = kv;
+   const each = requestBlocks(plan, length, request);
+   const bytes = stages.map((_, i) => requestBytes(plan, length, i, request));
+   let blocks = r.poolBlocks;
+   if (blocks === null && each > 0) for (const [i, stage] of stages.entries()) {
+    const block = plan.blockBytes[i];
+    if (stage.available === null || block === 0) continue;
+    const own = Math.floor(stage.available / block);
+    blocks = blocks === null ? own : Math.min(blocks, own);
+   }
+   const rooms = stages.map((stage, i) => room(about, stage, i));
+   const concurrency = blocks === null || each === 0 ? null : blocks / each;
+   return {
+    bytesPerToken: tokenRate(kv, at),
+    bytesPerMaxLengthRequest: Math.max(...bytes),
+    availableBytes: stages[at].available,
+    capacityTokens: concurrency === null || blocks === null ? null : capacity(about, blocks, concurrency, length),
+    maxConcurrency: concurrency,
+    fitsOneRequest: rooms.some(free => free === null) ? null : bytes.every((need, i) => need <= rooms[i]),
+    maxModelLenThatFits: fitting
+   };
+  }
+  function capacity(about, blocks, concurrency, length) {
+   const {kv, r} = about;
+   if (r.rules.chargesGroups) return Math.floor(concurrency * length);
+   const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
+   const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
+   return Math.floor(blocks / groups) * block * kv.request.contextRanks;
+  }
+  function tokenRate(kv, at) {
+   let bytes = 0;
+   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[at] / (bucket.block * kv.request.contextRanks);
+   return Math.round(bytes);
+  }
+  const defaults_packages = 'released packages';
+  const vllmDefaults = [ {
+   setting: 'memoryFraction',
+   value: '0.9',
+   versions: 'up to 0.19',
+   source: defaults_packages
+  }, {
+   setting: 'memoryFraction',
+   value: '0.92',
+   versions: 'from 0.20',
+   source: defaults_packages
+  }, {
+   setting: 'maxNumSeqs',
+   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '16384 on cards of at least 160 GiB',
+   versions: 'from 0.30',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'blockSize',
+   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
+   versions: 'all',
+   source: 'config/cache.py, attention backends'
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's; 32-bit is run in 16 bits",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'kvCacheDtype',
+   value: "the model's dtype, or the checkpoint's KV scheme",
+   versions: 'all',
+   source: 'config/cache.py'
+  }, {
+   setting: 'cudaGraphs',
+   value: 'estimate taken from the budget',
+   versions: 'from 0.20',
+   source: 'v1/worker/gpu_worker.py'
+  }, {
+   setting: 'maxLoras',
+   value: '1 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  }, {
+   setting: 'maxLoraRank',
+   value: '16 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  } ];
+  const none = {
+   part: null,
+   stacks: []
+  };
+  function draftOf(input, r, storage) {
+   if (r.speculative === null || r.speculative.method === 'ngram') return none;
+   const parallel = {
+    ...parallelismOf(r),
+    pipeline: 1
+   };
+   const {draft, shape} = input;
+   if (draft !== null) {
+    const own = storageOf(draft.shape, draft.facts.config, {
+     dtype: r.dtype,
+     quantization: null
+    });
+    if (!own.ok) return {
+     part: null,
+     stacks: [ draft.shape.layers ]
+    };
+    const bytes = stageWeights(draft.shape, own.value, parallel).bytes[0];
+    return made(bytes, draft.shape.layers, `${draft.facts.id} as ${own.value.scheme} / TP ${r.tensor}`);
+   }
+   if (shape.mtp === null) return none;
+   const bytes = predictionWeights(shape, storage, parallel);
+   return made(bytes, shape.mtp, `${shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${r.tensor}`);
+  }
+  function made(bytes, stack, formula) {
+   return {
+    stacks: [ stack ],
+    part: {
+     name: 'draftWeights',
+     inBudget: true,
+     bytes: exactly(Math.round(bytes)),
+     basis: 'derived',
+     formula,
+     source: 'speculative-config'
+    }
+   };
+  }
+  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
+  const PACKED = {
+   int8_per_token_head: 'int8-per-head',
+   fp8_per_token_head: 'int8-per-head',
+   int4_per_token_head: 'int4-per-head',
+   nvfp4: 'nvfp4',
+   turboquant_4bit_nc: 'turboquant',
+   fp8_ds_mla: 'fp8-ds-mla',
+   nvfp4_ds_mla: 'nvfp4-ds-mla'
+  };
+  const MODEL_DTYPES = {
+   bfloat16: 2,
+   float16: 2,
+   half: 2,
+   bf16: 2,
+   fp16: 2,
+   float32: 4,
+   float: 4,
+   fp32: 4
+  };
+  function kvFormat(name, modelBytes) {
+   const plain = MODEL_DTYPES[name];
+   if (plain !== void 0) return {
+    kind: 'plain',
+    elementBytes: plain
+   };
+   if (FP8.has(name)) return {
+    kind: 'plain',
+    elementBytes: 1
+   };
+   const packed = PACKED[name];
+   return packed === void 0 ? null : {
+    kind: packed,
+    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
+   };
+  }
+  const isFp8 = name => FP8.has(name);
+  const tokenBytes = {
+   heads(keyDim, valueDim, format) {
+    const both = keyDim + valueDim;
+    switch (format.kind) {
+    case 'int8-per-head':
+     return both + 8;
+
+    case 'int4-per-head':
+     return both / 2 + 8;
+
+    case 'nvfp4':
+     return both / 2 + both / 16;
+
+    case 'turboquant':
+     return both / 2 + 6;
+
+    default:
+     return both * format.elementBytes;
+    }
+   },
+   latent(width, format) {
+    if (format.kind === 'fp8-ds-mla') return 656;
+    if (format.kind === 'nvfp4-ds-mla') return 352;
+    return width * format.elementBytes;
+   }
+  };
+  const DROPPED = {
+   minimax: [ 0, 24 ],
+   minimax_text_01: [ 0, 24 ],
+   minimax_m1: [ 0, 24 ],
+   RefinedWeb: [ 0, 29 ],
+   RefinedWebModel: [ 0, 29 ],
+   mpt: [ 0, 29 ],
+   bamba: [ 0, 33 ]
+  };
+  function modelFindings(input, r, say) {
+   contextAbove(input, r, say);
+   widths(input, r, say);
+   const {layers, modelType} = input.shape;
+   const stages = input.settings.pipelineParallel?.value;
+   if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+   const dropped = DROPPED[modelType];
+   if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
+   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
+  }
+  function contextAbove(input, r, say) {
+   const {context, maxModelLen} = r;
+   if (context === null || maxModelLen === null || maxModelLen <= context) return;
+   const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
+   say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
+  }
+  function widths(input, r, say) {
+   const parallel = parallelismOf(r);
+   const block = fp8Block(input.facts.config);
+   const at = input.settings.tensorParallel;
+   const said = new Set;
+   const once = (code, message) => {
+    if (!said.has(code)) say(code, 'error', message, at);
+    said.add(code);
+   };
+   for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
+    const expert = weight.split === 'expert-column' || weight.split === 'expert-row';
+    if (weight.kind !== 'linear' || !(expert || weight.split === 'column' || weight.split === 'row')) continue;
+    const cut = expert ? parallel.expert > 1 ? 1 : parallel.expertTensor ?? 1 : parallel.tensor;
+    if (cut === 1) continue;
+    const width = weight.split.endsWith('column') ? weight.out : weight.in;
+    if (width % cut !== 0) once('width-not-divisible', `${weight.name}: ${width} does not divide by ${cut} ranks`); else if (block !== null && width % block === 0 && partWidth(weight, parallel) % block !== 0) once('quantization-block-not-divisible', `${weight.name}: ${width} over ${cut} ranks is no multiple of the fp8 block of ${block}${expert ? '; with enable-expert-parallel experts stay whole' : ''}`);
+   }
+  }
+  function partWidth(weight, parallel) {
+   const part = partOf(weight, parallel);
+   return weight.split.endsWith('column') ? part.out : part.in;
+  }
+  function fp8Block(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const {quant_method: method, weight_block_size: sizes} = quantization;
+   if (method !== 'fp8' || !Array.isArray(sizes)) return null;
+   const size = sizes[0];
+   return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+  }
+  const LEAST = {
+   awq: 75,
+   awq_marlin: 80,
+   gptq: 60,
+   gptq_marlin: 80,
+   fp8: 80,
+   fbgemm_fp8: 80,
+   mxfp4: 80,
+   modelopt: 80,
+   modelopt_fp4: 80,
+   bitsandbytes: 70,
+   gguf: 60,
+   'compressed-tensors': 70,
+   hqq: 80,
+   experts_int8: 80,
+   torchao: 75,
+   quark: 70
+  };
+  function quantizationFindings(input, r, capability, say) {
+   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   const method = r.quantization ?? methodOf(input.facts.config);
+   const least = method === null ? void 0 : LEAST[method];
+   if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
+   if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
+  }
+  function methodOf(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const method = quantization['quant_method'];
+   return typeof method === 'string' ? method : null;
+  }
   function findings(input, r, kv, capability) {
-   const {facts} = input.shape;
    const list = [];
-   const say = (code, severity, message, at = {}) => {
+   const say = (code, severity, message, at) => {
     list.push({
-     ...at,
+     ...placed(at),
      code,
      severity,
      message
     });
    };
-   const at = placed(input.settings.tensorParallel);
-   const {heads} = facts;
-   if (heads !== null && heads % r.tensor !== 0) say('heads-not-divisible', 'error', `${heads} attention heads do not divide by tensor-parallel-size ${r.tensor}`, at);
-   if (facts.visionHeads !== null && facts.visionHeads % r.tensor !== 0) say('heads-not-divisible', 'error', `${facts.visionHeads} heads of the vision tower do not divide by tensor-parallel-size ${r.tensor}`, at);
-   keyValueHeads(input, r, say, at);
-   const {context, maxModelLen} = r;
-   if (context !== null && maxModelLen !== null && maxModelLen > context && input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] !== '1') say('context-above-model', 'error', `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, placed(input.settings.maxModelLen));
-   const needed = r.tensor * r.pipeline * r.data;
-   if (input.gpusPerReplica !== null && input.gpusPerReplica > 0 && input.gpusPerReplica !== needed) say('gpus-unequal-parallelism', input.gpusPerReplica < needed ? 'error' : 'warning', `${input.gpusPerReplica} GPUs are asked for, vLLM uses ${needed} (tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data})`, at);
+   heads(input, r, say);
+   modelFindings(input, r, say);
+   gpus(input, r, say);
    kvDtype(input, r, kv, capability, say);
-   if (r.poolBytes !== null && input.settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', placed(input.settings.memoryFraction));
-   if (r.loras === null && (input.settings.maxLoras ?? input.settings.maxLoraRank) !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', placed(input.settings.maxLoras ?? input.settings.maxLoraRank));
+   quantizationFindings(input, r, capability, say);
+   withoutEffect(input, r, say);
    return list;
   }
-  function keyValueHeads(input, r, say, at) {
-   const seen = new Set;
-   for (const kind of input.shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) seen.add(spec.kvHeads);
-   for (const heads of seen) {
-    const [more, fewer] = heads >= r.tensor ? [ heads, r.tensor ] : [ r.tensor, heads ];
-    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${heads} KV heads and tensor-parallel-size ${r.tensor} do not divide`, at); else if (heads < r.tensor && input.facts.config !== null) say('kv-replication', 'notice', `${heads} KV heads on ${r.tensor} tensor ranks: each is kept ${r.tensor / heads} times`, at);
+  function heads(input, r, say) {
+   const {shape, settings} = input;
+   const at = settings.tensorParallel;
+   const t = r.tensor;
+   if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
+   const vision = shape.facts.visionHeads;
+   if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', 'error', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
+   const counts = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
+   for (const count of counts) {
+    const [more, fewer] = count >= t ? [ count, t ] : [ t, count ];
+    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
    }
   }
+  function gpus(input, r, say) {
+   const asked = input.gpusPerReplica;
+   const used = r.tensor * r.pipeline * r.data * r.prefillRanks;
+   if (asked === null || asked <= 0 || asked === used) return;
+   const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`;
+   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel);
+  }
   function kvDtype(input, r, kv, capability, say) {
-   const at = placed(input.settings.kvCacheDtype);
+   const name = r.kvDtype;
    const latent = kv.layers.some(layer => layer.latent);
-   const refuse = message => say('kv-dtype-unsupported', 'error', message, at);
-   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(r.kvDtype)} is not known: the model's dtype stands in for it`);
-   if (r.kvDtype === 'fp8_ds_mla' && !latent) refuse('fp8_ds_mla is for latent attention, which this model does not have');
-   if (/^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(r.kvDtype) && latent) refuse(`KV cache dtype ${r.kvDtype} does not go with latent attention`);
+   const refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype);
+   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(name)} is not known: the model's dtype stands in for it`);
+   if (name.endsWith('ds_mla') && !latent) refuse(`${name} is for latent attention, which this model does not have`);
+   if (latent && /^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(name)) refuse(`KV cache dtype ${name} does not go with latent attention`);
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
-   if (r.kvDtype.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${r.kvDtype} needs a Blackwell GPU; ${input.gpu.name} has compute capability ${capability / 10}`);
-   if (isFp8(r.kvDtype) && capability < 80) refuse(`KV cache dtype ${r.kvDtype} needs compute capability 8.0; ${input.gpu.name} has ${capability / 10}`);
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
+   if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
+  }
+  function withoutEffect(input, r, say) {
+   const {settings} = input;
+   if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
+   const lora = settings.maxLoras ?? settings.maxLoraRank;
+   if (r.loras === null && lora !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', lora);
+   if (r.expertParallel && input.shape.facts.experts === null) say('no-effect', 'notice', 'enable-expert-parallel has no effect: the model has no experts', settings.expertParallel);
+   if (r.eager && r.option.has('compilation-config')) say('no-effect', 'notice', 'compilation-config has no effect beside enforce-eager', settings.enforceEager);
   }
   function blocksFor(layers, headDim, s) {
    const preferred = s.asked ?? preferredBlock(layers, headDim, s);
@@ -25006,7 +25793,7 @@ var __webpack_modules__ = {
    const buckets = bucketsOf(paged);
    return {
     buckets,
-    blockBytes: blockBytes(buckets)
+    blockBytes: blockBytes(buckets, s.stages)
    };
   }
   function page(layer, s) {
@@ -25111,119 +25898,10 @@ var __webpack_modules__ = {
    const widest = Math.max(...[ ...byTable.values() ].filter(list => list[0].reach.kind === 'full').map(bytes), 1);
    return [ ...byTable.values() ].map(members => bucket(members, Math.ceil(bytes(members) / widest)));
   }
-  function blockBytes(buckets) {
-   const stages = buckets[0]?.members[0]?.counts.length ?? 1;
+  function blockBytes(buckets, stages) {
    return Array.from({
     length: stages
    }, (_, stage) => Math.max(0, ...buckets.map(one => one.members.reduce((sum, member) => sum + Math.ceil(member.counts[stage] / one.groups) * member.page, 0))));
-  }
-  function partOf(weight, p) {
-   const t = p.tensor;
-   const whole = {
-    out: weight.out,
-    in: weight.in,
-    copies: weight.copies,
-    bias: weight.bias ? weight.out : 0
-   };
-   if (weight.transformersOnly) return {
-    ...whole,
-    copies: 0,
-    bias: 0
-   };
-   switch (weight.split) {
-   case 'none':
-    return whole;
-
-   case 'column':
-    {
-     const out = Math.ceil(weight.out / t);
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'row':
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / t)
-    };
-
-   case 'vocab':
-    {
-     const out = Math.ceil(weight.out / 64) * 64 / t;
-     return {
-      ...whole,
-      out: Math.ceil(out),
-      bias: weight.bias ? Math.ceil(out) : 0
-     };
-    }
-
-   case 'kv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'qkv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const kv = weight.kvWidth ?? 0;
-     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-column':
-    {
-     if (p.expert > 1) return {
-      ...whole,
-      copies: Math.ceil(weight.copies / p.expert)
-     };
-     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-row':
-    if (p.expert > 1) return {
-     ...whole,
-     copies: Math.ceil(weight.copies / p.expert)
-    };
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / (p.expertTensor ?? t))
-    };
-   }
-  }
-  function stageSizes(layers, pipeline) {
-   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
-   let rest = layers % pipeline;
-   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
-   return sizes;
-  }
-  function stagesOf(shape, pipeline) {
-   let first = 0;
-   return stageSizes(shape.layers.order.length, pipeline).map(count => {
-    const stage = {
-     first,
-     count
-    };
-    first += count;
-    return stage;
-   });
   }
   function stateBytes(spec, s) {
    const t = s.tensor;
@@ -25491,7 +26169,8 @@ var __webpack_modules__ = {
    return {
     plan: plan(layers, {
      ...blocks,
-     hybridManager: r.hybridManager
+     hybridManager: r.hybridManager,
+     stages: r.pipeline
     }),
     request: {
      batchTokens: r.batchTokens,
@@ -25561,323 +26240,39 @@ var __webpack_modules__ = {
    for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) widest = Math.max(widest ?? 0, spec.keyDim);
    return widest;
   }
-  function blocksOf(bucket, length, s) {
-   const {reach, block} = bucket;
-   switch (reach.kind) {
-   case 'full':
-    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
-
-   case 'sliding':
-    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
-
-   case 'chunked':
-    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
-
-   case 'cross':
-    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
-
-   case 'state':
-    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
-   }
-  }
-  function requestBlocks(plan, length, s) {
-   let blocks = 0;
-   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
-   return blocks;
-  }
-  function requestBytes(plan, length, stage, s) {
-   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    const blocks = blocksOf(bucket, length, s);
-    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function stateBytesOf(plan, stage, s) {
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    if (bucket.reach.kind !== 'state') continue;
-    const blocks = blocksOf(bucket, 1, s);
-    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function longestThatFits(plan, limit, room, stage, s) {
-   if (requestBytes(plan, limit, stage, s) <= room) return limit;
-   let low = 0;
-   let high = limit;
-   while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
-   }
-   return low;
-  }
-  const FORWARD = {
-   dense: [ 11, 6.5, 5, 5 ],
-   experts: [ 22, 13, 10, 10 ]
-  };
-  const FORWARD_FLOOR = 70 * MiB;
-  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
-  function peak(shape, config, r) {
-   const forward = forwardArm(shape, r);
-   const sampler = samplerArm(shape, r);
-   const larger = sampler.expected > forward.expected ? sampler : forward;
-   const vision = visionArm(shape, config, r);
-   return {
-    bytes: {
-     low: Math.max(forward.low, sampler.low) + vision.low,
-     expected: larger.expected + vision.expected,
-     high: Math.max(forward.high, sampler.high) + vision.high
-    },
-    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
-    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
+  function padding(capability) {
+   if (capability !== null && capability >= 100) return {
+    inner: 256,
+    hidden: 256
+   };
+   return (capability ?? 90) >= 90 ? {
+    inner: 256,
+    hidden: 1
+   } : {
+    inner: 128,
+    hidden: 256
    };
   }
-  function forwardArm(shape, r) {
-   const {facts} = shape;
-   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
-   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
-   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
-   return {
-    low: Math.max(.6 * expected, FORWARD_FLOOR),
-    expected,
-    high: 1.4 * expected + .2 * GiB,
-    text: `forward pass ${factor} x ${grouped(r.batchTokens)} tokens x ${grouped(width)} x 2 B`
-   };
-  }
-  function samplerFactor(r) {
-   if (r.release < release(0, 17)) return {
-    low: 8.75,
-    expected: 9.73,
-    high: 10.6
-   };
-   return {
-    low: 2.5,
-    expected: 5,
-    high: 7
-   };
-  }
-  function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
-   const c = samplerFactor(r);
-   return {
-    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
-    expected: c.expected * rows,
-    high: c.high * rows + .2 * GiB,
-    text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`
-   };
-  }
-  function visionArm(shape, config, r) {
-   const none = {
-    low: 0,
-    expected: 0,
-    high: 0,
-    text: ''
-   };
-   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
-   const patches = 4 * Math.min(r.batchTokens, 16384);
-   const copy = patches * towerWidth(config) * 2;
-   return {
-    low: 0,
-    expected: 20 * copy,
-    high: 45 * copy,
-    text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`
-   };
-  }
-  function withoutImages(r) {
-   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
-   const limits = r.option.text('limit-mm-per-prompt');
-   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
-  }
-  function towerWidth(config) {
-   const vision = config['vision_config'];
-   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
-    const value = vision[key];
-    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
-   }
-   return 1152;
-  }
-  function communication(r) {
-   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
-   const pipeline = r.pipeline > 1 ? .3 : 0;
-   return {
-    bytes: {
-     low: low * GiB,
-     expected: (expected + pipeline / 2) * GiB,
-     high: (high + pipeline) * GiB
-    },
-    formula: `${gibText((expected + pipeline / 2) * GiB)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
-    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
-   };
-  }
-  function graphs(r) {
-   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
-   if (none) return {
-    bytes: {
-     low: 0,
-     expected: 0,
-     high: 0
-    },
-    formula: 'none: eager',
-    source: 'enforce-eager'
-   };
-   const largest = Math.min(2 * r.sequences, 512);
-   const share = largest / 512;
-   return {
-    bytes: {
-     low: .05 * GiB,
-     expected: (.1 + .4 * share) * GiB,
-     high: (.3 + .9 * share) * GiB
-    },
-    formula: `${gibText((.1 + .4 * share) * GiB)} GiB for batch sizes up to ${largest}`,
-    source: 'graph capture lines of public logs'
-   };
-  }
-  function stageWeights(shape, storage, p) {
-   const sums = Array.from({
-    length: p.pipeline
-   }, () => ({
-    bytes: 0,
-    elements: 0
-   }));
-   const first = sums[0];
-   const last = sums[sums.length - 1];
-   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
-   for (const tower of shape.towers) {
-    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
-    const kinds = kindSums(tower.stack.kinds, storage, p);
-    for (const kind of tower.stack.order) plus(first, kinds[kind]);
-   }
-   const kinds = kindSums(shape.layers.kinds, storage, p);
-   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
-    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
-   });
-   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
-   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
-   return {
-    bytes: sums.map(sum => sum.bytes),
-    elements: sums.map(sum => sum.elements)
-   };
-  }
-  function predictionWeights(shape, storage, p) {
-   if (shape.mtp === null) return 0;
-   const kinds = kindSums(shape.mtp.kinds, storage, p);
-   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
-  }
-  function kindSums(kinds, storage, p) {
-   return kinds.map(kind => {
-    const sum = {
-     bytes: 0,
-     elements: 0
+  const up = (width, multiple) => Math.ceil(width / multiple) * multiple;
+  function loaded(storage, config, capability) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return storage;
+   if (quantization['quant_method'] !== 'mxfp4') return storage;
+   const {inner, hidden} = padding(capability);
+   const padded = (weight, part) => {
+    const out = up(part.out, weight.split === 'expert-column' ? inner : hidden);
+    const width = up(part.in, weight.split === 'expert-row' ? inner : hidden);
+    return {
+     ...part,
+     out,
+     in: width,
+     bias: part.bias === 0 ? 0 : out
     };
-    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
-    return sum;
-   });
-  }
-  function add(sum, weight, storage, p, path) {
-   const part = partOf(weight, p);
-   sum.bytes += storage.bytes(weight, part, path);
-   sum.elements += part.copies * (part.out * part.in + part.bias);
-  }
-  function plus(sum, other) {
-   sum.bytes += other.bytes;
-   sum.elements += other.elements;
-  }
-  const shares = new WeakMap;
-  function remembered(shape, storage, p, key) {
-   const known = shares.get(shape) ?? new Map;
-   shares.set(shape, known);
-   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
-   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
-   known.set(whole, sums);
-   return sums;
-  }
-  function weightsOf(input, r, storage, p) {
-   const sums = remembered(input.shape, storage, p, r.quantization ?? '');
-   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage) - r.offloadBytes));
-   const exact = input.shape.count === 'exact' && storage.basis === 'exact';
-   return {
-    bytes,
-    part: stage => ({
-     name: 'weights',
-     inBudget: true,
-     bytes: exactly(bytes[stage]),
-     basis: exact ? 'exact' : storage.basis === 'exact' ? 'derived' : storage.basis,
-     formula: `${grouped(sums.elements[stage])} elements of a rank (TP ${p.tensor}, PP ${p.pipeline}${p.expert > 1 ? `, EP ${p.expert}` : ''}) as ${storage.scheme}` + (r.offloadBytes > 0 ? ` - ${sizeText(r.offloadBytes)} offloaded` : ''),
-     source: `config.json, ${storage.scheme}`
-    })
-   };
-  }
-  function draftOf(input, r, storage) {
-   const p = {
-    tensor: r.tensor,
-    pipeline: 1,
-    expert: r.expertParallel ? r.tensor * r.data : 1
-   };
-   const {draft, shape} = input;
-   const made = (bytes, stacks, formula) => ({
-    bytes,
-    stacks,
-    part: {
-     name: 'draftWeights',
-     inBudget: true,
-     bytes: exactly(bytes),
-     basis: 'derived',
-     formula,
-     source: 'speculative-config'
-    }
-   });
-   if (r.speculative === null || r.speculative.method === 'ngram') return made(0, [], '');
-   if (draft !== null) {
-    const own = storageOf(draft.shape, draft.facts.config, {
-     dtype: r.dtype,
-     quantization: null
-    });
-    const bytes = own.ok ? Math.round(stageWeights(draft.shape, own.value, p).bytes[0]) : 0;
-    return made(bytes, [ draft.shape.layers ], `draft model ${draft.facts.id}, TP ${r.tensor}`);
-   }
-   if (shape.mtp === null) return made(0, [], '');
-   return made(Math.round(predictionWeights(shape, storage, p)), [ shape.mtp ], `${shape.mtp.order.length} prediction layers, TP ${r.tensor}`);
-  }
-  function adapterBytes(input, r) {
-   const {slots, rank} = r.loras;
-   const p = {
-    tensor: r.tensor,
-    pipeline: 1,
-    expert: 1
-   };
-   let dense = 0;
-   let experts = 0;
-   const stage = stagesOf(input.shape, r.pipeline)[0];
-   const perKind = input.shape.layers.kinds.map(kind => {
-    const sums = {
-     dense: 0,
-     experts: 0
-    };
-    for (const weight of kind.weights) {
-     if (weight.kind !== 'linear') continue;
-     const part = partOf(weight, p);
-     const each = part.copies * rank * (part.in + part.out);
-     if (weight.split.startsWith('expert')) sums.experts += each; else sums.dense += each;
-    }
-    return sums;
-   });
-   for (let layer = stage.first; layer < stage.first + stage.count; layer++) {
-    const sums = perKind[input.shape.layers.order[layer]];
-    dense += sums.dense;
-    experts += sums.experts;
-   }
-   const unit = 2 * slots;
-   const bytes = {
-    low: dense * unit,
-    expected: dense * unit,
-    high: (dense + experts) * unit
    };
    return {
-    bytes: whole(bytes),
-    formula: `${slots} slots x rank ${rank} x (inputs + outputs) x 2 B over the adapted matrices`,
-    source: 'vLLM lora/layers: buffers for max_loras slots'
+    ...storage,
+    scheme: `${storage.scheme}, experts padded to multiples of ${inner}${hidden > 1 ? ` x ${hidden}` : ''}`,
+    bytes: (weight, part, path) => storage.bytes(weight, weight.split.startsWith('expert') ? padded(weight, part) : part, path)
    };
   }
   const vllm = {
@@ -25886,14 +26281,45 @@ var __webpack_modules__ = {
    defaults: vllmDefaults,
    estimate
   };
+  const OLDER = '0.11.0';
   function estimate(input) {
+   const answer = under(input);
+   const unsure = input.version === null && input.gpu !== null;
+   const older = unsure ? olderText(answer, under({
+    ...input,
+    version: OLDER
+   })) : null;
+   if (older === null) return answer;
+   return {
+    ...answer,
+    estimate: {
+     ...answer.estimate,
+     assumptions: [ ...answer.estimate.assumptions, older ]
+    }
+   };
+  }
+  function under(input) {
    const r = settings_resolve(input);
    const storage = storageFor(input, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
    const found = [ ...r.findings, ...findings(input, r, kv, capability) ];
-   return account(input, r, storage, draft, kv, found);
+   return account({
+    input,
+    r,
+    storage: loaded(storage, input.facts.config, capability),
+    draft,
+    kv
+   }, found);
+  }
+  function olderText(newest, older) {
+   const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
+   const [now, before] = [ room(newest), room(older) ];
+   if (now < 0 === before < 0) return null;
+   const size = sizeText(Math.abs(before));
+   const what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`;
+   return `the answer depends on the version: under the rules of ${releaseText(newestRelease)} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${OLDER} ${what}`;
   }
   function capabilityOf(input) {
    const text = input.gpu?.computeCapability;
@@ -25901,11 +26327,10 @@ var __webpack_modules__ = {
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
   function storageFor(input, r) {
-   const asked = {
+   const result = storageOf(input.shape, input.facts.config, {
     dtype: r.dtype,
     quantization: r.quantization
-   };
-   const result = storageOf(input.shape, input.facts.config, asked);
+   });
    if (result.ok) return result.value;
    r.findings.push({
     code: 'quantization-unsupported',
@@ -25916,184 +26341,11 @@ var __webpack_modules__ = {
     dtype: 'bfloat16',
     quantization: null
    });
-   if (plain.ok) return plain.value;
+   if (plain.ok) return {
+    ...plain.value,
+    basis: 'assumed'
+   };
    throw new Error(plain.problem.message);
-  }
-  function account(input, r, storage, draft, kv, found) {
-   const parallel = {
-    tensor: r.tensor,
-    pipeline: r.pipeline,
-    expert: r.expertParallel ? r.tensor * r.data : 1,
-    expertTensor: r.tensor * r.data
-   };
-   const weights = weightsOf(input, r, storage, parallel);
-   const asked = r.maxModelLen ?? r.context ?? 2048;
-   const stage = fullestStage(weights.bytes, kv, asked);
-   const fixed = fixedParts(input, r, weights, draft, stage);
-   const memory = input.gpu?.memoryBytes ?? null;
-   const budget = memory === null ? null : Math.ceil(r.fraction * memory);
-   const available = availableBytes(r, kv, budget, fixed.total.expected, stage);
-   const room = available === null ? null : available - (r.rules.nullBlock ? kv.plan.blockBytes[stage] : 0);
-   const fitting = room === null ? null : longestThatFits(kv.plan, r.context ?? 2 ** 24, room, stage, kv.request);
-   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
-   if (r.maxModelLen === null) Object.assign(r.settings, {
-    maxModelLen: {
-     ...r.settings.maxModelLen,
-     effective: length,
-     note: 'the largest that fits'
-    }
-   });
-   const request = Math.max(...kv.plan.blockBytes.map((_, i) => requestBytes(kv.plan, length, i, kv.request)), 0);
-   const cacheParts = kvParts(input, r, kv, stage, length);
-   const parts = [ ...fixed.parts, ...cacheParts ];
-   const pool = poolOf(r, kv, memory, budget, parts, available);
-   const all = [ ...parts, ...pool.parts ];
-   const totalBytes = sum(all.filter(part => part.inBudget).map(part => part.bytes));
-   return {
-    settings: r.settings,
-    findings: found,
-    estimate: {
-     method: 'engine',
-     perGpu: {
-      rank: `pipeline stage ${stage} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
-      parts: all,
-      totalBytes,
-      budgetBytes: pool.budget,
-      headroomBytes: pool.budget === null ? null : {
-       low: pool.budget - totalBytes.high,
-       expected: pool.budget - totalBytes.expected,
-       high: pool.budget - totalBytes.low
-      }
-     },
-     kvCache: figures(r, kv, stage, length, request, available, room, fitting),
-     assumptions: [ ...r.assumptions, ...input.shape.notes ]
-    }
-   };
-  }
-  function fullestStage(weights, kv, length) {
-   let fullest = 0;
-   let most = -1;
-   weights.forEach((bytes, stage) => {
-    const load = bytes + requestBytes(kv.plan, length, stage, kv.request);
-    if (load > most) [fullest, most] = [ stage, load ];
-   });
-   return fullest;
-  }
-  function fixedParts(input, r, weights, draft, stage) {
-   const last = stage === r.pipeline - 1;
-   const parts = [ weights.part(stage) ];
-   if (draft.bytes > 0 && (last || r.pipeline === 1)) parts.push(draft.part);
-   const adapters = r.loras === null ? null : adapterBytes(input, r);
-   if (adapters !== null) parts.push(modelled('adapters', adapters));
-   parts.push(modelled('activations', peak(input.shape, input.facts.config, r)));
-   parts.push(modelled('communication', communication(r), 'measured'));
-   const inBudget = r.rules.graphsInBudget;
-   parts.push({
-    ...modelled('cudaGraphs', graphs(r), 'measured'),
-    inBudget
-   });
-   return {
-    parts,
-    total: sum(parts.filter(part => part.inBudget).map(part => part.bytes))
-   };
-  }
-  function modelled(name, m, basis = 'modelled') {
-   return {
-    name,
-    inBudget: true,
-    bytes: whole(m.bytes),
-    basis,
-    formula: m.formula,
-    source: m.source
-   };
-  }
-  function availableBytes(r, kv, budget, fixed, stage) {
-   if (r.poolBytes !== null) return r.poolBytes;
-   if (r.poolBlocks !== null && budget === null) return r.poolBlocks * kv.plan.blockBytes[stage];
-   return budget === null ? null : Math.max(0, Math.floor(budget - fixed));
-  }
-  function kvParts(input, r, kv, stage, length) {
-   const total = requestBytes(kv.plan, length, stage, kv.request) * input.concurrency;
-   const states = stateBytesOf(kv.plan, stage, kv.request) * input.concurrency;
-   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
-   const blocks = requestBlocks(kv.plan, length, kv.request);
-   const block = kv.plan.blockBytes[stage];
-   const times = input.concurrency > 1 ? ` x ${input.concurrency} requests` : '';
-   const source = `vLLM block rules, KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, block ${kv.blocks.block}`;
-   const parts = [];
-   if (total > states || states === 0) parts.push({
-    name: 'kvCache',
-    inBudget: true,
-    bytes: exactly(total - states),
-    basis,
-    formula: `${grouped(blocks)} blocks x ${grouped(block)} B${times}${states > 0 ? ', less the states' : ''}`,
-    source
-   });
-   if (states > 0) parts.push({
-    name: 'recurrentState',
-    inBudget: true,
-    bytes: exactly(states),
-    basis,
-    formula: `state blocks of ${grouped(block)} B${times}`,
-    source
-   });
-   if (r.rules.nullBlock && block > 0) parts.push({
-    name: 'buffers',
-    inBudget: true,
-    bytes: exactly(block),
-    basis,
-    formula: `one block of ${grouped(block)} B is kept for padding`,
-    source: 'vLLM from 0.30'
-   });
-   return parts;
-  }
-  function poolOf(r, kv, memory, budget, parts, available) {
-   const pool = r.poolBytes;
-   if (pool === null || available === null) return {
-    parts: [],
-    budget
-   };
-   const cache = new Set([ 'kvCache', 'recurrentState', 'buffers' ]);
-   const needed = parts.filter(part => cache.has(part.name)).reduce((all, part) => all + part.bytes.expected, 0);
-   const others = sum(parts.filter(part => part.inBudget && !cache.has(part.name)).map(part => part.bytes));
-   if (needed > pool) return {
-    parts: [],
-    budget: memory === null ? null : Math.min(memory, others.low + pool)
-   };
-   const rest = {
-    name: 'buffers',
-    inBudget: true,
-    bytes: exactly(pool - needed),
-    basis: 'exact',
-    formula: `${gibText(pool)} GiB reserved, less the start condition`,
-    source: 'kv-cache-memory-bytes'
-   };
-   return {
-    parts: kv.plan.buckets.length > 0 ? [ rest ] : [],
-    budget: memory
-   };
-  }
-  function figures(r, kv, stage, length, request, available, room, fitting) {
-   const {plan, request: s} = kv;
-   const blocksEach = requestBlocks(plan, length, s);
-   const block = plan.blockBytes[stage];
-   const pool = r.poolBlocks ?? (available === null || block === 0 ? null : Math.floor(available / Math.max(...plan.blockBytes)));
-   const concurrency = pool === null || blocksEach === 0 ? null : pool / blocksEach;
-   const fits = r.poolBlocks !== null ? r.poolBlocks >= blocksEach : room === null ? null : requestBytes(plan, length, stage, s) <= room;
-   return {
-    bytesPerToken: tokenRate(kv, stage),
-    bytesPerMaxLengthRequest: request,
-    availableBytes: available,
-    capacityTokens: concurrency === null ? null : Math.floor(concurrency * length),
-    maxConcurrency: concurrency,
-    fitsOneRequest: fits,
-    maxModelLenThatFits: fitting
-   };
-  }
-  function tokenRate(kv, stage) {
-   let bytes = 0;
-   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[stage] / (bucket.block * kv.request.contextRanks);
-   return Math.round(bytes);
   }
   const engines = [ vllm ];
   const byName = new Map(engines.map(engine => [ engine.name, engine ]));
@@ -26102,6 +26354,14 @@ var __webpack_modules__ = {
   }
   function visibleBytes(driverBytes) {
    return driverBytes - Math.round((driverBytes >= 170 * GiB ? .8 : .45) * GiB);
+  }
+  function capability(gpu) {
+   return gpu.computeCapability === null ? null : Number(gpu.computeCapability);
+  }
+  function computesFp8(gpu) {
+   if (gpu.maker === 'AMD') return /MI3\d\d|RX 9\d|R9700/.test(gpu.name);
+   const generation = capability(gpu);
+   return generation === null ? null : generation >= 8.9;
   }
   const SOURCES = {
    log: 'engine logs and nvidia-smi outputs in public issues',
@@ -26147,8 +26407,8 @@ var __webpack_modules__ = {
   const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
   const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Data Center GPU Max', 'datacentermax1550 max1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
   const unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ];
-  const gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
-  const gpus_byName = new Map(gpus.map(row => [ row.name, row ]));
+  const gpus_gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
+  const gpus_byName = new Map(gpus_gpus.map(row => [ row.name, row ]));
   function gpuNamed(name) {
    const row = gpus_byName.get(name);
    if (!row) throw new Error(`no GPU row is named ${name}`);
@@ -26283,7 +26543,7 @@ var __webpack_modules__ = {
   const NOISE = new Set(('nvidia amd intel tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation max q maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
   const SOMETIMES_NOISE = new Set([ 'blackwell', 'ada', 'quadro', 'nvl72', 'lovelace' ]);
   const byKey = new Map;
-  for (const row of gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
+  for (const row of gpus_gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
   function splitCount(text) {
    const after = /^(.*\S)\s*[:=]\s*(\d{1,4})$/.exec(text) ?? /^(.*\S)[\s_-]+[x×*]\s*(\d{1,4})$/i.exec(text) ?? /^(.*(?:\d|gb|gib))[x×*](\d{1,2})$/i.exec(text);
    if (after) return {
@@ -26388,7 +26648,7 @@ var __webpack_modules__ = {
    };
   }
   function unknownGpu(text) {
-   const names = gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]);
+   const names = gpus_gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]);
    const near = suggest_closest(text, names);
    const shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near;
    const size = 'give the memory that the engine sees, as in 79.18GiB';
@@ -26402,7 +26662,7 @@ var __webpack_modules__ = {
    const {words, gigabytes} = wordsOf(mig.rest);
    const rows = cardsNamed(words) ?? cardsInside(words);
    if (rows === null) return (0, lib_problem.uw)({
-    ...sliceWithoutCard(gpus, mig.profile),
+    ...sliceWithoutCard(gpus_gpus, mig.profile),
     count
    });
    const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null);
@@ -26872,7 +27132,7 @@ var __webpack_modules__ = {
    const heads = width === 'head' ? [ 1, 1 ] : [ a.heads, a.kvHeads ];
    return [ norm(`${prefix}.q_norm`, heads[0] * a.headDim), norm(`${prefix}.k_norm`, heads[1] * a.headDim) ];
   }
-  function attention_keyValueHeads(a) {
+  function keyValueHeads(a) {
    return {
     kvHeads: a.kvHeads,
     keyDim: a.headDim,
@@ -27037,7 +27297,7 @@ var __webpack_modules__ = {
     exact: row.exact !== false && assumed === null && (config.text('model_type') ?? row.type) === row.type,
     notes: assumed === null ? [] : [ assumed ],
     embedding: row.embedding?.(d) ?? [ tokenEmbedding(d.vocabulary, d.hidden) ],
-    layers: windowStack(d.layers, windows, isBidirectional(config) ? null : attention_keyValueHeads(d), layerWeights, variant),
+    layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), layerWeights, variant),
     final: row.final?.(d) ?? [ norm('model.norm', d.hidden) ],
     headBias: row.headBias?.(config) ?? false,
     facts: {
@@ -27232,7 +27492,7 @@ var __webpack_modules__ = {
    return [ ...square(self), norm('self_attn_layer_norm', h, true), ...cross ? [ ...square(cross), norm('encoder_attn_layer_norm', h, true) ] : [], ...plainFeedForward(h, width, true, [ 'fc1', 'fc2' ]), norm('final_layer_norm', h, true) ];
   }
   const crossCache = (self, encoderTokens) => {
-   const heads = attention_keyValueHeads(self);
+   const heads = keyValueHeads(self);
    return [ {
     kind: 'full',
     ...heads
@@ -28480,7 +28740,60 @@ var __webpack_modules__ = {
     };
    },
    sequence: 'dense'
+  }, {
+   ...bertLike,
+   type: 'mobilebert',
+   defaults: {
+    ...bertDefaults,
+    hidden_size: 512,
+    num_hidden_layers: 24,
+    num_attention_heads: 4,
+    intermediate_size: 512,
+    embedding_size: 128,
+    intra_bottleneck_size: 128,
+    num_feedforward_networks: 4,
+    trigram_input: true,
+    use_bottleneck: true,
+    key_query_shared_bottleneck: true
+   },
+   embedding: d => {
+    const width = d.config.size('embedding_size');
+    const input = d.config.flag('trigram_input') ? 3 * width : width;
+    return [ ...bertEmbedding(d).map(weight => weight.name.endsWith('word_embeddings') ? {
+     ...weight,
+     in: width
+    } : weight), replicated('embeddings.embedding_transformation', d.hidden, input, {
+     bias: true
+    }) ];
+   },
+   layer: mobileLayer,
+   lm: d => {
+    const width = d.config.size('embedding_size');
+    const rest = replicated('cls.predictions.dense', d.hidden - width, d.vocabulary);
+    return {
+     transform: [ ...denseTransform(d), ...width < d.hidden ? [ rest ] : [] ],
+     width,
+     bias: 'shared'
+    };
+   }
   } ];
+  function mobileLayer(d) {
+   const bottleneck = d.config.flag('use_bottleneck');
+   const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden;
+   const dense = (name, out, input) => column(name, out, input, {
+    bias: true
+   });
+   const narrowing = name => [ dense(`${name}.dense`, inner, d.hidden), norm(`${name}.LayerNorm`, inner, true) ];
+   const feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), row(`${prefix}output.dense`, inner, d.width, {
+    bias: true
+   }), norm(`${prefix}output.LayerNorm`, inner, true) ];
+   return [ dense('attention.self.query', inner, inner), dense('attention.self.key', inner, inner), dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), row('attention.output.dense', inner, inner, {
+    bias: true
+   }), norm('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
+    ...weight,
+    copies: d.config.size('num_feedforward_networks') - 1
+   })), ...bottleneck ? [ dense('output.bottleneck.dense', d.hidden, inner), norm('output.bottleneck.LayerNorm', d.hidden, true), ...narrowing('bottleneck.input'), ...d.config.flag('key_query_shared_bottleneck') ? narrowing('bottleneck.attention') : [] ] : [] ];
+  }
   function lukeHead(d) {
    const width = d.config.size('entity_emb_size');
    const rows = d.config.size('entity_vocab_size');
@@ -28749,7 +29062,7 @@ var __webpack_modules__ = {
    return {
     name: window === null ? 'full' : `sliding ${window}`,
     weights: () => [ ...weights(), norm('input_layernorm', d.hidden) ],
-    cache: [ attentionCache(window, attention_keyValueHeads(d)) ]
+    cache: [ attentionCache(window, keyValueHeads(d)) ]
    };
   }
   function feedPart(name, d, weights) {
@@ -28961,8 +29274,8 @@ var __webpack_modules__ = {
      const cache = local && chunk !== null ? {
       kind: 'chunked',
       chunk,
-      ...attention_keyValueHeads(d)
-     } : attentionCache(null, attention_keyValueHeads(d));
+      ...keyValueHeads(d)
+     } : attentionCache(null, keyValueHeads(d));
      return {
       name: cache.kind === 'chunked' ? `chunked ${chunk}` : 'full',
       weights: () => [ ...attentionWeights({
@@ -30177,7 +30490,7 @@ var __webpack_modules__ = {
     return {
      name,
      weights: [ ...owns ? attention : withoutOwnKeys(attention), ...gatedFeedForward(d.hidden, widths[i]), ...sandwichNorms(d), ...altUp(d.hidden, inputs), ...laurel(d.hidden, config.size('laurel_rank')), ...perLayerGate(d, perLayer) ],
-     cache: owns ? [ attentionCache(windows[i] ?? null, attention_keyValueHeads(d)) ] : []
+     cache: owns ? [ attentionCache(windows[i] ?? null, keyValueHeads(d)) ] : []
     };
    };
    const kindName = i => [ windows[i] === null ? 'full' : 'sliding', i < d.layers - shared ? '' : ' shared-kv', ` ${widths[i]}` ].join('');
@@ -30279,7 +30592,7 @@ var __webpack_modules__ = {
     return {
      name,
      weights: [ ...owns ? own : withoutOwnKeys(own), ...gatedFeedForward(d.hidden, width), ...sandwichNorms(d), ...experts, ...perLayerGate(d, perLayer) ],
-     cache: owns ? [ attentionCache(full[i] ? null : window, attention_keyValueHeads(attention)) ] : []
+     cache: owns ? [ attentionCache(full[i] ? null : window, keyValueHeads(attention)) ] : []
     };
    };
    return assemble(config, {
@@ -30344,16 +30657,376 @@ var __webpack_modules__ = {
     backbone_hidden_size: 3840
    }))
   } ];
+  function encoderLayer(l) {
+   const attention = l.names?.attention ?? 'self_attn';
+   const mlp = l.names?.mlp ?? 'mlp';
+   const inner = l.attention ?? l.hidden;
+   const bias = l.qkvBias ?? true;
+   const projections = l.fused ? [ column(`${attention}.qkv`, 3 * inner, l.hidden, {
+    bias
+   }) ] : [ column(`${attention}.q_proj`, inner, l.hidden, {
+    bias
+   }), column(`${attention}.k_proj`, inner, l.hidden, {
+    bias: l.keyBias ?? bias
+   }), column(`${attention}.v_proj`, inner, l.hidden, {
+    bias
+   }) ];
+   const mlpBias = {
+    bias: l.mlpBias ?? true
+   };
+   const feed = l.gated ? [ column(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), column(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), row(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ column(`${mlp}.fc1`, l.width, l.hidden, mlpBias), row(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ];
+   return [ ...projections, row(`${attention}.${l.names?.out ?? 'out_proj'}`, l.hidden, inner, {
+    bias: l.outBias ?? true
+   }), ...feed, ...(l.norms ?? [ 'layer_norm1', 'layer_norm2' ]).map(name => norm(name, l.hidden, !l.rms)) ];
+  }
+  function sides(config, name) {
+   const value = config.raw(name);
+   if (!Array.isArray(value)) return [ config.size(name), config.size(name) ];
+   const [height, width = height] = value;
+   const valid = side => Number.isSafeInteger(side) && side >= 1;
+   if (valid(height) && valid(width) && height <= 2 ** 20 && width <= 2 ** 20) return [ height, width ];
+   return config.invalid(name, 'is a list, expected two whole numbers of at least 1');
+  }
+  function patchCount(config, image = 'image_size', patch = 'patch_size') {
+   const [height, width] = sides(config, image);
+   const [patchHeight, patchWidth] = sides(config, patch);
+   return Math.floor(height / patchHeight) * Math.floor(width / patchWidth);
+  }
+  function patchConv(name, config, hidden, options) {
+   const [height, width] = sides(config, 'patch_size');
+   const input = config.size(options.channels ?? 'num_channels') * height * width * (options.frames ?? 1);
+   return conv(name, hidden, input, options.bias);
+  }
+  function patchPositions(name, config, hidden, extra = 0) {
+   return positionEmbedding(patchCount(config) + extra, hidden, name);
+  }
+  function poolingHead(hidden, width) {
+   return [ vector('head.probe', hidden), linear('head.attention.in_proj', 3 * hidden, hidden, 'none', {
+    bias: true
+   }), linear('head.attention.out_proj', hidden, hidden, 'none', {
+    bias: true
+   }), norm('head.layernorm', hidden, true), linear('head.mlp.fc1', width, hidden, 'none', {
+    bias: true
+   }), linear('head.mlp.fc2', hidden, width, 'none', {
+    bias: true
+   }) ];
+  }
+  function plainEncoder(config, weights, layer, names = {}) {
+   return {
+    weights,
+    stack: uniformStack(family_layerCount(config, names.layers), {
+     name: 'encoder',
+     weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
+     cache: []
+    }),
+    heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
+    width: layer.hidden
+   };
+  }
+  const towers_widths = config => ({
+   hidden: config.size('hidden_size'),
+   width: config.size('intermediate_size')
+  });
+  function siglip(config, head) {
+   const {hidden, width} = towers_widths(config);
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), patchPositions('embeddings.position_embedding', config, hidden), norm('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
+    hidden,
+    width
+   });
+  }
+  function siglip2(config) {
+   const {hidden, width} = towers_widths(config);
+   const [height, breadth] = sides(config, 'patch_size');
+   return plainEncoder(config, [ linear('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
+    bias: true
+   }), positionEmbedding(config.size('num_patches'), hidden, 'embeddings.position_embedding'), norm('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], {
+    hidden,
+    width
+   });
+  }
+  function clip(config) {
+   const {hidden, width} = towers_widths(config);
+   return plainEncoder(config, [ vector('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: false
+   }), patchPositions('embeddings.position_embedding', config, hidden, 1), norm('pre_layrnorm', hidden, true), norm('post_layernorm', hidden, true) ], {
+    hidden,
+    width
+   });
+  }
+  function pixtral(config) {
+   const {hidden, width} = towers_widths(config);
+   return plainEncoder(config, [ patchConv('patch_conv', config, hidden, {
+    bias: false
+   }), norm('ln_pre', hidden) ], {
+    hidden,
+    width,
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    gated: true,
+    rms: true,
+    norms: [ 'attention_norm', 'ffn_norm' ],
+    names: {
+     attention: 'attention',
+     out: 'o_proj',
+     mlp: 'feed_forward'
+    }
+   });
+  }
+  function internVit(config) {
+   const {hidden, width} = towers_widths(config);
+   return plainEncoder(config, [ vector('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [ vector('embeddings.mask_token', hidden) ] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
+    bias: true
+   }), ...config.flag('use_absolute_position_embeddings') ? [ patchPositions('embeddings.position_embeddings', config, hidden, 1) ] : [], ...config.flag('use_mean_pooling') ? [] : [ norm('layernorm', hidden, true) ] ], {
+    hidden,
+    width,
+    qkvBias: config.flag('attention_bias'),
+    rms: config.text('norm_type') === 'rms_norm',
+    norms: [ 'layernorm_before', 'layernorm_after' ],
+    names: {
+     attention: 'attention',
+     out: 'projection_layer'
+    },
+    more: [ vector('lambda_1', hidden), vector('lambda_2', hidden), ...config.flag('use_qk_norm') ? [ norm('attention.q_norm', hidden), norm('attention.k_norm', hidden) ] : [] ]
+   });
+  }
+  function aimv2(config) {
+   const {hidden, width} = towers_widths(config);
+   const bias = config.flag('qkv_bias');
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), ...config.flag('is_native') ? [] : [ patchPositions('embeddings.position_embedding', config, hidden) ], norm('embeddings.rms_norm', hidden), norm('rms_norm', hidden) ], {
+    hidden,
+    width,
+    qkvBias: bias,
+    outBias: bias,
+    mlpBias: config.flag('mlp_bias'),
+    gated: true,
+    rms: true,
+    norms: [ 'rms_norm1', 'rms_norm2' ],
+    names: {
+     attention: 'attention',
+     mlp: 'ffn'
+    }
+   });
+  }
+  const siglipDefaults = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16,
+   vision_use_head: true
+  };
+  const idefics3Defaults = {
+   ...siglipDefaults,
+   hidden_size: 1152,
+   num_attention_heads: 16,
+   patch_size: 32
+  };
+  const classes = [ {
+   types: [ 'siglip_vision_model', 'siglip' ],
+   defaults: siglipDefaults,
+   read: config => siglip(config, config.flag('vision_use_head'))
+  }, {
+   types: [ 'siglip2_vision_model' ],
+   defaults: {
+    ...siglipDefaults,
+    num_patches: 256
+   },
+   read: siglip2
+  }, {
+   types: [ 'clip_vision_model', 'clip' ],
+   defaults: {
+    ...siglipDefaults,
+    patch_size: 32
+   },
+   read: clip
+  }, {
+   types: [ 'pixtral', 'pixtral_vision' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 1024,
+    patch_size: 16
+   },
+   read: pixtral
+  }, {
+   types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
+   defaults: idefics3Defaults,
+   read: config => siglip(config, false)
+  }, {
+   types: [ 'idefics2_vision', 'idefics2' ],
+   defaults: {
+    ...siglipDefaults,
+    patch_size: 32
+   },
+   read: config => siglip(config, false)
+  }, {
+   types: [ 'internvl_vision' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: [ 448, 448 ],
+    patch_size: [ 14, 14 ],
+    attention_bias: false,
+    use_absolute_position_embeddings: true,
+    use_mean_pooling: true
+   },
+   read: internVit
+  }, {
+   types: [ 'aimv2_vision_model' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 2816,
+    num_hidden_layers: 24,
+    num_attention_heads: 8,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14
+   },
+   read: aimv2
+  } ];
+  const towers_byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])));
+  function knownEncoder(config) {
+   const type = config.text('model_type');
+   return type !== null && towers_byType.has(type) ? encoderOf(config, type) : null;
+  }
+  function encoderOf(config, otherwise) {
+   const type = config.text('model_type') ?? otherwise;
+   const found = towers_byType.get(type);
+   if (!found) throw new models_config.k4({
+    code: 'architecture-unsupported',
+    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is a vision encoder that is not known`,
+    hint: 'see `hf-vram-calc list families`'
+   });
+   return found.read(config.with(found.defaults, found.aliases));
+  }
+  const TEXT_KEYS = [ 'text_config', 'language_config', 'llm_config', 'language_model', 'thinker_config' ];
+  const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  function textKeyOf(config) {
+   return TEXT_KEYS.find(key => isObject(config.json[key])) ?? null;
+  }
+  function readsMoreThanText(config) {
+   return textKeyOf(config) !== null || towerKeys.some(([name]) => isObject(config.json[name]));
+  }
+  function towerFamilies(config) {
+   return towerKeys.flatMap(([name]) => {
+    const nested = config.json[name];
+    const type = isObject(nested) ? nested['model_type'] : null;
+    return typeof type === 'string' ? [ type.replace(/_(vision|audio|encoder)(_model|_encoder)?$/, '') ] : [];
+   });
+  }
+  function genericMultimodal(config, nested) {
+   const text = nested(textPart(config));
+   const towers = [];
+   const notes = [];
+   let heads = null;
+   for (const [name, role] of towerKeys) {
+    const own = config.nested(name);
+    if (!own) continue;
+    const encoder = knownEncoder(own) ?? plainTower(own);
+    if (role === 'vision') heads ??= encoder.heads;
+    towers.push({
+     name,
+     role,
+     weights: encoder.weights,
+     stack: encoder.stack
+    });
+    const hidden = text.facts.hidden;
+    const weights = [ column('linear_1', hidden, encoder.width, {
+     bias: true
+    }), row('linear_2', hidden, hidden, {
+     bias: true
+    }) ];
+    towers.push({
+     name: `${name} projector`,
+     role: 'projector',
+     weights,
+     stack: noLayers
+    });
+    notes.push(`${name}: a projector of two matrices assumed`);
+   }
+   return {
+    ...text,
+    towers: [ ...text.towers, ...towers ],
+    facts: {
+     ...text.facts,
+     multimodal: true,
+     visionHeads: heads,
+     dtype: checkpointDtype(config) ?? text.facts.dtype
+    },
+    notes: [ ...text.notes, ...notes ]
+   };
+  }
+  const towerKeys = [ [ 'vision_config', 'vision' ], [ 'audio_config', 'audio' ] ];
+  function textPart(config) {
+   const key = textKeyOf(config);
+   const part = key === null ? config : config.nested(key);
+   const tie = config.json['tie_word_embeddings'];
+   const json = Object.entries({
+    ...part.json,
+    ...tie === void 0 ? {} : {
+     tie_word_embeddings: tie
+    }
+   });
+   const towers = new Set(towerKeys.map(([name]) => name));
+   return new models_config.TS(Object.fromEntries(json.filter(([name]) => !towers.has(name))), {}, {}, part.path);
+  }
+  const generic_multimodal_aliases = {
+   hidden_size: [ 'embed_dim', 'd_model', 'width' ],
+   num_hidden_layers: [ 'depth', 'encoder_layers', 'layers', 'num_layers' ],
+   num_attention_heads: [ 'num_heads', 'heads', 'encoder_attention_heads', 'attention_heads' ],
+   intermediate_size: [ 'encoder_ffn_dim', 'ffn_dim', 'mlp_dim' ]
+  };
+  function plainTower(file) {
+   const config = file.with({
+    num_channels: 3
+   }, {
+    ...generic_multimodal_aliases,
+    num_channels: [ 'in_channels', 'in_chans' ]
+   });
+   const hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size');
+   const ratio = config.number('mlp_ratio');
+   const width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4)));
+   const mels = config.sizeOrNull('num_mel_bins');
+   const patch = config.sizeOrNull('patch_size');
+   const stem = mels !== null ? [ conv('conv1', hidden, 3 * mels, true), conv('conv2', hidden, 3 * hidden, true) ] : patch !== null ? [ conv('patch_embedding', hidden, config.size('num_channels') * patch * patch, true) ] : [];
+   const positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0;
+   return {
+    weights: [ ...stem, ...positions > 0 ? [ positionEmbedding(positions, hidden, 'position_embedding') ] : [], norm('post_layernorm', hidden, true) ],
+    stack: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width
+     }),
+     cache: []
+    }),
+    heads: config.sizeOrNull('num_attention_heads'),
+    width: hidden
+   };
+  }
   function readByLikeness(config, families, nested) {
    const type = config.text('model_type');
-   const found = byClass(config, families, nested) ?? byKeys(config, families, nested);
+   const found = byClass(config, families, nested) ?? (readsMoreThanText(config) ? byTowers(config, families, nested) : byKeys(config, families, nested));
    if (found === null) return null;
    return {
     ...found.shape,
     family: 'generic',
     modelType: type ?? 'unknown',
     count: 'derived',
-    notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted like ${found.family.name}` ]
+    notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ]
    };
   }
   function byClass(config, families, nested) {
@@ -30362,28 +31035,48 @@ var __webpack_modules__ = {
    const family = families.find(candidate => candidate.modelTypes.some(type => isOwnClass(architecture, type)));
    const shape = family ? attempt(family, config, nested) : null;
    return family && shape ? {
-    family,
-    shape
+    shape,
+    how: `like ${family.name}`
    } : null;
   }
-  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim', 'text_config', 'llm_config', 'language_config' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'text_config', 'llm_config', 'language_config' ] ];
+  function byTowers(config, families, nested) {
+   for (const name of towerFamilies(config)) {
+    const family = families.find(candidate => candidate.modelTypes.includes(name));
+    const shape = family ? attempt(family, config, nested) : null;
+    if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return {
+     shape,
+     how: `like ${family.name}, whose towers it has`
+    };
+   }
+   return {
+    shape: genericMultimodal(config, nested),
+    how: 'by its nested configs'
+   };
+  }
+  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
   const FIT = {
    file: 10,
    default: -6,
    nowhere: -1
   };
+  const TELLING = /expert|moe_|lora_rank|mamba|ssm|state_size|linear_num|layers_block_type|conv_|per_layer|altup|laurel/;
+  const COUNTED = /experts$/;
   function byKeys(config, families, nested) {
    if (!NEEDED.every(names => names.some(name => name in config.json))) return null;
+   const telling = Object.keys(config.json).filter(key => TELLING.test(key) && generic_isSize(config.json[key]));
    const generates = architectureOf(config).ending === 'ForCausalLM';
    const llamaFirst = [ ...families ].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'));
    let best = null;
    for (const family of llamaFirst) {
     const weights = new Map;
+    let invented = false;
     const watch = (field, from, value) => {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
+     if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
     };
     const shape = attempt(family, new models_config.TS(config.json, {}, {}, '', watch), nested);
-    if (shape === null || generates && shape.facts.task !== 'generate') continue;
+    if (shape === null || invented || telling.some(key => !weights.has(key))) continue;
+    if (shape.facts.multimodal || generates && shape.facts.task !== 'generate') continue;
     const score = [ ...weights.values() ].reduce((sum, weight) => sum + weight, 0);
     if (best === null || score > best.score) best = {
      family,
@@ -30391,8 +31084,12 @@ var __webpack_modules__ = {
      score
     };
    }
-   return best;
+   return best && {
+    shape: best.shape,
+    how: `like ${best.family.name}`
+   };
   }
+  const generic_isSize = value => typeof value === 'number' && Number.isInteger(value) && value > 1;
   function attempt(family, config, nested) {
    try {
     return family.shape(config, nested);
@@ -31519,7 +32216,7 @@ var __webpack_modules__ = {
     weights: () => [ ...flaggedAttention(d), ...mamba2Weights(m), norm('input_layernorm', d.hidden) ],
     cache: [ {
      kind: 'full',
-     ...attention_keyValueHeads(d)
+     ...keyValueHeads(d)
     }, mamba2Cache(m) ]
    };
    const dense = feedForwardPart(d, width, config.flag('mlp_bias'));
@@ -32061,60 +32758,6 @@ var __webpack_modules__ = {
    },
    headBias: config => config.flag('decoder_bias')
   });
-  function encoderLayer(l) {
-   const attention = l.names?.attention ?? 'self_attn';
-   const mlp = l.names?.mlp ?? 'mlp';
-   const inner = l.attention ?? l.hidden;
-   const bias = l.qkvBias ?? true;
-   const projections = l.fused ? [ column(`${attention}.qkv`, 3 * inner, l.hidden, {
-    bias
-   }) ] : [ column(`${attention}.q_proj`, inner, l.hidden, {
-    bias
-   }), column(`${attention}.k_proj`, inner, l.hidden, {
-    bias: l.keyBias ?? bias
-   }), column(`${attention}.v_proj`, inner, l.hidden, {
-    bias
-   }) ];
-   const mlpBias = {
-    bias: l.mlpBias ?? true
-   };
-   const feed = l.gated ? [ column(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), column(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), row(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ column(`${mlp}.fc1`, l.width, l.hidden, mlpBias), row(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ];
-   return [ ...projections, row(`${attention}.${l.names?.out ?? 'out_proj'}`, l.hidden, inner, {
-    bias: l.outBias ?? true
-   }), ...feed, ...(l.norms ?? [ 'layer_norm1', 'layer_norm2' ]).map(name => norm(name, l.hidden, !l.rms)) ];
-  }
-  function sides(config, name) {
-   const value = config.raw(name);
-   if (!Array.isArray(value)) return [ config.size(name), config.size(name) ];
-   const [height, width = height] = value;
-   const valid = side => Number.isSafeInteger(side) && side >= 1;
-   if (valid(height) && valid(width) && height <= 2 ** 20 && width <= 2 ** 20) return [ height, width ];
-   return config.invalid(name, 'is a list, expected two whole numbers of at least 1');
-  }
-  function patchCount(config, image = 'image_size', patch = 'patch_size') {
-   const [height, width] = sides(config, image);
-   const [patchHeight, patchWidth] = sides(config, patch);
-   return Math.floor(height / patchHeight) * Math.floor(width / patchWidth);
-  }
-  function patchConv(name, config, hidden, options) {
-   const [height, width] = sides(config, 'patch_size');
-   const input = config.size(options.channels ?? 'num_channels') * height * width * (options.frames ?? 1);
-   return conv(name, hidden, input, options.bias);
-  }
-  function patchPositions(name, config, hidden, extra = 0) {
-   return positionEmbedding(patchCount(config) + extra, hidden, name);
-  }
-  function poolingHead(hidden, width) {
-   return [ vector('head.probe', hidden), linear('head.attention.in_proj', 3 * hidden, hidden, 'none', {
-    bias: true
-   }), linear('head.attention.out_proj', hidden, hidden, 'none', {
-    bias: true
-   }), norm('head.layernorm', hidden, true), linear('head.mlp.fc1', width, hidden, 'none', {
-    bias: true
-   }), linear('head.mlp.fc2', hidden, width, 'none', {
-    bias: true
-   }) ];
-  }
   function whisperStem(hidden, mels, positions) {
    return [ conv('conv1', hidden, 3 * mels, true), conv('conv2', hidden, 3 * hidden, true), positionEmbedding(positions, hidden, 'embed_positions'), norm('layer_norm', hidden, true) ];
   }
@@ -32464,203 +33107,6 @@ var __webpack_modules__ = {
    towers: unifiedTowers
   } ];
   const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
-  function plainEncoder(config, weights, layer, names = {}) {
-   return {
-    weights,
-    stack: uniformStack(family_layerCount(config, names.layers), {
-     name: 'encoder',
-     weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
-     cache: []
-    }),
-    heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
-    width: layer.hidden
-   };
-  }
-  const widths = config => ({
-   hidden: config.size('hidden_size'),
-   width: config.size('intermediate_size')
-  });
-  function siglip(config, head) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), patchPositions('embeddings.position_embedding', config, hidden), norm('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
-    hidden,
-    width
-   });
-  }
-  function siglip2(config) {
-   const {hidden, width} = widths(config);
-   const [height, breadth] = sides(config, 'patch_size');
-   return plainEncoder(config, [ linear('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
-    bias: true
-   }), positionEmbedding(config.size('num_patches'), hidden, 'embeddings.position_embedding'), norm('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], {
-    hidden,
-    width
-   });
-  }
-  function clip(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ vector('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: false
-   }), patchPositions('embeddings.position_embedding', config, hidden, 1), norm('pre_layrnorm', hidden, true), norm('post_layernorm', hidden, true) ], {
-    hidden,
-    width
-   });
-  }
-  function pixtral(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ patchConv('patch_conv', config, hidden, {
-    bias: false
-   }), norm('ln_pre', hidden) ], {
-    hidden,
-    width,
-    qkvBias: false,
-    outBias: false,
-    mlpBias: false,
-    gated: true,
-    rms: true,
-    norms: [ 'attention_norm', 'ffn_norm' ],
-    names: {
-     attention: 'attention',
-     out: 'o_proj',
-     mlp: 'feed_forward'
-    }
-   });
-  }
-  function internVit(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ vector('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [ vector('embeddings.mask_token', hidden) ] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
-    bias: true
-   }), ...config.flag('use_absolute_position_embeddings') ? [ patchPositions('embeddings.position_embeddings', config, hidden, 1) ] : [], ...config.flag('use_mean_pooling') ? [] : [ norm('layernorm', hidden, true) ] ], {
-    hidden,
-    width,
-    qkvBias: config.flag('attention_bias'),
-    rms: config.text('norm_type') === 'rms_norm',
-    norms: [ 'layernorm_before', 'layernorm_after' ],
-    names: {
-     attention: 'attention',
-     out: 'projection_layer'
-    },
-    more: [ vector('lambda_1', hidden), vector('lambda_2', hidden), ...config.flag('use_qk_norm') ? [ norm('attention.q_norm', hidden), norm('attention.k_norm', hidden) ] : [] ]
-   });
-  }
-  function aimv2(config) {
-   const {hidden, width} = widths(config);
-   const bias = config.flag('qkv_bias');
-   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), ...config.flag('is_native') ? [] : [ patchPositions('embeddings.position_embedding', config, hidden) ], norm('embeddings.rms_norm', hidden), norm('rms_norm', hidden) ], {
-    hidden,
-    width,
-    qkvBias: bias,
-    outBias: bias,
-    mlpBias: config.flag('mlp_bias'),
-    gated: true,
-    rms: true,
-    norms: [ 'rms_norm1', 'rms_norm2' ],
-    names: {
-     attention: 'attention',
-     mlp: 'ffn'
-    }
-   });
-  }
-  const siglipDefaults = {
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   num_channels: 3,
-   image_size: 224,
-   patch_size: 16,
-   vision_use_head: true
-  };
-  const idefics3Defaults = {
-   ...siglipDefaults,
-   hidden_size: 1152,
-   num_attention_heads: 16,
-   patch_size: 32
-  };
-  const classes = [ {
-   types: [ 'siglip_vision_model', 'siglip' ],
-   defaults: siglipDefaults,
-   read: config => siglip(config, config.flag('vision_use_head'))
-  }, {
-   types: [ 'siglip2_vision_model' ],
-   defaults: {
-    ...siglipDefaults,
-    num_patches: 256
-   },
-   read: siglip2
-  }, {
-   types: [ 'clip_vision_model', 'clip' ],
-   defaults: {
-    ...siglipDefaults,
-    patch_size: 32
-   },
-   read: clip
-  }, {
-   types: [ 'pixtral', 'pixtral_vision' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 24,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 1024,
-    patch_size: 16
-   },
-   read: pixtral
-  }, {
-   types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
-   defaults: idefics3Defaults,
-   read: config => siglip(config, false)
-  }, {
-   types: [ 'idefics2_vision', 'idefics2' ],
-   defaults: {
-    ...siglipDefaults,
-    patch_size: 32
-   },
-   read: config => siglip(config, false)
-  }, {
-   types: [ 'internvl_vision' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 24,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: [ 448, 448 ],
-    patch_size: [ 14, 14 ],
-    attention_bias: false,
-    use_absolute_position_embeddings: true,
-    use_mean_pooling: true
-   },
-   read: internVit
-  }, {
-   types: [ 'aimv2_vision_model' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 2816,
-    num_hidden_layers: 24,
-    num_attention_heads: 8,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14
-   },
-   read: aimv2
-  } ];
-  const towers_byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])));
-  function encoderOf(config, otherwise) {
-   const type = config.text('model_type') ?? otherwise;
-   const found = towers_byType.get(type);
-   if (!found) throw new models_config.k4({
-    code: 'architecture-unsupported',
-    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is a vision encoder that is not known`,
-    hint: 'see `hf-vram-calc list families`'
-   });
-   return found.read(config.with(found.defaults, found.aliases));
-  }
   function twoLayers(input, output, bias, inner = output) {
    return [ column('linear_1', inner, input, {
     bias
@@ -32960,7 +33406,7 @@ var __webpack_modules__ = {
      cache: [ {
       kind: 'cross',
       encoderTokens: config.size('cross_attention_tokens'),
-      ...attention_keyValueHeads(d)
+      ...keyValueHeads(d)
      } ]
     };
     return {
@@ -34184,8 +34630,8 @@ var __webpack_modules__ = {
    tie_word_embeddings: false
   };
   function halfOf(config, block, part, key) {
-   const half = isObject(block) ? block[part] : void 0;
-   if (!isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
+   const half = nemotron_nas_isObject(block) ? block[part] : void 0;
+   if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
    if (half['no_op'] === true) return {
     kind: 'none'
    };
@@ -34199,7 +34645,7 @@ var __webpack_modules__ = {
    };
    return config.invalid('block_configs', `has a block whose ${part}.${key} is no positive number`);
   }
-  const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const nemotron_nas_isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
   const widthOf = (multiplier, hidden) => Math.ceil(Math.floor(2 * multiplier * hidden / 3) / 256) * 256;
   function nemotron_nas_shape(file) {
    const config = file.with(nemotron_nas_defaults);
@@ -34235,7 +34681,7 @@ var __webpack_modules__ = {
      weights,
      cache: cached ? [ {
       kind: 'full',
-      ...attention_keyValueHeads(attentionOf(attention.value))
+      ...keyValueHeads(attentionOf(attention.value))
      } ] : []
     };
    };
@@ -34266,6 +34712,275 @@ var __webpack_modules__ = {
    verified: 'the published total of Llama-3.3-Nemotron-Super-49B (49,867,145,216)',
    shape: nemotron_nas_shape
   };
+  const flagged = d => {
+   const bias = d.config.flag('attention_bias');
+   return [ ...attentionWeights({
+    ...d,
+    qkvBias: bias,
+    outBias: bias
+   }), ...queryKeyNorms(d, 'head') ];
+  };
+  function mixturePart(d, expertsKey, more = []) {
+   const {config, hidden} = d;
+   const shared = config.sizeOrNull('shared_expert_intermediate_size');
+   return feedPart('moe', d, () => [ ...mixtureWeights({
+    hidden,
+    width: config.size('moe_intermediate_size'),
+    experts: config.size(expertsKey),
+    perToken: config.sizeOrNull('num_experts_per_tok')
+   }), ...shared === null ? [] : sharedExpert(hidden, shared, {
+    prefix: 'mlp.shared_expert'
+   }), ...more ]);
+  }
+  const facts = (d, expertsKey) => ({
+   experts: d.config.size(expertsKey),
+   expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')
+  });
+  function mellum(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, () => true);
+   const feeds = layerKinds(config, d.layers, 'mlp_layer_types');
+   const moe = mixturePart(d, 'num_local_experts');
+   const width = config.size('intermediate_size');
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe ],
+    intermediate: width,
+    exact: config.sizeOrNull('num_nextn_predict_layers') === null,
+    ...facts(d, 'num_local_experts')
+   };
+  }
+  function kolibri(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, i => (i + 1) % 5 === 0);
+   const after = [ 'post_self_attn_layernorm', 'post_mlp_layernorm' ].map(name => norm(name, d.hidden));
+   const moe = mixturePart(d, 'num_local_experts', after);
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ],
+    ...facts(d, 'num_local_experts')
+   };
+  }
+  function flint(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1);
+   const denseLayers = new Set(config.list('mlp_only_layers') ?? [ 0, 1 ]);
+   const step = config.size('decoder_sparse_step');
+   const moe = mixturePart(d, 'num_experts');
+   const width = config.size('intermediate_size');
+   const dense = densePart(d, width);
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...flagged(d), vector('self_attn.sinks', d.heads, 'column') ]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe ],
+    intermediate: width,
+    ...facts(d, 'num_experts')
+   };
+  }
+  function lara(config) {
+   const d = sizesOf(config);
+   const pattern = [ 'linear_attention', 'sliding_attention', 'linear_attention', 'full_attention', 'sliding_attention' ];
+   const kinds = layerKinds(config, d.layers) ?? Array.from({
+    length: d.layers
+   }, (_, i) => pattern[i % 5]);
+   const window = config.size('sliding_window');
+   const delta = {
+    hidden: d.hidden,
+    keyHeads: config.size('linear_num_key_heads'),
+    valueHeads: config.size('linear_num_value_heads'),
+    keyDim: config.size('linear_key_head_dim'),
+    valueDim: config.size('linear_value_head_dim'),
+    kernel: config.size('linear_conv_kernel_dim')
+   };
+   const linear = {
+    name: 'linear',
+    weights: () => [ ...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden) ],
+    cache: [ gatedDeltaCache(delta) ]
+   };
+   const moe = mixturePart(d, 'num_experts');
+   const attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d));
+   return {
+    sizes: d,
+    layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ],
+    ...facts(d, 'num_experts')
+   };
+  }
+  function inkling(config) {
+   const full = sizesOf(config);
+   const sliding = {
+    ...full,
+    heads: config.size('swa_num_attention_heads'),
+    kvHeads: config.size('swa_num_key_value_heads'),
+    headDim: config.size('swa_head_dim')
+   };
+   const {hidden, layers} = full;
+   const kernel = config.size('conv_kernel_size');
+   const window = config.size('sliding_window_size');
+   const kinds = layerKinds(config, layers);
+   const isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 !== 0;
+   const convolution = (name, width) => conv(`${name}.conv1d`, width, kernel, false, 'column');
+   const mixer = (d, span) => {
+    const extent = span ?? config.size('rel_extent');
+    const kvWidth = d.kvHeads * d.headDim;
+    const attention = d;
+    const states = [ kvWidth, kvWidth, hidden, hidden ].map(width => ({
+     kind: 'short-conv',
+     width,
+     kernel
+    }));
+    return {
+     name: span === null ? 'full' : `sliding ${span}`,
+     weights: () => [ ...attentionWeights(attention), ...queryKeyNorms(attention, 'head'), column('self_attn.r_proj', d.heads * config.size('d_rel'), hidden), {
+      ...replicated('self_attn.rel_logits.proj', config.size('d_rel'), extent),
+      kind: 'other'
+     }, ...[ 'k_sconv', 'v_sconv' ].map(name => convolution(`self_attn.${name}`, kvWidth)), ...[ 'attn_sconv', 'mlp_sconv' ].map(name => convolution(name, hidden)), norm('input_layernorm', hidden) ],
+     cache: [ attentionCache(span, keyValueHeads(attention)), ...states ]
+    };
+   };
+   const experts = config.size('n_routed_experts');
+   const shared = config.count('n_shared_experts');
+   const width = config.size('moe_intermediate_size');
+   const dense = config.size('intermediate_size');
+   const feeds = layerKinds(config, layers, 'mlp_layer_types');
+   const scale = vector('mlp.global_scale', 1);
+   const moe = feedPart('moe', full, () => [ ...mixtureWeights({
+    hidden,
+    width,
+    experts,
+    perToken: config.sizeOrNull('num_experts_per_tok'),
+    routerExtra: config.flag('shared_expert_sink') ? shared : 0
+   }), ...shared > 0 ? sharedExpert(hidden, width * shared) : [], scale ]);
+   const plain = feedPart('dense', full, () => [ ...gatedFeedForward(hidden, dense), scale ]);
+   return {
+    sizes: full,
+    layer: i => [ isSliding(i) ? mixer(sliding, window) : mixer(full, null), feeds && feeds[i] === 'dense' ? plain : moe ],
+    embedding: [ tokenEmbedding(full.vocabulary, hidden), norm('model.embed_tokens.embed_norm', hidden) ],
+    intermediate: dense,
+    tied: false,
+    exact: config.sizeOrNull('num_mtp_layers') === null,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok')
+   };
+  }
+  const newer_mixtures_types = [ {
+   type: 'mellum',
+   defaults: {
+    vocab_size: 98304,
+    hidden_size: 2304,
+    intermediate_size: 7168,
+    num_hidden_layers: 28,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 131072,
+    sliding_window: 1024,
+    moe_intermediate_size: 896,
+    num_experts_per_tok: 8,
+    num_local_experts: 64,
+    tie_word_embeddings: false
+   },
+   aliases: {
+    num_local_experts: [ 'num_experts' ],
+    num_nextn_predict_layers: [ 'num_mtp_layers' ]
+   },
+   read: mellum
+  }, {
+   type: 'kolibri1',
+   defaults: {
+    vocab_size: 128e3,
+    hidden_size: 2560,
+    num_hidden_layers: 50,
+    num_attention_heads: 48,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 262144,
+    sliding_window: 513,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 512,
+    num_experts_per_tok: 6,
+    num_local_experts: 384,
+    tie_word_embeddings: false
+   },
+   aliases: {
+    num_local_experts: [ 'num_experts' ]
+   },
+   read: kolibri
+  }, {
+   type: 'flint',
+   defaults: {
+    vocab_size: 150144,
+    hidden_size: 2048,
+    intermediate_size: 6144,
+    num_hidden_layers: 49,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 262144,
+    sliding_window: 513,
+    decoder_sparse_step: 1,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 1024,
+    num_experts_per_tok: 6,
+    num_experts: 256,
+    tie_word_embeddings: false
+   },
+   read: flint
+  }, {
+   type: 'lara_mini',
+   defaults: {
+    vocab_size: 151936,
+    hidden_size: 1024,
+    num_hidden_layers: 34,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 131072,
+    sliding_window: 512,
+    linear_conv_kernel_dim: 4,
+    linear_key_head_dim: 128,
+    linear_value_head_dim: 128,
+    linear_num_key_heads: 8,
+    linear_num_value_heads: 16,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 512,
+    num_experts_per_tok: 4,
+    num_experts: 128,
+    tie_word_embeddings: true
+   },
+   read: lara
+  }, {
+   type: 'inkling_text',
+   classes: [ 'Inkling' ],
+   defaults: {
+    vocab_size: 201024,
+    hidden_size: 6144,
+    num_hidden_layers: 66,
+    num_attention_heads: 64,
+    num_key_value_heads: 8,
+    head_dim: 128,
+    swa_num_attention_heads: 64,
+    swa_num_key_value_heads: 16,
+    swa_head_dim: 128,
+    sliding_window_size: 512,
+    d_rel: 16,
+    rel_extent: 1024,
+    max_position_embeddings: 131072,
+    conv_kernel_size: 4,
+    intermediate_size: 24576,
+    moe_intermediate_size: 3072,
+    n_routed_experts: 256,
+    num_experts_per_tok: 6,
+    n_shared_experts: 2,
+    shared_expert_sink: true
+   },
+   aliases: {
+    sliding_window_size: [ 'sliding_window' ],
+    n_routed_experts: [ 'num_local_experts' ],
+    conv_kernel_size: [ 'sconv_kernel_size' ],
+    max_position_embeddings: [ 'model_max_length' ]
+   },
+   read: inkling
+  } ];
+  const newerMixtures = newer_mixtures_types.map(layered);
   const postNormLayer = d => [ ...attentionWithFlag(d), ...queryKeyNorms(d, 'wide'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ];
   const olmo_types = [ {
    type: 'olmo',
@@ -34826,7 +35541,7 @@ var __webpack_modules__ = {
    windows: qwenWindows
   } ];
   const qwen = qwen_types.map(decoder);
-  function mixturePart(d, experts, shared = d.config.count('shared_expert_intermediate_size')) {
+  function qwen_moe_mixturePart(d, experts, shared = d.config.count('shared_expert_intermediate_size')) {
    const width = d.config.size('moe_intermediate_size');
    const perToken = d.config.sizeOrNull('num_experts_per_tok');
    return feedPart('moe', d, () => [ ...mixtureWeights({
@@ -34852,7 +35567,7 @@ var __webpack_modules__ = {
    const intermediate = config.size('intermediate_size');
    return {
     sizes: d,
-    layer: i => [ attentionPart(d, windows[i] ?? null, () => attention(d)), sparse(i) ? mixturePart(d, experts, shared) : densePart(d, intermediate) ],
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => attention(d)), sparse(i) ? qwen_moe_mixturePart(d, experts, shared) : densePart(d, intermediate) ],
     intermediate,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok')
@@ -35026,7 +35741,7 @@ var __webpack_modules__ = {
    read: config => deltaHybrid(config, 'fused', d => {
     const experts = config.count('num_experts');
     const sparse = sparseLayers(config, experts);
-    const moe = mixturePart(d, experts);
+    const moe = qwen_moe_mixturePart(d, experts);
     const dense = densePart(d, config.size('intermediate_size'));
     return i => sparse(i) ? moe : dense;
    }, 1)
@@ -35068,7 +35783,7 @@ var __webpack_modules__ = {
     ...linearDefaults
    },
    read: config => deltaHybrid(config, 'apart', d => {
-    const moe = mixturePart(d, config.size('num_experts'));
+    const moe = qwen_moe_mixturePart(d, config.size('num_experts'));
     return () => moe;
    }, config.count('mtp_num_hidden_layers'))
   } ];
@@ -35236,6 +35951,356 @@ var __webpack_modules__ = {
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: rwkv_shape
   };
+  const speech_verified = 'every row of the parameter oracle (transformers 5.24)';
+  const MOONSHINE_TOKENS = 1250;
+  function halfAttention(config, hidden, key, kvKey, bias) {
+   const heads = config.size(key);
+   const kvHeads = (kvKey === null ? null : config.sizeOrNull(kvKey)) ?? heads;
+   return {
+    hidden,
+    heads,
+    kvHeads,
+    headDim: dividedHeadDim(config, hidden, heads, key),
+    qkvBias: bias
+   };
+  }
+  function moonshine(file) {
+   const config = file.with({
+    vocab_size: 32768,
+    hidden_size: 288,
+    intermediate_size: 1152,
+    encoder_num_hidden_layers: 6,
+    decoder_num_hidden_layers: 6,
+    encoder_num_attention_heads: 8,
+    decoder_num_attention_heads: 8,
+    max_position_embeddings: 512,
+    tie_word_embeddings: true
+   }, {
+    decoder_num_hidden_layers: [ 'num_hidden_layers' ],
+    decoder_num_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const vocabulary = config.size('vocab_size');
+   const layers = family_layerCount(config, 'decoder_num_hidden_layers');
+   const attention = half => halfAttention(config, hidden, `${half}_num_attention_heads`, `${half}_num_key_value_heads`, config.flag('attention_bias'));
+   const self = attention('decoder');
+   return assembleEncoderDecoder(config, {
+    type: 'moonshine',
+    exact: true,
+    embedding: [ tokenEmbedding(vocabulary, hidden, 'model.decoder.embed_tokens') ],
+    encoder: {
+     weights: [ conv('conv1', hidden, 127, false), conv('conv2', 2 * hidden, 7 * hidden, true), conv('conv3', hidden, 3 * 2 * hidden, true), norm('groupnorm', hidden, true), norm('layer_norm', hidden) ],
+     stack: uniformStack(family_layerCount(config, 'encoder_num_hidden_layers'), {
+      name: 'encoder',
+      weights: [ ...attentionWeights(attention('encoder')), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), norm('input_layernorm', hidden), norm('post_attention_layernorm', hidden) ],
+      cache: []
+     })
+    },
+    decoder: uniformStack(layers, {
+     name: 'decoder',
+     weights: [ ...attentionWeights(self), ...attentionWeights({
+      ...self,
+      prefix: 'encoder_attn'
+     }), column('mlp.fc1', 2 * width, hidden, {
+      bias: true
+     }), row('mlp.fc2', hidden, width, {
+      bias: true
+     }), ...[ 'input_layernorm', 'post_attention_layernorm', 'final_layernorm' ].map(name => norm(name, hidden)) ],
+     cache: crossCache(self, MOONSHINE_TOKENS)
+    }),
+    final: [ norm('model.decoder.norm', hidden) ],
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings'),
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  function subsampler(config, hidden) {
+   const kernels = config.list('conv_kernel_sizes') ?? [];
+   const channels = config.size('conv_channels');
+   return kernels.map((kernel, i) => {
+    if (typeof kernel !== 'number' || !Number.isSafeInteger(kernel) || kernel < 1) return config.invalid('conv_kernel_sizes', 'holds an entry that is no whole number of at least 1');
+    const input = i === 0 ? config.size('input_feat_per_channel') * config.size('input_channels') : Math.floor(channels / 2);
+    return conv(`conv.conv_layers.${i}`, i < kernels.length - 1 ? channels : 2 * hidden, input * kernel, true);
+   });
+  }
+  function speechToText(file) {
+   const config = file.with({
+    vocab_size: 1e4,
+    encoder_layers: 12,
+    encoder_ffn_dim: 2048,
+    encoder_attention_heads: 4,
+    decoder_layers: 6,
+    decoder_ffn_dim: 2048,
+    decoder_attention_heads: 4,
+    d_model: 256,
+    max_source_positions: 6e3,
+    max_target_positions: 1024,
+    conv_kernel_sizes: [ 5, 5 ],
+    conv_channels: 1024,
+    input_feat_per_channel: 80,
+    input_channels: 1,
+    tie_word_embeddings: true
+   }, {
+    d_model: [ 'hidden_size' ],
+    encoder_layers: [ 'num_hidden_layers' ],
+    encoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('d_model');
+   const vocabulary = config.size('vocab_size');
+   const layers = family_layerCount(config, 'decoder_layers');
+   const attention = (half, prefix) => ({
+    ...halfAttention(config, hidden, `${half}_attention_heads`, null, true),
+    outBias: true,
+    prefix,
+    out: 'out_proj'
+   });
+   const self = attention('decoder', 'self_attn');
+   const width = config.size('decoder_ffn_dim');
+   return assembleEncoderDecoder(config, {
+    type: 'speech_to_text',
+    classes: [ 'Speech2Text' ],
+    exact: true,
+    embedding: [ tokenEmbedding(vocabulary, hidden, 'model.decoder.embed_tokens') ],
+    encoder: {
+     weights: [ ...subsampler(config, hidden), norm('layer_norm', hidden, true) ],
+     stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
+      name: 'encoder',
+      weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
+      cache: []
+     })
+    },
+    decoder: uniformStack(layers, {
+     name: 'decoder',
+     weights: bartLayer(self, width, attention('decoder', 'encoder_attn')),
+     cache: crossCache(self, config.size('max_source_positions'))
+    }),
+    final: [ norm('model.decoder.layer_norm', hidden, true) ],
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings'),
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  const speech = [ {
+   name: 'moonshine',
+   modelTypes: [ 'moonshine' ],
+   verified: speech_verified,
+   shape: moonshine
+  }, {
+   name: 'speech_to_text',
+   modelTypes: [ 'speech_to_text' ],
+   verified: speech_verified,
+   shape: speechToText
+  } ];
+  const SPEECH_TOKENS = 3e3;
+  function speechDecoder(config) {
+   const hidden = config.size('hidden_size');
+   const heads = config.size('decoder_attention_heads');
+   const headDim = dividedHeadDim(config, hidden, heads, 'decoder_attention_heads');
+   const self = {
+    hidden,
+    heads,
+    kvHeads: heads,
+    headDim,
+    qkvBias: true,
+    outBias: true,
+    out: 'out_proj'
+   };
+   const width = config.size('decoder_ffn_dim');
+   const stack = uniformStack(family_layerCount(config, 'decoder_layers'), {
+    name: 'decoder',
+    weights: bartLayer(self, width, {
+     ...self,
+     prefix: 'cross_attention'
+    }),
+    cache: crossCache(self, SPEECH_TOKENS)
+   });
+   return {
+    self,
+    stack,
+    width
+   };
+  }
+  function speechToTextShape(config, parts) {
+   const hidden = config.size('hidden_size');
+   const vocabulary = config.size('vocab_size');
+   const {self, stack, width} = speechDecoder(config);
+   return assembleEncoderDecoder(config, {
+    type: parts.type,
+    exact: architectureOf(config).ending === 'ForSpeechToText',
+    embedding: [ tokenEmbedding(vocabulary, hidden, 'text_decoder.embed_tokens') ],
+    encoder: {
+     weights: parts.weights,
+     stack: parts.stack
+    },
+    decoder: stack,
+    final: parts.final,
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings', true),
+    facts: {
+     hidden,
+     layers: stack.order.length,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  const seamlessDefaults = {
+   vocab_size: 256102,
+   hidden_size: 1024,
+   max_position_embeddings: 1024,
+   decoder_layers: 24,
+   decoder_ffn_dim: 8192,
+   decoder_attention_heads: 16,
+   speech_encoder_layers: 24,
+   speech_encoder_attention_heads: 16,
+   speech_encoder_intermediate_size: 4096,
+   add_adapter: true,
+   num_adapter_layers: 1,
+   adaptor_kernel_size: 8,
+   feature_projection_input_dim: 160,
+   conv_depthwise_kernel_size: 31,
+   left_max_position_embeddings: 64,
+   right_max_position_embeddings: 8
+  };
+  function speechAttention(hidden, heads) {
+   const kv = {
+    bias: true,
+    kvHeads: heads
+   };
+   return [ column('self_attn.linear_q', hidden, hidden, {
+    bias: true
+   }), linear('self_attn.linear_k', hidden, hidden, 'kv', kv), linear('self_attn.linear_v', hidden, hidden, 'kv', kv), row('self_attn.linear_out', hidden, hidden, {
+    bias: true
+   }) ];
+  }
+  function speech_encoders_conformerLayer(config, hidden, distances) {
+   const width = config.size('speech_encoder_intermediate_size');
+   const heads = config.size('speech_encoder_attention_heads');
+   const names = part => [ `${part}.intermediate_dense`, `${part}.output_dense` ];
+   const reach = config.size('left_max_position_embeddings') + config.size('right_max_position_embeddings') + 1;
+   const headDim = dividedHeadDim(config, hidden, heads, 'speech_encoder_attention_heads');
+   return [ ...plainFeedForward(hidden, width, true, names('ffn1')), ...speechAttention(hidden, heads), ...distances ? [ positionEmbedding(reach, headDim, 'self_attn.distance_embedding') ] : [ column('self_attn.linear_pos', hidden, hidden), vector('self_attn.pos_bias_u', hidden, 'column'), vector('self_attn.pos_bias_v', hidden, 'column') ], norm('conv_module.layer_norm', hidden, true), conv('conv_module.pointwise_conv1', 2 * hidden, hidden, false), conv('conv_module.depthwise_conv', hidden, config.size('conv_depthwise_kernel_size'), false), norm('conv_module.inner_norm', hidden, true), conv('conv_module.pointwise_conv2', hidden, hidden, false), ...plainFeedForward(hidden, width, true, names('ffn2')), ...[ 'ffn1_layer_norm', 'self_attn_layer_norm', 'ffn2_layer_norm', 'final_layer_norm' ].map(name => norm(name, hidden, true)) ];
+  }
+  function adapterLayer(config, hidden) {
+   const kernel = config.size('adaptor_kernel_size');
+   const width = config.size('speech_encoder_intermediate_size');
+   return [ ...[ 'residual', 'self_attn', 'ffn' ].map(name => norm(`${name}_layer_norm`, hidden, true)), ...[ 'residual_conv', 'self_attn_conv' ].map(name => conv(name, 2 * hidden, kernel * hidden, true)), ...speechAttention(hidden, config.size('speech_encoder_attention_heads')), ...plainFeedForward(hidden, width, true, [ 'ffn.intermediate_dense', 'ffn.output_dense' ]) ];
+  }
+  function seamless(type, distances, file) {
+   const config = file.with(seamlessDefaults, {
+    decoder_layers: [ 'num_hidden_layers' ],
+    decoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const features = config.size('feature_projection_input_dim');
+   const conformers = family_layerCount(config, 'speech_encoder_layers');
+   const adapters = config.flag('add_adapter') ? family_layerCount(config, 'num_adapter_layers') : 0;
+   return speechToTextShape(config, {
+    type,
+    weights: [ norm('feature_projection.layer_norm', features, true), replicated('feature_projection.projection', hidden, features, {
+     bias: true
+    }), norm('encoder.layer_norm', hidden, true), ...plainFeedForward(hidden, config.size('speech_encoder_intermediate_size'), true, [ 'intermediate_ffn.intermediate_dense', 'intermediate_ffn.output_dense' ]), norm('inner_layer_norm', hidden, true) ],
+    stack: stackOf(conformers + adapters, i => i < conformers ? 'conformer' : 'adapter', (i, name) => ({
+     name,
+     weights: i < conformers ? speech_encoders_conformerLayer(config, hidden, distances) : adapterLayer(config, hidden),
+     cache: []
+    })),
+    final: [ norm('text_decoder.layer_norm', hidden, true) ]
+   });
+  }
+  function sizes(config, name) {
+   return (config.list(name) ?? []).map(value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= 2 ** 30 ? value : config.invalid(name, 'holds an entry that is no whole number of at least 1'));
+  }
+  function speechT5(file) {
+   const config = file.with({
+    vocab_size: 81,
+    hidden_size: 768,
+    encoder_layers: 12,
+    encoder_attention_heads: 12,
+    encoder_ffn_dim: 3072,
+    decoder_layers: 6,
+    decoder_ffn_dim: 3072,
+    decoder_attention_heads: 12,
+    conv_dim: [ 512, 512, 512, 512, 512, 512, 512 ],
+    conv_kernel: [ 10, 3, 3, 3, 3, 2, 2 ],
+    num_conv_pos_embeddings: 128,
+    num_conv_pos_embedding_groups: 16,
+    encoder_max_relative_position: 160,
+    max_text_positions: 450
+   }, {
+    encoder_layers: [ 'num_hidden_layers' ],
+    encoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const widths = sizes(config, 'conv_dim');
+   const kernels = sizes(config, 'conv_kernel');
+   if (widths.length === 0 || kernels.length < widths.length) return config.invalid('conv_kernel', `has ${kernels.length} entries for ${widths.length} of conv_dim`);
+   const heads = config.size('encoder_attention_heads');
+   const headDim = dividedHeadDim(config, hidden, heads, 'encoder_attention_heads');
+   const self = {
+    hidden,
+    heads,
+    kvHeads: heads,
+    headDim,
+    qkvBias: true,
+    outBias: true,
+    out: 'out_proj'
+   };
+   const taps = config.size('num_conv_pos_embeddings');
+   const perGroup = Math.floor(hidden / config.size('num_conv_pos_embedding_groups'));
+   const last = widths.at(-1);
+   return speechToTextShape(config, {
+    type: 'speecht5',
+    weights: [ ...widths.map((width, i) => conv(`feature_encoder.conv_layers.${i}`, width, (widths[i - 1] ?? 1) * kernels[i], config.flag('conv_bias'))), norm('feature_encoder.conv_layers.0.layer_norm', widths[0], true), norm('feature_projection.layer_norm', last, true), replicated('feature_projection.projection', hidden, last, {
+     bias: true
+    }), vector('masked_spec_embed', hidden), conv('pos_conv_embed.conv', hidden, perGroup * taps, true), vector('pos_conv_embed.conv.weight_g', taps), norm('layer_norm', hidden, true), positionEmbedding(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k') ],
+    stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: bartLayer(self, config.size('encoder_ffn_dim'), null),
+     cache: []
+    }),
+    final: []
+   });
+  }
+  const speech_encoders_verified = 'every row of the parameter oracle (transformers 5.24), speech to text';
+  const speechEncoders = [ {
+   name: 'seamless_m4t',
+   modelTypes: [ 'seamless_m4t' ],
+   verified: speech_encoders_verified,
+   shape: config => seamless('seamless_m4t', false, config)
+  }, {
+   name: 'seamless_m4t_v2',
+   modelTypes: [ 'seamless_m4t_v2' ],
+   verified: speech_encoders_verified,
+   shape: config => seamless('seamless_m4t_v2', true, config.with({
+    max_position_embeddings: 4096
+   }))
+  }, {
+   name: 'speecht5',
+   modelTypes: [ 'speecht5' ],
+   verified: speech_encoders_verified,
+   shape: speechT5
+  } ];
   const t5_defaults = {
    vocab_size: 32128,
    d_model: 512,
@@ -35379,7 +36444,7 @@ var __webpack_modules__ = {
     in: encoder.hidden
    } : weight);
    const decoderLayer = [ ...layer(decoder), ...cross, ...norms(decoder, [ 'pre_cross_attn_layernorm', 'post_cross_attn_layernorm' ]) ];
-   const heads = attention_keyValueHeads(decoder);
+   const heads = keyValueHeads(decoder);
    const encoderTokens = encoder.config.size('max_position_embeddings');
    const decoderWindows = windows(decoder);
    const tied = config.flag('tie_word_embeddings', true);
@@ -35644,7 +36709,7 @@ var __webpack_modules__ = {
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: whisper_shape
   };
-  const flagged = d => {
+  const windowed_moe_flagged = d => {
    const bias = d.config.flag('attention_bias');
    return attentionWeights({
     ...d,
@@ -35663,7 +36728,7 @@ var __webpack_modules__ = {
    const first = config.count('num_dense_layers');
    const intermediate = config.size('intermediate_size');
    const outerNorms = [ 'post_attention_layernorm', 'post_mlp_layernorm' ].map(name => norm(name, d.hidden));
-   const attention = window => attentionPart(d, window, () => [ ...flagged(d), ...queryKeyNorms(d, 'head'), column('self_attn.gate_proj', d.heads * d.headDim, d.hidden) ]);
+   const attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), ...queryKeyNorms(d, 'head'), column('self_attn.gate_proj', d.heads * d.headDim, d.hidden) ]);
    const feed = (name, weights) => ({
     name,
     weights: () => [ ...weights(), norm('pre_mlp_layernorm', d.hidden), ...outerNorms ]
@@ -35711,7 +36776,7 @@ var __webpack_modules__ = {
    };
    return {
     sizes: d,
-    layer: i => [ attentionPart(d, windows[i] ?? null, () => flagged(d)), sparse(i) ? moe : dense ],
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ],
     intermediate: denseWidth,
     experts,
     expertsPerToken: perToken
@@ -35757,7 +36822,7 @@ var __webpack_modules__ = {
      ...d,
      heads: headsOf(i)
     };
-    const part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [ ...flagged(own), ...queryKeyNorms(own, 'head'), column('self_attn.g_proj', wide ? own.heads * own.headDim : own.heads, d.hidden) ]);
+    const part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [ ...windowed_moe_flagged(own), ...queryKeyNorms(own, 'head'), column('self_attn.g_proj', wide ? own.heads * own.headDim : own.heads, d.hidden) ]);
     return {
      ...part,
      name: `${part.name} ${own.heads} heads`
@@ -35797,7 +36862,7 @@ var __webpack_modules__ = {
    }), ...shared > 0 ? sharedExpert(d.hidden, shared, {
     prefix: 'shared_mlp'
    }) : [] ]);
-   const attention = window => attentionPart(d, window, () => [ ...flagged(d), vector('self_attn.sinks', d.heads, 'column') ]);
+   const attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), vector('self_attn.sinks', d.heads, 'column') ]);
    return {
     sizes: d,
     layer: i => [ attention(windows[i] ?? null), moe ],
@@ -35901,6 +36966,106 @@ var __webpack_modules__ = {
    read: graniteWindowed
   } ];
   const windowedMoe = windowed_moe_types.map(layered);
+  const IMAGE_TOKENS = 197;
+  function half(config, name, otherwise, ending, nested) {
+   const inner = config.nested(name);
+   const type = inner?.text('model_type') ?? otherwise;
+   const json = {
+    ...inner?.json,
+    model_type: type,
+    architectures: [ `${type}${ending}` ]
+   };
+   return nested(new models_config.TS(json, {}, {}, `${name}.`));
+  }
+  const wrapped_encoder_decoder_join = stacks => stacks.reduce((all, stack) => ({
+   kinds: [ ...all.kinds, ...stack.kinds ],
+   order: [ ...all.order, ...stack.order.map(kind => kind + all.kinds.length) ]
+  }), {
+   kinds: [],
+   order: []
+  });
+  function crossAttention(hidden, heads) {
+   const matrix = (name, split) => linear(`crossattention.${name}`, hidden, hidden, split, {
+    bias: true,
+    ...split === 'kv' ? {
+     kvHeads: heads
+    } : {}
+   });
+   return [ matrix('self.query', 'column'), matrix('self.key', 'kv'), matrix('self.value', 'kv'), matrix('output.dense', 'row'), norm('crossattention.output.LayerNorm', hidden, true) ];
+  }
+  function generating(decoder, cross, encoderTokens) {
+   const {heads, kvHeads, headDim} = decoder.facts;
+   if (heads === null || kvHeads === null || headDim === null) return decoder.layers;
+   const kv = {
+    kvHeads,
+    keyDim: headDim,
+    valueDim: headDim
+   };
+   const missing = cross.length > 0 ? [ {
+    kind: 'cross',
+    encoderTokens,
+    ...kv
+   } ] : [];
+   const kinds = decoder.layers.kinds.map(kind => ({
+    name: kind.cache.length > 0 ? kind.name : 'decoder',
+    weights: [ ...kind.weights, ...cross ],
+    cache: [ ...kind.cache.length > 0 ? kind.cache : [ {
+     kind: 'full',
+     ...kv
+    } ], ...missing ]
+   }));
+   return {
+    kinds,
+    order: decoder.layers.order
+   };
+  }
+  function wrapped_encoder_decoder_shape(wrapper, config, nested) {
+   const encoder = half(config, 'encoder', wrapper.encoder, 'Model', nested);
+   const decoder = half(config, 'decoder', 'bert', 'ForCausalLM', nested);
+   const inner = config.nested('decoder');
+   const own = decoder.layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'cross'));
+   const wanted = !own && (inner?.flag('add_cross_attention') ?? true);
+   const cross = wanted ? crossAttention(decoder.facts.hidden, decoder.facts.heads ?? 1) : [];
+   const widths = [ encoder.facts.hidden, decoder.facts.hidden ];
+   const bridged = widths[0] !== widths[1] && (inner?.sizeOrNull('cross_attention_hidden_size') ?? null) === null;
+   const tower = {
+    name: 'encoder',
+    role: wrapper.role,
+    weights: [ ...encoder.embedding, ...encoder.final, ...encoder.towers.flatMap(part => part.weights), ...bridged ? [ replicated('enc_to_dec_proj', widths[1], widths[0], {
+     bias: true
+    }) ] : [] ],
+    stack: wrapped_encoder_decoder_join([ encoder.layers, ...encoder.towers.map(part => part.stack) ])
+   };
+   return {
+    ...decoder,
+    family: wrapper.type,
+    modelType: wrapper.type,
+    count: encoder.count === 'exact' && decoder.count === 'exact' ? 'exact' : 'derived',
+    layers: generating(decoder, cross, encoder.facts.contextLength ?? IMAGE_TOKENS),
+    towers: [ tower ],
+    facts: {
+     ...decoder.facts,
+     task: 'encoder-decoder',
+     multimodal: wrapper.role === 'vision'
+    },
+    notes: [ ...encoder.notes, ...decoder.notes ]
+   };
+  }
+  const wrappers = [ {
+   type: 'encoder-decoder',
+   encoder: 'bert',
+   role: 'encoder'
+  }, {
+   type: 'vision-encoder-decoder',
+   encoder: 'vit',
+   role: 'vision'
+  } ];
+  const wrappedEncoderDecoders = wrappers.map(wrapper => ({
+   name: wrapper.type,
+   modelTypes: [ wrapper.type ],
+   verified: 'every row of the parameter oracle (transformers 5.24)',
+   shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
+  }));
   const xlstm_defaults = {
    vocab_size: 50304,
    hidden_size: 4096,
@@ -36068,7 +37233,7 @@ var __webpack_modules__ = {
      hidden,
      heads: {
       kind: 'full',
-      ...attention_keyValueHeads(sizes)
+      ...keyValueHeads(sizes)
      },
      count: 1,
      shared: config.flag('tie_word_embeddings')
@@ -36139,7 +37304,7 @@ var __webpack_modules__ = {
      hidden,
      heads: {
       kind: 'full',
-      ...attention_keyValueHeads(sizes)
+      ...keyValueHeads(sizes)
      },
      count,
      shared: config.flag('tie_word_embeddings')
@@ -36195,7 +37360,7 @@ var __webpack_modules__ = {
    read: zamba2
   } ];
   const zambas = zamba_types.map(layered);
-  const families = [ ...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...t5, trocr, whisper, ...windowedMoe, xlstm, ...zambas ];
+  const families = [ ...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zambas ];
   const families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [ type, family ])));
   function shapeOf(json) {
    try {
@@ -36369,6 +37534,9 @@ var __webpack_modules__ = {
    if (headroom === null) return 0;
    return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget);
   }
+  function roomOf(budget, limits) {
+   return budget - headroomBytes(limits.headroom, budget);
+  }
   function statusOf(estimate, limits) {
    const {totalBytes, budgetBytes} = estimate.perGpu;
    if (budgetBytes === null) return null;
@@ -36380,9 +37548,8 @@ var __webpack_modules__ = {
     status: 'exceeds',
     certain: false
    };
-   const room = budgetBytes - headroomBytes(limits.headroom, budgetBytes);
    const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes;
-   return totalBytes.high <= room && !near ? {
+   return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
     status: 'fits',
     certain: true
    } : {
@@ -36513,7 +37680,7 @@ var __webpack_modules__ = {
    const length = lengthOf(setting);
    if (setting === void 0 || length === null) return [];
    const most = estimate.kvCache?.maxModelLenThatFits;
-   const largest = about.concurrency === 1 && most ? `; ${grouped(most)} tokens would fit` : '';
+   const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : '';
    if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
     return [ {
@@ -36527,6 +37694,518 @@ var __webpack_modules__ = {
     message: `${whose} ${grouped(length)} tokens${largest}`
    } ];
   }
+  const VLLM = {
+   maxModelLen: '--max-model-len ',
+   memoryFraction: '--gpu-memory-utilization ',
+   maxNumSeqs: '--max-num-seqs ',
+   maxNumBatchedTokens: '--max-num-batched-tokens ',
+   tensorParallel: '--tensor-parallel-size ',
+   pipelineParallel: '--pipeline-parallel-size ',
+   expertParallel: '--enable-expert-parallel',
+   kvCacheDtype: '--kv-cache-dtype ',
+   quantization: '--quantization ',
+   enforceEager: '--enforce-eager',
+   cpuOffloadBytes: '--cpu-offload-gb ',
+   kvCacheMemoryBytes: '--kv-cache-memory-bytes '
+  };
+  const SPELLINGS = {
+   vllm: VLLM,
+   'kserve-hf': VLLM,
+   sglang: {
+    maxModelLen: '--context-length ',
+    memoryFraction: '--mem-fraction-static ',
+    maxNumSeqs: '--max-running-requests ',
+    maxNumBatchedTokens: '--chunked-prefill-size ',
+    tensorParallel: '--tp-size ',
+    pipelineParallel: '--pp-size ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantization ',
+    enforceEager: '--disable-cuda-graph',
+    cpuOffloadBytes: '--cpu-offload-gb '
+   },
+   tgi: {
+    maxModelLen: '--max-total-tokens ',
+    memoryFraction: '--cuda-memory-fraction ',
+    maxNumSeqs: '--max-batch-size ',
+    maxNumBatchedTokens: '--max-batch-prefill-tokens ',
+    tensorParallel: '--num-shard ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantize '
+   },
+   trtllm: {
+    maxModelLen: '--max_seq_len ',
+    memoryFraction: '--kv_cache_free_gpu_memory_fraction ',
+    maxNumSeqs: '--max_batch_size ',
+    maxNumBatchedTokens: '--max_num_tokens ',
+    tensorParallel: '--tp_size ',
+    pipelineParallel: '--pp_size '
+   },
+   llamacpp: {
+    maxModelLen: '--ctx-size ',
+    maxNumSeqs: '--parallel ',
+    maxNumBatchedTokens: '--ubatch-size '
+   },
+   ollama: {
+    maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
+    maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
+    kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
+   },
+   lmdeploy: {
+    maxModelLen: '--session-len ',
+    memoryFraction: '--cache-max-entry-count ',
+    maxNumSeqs: '--max-batch-size ',
+    tensorParallel: '--tp '
+   },
+   nim: {
+    maxModelLen: 'NIM_MAX_MODEL_LEN='
+   },
+   'ray-llm': {
+    maxModelLen: 'engine_kwargs.max_model_len: ',
+    memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
+    maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
+    maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
+    tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
+    pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
+    kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
+    quantization: 'engine_kwargs.quantization: '
+   }
+  };
+  function flagText(engine, setting, value) {
+   if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
+   const flag = SPELLINGS[engine]?.[setting];
+   if (flag === void 0) return null;
+   if (!/[ =]$/.test(flag)) return flag;
+   const shown = setting === 'cpuOffloadBytes' && typeof value === 'number' ? value / GiB : value;
+   return `${flag}${String(shown)}`;
+  }
+  function eightBitKv(engine) {
+   if (engine === 'llamacpp' || engine === 'ollama') return 'q8_0';
+   if (engine === 'sglang') return 'fp8_e4m3';
+   if (engine === 'tgi') return 'fp8_e4m3fn';
+   return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
+  }
+  const OPTIONS = {
+   enforceEager: 'enforce-eager',
+   expertParallel: 'enable-expert-parallel'
+  };
+  function trial_attempt(question, change) {
+   const {input} = question;
+   const settings = {
+    ...input.settings
+   };
+   const options = {
+    ...input.options
+   };
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    settings[name] = {
+     value,
+     from: 'assumed'
+    };
+    const option = OPTIONS[name];
+    if (option) delete options[option];
+   }
+   const changed = {
+    ...input,
+    settings,
+    options,
+    gpu: change.gpu ?? input.gpu,
+    gpusPerReplica: change.gpusPerReplica ?? input.gpusPerReplica,
+    concurrency: change.concurrency ?? input.concurrency,
+    ...change.sibling ? {
+     facts: change.sibling.facts,
+     shape: change.sibling.shape
+    } : {}
+   };
+   const answer = question.engine.estimate(changed);
+   const refused = answer.findings.some(finding => finding.severity === 'error') || (outsideShortage(answer, changed.gpu) ?? 0) > Math.max(0, outsideShortage(question.answer, input.gpu) ?? 0);
+   return {
+    change,
+    answer,
+    status: statusOf(answer.estimate, question.limits)?.status ?? null,
+    refused
+   };
+  }
+  function works(trial, tight = false) {
+   return !trial.refused && (trial.status === 'fits' || tight && trial.status === 'tight');
+  }
+  function current(question, name) {
+   const setting = question.answer.settings[name];
+   return setting?.effective ?? setting?.value ?? null;
+  }
+  function currentNumber(question, name, fallback) {
+   const value = current(question, name);
+   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+  }
+  function remedyOf(question, trial, note) {
+   const {change, answer} = trial;
+   const {input, engine} = question;
+   const list = [];
+   if (change.sibling) list.push({
+    setting: 'model',
+    from: input.facts.id,
+    to: change.sibling.id,
+    flag: change.sibling.id
+   });
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    const setting = name;
+    list.push({
+     setting,
+     from: current(question, setting),
+     to: value,
+     flag: flagText(engine.name, setting, value)
+    });
+   }
+   if (change.gpu) list.push({
+    setting: 'target',
+    from: input.gpu?.name ?? null,
+    to: change.gpu.name,
+    flag: null
+   });
+   if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
+    setting: 'gpusPerReplica',
+    from: input.gpusPerReplica,
+    to: change.gpusPerReplica,
+    flag: null
+   });
+   return {
+    change: list,
+    totalBytes: answer.estimate.perGpu.totalBytes,
+    status: trial.status ?? 'unknown',
+    note
+   };
+  }
+  function marginOf(question, trial, tight) {
+   const {budgetBytes, totalBytes} = trial.answer.estimate.perGpu;
+   if (trial.refused || budgetBytes === null) return null;
+   const room = roomOf(budgetBytes, question.limits);
+   return tight ? budgetBytes - totalBytes.expected : room - totalBytes.high;
+  }
+  function largest(high, guess, probe) {
+   let good = 0;
+   let bad = high + 1;
+   let next = guess;
+   for (let tries = 0; bad - good > 1; tries++) {
+    const n = Math.floor(Math.min(bad - 1, Math.max(good + 1, Number.isFinite(next) ? next : good + 1)));
+    const {passes, steps} = probe(n);
+    if (passes) good = n; else bad = n;
+    next = steps === null || tries >= 6 ? Math.floor((good + bad) / 2) : n + Math.trunc(steps);
+   }
+   return good;
+  }
+  function firstOf(ladder, attemptOne, passes) {
+   if (ladder.length === 0) return null;
+   let best = attemptOne(ladder.at(-1));
+   if (!passes(best)) return null;
+   let low = 0;
+   let high = ladder.length - 1;
+   while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const trial = attemptOne(ladder[middle]);
+    if (passes(trial)) {
+     best = trial;
+     high = middle;
+    } else low = middle + 1;
+   }
+   return best;
+  }
+  function firstInOrder(list, attemptOne, passes) {
+   for (const one of list) {
+    const trial = attemptOne(one);
+    if (passes(trial)) return trial;
+   }
+   return null;
+  }
+  const certainly = {
+   tight: false,
+   passes: trial => works(trial)
+  };
+  const probably = {
+   tight: true,
+   passes: trial => works(trial, true)
+  };
+  const OFFERED = {
+   NVIDIA: [ 'NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300' ].map(gpuNamed),
+   AMD: [ 'AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X' ].map(gpuNamed)
+  };
+  const TOKENS = 16;
+  const MOST_RANKS = 8;
+  const offeredGpus = gpu => OFFERED[gpu?.maker === 'AMD' ? 'AMD' : 'NVIDIA'];
+  function largerGpus(question, gpu) {
+   const {totalBytes, budgetBytes} = question.answer.estimate.perGpu;
+   const share = budgetBytes === null ? 1 : Math.min(1, budgetBytes / gpu.memoryBytes);
+   return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low);
+  }
+  function longestContext(question, change, goal) {
+   const now = currentNumber(question, 'maxModelLen', 0);
+   return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal);
+  }
+  function contextUpTo(question, change, most, goal) {
+   let best = null;
+   const {kvCache} = question.answer.estimate;
+   const now = currentNumber(question, 'maxModelLen', most);
+   const perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS;
+   const probe = blocks => {
+    const trial = trial_attempt(question, {
+     ...change,
+     settings: {
+      ...change.settings,
+      maxModelLen: blocks * TOKENS
+     }
+    });
+    const passes = goal.passes(trial);
+    if (passes) best = trial;
+    const margin = marginOf(question, trial, goal.tight);
+    return {
+     passes,
+     steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial))
+    };
+   };
+   const fitting = kvCache?.maxModelLenThatFits;
+   const found = largest(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe);
+   return found === 0 ? null : best;
+  }
+  function rateOf(question, trial) {
+   const now = question.answer.estimate.kvCache?.bytesPerToken;
+   const then = trial.answer.estimate.kvCache?.bytesPerToken;
+   return now && then ? then / now : 1;
+  }
+  function rankSizes(question, axis, least) {
+   const {facts, layers} = question.input.shape;
+   const now = currentNumber(question, axis, 1);
+   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
+   const budget = question.answer.estimate.perGpu.budgetBytes;
+   const sizes = [];
+   for (let size = least; size <= most; size *= 2) {
+    const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
+    const light = budget === null || fixedBytes(question) * now / size <= budget;
+    if (divides && light) sizes.push(size);
+   }
+   return sizes;
+  }
+  function parallelSizes(question, axis) {
+   return rankSizes(question, axis, currentNumber(question, axis, 1) * 2);
+  }
+  function withParallel(question, axis, size) {
+   const sizes = {
+    tensorParallel: 1,
+    pipelineParallel: 1,
+    dataParallel: 1
+   };
+   for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = currentNumber(question, name, 1);
+   sizes[axis] = size;
+   return {
+    settings: {
+     [axis]: size
+    },
+    gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
+   };
+  }
+  function gpuSets(question) {
+   const declared = question.input.settings.tensorParallel !== void 0;
+   const now = currentNumber(question, 'tensorParallel', 1);
+   const found = [];
+   let smallest = Number.POSITIVE_INFINITY;
+   for (const count of [ now, ...parallelSizes(question, 'tensorParallel') ]) {
+    const change = count === now ? {} : withParallel(question, 'tensorParallel', count);
+    const least = fixedBytes(question) * now / count;
+    const cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest);
+    const trial = firstInOrder(cards, card => trial_attempt(question, {
+     ...change,
+     gpu: card
+    }), certainly.passes);
+    const card = trial?.change.gpu;
+    if (trial === null || card === void 0) continue;
+    smallest = card.memoryBytes;
+    const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count;
+    found.push(remedyOf(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`));
+    if (declared) break;
+   }
+   return found;
+  }
+  function fixedBytes(question) {
+   const weights = question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights');
+   return weights.reduce((total, part) => total + part.bytes.low, 0);
+  }
+  const HIGHEST_FRACTION = .95;
+  const SHORTEST_CONTEXT = 512;
+  const MOST_REMEDIES = 6;
+  function remediesFor(question) {
+   if (question.input.gpu === null) return gpuSets(question);
+   if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return [];
+   const sure = collect(question, certainly);
+   return sure.length > 0 ? sure : collect(question, probably);
+  }
+  function collect(question, goal) {
+   const unasked = ![ 'file', 'policy', 'flag' ].includes(question.answer.settings.maxModelLen?.from ?? 'file');
+   const kinds = [ remedies_pool, fraction, ...unasked ? [ context ] : [], sequences, batchTokens, remedies_kvDtype, ...unasked ? [] : [ context ], eager, sibling, quantised, parallel, expertParallel, gpu, offload ];
+   const found = [];
+   for (const kind of kinds) {
+    const remedy = found.length < MOST_REMEDIES ? kind(question, goal) : null;
+    if (remedy) found.push(remedy);
+   }
+   const cheap = found.some(remedy => remedy.change.some(change => !/^(?:target|cpuOffloadBytes)$/.test(change.setting)));
+   if (cheap) return found;
+   const combined = both(question, goal);
+   return combined ? [ combined, ...found ] : [ ...found, ...otherSets(question, found) ].slice(0, MOST_REMEDIES);
+  }
+  function otherSets(question, found) {
+   const hasGpu = found.some(remedy => remedy.change.some(change => change.setting === 'target'));
+   return gpuSets(question).filter(remedy => !hasGpu || remedy.change.length > 1);
+  }
+  const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null;
+  const remedies_pool = (question, goal) => {
+   const given = current(question, 'kvCacheMemoryBytes');
+   const kv = question.answer.estimate.kvCache;
+   if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
+   const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20;
+   const trial = trial_attempt(question, {
+    settings: {
+     kvCacheMemoryBytes: bytes
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null;
+  };
+  const fraction = (question, goal) => {
+   const {gpu} = question.input;
+   const now = current(question, 'memoryFraction');
+   if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null;
+   const steps = [];
+   for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100);
+   const trial = firstOf(steps, value => trial_attempt(question, {
+    settings: {
+     memoryFraction: value
+    }
+   }), goal.passes);
+   if (trial === null) return null;
+   const left = gpu.memoryBytes * (1 - trial.change.settings?.memoryFraction);
+   return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card to everything else`);
+  };
+  const context = (question, goal) => {
+   const trial = longestContext(question, {}, goal);
+   if (trial === null) return null;
+   const length = trial.change.settings?.maxModelLen;
+   return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits');
+  };
+  function remedies_halved(question, setting, least, goal) {
+   const now = current(question, setting);
+   if (typeof now !== 'number' || !has(question, setting)) return null;
+   const steps = [];
+   for (let value = 2 ** Math.ceil(Math.log2(now) - 1); value >= least; value /= 2) steps.push(value);
+   return firstOf(steps, value => trial_attempt(question, {
+    settings: {
+     [setting]: value
+    }
+   }), goal.passes);
+  }
+  const sequences = (question, goal) => {
+   const trial = remedies_halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal);
+   return trial && remedyOf(question, trial, 'fewer requests at once');
+  };
+  const batchTokens = (question, goal) => {
+   const least = Math.max(512, currentNumber(question, 'maxNumSeqs', 1));
+   const trial = remedies_halved(question, 'maxNumBatchedTokens', least, goal);
+   return trial && remedyOf(question, trial, 'smaller steps of long prompts; slower first tokens');
+  };
+  const remedies_kvDtype = (question, goal) => {
+   const to = eightBitKv(question.engine.name);
+   const now = String(current(question, 'kvCacheDtype') ?? 'auto');
+   if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null;
+   const trial = trial_attempt(question, {
+    settings: {
+     kvCacheDtype: to
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null;
+  };
+  const eager = (question, goal) => {
+   if (!has(question, 'enforceEager') || current(question, 'enforceEager') === true) return null;
+   const trial = trial_attempt(question, {
+    settings: {
+     enforceEager: true
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'no CUDA graphs: slower decoding') : null;
+  };
+  const sibling = (question, goal) => {
+   for (const one of question.siblings ?? []) {
+    const trial = trial_attempt(question, {
+     sibling: one
+    });
+    if (goal.passes(trial)) return remedyOf(question, trial, 'the same model with quantised weights');
+   }
+   return null;
+  };
+  const quantised = (question, goal) => {
+   const {gpu, facts} = question.input;
+   if (gpu === null || computesFp8(gpu) !== true || !has(question, 'quantization')) return null;
+   const own = facts.config['quantization_config'] ?? facts.config['quantization'];
+   const stored = weightBytes(question);
+   if (current(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
+   if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null;
+   const trial = trial_attempt(question, {
+    settings: {
+     quantization: 'fp8'
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null;
+  };
+  function weightBytes(question) {
+   return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0);
+  }
+  const parallel = (question, goal) => {
+   for (const axis of [ 'tensorParallel', 'pipelineParallel' ]) {
+    if (!has(question, axis)) continue;
+    for (const size of parallelSizes(question, axis)) {
+     const trial = trial_attempt(question, withParallel(question, axis, size));
+     if (goal.passes(trial)) return remedyOf(question, trial, gpusNote(question, trial));
+    }
+   }
+   return null;
+  };
+  function gpusNote(question, trial) {
+   const {gpu, gpusPerReplica} = question.input;
+   const needed = trial.change.gpusPerReplica ?? 1;
+   const name = gpu?.name ?? 'GPUs';
+   return gpusPerReplica !== null && needed <= gpusPerReplica ? `uses ${needed} of the ${gpusPerReplica} GPUs that are asked for` : `needs ${needed} x ${name}`;
+  }
+  const expertParallel = (question, goal) => {
+   const {experts} = question.input.shape.facts;
+   const ranks = currentNumber(question, 'tensorParallel', 1) * currentNumber(question, 'dataParallel', 1);
+   if (experts === null || ranks < 2 || !has(question, 'expertParallel') || current(question, 'expertParallel') === true) return null;
+   const trial = trial_attempt(question, {
+    settings: {
+     expertParallel: true
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'whole experts on each GPU') : null;
+  };
+  const gpu = (question, goal) => {
+   const trial = firstInOrder(largerGpus(question, question.input.gpu), card => trial_attempt(question, {
+    gpu: card
+   }), goal.passes);
+   return trial && remedyOf(question, trial, 'the smallest larger GPU that fits');
+  };
+  const offload = (question, goal) => {
+   const {perGpu} = question.answer.estimate;
+   if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || currentNumber(question, 'cpuOffloadBytes', 0) > 0) return null;
+   const most = Math.floor(weightBytes(question) / 2 / GiB);
+   const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / GiB));
+   const steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most);
+   const trial = firstOf(steps, size => trial_attempt(question, {
+    settings: {
+     cpuOffloadBytes: size * GiB
+    }
+   }), goal.passes);
+   return trial && remedyOf(question, trial, 'part of the weights in CPU memory: much slower');
+  };
+  function both(question, goal) {
+   for (const size of parallelSizes(question, 'tensorParallel')) {
+    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
+    const length = trial?.change.settings?.maxModelLen;
+    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${grouped(length)} tokens)`);
+   }
+   return null;
+  }
   async function assess(deployment, policy, ports) {
    const named = deployment.model.id;
    const entry = named === null ? void 0 : policy.models.get(named);
@@ -36537,7 +38216,7 @@ var __webpack_modules__ = {
     models: [ ...named === null ? [] : [ named ], ...entry?.id ? [ entry.id ] : [] ]
    });
    if (effective.ignore) return null;
-   const settings = settled(deployment.settings, effective);
+   const settings = assess_settled(deployment.settings, effective);
    const target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings));
    const model = await modelOf(deployment, ports.findModel);
    const draft = deployment.draftModel?.id ? await modelOf({
@@ -36575,18 +38254,34 @@ var __webpack_modules__ = {
     concurrency: effective.minConcurrency?.value ?? 1,
     draft: draft?.ok ? draft.value : null
    };
+   const answer = engine.estimate(input);
+   const row = rowOf(about, answer, input);
+   const limits = limitsOf(about);
+   const remedies = wantsRemedies(row, about) ? remediesFor({
+    engine,
+    input,
+    answer,
+    limits
+   }) : [];
    return {
-    row: rowOf(about, engine.estimate(input), input),
+    row: {
+     ...row,
+     remedies
+    },
     input,
     engine,
     sharesDevices
    };
   }
+  function wantsRemedies(row, {target}) {
+   const {status, reasons} = row.verdict;
+   return status === 'exceeds' || status === 'tight' || status === 'unknown' && target.problem?.code === 'no-target' && reasons[0]?.code === 'no-target';
+  }
   const limitsOf = about => ({
    headroom: about.effective.headroom?.value ?? null,
    warnAt: about.policy.warnAt
   });
-  function settled(declared, effective) {
+  function assess_settled(declared, effective) {
    const chosen = Object.entries(effective.settings).filter(([, setting]) => setting?.from === 'flag');
    return {
     ...effective.settings,
@@ -36882,7 +38577,7 @@ var __webpack_modules__ = {
   const HOLE_OPEN = '';
   const HOLE_CLOSE = '';
   const HOLE = /\uE000([^\uE001]*)\uE001/g;
-  const PLACEHOLDER = /\uE000([^\uE001]*)\uE001|\$\{\{\s*([^}]*?)\s*\}\}|\$\{([A-Za-z_][\w.]*)(?:[^}]*)\}|\$\(([A-Za-z_]\w*)\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w*|@|\*|[0-9])|\{\{\s*([^}]*?)\s*\}\}|<([A-Z][A-Z0-9_-]{2,}|[a-z]+(?:[-_][a-z]+)+)>/g;
+  const PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g;
   function placeholders(text) {
    const names = [];
    for (const match of text.matchAll(PLACEHOLDER)) names.push(match.slice(1).find(group => group !== void 0) ?? match[0]);
@@ -37082,7 +38777,13 @@ var __webpack_modules__ = {
    }
   }
   const MAX_REACH = 4e3;
-  function closing(text, from, open, close) {
+  function closing(text, from, open, close, budget) {
+   if (budget.left <= 0) return -1;
+   const end = closingWithin(text, from, open, close);
+   budget.left -= (end < 0 ? Math.min(text.length, from + MAX_REACH) : end) - from;
+   return end;
+  }
+  function closingWithin(text, from, open, close) {
    let depth = 1;
    const limit = Math.min(text.length, from + MAX_REACH);
    for (let i = from; i < limit; i++) {
@@ -37144,7 +38845,9 @@ var __webpack_modules__ = {
    if (at < 0) return value;
    return front ? value.slice(at + literal.length) : value.slice(0, at);
   }
-  function interpolate(text, lookup, depth = 0) {
+  function interpolate(text, lookup, depth = 0, budget = {
+   left: 4e5
+  }) {
    const source = text.value;
    if (depth > 20 || !source.includes('$')) return text;
    const parts = [];
@@ -37159,9 +38862,9 @@ var __webpack_modules__ = {
      i += 2;
      plain = i;
     } else if (next === '{') {
-     const end = closing(source, i + 2, '{', '}');
+     const end = closing(source, i + 2, '{', '}', budget);
      if (end < 0) break;
-     const value = parameter(text.slice(i + 2, end - 1), lookup, inner => interpolate(inner, lookup, depth + 1));
+     const value = parameter(text.slice(i + 2, end - 1), lookup, inner => interpolate(inner, lookup, depth + 1, budget));
      if (value) {
       push(plain, i);
       parts.push(value);
@@ -37205,6 +38908,7 @@ var __webpack_modules__ = {
   const MAX_DEPTH = 60;
   function tokens(text) {
    const found = [];
+   const budget = budgetFor(text);
    const heredocs = [];
    let i = 0;
    while (i < text.length && found.length < MAX_TOKENS) {
@@ -37239,7 +38943,7 @@ var __webpack_modules__ = {
        heredocs.length = 0;
       }
      } else {
-      const end = wordEnd(text, i);
+      const end = wordEnd(text, i, budget);
       found.push({
        from: i,
        to: end,
@@ -37273,39 +38977,42 @@ var __webpack_modules__ = {
    };
    return text.length;
   }
-  function wordEnd(text, from) {
+  const budgetFor = text => ({
+   left: 2e4 + 20 * text.length
+  });
+  function wordEnd(text, from, budget) {
    let i = from;
    while (i < text.length) {
     const c = text[i];
     if (c === '\\') i += 2; else if (c === "'") {
      const end = text.indexOf("'", i + 1);
      i = end < 0 ? text.length : end + 1;
-    } else if (c === '"') i = stringEnd(text, i + 1); else if (c === '`') {
+    } else if (c === '"') i = stringEnd(text, i + 1, budget); else if (c === '`') {
      const end = text.indexOf('`', i + 1);
      i = end < 0 ? text.length : end + 1;
     } else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
      const open = text[i + 1];
-     const end = closing(text, i + 2, open, open === '(' ? ')' : '}');
+     const end = closing(text, i + 2, open, open === '(' ? ')' : '}', budget);
      i = end < 0 ? i + 2 : end;
     } else if (c === '=' && text[i + 1] === '(' && /^[A-Za-z_]\w*\+?$/.test(text.slice(Math.max(from, i - 80), i))) {
-     const end = arrayEnd(text, i + 2);
+     const end = arrayEnd(text, i + 2, budget);
      i = end;
     } else if (' \t\r\n;&|()<>'.includes(c)) break; else i++;
    }
    return Math.max(Math.min(i, text.length), from + 1);
   }
-  function stringEnd(text, from) {
+  function stringEnd(text, from, budget) {
    for (let i = from; i < text.length; i++) {
     const c = text[i];
     if (c === '\\') i++; else if (c === '"') return i + 1; else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
      const open = text[i + 1];
-     const end = closing(text, i + 2, open, open === '(' ? ')' : '}');
+     const end = closing(text, i + 2, open, open === '(' ? ')' : '}', budget);
      if (end > 0) i = end - 1;
     }
    }
    return text.length;
   }
-  function arrayEnd(text, from) {
+  function arrayEnd(text, from, budget) {
    let i = from;
    while (i < text.length) {
     const c = text[i];
@@ -37313,12 +39020,13 @@ var __webpack_modules__ = {
     if (c === '#' && /\s/.test(text[i - 1] ?? ' ')) {
      const end = text.indexOf('\n', i);
      i = end < 0 ? text.length : end;
-    } else if (/[\s;&|(<>]/.test(c)) i++; else i = wordEnd(text, i);
+    } else if (/[\s;&|(<>]/.test(c)) i++; else i = wordEnd(text, i, budget);
    }
    return text.length;
   }
   function wordSpans(text) {
    const spans = [];
+   const budget = budgetFor(text);
    for (let i = 0; i < text.length && spans.length < MAX_TOKENS; ) if (/\s/.test(text[i])) i++; else if (text[i] === '\\' && text[i + 1] === '\n') i += 2; else if (';&|()<>'.includes(text[i])) {
     const end = plainEnd(text, i);
     spans.push({
@@ -37328,7 +39036,7 @@ var __webpack_modules__ = {
     i = end;
    } else {
     const from = i;
-    for (i = wordEnd(text, i); i < text.length && !/\s/.test(text[i]); ) i = ';&|()<>'.includes(text[i]) ? i + 1 : wordEnd(text, i);
+    for (i = wordEnd(text, i, budget); i < text.length && !/\s/.test(text[i]); ) i = ';&|()<>'.includes(text[i]) ? i + 1 : wordEnd(text, i, budget);
     spans.push({
      from,
      to: i
@@ -37557,12 +39265,17 @@ var __webpack_modules__ = {
     if (parts.length > 0) parts.push(Text.at(field, ' '));
     parts.push(field);
    }
-   return Text.join(parts).slice(0, MAX_VALUE);
+   const joined = Text.join(parts).slice(0, MAX_VALUE);
+   variables.budget.left -= joined.value.length;
+   return joined;
   }
   function splitText(text) {
    const nothing = {
     lookup: () => {},
-    list: () => {}
+    list: () => {},
+    budget: {
+     left: 10 * text.value.length + 2e4
+    }
    };
    return wordSpans(text.value).flatMap(span => expandWord(text.slice(span.from, span.to), nothing));
   }
@@ -37578,6 +39291,12 @@ var __webpack_modules__ = {
     this.#variables = variables;
    }
    run() {
+    const {budget} = this.#variables;
+    budget.left -= this.#raw.value.length;
+    if (budget.left <= 0) {
+     this.fields.push(this.#raw);
+     return;
+    }
     this.#scan(0, this.#raw.value.length, false);
     this.#end();
    }
@@ -37619,7 +39338,7 @@ var __webpack_modules__ = {
       plain = i;
      } else if (c === '"' && !quoted) {
       flush(i);
-      const end = quoteEnd(source, i + 1, to);
+      const end = quoteEnd(source, i + 1, to, this.#variables.budget);
       this.#quoted(i + 1, end);
       i = end + 1;
       plain = i;
@@ -37664,7 +39383,7 @@ var __webpack_modules__ = {
        end: end + 2
       };
      }
-     const end = closing(source, i + 2, '(', ')');
+     const end = closing(source, i + 2, '(', ')', this.#variables.budget);
      const stop = end < 0 || end > to ? to : end;
      return {
       emit: () => this.#add(this.#raw.slice(i, stop)),
@@ -37679,7 +39398,7 @@ var __webpack_modules__ = {
     let value;
     let end = i + 1;
     if (next === '{') {
-     end = closing(source, i + 2, '{', '}');
+     end = closing(source, i + 2, '{', '}', this.#variables.budget);
      if (end < 0 || end > to) return null;
      const inside = this.#raw.slice(i + 2, end - 1);
      const array = /^([A-Za-z_]\w*)\[[@*]\]$/.exec(inside.value);
@@ -37732,12 +39451,12 @@ var __webpack_modules__ = {
     if (/\s$/.test(value.value) && !first) this.#end();
    }
   }
-  function quoteEnd(source, from, to) {
+  function quoteEnd(source, from, to, budget) {
    for (let i = from; i < to; i++) {
     const c = source[i];
     if (c === '\\') i++; else if (c === '"') return i; else if (c === '$' && (source[i + 1] === '(' || source[i + 1] === '{')) {
      const open = source[i + 1];
-     const end = closing(source, i + 2, open, open === '(' ? ')' : '}');
+     const end = closing(source, i + 2, open, open === '(' ? ')' : '}', budget);
      if (end > 0 && end <= to) i = end - 1;
     }
    }
@@ -37853,7 +39572,7 @@ var __webpack_modules__ = {
    const value = integer(text);
    return value !== void 0 && value > 0 ? value : void 0;
   };
-  const fraction = text => {
+  const values_fraction = text => {
    const value = decimal(text);
    return value !== void 0 && value >= 0 && value <= 1 ? value : void 0;
   };
@@ -38272,7 +39991,7 @@ var __webpack_modules__ = {
   const infinity = {
    engine: 'infinity',
    title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
-   marks: [ 'infinity' ],
+   marks: [ 'infinity_emb', '/infinity', 'infinity_', 'engine: infinity' ],
    program: argv => baseName(argv[0] ?? '') === 'infinity_emb' ? argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1 : 0,
    image: /(?:^|\/)infinity$/,
    environment: /^INFINITY_/,
@@ -38397,7 +40116,7 @@ var __webpack_modules__ = {
   };
   const NUMBERS = {
    maxModelLen: [ 'session-len', positive ],
-   memoryFraction: [ 'cache-max-entry-count', fraction ],
+   memoryFraction: [ 'cache-max-entry-count', values_fraction ],
    maxNumSeqs: [ 'max-batch-size', positive ],
    maxNumBatchedTokens: [ 'max-prefill-token-num', positive ],
    tensorParallel: [ 'tp', positive ],
@@ -38627,7 +40346,29 @@ var __webpack_modules__ = {
      if (++depth > yaml_MAX_DEPTH) return true;
     } else if ((code === 93 || code === 125) && depth > 0) depth--; else if (code === 10 && depth > 0 && text.charCodeAt(i + 1) === 45 && text.startsWith('---', i + 1)) depth = 0;
    }
-   return /^(?: {2,}|- ){400,}\S/m.test(text) || /^(?:- ){200}/m.test(text);
+   return deepIndent(text);
+  }
+  function deepIndent(text) {
+   const indents = [];
+   for (let from = 0; from < text.length; ) {
+    const end = text.indexOf('\n', from);
+    const stop = end < 0 ? text.length : end;
+    let at = from;
+    let markers = 0;
+    while (at < stop && ' -?:&'.includes(text[at])) {
+     if (text[at] !== ' ') markers++;
+     at++;
+    }
+    if (markers > yaml_MAX_DEPTH && !/^[-=]+$/.test(text.slice(from, at))) return true;
+    if (at < stop) {
+     const indent = at - from;
+     while (indents.length > 0 && indents.at(-1) >= indent) indents.pop();
+     indents.push(indent);
+     if (indents.length > yaml_MAX_DEPTH) return true;
+    }
+    from = stop + 1;
+   }
+   return false;
   }
   class Builder {
    #source;
@@ -38763,7 +40504,7 @@ var __webpack_modules__ = {
   }
   const sglang_NUMBERS = {
    maxModelLen: [ 'context-length', sglang_tokens ],
-   memoryFraction: [ 'mem-fraction-static', fraction ],
+   memoryFraction: [ 'mem-fraction-static', values_fraction ],
    maxNumSeqs: [ 'max-running-requests', sglang_tokens ],
    tensorParallel: [ 'tp-size', positive ],
    pipelineParallel: [ 'pp-size', positive ],
@@ -38833,7 +40574,7 @@ var __webpack_modules__ = {
   const tgi = {
    engine: 'tgi',
    title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
-   marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi' ],
+   marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi' ],
    program: argv => /^text-generation-(?:launcher|server|router)$/.test(baseName(argv[0] ?? '')) ? argv[1] === 'serve' ? 2 : 1 : 0,
    image: /text-generation-inference|(?:^|[/-])tgi(?:-[a-z0-9-]+)?$/,
    environment: /^(?:MAX_(?:TOTAL|INPUT|BATCH)_|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|KV_CACHE_DTYPE|CUDA_|TGI_|ATTENTION|PREFILL_CHUNKING)/,
@@ -38842,7 +40583,7 @@ var __webpack_modules__ = {
   };
   const tgi_NUMBERS = {
    maxModelLen: [ 'max-total-tokens', positive ],
-   memoryFraction: [ 'cuda-memory-fraction', fraction ],
+   memoryFraction: [ 'cuda-memory-fraction', values_fraction ],
    maxNumSeqs: [ 'max-batch-size', positive ],
    maxNumBatchedTokens: [ 'max-batch-prefill-tokens', positive ],
    tensorParallel: [ 'num-shard', positive ]
@@ -38988,7 +40729,7 @@ var __webpack_modules__ = {
   const modelFlag = uses => lastValue(uses, 'model')?.value;
   const FLAGS = {
    maxModelLen: [ 'max-seq-len', positive ],
-   memoryFraction: [ 'free-gpu-memory-fraction', fraction ],
+   memoryFraction: [ 'free-gpu-memory-fraction', values_fraction ],
    maxNumSeqs: [ 'max-batch-size', positive ],
    maxNumBatchedTokens: [ 'max-num-tokens', positive ],
    tensorParallel: [ 'tensor-parallel-size', positive ],
@@ -38996,7 +40737,7 @@ var __webpack_modules__ = {
    contextParallel: [ 'context-parallel-size', positive ],
    expertParallel: [ 'moe-expert-parallel-size', positive ]
   };
-  const KEYS = [ [ 'maxModelLen', [ 'max_seq_len', 'max_seqlen' ], positive ], [ 'memoryFraction', [ 'kv_cache_config.free_gpu_memory_fraction', 'kv_cache_free_gpu_mem_fraction', 'kv_cache_free_gpu_memory_fraction', 'free_gpu_memory_fraction' ], fraction ], [ 'maxNumSeqs', [ 'max_batch_size' ], positive ], [ 'maxNumBatchedTokens', [ 'max_num_tokens' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tp_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_parallel_size', 'pp_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size', 'cp_size' ], positive ], [ 'expertParallel', [ 'moe_expert_parallel_size', 'ep_size' ], positive ], [ 'blockSize', [ 'kv_cache_config.tokens_per_block' ], positive ], [ 'speculativeTokens', [ 'speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers' ], positive ] ];
+  const KEYS = [ [ 'maxModelLen', [ 'max_seq_len', 'max_seqlen' ], positive ], [ 'memoryFraction', [ 'kv_cache_config.free_gpu_memory_fraction', 'kv_cache_free_gpu_mem_fraction', 'kv_cache_free_gpu_memory_fraction', 'free_gpu_memory_fraction' ], values_fraction ], [ 'maxNumSeqs', [ 'max_batch_size' ], positive ], [ 'maxNumBatchedTokens', [ 'max_num_tokens' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tp_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_parallel_size', 'pp_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size', 'cp_size' ], positive ], [ 'expertParallel', [ 'moe_expert_parallel_size', 'ep_size' ], positive ], [ 'blockSize', [ 'kv_cache_config.tokens_per_block' ], positive ], [ 'speculativeTokens', [ 'speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers' ], positive ] ];
   function readKeys(map, collector) {
    const nested = at(map, 'llm_api_args');
    for (const source of [ map, ...nested?.kind === 'map' ? [ nested ] : [] ]) {
@@ -39100,7 +40841,7 @@ var __webpack_modules__ = {
    dataParallel: [ 'data-parallel-size', positive ],
    contextParallel: [ 'decode-context-parallel-size', positive ],
    blockSize: [ 'block-size', positive ],
-   memoryFraction: [ 'gpu-memory-utilization', fraction ],
+   memoryFraction: [ 'gpu-memory-utilization', values_fraction ],
    cpuOffloadBytes: [ 'cpu-offload-gb', gibibytes ],
    kvCacheMemoryBytes: [ 'kv-cache-memory-bytes', vllmPositive ],
    maxLoras: [ 'max-loras', positive ],
@@ -39497,6 +41238,8 @@ var __webpack_modules__ = {
   const MAX_STEPS = 2e4;
   const MAX_CALLS = 8;
   const MAX_LOOP = 16;
+  const MAX_EXPANDED = 4e6;
+  const MAX_LIST = 500;
   const MAX_COMMANDS = 2e3;
   const BUILTINS = new Set([ 'set', 'shopt', 'echo', 'printf', 'cd', 'exit', 'return', 'true', 'false', ':', '[', '[[', 'test', 'shift', 'unset', 'trap', 'wait', 'umask', 'ulimit' ]);
   function runScript(script, input) {
@@ -39523,8 +41266,12 @@ var __webpack_modules__ = {
     this.#arguments = input.arguments;
     this.#sources = input.sources ?? new Map;
    }
+   #budget={
+    left: MAX_EXPANDED
+   };
    #scope() {
     return {
+     budget: this.#budget,
      lookup: name => {
       const element = /^(\w+)\[(\d+)\]$/.exec(name);
       if (element) return this.#lists.get(element[1])?.[Number(element[2])];
@@ -39664,7 +41411,7 @@ var __webpack_modules__ = {
     if (!match) return null;
     const from = match[0].length;
     if (match[3] === '(') {
-     const items = arrayWords(raw.value, from, raw.value.length - 1).slice(0, 500);
+     const items = arrayWords(raw.value, from, raw.value.length - 1).slice(0, MAX_LIST);
      const list = items.flatMap(item => expandWord(raw.slice(item.from, item.to), this.#scope()));
      return {
       name: match[1],
@@ -39702,7 +41449,7 @@ var __webpack_modules__ = {
     this.#exported.set(name, value);
    }
    #setList(name, list, append) {
-    this.#lists.set(name, append ? [ ...this.#lists.get(name) ?? [], ...list ].slice(0, 1e3) : [ ...list ]);
+    this.#lists.set(name, append ? [ ...this.#lists.get(name) ?? [], ...list ].slice(0, MAX_LIST) : list.slice(0, MAX_LIST));
    }
   }
   function decide(words) {
@@ -40530,7 +42277,7 @@ var __webpack_modules__ = {
     }) ] : [];
    }
   };
-  const TELLING = {
+  const engine_config_TELLING = {
    vllm: /^(?:gpu-memory-utilization|max-model-len|max-num-seqs|max-num-batched-tokens|tensor-parallel-size|kv-cache-dtype|enforce-eager)$/,
    sglang: /^(?:mem-fraction-static|context-length|max-running-requests|chunked-prefill-size|model-path|cuda-graph-max-bs|tp-size|disable-radix-cache|disaggregation-mode)$/,
    trtllm: /^(?:kv-cache-config|kv-cache-free-gpu-mem-fraction|max-num-tokens|max-batch-size|max-seq-len|tp-size|tensor-parallel-size|pp-size|cuda-graph-config|enable-attention-dp|moe-config|build-config|quant-config)$/
@@ -40538,7 +42285,7 @@ var __webpack_modules__ = {
   function engine_config_engineOf(root) {
    if (root.kind !== 'map' || root.entries.length < 2 || root.entries.length > 200) return null;
    const keys = root.entries.map(({key}) => key.value.replaceAll('_', '-'));
-   const telling = engine => keys.filter(key => TELLING[engine].test(key)).length;
+   const telling = engine => keys.filter(key => engine_config_TELLING[engine].test(key)).length;
    if (trtllmOnly(keys) && telling('trtllm') >= 2) return 'trtllm';
    if (keys.includes('mem-fraction-static') && telling('sglang') >= 2 && mostly(keys, sglangFlags)) return 'sglang';
    if (telling('vllm') >= 2 && mostly(keys, vllmFlags)) return 'vllm';
@@ -41185,7 +42932,7 @@ var __webpack_modules__ = {
    kind: 'document',
    name: 'kubernetes',
    title: 'Kubernetes pod specs in objects of any kind, lists, LeaderWorkerSets, Ray groups, patches',
-   marks: [ 'containers:' ],
+   marks: [],
    claims: root => stringAt(root, 'kind') !== 'CustomResourceDefinition' && hasContainers(root),
    read: async (root, context) => {
     const walk = new Walk(context);
@@ -41839,7 +43586,7 @@ var __webpack_modules__ = {
   function variablesOf(map) {
    return new Map((map?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [ [ key.value, value.text ] ] : []));
   }
-  const ray_VARIABLES = [ [ 'tensorParallel', /^TENSOR_PARALLEL(?:ISM|_SIZE)?$/, positive ], [ 'pipelineParallel', /^PIPELINE_PARALLEL(?:ISM|_SIZE)?$/, positive ], [ 'maxModelLen', /^MAX_MODEL_LEN(?:GTH)?$/, vllmInteger ], [ 'maxNumSeqs', /^MAX_NUM_SEQS?$/, positive ], [ 'maxNumBatchedTokens', /^MAX_NUM_BATCHED_TOKENS$/, positive ], [ 'memoryFraction', /^GPU_MEMORY_UTILIZATION$/, fraction ], [ 'blockSize', /^BLOCK_SIZE$/, positive ] ];
+  const ray_VARIABLES = [ [ 'tensorParallel', /^TENSOR_PARALLEL(?:ISM|_SIZE)?$/, positive ], [ 'pipelineParallel', /^PIPELINE_PARALLEL(?:ISM|_SIZE)?$/, positive ], [ 'maxModelLen', /^MAX_MODEL_LEN(?:GTH)?$/, vllmInteger ], [ 'maxNumSeqs', /^MAX_NUM_SEQS?$/, positive ], [ 'maxNumBatchedTokens', /^MAX_NUM_BATCHED_TOKENS$/, positive ], [ 'memoryFraction', /^GPU_MEMORY_UTILIZATION$/, values_fraction ], [ 'blockSize', /^BLOCK_SIZE$/, positive ] ];
   function variableModels(env, application, cluster, name) {
    const groups = new Map;
    for (const [key, value] of env) {
@@ -43221,8 +44968,8 @@ var __webpack_modules__ = {
   function visible(text) {
    return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\u001b\[[0-9;]*[A-Za-z]/g, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`);
   }
-  const LONGEST = 300;
-  function shortened(text, most = LONGEST) {
+  const escape_LONGEST = 300;
+  function shortened(text, most = escape_LONGEST) {
    if (text.length <= most) return text;
    const end = /[\ud800-\udbff]/.test(text[most - 2]) ? most - 2 : most - 1;
    return `${text.slice(0, end)}…`;
@@ -43293,11 +45040,11 @@ var __webpack_modules__ = {
    return `${report.verdict.toUpperCase()} ${what}${soft}`;
   }
   const WORD = {
-   exceeds: '❌ exceeds',
-   tight: '⚠️ tight',
-   unknown: '❔ unknown',
-   fits: '✅ fits',
-   skipped: '➖ skipped'
+   exceeds: '❌&nbsp;exceeds',
+   tight: '⚠️&nbsp;tight',
+   unknown: '❔&nbsp;unknown',
+   fits: '✅&nbsp;fits',
+   skipped: '➖&nbsp;skipped'
   };
   const HEAD = {
    pass: '✅ PASS',
@@ -43381,7 +45128,7 @@ var __webpack_modules__ = {
    if (remedies !== '') parts.push(remedies);
    if (quiet.length > 0) {
     const listed = quiet.slice(0, detail.unchanged);
-    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} without anything to say`;
+    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? quiet.length === 1 ? 'fits' : 'fit' : 'without a finding'}`;
     if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`); else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context))); else parts.push(table(listed, false, context));
    }
    if (detail.assumptions) {
@@ -43414,8 +45161,8 @@ var __webpack_modules__ = {
    return `${'█'.repeat(full)}${'░'.repeat(cells - full)} ${Math.round(share * 100)} %`;
   }
   function table(rows, compared, context) {
-   const head = `| Verdict | Model | Where | GPU | Needs / has, GiB |${compared ? ' Change |' : ''} Why |`;
-   const rule = `| --- | --- | --- | --- | --- |${compared ? ' ---: |' : ''} --- |`;
+   const head = `| Verdict | Deployment | Needs / has, GiB per GPU |${compared ? ' Change |' : ''} Why |`;
+   const rule = `| --- | --- | --- |${compared ? ' ---: |' : ''} --- |`;
    return [ head, rule, ...rows.map(row => tableRow(row, compared, context)) ].join('\n');
   }
   function tableRow(row, compared, context) {
@@ -43423,8 +45170,9 @@ var __webpack_modules__ = {
    const {baseline} = row;
    const delta = baseline === null ? '-' : baseline.change === 'new' ? 'new' : baseline.deltaBytes === null ? '-' : deltaText(baseline.deltaBytes);
    const status = row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status];
-   const memory = `${needs} / ${has}${share === null ? '' : `<br>${code(bar(share))}`}`;
-   return `| ${status} | ${row.model.id === null ? '-' : code(row.model.id)} | ${fileLink(row.location, context)} | ${code(targetText(row))} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`;
+   const memory = [ code(targetText(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)) ] ].join('<br>');
+   const deployment = `${row.model.id === null ? 'no model named' : code(row.model.id)}<br>${fileLink(row.location, context)}`;
+   return `| ${status} | ${deployment} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`;
   }
   function why(row) {
    const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400));
@@ -44327,16 +46075,2681 @@ var __webpack_modules__ = {
    if (typeof data !== 'object' || data === null || file.type !== 'file' || file.encoding !== 'base64' || typeof file.content !== 'string') return null;
    return Buffer.from(file.content, 'base64').toString('utf8').replace(/^\uFEFF/, '');
   }
+  function gitHubApi(token, baseUrl, policy) {
+   let made = null;
+   const octokit = () => made ??= octokitFor(token, baseUrl);
+   const attempt = async send => {
+    for (let tried = 0; ;tried++) {
+     const left = policy.deadline - policy.now();
+     if (left <= 0) return {
+      ok: false,
+      status: 0,
+      message: 'the time for requests is used up',
+      accepted: null
+     };
+     const abort = new AbortController;
+     const timer = setTimeout(() => abort.abort(), Math.min(policy.requestTimeoutMs, left));
+     try {
+      const {data, headers} = await send(abort.signal);
+      return {
+       ok: true,
+       data,
+       next: /rel="next"/.test(headers?.link ?? '')
+      };
+     } catch (error) {
+      const failure = error;
+      const status = failure.status ?? 0;
+      const wait = waitBefore(failure, tried, policy.now());
+      if (wait === null || tried >= policy.retries || policy.now() + wait > policy.deadline) return {
+       ok: false,
+       status,
+       message: String(failure.message ?? failure.name ?? 'no answer').split('\n')[0].slice(0, 300),
+       accepted: header(failure, 'x-accepted-github-permissions')
+      };
+      await policy.sleep(wait);
+     } finally {
+      clearTimeout(timer);
+     }
+    }
+   };
+   return {
+    request: (route, parameters = {}) => attempt(async signal => (await octokit()).request(route, {
+     ...parameters,
+     request: {
+      signal
+     }
+    })),
+    graphql: (query, variables) => attempt(async signal => ({
+     data: await (await octokit()).graphql(query, {
+      ...variables,
+      request: {
+       signal
+      }
+     })
+    }))
+   };
+  }
+  async function octokitFor(token, baseUrl) {
+   const event = process.env['GITHUB_EVENT_PATH'];
+   delete process.env['GITHUB_EVENT_PATH'];
+   try {
+    const {getOctokit} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2413));
+    return getOctokit(token, {
+     baseUrl
+    });
+   } finally {
+    if (event !== void 0) process.env['GITHUB_EVENT_PATH'] = event;
+   }
+  }
+  function header(error, name) {
+   const value = error.response?.headers?.[name];
+   return value === void 0 ? null : String(value);
+  }
+  const LONGEST_WAIT = 6e4;
+  function waitBefore(error, tried, now) {
+   const status = error.status ?? 0;
+   const after = Number(header(error, 'retry-after'));
+   const reset = Number(header(error, 'x-ratelimit-reset'));
+   const limited = status === 429 || status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0');
+   const backOff = 500 * 2 ** tried;
+   if (limited) {
+    if (Number.isFinite(after) && after > 0) return Math.min(after * 1e3, LONGEST_WAIT);
+    if (Number.isFinite(reset) && reset * 1e3 > now) return Math.min(reset * 1e3 - now, LONGEST_WAIT);
+    return backOff;
+   }
+   return status >= 500 || status === 0 || status === 408 ? backOff : null;
+  }
+  const encodeKey = key => encodeURIComponent(key).replace(/[-_.!~*'()]/g, char => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
+  function markerLine(marker) {
+   return `\x3c!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} --\x3e`;
+  }
+  const MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id=(\d+) -->$/;
+  function readMarker(body) {
+   const match = MARKER.exec(body.split(/\r?\n/, 1)[0] ?? '');
+   return match ? {
+    encodedKey: match[1],
+    headSha: match[2],
+    runNumber: Number(match[3]),
+    attempt: Number(match[4]),
+    runId: Number(match[5])
+   } : null;
+  }
+  function newer(a, b) {
+   return a.runNumber !== b.runNumber ? a.runNumber > b.runNumber : a.attempt > b.attempt;
+  }
+  const MOST_PAGES = 60;
+  async function putComment(api, place, wish) {
+   const listed = await ownComments(api, place, wish.marker);
+   if (!listed.ok) return refusal(listed.failure);
+   const {known} = listed;
+   const body = `${markerLine(wish.marker)}\n${wish.body}`;
+   const [current, ...duplicates] = listed.comments;
+   for (const duplicate of duplicates) await hide(api, place, duplicate);
+   if (!current) return wish.createWhenNone ? create(api, place, wish, body, known) : {
+    status: 'unchanged',
+    id: null,
+    url: null,
+    warning: null
+   };
+   if (newer(current.mark, wish.marker)) return {
+    status: 'stale',
+    id: current.id,
+    url: current.html_url,
+    warning: 'a newer run has already commented; this report is not posted over it'
+   };
+   const text = whole => whole.replace(/\r\n/g, '\n').split('\n').slice(1).join('\n').trim();
+   if (text(current.body ?? '') === text(body)) return {
+    status: 'unchanged',
+    id: current.id,
+    url: current.html_url,
+    warning: null
+   };
+   if (wish.mode !== 'update') {
+    if (wish.mode === 'recreate') await remove(api, place, current.id); else await hide(api, place, current);
+    return create(api, place, wish, body, known);
+   }
+   const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {
+    owner: place.owner,
+    repo: place.repo,
+    comment_id: current.id,
+    body
+   });
+   if (updated.ok) return {
+    status: 'updated',
+    id: updated.data.id,
+    url: updated.data.html_url,
+    warning: null
+   };
+   if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known);
+   return refusal(updated);
+  }
+  async function create(api, place, wish, body, known) {
+   const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {
+    owner: place.owner,
+    repo: place.repo,
+    issue_number: place.pullRequest,
+    body
+   });
+   if (!made.ok) return refusal(made);
+   const mine = {
+    status: 'created',
+    id: made.data.id,
+    url: made.data.html_url,
+    warning: null
+   };
+   const author = made.data.user?.login;
+   const again = await listPages(api, place);
+   if (!again.ok) return mine;
+   const rivals = again.comments.filter(comment => !known.has(comment.id) && comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key));
+   const best = rivals.reduce((a, b) => a === null || newer(b.mark, a.mark) || !newer(a.mark, b.mark) && b.id < a.id ? b : a, null);
+   for (const comment of rivals) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id);
+   return best === null || best.id === made.data.id ? mine : {
+    status: 'updated',
+    id: best.id,
+    url: best.html_url,
+    warning: null
+   };
+  }
+  async function listPages(api, place) {
+   const comments = [];
+   for (let page = 1; page <= MOST_PAGES; page++) {
+    const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {
+     owner: place.owner,
+     repo: place.repo,
+     issue_number: place.pullRequest,
+     per_page: 100,
+     page
+    });
+    if (!answer.ok) return {
+     ok: false,
+     failure: answer
+    };
+    for (const comment of answer.data) {
+     const mark = readMarker(comment.body ?? '');
+     if (mark) comments.push({
+      ...comment,
+      mark
+     });
+    }
+    if (!answer.next) break;
+   }
+   return {
+    ok: true,
+    comments
+   };
+  }
+  async function ownComments(api, place, marker) {
+   const listed = await listPages(api, place);
+   if (!listed.ok) return listed;
+   const known = new Set(listed.comments.map(comment => comment.id));
+   const key = encodeKey(marker.key);
+   const keyed = listed.comments.filter(comment => comment.mark.encodedKey === key);
+   if (keyed.length === 0) return {
+    ok: true,
+    comments: [],
+    known
+   };
+   const {login, minimized} = await whoAmI(api, keyed.map(comment => comment.node_id));
+   const own = keyed.filter(comment => comment.user?.login === login && !minimized.has(comment.node_id));
+   own.sort((a, b) => newer(a.mark, b.mark) ? -1 : newer(b.mark, a.mark) ? 1 : b.id - a.id);
+   return {
+    ok: true,
+    comments: own,
+    known
+   };
+  }
+  async function whoAmI(api, nodes) {
+   const answer = await api.graphql('query($ids: [ID!]!) { viewer { login } nodes(ids: $ids) { ... on IssueComment { id isMinimized } } }', {
+    ids: nodes.slice(0, 100)
+   });
+   const bot = 'github-actions[bot]';
+   if (!answer.ok) return {
+    login: bot,
+    minimized: new Set
+   };
+   const login = answer.data.viewer?.login ?? bot;
+   const minimized = (answer.data.nodes ?? []).filter(node => node?.isMinimized === true).map(node => node.id);
+   return {
+    login: login === 'github-actions' ? bot : login,
+    minimized: new Set(minimized)
+   };
+  }
+  async function hide(api, place, comment) {
+   const answer = await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', {
+    id: comment.node_id
+   });
+   if (!answer.ok) await remove(api, place, comment.id);
+  }
+  async function remove(api, place, id) {
+   await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', {
+    owner: place.owner,
+    repo: place.repo,
+    comment_id: id
+   });
+  }
+  function refusal(failure) {
+   const none = {
+    id: null,
+    url: null
+   };
+   if (failure.status === 401 || failure.status === 403) return {
+    status: 'skipped-read-only',
+    ...none,
+    warning: `the token may not comment (HTTP ${failure.status}: ${failure.message}); the job needs the permission pull-requests: write` + `${failure.accepted ? ` (accepted: ${failure.accepted})` : ''}. Runs for forks and Dependabot always have a read-only token, and locked conversations take no comment: the job summary holds the whole report`
+   };
+   return {
+    status: 'failed',
+    ...none,
+    warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report`
+   };
+  }
+  const object = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+  const sha = value => typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null;
+  function readEvent(name, payload, actor, workflowSha) {
+   const event = object(payload);
+   const plain = {
+    name,
+    headSha: sha(workflowSha),
+    baseSha: null,
+    baseIsExact: false,
+    pullRequest: null,
+    fromFork: false,
+    headAsData: false,
+    policyFromBase: false,
+    messages: []
+   };
+   if (name === 'pull_request' || name === 'pull_request_target') {
+    const pull = object(event['pull_request']);
+    const head = object(pull['head']);
+    const base = object(pull['base']);
+    const number = typeof pull['number'] === 'number' ? pull['number'] : event['number'];
+    const headRepository = object(head['repo'])['full_name'];
+    const fork = headRepository !== object(base['repo'])['full_name'];
+    const headSha = sha(head['sha']);
+    if (headSha === null) return {
+     ...plain,
+     messages: [ `the payload of ${name} names no head commit: only the checked-out files are checked` ]
+    };
+    return {
+     ...plain,
+     headSha,
+     baseSha: sha(base['sha']),
+     pullRequest: typeof number === 'number' && Number.isInteger(number) && number > 0 ? number : null,
+     fromFork: name === 'pull_request' && (fork || actor === 'dependabot[bot]'),
+     headAsData: name === 'pull_request_target',
+     policyFromBase: true
+    };
+   }
+   if (name === 'merge_group') {
+    const group = object(event['merge_group']);
+    return {
+     ...plain,
+     headSha: sha(group['head_sha']) ?? plain.headSha,
+     baseSha: sha(group['base_sha']),
+     baseIsExact: true,
+     policyFromBase: true
+    };
+   }
+   return plain;
+  }
+  function readWorkflowRun(payload) {
+   const run = object(object(payload)['workflow_run']);
+   const owner = object(object(run['head_repository'])['owner'])['login'];
+   const branch = run['head_branch'];
+   const pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : [];
+   return {
+    headSha: sha(run['head_sha']),
+    pullRequests: pulls.map(pull => object(pull)['number']).filter(n => typeof n === 'number' && Number.isInteger(n) && n > 0),
+    runId: typeof run['id'] === 'number' ? run['id'] : null,
+    head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null
+   };
+  }
+  const OUTPUT_NAMES = [ 'verdict', 'passed', 'checked-count', 'over-limit-count', 'warning-count', 'unknown-count', 'exempted-count', 'worst-model', 'worst-file', 'max-gib-per-gpu', 'max-utilization', 'delta-gib', 'report-path', 'report', 'sarif-path', 'summary-markdown', 'comment-id', 'comment-url', 'comment-status', 'base-sha', 'head-sha' ];
+  const noOutputs = Object.fromEntries(OUTPUT_NAMES.map(name => [ name, '' ]));
+  const MOST_REPORT_BYTES = 256 * 1024;
+  function outputs_share(row) {
+   const per = row.estimate?.perGpu;
+   return per && per.budgetBytes !== null && per.budgetBytes > 0 ? per.totalBytes.expected / per.budgetBytes : 0;
+  }
+  function reportOutputs(report, reportText) {
+   const rows = report.deployments;
+   const estimated = rows.filter(row => row.estimate !== null);
+   const worst = estimated.reduce((a, b) => a === null || outputs_share(b) > outputs_share(a) ? b : a, null);
+   const most = Math.max(0, ...estimated.map(row => row.estimate.perGpu.totalBytes.expected));
+   const deltas = rows.map(row => row.baseline?.deltaBytes ?? 0);
+   const delta = deltas.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0);
+   return {
+    verdict: report.verdict,
+    passed: String(report.verdict !== 'fail' && report.verdict !== 'error'),
+    'checked-count': String(report.counts.deployments - report.counts.skipped),
+    'over-limit-count': String(report.counts.exceeds),
+    'warning-count': String(report.counts.tight),
+    'unknown-count': String(report.counts.unknown),
+    'exempted-count': String(report.counts.exempted),
+    'worst-model': worst?.model.id ?? '',
+    'worst-file': worst ? `${worst.location.file}:${worst.location.line}` : '',
+    'max-gib-per-gpu': estimated.length > 0 ? (most / GiB).toFixed(2) : '',
+    'max-utilization': worst ? (100 * outputs_share(worst)).toFixed(1) : '',
+    'delta-gib': rows.some(row => row.baseline) ? (delta / GiB).toFixed(2) : '',
+    report: Buffer.byteLength(reportText) <= MOST_REPORT_BYTES ? reportText : ''
+   };
+  }
+  function commentOutputs(result) {
+   return {
+    'comment-status': result.status,
+    'comment-id': result.id === null ? '' : String(result.id),
+    'comment-url': result.url ?? ''
+   };
+  }
+  const COMMENT_LIMIT = 6e4;
+  const SUMMARY_LIMIT = 900 * 1024;
+  async function runAction(inputs, world) {
+   const {runner} = world;
+   let outputs = {
+    ...noOutputs,
+    verdict: 'error',
+    passed: 'false',
+    'comment-status': 'skipped-no-pr'
+   };
+   const refuse = problems => {
+    for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
+    runner.outputs(outputs);
+    return 2;
+   };
+   const placed = surroundings(inputs, world);
+   if (!placed.ok) return refuse([ placed.problem ]);
+   const around = placed.value;
+   const {event} = around;
+   for (const message of event.messages) runner.warn(message);
+   outputs = {
+    ...outputs,
+    'head-sha': event.headSha ?? ''
+   };
+   let base = null;
+   let head = null;
+   try {
+    const tree = await treesOf(inputs, around, world);
+    if (!tree.ok) return refuse([ tree.problem ]);
+    head = tree.value.headTree;
+    base = tree.value.base;
+    const {messages} = tree.value;
+    outputs = {
+     ...outputs,
+     'base-sha': base?.sha ?? ''
+    };
+    const judged = await action_judge(inputs, around, world, tree.value);
+    if (!judged.ok) {
+     await refusalSummary(inputs, runner, judged.problems);
+     return refuse(judged.problems);
+    }
+    const {report} = judged.value;
+    for (const message of messages) runner.warn(message);
+    return await tell(report, inputs, around, world, outputs);
+   } finally {
+    await (base?.close());
+    await (head?.close());
+   }
+  }
+  function surroundings(inputs, world) {
+   const {env} = world;
+   const workspace = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.');
+   const folder = (0, external_node_path_namespaceObject.resolve)(workspace, inputs.workingDirectory);
+   const inside = (0, external_node_path_namespaceObject.relative)(workspace, folder);
+   if (inside.startsWith('..') || (0, external_node_path_namespaceObject.isAbsolute)(inside)) return {
+    ok: false,
+    problem: {
+     code: 'usage',
+     message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`,
+     hint: 'give a folder inside it'
+    }
+   };
+   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
+   const serverUrl = (env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '');
+   const runId = env['GITHUB_RUN_ID'];
+   let payload = null;
+   let trouble = null;
+   const path = env['GITHUB_EVENT_PATH'];
+   if (!path) trouble = 'GITHUB_EVENT_PATH is not set'; else try {
+    payload = JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8'));
+   } catch (error) {
+    trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+   }
+   const event = readEvent(env['GITHUB_EVENT_NAME'] || 'unknown', payload, env['GITHUB_ACTOR'] ?? '', env['GITHUB_SHA'] ?? null);
+   const told = trouble === null ? event : {
+    ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
+    messages: [ `${trouble}: only the checked-out files are checked, without a comparison` ]
+   };
+   const now = world.now().getTime();
+   const api = inputs.githubToken === '' || owner === '' ? null : gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
+    retries: inputs.maxRetries,
+    requestTimeoutMs: inputs.requestTimeoutMs,
+    deadline: now + inputs.timeoutMs,
+    now: () => world.now().getTime(),
+    sleep: world.sleep
+   });
+   return {
+    ok: true,
+    value: {
+     owner,
+     repo,
+     serverUrl,
+     runUrl: runId && owner ? `${serverUrl}/${owner}/${repo}/actions/runs/${runId}` : null,
+     event: {
+      ...told,
+      ...inputs.prNumber === null ? {} : {
+       pullRequest: inputs.prNumber
+      }
+     },
+     api,
+     root: workspace,
+     folder
+    }
+   };
+  }
+  async function treesOf(inputs, around, world) {
+   const {event} = around;
+   const messages = [];
+   const question = {
+    root: around.root,
+    owner: around.owner,
+    repo: around.repo,
+    token: inputs.githubToken,
+    serverUrl: around.serverUrl
+   };
+   let headTreeFound = null;
+   let head = workingTree(around.folder);
+   if (event.headAsData && event.headSha !== null && event.pullRequest !== null) {
+    const found = await headTree({
+     ...question,
+     sha: event.headSha,
+     pullRequest: event.pullRequest
+    }, around.api);
+    if (!found.ok) return found;
+    headTreeFound = found.value;
+    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
+    if (!repository.ok) return repository;
+    head = repository.value;
+   } else if (inputs.headRef !== null) {
+    const found = await headTree({
+     ...question,
+     sha: inputs.headRef,
+     pullRequest: null
+    }, around.api);
+    if (!found.ok) return found;
+    headTreeFound = found.value;
+    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
+    if (!repository.ok) return repository;
+    head = repository.value;
+   }
+   const baseSha = inputs.baseRef ?? event.baseSha;
+   if (baseSha === null) return {
+    ok: true,
+    value: {
+     head,
+     headTree: headTreeFound,
+     base: null,
+     messages
+    }
+   };
+   const base = await baseTree({
+    ...question,
+    baseSha,
+    headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
+    exact: event.baseIsExact,
+    head,
+    folder: (0, external_node_path_namespaceObject.relative)(around.root, around.folder)
+   }, around.api);
+   if (!base.ok) messages.push(`no comparison: ${(0, lib_problem.fI)(base.problem)}`);
+   return {
+    ok: true,
+    value: {
+     head,
+     headTree: headTreeFound,
+     base: base.ok ? base.value : null,
+     messages
+    }
+   };
+  }
+  async function action_judge(inputs, around, world, trees) {
+   const name = inputs.configFile ?? void 0;
+   const overrides = {
+    ...inputs.policy,
+    include: inputs.files.filter(glob => !glob.startsWith('!')),
+    exclude: [ ...inputs.ignorePaths, ...inputs.files.filter(glob => glob.startsWith('!')).map(glob => glob.slice(1)) ],
+    set: Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`)
+   };
+   const folder = (0, external_node_path_namespaceObject.relative)(around.root, around.folder);
+   const baseFiles = trees.base === null ? null : await trees.base.repository({}, folder);
+   const baseRepository = baseFiles?.ok ? baseFiles.value : null;
+   const headPolicy = await loadPolicy(trees.head, name);
+   const wantsBase = inputs.configSource === 'base' || inputs.configSource === null && around.event.policyFromBase;
+   const decided = await action_decide(headPolicy, wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null, inputs.configSource === 'base');
+   if (!decided.ok) return decided;
+   const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`);
+   if (!final.ok) return final;
+   const extra = directDeployments(inputs.modelIds, 'input model-ids');
+   if (!extra.ok) return {
+    ok: false,
+    problems: [ extra.problem ]
+   };
+   const policy = final.value;
+   const selection = {
+    include: policy.include,
+    exclude: policy.exclude
+   };
+   const head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head);
+   const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository);
+   const find = await world.findModel(trees.head, policy, !around.event.headAsData);
+   if (!find.ok) return {
+    ok: false,
+    problems: [ find.problem ]
+   };
+   const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`);
+   const outcome = await check({
+    head,
+    policy,
+    base,
+    ports: {
+     findModel: find.value,
+     now: world.now()
+    },
+    extra: extra.value,
+    workload: inputs.workload,
+    policyFacts: decided.value.facts,
+    headPolicy: edited?.ok ? edited.value : null
+   });
+   return {
+    ok: true,
+    value: outcome
+   };
+  }
+  async function selected(tree, selection, folder, otherwise) {
+   const found = await tree.repository(selection, folder);
+   if (found.ok) return found.value;
+   if (otherwise !== null) return otherwise;
+   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`);
+  }
+  async function basePolicyOf(base, wanted, name) {
+   if (!wanted) return null;
+   if (base === null) return 'unreadable';
+   const found = await loadPolicy(base, name);
+   if (!found.ok && found.problems.every(problem => problem.code === 'path-missing')) return {
+    ok: true,
+    value: defaultPolicy
+   };
+   return found;
+  }
+  async function action_decide(head, base, asked) {
+   if (base === null) {
+    if (!head.ok) return head;
+    return {
+     ok: true,
+     value: {
+      policy: head.value,
+      headPolicy: null,
+      facts: {
+       file: head.value.file,
+       from: head.value.file === null ? 'defaults' : 'head',
+       messages: []
+      }
+     }
+    };
+   }
+   if (base === 'unreadable') {
+    if (!head.ok) return head;
+    const messages = head.value.file === null && !asked ? [] : [ {
+     level: 'warning',
+     message: 'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened'
+    } ];
+    return {
+     ok: true,
+     value: {
+      policy: defaultPolicy,
+      headPolicy: head.value.file === null ? null : head.value,
+      facts: {
+       file: null,
+       from: 'defaults',
+       messages
+      }
+     }
+    };
+   }
+   if (!base.ok) {
+    if (!head.ok) return base;
+    return {
+     ok: true,
+     value: {
+      policy: head.value,
+      headPolicy: null,
+      facts: {
+       file: head.value.file,
+       from: 'head',
+       messages: [ {
+        level: 'warning',
+        message: `the base's policy cannot be read (${base.problems.map(lib_problem.fI).join('; ')}): this change's policy decides`
+       } ]
+      }
+     }
+    };
+   }
+   if (base.value.file === null) {
+    if (!head.ok) return head;
+    if (head.value.file === null) return {
+     ok: true,
+     value: {
+      policy: head.value,
+      headPolicy: null,
+      facts: {
+       file: null,
+       from: 'defaults',
+       messages: []
+      }
+     }
+    };
+    return {
+     ok: true,
+     value: {
+      policy: head.value,
+      headPolicy: null,
+      facts: {
+       file: head.value.file,
+       from: 'head',
+       messages: [ {
+        level: 'notice',
+        message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`
+       } ]
+      }
+     }
+    };
+   }
+   const broken = head.ok ? [] : [ {
+    level: 'warning',
+    message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}`
+   } ];
+   const changed = head.ok && JSON.stringify(action_plain(head.value)) !== JSON.stringify(action_plain(base.value));
+   return {
+    ok: true,
+    value: {
+     policy: base.value,
+     headPolicy: changed ? head.value : null,
+     facts: {
+      file: base.value.file,
+      from: 'base',
+      messages: broken
+     }
+    }
+   };
+  }
+  function action_plain(policy) {
+   return JSON.parse(JSON.stringify(policy, (key, value) => key === 'at' || typeof value === 'function' ? void 0 : value instanceof Map ? [ ...value ] : value));
+  }
+  async function tell(report, inputs, around, world, given) {
+   const {runner, env} = world;
+   const text = world.scrub(reportJson(report));
+   const written = (path, content) => {
+    try {
+     (0, external_node_fs_namespaceObject.mkdirSync)((0, external_node_path_namespaceObject.dirname)(path), {
+      recursive: true
+     });
+     (0, external_node_fs_namespaceObject.writeFileSync)(path, content);
+     return path;
+    } catch (error) {
+     runner.warn(`${path} could not be written: ${error instanceof Error ? error.message : String(error)}`);
+     return null;
+    }
+   };
+   const temporary = (0, external_node_path_namespaceObject.join)(env['RUNNER_TEMP'] || (0, 
+   external_node_path_namespaceObject.join)(around.root, '.hf-vram-calc'), 'hf-vram-calc');
+   const reportPath = inputs.reportFile === null ? env['RUNNER_TEMP'] ? written((0, 
+   external_node_path_namespaceObject.join)(temporary, 'report.json'), text) : null : written((0, 
+   external_node_path_namespaceObject.resolve)(around.root, inputs.reportFile), text);
+   const prefix = (0, external_node_path_namespaceObject.relative)(around.root, around.folder).replaceAll('\\', '/');
+   const rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`);
+   const sarifPath = inputs.sarifFile === null ? null : written((0, external_node_path_namespaceObject.resolve)(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)));
+   runner.log(reportTable(report, plainStyle));
+   const context = markdownContext(report, around, inputs);
+   const forComment = reportMarkdown(rooted, context, {
+    limit: COMMENT_LIMIT - 600,
+    measure: body => body.length,
+    elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`
+   });
+   let outputs = {
+    ...given,
+    ...reportOutputs(report, text),
+    'report-path': reportPath ?? '',
+    'sarif-path': sarifPath ?? '',
+    'summary-markdown': forComment
+   };
+   runner.outputs(outputs);
+   if (inputs.jobSummary) {
+    const summary = reportMarkdown(rooted, {
+     ...context,
+     files: context.files === null ? null : `../../blob/${around.event.headSha}/`
+    }, {
+     limit: SUMMARY_LIMIT,
+     measure: body => Buffer.byteLength(body),
+     elsewhere: 'the JSON report'
+    });
+    await runner.summary(summary);
+   }
+   if (inputs.annotations) runner.annotate(annotationsOf(report), prefix === '' ? '' : `${prefix}/`);
+   const comment = await commentOn(report, inputs, around, world, world.scrub(forComment));
+   if (comment.warning !== null) runner.warn(comment.warning);
+   outputs = {
+    ...outputs,
+    ...commentOutputs(comment)
+   };
+   runner.outputs(outputs);
+   return report.verdict === 'fail' && report.enforced ? 1 : report.verdict === 'error' ? 2 : 0;
+  }
+  function withPrefix(report, prefix) {
+   const at = place => ({
+    ...place,
+    file: prefix + place.file
+   });
+   return {
+    ...report,
+    deployments: report.deployments.map(row => ({
+     ...row,
+     location: at(row.location),
+     findings: row.findings.map(finding => finding.file === void 0 ? finding : {
+      ...finding,
+      file: prefix + finding.file
+     }),
+     settings: Object.fromEntries(Object.entries(row.settings).map(([name, setting]) => [ name, setting.file === void 0 ? setting : {
+      ...setting,
+      file: prefix + setting.file
+     } ]))
+    })),
+    notUnderstood: report.notUnderstood.map(at)
+   };
+  }
+  function markdownContext(report, around, inputs) {
+   const {event} = around;
+   const notices = [];
+   if (event.fromFork) notices.push('this pull request comes from a fork or from Dependabot: its token cannot comment, the verdict is the same');
+   for (const message of report.policy?.messages ?? []) if (message.level === 'notice') notices.push(message.message);
+   return {
+    files: event.headSha === null || around.owner === '' ? null : `${around.serverUrl}/${around.owner}/${around.repo}/blob/${event.headSha}/`,
+    headSha: event.headSha,
+    runUrl: around.runUrl,
+    notices,
+    collapseUnchanged: inputs.collapseUnchanged
+   };
+  }
+  function hasNews(report) {
+   return report.verdict === 'fail' || (report.removed ?? []).length > 0 || report.policy?.edited != null || report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged');
+  }
+  async function commentOn(report, inputs, around, world, body) {
+   const nothing = {
+    id: null,
+    url: null
+   };
+   const {event, api} = around;
+   if (event.pullRequest === null || event.name === 'merge_group') return {
+    status: 'skipped-no-pr',
+    ...nothing,
+    warning: null
+   };
+   if (inputs.comment === 'never') return {
+    status: 'unchanged',
+    ...nothing,
+    warning: null
+   };
+   if (api === null) return {
+    status: 'skipped-read-only',
+    ...nothing,
+    warning: 'no github-token: no comment is written'
+   };
+   const {env} = world;
+   const marker = {
+    key: inputs.commentKey ?? [ env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX'] ].filter(Boolean).join('/'),
+    headSha: event.headSha ?? '',
+    runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+    runId: Number(env['GITHUB_RUN_ID']) || 0,
+    attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
+   };
+   const create = inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report));
+   return putComment(api, {
+    owner: around.owner,
+    repo: around.repo,
+    pullRequest: event.pullRequest
+   }, {
+    mode: inputs.commentMode,
+    body,
+    marker,
+    createWhenNone: create
+   });
+  }
+  async function refusalSummary(inputs, runner, problems) {
+   if (!inputs.jobSummary) return;
+   const lines = problems.map(problem => `- ${(0, lib_problem.fI)(problem).replaceAll('<', '&lt;').replaceAll('@', '@​')}`);
+   await runner.summary(`### ❌ ERROR: the gate's configuration is wrong\n\n${lines.join('\n')}\n`);
+  }
+  const POLICY_INPUTS = [ 'target', 'gpus-per-replica', 'headroom', 'min-concurrency', 'fail-on', 'only-new', 'max-increase', 'warn-at', 'warn-only', 'on-unknown', 'on-empty', 'on-network-error' ];
+  const SETTING_INPUTS = {
+   dtype: 'dtype',
+   'kv-cache-dtype': 'kvCacheDtype',
+   'context-length': 'maxModelLen',
+   'batch-size': 'maxNumSeqs',
+   'lora-rank': 'maxLoraRank',
+   'tensor-parallel': 'tensorParallel',
+   'pipeline-parallel': 'pipelineParallel',
+   'expert-parallel': 'expertParallel',
+   'data-parallel': 'dataParallel'
+  };
+  function listInput(text) {
+   return text.split('\n').flatMap(line => line.replace(/(^|\s)#.*$/, '').split(',')).map(entry => entry.trim()).filter(entry => entry !== '');
+  }
+  function duration(text) {
+   const match = /^(\d+)(ms|s|m|h)$/.exec(text);
+   if (!match) return null;
+   const unit = {
+    ms: 1,
+    s: 1e3,
+    m: 6e4,
+    h: 36e5
+   }[match[2]];
+   const value = Number(match[1]) * unit;
+   return value > 0 && value <= 24 * 36e5 ? value : null;
+  }
+  function readInputs(read) {
+   const problems = [];
+   const fault = (name, expected, hint) => {
+    const made = (0, lib_problem.MB)('usage', `input ${name} is ${JSON.stringify(read(name).slice(0, 80))}, expected ${expected}`, hint ? {
+     hint
+    } : {});
+    if (!made.ok) problems.push(made.problem);
+   };
+   const text = name => read(name).trim() || null;
+   const flag = (name, otherwise) => {
+    const given = text(name);
+    if (given === null) return otherwise;
+    if (/^(true|True|TRUE)$/.test(given)) return true;
+    if (/^(false|False|FALSE)$/.test(given)) return false;
+    fault(name, 'true or false');
+    return otherwise;
+   };
+   const choice = (name, values, otherwise) => {
+    const given = text(name);
+    if (given === null) return otherwise;
+    if (values.includes(given)) return given;
+    const near = suggest_closest(given, values);
+    fault(name, `one of ${values.join(', ')}`, near === null ? void 0 : `did you mean ${near}?`);
+    return otherwise;
+   };
+   const whole = (name, otherwise, least, most) => {
+    const given = text(name);
+    if (given === null) return otherwise;
+    const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    fault(name, `a whole number from ${least} to ${most}`);
+    return otherwise;
+   };
+   const time = (name, otherwise) => {
+    const given = text(name);
+    if (given === null) return otherwise;
+    const value = duration(given);
+    if (value === null) fault(name, 'a time such as 10s or 5m');
+    return value ?? otherwise;
+   };
+   const given = names => {
+    const out = {};
+    for (const [input, key] of names) {
+     const value = text(input);
+     if (value !== null) out[key] = value;
+    }
+    return out;
+   };
+   const prNumber = whole('pr-number', 0, 1, 2 ** 31);
+   const key = text('comment-key');
+   if (key !== null && key.length > 200) fault('comment-key', 'at most 200 characters');
+   const inputs = {
+    githubToken: read('github-token').trim(),
+    hfToken: read('hf-token').trim(),
+    hfEndpoint: text('hf-endpoint') ?? 'https://huggingface.co',
+    workingDirectory: text('working-directory') ?? '.',
+    files: listInput(read('files')),
+    ignorePaths: listInput(read('ignore-paths')),
+    modelIds: read('model-ids').split('\n').map(line => line.replace(/(^|\s)#.*$/, '').trim()).filter(line => line !== ''),
+    configFile: text('config-file'),
+    configSource: text('config-source') === null ? null : choice('config-source', [ 'base', 'head' ], 'base'),
+    configToken: read('config-token').trim(),
+    lockFile: text('lock-file'),
+    policy: given(POLICY_INPUTS.map(name => [ name, name ])),
+    settings: given(Object.entries(SETTING_INPUTS)),
+    workload: text('workload') === null ? null : choice('workload', [ 'serve', 'train' ], 'serve'),
+    baseRef: text('base-ref'),
+    headRef: text('head-ref'),
+    comment: choice('comment', [ 'always', 'on-change', 'on-failure', 'never' ], 'on-change'),
+    commentMode: choice('comment-mode', [ 'update', 'recreate', 'hide-and-recreate' ], 'update'),
+    commentKey: key,
+    prNumber: prNumber === 0 ? null : prNumber,
+    collapseUnchanged: flag('collapse-unchanged', true),
+    jobSummary: flag('job-summary', true),
+    annotations: flag('annotations', true),
+    reportFile: text('report-file'),
+    sarifFile: text('sarif-file'),
+    mode: choice('mode', [ 'check', 'comment' ], 'check'),
+    offline: flag('offline', false),
+    requestTimeoutMs: time('request-timeout', 1e4),
+    maxRetries: whole('max-retries', 3, 0, 10),
+    timeoutMs: time('timeout', 3e5),
+    maxFiles: whole('max-files', 2e3, 1, 1e6),
+    maxFileSize: text('max-file-size')
+   };
+   return problems.length === 0 ? (0, lib_problem.uw)(inputs) : {
+    ok: false,
+    problems
+   };
+  }
+  const schema_bytes = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf());
+  const maybeBytes = valibot_dist.mee(schema_bytes);
+  const report_schema_text = valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.Ru6(2e4));
+  const maybeText = valibot_dist.mee(report_schema_text);
+  const line = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
+  const range = valibot_dist._H3({
+   low: schema_bytes,
+   expected: schema_bytes,
+   high: schema_bytes
+  });
+  const schema_status = valibot_dist.KIO([ 'fits', 'tight', 'exceeds', 'unknown', 'skipped' ]);
+  const schema_verdict = valibot_dist.KIO([ 'pass', 'warn', 'fail', 'unknown', 'error' ]);
+  const count = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
+  const setting = valibot_dist._H3({
+   value: valibot_dist.L5J(),
+   effective: valibot_dist.lqM(valibot_dist.L5J()),
+   from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'model-config', 'engine-default', 'assumed' ]),
+   file: valibot_dist.lqM(report_schema_text),
+   line: valibot_dist.lqM(line),
+   column: valibot_dist.lqM(line),
+   text: valibot_dist.lqM(report_schema_text),
+   note: valibot_dist.lqM(report_schema_text)
+  });
+  const part = valibot_dist._H3({
+   name: valibot_dist.KIO([ 'weights', 'kvCache', 'recurrentState', 'activations', 'cudaGraphs', 'communication', 'context', 'adapters', 'draftWeights', 'gradients', 'optimizerStates', 'masterWeights', 'logits', 'buffers', 'fragmentation' ]),
+   inBudget: valibot_dist.zMY(),
+   bytes: range,
+   basis: valibot_dist.KIO([ 'exact', 'derived', 'measured', 'modelled', 'assumed' ]),
+   formula: report_schema_text,
+   source: report_schema_text
+  });
+  const report_schema_model = valibot_dist._H3({
+   id: maybeText,
+   revision: maybeText,
+   family: maybeText,
+   parameters: maybeBytes,
+   activeParameters: maybeBytes,
+   count: valibot_dist.KIO([ 'exact', 'derived', 'unknown' ]),
+   checkpointBytes: maybeBytes,
+   source: valibot_dist.mee(valibot_dist.KIO([ 'local', 'lock', 'hub', 'catalogue' ])),
+   asOf: maybeText
+  });
+  const schema_finding = valibot_dist._H3({
+   code: report_schema_text,
+   severity: valibot_dist.KIO([ 'error', 'warning', 'notice' ]),
+   message: report_schema_text,
+   file: valibot_dist.lqM(report_schema_text),
+   line: valibot_dist.lqM(line)
+  });
+  const schema_estimate = valibot_dist._H3({
+   method: valibot_dist.KIO([ 'engine', 'rule-of-thumb' ]),
+   perGpu: valibot_dist._H3({
+    rank: report_schema_text,
+    parts: valibot_dist.YOg(part),
+    totalBytes: range,
+    budgetBytes: maybeBytes,
+    headroomBytes: valibot_dist.mee(range)
+   }),
+   kvCache: valibot_dist.mee(valibot_dist._H3({
+    bytesPerToken: valibot_dist.mee(valibot_dist.aig()),
+    bytesPerMaxLengthRequest: maybeBytes,
+    availableBytes: maybeBytes,
+    capacityTokens: maybeBytes,
+    maxConcurrency: valibot_dist.mee(valibot_dist.aig()),
+    fitsOneRequest: valibot_dist.mee(valibot_dist.zMY()),
+    maxModelLenThatFits: maybeBytes
+   })),
+   assumptions: valibot_dist.YOg(report_schema_text)
+  });
+  const change = {
+   setting: report_schema_text,
+   from: valibot_dist.L5J(),
+   to: valibot_dist.L5J()
+  };
+  const deployment = valibot_dist._H3({
+   id: report_schema_text,
+   location: valibot_dist._H3({
+    file: report_schema_text,
+    line,
+    column: line
+   }),
+   format: report_schema_text,
+   workload: valibot_dist.KIO([ 'serve', 'train' ]),
+   engine: valibot_dist._H3({
+    name: report_schema_text,
+    version: maybeText
+   }),
+   model: report_schema_model,
+   draftModel: valibot_dist.mee(report_schema_model),
+   adapters: valibot_dist.YOg(valibot_dist._H3({
+    id: maybeText
+   })),
+   unresolved: valibot_dist.YOg(valibot_dist._H3({
+    name: report_schema_text,
+    file: valibot_dist.lqM(report_schema_text),
+    line: valibot_dist.lqM(line)
+   })),
+   settings: valibot_dist.g1P(report_schema_text, setting),
+   target: valibot_dist.mee(valibot_dist._H3({
+    gpu: maybeText,
+    gpusPerReplica: valibot_dist.mee(valibot_dist.aig()),
+    nodes: valibot_dist.mee(valibot_dist.aig()),
+    memoryBytes: maybeBytes,
+    from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'assumed' ]),
+    file: valibot_dist.lqM(report_schema_text),
+    line: valibot_dist.lqM(line),
+    text: valibot_dist.lqM(report_schema_text)
+   })),
+   estimate: valibot_dist.mee(schema_estimate),
+   verdict: valibot_dist._H3({
+    status: schema_status,
+    certain: valibot_dist.zMY(),
+    reasons: valibot_dist.YOg(valibot_dist._H3({
+     code: report_schema_text,
+     message: report_schema_text
+    }))
+   }),
+   findings: valibot_dist.YOg(schema_finding),
+   remedies: valibot_dist.YOg(valibot_dist._H3({
+    change: valibot_dist.YOg(valibot_dist._H3({
+     ...change,
+     flag: maybeText
+    })),
+    totalBytes: range,
+    status: schema_status,
+    note: report_schema_text
+   })),
+   baseline: valibot_dist.mee(valibot_dist._H3({
+    status: schema_status,
+    totalBytes: valibot_dist.mee(range),
+    deltaBytes: maybeBytes,
+    change: valibot_dist.KIO([ 'new', 'changed', 'unchanged', 'renamed' ]),
+    causes: valibot_dist.YOg(valibot_dist._H3({
+     ...change,
+     deltaBytes: schema_bytes
+    }))
+   })),
+   exemption: valibot_dist.mee(valibot_dist._H3({
+    reason: report_schema_text,
+    until: maybeText,
+    owner: maybeText,
+    expired: valibot_dist.zMY()
+   }))
+  });
+  const reportSchema = valibot_dist._H3({
+   schemaVersion: valibot_dist.euz(1),
+   tool: valibot_dist._H3({
+    name: valibot_dist.euz('hf-vram-calc'),
+    version: valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/))
+   }),
+   verdict: schema_verdict,
+   enforced: valibot_dist.zMY(),
+   counts: valibot_dist._H3({
+    deployments: count,
+    fits: count,
+    tight: count,
+    exceeds: count,
+    unknown: count,
+    skipped: count,
+    exempted: count,
+    filesRead: count,
+    filesParsed: count
+   }),
+   deployments: valibot_dist.FsL(valibot_dist.YOg(deployment), valibot_dist.Ru6(1e5)),
+   notUnderstood: valibot_dist.YOg(valibot_dist._H3({
+    file: report_schema_text,
+    line,
+    reason: report_schema_text,
+    message: report_schema_text
+   })),
+   problems: valibot_dist.YOg(valibot_dist._H3({
+    code: report_schema_text,
+    message: report_schema_text,
+    hint: valibot_dist.lqM(report_schema_text),
+    at: valibot_dist.lqM(valibot_dist._H3({
+     file: report_schema_text,
+     line,
+     column: line
+    }))
+   })),
+   policy: valibot_dist.lqM(valibot_dist._H3({
+    file: maybeText,
+    from: valibot_dist.KIO([ 'base', 'head', 'defaults' ]),
+    edited: valibot_dist.mee(valibot_dist._H3({
+     verdictWithHeadPolicy: schema_verdict,
+     message: report_schema_text
+    })),
+    messages: valibot_dist.YOg(valibot_dist._H3({
+     level: valibot_dist.KIO([ 'warning', 'notice' ]),
+     message: report_schema_text
+    }))
+   })),
+   removed: valibot_dist.lqM(valibot_dist.YOg(valibot_dist._H3({
+    id: report_schema_text,
+    model: maybeText,
+    status: schema_status
+   })))
+  });
+  function readReport(text) {
+   let data;
+   try {
+    data = JSON.parse(text);
+   } catch (error) {
+    return (0, lib_problem.MB)('usage', `the report is no JSON: ${error.message.slice(0, 200)}`);
+   }
+   const read = valibot_dist.xLC(reportSchema, data, {
+    abortEarly: true
+   });
+   if (read.success) return (0, lib_problem.uw)(read.output);
+   const issue = read.issues[0];
+   return (0, lib_problem.MB)('usage', `the report is not of version 1: ${valibot_dist.BuJ(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`);
+  }
+  const post_MOST_REPORT_BYTES = 32 * 1024 * 1024;
+  const post_COMMENT_LIMIT = 6e4;
+  async function postComment(inputs, world) {
+   const {env, runner} = world;
+   const outputs = {
+    ...noOutputs,
+    verdict: 'error',
+    passed: 'false',
+    'comment-status': 'failed'
+   };
+   const refuse = problem => {
+    runner.fail((0, lib_problem.fI)(problem));
+    runner.outputs(outputs);
+    return 2;
+   };
+   if (inputs.reportFile === null) return refuse({
+    code: 'usage',
+    message: 'mode comment needs the input report-file',
+    hint: "give the path of the downloaded artifact's report"
+   });
+   const path = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile);
+   let text;
+   try {
+    if ((0, external_node_fs_namespaceObject.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({
+     code: 'usage',
+     message: `the report ${inputs.reportFile} is larger than 32 MiB`
+    });
+    text = (0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8');
+   } catch (error) {
+    return refuse({
+     code: 'usage',
+     message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`
+    });
+   }
+   const report = readReport(text);
+   if (!report.ok) return refuse(report.problem);
+   const payload = eventOf(env['GITHUB_EVENT_PATH']);
+   const run = readWorkflowRun(payload);
+   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
+   if (inputs.githubToken === '' || owner === '') return refuse({
+    code: 'usage',
+    message: 'mode comment needs github-token and a repository'
+   });
+   const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
+    retries: inputs.maxRetries,
+    requestTimeoutMs: inputs.requestTimeoutMs,
+    deadline: world.now().getTime() + inputs.timeoutMs,
+    now: () => world.now().getTime(),
+    sleep: world.sleep
+   });
+   const headSha = run.headSha;
+   if (headSha === null) return refuse({
+    code: 'usage',
+    message: 'mode comment runs on workflow_run events only: the payload names no head commit'
+   });
+   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha);
+   if (typeof number !== 'number') return refuse(number);
+   const result = await putComment(api, {
+    owner,
+    repo,
+    pullRequest: number
+   }, {
+    mode: inputs.commentMode,
+    createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
+    marker: {
+     key: inputs.commentKey ?? 'workflow_run',
+     headSha,
+     runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+     runId: Number(env['GITHUB_RUN_ID']) || 0,
+     attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
+    },
+    body: world.scrub(reportMarkdown(report.value, {
+     files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
+     headSha,
+     runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
+     notices: [],
+     collapseUnchanged: inputs.collapseUnchanged
+    }, {
+     limit: post_COMMENT_LIMIT - 600,
+     measure: body => body.length,
+     elsewhere: 'the summary of the run'
+    }))
+   });
+   if (result.warning !== null) runner.warn(result.warning);
+   runner.outputs({
+    ...outputs,
+    ...reportOutputs(report.value, text),
+    ...commentOutputs(result),
+    'head-sha': headSha
+   });
+   return result.status === 'failed' ? 1 : 0;
+   async function pullRequestOf(asked, named, sha) {
+    const candidates = asked !== null ? [ asked ] : named;
+    if (candidates.length === 0) {
+     if (run.head === null) return {
+      code: 'usage',
+      message: 'the payload names no head branch to find the pull request by'
+     };
+     const found = await api.request('GET /repos/{owner}/{repo}/pulls', {
+      owner,
+      repo,
+      state: 'all',
+      head: run.head,
+      per_page: 100
+     });
+     if (!found.ok) return {
+      code: 'network',
+      message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`
+     };
+     const match = found.data.find(pull => pull.head.sha === sha);
+     return match?.number ?? {
+      code: 'usage',
+      message: `no pull request has the head ${sha}: it was pushed to since, or closed`
+     };
+    }
+    for (const candidate of candidates) {
+     const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
+      owner,
+      repo,
+      pull_number: candidate
+     });
+     if (pull.ok && pull.data.head.sha === sha) return candidate;
+    }
+    return {
+     code: 'usage',
+     message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`
+    };
+   }
+  }
+  function eventOf(path) {
+   try {
+    return path ? JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8')) : null;
+   } catch {
+    return null;
+   }
+  }
+  var external_node_crypto_ = __nccwpck_require__(7598);
+  function runnerOf(scrubber, env) {
+   const clean = scrubber.scrub;
+   return {
+    mask: () => {
+     for (const secret of scrubber.masks) core_setSecret(secret);
+    },
+    log: text => {
+     const token = (0, external_node_crypto_.randomUUID)();
+     process.stdout.write(`::stop-commands::${token}\n${clean(text).replaceAll('##[', '##​[')}\n::${token}::\n`);
+    },
+    warn: message => warning(clean(message)),
+    fail: message => error(clean(message)),
+    outputs: outputs => {
+     if (!env['GITHUB_OUTPUT']) {
+      warning('GITHUB_OUTPUT is not set: no output is written');
+      return;
+     }
+     try {
+      for (const [name, value] of Object.entries(outputs)) setOutput(name, clean(value));
+     } catch (error) {
+      warning(`the outputs could not be written: ${clean(String(error))}`);
+     }
+    },
+    summary: async markdown => {
+     if (!env['GITHUB_STEP_SUMMARY']) {
+      warning('GITHUB_STEP_SUMMARY is not set: no job summary is written');
+      return;
+     }
+     try {
+      await summary.addRaw(clean(markdown), true).write();
+     } catch (error) {
+      warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`);
+     }
+    },
+    annotate: (annotations, prefix) => {
+     const say = {
+      error,
+      warning,
+      notice
+     };
+     for (const annotation of cappedAnnotations(annotations)) say[annotation.level](clean(annotation.message), {
+      title: clean(annotation.title),
+      file: `${prefix}${annotation.file}`,
+      startLine: annotation.line,
+      ...annotation.column === null ? {} : {
+       startColumn: annotation.column
+      }
+     });
+    }
+   };
+  }
+  function secrets_forms(secret) {
+   const base64 = text => Buffer.from(text, 'utf8').toString('base64');
+   const lines = secret.split(/\r?\n/).map(line => line.trim());
+   const all = [ secret, ...lines ].flatMap(text => [ text, encodeURIComponent(text), base64(text), base64(`x-access-token:${text}`), base64(`user:${text}`) ]);
+   return [ ...new Set(all) ].filter(text => text.length >= 8).sort((a, b) => b.length - a.length);
+  }
+  function scrubber(secrets) {
+   const masks = secrets.filter(secret => secret.trim() !== '').flatMap(secrets_forms);
+   return {
+    masks,
+    scrub: text => masks.reduce((left, mask) => left.replaceAll(mask, '***'), text)
+   };
+  }
+  var node_modules_semver = __nccwpck_require__(2088);
+  void 0 && (void 0).__awaiter;
+  __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
+  __nccwpck_require__(9023);
+  void 0 && (void 0).__awaiter;
+  var tool_cache_awaiter = void 0 && (void 0).__awaiter || function(thisArg, _arguments, P, generator) {
+   function adopt(value) {
+    return value instanceof P ? value : new P(function(resolve) {
+     resolve(value);
+    });
+   }
+   return new (P || (P = Promise))(function(resolve, reject) {
+    function fulfilled(value) {
+     try {
+      step(generator.next(value));
+     } catch (e) {
+      reject(e);
+     }
+    }
+    function rejected(value) {
+     try {
+      step(generator["throw"](value));
+     } catch (e) {
+      reject(e);
+     }
+    }
+    function step(result) {
+     result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
+    }
+    step((generator = generator.apply(thisArg, _arguments || [])).next());
+   });
+  };
+  Error;
+  process.platform;
+  process.platform;
+  function cacheDir(sourceDir, tool, version, arch) {
+   return tool_cache_awaiter(this, void 0, void 0, function*() {
+    version = node_modules_semver.clean(version) || version;
+    arch = arch || external_os_.arch();
+    core_debug(`Caching tool ${tool} ${version} ${arch}`);
+    core_debug(`source dir: ${sourceDir}`);
+    if (!external_fs_.statSync(sourceDir).isDirectory()) throw new Error('sourceDir is not a directory');
+    const destPath = yield _createToolPath(tool, version, arch);
+    for (const itemName of external_fs_.readdirSync(sourceDir)) {
+     const s = external_path_namespaceObject.join(sourceDir, itemName);
+     yield io_cp(s, destPath, {
+      recursive: true
+     });
+    }
+    _completeToolPath(tool, version, arch);
+    return destPath;
+   });
+  }
+  function tool_cache_find(toolName, versionSpec, arch) {
+   if (!toolName) throw new Error('toolName parameter is required');
+   if (!versionSpec) throw new Error('versionSpec parameter is required');
+   arch = arch || external_os_.arch();
+   if (!isExplicitVersion(versionSpec)) {
+    const localVersions = findAllVersions(toolName, arch);
+    const match = evaluateVersions(localVersions, versionSpec);
+    versionSpec = match;
+   }
+   let toolPath = '';
+   if (versionSpec) {
+    versionSpec = node_modules_semver.clean(versionSpec) || '';
+    const cachePath = external_path_namespaceObject.join(_getCacheDirectory(), toolName, versionSpec, arch);
+    core_debug(`checking cache: ${cachePath}`);
+    if (external_fs_.existsSync(cachePath) && external_fs_.existsSync(`${cachePath}.complete`)) {
+     core_debug(`Found tool in cache ${toolName} ${versionSpec} ${arch}`);
+     toolPath = cachePath;
+    } else core_debug('not found');
+   }
+   return toolPath;
+  }
+  function findAllVersions(toolName, arch) {
+   const versions = [];
+   arch = arch || external_os_.arch();
+   const toolPath = external_path_namespaceObject.join(_getCacheDirectory(), toolName);
+   if (external_fs_.existsSync(toolPath)) {
+    const children = external_fs_.readdirSync(toolPath);
+    for (const child of children) if (isExplicitVersion(child)) {
+     const fullPath = external_path_namespaceObject.join(toolPath, child, arch || '');
+     if (external_fs_.existsSync(fullPath) && external_fs_.existsSync(`${fullPath}.complete`)) versions.push(child);
+    }
+   }
+   return versions;
+  }
+  function _createToolPath(tool, version, arch) {
+   return tool_cache_awaiter(this, void 0, void 0, function*() {
+    const folderPath = external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
+    core_debug(`destination ${folderPath}`);
+    const markerPath = `${folderPath}.complete`;
+    yield rmRF(folderPath);
+    yield rmRF(markerPath);
+    yield mkdirP(folderPath);
+    return folderPath;
+   });
+  }
+  function _completeToolPath(tool, version, arch) {
+   const folderPath = external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
+   const markerPath = `${folderPath}.complete`;
+   external_fs_.writeFileSync(markerPath, '');
+   core_debug('finished caching tool');
+  }
+  function isExplicitVersion(versionSpec) {
+   const c = node_modules_semver.clean(versionSpec) || '';
+   core_debug(`isExplicit: ${c}`);
+   const valid = node_modules_semver.valid(c) != null;
+   core_debug(`explicit? ${valid}`);
+   return valid;
+  }
+  function evaluateVersions(versions, versionSpec) {
+   let version = '';
+   core_debug(`evaluating ${versions.length} versions`);
+   versions = versions.sort((a, b) => {
+    if (node_modules_semver.gt(a, b)) return 1;
+    return -1;
+   });
+   for (let i = versions.length - 1; i >= 0; i--) {
+    const potential = versions[i];
+    const satisfied = node_modules_semver.satisfies(potential, versionSpec);
+    if (satisfied) {
+     version = potential;
+     break;
+    }
+   }
+   if (version) core_debug(`matched: ${version}`); else core_debug('match not found');
+   return version;
+  }
+  function _getCacheDirectory() {
+   const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
+   (0, external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined');
+   return cacheDirectory;
+  }
+  var external_node_http_ = __nccwpck_require__(7067);
+  var external_node_http_namespaceObject = __nccwpck_require__.t(external_node_http_, 2);
+  function catalogueBeside(script) {
+   return () => {
+    const folder = (0, external_node_path_namespaceObject.dirname)((0, external_node_fs_namespaceObject.realpathSync)(script));
+    const places = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ];
+    const found = places.map(place => (0, external_node_path_namespaceObject.join)(folder, place)).find(path => (0, 
+    external_node_fs_namespaceObject.existsSync)(path));
+    if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
+    return (0, external_node_fs_namespaceObject.readFileSync)(found, 'utf8');
+   };
+  }
+  var models_facts = __nccwpck_require__(9905);
+  function openCatalogue(read) {
+   let loaded = null;
+   const open = () => {
+    if (loaded === null) {
+     const text = read();
+     loaded = {
+      text,
+      lower: text.toLowerCase()
+     };
+    }
+    return loaded;
+   };
+   return {
+    find: id => {
+     const {text, lower} = open();
+     const row = catalogue_rowOf(text, lower, id.toLowerCase());
+     if (row === null) return null;
+     const checkpoint = {
+      ...models_facts.p,
+      totalBytes: row.weights.bytes ?? null
+     };
+     const asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null;
+     return {
+      id: row.id,
+      revision: null,
+      source: 'catalogue',
+      asOf,
+      config: row.config,
+      checkpoint
+     };
+    },
+    ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
+   };
+  }
+  function catalogue_rowOf(text, lower, name) {
+   const quoted = `"${name}"`;
+   for (let at = lower.indexOf(quoted); at >= 0; at = lower.indexOf(quoted, at + 1)) {
+    const start = text.lastIndexOf('\n', at) + 1;
+    const end = text.indexOf('\n', at);
+    const line = text.slice(start, end < 0 ? void 0 : end).replace(/,$/, '');
+    if (!line.startsWith('{"id"')) continue;
+    const row = JSON.parse(line);
+    if ([ row.id, ...row.aliases ?? [] ].some(known => known.toLowerCase() === name)) return row;
+    if (end < 0) break;
+    at = end;
+   }
+   return null;
+  }
+  var config_text = __nccwpck_require__(3649);
+  async function localFacts(repository, path, id, at) {
+   const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
+   const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
+   const text = await repository.read(inside('config.json'), config_text.PS);
+   if (text === null) return (0, lib_problem.MB)('model-not-found', `${JSON.stringify(path)} holds no config.json for ${id}`, {
+    hint: "the policy path must be a folder of the repository with the model's config.json",
+    ...at ? {
+     at
+    } : {}
+   });
+   const config = (0, config_text.YV)(text, inside('config.json'), {
+    file: inside('config.json'),
+    line: 1,
+    column: 1
+   });
+   if (!config.ok) return config;
+   const quant = await repository.read(inside('hf_quant_config.json'), config_text.PS);
+   return (0, lib_problem.uw)({
+    id,
+    revision: null,
+    source: 'local',
+    asOf: null,
+    config: (0, config_text.ah)(config.value, quant),
+    checkpoint: await checkpointIn(repository, inside)
+   });
+  }
+  async function checkpointIn(repository, inside) {
+   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
+    const index = await repository.read(inside(name), config_text.bk);
+    const totalBytes = index === null ? null : (0, config_text.oi)(index);
+    if (totalBytes !== null) return {
+     ...models_facts.p,
+     totalBytes
+    };
+   }
+   return models_facts.p;
+  }
+  function lockKey(reference) {
+   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
+  }
+  function lockedFacts(lock, reference) {
+   const key = lockKey(reference);
+   const lower = key.toLowerCase();
+   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
+   if (entry === void 0) return null;
+   return {
+    id: reference.id,
+    revision: entry.revision,
+    source: 'lock',
+    asOf: entry.locked,
+    config: entry.config,
+    checkpoint: {
+     totalBytes: entry.bytes,
+     elementsByDtype: entry.tensors,
+     tensors: null
+    },
+    ...entry.gguf === void 0 ? {} : {
+     gguf: entry.gguf
+    }
+   };
+  }
+  const LONGEST_ID = 200;
+  const PART = /^\w(?:[\w.-]*\w)?$/;
+  function hubReference(reference) {
+   const {revision} = reference;
+   if (revision !== null && !isRevision(revision)) return (0, lib_problem.MB)('model-id-invalid', `revision ${reference_shown(revision)} of ${reference_shown(reference.id)} is no commit, tag or branch`, {
+    hint: 'give a commit hash, a tag or a branch'
+   });
+   const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id);
+   const id = tag ? tag[1] : reference.id;
+   if (isHubId(id)) return (0, lib_problem.uw)({
+    id,
+    revision,
+    variant: reference.variant ?? tag?.[2] ?? null
+   });
+   return {
+    ok: false,
+    problem: notOnTheHub(reference.id)
+   };
+  }
+  function isHubId(id) {
+   const parts = id.split('/');
+   return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id);
+  }
+  function isRevision(revision) {
+   return /^\w[\w./+-]{0,199}$/.test(revision) && !revision.includes('..') && !revision.includes('//');
+  }
+  function notOnTheHub(id) {
+   const name = reference_shown(id);
+   const inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`;
+   if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
+    if (/^(nim|kaito|ollama):/.test(id)) return {
+     code: 'model-unknown',
+     message: `${name} is not known by its name in the catalogue`,
+     hint: inPolicy
+    };
+    if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
+     code: 'model-unknown',
+     message: `${name} is a storage address: the files do not say which model lies there`,
+     hint: inPolicy
+    };
+    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..')) return {
+     code: 'model-unknown',
+     message: `${name} is a path: the files do not say which model lies there`,
+     hint: inPolicy
+    };
+   }
+   return {
+    code: 'model-id-invalid',
+    message: `${name} is no model id`,
+    hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
+   };
+  }
+  function reference_shown(text) {
+   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+  }
+  function factsFinder(ports) {
+   const found = new Map;
+   return reference => {
+    const key = JSON.stringify([ reference.id, reference.revision, reference.variant ]);
+    let answer = found.get(key);
+    if (answer === void 0) {
+     answer = find_facts_find(reference, ports);
+     found.set(key, answer);
+    }
+    return answer;
+   };
+  }
+  async function find_facts_find(asked, ports) {
+   const entry = ports.models.get(asked.id);
+   if (entry?.path != null) {
+    if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
+     at: entry.at
+    });
+    return localFacts(ports.repository, entry.path, asked.id, entry.at);
+   }
+   const named = entry?.id == null ? asked : {
+    ...asked,
+    id: entry.id,
+    revision: entry.revision ?? asked.revision
+   };
+   const checked = hubReference(named);
+   if (!checked.ok) return entry === void 0 ? checked : {
+    ok: false,
+    problem: {
+     ...checked.problem,
+     at: entry.at
+    }
+   };
+   const reference = checked.value;
+   const locked = ports.lock === null ? null : lockedFacts(ports.lock, reference);
+   if (locked !== null) return (0, lib_problem.uw)(locked);
+   const {catalogue} = ports;
+   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
+    const known = catalogue.find(reference.id);
+    if (known !== null) return (0, lib_problem.uw)(known);
+   }
+   if (ports.hub === null) return {
+    ok: false,
+    problem: unknownOffline(reference, catalogue)
+   };
+   const answer = await ports.hub(reference);
+   return answer.ok ? answer : {
+    ok: false,
+    problem: withSuggestion(answer.problem, reference, catalogue)
+   };
+  }
+  const isDefaultBranch = revision => revision === null || revision === 'main';
+  function unknownOffline(reference, catalogue) {
+   const known = catalogue?.find(reference.id) ?? null;
+   const message = `${lockKey(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
+   if (known !== null && !isDefaultBranch(reference.revision)) return {
+    code: 'model-unknown',
+    message,
+    hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
+   };
+   return withSuggestion({
+    code: 'model-unknown',
+    message,
+    hint: 'run online, or pin it with hf-vram-calc lock'
+   }, reference, catalogue);
+  }
+  function withSuggestion(problem, reference, catalogue) {
+   if (catalogue === null || problem.code !== 'model-unknown' && problem.code !== 'model-not-found') return problem;
+   const near = nearest(reference.id, catalogue.ids());
+   if (near === null) return problem;
+   return {
+    ...problem,
+    hint: `did you mean ${near}?${problem.hint ? ` Else ${problem.hint}` : ''}`
+   };
+  }
+  function nearest(id, ids) {
+   const parts = text => {
+    const cut = text.lastIndexOf('/');
+    return {
+     owner: text.slice(0, Math.max(0, cut)).toLowerCase(),
+     name: text.slice(cut + 1).toLowerCase()
+    };
+   };
+   const wanted = parts(id);
+   const namesake = ids.find(known => parts(known).name === wanted.name);
+   if (namesake !== void 0) return namesake;
+   const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [ parts(known).name, known ]));
+   const near = suggest_closest(wanted.name, byName.keys());
+   return near === null ? null : byName.get(near);
+  }
+  function hubSettings(env, readFile) {
+   const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co');
+   if (!endpoint.ok) return endpoint;
+   const named = [ 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN' ].find(name => env[name]?.trim());
+   const file = tokenFile(env);
+   const token = (named ? env[named] : file === null ? null : readFile(file))?.trim() || null;
+   if (token !== null && !/^[\x21-\x7e]{1,4096}$/.test(token)) return (0, lib_problem.MB)('usage', `the token in ${named ?? file} holds spaces, line breaks or letters beyond ASCII`, {
+    hint: 'copy it anew from huggingface.co/settings/tokens'
+   });
+   const offline = [ 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE' ].some(name => /^(1|true|yes|on)$/i.test(env[name] ?? ''));
+   return (0, lib_problem.uw)({
+    endpoint: endpoint.value,
+    token,
+    offline
+   });
+  }
+  function checkedEndpoint(text) {
+   const fail = why => (0, lib_problem.MB)('usage', `HF_ENDPOINT ${why}`, {
+    hint: 'give an address such as https://huggingface.co'
+   });
+   let url;
+   try {
+    url = new URL(text);
+   } catch {
+    return fail('is no address');
+   }
+   if (url.username !== '' || url.password !== '') return fail('must not hold a user or password');
+   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return fail('must be https (http only to this machine)');
+   if (url.search !== '' || url.hash !== '') return fail('must not hold a query');
+   return (0, lib_problem.uw)(url.origin + url.pathname.replace(/\/+$/, ''));
+  }
+  const isLoopback = host => host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
+  function tokenFile(env) {
+   if (env['HF_TOKEN_PATH']) return env['HF_TOKEN_PATH'];
+   if (env['HF_HOME']) return `${env['HF_HOME']}/token`;
+   const cache = env['XDG_CACHE_HOME'] || (env['HOME'] ? `${env['HOME']}/.cache` : null) || (env['USERPROFILE'] ? `${env['USERPROFILE']}/.cache` : null);
+   return cache === null ? null : `${cache}/huggingface/token`;
+  }
+  async function findModelFor(choices) {
+   const {repository} = choices;
+   const settings = hubSettings(choices.env, path => (0, external_node_fs_namespaceObject.existsSync)(path) ? (0, 
+   external_node_fs_namespaceObject.readFileSync)(path, 'utf8') : null);
+   if (!settings.ok) return settings;
+   const lock = repository === null ? (0, lib_problem.uw)(null) : await readLock(repository, choices.lockFile);
+   if (!lock.ok) return lock;
+   let hub = null;
+   const askHub = async () => hub ??= makeHub(settings.value, choices);
+   return (0, lib_problem.uw)(factsFinder({
+    models: choices.models,
+    repository,
+    lock: lock.value,
+    catalogue: openCatalogue(catalogueBeside(scriptPath())),
+    hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
+    refresh: choices.refresh
+   }));
+  }
+  async function readLock(repository, named) {
+   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2107));
+   const file = named ?? LOCK_FILE;
+   const text = await repository.read(file, LOCK_LIMIT);
+   if (text !== null) return parseLock(text, file);
+   if (named === null) return (0, lib_problem.uw)(null);
+   return {
+    ok: false,
+    problem: {
+     code: 'path-missing',
+     message: `lock file ${JSON.stringify(file)} cannot be read`,
+     hint: 'write it with hf-vram-calc lock'
+    }
+   };
+  }
+  async function makeHub(settings, choices) {
+   const {setGlobalProxyFromEnv} = external_node_http_namespaceObject;
+   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
+   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 819));
+   return hubClient(settings, {
+    fetch: globalThis.fetch,
+    sleep: async ms => {
+     await (0, promises_namespaceObject.setTimeout)(ms);
+    },
+    now: () => performance.now(),
+    random: Math.random
+   }, {
+    ...choices.cache ? {
+     cache: choices.cache
+    } : {},
+    ...choices.http ? {
+     http: choices.http
+    } : {}
+   });
+  }
+  function scriptPath() {
+   return process.argv[1] ?? '';
+  }
+  function modelFinder(inputs, env) {
+   return (root, policy, mayWrite) => findModelFor({
+    models: policy.models,
+    repository: root,
+    lockFile: inputs.lockFile,
+    offline: inputs.offline,
+    refresh: false,
+    env: {
+     ...inputs.hfToken === '' ? {} : {
+      HF_TOKEN: inputs.hfToken
+     },
+     HF_ENDPOINT: inputs.hfEndpoint
+    },
+    ...env['RUNNER_TOOL_CACHE'] && env['RUNNER_TEMP'] ? {
+     cache: runnerCache(env['RUNNER_TEMP'], mayWrite)
+    } : {},
+    http: {
+     idleTimeout: inputs.requestTimeoutMs,
+     totalTimeout: inputs.timeoutMs,
+     retries: inputs.maxRetries
+    }
+   });
+  }
+  const FILE = 'facts.json';
+  function runnerCache(temporary, mayWrite) {
+   const tool = (id, variant) => `hf-vram-calc-${`${id}-${variant ?? ''}`.replace(/[^\w.-]/g, '-')}`;
+   const asVersion = sha => `1.0.0-${sha}`;
+   return {
+    get: async (id, sha, variant) => {
+     try {
+      const folder = tool_cache_find(tool(id, variant), asVersion(sha));
+      return folder === '' ? null : JSON.parse(await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
+      external_node_path_namespaceObject.join)(folder, FILE), 'utf8'));
+     } catch {
+      return null;
+     }
+    },
+    put: async (facts, variant) => {
+     if (!mayWrite || facts.revision === null) return;
+     await (0, external_node_fs_promises_namespaceObject.mkdir)(temporary, {
+      recursive: true
+     });
+     const folder = await (0, external_node_fs_promises_namespaceObject.mkdtemp)((0, 
+     external_node_path_namespaceObject.join)(temporary, 'hf-vram-calc-facts-'));
+     try {
+      await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_namespaceObject.join)(folder, FILE), JSON.stringify(facts));
+      await cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision));
+     } catch {} finally {
+      await (0, external_node_fs_promises_namespaceObject.rm)(folder, {
+       recursive: true,
+       force: true
+      });
+     }
+    }
+   };
+  }
+  async function startAction(env) {
+   const read = name => getInput(name);
+   const secrets = scrubber([ read('github-token'), read('hf-token'), read('config-token') ]);
+   const runner = runnerOf(secrets, env);
+   runner.mask();
+   try {
+    const inputs = readInputs(read);
+    if (!inputs.ok) {
+     const problems = 'problems' in inputs ? inputs.problems : [ inputs.problem ];
+     for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
+     runner.outputs({
+      ...noOutputs,
+      verdict: 'error',
+      passed: 'false',
+      'comment-status': 'skipped-no-pr'
+     });
+     return 2;
+    }
+    const world = {
+     env,
+     runner,
+     scrub: secrets.scrub,
+     now: () => new Date,
+     sleep: async ms => {
+      await (0, promises_namespaceObject.setTimeout)(ms);
+     },
+     findModel: modelFinder(inputs.value, env)
+    };
+    return inputs.value.mode === 'comment' ? await postComment(inputs.value, world) : await runAction(inputs.value, world);
+   } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`);
+    if (error instanceof Error && error.stack) core_debug(secrets.scrub(error.stack));
+    runner.outputs({
+     ...noOutputs,
+     verdict: 'error',
+     passed: 'false',
+     'comment-status': 'failed'
+    });
+    return 70;
+   }
+  }
+ },
+ 342: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
+   try {
+    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1252);
+    process.exitCode = await (0, _github_start_js__WEBPACK_IMPORTED_MODULE_0__.R)(process.env);
+    __webpack_async_result__();
+   } catch (e) {
+    __webpack_async_result__(e);
+   }
+  }, 1);
+ },
+ 3358: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   Bu: () => parseConfigText,
+   TS: () => Config,
+   k4: () => FieldProblem
+  });
+  class FieldProblem extends Error {
+   problem;
+   constructor(problem) {
+    super(problem.message);
+    this.problem = problem;
+   }
+  }
+  const LARGEST_FIELD = 2 ** 40;
+  class Config {
+   json;
+   defaults;
+   aliases;
+   path;
+   watch;
+   constructor(json, defaults = {}, aliases = {}, path = '', watch) {
+    this.json = json;
+    this.defaults = defaults;
+    this.aliases = aliases;
+    this.path = path;
+    this.watch = watch;
+   }
+   with(defaults, aliases = {}) {
+    return new Config(this.json, {
+     ...this.defaults,
+     ...defaults
+    }, {
+     ...this.aliases,
+     ...aliases
+    }, this.path, this.watch);
+   }
+   has(name) {
+    return this.nameInFile(name) !== null;
+   }
+   nameInFile(name) {
+    if (name in this.json) return name;
+    for (const alias of this.aliases[name] ?? []) if (alias in this.json) return alias;
+    return null;
+   }
+   raw(name) {
+    const own = this.nameInFile(name);
+    const value = own !== null ? this.json[own] : this.defaults[name];
+    this.watch?.(`${this.path}${own ?? name}`, own !== null ? 'file' : value === void 0 ? 'nowhere' : 'default', value);
+    return value;
+   }
+   fail(code, name, what) {
+    const field = `${this.path}${this.nameInFile(name) ?? name}`;
+    throw new FieldProblem({
+     code,
+     message: `config.json: ${field} ${what}`,
+     hint: `give ${field} a valid value`
+    });
+   }
+   size(name) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return this.fail('field-missing', name, 'is missing');
+    return this.checked(name, value, 1);
+   }
+   sizeOrNull(name) {
+    const value = this.raw(name);
+    return value === void 0 || value === null ? null : this.checked(name, value, 1);
+   }
+   count(name, otherwise = 0) {
+    const value = this.raw(name);
+    return value === void 0 || value === null ? otherwise : this.checked(name, value, 0);
+   }
+   checked(name, value, least) {
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > LARGEST_FIELD) return this.fail('field-invalid', name, `is ${printed(value)}, expected a whole number of at least ${least}`);
+    return value;
+   }
+   number(name) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return null;
+    if (typeof value !== 'number' || !Number.isFinite(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a number`);
+    return value;
+   }
+   flag(name, otherwise = false) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return otherwise;
+    if (typeof value !== 'boolean') return this.fail('field-invalid', name, `is ${printed(value)}, expected true or false`);
+    return value;
+   }
+   text(name) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return null;
+    if (typeof value !== 'string') return this.fail('field-invalid', name, `is ${printed(value)}, expected text`);
+    return value;
+   }
+   list(name) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return null;
+    if (!Array.isArray(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a list`);
+    if (value.length > 1e5) return this.fail('field-invalid', name, 'is a list of more than 100,000 entries');
+    return value;
+   }
+   nested(name) {
+    const value = this.raw(name);
+    if (value === void 0 || value === null) return null;
+    if (typeof value !== 'object' || Array.isArray(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected an object`);
+    return new Config(value, {}, {}, `${this.path}${name}.`, this.watch);
+   }
+   invalid(name, what) {
+    return this.fail('field-invalid', name, what);
+   }
+  }
+  function printed(value) {
+   const text = typeof value === 'number' ? String(value) : JSON.stringify(value) ?? String(value);
+   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  }
+  function parseConfigText(text) {
+   try {
+    return JSON.parse(text);
+   } catch (error) {
+    const replaced = text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, token => token.startsWith('"') ? token : token === 'NaN' ? 'null' : token.startsWith('-') ? '-1e999' : '1e999');
+    if (replaced === text) throw error;
+    return JSON.parse(replaced);
+   }
+  }
+ },
+ 9905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   p: () => unknownCheckpoint
+  });
+  const unknownCheckpoint = {
+   totalBytes: null,
+   elementsByDtype: null,
+   tensors: null
+  };
+ },
+ 3649: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   Gv: () => isObject,
+   PS: () => CONFIG_LIMIT,
+   YV: () => configObject,
+   ah: () => withQuantConfig,
+   bk: () => INDEX_LIMIT,
+   oi: () => indexTotalSize
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7748);
+  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3358);
+  const CONFIG_LIMIT = 10 * 1024 * 1024;
+  const INDEX_LIMIT = 250 * 1024 * 1024;
+  function configObject(text, where, at) {
+   const more = {
+    hint: 'the file must be the config.json of a model',
+    ...at ? {
+     at
+    } : {}
+   };
+   try {
+    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_0__.Bu)(text);
+    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.uw)(json);
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} holds no JSON object`, more);
+   } catch (error) {
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
+   }
+  }
+  function isObject(value) {
+   return typeof value === 'object' && value !== null && !Array.isArray(value);
+  }
+  function withQuantConfig(config, quantText) {
+   if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config'])) return config;
+   const read = configObject(quantText, 'hf_quant_config.json');
+   if (!read.ok) return config;
+   const {quantization, producer} = read.value;
+   if (!isObject(quantization)) return config;
+   return {
+    ...config,
+    quantization_config: {
+     quant_method: 'modelopt',
+     ...isObject(producer) ? {
+      producer
+     } : {},
+     ...quantization
+    }
+   };
+  }
+  function indexTotalSize(text) {
+   try {
+    const json = JSON.parse(text);
+    const metadata = isObject(json) ? json['metadata'] : null;
+    const size = isObject(metadata) ? metadata['total_size'] : null;
+    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+   } catch {
+    return null;
+   }
+  }
+ },
+ 819: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   hubClient: () => hubClient
+  });
+  var problem = __nccwpck_require__(7748);
+  var facts = __nccwpck_require__(9905);
+  var config_text = __nccwpck_require__(3649);
+  const httpDefaults = {
+   idleTimeout: 1e4,
+   totalTimeout: 12e4,
+   retries: 3
+  };
+  const MOST_REDIRECTS = 5;
+  const LONGEST_WAIT = 6e4;
+  const RETRIED_STATUS = new Set([ 408, 429, 500, 502, 503, 504 ]);
+  const RETRIED_CODES = /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EAI_AGAIN|UND_ERR_SOCKET|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
+  async function get(request, ports, options) {
+   const deadline = ports.now() + options.totalTimeout;
+   for (let attempt = 0; ;attempt++) {
+    const {answer, retry} = await follow(request, ports, options, deadline);
+    const wait = retry ? waitOf(answer) ?? 500 * 2 ** attempt * (.5 + ports.random()) : 0;
+    if (!retry || attempt >= options.retries || wait > LONGEST_WAIT || ports.now() + wait >= deadline) return answer;
+    await ports.sleep(wait);
+   }
+  }
+  function waitOf(answer) {
+   if (answer.kind !== 'answer') return null;
+   const after = answer.headers.get('retry-after')?.trim() ?? '';
+   if (/^\d{1,9}$/.test(after)) return Number(after) * 1e3;
+   const wait = Date.parse(after) - Date.parse(answer.headers.get('date') ?? '');
+   if (!Number.isNaN(wait)) return Math.max(0, wait);
+   const reset = /;\s*t=(\d{1,9})/.exec(answer.headers.get('ratelimit') ?? '');
+   return reset && answer.status === 429 ? Number(reset[1]) * 1e3 : null;
+  }
+  async function follow(request, ports, options, deadline) {
+   let url = request.url;
+   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
+    const one = await attempt(url, request, ports, options, deadline);
+    if (one.answer.kind !== 'answer' || !isRedirect(one.answer.status)) return one;
+    const next = redirectTarget(url, one.answer.headers.get('location'));
+    if (next === null) return failed('redirect', 'to an address that is not allowed');
+    url = next;
+   }
+   return failed('redirect', `more than ${MOST_REDIRECTS} times`);
+  }
+  const isRedirect = status => [ 301, 302, 303, 307, 308 ].includes(status);
+  function redirectTarget(from, location) {
+   try {
+    const target = new URL(location ?? '', from);
+    const downgrade = target.protocol === 'http:' && new URL(from).protocol === 'https:';
+    if (location === null || downgrade || !/^https?:$/.test(target.protocol) || target.username !== '') return null;
+    return target.href;
+   } catch {
+    return null;
+   }
+  }
+  function failed(reason, detail, retry = false) {
+   return {
+    answer: {
+     kind: 'failed',
+     reason,
+     detail
+    },
+    retry
+   };
+  }
+  async function attempt(url, request, ports, options, deadline) {
+   const control = new AbortController;
+   let timer;
+   const alive = () => {
+    clearTimeout(timer);
+    const left = Math.max(0, Math.min(options.idleTimeout, deadline - ports.now()));
+    timer = setTimeout(() => control.abort(), left);
+   };
+   const ownOrigin = new URL(url).origin === request.origin;
+   const headers = {
+    'user-agent': 'hf-vram-calc',
+    ...request.token !== null && ownOrigin ? {
+     authorization: `Bearer ${request.token}`
+    } : {},
+    ...request.range ? {
+     range: `bytes=${request.range[0]}-${request.range[1]}`,
+     'accept-encoding': 'identity'
+    } : {}
+   };
+   try {
+    alive();
+    const response = await ports.fetch(url, {
+     headers,
+     redirect: 'manual',
+     signal: control.signal
+    });
+    const ok = response.status === 200 || response.status === 206;
+    const body = await bodyOf(response, ok ? request.limit : 64 * 1024, alive);
+    if (body === null && ok) {
+     control.abort();
+     return failed('too-large', `more than ${request.limit} bytes`);
+    }
+    const answer = {
+     kind: 'answer',
+     status: response.status,
+     headers: response.headers,
+     body: body ?? new Uint8Array
+    };
+    return {
+     answer,
+     retry: RETRIED_STATUS.has(response.status)
+    };
+   } catch (error) {
+    if (control.signal.aborted) return failed('timeout', `no answer for ${options.idleTimeout / 1e3} s`, true);
+    const cause = error.cause;
+    const code = cause?.code ?? '';
+    const detail = code || cause?.message || error.message;
+    return failed(/TERMINATED|aborted|UND_ERR_SOCKET|ECONNRESET/i.test(detail) ? 'interrupted' : 'unreachable', detail, RETRIED_CODES.test(code));
+   } finally {
+    clearTimeout(timer);
+   }
+  }
+  async function bodyOf(response, limit, alive) {
+   if (response.body === null) return new Uint8Array;
+   const chunks = [];
+   let size = 0;
+   for await (const chunk of response.body) {
+    alive();
+    size += chunk.length;
+    if (size > limit) return null;
+    chunks.push(chunk);
+   }
+   const whole = new Uint8Array(size);
+   let at = 0;
+   for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+   }
+   return whole;
+  }
+  function hubProblem(answer, asked) {
+   const {reference, endpoint, hasToken, file} = asked;
+   const {id} = reference;
+   const page = `${endpoint}/${id}`;
+   const host = new URL(endpoint).host;
+   if (answer.kind === 'failed') {
+    const why = `${WORDS[answer.reason]} (${answer.detail.slice(0, 80)})`;
+    return {
+     code: 'network',
+     message: `${id}: ${host} ${why}`,
+     hint: 'run again, or offline with a lock file: hf-vram-calc lock'
+    };
+   }
+   const {status} = answer;
+   const code = answer.headers.get('x-error-code') ?? '';
+   if (code === 'GatedRepo' && (status === 401 || status === 403)) return {
+    code: 'model-gated',
+    message: hasToken ? `${id} is gated, and the token's account has no access to it` : `${id} is gated`,
+    hint: hasToken ? `accept the licence at ${page} with the token's account, or wait for its approval` : `accept the licence at ${page} and set HF_TOKEN`
+   };
+   if (code === 'RevisionNotFound') return {
+    code: 'model-not-found',
+    message: `${id} has no revision ${reference.revision ?? 'main'}`,
+    hint: `see the branches and tags at ${page}/tree/main`
+   };
+   if (code === 'EntryNotFound' || status === 404 && file !== null && code === '') return {
+    code: 'model-not-found',
+    message: `${id} has no ${file ?? 'such file'}`,
+    hint: `see its files at ${page}/tree/main`
+   };
+   if (code === 'RepoNotFound' || status === 404 || status === 401 && !hasToken) return {
+    code: 'model-not-found',
+    message: `${id} does not exist on ${host}${hasToken ? ', or the token may not see it' : ', or is private'}`,
+    hint: hasToken ? `open ${page} with the token's account` : `check its spelling at ${page}; for a private one set HF_TOKEN`
+   };
+   if (status === 401) return {
+    code: 'model-unauthorised',
+    message: `${id}: ${host} refuses the token`,
+    hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens'
+   };
+   if (status === 403) return {
+    code: 'model-unauthorised',
+    message: `${id}: ${host} forbids it${code === '' ? '' : ` (${code.slice(0, 60)})`}`,
+    hint: "the token needs read access to the repository's contents"
+   };
+   if (status === 429) return {
+    code: 'rate-limited',
+    message: `${id}: ${host} allows no more requests for now`,
+    hint: `${hasToken ? 'run again later' : 'set HF_TOKEN for a higher limit'}, or pin the models with hf-vram-calc lock`
+   };
+   return {
+    code: 'network',
+    message: `${id}: ${host} answered ${status}`,
+    hint: 'run again, or offline with a lock file: hf-vram-calc lock'
+   };
+  }
+  const WORDS = {
+   unreachable: 'cannot be reached',
+   timeout: 'does not answer',
+   'too-large': 'answered too much',
+   redirect: 'redirected',
+   interrupted: 'broke off its answer'
+  };
+  const AT_ONCE = 6;
+  const INFO_LIMIT = 10 * 1024 * 1024;
+  const MOST_FILES = 1e5;
+  function hubClient(settings, ports, more = {}) {
+   const asker = new Asker(settings, ports, {
+    ...httpDefaults,
+    ...more.http
+   });
+   return {
+    facts: async reference => {
+     const pinned = isSha(reference.revision) ? reference.revision : null;
+     const known = pinned === null ? null : await (more.cache?.get(reference.id, pinned, reference.variant));
+     if (known) return (0, problem.uw)(known);
+     const info = await infoOf(asker, reference);
+     if (!info.ok) return info;
+     const cached = pinned === null ? await (more.cache?.get(reference.id, info.value.sha, reference.variant)) : null;
+     if (cached) return (0, problem.uw)(cached);
+     const facts = await factsAt(asker, reference, info.value);
+     if (facts.ok) await (more.cache?.put(facts.value, reference.variant));
+     return facts;
+    },
+    commit: async reference => {
+     const info = await infoOf(asker, reference);
+     return info.ok ? (0, problem.uw)(info.value.sha) : info;
+    }
+   };
+  }
+  const isSha = revision => revision !== null && /^[0-9a-f]{40}$/.test(revision);
+  class Asker {
+   #settings;
+   #ports;
+   #options;
+   #running=0;
+   #waiting=[];
+   constructor(settings, ports, options) {
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#options = options;
+   }
+   async get(path, limit, range) {
+    if (this.#running >= AT_ONCE) await new Promise(resolve => this.#waiting.push(resolve));
+    this.#running++;
+    const {endpoint, token} = this.#settings;
+    try {
+     const request = {
+      url: `${endpoint}${path}`,
+      token,
+      origin: new URL(endpoint).origin,
+      limit,
+      ...range ? {
+       range
+      } : {}
+     };
+     return await get(request, this.#ports, this.#options);
+    } finally {
+     this.#running--;
+     this.#waiting.shift()?.();
+    }
+   }
+   async file(reference, sha, file, limit, range) {
+    const path = file.split('/').map(encodeURIComponent).join('/');
+    const answer = await this.get(`/${idPath(reference.id)}/resolve/${sha}/${path}`, limit, range);
+    if (answer.kind === 'answer' && (answer.status === 200 || answer.status === 206)) return (0, 
+    problem.uw)(answer.body);
+    return {
+     ok: false,
+     problem: this.problem(answer, reference, file)
+    };
+   }
+   problem(answer, reference, file) {
+    const {endpoint, token} = this.#settings;
+    return hubProblem(answer, {
+     reference,
+     endpoint,
+     hasToken: token !== null,
+     file
+    });
+   }
+  }
+  const idPath = id => id.split('/').map(encodeURIComponent).join('/');
+  const textOf = bytes => (new TextDecoder).decode(bytes);
+  async function infoOf(asker, reference) {
+   const revision = encodeURIComponent(reference.revision ?? 'HEAD');
+   const query = [ 'sha', 'safetensors', 'siblings' ].map(field => `expand=${field}`).join('&');
+   const answer = await asker.get(`/api/models/${idPath(reference.id)}/revision/${revision}?${query}`, INFO_LIMIT);
+   if (answer.kind !== 'answer' || answer.status !== 200) return {
+    ok: false,
+    problem: asker.problem(answer, reference, null)
+   };
+   const json = parsed(answer.body);
+   const sha = (0, config_text.Gv)(json) ? json['sha'] : null;
+   if (!(0, config_text.Gv)(json) || typeof sha !== 'string' || !isSha(sha)) return (0, 
+   problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, {
+    hint: 'a proxy may have answered in its place; check HF_ENDPOINT'
+   });
+   return (0, problem.uw)({
+    sha,
+    elements: elementsOf(json['safetensors']),
+    files: filesOf(json['siblings'])
+   });
+  }
+  function parsed(body) {
+   try {
+    return JSON.parse(textOf(body));
+   } catch {
+    return null;
+   }
+  }
+  function elementsOf(safetensors) {
+   const counts = (0, config_text.Gv)(safetensors) ? safetensors['parameters'] : null;
+   if (!(0, config_text.Gv)(counts)) return null;
+   const entries = Object.entries(counts);
+   const sound = entries.every(([dtype, n]) => /^\w{1,20}$/.test(dtype) && Number.isSafeInteger(n) && n >= 0);
+   return sound && entries.length > 0 ? counts : null;
+  }
+  function filesOf(siblings) {
+   if (!Array.isArray(siblings)) return [];
+   return siblings.slice(0, MOST_FILES).map(file => (0, config_text.Gv)(file) ? file['rfilename'] : null).filter(name => typeof name === 'string');
+  }
+  async function factsAt(asker, reference, info) {
+   const has = name => info.files.length === 0 || info.files.includes(name);
+   if (!has('config.json')) return {
+    ok: false,
+    problem: noConfig(reference, info)
+   };
+   const file = await asker.file(reference, info.sha, 'config.json', config_text.PS);
+   if (!file.ok) return file;
+   const read = (0, config_text.YV)(textOf(file.value), `${reference.id}/config.json`);
+   if (!read.ok) return read;
+   let config = read.value;
+   if (info.files.includes('hf_quant_config.json') && !(0, config_text.Gv)(config['quantization_config'])) {
+    const quant = await asker.file(reference, info.sha, 'hf_quant_config.json', config_text.PS);
+    if (!quant.ok) return quant;
+    config = (0, config_text.ah)(config, textOf(quant.value));
+   }
+   const checkpoint = await checkpointOf(asker, reference, info, config);
+   if (!checkpoint.ok) return checkpoint;
+   return (0, problem.uw)({
+    id: reference.id,
+    revision: info.sha,
+    source: 'hub',
+    asOf: null,
+    config,
+    checkpoint: checkpoint.value
+   });
+  }
+  function noConfig(reference, info) {
+   const gguf = info.files.some(file => file.endsWith('.gguf'));
+   return {
+    code: 'config-invalid',
+    message: `${reference.id} has no config.json${gguf ? ', only GGUF files' : ''}`,
+    hint: 'name a model with a config.json in the policy: models: { <id in the file>: { id: org/name } }'
+   };
+  }
+  const ELEMENT_BYTES = {
+   F64: 8,
+   F32: 4,
+   F16: 2,
+   BF16: 2,
+   F8_E4M3: 1,
+   F8_E5M2: 1,
+   F8_E8M0: 1,
+   I64: 8,
+   I32: 4,
+   I16: 2,
+   I8: 1,
+   U8: 1,
+   BOOL: 1
+  };
+  const PACKED = new Set([ 'I32', 'I64', 'I16', 'U8', 'I8' ]);
+  async function checkpointOf(asker, reference, info, config) {
+   const {elements} = info;
+   const counted = elements === null ? null : countedBytes(elements, isQuantised(config));
+   if (counted !== null) return (0, problem.uw)({
+    totalBytes: counted,
+    elementsByDtype: elements,
+    tensors: null
+   });
+   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
+    if (!info.files.includes(name)) continue;
+    const index = await asker.file(reference, info.sha, name, config_text.bk);
+    if (!index.ok) return index;
+    return (0, problem.uw)({
+     totalBytes: (0, config_text.oi)(textOf(index.value)),
+     elementsByDtype: elements,
+     tensors: null
+    });
+   }
+   return (0, problem.uw)({
+    ...facts.p,
+    elementsByDtype: elements
+   });
+  }
+  function isQuantised(config) {
+   const text = config['text_config'];
+   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => (0, 
+   config_text.Gv)(config[key]) || (0, config_text.Gv)(text) && (0, config_text.Gv)(text[key]));
+  }
+  function countedBytes(elements, quantised) {
+   let bytes = 0;
+   for (const [dtype, count] of Object.entries(elements)) {
+    const size = ELEMENT_BYTES[dtype];
+    if (size === void 0 || quantised && PACKED.has(dtype) && count > 0) return null;
+    bytes += size * count;
+   }
+   return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
+  }
+ },
+ 2107: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   LOCK_FILE: () => LOCK_FILE,
+   LOCK_LIMIT: () => LOCK_LIMIT,
+   parseLock: () => parseLock
+  });
+  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3649);
+  const LOCK_FILE = 'hf-vram-calc.lock.json';
+  const LOCK_LIMIT = 32 * 1024 * 1024;
+  const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
+  const entrySchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+   revision: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^[0-9a-f]{40}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('commit the facts are of')),
+   locked: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^\d{4}-\d{2}-\d{2}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('day the facts were read, in UTC')),
+   config: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('fields of config.json that matter for memory')),
+   bytes: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('bytes of all tensors as stored; null when not known')),
+   tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), count)), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('elements by data type, as the Hub counts them')),
+   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.L5J(), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('facts of a GGUF file')))
+  });
+  const lockSchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+   lockVersion: valibot__WEBPACK_IMPORTED_MODULE_1__.euz(1),
+   models: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), entrySchema), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('by "org/name", then "@revision" and ":variant" where the files ask for them'))
+  });
+  function parseLock(text, file) {
+   const fail = message => (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('lock-invalid', `${file}: ${message}`, {
+    hint: 'write it anew with hf-vram-calc lock',
+    at: {
+     file,
+     line: 1,
+     column: 1
+    }
+   });
+   let json;
+   try {
+    json = JSON.parse(text);
+   } catch (error) {
+    const conflict = /^(<<<<<<<|=======|>>>>>>>)/m.test(text);
+    return fail(conflict ? 'holds the marks of a merge conflict' : `is not JSON: ${error.message}`);
+   }
+   if ((0, _config_text_js__WEBPACK_IMPORTED_MODULE_0__.Gv)(json) && typeof json['lockVersion'] === 'number' && json['lockVersion'] > 1) return fail(`is of version ${json['lockVersion']}, this program reads version 1`);
+   const checked = valibot__WEBPACK_IMPORTED_MODULE_1__.xLC(lockSchema, json);
+   if (checked.success) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.uw)(new Map(Object.entries(checked.output.models)));
+   const issue = checked.issues[0];
+   const path = issue.path?.map(item => String(item.key)).join('.') ?? '';
+   return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`);
+  }
+  new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
+ },
+ 7748: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   MB: () => bad,
+   fI: () => problemText,
+   uw: () => good
+  });
+  const good = value => ({
+   ok: true,
+   value
+  });
+  const bad = (code, message, more = {}) => ({
+   ok: false,
+   problem: {
+    code,
+    message,
+    ...more
+   }
+  });
+  function problemText(problem) {
+   const where = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : '';
+   return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
+  }
+ },
+ 2413: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   getOctokit: () => getOctokit
+  });
+  var external_fs_ = __nccwpck_require__(9896);
+  var external_os_ = __nccwpck_require__(857);
   class Context {
    constructor() {
     var _a, _b, _c;
     this.payload = {};
-    if (process.env.GITHUB_EVENT_PATH) if ((0, external_fs_namespaceObject.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0, 
-    external_fs_namespaceObject.readFileSync)(process.env.GITHUB_EVENT_PATH, {
+    if (process.env.GITHUB_EVENT_PATH) if ((0, external_fs_.existsSync)(process.env.GITHUB_EVENT_PATH)) this.payload = JSON.parse((0, 
+    external_fs_.readFileSync)(process.env.GITHUB_EVENT_PATH, {
      encoding: 'utf8'
     })); else {
      const path = process.env.GITHUB_EVENT_PATH;
-     process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${external_os_namespaceObject.EOL}`);
+     process.stdout.write(`GITHUB_EVENT_PATH ${path} does not exist${external_os_.EOL}`);
     }
     this.eventName = process.env.GITHUB_EVENT_NAME;
     this.sha = process.env.GITHUB_SHA;
@@ -44374,7 +48787,8 @@ var __webpack_modules__ = {
    }
   }
   var lib = __nccwpck_require__(9659);
-  var utils_awaiter = void 0 && (void 0).__awaiter || function(thisArg, _arguments, P, generator) {
+  var undici = __nccwpck_require__(6752);
+  var __awaiter = void 0 && (void 0).__awaiter || function(thisArg, _arguments, P, generator) {
    function adopt(value) {
     return value instanceof P ? value : new P(function(resolve) {
      resolve(value);
@@ -44415,7 +48829,7 @@ var __webpack_modules__ = {
   }
   function getProxyFetch(destinationUrl) {
    const httpDispatcher = getProxyAgentDispatcher(destinationUrl);
-   const proxyFetch = (url, opts) => utils_awaiter(this, void 0, void 0, function*() {
+   const proxyFetch = (url, opts) => __awaiter(this, void 0, void 0, function*() {
     return (0, undici.fetch)(url, Object.assign(Object.assign({}, opts), {
      dispatcher: httpDispatcher
     }));
@@ -44521,7 +48935,7 @@ var __webpack_modules__ = {
     format: ""
    }
   };
-  function dist_bundle_lowercaseKeys(object) {
+  function lowercaseKeys(object) {
    if (!object) return {};
    return Object.keys(object).reduce((newObj, key) => {
     newObj[key.toLowerCase()] = object[key];
@@ -44561,7 +48975,7 @@ var __webpack_modules__ = {
      url: method
     }, options);
    } else options = Object.assign({}, route);
-   options.headers = dist_bundle_lowercaseKeys(options.headers);
+   options.headers = lowercaseKeys(options.headers);
    removeUndefinedProperties(options);
    removeUndefinedProperties(options.headers);
    const mergedOptions = mergeDeep(defaults || {}, options);
@@ -46929,14 +51343,14 @@ var __webpack_modules__ = {
   paginateRest.VERSION = plugin_paginate_rest_dist_bundle_VERSION;
   new Context;
   const baseUrl = getApiBaseUrl();
-  const utils_defaults = {
+  const defaults = {
    baseUrl,
    request: {
     agent: getProxyAgent(baseUrl),
     fetch: getProxyFetch(baseUrl)
    }
   };
-  const GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(utils_defaults);
+  const GitHub = Octokit.plugin(restEndpointMethods, paginateRest).defaults(defaults);
   function getOctokitOptions(token, options) {
    const opts = Object.assign({}, options || {});
    const auth = getAuthString(token, opts);
@@ -46949,2648 +51363,6 @@ var __webpack_modules__ = {
   function getOctokit(token, options, ...additionalPlugins) {
    const GitHubWithPlugins = GitHub.plugin(...additionalPlugins);
    return new GitHubWithPlugins(getOctokitOptions(token, options));
-  }
-  function gitHubApi(token, baseUrl, policy) {
-   const octokit = getOctokit(token, {
-    baseUrl
-   });
-   const attempt = async send => {
-    for (let tried = 0; ;tried++) {
-     const left = policy.deadline - policy.now();
-     if (left <= 0) return {
-      ok: false,
-      status: 0,
-      message: 'the time for requests is used up',
-      accepted: null
-     };
-     const abort = new AbortController;
-     const timer = setTimeout(() => abort.abort(), Math.min(policy.requestTimeoutMs, left));
-     try {
-      const {data, headers} = await send(abort.signal);
-      return {
-       ok: true,
-       data,
-       next: /rel="next"/.test(headers?.link ?? '')
-      };
-     } catch (error) {
-      const failure = error;
-      const status = failure.status ?? 0;
-      const wait = waitBefore(failure, tried, policy.now());
-      if (wait === null || tried >= policy.retries || policy.now() + wait > policy.deadline) return {
-       ok: false,
-       status,
-       message: String(failure.message ?? failure.name ?? 'no answer').split('\n')[0].slice(0, 300),
-       accepted: header(failure, 'x-accepted-github-permissions')
-      };
-      await policy.sleep(wait);
-     } finally {
-      clearTimeout(timer);
-     }
-    }
-   };
-   return {
-    request: (route, parameters = {}) => attempt(signal => octokit.request(route, {
-     ...parameters,
-     request: {
-      signal
-     }
-    })),
-    graphql: (query, variables) => attempt(async signal => ({
-     data: await octokit.graphql(query, {
-      ...variables,
-      request: {
-       signal
-      }
-     })
-    }))
-   };
-  }
-  function header(error, name) {
-   const value = error.response?.headers?.[name];
-   return value === void 0 ? null : String(value);
-  }
-  const LONGEST_WAIT = 6e4;
-  function waitBefore(error, tried, now) {
-   const status = error.status ?? 0;
-   const after = Number(header(error, 'retry-after'));
-   const reset = Number(header(error, 'x-ratelimit-reset'));
-   const limited = status === 429 || status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0');
-   const backOff = 500 * 2 ** tried;
-   if (limited) {
-    if (Number.isFinite(after) && after > 0) return Math.min(after * 1e3, LONGEST_WAIT);
-    if (Number.isFinite(reset) && reset * 1e3 > now) return Math.min(reset * 1e3 - now, LONGEST_WAIT);
-    return backOff;
-   }
-   return status >= 500 || status === 0 || status === 408 ? backOff : null;
-  }
-  const encodeKey = key => encodeURIComponent(key).replace(/[-_.!~*'()]/g, char => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`);
-  function markerLine(marker) {
-   return `\x3c!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} --\x3e`;
-  }
-  const MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id=(\d+) -->$/;
-  function readMarker(body) {
-   const match = MARKER.exec(body.split(/\r?\n/, 1)[0] ?? '');
-   return match ? {
-    encodedKey: match[1],
-    headSha: match[2],
-    runNumber: Number(match[3]),
-    attempt: Number(match[4]),
-    runId: Number(match[5])
-   } : null;
-  }
-  function newer(a, b) {
-   return a.runNumber !== b.runNumber ? a.runNumber > b.runNumber : a.attempt > b.attempt;
-  }
-  const MOST_PAGES = 60;
-  async function putComment(api, place, wish) {
-   const listed = await ownComments(api, place, wish.marker);
-   if (!listed.ok) return refusal(listed.failure);
-   const body = `${markerLine(wish.marker)}\n${wish.body}`;
-   const [current, ...duplicates] = listed.comments;
-   for (const duplicate of duplicates) await hide(api, place, duplicate);
-   if (!current) return wish.createWhenNone ? create(api, place, wish, body) : {
-    status: 'unchanged',
-    id: null,
-    url: null,
-    warning: null
-   };
-   if (newer(current.mark, wish.marker)) return {
-    status: 'stale',
-    id: current.id,
-    url: current.html_url,
-    warning: 'a newer run has already commented; this report is not posted over it'
-   };
-   const text = whole => whole.replace(/\r\n/g, '\n').split('\n').slice(1).join('\n').trim();
-   if (text(current.body ?? '') === text(body)) return {
-    status: 'unchanged',
-    id: current.id,
-    url: current.html_url,
-    warning: null
-   };
-   if (wish.mode !== 'update') {
-    if (wish.mode === 'recreate') await remove(api, place, current.id); else await hide(api, place, current);
-    return create(api, place, wish, body);
-   }
-   const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {
-    owner: place.owner,
-    repo: place.repo,
-    comment_id: current.id,
-    body
-   });
-   if (updated.ok) return {
-    status: 'updated',
-    id: updated.data.id,
-    url: updated.data.html_url,
-    warning: null
-   };
-   if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body);
-   return refusal(updated);
-  }
-  async function create(api, place, wish, body) {
-   const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {
-    owner: place.owner,
-    repo: place.repo,
-    issue_number: place.pullRequest,
-    body
-   });
-   if (!made.ok) return refusal(made);
-   const mine = {
-    status: 'created',
-    id: made.data.id,
-    url: made.data.html_url,
-    warning: null
-   };
-   const author = made.data.user?.login;
-   const again = await listPages(api, place);
-   if (!again.ok) return mine;
-   const all = again.comments.filter(comment => comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key));
-   const alive = wish.mode === 'hide-and-recreate' ? all.filter(comment => comment.id >= made.data.id || newer(comment.mark, wish.marker)) : all;
-   const best = alive.reduce((a, b) => a === null || newer(b.mark, a.mark) || !newer(a.mark, b.mark) && b.id < a.id ? b : a, null);
-   for (const comment of alive) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id);
-   return best === null || best.id === made.data.id ? mine : {
-    status: 'updated',
-    id: best.id,
-    url: best.html_url,
-    warning: null
-   };
-  }
-  async function listPages(api, place) {
-   const comments = [];
-   for (let page = 1; page <= MOST_PAGES; page++) {
-    const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {
-     owner: place.owner,
-     repo: place.repo,
-     issue_number: place.pullRequest,
-     per_page: 100,
-     page
-    });
-    if (!answer.ok) return {
-     ok: false,
-     failure: answer
-    };
-    for (const comment of answer.data) {
-     const mark = readMarker(comment.body ?? '');
-     if (mark) comments.push({
-      ...comment,
-      mark
-     });
-    }
-    if (!answer.next) break;
-   }
-   return {
-    ok: true,
-    comments
-   };
-  }
-  async function ownComments(api, place, marker) {
-   const listed = await listPages(api, place);
-   if (!listed.ok) return listed;
-   const key = encodeKey(marker.key);
-   const keyed = listed.comments.filter(comment => comment.mark.encodedKey === key);
-   if (keyed.length === 0) return {
-    ok: true,
-    comments: []
-   };
-   const {login, minimized} = await whoAmI(api, keyed.map(comment => comment.node_id));
-   const own = keyed.filter(comment => comment.user?.login === login && !minimized.has(comment.node_id));
-   own.sort((a, b) => newer(a.mark, b.mark) ? -1 : newer(b.mark, a.mark) ? 1 : b.id - a.id);
-   return {
-    ok: true,
-    comments: own
-   };
-  }
-  async function whoAmI(api, nodes) {
-   const answer = await api.graphql('query($ids: [ID!]!) { viewer { login } nodes(ids: $ids) { ... on IssueComment { id isMinimized } } }', {
-    ids: nodes.slice(0, 100)
-   });
-   const bot = 'github-actions[bot]';
-   if (!answer.ok) return {
-    login: bot,
-    minimized: new Set
-   };
-   const login = answer.data.viewer?.login ?? bot;
-   const minimized = (answer.data.nodes ?? []).filter(node => node?.isMinimized === true).map(node => node.id);
-   return {
-    login: login === 'github-actions' ? bot : login,
-    minimized: new Set(minimized)
-   };
-  }
-  async function hide(api, place, comment) {
-   const answer = await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', {
-    id: comment.node_id
-   });
-   if (!answer.ok) await remove(api, place, comment.id);
-  }
-  async function remove(api, place, id) {
-   await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', {
-    owner: place.owner,
-    repo: place.repo,
-    comment_id: id
-   });
-  }
-  function refusal(failure) {
-   const none = {
-    id: null,
-    url: null
-   };
-   if (failure.status === 401 || failure.status === 403) return {
-    status: 'skipped-read-only',
-    ...none,
-    warning: `the token may not comment (HTTP ${failure.status}: ${failure.message}); the job needs the permission pull-requests: write` + `${failure.accepted ? ` (accepted: ${failure.accepted})` : ''}. Runs for forks and Dependabot always have a read-only token, and locked conversations take no comment: the job summary holds the whole report`
-   };
-   return {
-    status: 'failed',
-    ...none,
-    warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report`
-   };
-  }
-  const object = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
-  const sha = value => typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null;
-  function readEvent(name, payload, actor, workflowSha) {
-   const event = object(payload);
-   const plain = {
-    name,
-    headSha: sha(workflowSha),
-    baseSha: null,
-    baseIsExact: false,
-    pullRequest: null,
-    fromFork: false,
-    headAsData: false,
-    policyFromBase: false,
-    messages: []
-   };
-   if (name === 'pull_request' || name === 'pull_request_target') {
-    const pull = object(event['pull_request']);
-    const head = object(pull['head']);
-    const base = object(pull['base']);
-    const number = typeof pull['number'] === 'number' ? pull['number'] : event['number'];
-    const headRepository = object(head['repo'])['full_name'];
-    const fork = headRepository !== object(base['repo'])['full_name'];
-    const headSha = sha(head['sha']);
-    if (headSha === null) return {
-     ...plain,
-     messages: [ `the payload of ${name} names no head commit: only the checked-out files are checked` ]
-    };
-    return {
-     ...plain,
-     headSha,
-     baseSha: sha(base['sha']),
-     pullRequest: typeof number === 'number' && Number.isInteger(number) && number > 0 ? number : null,
-     fromFork: name === 'pull_request' && (fork || actor === 'dependabot[bot]'),
-     headAsData: name === 'pull_request_target',
-     policyFromBase: true
-    };
-   }
-   if (name === 'merge_group') {
-    const group = object(event['merge_group']);
-    return {
-     ...plain,
-     headSha: sha(group['head_sha']) ?? plain.headSha,
-     baseSha: sha(group['base_sha']),
-     baseIsExact: true,
-     policyFromBase: true
-    };
-   }
-   return plain;
-  }
-  function readWorkflowRun(payload) {
-   const run = object(object(payload)['workflow_run']);
-   const owner = object(object(run['head_repository'])['owner'])['login'];
-   const branch = run['head_branch'];
-   const pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : [];
-   return {
-    headSha: sha(run['head_sha']),
-    pullRequests: pulls.map(pull => object(pull)['number']).filter(n => typeof n === 'number' && Number.isInteger(n) && n > 0),
-    runId: typeof run['id'] === 'number' ? run['id'] : null,
-    head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null
-   };
-  }
-  const OUTPUT_NAMES = [ 'verdict', 'passed', 'checked-count', 'over-limit-count', 'warning-count', 'unknown-count', 'exempted-count', 'worst-model', 'worst-file', 'max-gib-per-gpu', 'max-utilization', 'delta-gib', 'report-path', 'report', 'sarif-path', 'summary-markdown', 'comment-id', 'comment-url', 'comment-status', 'base-sha', 'head-sha' ];
-  const noOutputs = Object.fromEntries(OUTPUT_NAMES.map(name => [ name, '' ]));
-  const MOST_REPORT_BYTES = 256 * 1024;
-  function outputs_share(row) {
-   const per = row.estimate?.perGpu;
-   return per && per.budgetBytes !== null && per.budgetBytes > 0 ? per.totalBytes.expected / per.budgetBytes : 0;
-  }
-  function reportOutputs(report, reportText) {
-   const rows = report.deployments;
-   const estimated = rows.filter(row => row.estimate !== null);
-   const worst = estimated.reduce((a, b) => a === null || outputs_share(b) > outputs_share(a) ? b : a, null);
-   const most = Math.max(0, ...estimated.map(row => row.estimate.perGpu.totalBytes.expected));
-   const deltas = rows.map(row => row.baseline?.deltaBytes ?? 0);
-   const delta = deltas.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0);
-   return {
-    verdict: report.verdict,
-    passed: String(report.verdict !== 'fail' && report.verdict !== 'error'),
-    'checked-count': String(report.counts.deployments - report.counts.skipped),
-    'over-limit-count': String(report.counts.exceeds),
-    'warning-count': String(report.counts.tight),
-    'unknown-count': String(report.counts.unknown),
-    'exempted-count': String(report.counts.exempted),
-    'worst-model': worst?.model.id ?? '',
-    'worst-file': worst ? `${worst.location.file}:${worst.location.line}` : '',
-    'max-gib-per-gpu': estimated.length > 0 ? (most / GiB).toFixed(2) : '',
-    'max-utilization': worst ? (100 * outputs_share(worst)).toFixed(1) : '',
-    'delta-gib': rows.some(row => row.baseline) ? (delta / GiB).toFixed(2) : '',
-    report: Buffer.byteLength(reportText) <= MOST_REPORT_BYTES ? reportText : ''
-   };
-  }
-  function commentOutputs(result) {
-   return {
-    'comment-status': result.status,
-    'comment-id': result.id === null ? '' : String(result.id),
-    'comment-url': result.url ?? ''
-   };
-  }
-  const COMMENT_LIMIT = 6e4;
-  const SUMMARY_LIMIT = 900 * 1024;
-  async function runAction(inputs, world) {
-   const {runner} = world;
-   let outputs = {
-    ...noOutputs,
-    verdict: 'error',
-    passed: 'false',
-    'comment-status': 'skipped-no-pr'
-   };
-   const refuse = problems => {
-    for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
-    runner.outputs(outputs);
-    return 2;
-   };
-   const placed = surroundings(inputs, world);
-   if (!placed.ok) return refuse([ placed.problem ]);
-   const around = placed.value;
-   const {event} = around;
-   for (const message of event.messages) runner.warn(message);
-   outputs = {
-    ...outputs,
-    'head-sha': event.headSha ?? ''
-   };
-   let base = null;
-   let head = null;
-   try {
-    const tree = await treesOf(inputs, around, world);
-    if (!tree.ok) return refuse([ tree.problem ]);
-    head = tree.value.headTree;
-    base = tree.value.base;
-    const {messages} = tree.value;
-    outputs = {
-     ...outputs,
-     'base-sha': base?.sha ?? ''
-    };
-    const judged = await action_judge(inputs, around, world, tree.value);
-    if (!judged.ok) {
-     await refusalSummary(inputs, runner, judged.problems);
-     return refuse(judged.problems);
-    }
-    const {report} = judged.value;
-    for (const message of messages) runner.warn(message);
-    return await tell(report, inputs, around, world, outputs);
-   } finally {
-    await (base?.close());
-    await (head?.close());
-   }
-  }
-  function surroundings(inputs, world) {
-   const {env} = world;
-   const workspace = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.');
-   const folder = (0, external_node_path_namespaceObject.resolve)(workspace, inputs.workingDirectory);
-   const inside = (0, external_node_path_namespaceObject.relative)(workspace, folder);
-   if (inside.startsWith('..') || (0, external_node_path_namespaceObject.isAbsolute)(inside)) return {
-    ok: false,
-    problem: {
-     code: 'usage',
-     message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`,
-     hint: 'give a folder inside it'
-    }
-   };
-   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
-   const serverUrl = (env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '');
-   const runId = env['GITHUB_RUN_ID'];
-   let payload = null;
-   let trouble = null;
-   const path = env['GITHUB_EVENT_PATH'];
-   if (!path) trouble = 'GITHUB_EVENT_PATH is not set'; else try {
-    payload = JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8'));
-   } catch (error) {
-    trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-   }
-   const event = readEvent(env['GITHUB_EVENT_NAME'] || 'unknown', payload, env['GITHUB_ACTOR'] ?? '', env['GITHUB_SHA'] ?? null);
-   const told = trouble === null ? event : {
-    ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
-    messages: [ `${trouble}: only the checked-out files are checked, without a comparison` ]
-   };
-   const now = world.now().getTime();
-   const api = inputs.githubToken === '' || owner === '' ? null : gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
-    retries: inputs.maxRetries,
-    requestTimeoutMs: inputs.requestTimeoutMs,
-    deadline: now + inputs.timeoutMs,
-    now: () => world.now().getTime(),
-    sleep: world.sleep
-   });
-   return {
-    ok: true,
-    value: {
-     owner,
-     repo,
-     serverUrl,
-     runUrl: runId && owner ? `${serverUrl}/${owner}/${repo}/actions/runs/${runId}` : null,
-     event: {
-      ...told,
-      ...inputs.prNumber === null ? {} : {
-       pullRequest: inputs.prNumber
-      }
-     },
-     api,
-     root: workspace,
-     folder
-    }
-   };
-  }
-  async function treesOf(inputs, around, world) {
-   const {event} = around;
-   const messages = [];
-   const question = {
-    root: around.root,
-    owner: around.owner,
-    repo: around.repo,
-    token: inputs.githubToken,
-    serverUrl: around.serverUrl
-   };
-   let headTreeFound = null;
-   let head = workingTree(around.folder);
-   if (event.headAsData && event.headSha !== null && event.pullRequest !== null) {
-    const found = await headTree({
-     ...question,
-     sha: event.headSha,
-     pullRequest: event.pullRequest
-    }, around.api);
-    if (!found.ok) return found;
-    headTreeFound = found.value;
-    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
-    if (!repository.ok) return repository;
-    head = repository.value;
-   } else if (inputs.headRef !== null) {
-    const found = await headTree({
-     ...question,
-     sha: inputs.headRef,
-     pullRequest: null
-    }, around.api);
-    if (!found.ok) return found;
-    headTreeFound = found.value;
-    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
-    if (!repository.ok) return repository;
-    head = repository.value;
-   }
-   const baseSha = inputs.baseRef ?? event.baseSha;
-   if (baseSha === null) return {
-    ok: true,
-    value: {
-     head,
-     headTree: headTreeFound,
-     base: null,
-     messages
-    }
-   };
-   const base = await baseTree({
-    ...question,
-    baseSha,
-    headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
-    exact: event.baseIsExact,
-    head,
-    folder: (0, external_node_path_namespaceObject.relative)(around.root, around.folder)
-   }, around.api);
-   if (!base.ok) messages.push(`no comparison: ${(0, lib_problem.fI)(base.problem)}`);
-   return {
-    ok: true,
-    value: {
-     head,
-     headTree: headTreeFound,
-     base: base.ok ? base.value : null,
-     messages
-    }
-   };
-  }
-  async function action_judge(inputs, around, world, trees) {
-   const name = inputs.configFile ?? void 0;
-   const overrides = {
-    ...inputs.policy,
-    include: inputs.files.filter(glob => !glob.startsWith('!')),
-    exclude: [ ...inputs.ignorePaths, ...inputs.files.filter(glob => glob.startsWith('!')).map(glob => glob.slice(1)) ],
-    set: Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`)
-   };
-   const folder = (0, external_node_path_namespaceObject.relative)(around.root, around.folder);
-   const baseFiles = trees.base === null ? null : await trees.base.repository({}, folder);
-   const baseRepository = baseFiles?.ok ? baseFiles.value : null;
-   const headPolicy = await loadPolicy(trees.head, name);
-   const wantsBase = inputs.configSource === 'base' || inputs.configSource === null && around.event.policyFromBase;
-   const decided = await action_decide(headPolicy, wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null, inputs.configSource === 'base');
-   if (!decided.ok) return decided;
-   const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`);
-   if (!final.ok) return final;
-   const extra = directDeployments(inputs.modelIds, 'input model-ids');
-   if (!extra.ok) return {
-    ok: false,
-    problems: [ extra.problem ]
-   };
-   const policy = final.value;
-   const selection = {
-    include: policy.include,
-    exclude: policy.exclude
-   };
-   const head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head);
-   const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository);
-   const find = await world.findModel(trees.head, policy, !around.event.headAsData);
-   if (!find.ok) return {
-    ok: false,
-    problems: [ find.problem ]
-   };
-   const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`);
-   const outcome = await check({
-    head,
-    policy,
-    base,
-    ports: {
-     findModel: find.value,
-     now: world.now()
-    },
-    extra: extra.value,
-    workload: inputs.workload,
-    policyFacts: decided.value.facts,
-    headPolicy: edited?.ok ? edited.value : null
-   });
-   return {
-    ok: true,
-    value: outcome
-   };
-  }
-  async function selected(tree, selection, folder, otherwise) {
-   const found = await tree.repository(selection, folder);
-   if (found.ok) return found.value;
-   if (otherwise !== null) return otherwise;
-   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`);
-  }
-  async function basePolicyOf(base, wanted, name) {
-   if (!wanted) return null;
-   if (base === null) return 'unreadable';
-   const found = await loadPolicy(base, name);
-   if (!found.ok && found.problems.every(problem => problem.code === 'path-missing')) return {
-    ok: true,
-    value: defaultPolicy
-   };
-   return found;
-  }
-  async function action_decide(head, base, asked) {
-   if (base === null) {
-    if (!head.ok) return head;
-    return {
-     ok: true,
-     value: {
-      policy: head.value,
-      headPolicy: null,
-      facts: {
-       file: head.value.file,
-       from: head.value.file === null ? 'defaults' : 'head',
-       messages: []
-      }
-     }
-    };
-   }
-   if (base === 'unreadable') {
-    if (!head.ok) return head;
-    const messages = head.value.file === null && !asked ? [] : [ {
-     level: 'warning',
-     message: 'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened'
-    } ];
-    return {
-     ok: true,
-     value: {
-      policy: defaultPolicy,
-      headPolicy: head.value.file === null ? null : head.value,
-      facts: {
-       file: null,
-       from: 'defaults',
-       messages
-      }
-     }
-    };
-   }
-   if (!base.ok) {
-    if (!head.ok) return base;
-    return {
-     ok: true,
-     value: {
-      policy: head.value,
-      headPolicy: null,
-      facts: {
-       file: head.value.file,
-       from: 'head',
-       messages: [ {
-        level: 'warning',
-        message: `the base's policy cannot be read (${base.problems.map(lib_problem.fI).join('; ')}): this change's policy decides`
-       } ]
-      }
-     }
-    };
-   }
-   if (base.value.file === null) {
-    if (!head.ok) return head;
-    if (head.value.file === null) return {
-     ok: true,
-     value: {
-      policy: head.value,
-      headPolicy: null,
-      facts: {
-       file: null,
-       from: 'defaults',
-       messages: []
-      }
-     }
-    };
-    return {
-     ok: true,
-     value: {
-      policy: head.value,
-      headPolicy: null,
-      facts: {
-       file: head.value.file,
-       from: 'head',
-       messages: [ {
-        level: 'notice',
-        message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`
-       } ]
-      }
-     }
-    };
-   }
-   const broken = head.ok ? [] : [ {
-    level: 'warning',
-    message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}`
-   } ];
-   const changed = head.ok && JSON.stringify(action_plain(head.value)) !== JSON.stringify(action_plain(base.value));
-   return {
-    ok: true,
-    value: {
-     policy: base.value,
-     headPolicy: changed ? head.value : null,
-     facts: {
-      file: base.value.file,
-      from: 'base',
-      messages: broken
-     }
-    }
-   };
-  }
-  function action_plain(policy) {
-   return JSON.parse(JSON.stringify(policy, (key, value) => key === 'at' || typeof value === 'function' ? void 0 : value instanceof Map ? [ ...value ] : value));
-  }
-  async function tell(report, inputs, around, world, given) {
-   const {runner, env} = world;
-   const text = world.scrub(reportJson(report));
-   const written = (path, content) => {
-    try {
-     (0, external_node_fs_namespaceObject.mkdirSync)((0, external_node_path_namespaceObject.dirname)(path), {
-      recursive: true
-     });
-     (0, external_node_fs_namespaceObject.writeFileSync)(path, content);
-     return path;
-    } catch (error) {
-     runner.warn(`${path} could not be written: ${error instanceof Error ? error.message : String(error)}`);
-     return null;
-    }
-   };
-   const temporary = (0, external_node_path_namespaceObject.join)(env['RUNNER_TEMP'] || (0, 
-   external_node_path_namespaceObject.join)(around.root, '.hf-vram-calc'), 'hf-vram-calc');
-   const reportPath = inputs.reportFile === null ? env['RUNNER_TEMP'] ? written((0, 
-   external_node_path_namespaceObject.join)(temporary, 'report.json'), text) : null : written((0, 
-   external_node_path_namespaceObject.resolve)(around.root, inputs.reportFile), text);
-   const prefix = (0, external_node_path_namespaceObject.relative)(around.root, around.folder).replaceAll('\\', '/');
-   const rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`);
-   const sarifPath = inputs.sarifFile === null ? null : written((0, external_node_path_namespaceObject.resolve)(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)));
-   runner.log(reportTable(report, plainStyle));
-   const context = markdownContext(report, around, inputs);
-   const forComment = reportMarkdown(rooted, context, {
-    limit: COMMENT_LIMIT - 600,
-    measure: body => body.length,
-    elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`
-   });
-   let outputs = {
-    ...given,
-    ...reportOutputs(report, text),
-    'report-path': reportPath ?? '',
-    'sarif-path': sarifPath ?? '',
-    'summary-markdown': forComment
-   };
-   runner.outputs(outputs);
-   if (inputs.jobSummary) {
-    const summary = reportMarkdown(rooted, {
-     ...context,
-     files: context.files === null ? null : `../../blob/${around.event.headSha}/`
-    }, {
-     limit: SUMMARY_LIMIT,
-     measure: body => Buffer.byteLength(body),
-     elsewhere: 'the JSON report'
-    });
-    await runner.summary(summary);
-   }
-   if (inputs.annotations) runner.annotate(annotationsOf(report), prefix === '' ? '' : `${prefix}/`);
-   const comment = await commentOn(report, inputs, around, world, world.scrub(forComment));
-   if (comment.warning !== null) runner.warn(comment.warning);
-   outputs = {
-    ...outputs,
-    ...commentOutputs(comment)
-   };
-   runner.outputs(outputs);
-   return report.verdict === 'fail' && report.enforced ? 1 : report.verdict === 'error' ? 2 : 0;
-  }
-  function withPrefix(report, prefix) {
-   const at = place => ({
-    ...place,
-    file: prefix + place.file
-   });
-   return {
-    ...report,
-    deployments: report.deployments.map(row => ({
-     ...row,
-     location: at(row.location),
-     findings: row.findings.map(finding => finding.file === void 0 ? finding : {
-      ...finding,
-      file: prefix + finding.file
-     }),
-     settings: Object.fromEntries(Object.entries(row.settings).map(([name, setting]) => [ name, setting.file === void 0 ? setting : {
-      ...setting,
-      file: prefix + setting.file
-     } ]))
-    })),
-    notUnderstood: report.notUnderstood.map(at)
-   };
-  }
-  function markdownContext(report, around, inputs) {
-   const {event} = around;
-   const notices = [];
-   if (event.fromFork) notices.push('this pull request comes from a fork or from Dependabot: its token cannot comment, the verdict is the same');
-   for (const message of report.policy?.messages ?? []) if (message.level === 'notice') notices.push(message.message);
-   return {
-    files: event.headSha === null || around.owner === '' ? null : `${around.serverUrl}/${around.owner}/${around.repo}/blob/${event.headSha}/`,
-    headSha: event.headSha,
-    runUrl: around.runUrl,
-    notices,
-    collapseUnchanged: inputs.collapseUnchanged
-   };
-  }
-  function hasNews(report) {
-   return report.verdict === 'fail' || (report.removed ?? []).length > 0 || report.policy?.edited != null || report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged');
-  }
-  async function commentOn(report, inputs, around, world, body) {
-   const nothing = {
-    id: null,
-    url: null
-   };
-   const {event, api} = around;
-   if (event.pullRequest === null || event.name === 'merge_group') return {
-    status: 'skipped-no-pr',
-    ...nothing,
-    warning: null
-   };
-   if (inputs.comment === 'never') return {
-    status: 'unchanged',
-    ...nothing,
-    warning: null
-   };
-   if (api === null) return {
-    status: 'skipped-read-only',
-    ...nothing,
-    warning: 'no github-token: no comment is written'
-   };
-   const {env} = world;
-   const marker = {
-    key: inputs.commentKey ?? [ env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX'] ].filter(Boolean).join('/'),
-    headSha: event.headSha ?? '',
-    runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-    runId: Number(env['GITHUB_RUN_ID']) || 0,
-    attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
-   };
-   const create = inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report));
-   return putComment(api, {
-    owner: around.owner,
-    repo: around.repo,
-    pullRequest: event.pullRequest
-   }, {
-    mode: inputs.commentMode,
-    body,
-    marker,
-    createWhenNone: create
-   });
-  }
-  async function refusalSummary(inputs, runner, problems) {
-   if (!inputs.jobSummary) return;
-   const lines = problems.map(problem => `- ${(0, lib_problem.fI)(problem).replaceAll('<', '&lt;').replaceAll('@', '@​')}`);
-   await runner.summary(`### ❌ ERROR: the gate's configuration is wrong\n\n${lines.join('\n')}\n`);
-  }
-  const POLICY_INPUTS = [ 'target', 'gpus-per-replica', 'headroom', 'min-concurrency', 'fail-on', 'only-new', 'max-increase', 'warn-at', 'warn-only', 'on-unknown', 'on-empty', 'on-network-error' ];
-  const SETTING_INPUTS = {
-   dtype: 'dtype',
-   'kv-cache-dtype': 'kvCacheDtype',
-   'context-length': 'maxModelLen',
-   'batch-size': 'maxNumSeqs',
-   'lora-rank': 'maxLoraRank',
-   'tensor-parallel': 'tensorParallel',
-   'pipeline-parallel': 'pipelineParallel',
-   'expert-parallel': 'expertParallel',
-   'data-parallel': 'dataParallel'
-  };
-  function listInput(text) {
-   return text.split('\n').flatMap(line => line.replace(/(^|\s)#.*$/, '').split(',')).map(entry => entry.trim()).filter(entry => entry !== '');
-  }
-  function duration(text) {
-   const match = /^(\d+)(ms|s|m|h)$/.exec(text);
-   if (!match) return null;
-   const unit = {
-    ms: 1,
-    s: 1e3,
-    m: 6e4,
-    h: 36e5
-   }[match[2]];
-   const value = Number(match[1]) * unit;
-   return value > 0 && value <= 24 * 36e5 ? value : null;
-  }
-  function readInputs(read) {
-   const problems = [];
-   const fault = (name, expected, hint) => {
-    const made = (0, lib_problem.MB)('usage', `input ${name} is ${JSON.stringify(read(name).slice(0, 80))}, expected ${expected}`, hint ? {
-     hint
-    } : {});
-    if (!made.ok) problems.push(made.problem);
-   };
-   const text = name => read(name).trim() || null;
-   const flag = (name, otherwise) => {
-    const given = text(name);
-    if (given === null) return otherwise;
-    if (/^(true|True|TRUE)$/.test(given)) return true;
-    if (/^(false|False|FALSE)$/.test(given)) return false;
-    fault(name, 'true or false');
-    return otherwise;
-   };
-   const choice = (name, values, otherwise) => {
-    const given = text(name);
-    if (given === null) return otherwise;
-    if (values.includes(given)) return given;
-    const near = suggest_closest(given, values);
-    fault(name, `one of ${values.join(', ')}`, near === null ? void 0 : `did you mean ${near}?`);
-    return otherwise;
-   };
-   const whole = (name, otherwise, least, most) => {
-    const given = text(name);
-    if (given === null) return otherwise;
-    const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    fault(name, `a whole number from ${least} to ${most}`);
-    return otherwise;
-   };
-   const time = (name, otherwise) => {
-    const given = text(name);
-    if (given === null) return otherwise;
-    const value = duration(given);
-    if (value === null) fault(name, 'a time such as 10s or 5m');
-    return value ?? otherwise;
-   };
-   const given = names => {
-    const out = {};
-    for (const [input, key] of names) {
-     const value = text(input);
-     if (value !== null) out[key] = value;
-    }
-    return out;
-   };
-   const prNumber = whole('pr-number', 0, 1, 2 ** 31);
-   const key = text('comment-key');
-   if (key !== null && key.length > 200) fault('comment-key', 'at most 200 characters');
-   const inputs = {
-    githubToken: read('github-token').trim(),
-    hfToken: read('hf-token').trim(),
-    hfEndpoint: text('hf-endpoint') ?? 'https://huggingface.co',
-    workingDirectory: text('working-directory') ?? '.',
-    files: listInput(read('files')),
-    ignorePaths: listInput(read('ignore-paths')),
-    modelIds: read('model-ids').split('\n').map(line => line.replace(/(^|\s)#.*$/, '').trim()).filter(line => line !== ''),
-    configFile: text('config-file'),
-    configSource: text('config-source') === null ? null : choice('config-source', [ 'base', 'head' ], 'base'),
-    configToken: read('config-token').trim(),
-    lockFile: text('lock-file'),
-    policy: given(POLICY_INPUTS.map(name => [ name, name ])),
-    settings: given(Object.entries(SETTING_INPUTS)),
-    workload: text('workload') === null ? null : choice('workload', [ 'serve', 'train' ], 'serve'),
-    baseRef: text('base-ref'),
-    headRef: text('head-ref'),
-    comment: choice('comment', [ 'always', 'on-change', 'on-failure', 'never' ], 'on-change'),
-    commentMode: choice('comment-mode', [ 'update', 'recreate', 'hide-and-recreate' ], 'update'),
-    commentKey: key,
-    prNumber: prNumber === 0 ? null : prNumber,
-    collapseUnchanged: flag('collapse-unchanged', true),
-    jobSummary: flag('job-summary', true),
-    annotations: flag('annotations', true),
-    reportFile: text('report-file'),
-    sarifFile: text('sarif-file'),
-    mode: choice('mode', [ 'check', 'comment' ], 'check'),
-    offline: flag('offline', false),
-    requestTimeoutMs: time('request-timeout', 1e4),
-    maxRetries: whole('max-retries', 3, 0, 10),
-    timeoutMs: time('timeout', 3e5),
-    maxFiles: whole('max-files', 2e3, 1, 1e6),
-    maxFileSize: text('max-file-size')
-   };
-   return problems.length === 0 ? (0, lib_problem.uw)(inputs) : {
-    ok: false,
-    problems
-   };
-  }
-  const schema_bytes = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf());
-  const maybeBytes = valibot_dist.mee(schema_bytes);
-  const report_schema_text = valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.Ru6(2e4));
-  const maybeText = valibot_dist.mee(report_schema_text);
-  const line = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
-  const range = valibot_dist._H3({
-   low: schema_bytes,
-   expected: schema_bytes,
-   high: schema_bytes
-  });
-  const schema_status = valibot_dist.KIO([ 'fits', 'tight', 'exceeds', 'unknown', 'skipped' ]);
-  const schema_verdict = valibot_dist.KIO([ 'pass', 'warn', 'fail', 'unknown', 'error' ]);
-  const count = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
-  const setting = valibot_dist._H3({
-   value: valibot_dist.L5J(),
-   effective: valibot_dist.lqM(valibot_dist.L5J()),
-   from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'model-config', 'engine-default', 'assumed' ]),
-   file: valibot_dist.lqM(report_schema_text),
-   line: valibot_dist.lqM(line),
-   column: valibot_dist.lqM(line),
-   text: valibot_dist.lqM(report_schema_text),
-   note: valibot_dist.lqM(report_schema_text)
-  });
-  const part = valibot_dist._H3({
-   name: valibot_dist.KIO([ 'weights', 'kvCache', 'recurrentState', 'activations', 'cudaGraphs', 'communication', 'context', 'adapters', 'draftWeights', 'gradients', 'optimizerStates', 'masterWeights', 'logits', 'buffers', 'fragmentation' ]),
-   inBudget: valibot_dist.zMY(),
-   bytes: range,
-   basis: valibot_dist.KIO([ 'exact', 'derived', 'measured', 'modelled', 'assumed' ]),
-   formula: report_schema_text,
-   source: report_schema_text
-  });
-  const report_schema_model = valibot_dist._H3({
-   id: maybeText,
-   revision: maybeText,
-   family: maybeText,
-   parameters: maybeBytes,
-   activeParameters: maybeBytes,
-   count: valibot_dist.KIO([ 'exact', 'derived', 'unknown' ]),
-   checkpointBytes: maybeBytes,
-   source: valibot_dist.mee(valibot_dist.KIO([ 'local', 'lock', 'hub', 'catalogue' ])),
-   asOf: maybeText
-  });
-  const schema_finding = valibot_dist._H3({
-   code: report_schema_text,
-   severity: valibot_dist.KIO([ 'error', 'warning', 'notice' ]),
-   message: report_schema_text,
-   file: valibot_dist.lqM(report_schema_text),
-   line: valibot_dist.lqM(line)
-  });
-  const schema_estimate = valibot_dist._H3({
-   method: valibot_dist.KIO([ 'engine', 'rule-of-thumb' ]),
-   perGpu: valibot_dist._H3({
-    rank: report_schema_text,
-    parts: valibot_dist.YOg(part),
-    totalBytes: range,
-    budgetBytes: maybeBytes,
-    headroomBytes: valibot_dist.mee(range)
-   }),
-   kvCache: valibot_dist.mee(valibot_dist._H3({
-    bytesPerToken: valibot_dist.mee(valibot_dist.aig()),
-    bytesPerMaxLengthRequest: maybeBytes,
-    availableBytes: maybeBytes,
-    capacityTokens: maybeBytes,
-    maxConcurrency: valibot_dist.mee(valibot_dist.aig()),
-    fitsOneRequest: valibot_dist.mee(valibot_dist.zMY()),
-    maxModelLenThatFits: maybeBytes
-   })),
-   assumptions: valibot_dist.YOg(report_schema_text)
-  });
-  const change = {
-   setting: report_schema_text,
-   from: valibot_dist.L5J(),
-   to: valibot_dist.L5J()
-  };
-  const deployment = valibot_dist._H3({
-   id: report_schema_text,
-   location: valibot_dist._H3({
-    file: report_schema_text,
-    line,
-    column: line
-   }),
-   format: report_schema_text,
-   workload: valibot_dist.KIO([ 'serve', 'train' ]),
-   engine: valibot_dist._H3({
-    name: report_schema_text,
-    version: maybeText
-   }),
-   model: report_schema_model,
-   draftModel: valibot_dist.mee(report_schema_model),
-   adapters: valibot_dist.YOg(valibot_dist._H3({
-    id: maybeText
-   })),
-   unresolved: valibot_dist.YOg(valibot_dist._H3({
-    name: report_schema_text,
-    file: valibot_dist.lqM(report_schema_text),
-    line: valibot_dist.lqM(line)
-   })),
-   settings: valibot_dist.g1P(report_schema_text, setting),
-   target: valibot_dist.mee(valibot_dist._H3({
-    gpu: maybeText,
-    gpusPerReplica: valibot_dist.mee(valibot_dist.aig()),
-    nodes: valibot_dist.mee(valibot_dist.aig()),
-    memoryBytes: maybeBytes,
-    from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'assumed' ]),
-    file: valibot_dist.lqM(report_schema_text),
-    line: valibot_dist.lqM(line),
-    text: valibot_dist.lqM(report_schema_text)
-   })),
-   estimate: valibot_dist.mee(schema_estimate),
-   verdict: valibot_dist._H3({
-    status: schema_status,
-    certain: valibot_dist.zMY(),
-    reasons: valibot_dist.YOg(valibot_dist._H3({
-     code: report_schema_text,
-     message: report_schema_text
-    }))
-   }),
-   findings: valibot_dist.YOg(schema_finding),
-   remedies: valibot_dist.YOg(valibot_dist._H3({
-    change: valibot_dist.YOg(valibot_dist._H3({
-     ...change,
-     flag: maybeText
-    })),
-    totalBytes: range,
-    status: schema_status,
-    note: report_schema_text
-   })),
-   baseline: valibot_dist.mee(valibot_dist._H3({
-    status: schema_status,
-    totalBytes: valibot_dist.mee(range),
-    deltaBytes: maybeBytes,
-    change: valibot_dist.KIO([ 'new', 'changed', 'unchanged', 'renamed' ]),
-    causes: valibot_dist.YOg(valibot_dist._H3({
-     ...change,
-     deltaBytes: schema_bytes
-    }))
-   })),
-   exemption: valibot_dist.mee(valibot_dist._H3({
-    reason: report_schema_text,
-    until: maybeText,
-    owner: maybeText,
-    expired: valibot_dist.zMY()
-   }))
-  });
-  const reportSchema = valibot_dist._H3({
-   schemaVersion: valibot_dist.euz(1),
-   tool: valibot_dist._H3({
-    name: valibot_dist.euz('hf-vram-calc'),
-    version: valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/))
-   }),
-   verdict: schema_verdict,
-   enforced: valibot_dist.zMY(),
-   counts: valibot_dist._H3({
-    deployments: count,
-    fits: count,
-    tight: count,
-    exceeds: count,
-    unknown: count,
-    skipped: count,
-    exempted: count,
-    filesRead: count,
-    filesParsed: count
-   }),
-   deployments: valibot_dist.FsL(valibot_dist.YOg(deployment), valibot_dist.Ru6(1e5)),
-   notUnderstood: valibot_dist.YOg(valibot_dist._H3({
-    file: report_schema_text,
-    line,
-    reason: report_schema_text,
-    message: report_schema_text
-   })),
-   problems: valibot_dist.YOg(valibot_dist._H3({
-    code: report_schema_text,
-    message: report_schema_text,
-    hint: valibot_dist.lqM(report_schema_text),
-    at: valibot_dist.lqM(valibot_dist._H3({
-     file: report_schema_text,
-     line,
-     column: line
-    }))
-   })),
-   policy: valibot_dist.lqM(valibot_dist._H3({
-    file: maybeText,
-    from: valibot_dist.KIO([ 'base', 'head', 'defaults' ]),
-    edited: valibot_dist.mee(valibot_dist._H3({
-     verdictWithHeadPolicy: schema_verdict,
-     message: report_schema_text
-    })),
-    messages: valibot_dist.YOg(valibot_dist._H3({
-     level: valibot_dist.KIO([ 'warning', 'notice' ]),
-     message: report_schema_text
-    }))
-   })),
-   removed: valibot_dist.lqM(valibot_dist.YOg(valibot_dist._H3({
-    id: report_schema_text,
-    model: maybeText,
-    status: schema_status
-   })))
-  });
-  function readReport(text) {
-   let data;
-   try {
-    data = JSON.parse(text);
-   } catch (error) {
-    return (0, lib_problem.MB)('usage', `the report is no JSON: ${error.message.slice(0, 200)}`);
-   }
-   const read = valibot_dist.xLC(reportSchema, data, {
-    abortEarly: true
-   });
-   if (read.success) return (0, lib_problem.uw)(read.output);
-   const issue = read.issues[0];
-   return (0, lib_problem.MB)('usage', `the report is not of version 1: ${valibot_dist.BuJ(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`);
-  }
-  const post_MOST_REPORT_BYTES = 32 * 1024 * 1024;
-  const post_COMMENT_LIMIT = 6e4;
-  async function postComment(inputs, world) {
-   const {env, runner} = world;
-   const outputs = {
-    ...noOutputs,
-    verdict: 'error',
-    passed: 'false',
-    'comment-status': 'failed'
-   };
-   const refuse = problem => {
-    runner.fail((0, lib_problem.fI)(problem));
-    runner.outputs(outputs);
-    return 2;
-   };
-   if (inputs.reportFile === null) return refuse({
-    code: 'usage',
-    message: 'mode comment needs the input report-file',
-    hint: "give the path of the downloaded artifact's report"
-   });
-   const path = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile);
-   let text;
-   try {
-    if ((0, external_node_fs_namespaceObject.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({
-     code: 'usage',
-     message: `the report ${inputs.reportFile} is larger than 32 MiB`
-    });
-    text = (0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8');
-   } catch (error) {
-    return refuse({
-     code: 'usage',
-     message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`
-    });
-   }
-   const report = readReport(text);
-   if (!report.ok) return refuse(report.problem);
-   const payload = eventOf(env['GITHUB_EVENT_PATH']);
-   const run = readWorkflowRun(payload);
-   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
-   if (inputs.githubToken === '' || owner === '') return refuse({
-    code: 'usage',
-    message: 'mode comment needs github-token and a repository'
-   });
-   const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
-    retries: inputs.maxRetries,
-    requestTimeoutMs: inputs.requestTimeoutMs,
-    deadline: world.now().getTime() + inputs.timeoutMs,
-    now: () => world.now().getTime(),
-    sleep: world.sleep
-   });
-   const headSha = run.headSha;
-   if (headSha === null) return refuse({
-    code: 'usage',
-    message: 'mode comment runs on workflow_run events only: the payload names no head commit'
-   });
-   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha);
-   if (typeof number !== 'number') return refuse(number);
-   const result = await putComment(api, {
-    owner,
-    repo,
-    pullRequest: number
-   }, {
-    mode: inputs.commentMode,
-    createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
-    marker: {
-     key: inputs.commentKey ?? 'workflow_run',
-     headSha,
-     runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-     runId: Number(env['GITHUB_RUN_ID']) || 0,
-     attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
-    },
-    body: world.scrub(reportMarkdown(report.value, {
-     files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
-     headSha,
-     runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
-     notices: [],
-     collapseUnchanged: inputs.collapseUnchanged
-    }, {
-     limit: post_COMMENT_LIMIT - 600,
-     measure: body => body.length,
-     elsewhere: 'the summary of the run'
-    }))
-   });
-   if (result.warning !== null) runner.warn(result.warning);
-   runner.outputs({
-    ...outputs,
-    ...reportOutputs(report.value, text),
-    ...commentOutputs(result),
-    'head-sha': headSha
-   });
-   return result.status === 'failed' ? 1 : 0;
-   async function pullRequestOf(asked, named, sha) {
-    const candidates = asked !== null ? [ asked ] : named;
-    if (candidates.length === 0) {
-     if (run.head === null) return {
-      code: 'usage',
-      message: 'the payload names no head branch to find the pull request by'
-     };
-     const found = await api.request('GET /repos/{owner}/{repo}/pulls', {
-      owner,
-      repo,
-      state: 'all',
-      head: run.head,
-      per_page: 100
-     });
-     if (!found.ok) return {
-      code: 'network',
-      message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`
-     };
-     const match = found.data.find(pull => pull.head.sha === sha);
-     return match?.number ?? {
-      code: 'usage',
-      message: `no pull request has the head ${sha}: it was pushed to since, or closed`
-     };
-    }
-    for (const candidate of candidates) {
-     const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
-      owner,
-      repo,
-      pull_number: candidate
-     });
-     if (pull.ok && pull.data.head.sha === sha) return candidate;
-    }
-    return {
-     code: 'usage',
-     message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`
-    };
-   }
-  }
-  function eventOf(path) {
-   try {
-    return path ? JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8')) : null;
-   } catch {
-    return null;
-   }
-  }
-  var external_node_crypto_ = __nccwpck_require__(7598);
-  function runnerOf(scrubber, env) {
-   const clean = scrubber.scrub;
-   return {
-    mask: () => {
-     for (const secret of scrubber.masks) core_setSecret(secret);
-    },
-    log: text => {
-     const token = (0, external_node_crypto_.randomUUID)();
-     process.stdout.write(`::stop-commands::${token}\n${clean(text).replaceAll('##[', '##​[')}\n::${token}::\n`);
-    },
-    warn: message => warning(clean(message)),
-    fail: message => error(clean(message)),
-    outputs: outputs => {
-     if (!env['GITHUB_OUTPUT']) {
-      warning('GITHUB_OUTPUT is not set: no output is written');
-      return;
-     }
-     try {
-      for (const [name, value] of Object.entries(outputs)) setOutput(name, clean(value));
-     } catch (error) {
-      warning(`the outputs could not be written: ${clean(String(error))}`);
-     }
-    },
-    summary: async markdown => {
-     if (!env['GITHUB_STEP_SUMMARY']) {
-      warning('GITHUB_STEP_SUMMARY is not set: no job summary is written');
-      return;
-     }
-     try {
-      await summary.addRaw(clean(markdown), true).write();
-     } catch (error) {
-      warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`);
-     }
-    },
-    annotate: (annotations, prefix) => {
-     const say = {
-      error,
-      warning,
-      notice
-     };
-     for (const annotation of cappedAnnotations(annotations)) say[annotation.level](clean(annotation.message), {
-      title: clean(annotation.title),
-      file: `${prefix}${annotation.file}`,
-      startLine: annotation.line,
-      ...annotation.column === null ? {} : {
-       startColumn: annotation.column
-      }
-     });
-    }
-   };
-  }
-  function secrets_forms(secret) {
-   const base64 = text => Buffer.from(text, 'utf8').toString('base64');
-   const lines = secret.split(/\r?\n/).map(line => line.trim());
-   const all = [ secret, ...lines ].flatMap(text => [ text, encodeURIComponent(text), base64(text), base64(`x-access-token:${text}`), base64(`user:${text}`) ]);
-   return [ ...new Set(all) ].filter(text => text.length >= 8).sort((a, b) => b.length - a.length);
-  }
-  function scrubber(secrets) {
-   const masks = secrets.filter(secret => secret.trim() !== '').flatMap(secrets_forms);
-   return {
-    masks,
-    scrub: text => masks.reduce((left, mask) => left.replaceAll(mask, '***'), text)
-   };
-  }
-  var node_modules_semver = __nccwpck_require__(2088);
-  void 0 && (void 0).__awaiter;
-  __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
-  __nccwpck_require__(9023);
-  void 0 && (void 0).__awaiter;
-  var tool_cache_awaiter = void 0 && (void 0).__awaiter || function(thisArg, _arguments, P, generator) {
-   function adopt(value) {
-    return value instanceof P ? value : new P(function(resolve) {
-     resolve(value);
-    });
-   }
-   return new (P || (P = Promise))(function(resolve, reject) {
-    function fulfilled(value) {
-     try {
-      step(generator.next(value));
-     } catch (e) {
-      reject(e);
-     }
-    }
-    function rejected(value) {
-     try {
-      step(generator["throw"](value));
-     } catch (e) {
-      reject(e);
-     }
-    }
-    function step(result) {
-     result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected);
-    }
-    step((generator = generator.apply(thisArg, _arguments || [])).next());
-   });
-  };
-  Error;
-  process.platform;
-  process.platform;
-  function cacheDir(sourceDir, tool, version, arch) {
-   return tool_cache_awaiter(this, void 0, void 0, function*() {
-    version = node_modules_semver.clean(version) || version;
-    arch = arch || external_os_namespaceObject.arch();
-    core_debug(`Caching tool ${tool} ${version} ${arch}`);
-    core_debug(`source dir: ${sourceDir}`);
-    if (!external_fs_namespaceObject.statSync(sourceDir).isDirectory()) throw new Error('sourceDir is not a directory');
-    const destPath = yield _createToolPath(tool, version, arch);
-    for (const itemName of external_fs_namespaceObject.readdirSync(sourceDir)) {
-     const s = external_path_namespaceObject.join(sourceDir, itemName);
-     yield io_cp(s, destPath, {
-      recursive: true
-     });
-    }
-    _completeToolPath(tool, version, arch);
-    return destPath;
-   });
-  }
-  function tool_cache_find(toolName, versionSpec, arch) {
-   if (!toolName) throw new Error('toolName parameter is required');
-   if (!versionSpec) throw new Error('versionSpec parameter is required');
-   arch = arch || external_os_namespaceObject.arch();
-   if (!isExplicitVersion(versionSpec)) {
-    const localVersions = findAllVersions(toolName, arch);
-    const match = evaluateVersions(localVersions, versionSpec);
-    versionSpec = match;
-   }
-   let toolPath = '';
-   if (versionSpec) {
-    versionSpec = node_modules_semver.clean(versionSpec) || '';
-    const cachePath = external_path_namespaceObject.join(_getCacheDirectory(), toolName, versionSpec, arch);
-    core_debug(`checking cache: ${cachePath}`);
-    if (external_fs_namespaceObject.existsSync(cachePath) && external_fs_namespaceObject.existsSync(`${cachePath}.complete`)) {
-     core_debug(`Found tool in cache ${toolName} ${versionSpec} ${arch}`);
-     toolPath = cachePath;
-    } else core_debug('not found');
-   }
-   return toolPath;
-  }
-  function findAllVersions(toolName, arch) {
-   const versions = [];
-   arch = arch || external_os_namespaceObject.arch();
-   const toolPath = external_path_namespaceObject.join(_getCacheDirectory(), toolName);
-   if (external_fs_namespaceObject.existsSync(toolPath)) {
-    const children = external_fs_namespaceObject.readdirSync(toolPath);
-    for (const child of children) if (isExplicitVersion(child)) {
-     const fullPath = external_path_namespaceObject.join(toolPath, child, arch || '');
-     if (external_fs_namespaceObject.existsSync(fullPath) && external_fs_namespaceObject.existsSync(`${fullPath}.complete`)) versions.push(child);
-    }
-   }
-   return versions;
-  }
-  function _createToolPath(tool, version, arch) {
-   return tool_cache_awaiter(this, void 0, void 0, function*() {
-    const folderPath = external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
-    core_debug(`destination ${folderPath}`);
-    const markerPath = `${folderPath}.complete`;
-    yield rmRF(folderPath);
-    yield rmRF(markerPath);
-    yield mkdirP(folderPath);
-    return folderPath;
-   });
-  }
-  function _completeToolPath(tool, version, arch) {
-   const folderPath = external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '');
-   const markerPath = `${folderPath}.complete`;
-   external_fs_namespaceObject.writeFileSync(markerPath, '');
-   core_debug('finished caching tool');
-  }
-  function isExplicitVersion(versionSpec) {
-   const c = node_modules_semver.clean(versionSpec) || '';
-   core_debug(`isExplicit: ${c}`);
-   const valid = node_modules_semver.valid(c) != null;
-   core_debug(`explicit? ${valid}`);
-   return valid;
-  }
-  function evaluateVersions(versions, versionSpec) {
-   let version = '';
-   core_debug(`evaluating ${versions.length} versions`);
-   versions = versions.sort((a, b) => {
-    if (node_modules_semver.gt(a, b)) return 1;
-    return -1;
-   });
-   for (let i = versions.length - 1; i >= 0; i--) {
-    const potential = versions[i];
-    const satisfied = node_modules_semver.satisfies(potential, versionSpec);
-    if (satisfied) {
-     version = potential;
-     break;
-    }
-   }
-   if (version) core_debug(`matched: ${version}`); else core_debug('match not found');
-   return version;
-  }
-  function _getCacheDirectory() {
-   const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
-   (0, external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined');
-   return cacheDirectory;
-  }
-  var external_node_http_ = __nccwpck_require__(7067);
-  var external_node_http_namespaceObject = __nccwpck_require__.t(external_node_http_, 2);
-  function catalogueBeside(script) {
-   return () => {
-    const folder = (0, external_node_path_namespaceObject.dirname)((0, external_node_fs_namespaceObject.realpathSync)(script));
-    const places = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ];
-    const found = places.map(place => (0, external_node_path_namespaceObject.join)(folder, place)).find(path => (0, 
-    external_node_fs_namespaceObject.existsSync)(path));
-    if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
-    return (0, external_node_fs_namespaceObject.readFileSync)(found, 'utf8');
-   };
-  }
-  var facts = __nccwpck_require__(9905);
-  function openCatalogue(read) {
-   let loaded = null;
-   const open = () => {
-    if (loaded === null) {
-     const text = read();
-     loaded = {
-      text,
-      lower: text.toLowerCase()
-     };
-    }
-    return loaded;
-   };
-   return {
-    find: id => {
-     const {text, lower} = open();
-     const row = catalogue_rowOf(text, lower, id.toLowerCase());
-     if (row === null) return null;
-     const checkpoint = {
-      ...facts.p,
-      totalBytes: row.weights.bytes ?? null
-     };
-     const asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null;
-     return {
-      id: row.id,
-      revision: null,
-      source: 'catalogue',
-      asOf,
-      config: row.config,
-      checkpoint
-     };
-    },
-    ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
-   };
-  }
-  function catalogue_rowOf(text, lower, name) {
-   const quoted = `"${name}"`;
-   for (let at = lower.indexOf(quoted); at >= 0; at = lower.indexOf(quoted, at + 1)) {
-    const start = text.lastIndexOf('\n', at) + 1;
-    const end = text.indexOf('\n', at);
-    const line = text.slice(start, end < 0 ? void 0 : end).replace(/,$/, '');
-    if (!line.startsWith('{"id"')) continue;
-    const row = JSON.parse(line);
-    if ([ row.id, ...row.aliases ?? [] ].some(known => known.toLowerCase() === name)) return row;
-    if (end < 0) break;
-    at = end;
-   }
-   return null;
-  }
-  var config_text = __nccwpck_require__(3649);
-  async function localFacts(repository, path, id, at) {
-   const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
-   const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
-   const text = await repository.read(inside('config.json'), config_text.PS);
-   if (text === null) return (0, lib_problem.MB)('model-not-found', `${JSON.stringify(path)} holds no config.json for ${id}`, {
-    hint: "the policy path must be a folder of the repository with the model's config.json",
-    ...at ? {
-     at
-    } : {}
-   });
-   const config = (0, config_text.YV)(text, inside('config.json'), {
-    file: inside('config.json'),
-    line: 1,
-    column: 1
-   });
-   if (!config.ok) return config;
-   const quant = await repository.read(inside('hf_quant_config.json'), config_text.PS);
-   return (0, lib_problem.uw)({
-    id,
-    revision: null,
-    source: 'local',
-    asOf: null,
-    config: (0, config_text.ah)(config.value, quant),
-    checkpoint: await checkpointIn(repository, inside)
-   });
-  }
-  async function checkpointIn(repository, inside) {
-   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
-    const index = await repository.read(inside(name), config_text.bk);
-    const totalBytes = index === null ? null : (0, config_text.oi)(index);
-    if (totalBytes !== null) return {
-     ...facts.p,
-     totalBytes
-    };
-   }
-   return facts.p;
-  }
-  var lock_file = __nccwpck_require__(2107);
-  const LONGEST_ID = 200;
-  const PART = /^\w(?:[\w.-]*\w)?$/;
-  function hubReference(reference) {
-   const {revision} = reference;
-   if (revision !== null && !isRevision(revision)) return (0, lib_problem.MB)('model-id-invalid', `revision ${reference_shown(revision)} of ${reference_shown(reference.id)} is no commit, tag or branch`, {
-    hint: 'give a commit hash, a tag or a branch'
-   });
-   const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id);
-   const id = tag ? tag[1] : reference.id;
-   if (isHubId(id)) return (0, lib_problem.uw)({
-    id,
-    revision,
-    variant: reference.variant ?? tag?.[2] ?? null
-   });
-   return {
-    ok: false,
-    problem: notOnTheHub(reference.id)
-   };
-  }
-  function isHubId(id) {
-   const parts = id.split('/');
-   return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id);
-  }
-  function isRevision(revision) {
-   return /^\w[\w./+-]{0,199}$/.test(revision) && !revision.includes('..') && !revision.includes('//');
-  }
-  function notOnTheHub(id) {
-   const name = reference_shown(id);
-   const inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`;
-   if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
-    if (/^(nim|kaito|ollama):/.test(id)) return {
-     code: 'model-unknown',
-     message: `${name} is not known by its name in the catalogue`,
-     hint: inPolicy
-    };
-    if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
-     code: 'model-unknown',
-     message: `${name} is a storage address: the files do not say which model lies there`,
-     hint: inPolicy
-    };
-    if (/^(\/|\.\/|~\/)/.test(id) && !id.split('/').includes('..')) return {
-     code: 'model-unknown',
-     message: `${name} is a path: the files do not say which model lies there`,
-     hint: inPolicy
-    };
-   }
-   return {
-    code: 'model-id-invalid',
-    message: `${name} is no model id`,
-    hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
-   };
-  }
-  function reference_shown(text) {
-   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
-  }
-  function factsFinder(ports) {
-   const found = new Map;
-   return reference => {
-    const key = JSON.stringify([ reference.id, reference.revision, reference.variant ]);
-    let answer = found.get(key);
-    if (answer === void 0) {
-     answer = find_facts_find(reference, ports);
-     found.set(key, answer);
-    }
-    return answer;
-   };
-  }
-  async function find_facts_find(asked, ports) {
-   const entry = ports.models.get(asked.id);
-   if (entry?.path != null) {
-    if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
-     at: entry.at
-    });
-    return localFacts(ports.repository, entry.path, asked.id, entry.at);
-   }
-   const named = entry?.id == null ? asked : {
-    ...asked,
-    id: entry.id,
-    revision: entry.revision ?? asked.revision
-   };
-   const checked = hubReference(named);
-   if (!checked.ok) return entry === void 0 ? checked : {
-    ok: false,
-    problem: {
-     ...checked.problem,
-     at: entry.at
-    }
-   };
-   const reference = checked.value;
-   const locked = ports.lock === null ? null : (0, lock_file.EG)(ports.lock, reference);
-   if (locked !== null) return (0, lib_problem.uw)(locked);
-   const {catalogue} = ports;
-   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
-    const known = catalogue.find(reference.id);
-    if (known !== null) return (0, lib_problem.uw)(known);
-   }
-   if (ports.hub === null) return {
-    ok: false,
-    problem: unknownOffline(reference, catalogue)
-   };
-   const answer = await ports.hub(reference);
-   return answer.ok ? answer : {
-    ok: false,
-    problem: withSuggestion(answer.problem, reference, catalogue)
-   };
-  }
-  const isDefaultBranch = revision => revision === null || revision === 'main';
-  function unknownOffline(reference, catalogue) {
-   const known = catalogue?.find(reference.id) ?? null;
-   const message = `${(0, lock_file.TL)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
-   if (known !== null && !isDefaultBranch(reference.revision)) return {
-    code: 'model-unknown',
-    message,
-    hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
-   };
-   return withSuggestion({
-    code: 'model-unknown',
-    message,
-    hint: 'run online, or pin it with hf-vram-calc lock'
-   }, reference, catalogue);
-  }
-  function withSuggestion(problem, reference, catalogue) {
-   if (catalogue === null || problem.code !== 'model-unknown' && problem.code !== 'model-not-found') return problem;
-   const near = nearest(reference.id, catalogue.ids());
-   if (near === null) return problem;
-   return {
-    ...problem,
-    hint: `did you mean ${near}?${problem.hint ? ` Else ${problem.hint}` : ''}`
-   };
-  }
-  function nearest(id, ids) {
-   const lower = id.toLowerCase();
-   const [owner, name] = lower.split('/');
-   const alike = ids.filter(known => {
-    const [otherOwner, otherName] = known.toLowerCase().split('/');
-    return name === void 0 ? (otherName ?? otherOwner) === owner : otherOwner === owner || otherName === name;
-   });
-   const best = suggest_closest(lower, alike) ?? suggest_closest(lower, ids.filter(known => Math.abs(known.length - id.length) <= 2));
-   return best !== null && best.toLowerCase() !== lower ? best : null;
-  }
-  function hubSettings(env, readFile) {
-   const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co');
-   if (!endpoint.ok) return endpoint;
-   const named = [ 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN' ].find(name => env[name]?.trim());
-   const file = tokenFile(env);
-   const token = (named ? env[named] : file === null ? null : readFile(file))?.trim() || null;
-   if (token !== null && !/^[\x21-\x7e]{1,4096}$/.test(token)) return (0, lib_problem.MB)('usage', `the token in ${named ?? file} holds spaces, line breaks or letters beyond ASCII`, {
-    hint: 'copy it anew from huggingface.co/settings/tokens'
-   });
-   const offline = [ 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE' ].some(name => /^(1|true|yes|on)$/i.test(env[name] ?? ''));
-   return (0, lib_problem.uw)({
-    endpoint: endpoint.value,
-    token,
-    offline
-   });
-  }
-  function checkedEndpoint(text) {
-   const fail = why => (0, lib_problem.MB)('usage', `HF_ENDPOINT ${why}`, {
-    hint: 'give an address such as https://huggingface.co'
-   });
-   let url;
-   try {
-    url = new URL(text);
-   } catch {
-    return fail('is no address');
-   }
-   if (url.username !== '' || url.password !== '') return fail('must not hold a user or password');
-   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return fail('must be https (http only to this machine)');
-   if (url.search !== '' || url.hash !== '') return fail('must not hold a query');
-   return (0, lib_problem.uw)(url.origin + url.pathname.replace(/\/+$/, ''));
-  }
-  const isLoopback = host => host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
-  function tokenFile(env) {
-   if (env['HF_TOKEN_PATH']) return env['HF_TOKEN_PATH'];
-   if (env['HF_HOME']) return `${env['HF_HOME']}/token`;
-   const cache = env['XDG_CACHE_HOME'] || (env['HOME'] ? `${env['HOME']}/.cache` : null) || (env['USERPROFILE'] ? `${env['USERPROFILE']}/.cache` : null);
-   return cache === null ? null : `${cache}/huggingface/token`;
-  }
-  async function findModelFor(choices) {
-   const {repository} = choices;
-   const settings = hubSettings(choices.env, path => (0, external_node_fs_namespaceObject.existsSync)(path) ? (0, 
-   external_node_fs_namespaceObject.readFileSync)(path, 'utf8') : null);
-   if (!settings.ok) return settings;
-   const lock = repository === null ? (0, lib_problem.uw)(null) : await readLock(repository, choices.lockFile);
-   if (!lock.ok) return lock;
-   let hub = null;
-   const askHub = async () => hub ??= makeHub(settings.value, choices);
-   return (0, lib_problem.uw)(factsFinder({
-    models: choices.models,
-    repository,
-    lock: lock.value,
-    catalogue: openCatalogue(catalogueBeside(scriptPath())),
-    hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
-    refresh: choices.refresh
-   }));
-  }
-  async function readLock(repository, named) {
-   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2107));
-   const file = named ?? LOCK_FILE;
-   const text = await repository.read(file, LOCK_LIMIT);
-   if (text !== null) return parseLock(text, file);
-   if (named === null) return (0, lib_problem.uw)(null);
-   return {
-    ok: false,
-    problem: {
-     code: 'path-missing',
-     message: `lock file ${JSON.stringify(file)} cannot be read`,
-     hint: 'write it with hf-vram-calc lock'
-    }
-   };
-  }
-  async function makeHub(settings, choices) {
-   const {setGlobalProxyFromEnv} = external_node_http_namespaceObject;
-   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
-   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 819));
-   return hubClient(settings, {
-    fetch: globalThis.fetch,
-    sleep: async ms => {
-     await (0, promises_namespaceObject.setTimeout)(ms);
-    },
-    now: () => performance.now(),
-    random: Math.random
-   }, {
-    ...choices.cache ? {
-     cache: choices.cache
-    } : {},
-    ...choices.http ? {
-     http: choices.http
-    } : {}
-   });
-  }
-  function scriptPath() {
-   return process.argv[1] ?? '';
-  }
-  function modelFinder(inputs, env) {
-   return (root, policy, mayWrite) => findModelFor({
-    models: policy.models,
-    repository: root,
-    lockFile: inputs.lockFile,
-    offline: inputs.offline,
-    refresh: false,
-    env: {
-     ...inputs.hfToken === '' ? {} : {
-      HF_TOKEN: inputs.hfToken
-     },
-     HF_ENDPOINT: inputs.hfEndpoint
-    },
-    ...env['RUNNER_TOOL_CACHE'] && env['RUNNER_TEMP'] ? {
-     cache: runnerCache(env['RUNNER_TEMP'], mayWrite)
-    } : {},
-    http: {
-     idleTimeout: inputs.requestTimeoutMs,
-     totalTimeout: inputs.timeoutMs,
-     retries: inputs.maxRetries
-    }
-   });
-  }
-  const FILE = 'facts.json';
-  function runnerCache(temporary, mayWrite) {
-   const tool = (id, variant) => `hf-vram-calc-${`${id}-${variant ?? ''}`.replace(/[^\w.-]/g, '-')}`;
-   const asVersion = sha => `1.0.0-${sha}`;
-   return {
-    get: async (id, sha, variant) => {
-     try {
-      const folder = tool_cache_find(tool(id, variant), asVersion(sha));
-      return folder === '' ? null : JSON.parse(await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
-      external_node_path_namespaceObject.join)(folder, FILE), 'utf8'));
-     } catch {
-      return null;
-     }
-    },
-    put: async (facts, variant) => {
-     if (!mayWrite || facts.revision === null) return;
-     await (0, external_node_fs_promises_namespaceObject.mkdir)(temporary, {
-      recursive: true
-     });
-     const folder = await (0, external_node_fs_promises_namespaceObject.mkdtemp)((0, 
-     external_node_path_namespaceObject.join)(temporary, 'hf-vram-calc-facts-'));
-     try {
-      await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_namespaceObject.join)(folder, FILE), JSON.stringify(facts));
-      await cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision));
-     } catch {} finally {
-      await (0, external_node_fs_promises_namespaceObject.rm)(folder, {
-       recursive: true,
-       force: true
-      });
-     }
-    }
-   };
-  }
-  async function startAction(env) {
-   const read = name => getInput(name);
-   const secrets = scrubber([ read('github-token'), read('hf-token'), read('config-token') ]);
-   const runner = runnerOf(secrets, env);
-   runner.mask();
-   try {
-    const inputs = readInputs(read);
-    if (!inputs.ok) {
-     const problems = 'problems' in inputs ? inputs.problems : [ inputs.problem ];
-     for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
-     runner.outputs({
-      ...noOutputs,
-      verdict: 'error',
-      passed: 'false',
-      'comment-status': 'skipped-no-pr'
-     });
-     return 2;
-    }
-    const world = {
-     env,
-     runner,
-     scrub: secrets.scrub,
-     now: () => new Date,
-     sleep: async ms => {
-      await (0, promises_namespaceObject.setTimeout)(ms);
-     },
-     findModel: modelFinder(inputs.value, env)
-    };
-    return inputs.value.mode === 'comment' ? await postComment(inputs.value, world) : await runAction(inputs.value, world);
-   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`);
-    if (error instanceof Error && error.stack) core_debug(secrets.scrub(error.stack));
-    runner.outputs({
-     ...noOutputs,
-     verdict: 'error',
-     passed: 'false',
-     'comment-status': 'failed'
-    });
-    return 70;
-   }
-  }
- },
- 342: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
-   try {
-    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8141);
-    process.exitCode = await (0, _github_start_js__WEBPACK_IMPORTED_MODULE_0__.R)(process.env);
-    __webpack_async_result__();
-   } catch (e) {
-    __webpack_async_result__(e);
-   }
-  }, 1);
- },
- 3358: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   Bu: () => parseConfigText,
-   TS: () => Config,
-   k4: () => FieldProblem
-  });
-  class FieldProblem extends Error {
-   problem;
-   constructor(problem) {
-    super(problem.message);
-    this.problem = problem;
-   }
-  }
-  const LARGEST_FIELD = 2 ** 40;
-  class Config {
-   json;
-   defaults;
-   aliases;
-   path;
-   watch;
-   constructor(json, defaults = {}, aliases = {}, path = '', watch) {
-    this.json = json;
-    this.defaults = defaults;
-    this.aliases = aliases;
-    this.path = path;
-    this.watch = watch;
-   }
-   with(defaults, aliases = {}) {
-    return new Config(this.json, {
-     ...this.defaults,
-     ...defaults
-    }, {
-     ...this.aliases,
-     ...aliases
-    }, this.path, this.watch);
-   }
-   has(name) {
-    return this.nameInFile(name) !== null;
-   }
-   nameInFile(name) {
-    if (name in this.json) return name;
-    for (const alias of this.aliases[name] ?? []) if (alias in this.json) return alias;
-    return null;
-   }
-   raw(name) {
-    const own = this.nameInFile(name);
-    const value = own !== null ? this.json[own] : this.defaults[name];
-    this.watch?.(`${this.path}${own ?? name}`, own !== null ? 'file' : value === void 0 ? 'nowhere' : 'default', value);
-    return value;
-   }
-   fail(code, name, what) {
-    const field = `${this.path}${this.nameInFile(name) ?? name}`;
-    throw new FieldProblem({
-     code,
-     message: `config.json: ${field} ${what}`,
-     hint: `give ${field} a valid value`
-    });
-   }
-   size(name) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return this.fail('field-missing', name, 'is missing');
-    return this.checked(name, value, 1);
-   }
-   sizeOrNull(name) {
-    const value = this.raw(name);
-    return value === void 0 || value === null ? null : this.checked(name, value, 1);
-   }
-   count(name, otherwise = 0) {
-    const value = this.raw(name);
-    return value === void 0 || value === null ? otherwise : this.checked(name, value, 0);
-   }
-   checked(name, value, least) {
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > LARGEST_FIELD) return this.fail('field-invalid', name, `is ${printed(value)}, expected a whole number of at least ${least}`);
-    return value;
-   }
-   number(name) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return null;
-    if (typeof value !== 'number' || !Number.isFinite(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a number`);
-    return value;
-   }
-   flag(name, otherwise = false) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return otherwise;
-    if (typeof value !== 'boolean') return this.fail('field-invalid', name, `is ${printed(value)}, expected true or false`);
-    return value;
-   }
-   text(name) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return null;
-    if (typeof value !== 'string') return this.fail('field-invalid', name, `is ${printed(value)}, expected text`);
-    return value;
-   }
-   list(name) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return null;
-    if (!Array.isArray(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a list`);
-    if (value.length > 1e5) return this.fail('field-invalid', name, 'is a list of more than 100,000 entries');
-    return value;
-   }
-   nested(name) {
-    const value = this.raw(name);
-    if (value === void 0 || value === null) return null;
-    if (typeof value !== 'object' || Array.isArray(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected an object`);
-    return new Config(value, {}, {}, `${this.path}${name}.`, this.watch);
-   }
-   invalid(name, what) {
-    return this.fail('field-invalid', name, what);
-   }
-  }
-  function printed(value) {
-   const text = typeof value === 'number' ? String(value) : JSON.stringify(value) ?? String(value);
-   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-  }
-  function parseConfigText(text) {
-   try {
-    return JSON.parse(text);
-   } catch (error) {
-    const replaced = text.replace(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, token => token.startsWith('"') ? token : token === 'NaN' ? 'null' : token.startsWith('-') ? '-1e999' : '1e999');
-    if (replaced === text) throw error;
-    return JSON.parse(replaced);
-   }
-  }
- },
- 9905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   p: () => unknownCheckpoint
-  });
-  const unknownCheckpoint = {
-   totalBytes: null,
-   elementsByDtype: null,
-   tensors: null
-  };
- },
- 3649: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   Gv: () => isObject,
-   PS: () => CONFIG_LIMIT,
-   YV: () => configObject,
-   ah: () => withQuantConfig,
-   bk: () => INDEX_LIMIT,
-   oi: () => indexTotalSize
-  });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7748);
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3358);
-  const CONFIG_LIMIT = 10 * 1024 * 1024;
-  const INDEX_LIMIT = 250 * 1024 * 1024;
-  function configObject(text, where, at) {
-   const more = {
-    hint: 'the file must be the config.json of a model',
-    ...at ? {
-     at
-    } : {}
-   };
-   try {
-    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_0__.Bu)(text);
-    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.uw)(json);
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} holds no JSON object`, more);
-   } catch (error) {
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
-   }
-  }
-  function isObject(value) {
-   return typeof value === 'object' && value !== null && !Array.isArray(value);
-  }
-  function withQuantConfig(config, quantText) {
-   if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config'])) return config;
-   const read = configObject(quantText, 'hf_quant_config.json');
-   if (!read.ok) return config;
-   const {quantization, producer} = read.value;
-   if (!isObject(quantization)) return config;
-   return {
-    ...config,
-    quantization_config: {
-     quant_method: 'modelopt',
-     ...isObject(producer) ? {
-      producer
-     } : {},
-     ...quantization
-    }
-   };
-  }
-  function indexTotalSize(text) {
-   try {
-    const json = JSON.parse(text);
-    const metadata = isObject(json) ? json['metadata'] : null;
-    const size = isObject(metadata) ? metadata['total_size'] : null;
-    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
-   } catch {
-    return null;
-   }
-  }
- },
- 819: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   hubClient: () => hubClient
-  });
-  var problem = __nccwpck_require__(7748);
-  var facts = __nccwpck_require__(9905);
-  var config_text = __nccwpck_require__(3649);
-  const httpDefaults = {
-   idleTimeout: 1e4,
-   totalTimeout: 12e4,
-   retries: 3
-  };
-  const MOST_REDIRECTS = 5;
-  const LONGEST_WAIT = 6e4;
-  const RETRIED_STATUS = new Set([ 408, 429, 500, 502, 503, 504 ]);
-  const RETRIED_CODES = /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EAI_AGAIN|UND_ERR_SOCKET|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
-  async function get(request, ports, options) {
-   const deadline = ports.now() + options.totalTimeout;
-   for (let attempt = 0; ;attempt++) {
-    const {answer, retry} = await follow(request, ports, options, deadline);
-    const wait = retry ? waitOf(answer) ?? 500 * 2 ** attempt * (.5 + ports.random()) : 0;
-    if (!retry || attempt >= options.retries || wait > LONGEST_WAIT || ports.now() + wait >= deadline) return answer;
-    await ports.sleep(wait);
-   }
-  }
-  function waitOf(answer) {
-   if (answer.kind !== 'answer') return null;
-   const after = answer.headers.get('retry-after')?.trim() ?? '';
-   if (/^\d{1,9}$/.test(after)) return Number(after) * 1e3;
-   const wait = Date.parse(after) - Date.parse(answer.headers.get('date') ?? '');
-   if (!Number.isNaN(wait)) return Math.max(0, wait);
-   const reset = /;\s*t=(\d{1,9})/.exec(answer.headers.get('ratelimit') ?? '');
-   return reset && answer.status === 429 ? Number(reset[1]) * 1e3 : null;
-  }
-  async function follow(request, ports, options, deadline) {
-   let url = request.url;
-   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-    const one = await attempt(url, request, ports, options, deadline);
-    if (one.answer.kind !== 'answer' || !isRedirect(one.answer.status)) return one;
-    const next = redirectTarget(url, one.answer.headers.get('location'));
-    if (next === null) return failed('redirect', 'to an address that is not allowed');
-    url = next;
-   }
-   return failed('redirect', `more than ${MOST_REDIRECTS} times`);
-  }
-  const isRedirect = status => [ 301, 302, 303, 307, 308 ].includes(status);
-  function redirectTarget(from, location) {
-   try {
-    const target = new URL(location ?? '', from);
-    const downgrade = target.protocol === 'http:' && new URL(from).protocol === 'https:';
-    if (location === null || downgrade || !/^https?:$/.test(target.protocol) || target.username !== '') return null;
-    return target.href;
-   } catch {
-    return null;
-   }
-  }
-  function failed(reason, detail, retry = false) {
-   return {
-    answer: {
-     kind: 'failed',
-     reason,
-     detail
-    },
-    retry
-   };
-  }
-  async function attempt(url, request, ports, options, deadline) {
-   const control = new AbortController;
-   let timer;
-   const alive = () => {
-    clearTimeout(timer);
-    const left = Math.max(0, Math.min(options.idleTimeout, deadline - ports.now()));
-    timer = setTimeout(() => control.abort(), left);
-   };
-   const ownOrigin = new URL(url).origin === request.origin;
-   const headers = {
-    'user-agent': 'hf-vram-calc',
-    ...request.token !== null && ownOrigin ? {
-     authorization: `Bearer ${request.token}`
-    } : {},
-    ...request.range ? {
-     range: `bytes=${request.range[0]}-${request.range[1]}`,
-     'accept-encoding': 'identity'
-    } : {}
-   };
-   try {
-    alive();
-    const response = await ports.fetch(url, {
-     headers,
-     redirect: 'manual',
-     signal: control.signal
-    });
-    const ok = response.status === 200 || response.status === 206;
-    const body = await bodyOf(response, ok ? request.limit : 64 * 1024, alive);
-    if (body === null && ok) {
-     control.abort();
-     return failed('too-large', `more than ${request.limit} bytes`);
-    }
-    const answer = {
-     kind: 'answer',
-     status: response.status,
-     headers: response.headers,
-     body: body ?? new Uint8Array
-    };
-    return {
-     answer,
-     retry: RETRIED_STATUS.has(response.status)
-    };
-   } catch (error) {
-    if (control.signal.aborted) return failed('timeout', `no answer for ${options.idleTimeout / 1e3} s`, true);
-    const cause = error.cause;
-    const code = cause?.code ?? '';
-    const detail = code || cause?.message || error.message;
-    return failed(/TERMINATED|aborted|UND_ERR_SOCKET|ECONNRESET/i.test(detail) ? 'interrupted' : 'unreachable', detail, RETRIED_CODES.test(code));
-   } finally {
-    clearTimeout(timer);
-   }
-  }
-  async function bodyOf(response, limit, alive) {
-   if (response.body === null) return new Uint8Array;
-   const chunks = [];
-   let size = 0;
-   for await (const chunk of response.body) {
-    alive();
-    size += chunk.length;
-    if (size > limit) return null;
-    chunks.push(chunk);
-   }
-   const whole = new Uint8Array(size);
-   let at = 0;
-   for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-   }
-   return whole;
-  }
-  function hubProblem(answer, asked) {
-   const {reference, endpoint, hasToken, file} = asked;
-   const {id} = reference;
-   const page = `${endpoint}/${id}`;
-   const host = new URL(endpoint).host;
-   if (answer.kind === 'failed') {
-    const why = `${WORDS[answer.reason]} (${answer.detail.slice(0, 80)})`;
-    return {
-     code: 'network',
-     message: `${id}: ${host} ${why}`,
-     hint: 'run again, or offline with a lock file: hf-vram-calc lock'
-    };
-   }
-   const {status} = answer;
-   const code = answer.headers.get('x-error-code') ?? '';
-   if (code === 'GatedRepo' && (status === 401 || status === 403)) return {
-    code: 'model-gated',
-    message: hasToken ? `${id} is gated, and the token's account has no access to it` : `${id} is gated`,
-    hint: hasToken ? `accept the licence at ${page} with the token's account, or wait for its approval` : `accept the licence at ${page} and set HF_TOKEN`
-   };
-   if (code === 'RevisionNotFound') return {
-    code: 'model-not-found',
-    message: `${id} has no revision ${reference.revision ?? 'main'}`,
-    hint: `see the branches and tags at ${page}/tree/main`
-   };
-   if (code === 'EntryNotFound' || status === 404 && file !== null && code === '') return {
-    code: 'model-not-found',
-    message: `${id} has no ${file ?? 'such file'}`,
-    hint: `see its files at ${page}/tree/main`
-   };
-   if (code === 'RepoNotFound' || status === 404 || status === 401 && !hasToken) return {
-    code: 'model-not-found',
-    message: `${id} does not exist on ${host}${hasToken ? ', or the token may not see it' : ', or is private'}`,
-    hint: hasToken ? `open ${page} with the token's account` : `check its spelling at ${page}; for a private one set HF_TOKEN`
-   };
-   if (status === 401) return {
-    code: 'model-unauthorised',
-    message: `${id}: ${host} refuses the token`,
-    hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens'
-   };
-   if (status === 403) return {
-    code: 'model-unauthorised',
-    message: `${id}: ${host} forbids it${code === '' ? '' : ` (${code.slice(0, 60)})`}`,
-    hint: "the token needs read access to the repository's contents"
-   };
-   if (status === 429) return {
-    code: 'rate-limited',
-    message: `${id}: ${host} allows no more requests for now`,
-    hint: `${hasToken ? 'run again later' : 'set HF_TOKEN for a higher limit'}, or pin the models with hf-vram-calc lock`
-   };
-   return {
-    code: 'network',
-    message: `${id}: ${host} answered ${status}`,
-    hint: 'run again, or offline with a lock file: hf-vram-calc lock'
-   };
-  }
-  const WORDS = {
-   unreachable: 'cannot be reached',
-   timeout: 'does not answer',
-   'too-large': 'answered too much',
-   redirect: 'redirected',
-   interrupted: 'broke off its answer'
-  };
-  const AT_ONCE = 6;
-  const INFO_LIMIT = 10 * 1024 * 1024;
-  const MOST_FILES = 1e5;
-  function hubClient(settings, ports, more = {}) {
-   const asker = new Asker(settings, ports, {
-    ...httpDefaults,
-    ...more.http
-   });
-   return {
-    facts: async reference => {
-     const pinned = isSha(reference.revision) ? reference.revision : null;
-     const known = pinned === null ? null : await (more.cache?.get(reference.id, pinned, reference.variant));
-     if (known) return (0, problem.uw)(known);
-     const info = await infoOf(asker, reference);
-     if (!info.ok) return info;
-     const cached = pinned === null ? await (more.cache?.get(reference.id, info.value.sha, reference.variant)) : null;
-     if (cached) return (0, problem.uw)(cached);
-     const facts = await factsAt(asker, reference, info.value);
-     if (facts.ok) await (more.cache?.put(facts.value, reference.variant));
-     return facts;
-    },
-    commit: async reference => {
-     const info = await infoOf(asker, reference);
-     return info.ok ? (0, problem.uw)(info.value.sha) : info;
-    }
-   };
-  }
-  const isSha = revision => revision !== null && /^[0-9a-f]{40}$/.test(revision);
-  class Asker {
-   #settings;
-   #ports;
-   #options;
-   #running=0;
-   #waiting=[];
-   constructor(settings, ports, options) {
-    this.#settings = settings;
-    this.#ports = ports;
-    this.#options = options;
-   }
-   async get(path, limit, range) {
-    if (this.#running >= AT_ONCE) await new Promise(resolve => this.#waiting.push(resolve));
-    this.#running++;
-    const {endpoint, token} = this.#settings;
-    try {
-     const request = {
-      url: `${endpoint}${path}`,
-      token,
-      origin: new URL(endpoint).origin,
-      limit,
-      ...range ? {
-       range
-      } : {}
-     };
-     return await get(request, this.#ports, this.#options);
-    } finally {
-     this.#running--;
-     this.#waiting.shift()?.();
-    }
-   }
-   async file(reference, sha, file, limit, range) {
-    const path = file.split('/').map(encodeURIComponent).join('/');
-    const answer = await this.get(`/${idPath(reference.id)}/resolve/${sha}/${path}`, limit, range);
-    if (answer.kind === 'answer' && (answer.status === 200 || answer.status === 206)) return (0, 
-    problem.uw)(answer.body);
-    return {
-     ok: false,
-     problem: this.problem(answer, reference, file)
-    };
-   }
-   problem(answer, reference, file) {
-    const {endpoint, token} = this.#settings;
-    return hubProblem(answer, {
-     reference,
-     endpoint,
-     hasToken: token !== null,
-     file
-    });
-   }
-  }
-  const idPath = id => id.split('/').map(encodeURIComponent).join('/');
-  const textOf = bytes => (new TextDecoder).decode(bytes);
-  async function infoOf(asker, reference) {
-   const revision = encodeURIComponent(reference.revision ?? 'HEAD');
-   const query = [ 'sha', 'safetensors', 'siblings' ].map(field => `expand=${field}`).join('&');
-   const answer = await asker.get(`/api/models/${idPath(reference.id)}/revision/${revision}?${query}`, INFO_LIMIT);
-   if (answer.kind !== 'answer' || answer.status !== 200) return {
-    ok: false,
-    problem: asker.problem(answer, reference, null)
-   };
-   const json = parsed(answer.body);
-   const sha = (0, config_text.Gv)(json) ? json['sha'] : null;
-   if (!(0, config_text.Gv)(json) || typeof sha !== 'string' || !isSha(sha)) return (0, 
-   problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, {
-    hint: 'a proxy may have answered in its place; check HF_ENDPOINT'
-   });
-   return (0, problem.uw)({
-    sha,
-    elements: elementsOf(json['safetensors']),
-    files: filesOf(json['siblings'])
-   });
-  }
-  function parsed(body) {
-   try {
-    return JSON.parse(textOf(body));
-   } catch {
-    return null;
-   }
-  }
-  function elementsOf(safetensors) {
-   const counts = (0, config_text.Gv)(safetensors) ? safetensors['parameters'] : null;
-   if (!(0, config_text.Gv)(counts)) return null;
-   const entries = Object.entries(counts);
-   const sound = entries.every(([dtype, n]) => /^\w{1,20}$/.test(dtype) && Number.isSafeInteger(n) && n >= 0);
-   return sound && entries.length > 0 ? counts : null;
-  }
-  function filesOf(siblings) {
-   if (!Array.isArray(siblings)) return [];
-   return siblings.slice(0, MOST_FILES).map(file => (0, config_text.Gv)(file) ? file['rfilename'] : null).filter(name => typeof name === 'string');
-  }
-  async function factsAt(asker, reference, info) {
-   const has = name => info.files.length === 0 || info.files.includes(name);
-   if (!has('config.json')) return {
-    ok: false,
-    problem: noConfig(reference, info)
-   };
-   const file = await asker.file(reference, info.sha, 'config.json', config_text.PS);
-   if (!file.ok) return file;
-   const read = (0, config_text.YV)(textOf(file.value), `${reference.id}/config.json`);
-   if (!read.ok) return read;
-   let config = read.value;
-   if (info.files.includes('hf_quant_config.json') && !(0, config_text.Gv)(config['quantization_config'])) {
-    const quant = await asker.file(reference, info.sha, 'hf_quant_config.json', config_text.PS);
-    if (!quant.ok) return quant;
-    config = (0, config_text.ah)(config, textOf(quant.value));
-   }
-   const checkpoint = await checkpointOf(asker, reference, info, config);
-   if (!checkpoint.ok) return checkpoint;
-   return (0, problem.uw)({
-    id: reference.id,
-    revision: info.sha,
-    source: 'hub',
-    asOf: null,
-    config,
-    checkpoint: checkpoint.value
-   });
-  }
-  function noConfig(reference, info) {
-   const gguf = info.files.some(file => file.endsWith('.gguf'));
-   return {
-    code: 'config-invalid',
-    message: `${reference.id} has no config.json${gguf ? ', only GGUF files' : ''}`,
-    hint: 'name a model with a config.json in the policy: models: { <id in the file>: { id: org/name } }'
-   };
-  }
-  const ELEMENT_BYTES = {
-   F64: 8,
-   F32: 4,
-   F16: 2,
-   BF16: 2,
-   F8_E4M3: 1,
-   F8_E5M2: 1,
-   F8_E8M0: 1,
-   I64: 8,
-   I32: 4,
-   I16: 2,
-   I8: 1,
-   U8: 1,
-   BOOL: 1
-  };
-  const PACKED = new Set([ 'I32', 'I64', 'I16', 'U8', 'I8' ]);
-  async function checkpointOf(asker, reference, info, config) {
-   const {elements} = info;
-   const counted = elements === null ? null : countedBytes(elements, isQuantised(config));
-   if (counted !== null) return (0, problem.uw)({
-    totalBytes: counted,
-    elementsByDtype: elements,
-    tensors: null
-   });
-   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
-    if (!info.files.includes(name)) continue;
-    const index = await asker.file(reference, info.sha, name, config_text.bk);
-    if (!index.ok) return index;
-    return (0, problem.uw)({
-     totalBytes: (0, config_text.oi)(textOf(index.value)),
-     elementsByDtype: elements,
-     tensors: null
-    });
-   }
-   return (0, problem.uw)({
-    ...facts.p,
-    elementsByDtype: elements
-   });
-  }
-  function isQuantised(config) {
-   const text = config['text_config'];
-   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => (0, 
-   config_text.Gv)(config[key]) || (0, config_text.Gv)(text) && (0, config_text.Gv)(text[key]));
-  }
-  function countedBytes(elements, quantised) {
-   let bytes = 0;
-   for (const [dtype, count] of Object.entries(elements)) {
-    const size = ELEMENT_BYTES[dtype];
-    if (size === void 0 || quantised && PACKED.has(dtype) && count > 0) return null;
-    bytes += size * count;
-   }
-   return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
-  }
- },
- 2107: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   EG: () => lockedFacts,
-   LOCK_FILE: () => LOCK_FILE,
-   LOCK_LIMIT: () => LOCK_LIMIT,
-   TL: () => lockKey,
-   parseLock: () => parseLock
-  });
-  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
-  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3649);
-  const LOCK_FILE = 'hf-vram-calc.lock.json';
-  const LOCK_LIMIT = 32 * 1024 * 1024;
-  const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
-  const entrySchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
-   revision: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^[0-9a-f]{40}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('commit the facts are of')),
-   locked: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^\d{4}-\d{2}-\d{2}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('day the facts were read, in UTC')),
-   config: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('fields of config.json that matter for memory')),
-   bytes: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('bytes of all tensors as stored; null when not known')),
-   tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), count)), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('elements by data type, as the Hub counts them')),
-   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.L5J(), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('facts of a GGUF file')))
-  });
-  const lockSchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
-   lockVersion: valibot__WEBPACK_IMPORTED_MODULE_1__.euz(1),
-   models: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), entrySchema), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('by "org/name", then "@revision" and ":variant" where the files ask for them'))
-  });
-  function lockKey(reference) {
-   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
-  }
-  function parseLock(text, file) {
-   const fail = message => (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('lock-invalid', `${file}: ${message}`, {
-    hint: 'write it anew with hf-vram-calc lock',
-    at: {
-     file,
-     line: 1,
-     column: 1
-    }
-   });
-   let json;
-   try {
-    json = JSON.parse(text);
-   } catch (error) {
-    const conflict = /^(<<<<<<<|=======|>>>>>>>)/m.test(text);
-    return fail(conflict ? 'holds the marks of a merge conflict' : `is not JSON: ${error.message}`);
-   }
-   if ((0, _config_text_js__WEBPACK_IMPORTED_MODULE_0__.Gv)(json) && typeof json['lockVersion'] === 'number' && json['lockVersion'] > 1) return fail(`is of version ${json['lockVersion']}, this program reads version 1`);
-   const checked = valibot__WEBPACK_IMPORTED_MODULE_1__.xLC(lockSchema, json);
-   if (checked.success) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.uw)(new Map(Object.entries(checked.output.models)));
-   const issue = checked.issues[0];
-   const path = issue.path?.map(item => String(item.key)).join('.') ?? '';
-   return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`);
-  }
-  function lockedFacts(lock, reference) {
-   const key = lockKey(reference);
-   const lower = key.toLowerCase();
-   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
-   if (entry === void 0) return null;
-   return {
-    id: reference.id,
-    revision: entry.revision,
-    source: 'lock',
-    asOf: entry.locked,
-    config: entry.config,
-    checkpoint: {
-     totalBytes: entry.bytes,
-     elementsByDtype: entry.tensors,
-     tensors: null
-    },
-    ...entry.gguf === void 0 ? {} : {
-     gguf: entry.gguf
-    }
-   };
-  }
-  new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
- },
- 7748: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   MB: () => bad,
-   fI: () => problemText,
-   uw: () => good
-  });
-  const good = value => ({
-   ok: true,
-   value
-  });
-  const bad = (code, message, more = {}) => ({
-   ok: false,
-   problem: {
-    code,
-    message,
-    ...more
-   }
-  });
-  function problemText(problem) {
-   const where = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : '';
-   return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
   }
  },
  7934: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {

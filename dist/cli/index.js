@@ -7997,7 +7997,7 @@ var __webpack_modules__ = {
   const infinity = {
    engine: 'infinity',
    title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
-   marks: [ 'infinity' ],
+   marks: [ 'infinity_emb', '/infinity', 'infinity_', 'engine: infinity' ],
    program: argv => (0, command_line.F)(argv[0] ?? '') === 'infinity_emb' ? argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1 : 0,
    image: /(?:^|\/)infinity$/,
    environment: /^INFINITY_/,
@@ -8193,7 +8193,7 @@ var __webpack_modules__ = {
   const tgi = {
    engine: 'tgi',
    title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
-   marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi' ],
+   marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi' ],
    program: argv => /^text-generation-(?:launcher|server|router)$/.test((0, command_line.F)(argv[0] ?? '')) ? argv[1] === 'serve' ? 2 : 1 : 0,
    image: /text-generation-inference|(?:^|[/-])tgi(?:-[a-z0-9-]+)?$/,
    environment: /^(?:MAX_(?:TOTAL|INPUT|BATCH)_|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|KV_CACHE_DTYPE|CUDA_|TGI_|ATTENTION|PREFILL_CHUNKING)/,
@@ -8967,7 +8967,7 @@ var __webpack_modules__ = {
   const HOLE_OPEN = '';
   const HOLE_CLOSE = '';
   const HOLE = /\uE000([^\uE001]*)\uE001/g;
-  const PLACEHOLDER = /\uE000([^\uE001]*)\uE001|\$\{\{\s*([^}]*?)\s*\}\}|\$\{([A-Za-z_][\w.]*)(?:[^}]*)\}|\$\(([A-Za-z_]\w*)\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w*|@|\*|[0-9])|\{\{\s*([^}]*?)\s*\}\}|<([A-Z][A-Z0-9_-]{2,}|[a-z]+(?:[-_][a-z]+)+)>/g;
+  const PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g;
   function placeholders(text) {
    const names = [];
    for (const match of text.matchAll(PLACEHOLDER)) names.push(match.slice(1).find(group => group !== void 0) ?? match[0]);
@@ -9432,6 +9432,8 @@ var __webpack_modules__ = {
   const MAX_STEPS = 2e4;
   const MAX_CALLS = 8;
   const MAX_LOOP = 16;
+  const MAX_EXPANDED = 4e6;
+  const MAX_LIST = 500;
   const MAX_COMMANDS = 2e3;
   const BUILTINS = new Set([ 'set', 'shopt', 'echo', 'printf', 'cd', 'exit', 'return', 'true', 'false', ':', '[', '[[', 'test', 'shift', 'unset', 'trap', 'wait', 'umask', 'ulimit' ]);
   function runScript(script, input) {
@@ -9458,8 +9460,12 @@ var __webpack_modules__ = {
     this.#arguments = input.arguments;
     this.#sources = input.sources ?? new Map;
    }
+   #budget={
+    left: MAX_EXPANDED
+   };
    #scope() {
     return {
+     budget: this.#budget,
      lookup: name => {
       const element = /^(\w+)\[(\d+)\]$/.exec(name);
       if (element) return this.#lists.get(element[1])?.[Number(element[2])];
@@ -9599,7 +9605,7 @@ var __webpack_modules__ = {
     if (!match) return null;
     const from = match[0].length;
     if (match[3] === '(') {
-     const items = (0, parse.ZP)(raw.value, from, raw.value.length - 1).slice(0, 500);
+     const items = (0, parse.ZP)(raw.value, from, raw.value.length - 1).slice(0, MAX_LIST);
      const list = items.flatMap(item => (0, shell_words.Vo)(raw.slice(item.from, item.to), this.#scope()));
      return {
       name: match[1],
@@ -9637,7 +9643,7 @@ var __webpack_modules__ = {
     this.#exported.set(name, value);
    }
    #setList(name, list, append) {
-    this.#lists.set(name, append ? [ ...this.#lists.get(name) ?? [], ...list ].slice(0, 1e3) : [ ...list ]);
+    this.#lists.set(name, append ? [ ...this.#lists.get(name) ?? [], ...list ].slice(0, MAX_LIST) : list.slice(0, MAX_LIST));
    }
   }
   function decide(words) {
@@ -11162,7 +11168,7 @@ var __webpack_modules__ = {
    kind: 'document',
    name: 'kubernetes',
    title: 'Kubernetes pod specs in objects of any kind, lists, LeaderWorkerSets, Ray groups, patches',
-   marks: [ 'containers:' ],
+   marks: [],
    claims: root => (0, tree.bX)(root, 'kind') !== 'CustomResourceDefinition' && hasContainers(root),
    read: async (root, context) => {
     const walk = new Walk(context);
@@ -12017,7 +12023,13 @@ var __webpack_modules__ = {
   });
   var _text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2229);
   const MAX_REACH = 4e3;
-  function closing(text, from, open, close) {
+  function closing(text, from, open, close, budget) {
+   if (budget.left <= 0) return -1;
+   const end = closingWithin(text, from, open, close);
+   budget.left -= (end < 0 ? Math.min(text.length, from + MAX_REACH) : end) - from;
+   return end;
+  }
+  function closingWithin(text, from, open, close) {
    let depth = 1;
    const limit = Math.min(text.length, from + MAX_REACH);
    for (let i = from; i < limit; i++) {
@@ -12079,7 +12091,9 @@ var __webpack_modules__ = {
    if (at < 0) return value;
    return front ? value.slice(at + literal.length) : value.slice(0, at);
   }
-  function interpolate(text, lookup, depth = 0) {
+  function interpolate(text, lookup, depth = 0, budget = {
+   left: 4e5
+  }) {
    const source = text.value;
    if (depth > 20 || !source.includes('$')) return text;
    const parts = [];
@@ -12094,9 +12108,9 @@ var __webpack_modules__ = {
      i += 2;
      plain = i;
     } else if (next === '{') {
-     const end = closing(source, i + 2, '{', '}');
+     const end = closing(source, i + 2, '{', '}', budget);
      if (end < 0) break;
-     const value = parameter(text.slice(i + 2, end - 1), lookup, inner => interpolate(inner, lookup, depth + 1));
+     const value = parameter(text.slice(i + 2, end - 1), lookup, inner => interpolate(inner, lookup, depth + 1, budget));
      if (value) {
       push(plain, i);
       parts.push(value);
@@ -12148,6 +12162,7 @@ var __webpack_modules__ = {
   const MAX_DEPTH = 60;
   function tokens(text) {
    const found = [];
+   const budget = budgetFor(text);
    const heredocs = [];
    let i = 0;
    while (i < text.length && found.length < MAX_TOKENS) {
@@ -12182,7 +12197,7 @@ var __webpack_modules__ = {
        heredocs.length = 0;
       }
      } else {
-      const end = wordEnd(text, i);
+      const end = wordEnd(text, i, budget);
       found.push({
        from: i,
        to: end,
@@ -12216,39 +12231,42 @@ var __webpack_modules__ = {
    };
    return text.length;
   }
-  function wordEnd(text, from) {
+  const budgetFor = text => ({
+   left: 2e4 + 20 * text.length
+  });
+  function wordEnd(text, from, budget) {
    let i = from;
    while (i < text.length) {
     const c = text[i];
     if (c === '\\') i += 2; else if (c === "'") {
      const end = text.indexOf("'", i + 1);
      i = end < 0 ? text.length : end + 1;
-    } else if (c === '"') i = stringEnd(text, i + 1); else if (c === '`') {
+    } else if (c === '"') i = stringEnd(text, i + 1, budget); else if (c === '`') {
      const end = text.indexOf('`', i + 1);
      i = end < 0 ? text.length : end + 1;
     } else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
      const open = text[i + 1];
-     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_0__.ET)(text, i + 2, open, open === '(' ? ')' : '}');
+     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_0__.ET)(text, i + 2, open, open === '(' ? ')' : '}', budget);
      i = end < 0 ? i + 2 : end;
     } else if (c === '=' && text[i + 1] === '(' && /^[A-Za-z_]\w*\+?$/.test(text.slice(Math.max(from, i - 80), i))) {
-     const end = arrayEnd(text, i + 2);
+     const end = arrayEnd(text, i + 2, budget);
      i = end;
     } else if (' \t\r\n;&|()<>'.includes(c)) break; else i++;
    }
    return Math.max(Math.min(i, text.length), from + 1);
   }
-  function stringEnd(text, from) {
+  function stringEnd(text, from, budget) {
    for (let i = from; i < text.length; i++) {
     const c = text[i];
     if (c === '\\') i++; else if (c === '"') return i + 1; else if (c === '$' && (text[i + 1] === '(' || text[i + 1] === '{')) {
      const open = text[i + 1];
-     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_0__.ET)(text, i + 2, open, open === '(' ? ')' : '}');
+     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_0__.ET)(text, i + 2, open, open === '(' ? ')' : '}', budget);
      if (end > 0) i = end - 1;
     }
    }
    return text.length;
   }
-  function arrayEnd(text, from) {
+  function arrayEnd(text, from, budget) {
    let i = from;
    while (i < text.length) {
     const c = text[i];
@@ -12256,12 +12274,13 @@ var __webpack_modules__ = {
     if (c === '#' && /\s/.test(text[i - 1] ?? ' ')) {
      const end = text.indexOf('\n', i);
      i = end < 0 ? text.length : end;
-    } else if (/[\s;&|(<>]/.test(c)) i++; else i = wordEnd(text, i);
+    } else if (/[\s;&|(<>]/.test(c)) i++; else i = wordEnd(text, i, budget);
    }
    return text.length;
   }
   function wordSpans(text) {
    const spans = [];
+   const budget = budgetFor(text);
    for (let i = 0; i < text.length && spans.length < MAX_TOKENS; ) if (/\s/.test(text[i])) i++; else if (text[i] === '\\' && text[i + 1] === '\n') i += 2; else if (';&|()<>'.includes(text[i])) {
     const end = plainEnd(text, i);
     spans.push({
@@ -12271,7 +12290,7 @@ var __webpack_modules__ = {
     i = end;
    } else {
     const from = i;
-    for (i = wordEnd(text, i); i < text.length && !/\s/.test(text[i]); ) i = ';&|()<>'.includes(text[i]) ? i + 1 : wordEnd(text, i);
+    for (i = wordEnd(text, i, budget); i < text.length && !/\s/.test(text[i]); ) i = ';&|()<>'.includes(text[i]) ? i + 1 : wordEnd(text, i, budget);
     spans.push({
      from,
      to: i
@@ -12511,12 +12530,17 @@ var __webpack_modules__ = {
     if (parts.length > 0) parts.push(_text_js__WEBPACK_IMPORTED_MODULE_0__.E.at(field, ' '));
     parts.push(field);
    }
-   return _text_js__WEBPACK_IMPORTED_MODULE_0__.E.join(parts).slice(0, MAX_VALUE);
+   const joined = _text_js__WEBPACK_IMPORTED_MODULE_0__.E.join(parts).slice(0, MAX_VALUE);
+   variables.budget.left -= joined.value.length;
+   return joined;
   }
   function splitText(text) {
    const nothing = {
     lookup: () => {},
-    list: () => {}
+    list: () => {},
+    budget: {
+     left: 10 * text.value.length + 2e4
+    }
    };
    return (0, _parse_js__WEBPACK_IMPORTED_MODULE_1__.cK)(text.value).flatMap(span => expandWord(text.slice(span.from, span.to), nothing));
   }
@@ -12532,6 +12556,12 @@ var __webpack_modules__ = {
     this.#variables = variables;
    }
    run() {
+    const {budget} = this.#variables;
+    budget.left -= this.#raw.value.length;
+    if (budget.left <= 0) {
+     this.fields.push(this.#raw);
+     return;
+    }
     this.#scan(0, this.#raw.value.length, false);
     this.#end();
    }
@@ -12573,7 +12603,7 @@ var __webpack_modules__ = {
       plain = i;
      } else if (c === '"' && !quoted) {
       flush(i);
-      const end = quoteEnd(source, i + 1, to);
+      const end = quoteEnd(source, i + 1, to, this.#variables.budget);
       this.#quoted(i + 1, end);
       i = end + 1;
       plain = i;
@@ -12618,7 +12648,7 @@ var __webpack_modules__ = {
        end: end + 2
       };
      }
-     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, '(', ')');
+     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, '(', ')', this.#variables.budget);
      const stop = end < 0 || end > to ? to : end;
      return {
       emit: () => this.#add(this.#raw.slice(i, stop)),
@@ -12633,7 +12663,7 @@ var __webpack_modules__ = {
     let value;
     let end = i + 1;
     if (next === '{') {
-     end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, '{', '}');
+     end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, '{', '}', this.#variables.budget);
      if (end < 0 || end > to) return null;
      const inside = this.#raw.slice(i + 2, end - 1);
      const array = /^([A-Za-z_]\w*)\[[@*]\]$/.exec(inside.value);
@@ -12686,12 +12716,12 @@ var __webpack_modules__ = {
     if (/\s$/.test(value.value) && !first) this.#end();
    }
   }
-  function quoteEnd(source, from, to) {
+  function quoteEnd(source, from, to, budget) {
    for (let i = from; i < to; i++) {
     const c = source[i];
     if (c === '\\') i++; else if (c === '"') return i; else if (c === '$' && (source[i + 1] === '(' || source[i + 1] === '{')) {
      const open = source[i + 1];
-     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, open, open === '(' ? ')' : '}');
+     const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, open, open === '(' ? ')' : '}', budget);
      if (end > 0 && end <= to) i = end - 1;
     }
    }
@@ -13198,7 +13228,29 @@ var __webpack_modules__ = {
      if (++depth > MAX_DEPTH) return true;
     } else if ((code === 93 || code === 125) && depth > 0) depth--; else if (code === 10 && depth > 0 && text.charCodeAt(i + 1) === 45 && text.startsWith('---', i + 1)) depth = 0;
    }
-   return /^(?: {2,}|- ){400,}\S/m.test(text) || /^(?:- ){200}/m.test(text);
+   return deepIndent(text);
+  }
+  function deepIndent(text) {
+   const indents = [];
+   for (let from = 0; from < text.length; ) {
+    const end = text.indexOf('\n', from);
+    const stop = end < 0 ? text.length : end;
+    let at = from;
+    let markers = 0;
+    while (at < stop && ' -?:&'.includes(text[at])) {
+     if (text[at] !== ' ') markers++;
+     at++;
+    }
+    if (markers > MAX_DEPTH && !/^[-=]+$/.test(text.slice(from, at))) return true;
+    if (at < stop) {
+     const indent = at - from;
+     while (indents.length > 0 && indents.at(-1) >= indent) indents.pop();
+     indents.push(indent);
+     if (indents.length > MAX_DEPTH) return true;
+    }
+    from = stop + 1;
+   }
+   return false;
   }
   class Builder {
    #source;
@@ -13295,12 +13347,11 @@ var __webpack_modules__ = {
    return value === null || value === void 0 ? null : String(value);
   }
  },
- 8049: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 77: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => engineOf,
    engines: () => engines
   });
-  var memory_parts = __nccwpck_require__(7977);
   var problem = __nccwpck_require__(7748);
   const BYTES = {
    float32: 4,
@@ -13320,131 +13371,375 @@ var __webpack_modules__ = {
    });
   }
   var units_bytes = __nccwpck_require__(1160);
-  const defaults_packages = 'released packages';
-  const vllmDefaults = [ {
-   setting: 'memoryFraction',
-   value: '0.9',
-   versions: 'up to 0.19',
-   source: defaults_packages
-  }, {
-   setting: 'memoryFraction',
-   value: '0.92',
-   versions: 'from 0.20',
-   source: defaults_packages
-  }, {
-   setting: 'maxNumSeqs',
-   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '16384 on cards of at least 160 GiB',
-   versions: 'from 0.30',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxModelLen',
-   value: "the model's context",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'blockSize',
-   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
-   versions: 'all',
-   source: 'config/cache.py, attention backends'
-  }, {
-   setting: 'dtype',
-   value: "the checkpoint's; 32-bit is run in 16 bits",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'kvCacheDtype',
-   value: "the model's dtype, or the checkpoint's KV scheme",
-   versions: 'all',
-   source: 'config/cache.py'
-  }, {
-   setting: 'cudaGraphs',
-   value: 'estimate taken from the budget',
-   versions: 'from 0.20',
-   source: 'v1/worker/gpu_worker.py'
-  }, {
-   setting: 'maxLoras',
-   value: '1 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  }, {
-   setting: 'maxLoraRank',
-   value: '16 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  } ];
-  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
-  const PACKED = {
-   int8_per_token_head: 'int8-per-head',
-   fp8_per_token_head: 'int8-per-head',
-   int4_per_token_head: 'int4-per-head',
-   nvfp4: 'nvfp4',
-   turboquant_4bit_nc: 'turboquant',
-   fp8_ds_mla: 'fp8-ds-mla',
-   nvfp4_ds_mla: 'nvfp4-ds-mla'
-  };
-  const MODEL_DTYPES = {
-   bfloat16: 2,
-   float16: 2,
-   half: 2,
-   bf16: 2,
-   fp16: 2,
-   float32: 4,
-   float: 4,
-   fp32: 4
-  };
-  function kvFormat(name, modelBytes) {
-   const plain = MODEL_DTYPES[name];
-   if (plain !== void 0) return {
-    kind: 'plain',
-    elementBytes: plain
+  var memory_parts = __nccwpck_require__(7977);
+  function partOf(weight, p) {
+   const t = p.tensor;
+   const whole = {
+    out: weight.out,
+    in: weight.in,
+    copies: weight.copies,
+    bias: weight.bias ? weight.out : 0
    };
-   if (FP8.has(name)) return {
-    kind: 'plain',
-    elementBytes: 1
+   if (weight.transformersOnly) return {
+    ...whole,
+    copies: 0,
+    bias: 0
    };
-   const packed = PACKED[name];
-   return packed === void 0 ? null : {
-    kind: packed,
-    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
+   switch (weight.split) {
+   case 'none':
+    return whole;
+
+   case 'column':
+    {
+     const out = Math.ceil(weight.out / t);
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'row':
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / t)
+    };
+
+   case 'vocab':
+    {
+     const out = Math.ceil(weight.out / 64) * 64 / t;
+     return {
+      ...whole,
+      out: Math.ceil(out),
+      bias: weight.bias ? Math.ceil(out) : 0
+     };
+    }
+
+   case 'kv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'qkv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const kv = weight.kvWidth ?? 0;
+     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-column':
+    {
+     if (p.expert > 1) return {
+      ...whole,
+      copies: Math.ceil(weight.copies / p.expert)
+     };
+     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-row':
+    if (p.expert > 1) return {
+     ...whole,
+     copies: Math.ceil(weight.copies / p.expert)
+    };
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / (p.expertTensor ?? t))
+    };
+   }
+  }
+  function stageSizes(layers, pipeline) {
+   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
+   let rest = layers % pipeline;
+   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
+   return sizes;
+  }
+  function stagesOf(shape, pipeline) {
+   let first = 0;
+   return stageSizes(shape.layers.order.length, pipeline).map(count => {
+    const stage = {
+     first,
+     count
+    };
+    first += count;
+    return stage;
+   });
+  }
+  function adapterBytes(shape, r) {
+   const {slots, rank} = r.loras ?? {
+    slots: 0,
+    rank: 0
+   };
+   const parallel = {
+    tensor: r.tensor,
+    pipeline: 1,
+    expert: 1
+   };
+   const perKind = shape.layers.kinds.map(kind => {
+    const widths = {
+     dense: 0,
+     experts: 0
+    };
+    for (const weight of kind.weights) {
+     if (weight.kind !== 'linear') continue;
+     const part = partOf(weight, parallel);
+     const width = part.copies * (part.in + part.out);
+     if (weight.split === 'expert-column' || weight.split === 'expert-row') widths.experts += width; else widths.dense += width;
+    }
+    return widths;
+   });
+   let most = {
+    dense: 0,
+    experts: 0
+   };
+   for (const {first, count} of stagesOf(shape, r.pipeline)) {
+    const sums = {
+     dense: 0,
+     experts: 0
+    };
+    for (let layer = first; layer < first + count; layer++) {
+     const widths = perKind[shape.layers.order[layer]];
+     sums.dense += widths.dense;
+     sums.experts += widths.experts;
+    }
+    if (sums.dense + sums.experts > most.dense + most.experts) most = sums;
+   }
+   const unit = 2 * slots * rank;
+   return {
+    bytes: {
+     low: most.dense * unit,
+     expected: most.dense * unit,
+     high: (most.dense + most.experts) * unit
+    },
+    formula: `${(0, units_bytes.zD)(slots)} slots x rank ${(0, units_bytes.zD)(rank)} x ${(0, 
+    units_bytes.zD)(most.dense)} inputs and outputs x 2 B`,
+    source: 'vLLM lora/layers: buffers for max_loras slots'
    };
   }
-  const isFp8 = name => FP8.has(name);
-  const tokenBytes = {
-   heads(keyDim, valueDim, format) {
-    const both = keyDim + valueDim;
-    switch (format.kind) {
-    case 'int8-per-head':
-     return both + 8;
+  function blocksOf(bucket, length, s) {
+   const {reach, block} = bucket;
+   switch (reach.kind) {
+   case 'full':
+    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
 
-    case 'int4-per-head':
-     return both / 2 + 8;
+   case 'sliding':
+    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
 
-    case 'nvfp4':
-     return both / 2 + both / 16;
+   case 'chunked':
+    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
 
-    case 'turboquant':
-     return both / 2 + 6;
+   case 'cross':
+    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
 
-    default:
-     return both * format.elementBytes;
-    }
-   },
-   latent(width, format) {
-    if (format.kind === 'fp8-ds-mla') return 656;
-    if (format.kind === 'nvfp4-ds-mla') return 352;
-    return width * format.elementBytes;
+   case 'state':
+    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
    }
+  }
+  function requestBlocks(plan, length, s) {
+   let blocks = 0;
+   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
+   return blocks;
+  }
+  function requestBytes(plan, length, stage, s) {
+   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    const blocks = blocksOf(bucket, length, s);
+    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function stateBytesOf(plan, stage, s) {
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    if (bucket.reach.kind !== 'state') continue;
+    const blocks = blocksOf(bucket, 1, s);
+    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function longestThatFits(plan, limit, room, stage, s) {
+   if (requestBytes(plan, limit, stage, s) <= room) return limit;
+   let low = 0;
+   let high = limit;
+   while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
+   }
+   return low;
+  }
+  const newestRelease = release(0, 33);
+  function release(major, minor, patch = 0) {
+   return major * 1e6 + minor * 1e3 + patch;
+  }
+  function releaseOf(text) {
+   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
+   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
+  }
+  function releaseText(value) {
+   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
+  }
+  const cache = new Map;
+  function rulesOf(version) {
+   let rules = cache.get(version);
+   if (rules === void 0) {
+    const from = minor => version >= release(0, minor);
+    rules = {
+     v0: !from(8),
+     memoryFraction: from(20) ? .92 : .9,
+     graphsInBudget: from(20),
+     windowCountsBatches: from(25),
+     nullBlock: from(30),
+     chargesGroups: from(25),
+     asyncDefault: from(14),
+     statePrefixCaching: from(25),
+     stateCheckpoints: from(30),
+     crossByBatch: from(13),
+     hugeTier: from(30),
+     platformMlaBlocks: !from(13)
+    };
+    cache.set(version, rules);
+   }
+   return rules;
+  }
+  const FORWARD = {
+   dense: [ 11, 6.5, 5, 5 ],
+   experts: [ 22, 13, 10, 10 ]
   };
+  const FORWARD_FLOOR = 70 * units_bytes.lv;
+  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  function peak(shape, config, r) {
+   const forward = forwardArm(shape, r);
+   const sampler = samplerArm(shape, r);
+   const larger = sampler.expected > forward.expected ? sampler : forward;
+   const vision = visionArm(shape, config, r);
+   return {
+    bytes: {
+     low: Math.max(forward.low, sampler.low) + vision.low,
+     expected: larger.expected + vision.expected,
+     high: Math.max(forward.high, sampler.high) + vision.high
+    },
+    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
+    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
+   };
+  }
+  function forwardArm(shape, r) {
+   const {facts} = shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
+   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
+   return {
+    low: Math.max(.6 * expected, FORWARD_FLOOR),
+    expected,
+    high: 1.4 * expected + .2 * units_bytes.T3,
+    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batchTokens)} tokens x ${(0, 
+    units_bytes.zD)(width)} x 2 B`
+   };
+  }
+  function samplerFactor(r) {
+   if (r.release < release(0, 17)) return {
+    low: 9.2,
+    expected: 9.73,
+    high: 10.2
+   };
+   return {
+    low: 2.5,
+    expected: 5,
+    high: 7
+   };
+  }
+  function samplerArm(shape, r) {
+   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
+   const c = samplerFactor(r);
+   return {
+    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
+    expected: c.expected * rows,
+    high: c.high * rows + .1 * units_bytes.T3,
+    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.sequences)} sequences x ${(0, 
+    units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
+   };
+  }
+  function visionArm(shape, config, r) {
+   const none = {
+    low: 0,
+    expected: 0,
+    high: 0,
+    text: ''
+   };
+   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
+   const patches = 4 * Math.min(r.batchTokens, 16384);
+   const copy = patches * towerWidth(config) * 2;
+   return {
+    low: 0,
+    expected: 20 * copy,
+    high: 45 * copy,
+    text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B`
+   };
+  }
+  function withoutImages(r) {
+   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
+   const limits = r.option.text('limit-mm-per-prompt');
+   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
+  }
+  function towerWidth(config) {
+   const vision = config['vision_config'];
+   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
+    const value = vision[key];
+    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
+   }
+   return 1152;
+  }
+  function communication(r) {
+   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
+   const pipeline = r.pipeline > 1 ? .3 : 0;
+   return {
+    bytes: {
+     low: low * units_bytes.T3,
+     expected: (expected + pipeline / 2) * units_bytes.T3,
+     high: (high + pipeline) * units_bytes.T3
+    },
+    formula: `${(0, units_bytes.ip)((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
+   };
+  }
+  function graphs(r) {
+   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
+   if (none) return {
+    bytes: {
+     low: 0,
+     expected: 0,
+     high: 0
+    },
+    formula: 'none: eager',
+    source: 'enforce-eager'
+   };
+   const largest = Math.min(2 * r.sequences, 512);
+   const share = largest / 512;
+   return {
+    bytes: {
+     low: .05 * units_bytes.T3,
+     expected: (.1 + .4 * share) * units_bytes.T3,
+     high: (.3 + .9 * share) * units_bytes.T3
+    },
+    formula: `${(0, units_bytes.ip)((.1 + .4 * share) * units_bytes.T3)} GiB for batch sizes up to ${largest}`,
+    source: 'graph capture lines of public logs'
+   };
+  }
   const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
   const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
   function contextOf(shape, config) {
@@ -13502,39 +13797,14 @@ var __webpack_modules__ = {
     eager: flag('enforce-eager')
    };
   }
-  const newestRelease = release(0, 33);
-  function release(major, minor, patch = 0) {
-   return major * 1e6 + minor * 1e3 + patch;
-  }
-  function releaseOf(text) {
-   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
-   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
-  }
-  function releaseText(value) {
-   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
-  }
-  const cache = new Map;
-  function rulesOf(version) {
-   let rules = cache.get(version);
-   if (rules === void 0) {
-    const from = minor => version >= release(0, minor);
-    rules = {
-     v0: !from(8),
-     memoryFraction: from(20) ? .92 : .9,
-     graphsInBudget: from(20),
-     windowCountsBatches: from(25),
-     nullBlock: from(30),
-     chargesGroups: from(25),
-     asyncDefault: from(14),
-     statePrefixCaching: from(25),
-     stateCheckpoints: from(30),
-     crossByBatch: from(13),
-     hugeTier: from(30),
-     platformMlaBlocks: !from(13)
-    };
-    cache.set(version, rules);
-   }
-   return rules;
+  function parallelismOf(r) {
+   const ranks = r.tensor * r.data;
+   return {
+    tensor: r.tensor,
+    pipeline: r.pipeline,
+    expert: r.expertParallel ? ranks : 1,
+    expertTensor: ranks
+   };
   }
   function resolve(input) {
    const findings = [];
@@ -13584,7 +13854,8 @@ var __webpack_modules__ = {
    const pipeline = Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
    const data = count('dataParallel') ?? 1;
    const expertParallel = option.expertParallel ?? (input.settings.expertParallel?.value ?? false) !== false;
-   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * (option.count('prefill-context-parallel-size') ?? 1);
+   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
+   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks;
    const fractionGiven = valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
    const fractionRight = fractionGiven !== null && fractionGiven > 0 && fractionGiven <= 1;
    if (fractionGiven !== null && !fractionRight) findings.push({
@@ -13626,6 +13897,7 @@ var __webpack_modules__ = {
     data,
     expertParallel,
     contextRanks,
+    prefillRanks,
     maxModelLen,
     context,
     batchTokens,
@@ -13752,49 +14024,618 @@ var __webpack_modules__ = {
     message
    };
   }
+  function stageWeights(shape, storage, p) {
+   const sums = Array.from({
+    length: p.pipeline
+   }, () => ({
+    bytes: 0,
+    elements: 0
+   }));
+   const first = sums[0];
+   const last = sums[sums.length - 1];
+   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
+   for (const tower of shape.towers) {
+    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
+    const kinds = kindSums(tower.stack.kinds, storage, p);
+    for (const kind of tower.stack.order) plus(first, kinds[kind]);
+   }
+   const kinds = kindSums(shape.layers.kinds, storage, p);
+   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
+    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
+   });
+   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
+   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
+   return {
+    bytes: sums.map(sum => sum.bytes),
+    elements: sums.map(sum => sum.elements)
+   };
+  }
+  function predictionWeights(shape, storage, p) {
+   if (shape.mtp === null) return 0;
+   const kinds = kindSums(shape.mtp.kinds, storage, p);
+   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
+  }
+  function kindSums(kinds, storage, p) {
+   return kinds.map(kind => {
+    const sum = {
+     bytes: 0,
+     elements: 0
+    };
+    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
+    return sum;
+   });
+  }
+  function add(sum, weight, storage, p, path) {
+   const part = partOf(weight, p);
+   sum.bytes += storage.bytes(weight, part, path);
+   sum.elements += part.copies * (part.out * part.in + part.bias);
+  }
+  function plus(sum, other) {
+   sum.bytes += other.bytes;
+   sum.elements += other.elements;
+  }
+  const shares = new WeakMap;
+  function remembered(shape, storage, p, key) {
+   const known = shares.get(shape) ?? new Map;
+   shares.set(shape, known);
+   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
+   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
+   known.set(whole, sums);
+   return sums;
+  }
+  const LARGEST_CORRECTION = .02;
+  function correction(input, storage, key) {
+   const stored = input.facts.checkpoint.totalBytes;
+   if (stored === null || storage.basis === 'exact') return 1;
+   const whole = {
+    tensor: 1,
+    pipeline: 1,
+    expert: 1
+   };
+   const rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole);
+   const ratio = stored / rule;
+   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
+  }
+  function weightsOf(input, r, storage, p) {
+   const key = r.quantization ?? '';
+   const sums = remembered(input.shape, storage, p, key);
+   const measured = correction(input, storage, key);
+   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes));
+   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
+   const divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ];
+   const offloaded = r.offloadBytes > 0 ? ` - ${(0, units_bytes.lP)(r.offloadBytes)} offloaded to the CPU` : '';
+   return {
+    bytes,
+    part: stage => ({
+     name: 'weights',
+     inBudget: true,
+     bytes: (0, memory_parts.pV)(bytes[stage]),
+     basis: derived ? 'derived' : storage.basis,
+     formula: `${(0, units_bytes.zD)(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+     source: 'config.json'
+    })
+   };
+  }
+  const LONGEST = 2 ** 24;
+  function account(about, found) {
+   const {input, r} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
+   const stages = account_stagesOf(about, fractionBytes);
+   const fitting = longest(about, stages);
+   const asked = r.maxModelLen ?? r.context ?? 2048;
+   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
+   const at = fullest(about, stages, length);
+   const stage = stages[at];
+   const cache = cacheParts(about, at, length);
+   const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
+   const parts = [ ...stage.parts, ...cache.parts, ...rest ];
+   const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
+   return {
+    settings: settled(r, length),
+    findings: found,
+    estimate: {
+     method: 'engine',
+     perGpu: {
+      rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
+      parts,
+      totalBytes,
+      budgetBytes: budget,
+      headroomBytes: budget === null ? null : {
+       low: budget - totalBytes.high,
+       expected: budget - totalBytes.expected,
+       high: budget - totalBytes.low
+      }
+     },
+     kvCache: figures(about, stages, at, length, fitting),
+     assumptions: [ ...r.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function settled(r, length) {
+   const given = r.settings.maxModelLen;
+   if (r.maxModelLen !== null || given === void 0) return r.settings;
+   return {
+    ...r.settings,
+    maxModelLen: {
+     ...given,
+     effective: length,
+     note: 'the largest that fits'
+    }
+   };
+  }
+  function account_stagesOf(about, fractionBytes) {
+   const {input, r, draft, kv} = about;
+   const weights = weightsOf(input, r, about.storage, parallelismOf(r));
+   const common = [];
+   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)));
+   common.push(modelled('activations', peak(input.shape, input.facts.config, r)));
+   common.push(modelled('communication', communication(r), 'measured'));
+   common.push({
+    ...modelled('cudaGraphs', graphs(r), 'measured'),
+    inBudget: r.rules.graphsInBudget
+   });
+   return weights.bytes.map((_, at) => {
+    const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
+    const parts = [ weights.part(at), ...withDraft, ...common ];
+    const total = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
+    const left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected));
+    const blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at];
+    return {
+     parts,
+     total,
+     available: r.poolBytes ?? blocks ?? left
+    };
+   });
+  }
+  function modelled(name, m, basis = 'modelled') {
+   return {
+    name,
+    inBudget: true,
+    bytes: (0, memory_parts.WQ)(m.bytes),
+    basis,
+    formula: m.formula,
+    source: m.source
+   };
+  }
+  function room(about, stage, at) {
+   const {r, kv} = about;
+   if (stage.available === null) return null;
+   return stage.available - (r.rules.nullBlock && r.poolBlocks === null ? kv.plan.blockBytes[at] : 0);
+  }
+  function longest(about, stages) {
+   const {r, kv} = about;
+   let length = r.context ?? LONGEST;
+   for (const [at, stage] of stages.entries()) {
+    const free = room(about, stage, at);
+    if (free === null) return null;
+    length = longestThatFits(kv.plan, length, free, at, kv.request);
+   }
+   return length;
+  }
+  function fullest(about, stages, length) {
+   const {input, kv} = about;
+   let found = 0;
+   let most = -1;
+   for (const [at, stage] of stages.entries()) {
+    const load = stage.total.expected + input.concurrency * requestBytes(kv.plan, length, at, kv.request);
+    if (load > most) [found, most] = [ at, load ];
+   }
+   return found;
+  }
+  function cacheParts(about, at, length) {
+   const {input, r, kv} = about;
+   const total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency;
+   const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
+   const block = kv.plan.blockBytes[at];
+   const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
+   const requests = input.concurrency > 1 ? ` x ${(0, units_bytes.zD)(input.concurrency)} requests` : '';
+   const blocks = requestBlocks(kv.plan, length, kv.request);
+   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
+   units_bytes.zD)(kv.blocks.block)} tokens`;
+   const part = (name, bytes, formula) => ({
+    name,
+    inBudget: true,
+    bytes: (0, memory_parts.pV)(bytes),
+    basis,
+    formula,
+    source
+   });
+   const parts = [];
+   const stateBlocks = states / (block * input.concurrency);
+   if (total > states || states === 0) {
+    const formula = r.rules.chargesGroups ? `${(0, units_bytes.zD)(blocks - stateBlocks)} blocks x ${(0, 
+    units_bytes.zD)(block)} B${requests}` : `${(0, units_bytes.zD)((total - states) / input.concurrency)} B over the layers for ${(0, 
+    units_bytes.zD)(length)} tokens${requests}`;
+    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula));
+   }
+   if (states > 0) parts.push(part('recurrentState', states, r.rules.chargesGroups ? `${(0, 
+   units_bytes.zD)(stateBlocks)} blocks x ${(0, units_bytes.zD)(block)} B${requests}` : `${(0, 
+   units_bytes.zD)(states / input.concurrency)} B over the layers${requests}`));
+   const kept = r.rules.nullBlock ? block : 0;
+   if (kept > 0) parts.push({
+    ...part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`)
+   });
+   return {
+    parts,
+    bytes: total + kept
+   };
+  }
+  function pool(about, stage, cache, memory, fractionBytes) {
+   const {r} = about;
+   const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
+   if (given === null) return {
+    rest: [],
+    budget: fractionBytes
+   };
+   const budget = r.poolBytes === null ? fractionBytes : memory;
+   if (cache.bytes > given) return {
+    rest: [],
+    budget: budget === null ? null : Math.min(budget, stage.total.low + given)
+   };
+   if (given === cache.bytes) return {
+    rest: [],
+    budget
+   };
+   const rest = {
+    name: 'buffers',
+    inBudget: true,
+    bytes: (0, memory_parts.pV)(given - cache.bytes),
+    basis: 'exact',
+    formula: `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`,
+    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes'
+   };
+   return {
+    rest: [ rest ],
+    budget
+   };
+  }
+  function figures(about, stages, at, length, fitting) {
+   const {r, kv} = about;
+   const {plan, request} = kv;
+   const each = requestBlocks(plan, length, request);
+   const bytes = stages.map((_, i) => requestBytes(plan, length, i, request));
+   let blocks = r.poolBlocks;
+   if (blocks === null && each > 0) for (const [i, stage] of stages.entries()) {
+    const block = plan.blockBytes[i];
+    if (stage.available === null || block === 0) continue;
+    const own = Math.floor(stage.available / block);
+    blocks = blocks === null ? own : Math.min(blocks, own);
+   }
+   const rooms = stages.map((stage, i) => room(about, stage, i));
+   const concurrency = blocks === null || each === 0 ? null : blocks / each;
+   return {
+    bytesPerToken: tokenRate(kv, at),
+    bytesPerMaxLengthRequest: Math.max(...bytes),
+    availableBytes: stages[at].available,
+    capacityTokens: concurrency === null || blocks === null ? null : capacity(about, blocks, concurrency, length),
+    maxConcurrency: concurrency,
+    fitsOneRequest: rooms.some(free => free === null) ? null : bytes.every((need, i) => need <= rooms[i]),
+    maxModelLenThatFits: fitting
+   };
+  }
+  function capacity(about, blocks, concurrency, length) {
+   const {kv, r} = about;
+   if (r.rules.chargesGroups) return Math.floor(concurrency * length);
+   const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
+   const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
+   return Math.floor(blocks / groups) * block * kv.request.contextRanks;
+  }
+  function tokenRate(kv, at) {
+   let bytes = 0;
+   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[at] / (bucket.block * kv.request.contextRanks);
+   return Math.round(bytes);
+  }
+  const defaults_packages = 'released packages';
+  const vllmDefaults = [ {
+   setting: 'memoryFraction',
+   value: '0.9',
+   versions: 'up to 0.19',
+   source: defaults_packages
+  }, {
+   setting: 'memoryFraction',
+   value: '0.92',
+   versions: 'from 0.20',
+   source: defaults_packages
+  }, {
+   setting: 'maxNumSeqs',
+   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '16384 on cards of at least 160 GiB',
+   versions: 'from 0.30',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'blockSize',
+   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
+   versions: 'all',
+   source: 'config/cache.py, attention backends'
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's; 32-bit is run in 16 bits",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'kvCacheDtype',
+   value: "the model's dtype, or the checkpoint's KV scheme",
+   versions: 'all',
+   source: 'config/cache.py'
+  }, {
+   setting: 'cudaGraphs',
+   value: 'estimate taken from the budget',
+   versions: 'from 0.20',
+   source: 'v1/worker/gpu_worker.py'
+  }, {
+   setting: 'maxLoras',
+   value: '1 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  }, {
+   setting: 'maxLoraRank',
+   value: '16 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  } ];
+  const none = {
+   part: null,
+   stacks: []
+  };
+  function draftOf(input, r, storage) {
+   if (r.speculative === null || r.speculative.method === 'ngram') return none;
+   const parallel = {
+    ...parallelismOf(r),
+    pipeline: 1
+   };
+   const {draft, shape} = input;
+   if (draft !== null) {
+    const own = storageOf(draft.shape, draft.facts.config, {
+     dtype: r.dtype,
+     quantization: null
+    });
+    if (!own.ok) return {
+     part: null,
+     stacks: [ draft.shape.layers ]
+    };
+    const bytes = stageWeights(draft.shape, own.value, parallel).bytes[0];
+    return made(bytes, draft.shape.layers, `${draft.facts.id} as ${own.value.scheme} / TP ${r.tensor}`);
+   }
+   if (shape.mtp === null) return none;
+   const bytes = predictionWeights(shape, storage, parallel);
+   return made(bytes, shape.mtp, `${shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${r.tensor}`);
+  }
+  function made(bytes, stack, formula) {
+   return {
+    stacks: [ stack ],
+    part: {
+     name: 'draftWeights',
+     inBudget: true,
+     bytes: (0, memory_parts.pV)(Math.round(bytes)),
+     basis: 'derived',
+     formula,
+     source: 'speculative-config'
+    }
+   };
+  }
+  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
+  const PACKED = {
+   int8_per_token_head: 'int8-per-head',
+   fp8_per_token_head: 'int8-per-head',
+   int4_per_token_head: 'int4-per-head',
+   nvfp4: 'nvfp4',
+   turboquant_4bit_nc: 'turboquant',
+   fp8_ds_mla: 'fp8-ds-mla',
+   nvfp4_ds_mla: 'nvfp4-ds-mla'
+  };
+  const MODEL_DTYPES = {
+   bfloat16: 2,
+   float16: 2,
+   half: 2,
+   bf16: 2,
+   fp16: 2,
+   float32: 4,
+   float: 4,
+   fp32: 4
+  };
+  function kvFormat(name, modelBytes) {
+   const plain = MODEL_DTYPES[name];
+   if (plain !== void 0) return {
+    kind: 'plain',
+    elementBytes: plain
+   };
+   if (FP8.has(name)) return {
+    kind: 'plain',
+    elementBytes: 1
+   };
+   const packed = PACKED[name];
+   return packed === void 0 ? null : {
+    kind: packed,
+    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
+   };
+  }
+  const isFp8 = name => FP8.has(name);
+  const tokenBytes = {
+   heads(keyDim, valueDim, format) {
+    const both = keyDim + valueDim;
+    switch (format.kind) {
+    case 'int8-per-head':
+     return both + 8;
+
+    case 'int4-per-head':
+     return both / 2 + 8;
+
+    case 'nvfp4':
+     return both / 2 + both / 16;
+
+    case 'turboquant':
+     return both / 2 + 6;
+
+    default:
+     return both * format.elementBytes;
+    }
+   },
+   latent(width, format) {
+    if (format.kind === 'fp8-ds-mla') return 656;
+    if (format.kind === 'nvfp4-ds-mla') return 352;
+    return width * format.elementBytes;
+   }
+  };
+  const DROPPED = {
+   minimax: [ 0, 24 ],
+   minimax_text_01: [ 0, 24 ],
+   minimax_m1: [ 0, 24 ],
+   RefinedWeb: [ 0, 29 ],
+   RefinedWebModel: [ 0, 29 ],
+   mpt: [ 0, 29 ],
+   bamba: [ 0, 33 ]
+  };
+  function modelFindings(input, r, say) {
+   contextAbove(input, r, say);
+   widths(input, r, say);
+   const {layers, modelType} = input.shape;
+   const stages = input.settings.pipelineParallel?.value;
+   if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+   const dropped = DROPPED[modelType];
+   if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
+   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
+  }
+  function contextAbove(input, r, say) {
+   const {context, maxModelLen} = r;
+   if (context === null || maxModelLen === null || maxModelLen <= context) return;
+   const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
+   say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
+  }
+  function widths(input, r, say) {
+   const parallel = parallelismOf(r);
+   const block = fp8Block(input.facts.config);
+   const at = input.settings.tensorParallel;
+   const said = new Set;
+   const once = (code, message) => {
+    if (!said.has(code)) say(code, 'error', message, at);
+    said.add(code);
+   };
+   for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
+    const expert = weight.split === 'expert-column' || weight.split === 'expert-row';
+    if (weight.kind !== 'linear' || !(expert || weight.split === 'column' || weight.split === 'row')) continue;
+    const cut = expert ? parallel.expert > 1 ? 1 : parallel.expertTensor ?? 1 : parallel.tensor;
+    if (cut === 1) continue;
+    const width = weight.split.endsWith('column') ? weight.out : weight.in;
+    if (width % cut !== 0) once('width-not-divisible', `${weight.name}: ${width} does not divide by ${cut} ranks`); else if (block !== null && width % block === 0 && partWidth(weight, parallel) % block !== 0) once('quantization-block-not-divisible', `${weight.name}: ${width} over ${cut} ranks is no multiple of the fp8 block of ${block}${expert ? '; with enable-expert-parallel experts stay whole' : ''}`);
+   }
+  }
+  function partWidth(weight, parallel) {
+   const part = partOf(weight, parallel);
+   return weight.split.endsWith('column') ? part.out : part.in;
+  }
+  function fp8Block(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const {quant_method: method, weight_block_size: sizes} = quantization;
+   if (method !== 'fp8' || !Array.isArray(sizes)) return null;
+   const size = sizes[0];
+   return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+  }
+  const LEAST = {
+   awq: 75,
+   awq_marlin: 80,
+   gptq: 60,
+   gptq_marlin: 80,
+   fp8: 80,
+   fbgemm_fp8: 80,
+   mxfp4: 80,
+   modelopt: 80,
+   modelopt_fp4: 80,
+   bitsandbytes: 70,
+   gguf: 60,
+   'compressed-tensors': 70,
+   hqq: 80,
+   experts_int8: 80,
+   torchao: 75,
+   quark: 70
+  };
+  function quantizationFindings(input, r, capability, say) {
+   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   const method = r.quantization ?? methodOf(input.facts.config);
+   const least = method === null ? void 0 : LEAST[method];
+   if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
+   if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
+  }
+  function methodOf(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const method = quantization['quant_method'];
+   return typeof method === 'string' ? method : null;
+  }
   function findings(input, r, kv, capability) {
-   const {facts} = input.shape;
    const list = [];
-   const say = (code, severity, message, at = {}) => {
+   const say = (code, severity, message, at) => {
     list.push({
-     ...at,
+     ...placed(at),
      code,
      severity,
      message
     });
    };
-   const at = placed(input.settings.tensorParallel);
-   const {heads} = facts;
-   if (heads !== null && heads % r.tensor !== 0) say('heads-not-divisible', 'error', `${heads} attention heads do not divide by tensor-parallel-size ${r.tensor}`, at);
-   if (facts.visionHeads !== null && facts.visionHeads % r.tensor !== 0) say('heads-not-divisible', 'error', `${facts.visionHeads} heads of the vision tower do not divide by tensor-parallel-size ${r.tensor}`, at);
-   keyValueHeads(input, r, say, at);
-   const {context, maxModelLen} = r;
-   if (context !== null && maxModelLen !== null && maxModelLen > context && input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] !== '1') say('context-above-model', 'error', `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, placed(input.settings.maxModelLen));
-   const needed = r.tensor * r.pipeline * r.data;
-   if (input.gpusPerReplica !== null && input.gpusPerReplica > 0 && input.gpusPerReplica !== needed) say('gpus-unequal-parallelism', input.gpusPerReplica < needed ? 'error' : 'warning', `${input.gpusPerReplica} GPUs are asked for, vLLM uses ${needed} (tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data})`, at);
+   heads(input, r, say);
+   modelFindings(input, r, say);
+   gpus(input, r, say);
    kvDtype(input, r, kv, capability, say);
-   if (r.poolBytes !== null && input.settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', placed(input.settings.memoryFraction));
-   if (r.loras === null && (input.settings.maxLoras ?? input.settings.maxLoraRank) !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', placed(input.settings.maxLoras ?? input.settings.maxLoraRank));
+   quantizationFindings(input, r, capability, say);
+   withoutEffect(input, r, say);
    return list;
   }
-  function keyValueHeads(input, r, say, at) {
-   const seen = new Set;
-   for (const kind of input.shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) seen.add(spec.kvHeads);
-   for (const heads of seen) {
-    const [more, fewer] = heads >= r.tensor ? [ heads, r.tensor ] : [ r.tensor, heads ];
-    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${heads} KV heads and tensor-parallel-size ${r.tensor} do not divide`, at); else if (heads < r.tensor && input.facts.config !== null) say('kv-replication', 'notice', `${heads} KV heads on ${r.tensor} tensor ranks: each is kept ${r.tensor / heads} times`, at);
+  function heads(input, r, say) {
+   const {shape, settings} = input;
+   const at = settings.tensorParallel;
+   const t = r.tensor;
+   if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
+   const vision = shape.facts.visionHeads;
+   if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', 'error', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
+   const counts = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
+   for (const count of counts) {
+    const [more, fewer] = count >= t ? [ count, t ] : [ t, count ];
+    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
    }
   }
+  function gpus(input, r, say) {
+   const asked = input.gpusPerReplica;
+   const used = r.tensor * r.pipeline * r.data * r.prefillRanks;
+   if (asked === null || asked <= 0 || asked === used) return;
+   const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`;
+   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel);
+  }
   function kvDtype(input, r, kv, capability, say) {
-   const at = placed(input.settings.kvCacheDtype);
+   const name = r.kvDtype;
    const latent = kv.layers.some(layer => layer.latent);
-   const refuse = message => say('kv-dtype-unsupported', 'error', message, at);
-   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(r.kvDtype)} is not known: the model's dtype stands in for it`);
-   if (r.kvDtype === 'fp8_ds_mla' && !latent) refuse('fp8_ds_mla is for latent attention, which this model does not have');
-   if (/^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(r.kvDtype) && latent) refuse(`KV cache dtype ${r.kvDtype} does not go with latent attention`);
+   const refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype);
+   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(name)} is not known: the model's dtype stands in for it`);
+   if (name.endsWith('ds_mla') && !latent) refuse(`${name} is for latent attention, which this model does not have`);
+   if (latent && /^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(name)) refuse(`KV cache dtype ${name} does not go with latent attention`);
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
-   if (r.kvDtype.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${r.kvDtype} needs a Blackwell GPU; ${input.gpu.name} has compute capability ${capability / 10}`);
-   if (isFp8(r.kvDtype) && capability < 80) refuse(`KV cache dtype ${r.kvDtype} needs compute capability 8.0; ${input.gpu.name} has ${capability / 10}`);
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
+   if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
+  }
+  function withoutEffect(input, r, say) {
+   const {settings} = input;
+   if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
+   const lora = settings.maxLoras ?? settings.maxLoraRank;
+   if (r.loras === null && lora !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', lora);
+   if (r.expertParallel && input.shape.facts.experts === null) say('no-effect', 'notice', 'enable-expert-parallel has no effect: the model has no experts', settings.expertParallel);
+   if (r.eager && r.option.has('compilation-config')) say('no-effect', 'notice', 'compilation-config has no effect beside enforce-eager', settings.enforceEager);
   }
   function blocksFor(layers, headDim, s) {
    const preferred = s.asked ?? preferredBlock(layers, headDim, s);
@@ -13844,7 +14685,7 @@ var __webpack_modules__ = {
    const buckets = bucketsOf(paged);
    return {
     buckets,
-    blockBytes: blockBytes(buckets)
+    blockBytes: blockBytes(buckets, s.stages)
    };
   }
   function page(layer, s) {
@@ -13949,119 +14790,10 @@ var __webpack_modules__ = {
    const widest = Math.max(...[ ...byTable.values() ].filter(list => list[0].reach.kind === 'full').map(bytes), 1);
    return [ ...byTable.values() ].map(members => bucket(members, Math.ceil(bytes(members) / widest)));
   }
-  function blockBytes(buckets) {
-   const stages = buckets[0]?.members[0]?.counts.length ?? 1;
+  function blockBytes(buckets, stages) {
    return Array.from({
     length: stages
    }, (_, stage) => Math.max(0, ...buckets.map(one => one.members.reduce((sum, member) => sum + Math.ceil(member.counts[stage] / one.groups) * member.page, 0))));
-  }
-  function partOf(weight, p) {
-   const t = p.tensor;
-   const whole = {
-    out: weight.out,
-    in: weight.in,
-    copies: weight.copies,
-    bias: weight.bias ? weight.out : 0
-   };
-   if (weight.transformersOnly) return {
-    ...whole,
-    copies: 0,
-    bias: 0
-   };
-   switch (weight.split) {
-   case 'none':
-    return whole;
-
-   case 'column':
-    {
-     const out = Math.ceil(weight.out / t);
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'row':
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / t)
-    };
-
-   case 'vocab':
-    {
-     const out = Math.ceil(weight.out / 64) * 64 / t;
-     return {
-      ...whole,
-      out: Math.ceil(out),
-      bias: weight.bias ? Math.ceil(out) : 0
-     };
-    }
-
-   case 'kv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'qkv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const kv = weight.kvWidth ?? 0;
-     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-column':
-    {
-     if (p.expert > 1) return {
-      ...whole,
-      copies: Math.ceil(weight.copies / p.expert)
-     };
-     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-row':
-    if (p.expert > 1) return {
-     ...whole,
-     copies: Math.ceil(weight.copies / p.expert)
-    };
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / (p.expertTensor ?? t))
-    };
-   }
-  }
-  function stageSizes(layers, pipeline) {
-   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
-   let rest = layers % pipeline;
-   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
-   return sizes;
-  }
-  function stagesOf(shape, pipeline) {
-   let first = 0;
-   return stageSizes(shape.layers.order.length, pipeline).map(count => {
-    const stage = {
-     first,
-     count
-    };
-    first += count;
-    return stage;
-   });
   }
   function stateBytes(spec, s) {
    const t = s.tensor;
@@ -14329,7 +15061,8 @@ var __webpack_modules__ = {
    return {
     plan: plan(layers, {
      ...blocks,
-     hybridManager: r.hybridManager
+     hybridManager: r.hybridManager,
+     stages: r.pipeline
     }),
     request: {
      batchTokens: r.batchTokens,
@@ -14399,326 +15132,39 @@ var __webpack_modules__ = {
    for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) widest = Math.max(widest ?? 0, spec.keyDim);
    return widest;
   }
-  function blocksOf(bucket, length, s) {
-   const {reach, block} = bucket;
-   switch (reach.kind) {
-   case 'full':
-    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
-
-   case 'sliding':
-    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
-
-   case 'chunked':
-    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
-
-   case 'cross':
-    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
-
-   case 'state':
-    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
-   }
-  }
-  function requestBlocks(plan, length, s) {
-   let blocks = 0;
-   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
-   return blocks;
-  }
-  function requestBytes(plan, length, stage, s) {
-   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    const blocks = blocksOf(bucket, length, s);
-    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function stateBytesOf(plan, stage, s) {
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    if (bucket.reach.kind !== 'state') continue;
-    const blocks = blocksOf(bucket, 1, s);
-    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function longestThatFits(plan, limit, room, stage, s) {
-   if (requestBytes(plan, limit, stage, s) <= room) return limit;
-   let low = 0;
-   let high = limit;
-   while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
-   }
-   return low;
-  }
-  const FORWARD = {
-   dense: [ 11, 6.5, 5, 5 ],
-   experts: [ 22, 13, 10, 10 ]
-  };
-  const FORWARD_FLOOR = 70 * units_bytes.lv;
-  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
-  function peak(shape, config, r) {
-   const forward = forwardArm(shape, r);
-   const sampler = samplerArm(shape, r);
-   const larger = sampler.expected > forward.expected ? sampler : forward;
-   const vision = visionArm(shape, config, r);
-   return {
-    bytes: {
-     low: Math.max(forward.low, sampler.low) + vision.low,
-     expected: larger.expected + vision.expected,
-     high: Math.max(forward.high, sampler.high) + vision.high
-    },
-    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
-    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
+  function padding(capability) {
+   if (capability !== null && capability >= 100) return {
+    inner: 256,
+    hidden: 256
+   };
+   return (capability ?? 90) >= 90 ? {
+    inner: 256,
+    hidden: 1
+   } : {
+    inner: 128,
+    hidden: 256
    };
   }
-  function forwardArm(shape, r) {
-   const {facts} = shape;
-   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
-   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
-   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
-   return {
-    low: Math.max(.6 * expected, FORWARD_FLOOR),
-    expected,
-    high: 1.4 * expected + .2 * units_bytes.T3,
-    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batchTokens)} tokens x ${(0, 
-    units_bytes.zD)(width)} x 2 B`
-   };
-  }
-  function samplerFactor(r) {
-   if (r.release < release(0, 17)) return {
-    low: 8.75,
-    expected: 9.73,
-    high: 10.6
-   };
-   return {
-    low: 2.5,
-    expected: 5,
-    high: 7
-   };
-  }
-  function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
-   const c = samplerFactor(r);
-   return {
-    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
-    expected: c.expected * rows,
-    high: c.high * rows + .2 * units_bytes.T3,
-    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.sequences)} sequences x ${(0, 
-    units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
-   };
-  }
-  function visionArm(shape, config, r) {
-   const none = {
-    low: 0,
-    expected: 0,
-    high: 0,
-    text: ''
-   };
-   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
-   const patches = 4 * Math.min(r.batchTokens, 16384);
-   const copy = patches * towerWidth(config) * 2;
-   return {
-    low: 0,
-    expected: 20 * copy,
-    high: 45 * copy,
-    text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B`
-   };
-  }
-  function withoutImages(r) {
-   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
-   const limits = r.option.text('limit-mm-per-prompt');
-   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
-  }
-  function towerWidth(config) {
-   const vision = config['vision_config'];
-   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
-    const value = vision[key];
-    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
-   }
-   return 1152;
-  }
-  function communication(r) {
-   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
-   const pipeline = r.pipeline > 1 ? .3 : 0;
-   return {
-    bytes: {
-     low: low * units_bytes.T3,
-     expected: (expected + pipeline / 2) * units_bytes.T3,
-     high: (high + pipeline) * units_bytes.T3
-    },
-    formula: `${(0, units_bytes.ip)((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
-    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
-   };
-  }
-  function graphs(r) {
-   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
-   if (none) return {
-    bytes: {
-     low: 0,
-     expected: 0,
-     high: 0
-    },
-    formula: 'none: eager',
-    source: 'enforce-eager'
-   };
-   const largest = Math.min(2 * r.sequences, 512);
-   const share = largest / 512;
-   return {
-    bytes: {
-     low: .05 * units_bytes.T3,
-     expected: (.1 + .4 * share) * units_bytes.T3,
-     high: (.3 + .9 * share) * units_bytes.T3
-    },
-    formula: `${(0, units_bytes.ip)((.1 + .4 * share) * units_bytes.T3)} GiB for batch sizes up to ${largest}`,
-    source: 'graph capture lines of public logs'
-   };
-  }
-  function stageWeights(shape, storage, p) {
-   const sums = Array.from({
-    length: p.pipeline
-   }, () => ({
-    bytes: 0,
-    elements: 0
-   }));
-   const first = sums[0];
-   const last = sums[sums.length - 1];
-   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
-   for (const tower of shape.towers) {
-    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
-    const kinds = kindSums(tower.stack.kinds, storage, p);
-    for (const kind of tower.stack.order) plus(first, kinds[kind]);
-   }
-   const kinds = kindSums(shape.layers.kinds, storage, p);
-   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
-    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
-   });
-   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
-   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
-   return {
-    bytes: sums.map(sum => sum.bytes),
-    elements: sums.map(sum => sum.elements)
-   };
-  }
-  function predictionWeights(shape, storage, p) {
-   if (shape.mtp === null) return 0;
-   const kinds = kindSums(shape.mtp.kinds, storage, p);
-   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
-  }
-  function kindSums(kinds, storage, p) {
-   return kinds.map(kind => {
-    const sum = {
-     bytes: 0,
-     elements: 0
+  const up = (width, multiple) => Math.ceil(width / multiple) * multiple;
+  function loaded(storage, config, capability) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return storage;
+   if (quantization['quant_method'] !== 'mxfp4') return storage;
+   const {inner, hidden} = padding(capability);
+   const padded = (weight, part) => {
+    const out = up(part.out, weight.split === 'expert-column' ? inner : hidden);
+    const width = up(part.in, weight.split === 'expert-row' ? inner : hidden);
+    return {
+     ...part,
+     out,
+     in: width,
+     bias: part.bias === 0 ? 0 : out
     };
-    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
-    return sum;
-   });
-  }
-  function add(sum, weight, storage, p, path) {
-   const part = partOf(weight, p);
-   sum.bytes += storage.bytes(weight, part, path);
-   sum.elements += part.copies * (part.out * part.in + part.bias);
-  }
-  function plus(sum, other) {
-   sum.bytes += other.bytes;
-   sum.elements += other.elements;
-  }
-  const shares = new WeakMap;
-  function remembered(shape, storage, p, key) {
-   const known = shares.get(shape) ?? new Map;
-   shares.set(shape, known);
-   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
-   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
-   known.set(whole, sums);
-   return sums;
-  }
-  function weightsOf(input, r, storage, p) {
-   const sums = remembered(input.shape, storage, p, r.quantization ?? '');
-   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage) - r.offloadBytes));
-   const exact = input.shape.count === 'exact' && storage.basis === 'exact';
-   return {
-    bytes,
-    part: stage => ({
-     name: 'weights',
-     inBudget: true,
-     bytes: (0, memory_parts.pV)(bytes[stage]),
-     basis: exact ? 'exact' : storage.basis === 'exact' ? 'derived' : storage.basis,
-     formula: `${(0, units_bytes.zD)(sums.elements[stage])} elements of a rank (TP ${p.tensor}, PP ${p.pipeline}${p.expert > 1 ? `, EP ${p.expert}` : ''}) as ${storage.scheme}` + (r.offloadBytes > 0 ? ` - ${(0, 
-     units_bytes.lP)(r.offloadBytes)} offloaded` : ''),
-     source: `config.json, ${storage.scheme}`
-    })
-   };
-  }
-  function draftOf(input, r, storage) {
-   const p = {
-    tensor: r.tensor,
-    pipeline: 1,
-    expert: r.expertParallel ? r.tensor * r.data : 1
-   };
-   const {draft, shape} = input;
-   const made = (bytes, stacks, formula) => ({
-    bytes,
-    stacks,
-    part: {
-     name: 'draftWeights',
-     inBudget: true,
-     bytes: (0, memory_parts.pV)(bytes),
-     basis: 'derived',
-     formula,
-     source: 'speculative-config'
-    }
-   });
-   if (r.speculative === null || r.speculative.method === 'ngram') return made(0, [], '');
-   if (draft !== null) {
-    const own = storageOf(draft.shape, draft.facts.config, {
-     dtype: r.dtype,
-     quantization: null
-    });
-    const bytes = own.ok ? Math.round(stageWeights(draft.shape, own.value, p).bytes[0]) : 0;
-    return made(bytes, [ draft.shape.layers ], `draft model ${draft.facts.id}, TP ${r.tensor}`);
-   }
-   if (shape.mtp === null) return made(0, [], '');
-   return made(Math.round(predictionWeights(shape, storage, p)), [ shape.mtp ], `${shape.mtp.order.length} prediction layers, TP ${r.tensor}`);
-  }
-  function adapterBytes(input, r) {
-   const {slots, rank} = r.loras;
-   const p = {
-    tensor: r.tensor,
-    pipeline: 1,
-    expert: 1
-   };
-   let dense = 0;
-   let experts = 0;
-   const stage = stagesOf(input.shape, r.pipeline)[0];
-   const perKind = input.shape.layers.kinds.map(kind => {
-    const sums = {
-     dense: 0,
-     experts: 0
-    };
-    for (const weight of kind.weights) {
-     if (weight.kind !== 'linear') continue;
-     const part = partOf(weight, p);
-     const each = part.copies * rank * (part.in + part.out);
-     if (weight.split.startsWith('expert')) sums.experts += each; else sums.dense += each;
-    }
-    return sums;
-   });
-   for (let layer = stage.first; layer < stage.first + stage.count; layer++) {
-    const sums = perKind[input.shape.layers.order[layer]];
-    dense += sums.dense;
-    experts += sums.experts;
-   }
-   const unit = 2 * slots;
-   const bytes = {
-    low: dense * unit,
-    expected: dense * unit,
-    high: (dense + experts) * unit
    };
    return {
-    bytes: (0, memory_parts.WQ)(bytes),
-    formula: `${slots} slots x rank ${rank} x (inputs + outputs) x 2 B over the adapted matrices`,
-    source: 'vLLM lora/layers: buffers for max_loras slots'
+    ...storage,
+    scheme: `${storage.scheme}, experts padded to multiples of ${inner}${hidden > 1 ? ` x ${hidden}` : ''}`,
+    bytes: (weight, part, path) => storage.bytes(weight, weight.split.startsWith('expert') ? padded(weight, part) : part, path)
    };
   }
   const vllm = {
@@ -14727,14 +15173,45 @@ var __webpack_modules__ = {
    defaults: vllmDefaults,
    estimate
   };
+  const OLDER = '0.11.0';
   function estimate(input) {
+   const answer = under(input);
+   const unsure = input.version === null && input.gpu !== null;
+   const older = unsure ? olderText(answer, under({
+    ...input,
+    version: OLDER
+   })) : null;
+   if (older === null) return answer;
+   return {
+    ...answer,
+    estimate: {
+     ...answer.estimate,
+     assumptions: [ ...answer.estimate.assumptions, older ]
+    }
+   };
+  }
+  function under(input) {
    const r = resolve(input);
    const storage = storageFor(input, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
    const found = [ ...r.findings, ...findings(input, r, kv, capability) ];
-   return account(input, r, storage, draft, kv, found);
+   return account({
+    input,
+    r,
+    storage: loaded(storage, input.facts.config, capability),
+    draft,
+    kv
+   }, found);
+  }
+  function olderText(newest, older) {
+   const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
+   const [now, before] = [ room(newest), room(older) ];
+   if (now < 0 === before < 0) return null;
+   const size = (0, units_bytes.lP)(Math.abs(before));
+   const what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`;
+   return `the answer depends on the version: under the rules of ${releaseText(newestRelease)} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${OLDER} ${what}`;
   }
   function capabilityOf(input) {
    const text = input.gpu?.computeCapability;
@@ -14742,11 +15219,10 @@ var __webpack_modules__ = {
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
   function storageFor(input, r) {
-   const asked = {
+   const result = storageOf(input.shape, input.facts.config, {
     dtype: r.dtype,
     quantization: r.quantization
-   };
-   const result = storageOf(input.shape, input.facts.config, asked);
+   });
    if (result.ok) return result.value;
    r.findings.push({
     code: 'quantization-unsupported',
@@ -14757,184 +15233,11 @@ var __webpack_modules__ = {
     dtype: 'bfloat16',
     quantization: null
    });
-   if (plain.ok) return plain.value;
+   if (plain.ok) return {
+    ...plain.value,
+    basis: 'assumed'
+   };
    throw new Error(plain.problem.message);
-  }
-  function account(input, r, storage, draft, kv, found) {
-   const parallel = {
-    tensor: r.tensor,
-    pipeline: r.pipeline,
-    expert: r.expertParallel ? r.tensor * r.data : 1,
-    expertTensor: r.tensor * r.data
-   };
-   const weights = weightsOf(input, r, storage, parallel);
-   const asked = r.maxModelLen ?? r.context ?? 2048;
-   const stage = fullestStage(weights.bytes, kv, asked);
-   const fixed = fixedParts(input, r, weights, draft, stage);
-   const memory = input.gpu?.memoryBytes ?? null;
-   const budget = memory === null ? null : Math.ceil(r.fraction * memory);
-   const available = availableBytes(r, kv, budget, fixed.total.expected, stage);
-   const room = available === null ? null : available - (r.rules.nullBlock ? kv.plan.blockBytes[stage] : 0);
-   const fitting = room === null ? null : longestThatFits(kv.plan, r.context ?? 2 ** 24, room, stage, kv.request);
-   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
-   if (r.maxModelLen === null) Object.assign(r.settings, {
-    maxModelLen: {
-     ...r.settings.maxModelLen,
-     effective: length,
-     note: 'the largest that fits'
-    }
-   });
-   const request = Math.max(...kv.plan.blockBytes.map((_, i) => requestBytes(kv.plan, length, i, kv.request)), 0);
-   const cacheParts = kvParts(input, r, kv, stage, length);
-   const parts = [ ...fixed.parts, ...cacheParts ];
-   const pool = poolOf(r, kv, memory, budget, parts, available);
-   const all = [ ...parts, ...pool.parts ];
-   const totalBytes = (0, memory_parts.cz)(all.filter(part => part.inBudget).map(part => part.bytes));
-   return {
-    settings: r.settings,
-    findings: found,
-    estimate: {
-     method: 'engine',
-     perGpu: {
-      rank: `pipeline stage ${stage} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
-      parts: all,
-      totalBytes,
-      budgetBytes: pool.budget,
-      headroomBytes: pool.budget === null ? null : {
-       low: pool.budget - totalBytes.high,
-       expected: pool.budget - totalBytes.expected,
-       high: pool.budget - totalBytes.low
-      }
-     },
-     kvCache: figures(r, kv, stage, length, request, available, room, fitting),
-     assumptions: [ ...r.assumptions, ...input.shape.notes ]
-    }
-   };
-  }
-  function fullestStage(weights, kv, length) {
-   let fullest = 0;
-   let most = -1;
-   weights.forEach((bytes, stage) => {
-    const load = bytes + requestBytes(kv.plan, length, stage, kv.request);
-    if (load > most) [fullest, most] = [ stage, load ];
-   });
-   return fullest;
-  }
-  function fixedParts(input, r, weights, draft, stage) {
-   const last = stage === r.pipeline - 1;
-   const parts = [ weights.part(stage) ];
-   if (draft.bytes > 0 && (last || r.pipeline === 1)) parts.push(draft.part);
-   const adapters = r.loras === null ? null : adapterBytes(input, r);
-   if (adapters !== null) parts.push(modelled('adapters', adapters));
-   parts.push(modelled('activations', peak(input.shape, input.facts.config, r)));
-   parts.push(modelled('communication', communication(r), 'measured'));
-   const inBudget = r.rules.graphsInBudget;
-   parts.push({
-    ...modelled('cudaGraphs', graphs(r), 'measured'),
-    inBudget
-   });
-   return {
-    parts,
-    total: (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes))
-   };
-  }
-  function modelled(name, m, basis = 'modelled') {
-   return {
-    name,
-    inBudget: true,
-    bytes: (0, memory_parts.WQ)(m.bytes),
-    basis,
-    formula: m.formula,
-    source: m.source
-   };
-  }
-  function availableBytes(r, kv, budget, fixed, stage) {
-   if (r.poolBytes !== null) return r.poolBytes;
-   if (r.poolBlocks !== null && budget === null) return r.poolBlocks * kv.plan.blockBytes[stage];
-   return budget === null ? null : Math.max(0, Math.floor(budget - fixed));
-  }
-  function kvParts(input, r, kv, stage, length) {
-   const total = requestBytes(kv.plan, length, stage, kv.request) * input.concurrency;
-   const states = stateBytesOf(kv.plan, stage, kv.request) * input.concurrency;
-   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
-   const blocks = requestBlocks(kv.plan, length, kv.request);
-   const block = kv.plan.blockBytes[stage];
-   const times = input.concurrency > 1 ? ` x ${input.concurrency} requests` : '';
-   const source = `vLLM block rules, KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, block ${kv.blocks.block}`;
-   const parts = [];
-   if (total > states || states === 0) parts.push({
-    name: 'kvCache',
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(total - states),
-    basis,
-    formula: `${(0, units_bytes.zD)(blocks)} blocks x ${(0, units_bytes.zD)(block)} B${times}${states > 0 ? ', less the states' : ''}`,
-    source
-   });
-   if (states > 0) parts.push({
-    name: 'recurrentState',
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(states),
-    basis,
-    formula: `state blocks of ${(0, units_bytes.zD)(block)} B${times}`,
-    source
-   });
-   if (r.rules.nullBlock && block > 0) parts.push({
-    name: 'buffers',
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(block),
-    basis,
-    formula: `one block of ${(0, units_bytes.zD)(block)} B is kept for padding`,
-    source: 'vLLM from 0.30'
-   });
-   return parts;
-  }
-  function poolOf(r, kv, memory, budget, parts, available) {
-   const pool = r.poolBytes;
-   if (pool === null || available === null) return {
-    parts: [],
-    budget
-   };
-   const cache = new Set([ 'kvCache', 'recurrentState', 'buffers' ]);
-   const needed = parts.filter(part => cache.has(part.name)).reduce((all, part) => all + part.bytes.expected, 0);
-   const others = (0, memory_parts.cz)(parts.filter(part => part.inBudget && !cache.has(part.name)).map(part => part.bytes));
-   if (needed > pool) return {
-    parts: [],
-    budget: memory === null ? null : Math.min(memory, others.low + pool)
-   };
-   const rest = {
-    name: 'buffers',
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(pool - needed),
-    basis: 'exact',
-    formula: `${(0, units_bytes.ip)(pool)} GiB reserved, less the start condition`,
-    source: 'kv-cache-memory-bytes'
-   };
-   return {
-    parts: kv.plan.buckets.length > 0 ? [ rest ] : [],
-    budget: memory
-   };
-  }
-  function figures(r, kv, stage, length, request, available, room, fitting) {
-   const {plan, request: s} = kv;
-   const blocksEach = requestBlocks(plan, length, s);
-   const block = plan.blockBytes[stage];
-   const pool = r.poolBlocks ?? (available === null || block === 0 ? null : Math.floor(available / Math.max(...plan.blockBytes)));
-   const concurrency = pool === null || blocksEach === 0 ? null : pool / blocksEach;
-   const fits = r.poolBlocks !== null ? r.poolBlocks >= blocksEach : room === null ? null : requestBytes(plan, length, stage, s) <= room;
-   return {
-    bytesPerToken: tokenRate(kv, stage),
-    bytesPerMaxLengthRequest: request,
-    availableBytes: available,
-    capacityTokens: concurrency === null ? null : Math.floor(concurrency * length),
-    maxConcurrency: concurrency,
-    fitsOneRequest: fits,
-    maxModelLenThatFits: fitting
-   };
-  }
-  function tokenRate(kv, stage) {
-   let bytes = 0;
-   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[stage] / (bucket.block * kv.request.contextRanks);
-   return Math.round(bytes);
   }
   const engines = [ vllm ];
   const byName = new Map(engines.map(engine => [ engine.name, engine ]));
@@ -14942,7 +15245,7 @@ var __webpack_modules__ = {
    return byName.get(name) ?? null;
   }
  },
- 9147: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3665: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    oC: () => findModelFor,
    VA: () => scriptPath
@@ -14956,7 +15259,30 @@ var __webpack_modules__ = {
   var problem = __nccwpck_require__(7748);
   var suggest = __nccwpck_require__(4749);
   var local = __nccwpck_require__(1652);
-  var lock_file = __nccwpck_require__(2107);
+  function lockKey(reference) {
+   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
+  }
+  function lockedFacts(lock, reference) {
+   const key = lockKey(reference);
+   const lower = key.toLowerCase();
+   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
+   if (entry === void 0) return null;
+   return {
+    id: reference.id,
+    revision: entry.revision,
+    source: 'lock',
+    asOf: entry.locked,
+    config: entry.config,
+    checkpoint: {
+     totalBytes: entry.bytes,
+     elementsByDtype: entry.tensors,
+     tensors: null
+    },
+    ...entry.gguf === void 0 ? {} : {
+     gguf: entry.gguf
+    }
+   };
+  }
   const LONGEST_ID = 200;
   const PART = /^\w(?:[\w.-]*\w)?$/;
   function hubReference(reference) {
@@ -14997,7 +15323,7 @@ var __webpack_modules__ = {
      message: `${name} is a storage address: the files do not say which model lies there`,
      hint: inPolicy
     };
-    if (/^(\/|\.\/|~\/)/.test(id) && !id.split('/').includes('..')) return {
+    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..')) return {
      code: 'model-unknown',
      message: `${name} is a path: the files do not say which model lies there`,
      hint: inPolicy
@@ -15046,7 +15372,7 @@ var __webpack_modules__ = {
     }
    };
    const reference = checked.value;
-   const locked = ports.lock === null ? null : (0, lock_file.EG)(ports.lock, reference);
+   const locked = ports.lock === null ? null : lockedFacts(ports.lock, reference);
    if (locked !== null) return (0, problem.uw)(locked);
    const {catalogue} = ports;
    if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
@@ -15066,7 +15392,7 @@ var __webpack_modules__ = {
   const isDefaultBranch = revision => revision === null || revision === 'main';
   function unknownOffline(reference, catalogue) {
    const known = catalogue?.find(reference.id) ?? null;
-   const message = `${(0, lock_file.TL)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
+   const message = `${lockKey(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
    if (known !== null && !isDefaultBranch(reference.revision)) return {
     code: 'model-unknown',
     message,
@@ -15088,14 +15414,19 @@ var __webpack_modules__ = {
    };
   }
   function nearest(id, ids) {
-   const lower = id.toLowerCase();
-   const [owner, name] = lower.split('/');
-   const alike = ids.filter(known => {
-    const [otherOwner, otherName] = known.toLowerCase().split('/');
-    return name === void 0 ? (otherName ?? otherOwner) === owner : otherOwner === owner || otherName === name;
-   });
-   const best = (0, suggest.k)(lower, alike) ?? (0, suggest.k)(lower, ids.filter(known => Math.abs(known.length - id.length) <= 2));
-   return best !== null && best.toLowerCase() !== lower ? best : null;
+   const parts = text => {
+    const cut = text.lastIndexOf('/');
+    return {
+     owner: text.slice(0, Math.max(0, cut)).toLowerCase(),
+     name: text.slice(cut + 1).toLowerCase()
+    };
+   };
+   const wanted = parts(id);
+   const namesake = ids.find(known => parts(known).name === wanted.name);
+   if (namesake !== void 0) return namesake;
+   const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [ parts(known).name, known ]));
+   const near = (0, suggest.k)(wanted.name, byName.keys());
+   return near === null ? null : byName.get(near);
   }
   function hubSettings(env, readFile) {
    const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co');
@@ -15194,11 +15525,20 @@ var __webpack_modules__ = {
  },
  3294: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
-   EN: () => visibleBytes
+   EN: () => visibleBytes,
+   V5: () => computesFp8
   });
   var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1160);
   function visibleBytes(driverBytes) {
    return driverBytes - Math.round((driverBytes >= 170 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3 ? .8 : .45) * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
+  }
+  function capability(gpu) {
+   return gpu.computeCapability === null ? null : Number(gpu.computeCapability);
+  }
+  function computesFp8(gpu) {
+   if (gpu.maker === 'AMD') return /MI3\d\d|RX 9\d|R9700/.test(gpu.name);
+   const generation = capability(gpu);
+   return generation === null ? null : generation >= 8.9;
   }
  },
  8672: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
@@ -15970,7 +16310,7 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 1922: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7872: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    families: () => families,
    F: () => shapeOf
@@ -17559,7 +17899,62 @@ var __webpack_modules__ = {
     };
    },
    sequence: 'dense'
+  }, {
+   ...bertLike,
+   type: 'mobilebert',
+   defaults: {
+    ...bertDefaults,
+    hidden_size: 512,
+    num_hidden_layers: 24,
+    num_attention_heads: 4,
+    intermediate_size: 512,
+    embedding_size: 128,
+    intra_bottleneck_size: 128,
+    num_feedforward_networks: 4,
+    trigram_input: true,
+    use_bottleneck: true,
+    key_query_shared_bottleneck: true
+   },
+   embedding: d => {
+    const width = d.config.size('embedding_size');
+    const input = d.config.flag('trigram_input') ? 3 * width : width;
+    return [ ...bertEmbedding(d).map(weight => weight.name.endsWith('word_embeddings') ? {
+     ...weight,
+     in: width
+    } : weight), (0, blocks_weights.kz)('embeddings.embedding_transformation', d.hidden, input, {
+     bias: true
+    }) ];
+   },
+   layer: mobileLayer,
+   lm: d => {
+    const width = d.config.size('embedding_size');
+    const rest = (0, blocks_weights.kz)('cls.predictions.dense', d.hidden - width, d.vocabulary);
+    return {
+     transform: [ ...denseTransform(d), ...width < d.hidden ? [ rest ] : [] ],
+     width,
+     bias: 'shared'
+    };
+   }
   } ];
+  function mobileLayer(d) {
+   const bottleneck = d.config.flag('use_bottleneck');
+   const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden;
+   const dense = (name, out, input) => (0, blocks_weights.fi)(name, out, input, {
+    bias: true
+   });
+   const narrowing = name => [ dense(`${name}.dense`, inner, d.hidden), (0, blocks_weights.xb)(`${name}.LayerNorm`, inner, true) ];
+   const feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), (0, 
+   blocks_weights.nM)(`${prefix}output.dense`, inner, d.width, {
+    bias: true
+   }), (0, blocks_weights.xb)(`${prefix}output.LayerNorm`, inner, true) ];
+   return [ dense('attention.self.query', inner, inner), dense('attention.self.key', inner, inner), dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), (0, 
+   blocks_weights.nM)('attention.output.dense', inner, inner, {
+    bias: true
+   }), (0, blocks_weights.xb)('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
+    ...weight,
+    copies: d.config.size('num_feedforward_networks') - 1
+   })), ...bottleneck ? [ dense('output.bottleneck.dense', d.hidden, inner), (0, blocks_weights.xb)('output.bottleneck.LayerNorm', d.hidden, true), ...narrowing('bottleneck.input'), ...d.config.flag('key_query_shared_bottleneck') ? narrowing('bottleneck.attention') : [] ] : [] ];
+  }
   function lukeHead(d) {
    const width = d.config.size('entity_emb_size');
    const rows = d.config.size('entity_vocab_size');
@@ -19493,16 +19888,387 @@ var __webpack_modules__ = {
     backbone_hidden_size: 3840
    }))
   } ];
+  function encoderLayer(l) {
+   const attention = l.names?.attention ?? 'self_attn';
+   const mlp = l.names?.mlp ?? 'mlp';
+   const inner = l.attention ?? l.hidden;
+   const bias = l.qkvBias ?? true;
+   const projections = l.fused ? [ (0, blocks_weights.fi)(`${attention}.qkv`, 3 * inner, l.hidden, {
+    bias
+   }) ] : [ (0, blocks_weights.fi)(`${attention}.q_proj`, inner, l.hidden, {
+    bias
+   }), (0, blocks_weights.fi)(`${attention}.k_proj`, inner, l.hidden, {
+    bias: l.keyBias ?? bias
+   }), (0, blocks_weights.fi)(`${attention}.v_proj`, inner, l.hidden, {
+    bias
+   }) ];
+   const mlpBias = {
+    bias: l.mlpBias ?? true
+   };
+   const feed = l.gated ? [ (0, blocks_weights.fi)(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), (0, 
+   blocks_weights.fi)(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), (0, blocks_weights.nM)(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ (0, 
+   blocks_weights.fi)(`${mlp}.fc1`, l.width, l.hidden, mlpBias), (0, blocks_weights.nM)(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ];
+   return [ ...projections, (0, blocks_weights.nM)(`${attention}.${l.names?.out ?? 'out_proj'}`, l.hidden, inner, {
+    bias: l.outBias ?? true
+   }), ...feed, ...(l.norms ?? [ 'layer_norm1', 'layer_norm2' ]).map(name => (0, blocks_weights.xb)(name, l.hidden, !l.rms)) ];
+  }
+  function sides(config, name) {
+   const value = config.raw(name);
+   if (!Array.isArray(value)) return [ config.size(name), config.size(name) ];
+   const [height, width = height] = value;
+   const valid = side => Number.isSafeInteger(side) && side >= 1;
+   if (valid(height) && valid(width) && height <= 2 ** 20 && width <= 2 ** 20) return [ height, width ];
+   return config.invalid(name, 'is a list, expected two whole numbers of at least 1');
+  }
+  function patchCount(config, image = 'image_size', patch = 'patch_size') {
+   const [height, width] = sides(config, image);
+   const [patchHeight, patchWidth] = sides(config, patch);
+   return Math.floor(height / patchHeight) * Math.floor(width / patchWidth);
+  }
+  function patchConv(name, config, hidden, options) {
+   const [height, width] = sides(config, 'patch_size');
+   const input = config.size(options.channels ?? 'num_channels') * height * width * (options.frames ?? 1);
+   return (0, blocks_weights.xT)(name, hidden, input, options.bias);
+  }
+  function patchPositions(name, config, hidden, extra = 0) {
+   return (0, blocks_weights.$4)(patchCount(config) + extra, hidden, name);
+  }
+  function poolingHead(hidden, width) {
+   return [ (0, blocks_weights.i1)('head.probe', hidden), (0, blocks_weights.sn)('head.attention.in_proj', 3 * hidden, hidden, 'none', {
+    bias: true
+   }), (0, blocks_weights.sn)('head.attention.out_proj', hidden, hidden, 'none', {
+    bias: true
+   }), (0, blocks_weights.xb)('head.layernorm', hidden, true), (0, blocks_weights.sn)('head.mlp.fc1', width, hidden, 'none', {
+    bias: true
+   }), (0, blocks_weights.sn)('head.mlp.fc2', hidden, width, 'none', {
+    bias: true
+   }) ];
+  }
+  function plainEncoder(config, weights, layer, names = {}) {
+   return {
+    weights,
+    stack: (0, family.$h)((0, family.zb)(config, names.layers), {
+     name: 'encoder',
+     weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
+     cache: []
+    }),
+    heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
+    width: layer.hidden
+   };
+  }
+  const widths = config => ({
+   hidden: config.size('hidden_size'),
+   width: config.size('intermediate_size')
+  });
+  function siglip(config, head) {
+   const {hidden, width} = widths(config);
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), patchPositions('embeddings.position_embedding', config, hidden), (0, blocks_weights.xb)('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
+    hidden,
+    width
+   });
+  }
+  function siglip2(config) {
+   const {hidden, width} = widths(config);
+   const [height, breadth] = sides(config, 'patch_size');
+   return plainEncoder(config, [ (0, blocks_weights.sn)('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
+    bias: true
+   }), (0, blocks_weights.$4)(config.size('num_patches'), hidden, 'embeddings.position_embedding'), (0, 
+   blocks_weights.xb)('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], {
+    hidden,
+    width
+   });
+  }
+  function clip(config) {
+   const {hidden, width} = widths(config);
+   return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: false
+   }), patchPositions('embeddings.position_embedding', config, hidden, 1), (0, blocks_weights.xb)('pre_layrnorm', hidden, true), (0, 
+   blocks_weights.xb)('post_layernorm', hidden, true) ], {
+    hidden,
+    width
+   });
+  }
+  function pixtral(config) {
+   const {hidden, width} = widths(config);
+   return plainEncoder(config, [ patchConv('patch_conv', config, hidden, {
+    bias: false
+   }), (0, blocks_weights.xb)('ln_pre', hidden) ], {
+    hidden,
+    width,
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    gated: true,
+    rms: true,
+    norms: [ 'attention_norm', 'ffn_norm' ],
+    names: {
+     attention: 'attention',
+     out: 'o_proj',
+     mlp: 'feed_forward'
+    }
+   });
+  }
+  function internVit(config) {
+   const {hidden, width} = widths(config);
+   return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [ (0, 
+   blocks_weights.i1)('embeddings.mask_token', hidden) ] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
+    bias: true
+   }), ...config.flag('use_absolute_position_embeddings') ? [ patchPositions('embeddings.position_embeddings', config, hidden, 1) ] : [], ...config.flag('use_mean_pooling') ? [] : [ (0, 
+   blocks_weights.xb)('layernorm', hidden, true) ] ], {
+    hidden,
+    width,
+    qkvBias: config.flag('attention_bias'),
+    rms: config.text('norm_type') === 'rms_norm',
+    norms: [ 'layernorm_before', 'layernorm_after' ],
+    names: {
+     attention: 'attention',
+     out: 'projection_layer'
+    },
+    more: [ (0, blocks_weights.i1)('lambda_1', hidden), (0, blocks_weights.i1)('lambda_2', hidden), ...config.flag('use_qk_norm') ? [ (0, 
+    blocks_weights.xb)('attention.q_norm', hidden), (0, blocks_weights.xb)('attention.k_norm', hidden) ] : [] ]
+   });
+  }
+  function aimv2(config) {
+   const {hidden, width} = widths(config);
+   const bias = config.flag('qkv_bias');
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), ...config.flag('is_native') ? [] : [ patchPositions('embeddings.position_embedding', config, hidden) ], (0, 
+   blocks_weights.xb)('embeddings.rms_norm', hidden), (0, blocks_weights.xb)('rms_norm', hidden) ], {
+    hidden,
+    width,
+    qkvBias: bias,
+    outBias: bias,
+    mlpBias: config.flag('mlp_bias'),
+    gated: true,
+    rms: true,
+    norms: [ 'rms_norm1', 'rms_norm2' ],
+    names: {
+     attention: 'attention',
+     mlp: 'ffn'
+    }
+   });
+  }
+  const siglipDefaults = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16,
+   vision_use_head: true
+  };
+  const idefics3Defaults = {
+   ...siglipDefaults,
+   hidden_size: 1152,
+   num_attention_heads: 16,
+   patch_size: 32
+  };
+  const classes = [ {
+   types: [ 'siglip_vision_model', 'siglip' ],
+   defaults: siglipDefaults,
+   read: config => siglip(config, config.flag('vision_use_head'))
+  }, {
+   types: [ 'siglip2_vision_model' ],
+   defaults: {
+    ...siglipDefaults,
+    num_patches: 256
+   },
+   read: siglip2
+  }, {
+   types: [ 'clip_vision_model', 'clip' ],
+   defaults: {
+    ...siglipDefaults,
+    patch_size: 32
+   },
+   read: clip
+  }, {
+   types: [ 'pixtral', 'pixtral_vision' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 1024,
+    patch_size: 16
+   },
+   read: pixtral
+  }, {
+   types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
+   defaults: idefics3Defaults,
+   read: config => siglip(config, false)
+  }, {
+   types: [ 'idefics2_vision', 'idefics2' ],
+   defaults: {
+    ...siglipDefaults,
+    patch_size: 32
+   },
+   read: config => siglip(config, false)
+  }, {
+   types: [ 'internvl_vision' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: [ 448, 448 ],
+    patch_size: [ 14, 14 ],
+    attention_bias: false,
+    use_absolute_position_embeddings: true,
+    use_mean_pooling: true
+   },
+   read: internVit
+  }, {
+   types: [ 'aimv2_vision_model' ],
+   defaults: {
+    hidden_size: 1024,
+    intermediate_size: 2816,
+    num_hidden_layers: 24,
+    num_attention_heads: 8,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14
+   },
+   read: aimv2
+  } ];
+  const byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])));
+  function knownEncoder(config) {
+   const type = config.text('model_type');
+   return type !== null && byType.has(type) ? encoderOf(config, type) : null;
+  }
+  function encoderOf(config, otherwise) {
+   const type = config.text('model_type') ?? otherwise;
+   const found = byType.get(type);
+   if (!found) throw new models_config.k4({
+    code: 'architecture-unsupported',
+    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is a vision encoder that is not known`,
+    hint: 'see `hf-vram-calc list families`'
+   });
+   return found.read(config.with(found.defaults, found.aliases));
+  }
+  const TEXT_KEYS = [ 'text_config', 'language_config', 'llm_config', 'language_model', 'thinker_config' ];
+  const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  function textKeyOf(config) {
+   return TEXT_KEYS.find(key => isObject(config.json[key])) ?? null;
+  }
+  function readsMoreThanText(config) {
+   return textKeyOf(config) !== null || towerKeys.some(([name]) => isObject(config.json[name]));
+  }
+  function towerFamilies(config) {
+   return towerKeys.flatMap(([name]) => {
+    const nested = config.json[name];
+    const type = isObject(nested) ? nested['model_type'] : null;
+    return typeof type === 'string' ? [ type.replace(/_(vision|audio|encoder)(_model|_encoder)?$/, '') ] : [];
+   });
+  }
+  function genericMultimodal(config, nested) {
+   const text = nested(textPart(config));
+   const towers = [];
+   const notes = [];
+   let heads = null;
+   for (const [name, role] of towerKeys) {
+    const own = config.nested(name);
+    if (!own) continue;
+    const encoder = knownEncoder(own) ?? plainTower(own);
+    if (role === 'vision') heads ??= encoder.heads;
+    towers.push({
+     name,
+     role,
+     weights: encoder.weights,
+     stack: encoder.stack
+    });
+    const hidden = text.facts.hidden;
+    const weights = [ (0, blocks_weights.fi)('linear_1', hidden, encoder.width, {
+     bias: true
+    }), (0, blocks_weights.nM)('linear_2', hidden, hidden, {
+     bias: true
+    }) ];
+    towers.push({
+     name: `${name} projector`,
+     role: 'projector',
+     weights,
+     stack: family.Go
+    });
+    notes.push(`${name}: a projector of two matrices assumed`);
+   }
+   return {
+    ...text,
+    towers: [ ...text.towers, ...towers ],
+    facts: {
+     ...text.facts,
+     multimodal: true,
+     visionHeads: heads,
+     dtype: (0, family.r$)(config) ?? text.facts.dtype
+    },
+    notes: [ ...text.notes, ...notes ]
+   };
+  }
+  const towerKeys = [ [ 'vision_config', 'vision' ], [ 'audio_config', 'audio' ] ];
+  function textPart(config) {
+   const key = textKeyOf(config);
+   const part = key === null ? config : config.nested(key);
+   const tie = config.json['tie_word_embeddings'];
+   const json = Object.entries({
+    ...part.json,
+    ...tie === void 0 ? {} : {
+     tie_word_embeddings: tie
+    }
+   });
+   const towers = new Set(towerKeys.map(([name]) => name));
+   return new models_config.TS(Object.fromEntries(json.filter(([name]) => !towers.has(name))), {}, {}, part.path);
+  }
+  const generic_multimodal_aliases = {
+   hidden_size: [ 'embed_dim', 'd_model', 'width' ],
+   num_hidden_layers: [ 'depth', 'encoder_layers', 'layers', 'num_layers' ],
+   num_attention_heads: [ 'num_heads', 'heads', 'encoder_attention_heads', 'attention_heads' ],
+   intermediate_size: [ 'encoder_ffn_dim', 'ffn_dim', 'mlp_dim' ]
+  };
+  function plainTower(file) {
+   const config = file.with({
+    num_channels: 3
+   }, {
+    ...generic_multimodal_aliases,
+    num_channels: [ 'in_channels', 'in_chans' ]
+   });
+   const hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size');
+   const ratio = config.number('mlp_ratio');
+   const width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4)));
+   const mels = config.sizeOrNull('num_mel_bins');
+   const patch = config.sizeOrNull('patch_size');
+   const stem = mels !== null ? [ (0, blocks_weights.xT)('conv1', hidden, 3 * mels, true), (0, 
+   blocks_weights.xT)('conv2', hidden, 3 * hidden, true) ] : patch !== null ? [ (0, 
+   blocks_weights.xT)('patch_embedding', hidden, config.size('num_channels') * patch * patch, true) ] : [];
+   const positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0;
+   return {
+    weights: [ ...stem, ...positions > 0 ? [ (0, blocks_weights.$4)(positions, hidden, 'position_embedding') ] : [], (0, 
+    blocks_weights.xb)('post_layernorm', hidden, true) ],
+    stack: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width
+     }),
+     cache: []
+    }),
+    heads: config.sizeOrNull('num_attention_heads'),
+    width: hidden
+   };
+  }
   function readByLikeness(config, families, nested) {
    const type = config.text('model_type');
-   const found = byClass(config, families, nested) ?? byKeys(config, families, nested);
+   const found = byClass(config, families, nested) ?? (readsMoreThanText(config) ? byTowers(config, families, nested) : byKeys(config, families, nested));
    if (found === null) return null;
    return {
     ...found.shape,
     family: 'generic',
     modelType: type ?? 'unknown',
     count: 'derived',
-    notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted like ${found.family.name}` ]
+    notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ]
    };
   }
   function byClass(config, families, nested) {
@@ -19511,28 +20277,48 @@ var __webpack_modules__ = {
    const family = families.find(candidate => candidate.modelTypes.some(type => isOwnClass(architecture, type)));
    const shape = family ? attempt(family, config, nested) : null;
    return family && shape ? {
-    family,
-    shape
+    shape,
+    how: `like ${family.name}`
    } : null;
   }
-  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim', 'text_config', 'llm_config', 'language_config' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'text_config', 'llm_config', 'language_config' ] ];
+  function byTowers(config, families, nested) {
+   for (const name of towerFamilies(config)) {
+    const family = families.find(candidate => candidate.modelTypes.includes(name));
+    const shape = family ? attempt(family, config, nested) : null;
+    if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return {
+     shape,
+     how: `like ${family.name}, whose towers it has`
+    };
+   }
+   return {
+    shape: genericMultimodal(config, nested),
+    how: 'by its nested configs'
+   };
+  }
+  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
   const FIT = {
    file: 10,
    default: -6,
    nowhere: -1
   };
+  const TELLING = /expert|moe_|lora_rank|mamba|ssm|state_size|linear_num|layers_block_type|conv_|per_layer|altup|laurel/;
+  const COUNTED = /experts$/;
   function byKeys(config, families, nested) {
    if (!NEEDED.every(names => names.some(name => name in config.json))) return null;
+   const telling = Object.keys(config.json).filter(key => TELLING.test(key) && isSize(config.json[key]));
    const generates = architectureOf(config).ending === 'ForCausalLM';
    const llamaFirst = [ ...families ].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'));
    let best = null;
    for (const family of llamaFirst) {
     const weights = new Map;
+    let invented = false;
     const watch = (field, from, value) => {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
+     if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
     };
     const shape = attempt(family, new models_config.TS(config.json, {}, {}, '', watch), nested);
-    if (shape === null || generates && shape.facts.task !== 'generate') continue;
+    if (shape === null || invented || telling.some(key => !weights.has(key))) continue;
+    if (shape.facts.multimodal || generates && shape.facts.task !== 'generate') continue;
     const score = [ ...weights.values() ].reduce((sum, weight) => sum + weight, 0);
     if (best === null || score > best.score) best = {
      family,
@@ -19540,8 +20326,12 @@ var __webpack_modules__ = {
      score
     };
    }
-   return best;
+   return best && {
+    shape: best.shape,
+    how: `like ${best.family.name}`
+   };
   }
+  const isSize = value => typeof value === 'number' && Number.isInteger(value) && value > 1;
   function attempt(family, config, nested) {
    try {
     return family.shape(config, nested);
@@ -21233,62 +22023,6 @@ var __webpack_modules__ = {
    },
    headBias: config => config.flag('decoder_bias')
   });
-  function encoderLayer(l) {
-   const attention = l.names?.attention ?? 'self_attn';
-   const mlp = l.names?.mlp ?? 'mlp';
-   const inner = l.attention ?? l.hidden;
-   const bias = l.qkvBias ?? true;
-   const projections = l.fused ? [ (0, blocks_weights.fi)(`${attention}.qkv`, 3 * inner, l.hidden, {
-    bias
-   }) ] : [ (0, blocks_weights.fi)(`${attention}.q_proj`, inner, l.hidden, {
-    bias
-   }), (0, blocks_weights.fi)(`${attention}.k_proj`, inner, l.hidden, {
-    bias: l.keyBias ?? bias
-   }), (0, blocks_weights.fi)(`${attention}.v_proj`, inner, l.hidden, {
-    bias
-   }) ];
-   const mlpBias = {
-    bias: l.mlpBias ?? true
-   };
-   const feed = l.gated ? [ (0, blocks_weights.fi)(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), (0, 
-   blocks_weights.fi)(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), (0, blocks_weights.nM)(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ (0, 
-   blocks_weights.fi)(`${mlp}.fc1`, l.width, l.hidden, mlpBias), (0, blocks_weights.nM)(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ];
-   return [ ...projections, (0, blocks_weights.nM)(`${attention}.${l.names?.out ?? 'out_proj'}`, l.hidden, inner, {
-    bias: l.outBias ?? true
-   }), ...feed, ...(l.norms ?? [ 'layer_norm1', 'layer_norm2' ]).map(name => (0, blocks_weights.xb)(name, l.hidden, !l.rms)) ];
-  }
-  function sides(config, name) {
-   const value = config.raw(name);
-   if (!Array.isArray(value)) return [ config.size(name), config.size(name) ];
-   const [height, width = height] = value;
-   const valid = side => Number.isSafeInteger(side) && side >= 1;
-   if (valid(height) && valid(width) && height <= 2 ** 20 && width <= 2 ** 20) return [ height, width ];
-   return config.invalid(name, 'is a list, expected two whole numbers of at least 1');
-  }
-  function patchCount(config, image = 'image_size', patch = 'patch_size') {
-   const [height, width] = sides(config, image);
-   const [patchHeight, patchWidth] = sides(config, patch);
-   return Math.floor(height / patchHeight) * Math.floor(width / patchWidth);
-  }
-  function patchConv(name, config, hidden, options) {
-   const [height, width] = sides(config, 'patch_size');
-   const input = config.size(options.channels ?? 'num_channels') * height * width * (options.frames ?? 1);
-   return (0, blocks_weights.xT)(name, hidden, input, options.bias);
-  }
-  function patchPositions(name, config, hidden, extra = 0) {
-   return (0, blocks_weights.$4)(patchCount(config) + extra, hidden, name);
-  }
-  function poolingHead(hidden, width) {
-   return [ (0, blocks_weights.i1)('head.probe', hidden), (0, blocks_weights.sn)('head.attention.in_proj', 3 * hidden, hidden, 'none', {
-    bias: true
-   }), (0, blocks_weights.sn)('head.attention.out_proj', hidden, hidden, 'none', {
-    bias: true
-   }), (0, blocks_weights.xb)('head.layernorm', hidden, true), (0, blocks_weights.sn)('head.mlp.fc1', width, hidden, 'none', {
-    bias: true
-   }), (0, blocks_weights.sn)('head.mlp.fc2', hidden, width, 'none', {
-    bias: true
-   }) ];
-  }
   function whisperStem(hidden, mels, positions) {
    return [ (0, blocks_weights.xT)('conv1', hidden, 3 * mels, true), (0, blocks_weights.xT)('conv2', hidden, 3 * hidden, true), (0, 
    blocks_weights.$4)(positions, hidden, 'embed_positions'), (0, blocks_weights.xb)('layer_norm', hidden, true) ];
@@ -21651,209 +22385,6 @@ var __webpack_modules__ = {
    towers: unifiedTowers
   } ];
   const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
-  function plainEncoder(config, weights, layer, names = {}) {
-   return {
-    weights,
-    stack: (0, family.$h)((0, family.zb)(config, names.layers), {
-     name: 'encoder',
-     weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
-     cache: []
-    }),
-    heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
-    width: layer.hidden
-   };
-  }
-  const widths = config => ({
-   hidden: config.size('hidden_size'),
-   width: config.size('intermediate_size')
-  });
-  function siglip(config, head) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), patchPositions('embeddings.position_embedding', config, hidden), (0, blocks_weights.xb)('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
-    hidden,
-    width
-   });
-  }
-  function siglip2(config) {
-   const {hidden, width} = widths(config);
-   const [height, breadth] = sides(config, 'patch_size');
-   return plainEncoder(config, [ (0, blocks_weights.sn)('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
-    bias: true
-   }), (0, blocks_weights.$4)(config.size('num_patches'), hidden, 'embeddings.position_embedding'), (0, 
-   blocks_weights.xb)('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], {
-    hidden,
-    width
-   });
-  }
-  function clip(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: false
-   }), patchPositions('embeddings.position_embedding', config, hidden, 1), (0, blocks_weights.xb)('pre_layrnorm', hidden, true), (0, 
-   blocks_weights.xb)('post_layernorm', hidden, true) ], {
-    hidden,
-    width
-   });
-  }
-  function pixtral(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ patchConv('patch_conv', config, hidden, {
-    bias: false
-   }), (0, blocks_weights.xb)('ln_pre', hidden) ], {
-    hidden,
-    width,
-    qkvBias: false,
-    outBias: false,
-    mlpBias: false,
-    gated: true,
-    rms: true,
-    norms: [ 'attention_norm', 'ffn_norm' ],
-    names: {
-     attention: 'attention',
-     out: 'o_proj',
-     mlp: 'feed_forward'
-    }
-   });
-  }
-  function internVit(config) {
-   const {hidden, width} = widths(config);
-   return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [ (0, 
-   blocks_weights.i1)('embeddings.mask_token', hidden) ] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
-    bias: true
-   }), ...config.flag('use_absolute_position_embeddings') ? [ patchPositions('embeddings.position_embeddings', config, hidden, 1) ] : [], ...config.flag('use_mean_pooling') ? [] : [ (0, 
-   blocks_weights.xb)('layernorm', hidden, true) ] ], {
-    hidden,
-    width,
-    qkvBias: config.flag('attention_bias'),
-    rms: config.text('norm_type') === 'rms_norm',
-    norms: [ 'layernorm_before', 'layernorm_after' ],
-    names: {
-     attention: 'attention',
-     out: 'projection_layer'
-    },
-    more: [ (0, blocks_weights.i1)('lambda_1', hidden), (0, blocks_weights.i1)('lambda_2', hidden), ...config.flag('use_qk_norm') ? [ (0, 
-    blocks_weights.xb)('attention.q_norm', hidden), (0, blocks_weights.xb)('attention.k_norm', hidden) ] : [] ]
-   });
-  }
-  function aimv2(config) {
-   const {hidden, width} = widths(config);
-   const bias = config.flag('qkv_bias');
-   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), ...config.flag('is_native') ? [] : [ patchPositions('embeddings.position_embedding', config, hidden) ], (0, 
-   blocks_weights.xb)('embeddings.rms_norm', hidden), (0, blocks_weights.xb)('rms_norm', hidden) ], {
-    hidden,
-    width,
-    qkvBias: bias,
-    outBias: bias,
-    mlpBias: config.flag('mlp_bias'),
-    gated: true,
-    rms: true,
-    norms: [ 'rms_norm1', 'rms_norm2' ],
-    names: {
-     attention: 'attention',
-     mlp: 'ffn'
-    }
-   });
-  }
-  const siglipDefaults = {
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   num_channels: 3,
-   image_size: 224,
-   patch_size: 16,
-   vision_use_head: true
-  };
-  const idefics3Defaults = {
-   ...siglipDefaults,
-   hidden_size: 1152,
-   num_attention_heads: 16,
-   patch_size: 32
-  };
-  const classes = [ {
-   types: [ 'siglip_vision_model', 'siglip' ],
-   defaults: siglipDefaults,
-   read: config => siglip(config, config.flag('vision_use_head'))
-  }, {
-   types: [ 'siglip2_vision_model' ],
-   defaults: {
-    ...siglipDefaults,
-    num_patches: 256
-   },
-   read: siglip2
-  }, {
-   types: [ 'clip_vision_model', 'clip' ],
-   defaults: {
-    ...siglipDefaults,
-    patch_size: 32
-   },
-   read: clip
-  }, {
-   types: [ 'pixtral', 'pixtral_vision' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 24,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 1024,
-    patch_size: 16
-   },
-   read: pixtral
-  }, {
-   types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
-   defaults: idefics3Defaults,
-   read: config => siglip(config, false)
-  }, {
-   types: [ 'idefics2_vision', 'idefics2' ],
-   defaults: {
-    ...siglipDefaults,
-    patch_size: 32
-   },
-   read: config => siglip(config, false)
-  }, {
-   types: [ 'internvl_vision' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 24,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: [ 448, 448 ],
-    patch_size: [ 14, 14 ],
-    attention_bias: false,
-    use_absolute_position_embeddings: true,
-    use_mean_pooling: true
-   },
-   read: internVit
-  }, {
-   types: [ 'aimv2_vision_model' ],
-   defaults: {
-    hidden_size: 1024,
-    intermediate_size: 2816,
-    num_hidden_layers: 24,
-    num_attention_heads: 8,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14
-   },
-   read: aimv2
-  } ];
-  const byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])));
-  function encoderOf(config, otherwise) {
-   const type = config.text('model_type') ?? otherwise;
-   const found = byType.get(type);
-   if (!found) throw new models_config.k4({
-    code: 'architecture-unsupported',
-    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is a vision encoder that is not known`,
-    hint: 'see `hf-vram-calc list families`'
-   });
-   return found.read(config.with(found.defaults, found.aliases));
-  }
   function twoLayers(input, output, bias, inner = output) {
    return [ (0, blocks_weights.fi)('linear_1', inner, input, {
     bias
@@ -23417,8 +23948,8 @@ var __webpack_modules__ = {
    tie_word_embeddings: false
   };
   function halfOf(config, block, part, key) {
-   const half = isObject(block) ? block[part] : void 0;
-   if (!isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
+   const half = nemotron_nas_isObject(block) ? block[part] : void 0;
+   if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
    if (half['no_op'] === true) return {
     kind: 'none'
    };
@@ -23432,7 +23963,7 @@ var __webpack_modules__ = {
    };
    return config.invalid('block_configs', `has a block whose ${part}.${key} is no positive number`);
   }
-  const isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const nemotron_nas_isObject = value => typeof value === 'object' && value !== null && !Array.isArray(value);
   const widthOf = (multiplier, hidden) => Math.ceil(Math.floor(2 * multiplier * hidden / 3) / 256) * 256;
   function nemotron_nas_shape(file) {
    const config = file.with(nemotron_nas_defaults);
@@ -23499,6 +24030,278 @@ var __webpack_modules__ = {
    verified: 'the published total of Llama-3.3-Nemotron-Super-49B (49,867,145,216)',
    shape: nemotron_nas_shape
   };
+  const flagged = d => {
+   const bias = d.config.flag('attention_bias');
+   return [ ...attentionWeights({
+    ...d,
+    qkvBias: bias,
+    outBias: bias
+   }), ...queryKeyNorms(d, 'head') ];
+  };
+  function mixturePart(d, expertsKey, more = []) {
+   const {config, hidden} = d;
+   const shared = config.sizeOrNull('shared_expert_intermediate_size');
+   return feedPart('moe', d, () => [ ...mixtureWeights({
+    hidden,
+    width: config.size('moe_intermediate_size'),
+    experts: config.size(expertsKey),
+    perToken: config.sizeOrNull('num_experts_per_tok')
+   }), ...shared === null ? [] : sharedExpert(hidden, shared, {
+    prefix: 'mlp.shared_expert'
+   }), ...more ]);
+  }
+  const facts = (d, expertsKey) => ({
+   experts: d.config.size(expertsKey),
+   expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')
+  });
+  function mellum(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, () => true);
+   const feeds = (0, family.rJ)(config, d.layers, 'mlp_layer_types');
+   const moe = mixturePart(d, 'num_local_experts');
+   const width = config.size('intermediate_size');
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe ],
+    intermediate: width,
+    exact: config.sizeOrNull('num_nextn_predict_layers') === null,
+    ...facts(d, 'num_local_experts')
+   };
+  }
+  function kolibri(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, i => (i + 1) % 5 === 0);
+   const after = [ 'post_self_attn_layernorm', 'post_mlp_layernorm' ].map(name => (0, 
+   blocks_weights.xb)(name, d.hidden));
+   const moe = mixturePart(d, 'num_local_experts', after);
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ],
+    ...facts(d, 'num_local_experts')
+   };
+  }
+  function flint(config) {
+   const d = sizesOf(config);
+   const windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1);
+   const denseLayers = new Set(config.list('mlp_only_layers') ?? [ 0, 1 ]);
+   const step = config.size('decoder_sparse_step');
+   const moe = mixturePart(d, 'num_experts');
+   const width = config.size('intermediate_size');
+   const dense = densePart(d, width);
+   return {
+    sizes: d,
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...flagged(d), (0, blocks_weights.i1)('self_attn.sinks', d.heads, 'column') ]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe ],
+    intermediate: width,
+    ...facts(d, 'num_experts')
+   };
+  }
+  function lara(config) {
+   const d = sizesOf(config);
+   const pattern = [ 'linear_attention', 'sliding_attention', 'linear_attention', 'full_attention', 'sliding_attention' ];
+   const kinds = (0, family.rJ)(config, d.layers) ?? Array.from({
+    length: d.layers
+   }, (_, i) => pattern[i % 5]);
+   const window = config.size('sliding_window');
+   const delta = {
+    hidden: d.hidden,
+    keyHeads: config.size('linear_num_key_heads'),
+    valueHeads: config.size('linear_num_value_heads'),
+    keyDim: config.size('linear_key_head_dim'),
+    valueDim: config.size('linear_value_head_dim'),
+    kernel: config.size('linear_conv_kernel_dim')
+   };
+   const linear = {
+    name: 'linear',
+    weights: () => [ ...gatedDeltaWeights(delta, 'apart'), (0, blocks_weights.xb)('input_layernorm', d.hidden) ],
+    cache: [ gatedDeltaCache(delta) ]
+   };
+   const moe = mixturePart(d, 'num_experts');
+   const attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d));
+   return {
+    sizes: d,
+    layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ],
+    ...facts(d, 'num_experts')
+   };
+  }
+  function inkling(config) {
+   const full = sizesOf(config);
+   const sliding = {
+    ...full,
+    heads: config.size('swa_num_attention_heads'),
+    kvHeads: config.size('swa_num_key_value_heads'),
+    headDim: config.size('swa_head_dim')
+   };
+   const {hidden, layers} = full;
+   const kernel = config.size('conv_kernel_size');
+   const window = config.size('sliding_window_size');
+   const kinds = (0, family.rJ)(config, layers);
+   const isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 !== 0;
+   const convolution = (name, width) => (0, blocks_weights.xT)(`${name}.conv1d`, width, kernel, false, 'column');
+   const mixer = (d, span) => {
+    const extent = span ?? config.size('rel_extent');
+    const kvWidth = d.kvHeads * d.headDim;
+    const attention = d;
+    const states = [ kvWidth, kvWidth, hidden, hidden ].map(width => ({
+     kind: 'short-conv',
+     width,
+     kernel
+    }));
+    return {
+     name: span === null ? 'full' : `sliding ${span}`,
+     weights: () => [ ...attentionWeights(attention), ...queryKeyNorms(attention, 'head'), (0, 
+     blocks_weights.fi)('self_attn.r_proj', d.heads * config.size('d_rel'), hidden), {
+      ...(0, blocks_weights.kz)('self_attn.rel_logits.proj', config.size('d_rel'), extent),
+      kind: 'other'
+     }, ...[ 'k_sconv', 'v_sconv' ].map(name => convolution(`self_attn.${name}`, kvWidth)), ...[ 'attn_sconv', 'mlp_sconv' ].map(name => convolution(name, hidden)), (0, 
+     blocks_weights.xb)('input_layernorm', hidden) ],
+     cache: [ attentionCache(span, keyValueHeads(attention)), ...states ]
+    };
+   };
+   const experts = config.size('n_routed_experts');
+   const shared = config.count('n_shared_experts');
+   const width = config.size('moe_intermediate_size');
+   const dense = config.size('intermediate_size');
+   const feeds = (0, family.rJ)(config, layers, 'mlp_layer_types');
+   const scale = (0, blocks_weights.i1)('mlp.global_scale', 1);
+   const moe = feedPart('moe', full, () => [ ...mixtureWeights({
+    hidden,
+    width,
+    experts,
+    perToken: config.sizeOrNull('num_experts_per_tok'),
+    routerExtra: config.flag('shared_expert_sink') ? shared : 0
+   }), ...shared > 0 ? sharedExpert(hidden, width * shared) : [], scale ]);
+   const plain = feedPart('dense', full, () => [ ...gatedFeedForward(hidden, dense), scale ]);
+   return {
+    sizes: full,
+    layer: i => [ isSliding(i) ? mixer(sliding, window) : mixer(full, null), feeds && feeds[i] === 'dense' ? plain : moe ],
+    embedding: [ (0, blocks_weights.xP)(full.vocabulary, hidden), (0, blocks_weights.xb)('model.embed_tokens.embed_norm', hidden) ],
+    intermediate: dense,
+    tied: false,
+    exact: config.sizeOrNull('num_mtp_layers') === null,
+    experts,
+    expertsPerToken: config.sizeOrNull('num_experts_per_tok')
+   };
+  }
+  const newer_mixtures_types = [ {
+   type: 'mellum',
+   defaults: {
+    vocab_size: 98304,
+    hidden_size: 2304,
+    intermediate_size: 7168,
+    num_hidden_layers: 28,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 131072,
+    sliding_window: 1024,
+    moe_intermediate_size: 896,
+    num_experts_per_tok: 8,
+    num_local_experts: 64,
+    tie_word_embeddings: false
+   },
+   aliases: {
+    num_local_experts: [ 'num_experts' ],
+    num_nextn_predict_layers: [ 'num_mtp_layers' ]
+   },
+   read: mellum
+  }, {
+   type: 'kolibri1',
+   defaults: {
+    vocab_size: 128e3,
+    hidden_size: 2560,
+    num_hidden_layers: 50,
+    num_attention_heads: 48,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 262144,
+    sliding_window: 513,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 512,
+    num_experts_per_tok: 6,
+    num_local_experts: 384,
+    tie_word_embeddings: false
+   },
+   aliases: {
+    num_local_experts: [ 'num_experts' ]
+   },
+   read: kolibri
+  }, {
+   type: 'flint',
+   defaults: {
+    vocab_size: 150144,
+    hidden_size: 2048,
+    intermediate_size: 6144,
+    num_hidden_layers: 49,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 262144,
+    sliding_window: 513,
+    decoder_sparse_step: 1,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 1024,
+    num_experts_per_tok: 6,
+    num_experts: 256,
+    tie_word_embeddings: false
+   },
+   read: flint
+  }, {
+   type: 'lara_mini',
+   defaults: {
+    vocab_size: 151936,
+    hidden_size: 1024,
+    num_hidden_layers: 34,
+    num_attention_heads: 16,
+    num_key_value_heads: 4,
+    head_dim: 128,
+    max_position_embeddings: 131072,
+    sliding_window: 512,
+    linear_conv_kernel_dim: 4,
+    linear_key_head_dim: 128,
+    linear_value_head_dim: 128,
+    linear_num_key_heads: 8,
+    linear_num_value_heads: 16,
+    moe_intermediate_size: 512,
+    shared_expert_intermediate_size: 512,
+    num_experts_per_tok: 4,
+    num_experts: 128,
+    tie_word_embeddings: true
+   },
+   read: lara
+  }, {
+   type: 'inkling_text',
+   classes: [ 'Inkling' ],
+   defaults: {
+    vocab_size: 201024,
+    hidden_size: 6144,
+    num_hidden_layers: 66,
+    num_attention_heads: 64,
+    num_key_value_heads: 8,
+    head_dim: 128,
+    swa_num_attention_heads: 64,
+    swa_num_key_value_heads: 16,
+    swa_head_dim: 128,
+    sliding_window_size: 512,
+    d_rel: 16,
+    rel_extent: 1024,
+    max_position_embeddings: 131072,
+    conv_kernel_size: 4,
+    intermediate_size: 24576,
+    moe_intermediate_size: 3072,
+    n_routed_experts: 256,
+    num_experts_per_tok: 6,
+    n_shared_experts: 2,
+    shared_expert_sink: true
+   },
+   aliases: {
+    sliding_window_size: [ 'sliding_window' ],
+    n_routed_experts: [ 'num_local_experts' ],
+    conv_kernel_size: [ 'sconv_kernel_size' ],
+    max_position_embeddings: [ 'model_max_length' ]
+   },
+   read: inkling
+  } ];
+  const newerMixtures = newer_mixtures_types.map(layered);
   const postNormLayer = d => [ ...attentionWithFlag(d), ...queryKeyNorms(d, 'wide'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ];
   const olmo_types = [ {
    type: 'olmo',
@@ -24076,7 +24879,7 @@ var __webpack_modules__ = {
    windows: qwenWindows
   } ];
   const qwen = qwen_types.map(decoder);
-  function mixturePart(d, experts, shared = d.config.count('shared_expert_intermediate_size')) {
+  function qwen_moe_mixturePart(d, experts, shared = d.config.count('shared_expert_intermediate_size')) {
    const width = d.config.size('moe_intermediate_size');
    const perToken = d.config.sizeOrNull('num_experts_per_tok');
    return feedPart('moe', d, () => [ ...mixtureWeights({
@@ -24102,7 +24905,7 @@ var __webpack_modules__ = {
    const intermediate = config.size('intermediate_size');
    return {
     sizes: d,
-    layer: i => [ attentionPart(d, windows[i] ?? null, () => attention(d)), sparse(i) ? mixturePart(d, experts, shared) : densePart(d, intermediate) ],
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => attention(d)), sparse(i) ? qwen_moe_mixturePart(d, experts, shared) : densePart(d, intermediate) ],
     intermediate,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok')
@@ -24276,7 +25079,7 @@ var __webpack_modules__ = {
    read: config => deltaHybrid(config, 'fused', d => {
     const experts = config.count('num_experts');
     const sparse = sparseLayers(config, experts);
-    const moe = mixturePart(d, experts);
+    const moe = qwen_moe_mixturePart(d, experts);
     const dense = densePart(d, config.size('intermediate_size'));
     return i => sparse(i) ? moe : dense;
    }, 1)
@@ -24318,7 +25121,7 @@ var __webpack_modules__ = {
     ...linearDefaults
    },
    read: config => deltaHybrid(config, 'apart', d => {
-    const moe = mixturePart(d, config.size('num_experts'));
+    const moe = qwen_moe_mixturePart(d, config.size('num_experts'));
     return () => moe;
    }, config.count('mtp_num_hidden_layers'))
   } ];
@@ -24494,6 +25297,374 @@ var __webpack_modules__ = {
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: rwkv_shape
   };
+  const speech_verified = 'every row of the parameter oracle (transformers 5.24)';
+  const MOONSHINE_TOKENS = 1250;
+  function halfAttention(config, hidden, key, kvKey, bias) {
+   const heads = config.size(key);
+   const kvHeads = (kvKey === null ? null : config.sizeOrNull(kvKey)) ?? heads;
+   return {
+    hidden,
+    heads,
+    kvHeads,
+    headDim: dividedHeadDim(config, hidden, heads, key),
+    qkvBias: bias
+   };
+  }
+  function moonshine(file) {
+   const config = file.with({
+    vocab_size: 32768,
+    hidden_size: 288,
+    intermediate_size: 1152,
+    encoder_num_hidden_layers: 6,
+    decoder_num_hidden_layers: 6,
+    encoder_num_attention_heads: 8,
+    decoder_num_attention_heads: 8,
+    max_position_embeddings: 512,
+    tie_word_embeddings: true
+   }, {
+    decoder_num_hidden_layers: [ 'num_hidden_layers' ],
+    decoder_num_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const vocabulary = config.size('vocab_size');
+   const layers = (0, family.zb)(config, 'decoder_num_hidden_layers');
+   const attention = half => halfAttention(config, hidden, `${half}_num_attention_heads`, `${half}_num_key_value_heads`, config.flag('attention_bias'));
+   const self = attention('decoder');
+   return assembleEncoderDecoder(config, {
+    type: 'moonshine',
+    exact: true,
+    embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'model.decoder.embed_tokens') ],
+    encoder: {
+     weights: [ (0, blocks_weights.xT)('conv1', hidden, 127, false), (0, blocks_weights.xT)('conv2', 2 * hidden, 7 * hidden, true), (0, 
+     blocks_weights.xT)('conv3', hidden, 3 * 2 * hidden, true), (0, blocks_weights.xb)('groupnorm', hidden, true), (0, 
+     blocks_weights.xb)('layer_norm', hidden) ],
+     stack: (0, family.$h)((0, family.zb)(config, 'encoder_num_hidden_layers'), {
+      name: 'encoder',
+      weights: [ ...attentionWeights(attention('encoder')), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), (0, 
+      blocks_weights.xb)('input_layernorm', hidden), (0, blocks_weights.xb)('post_attention_layernorm', hidden) ],
+      cache: []
+     })
+    },
+    decoder: (0, family.$h)(layers, {
+     name: 'decoder',
+     weights: [ ...attentionWeights(self), ...attentionWeights({
+      ...self,
+      prefix: 'encoder_attn'
+     }), (0, blocks_weights.fi)('mlp.fc1', 2 * width, hidden, {
+      bias: true
+     }), (0, blocks_weights.nM)('mlp.fc2', hidden, width, {
+      bias: true
+     }), ...[ 'input_layernorm', 'post_attention_layernorm', 'final_layernorm' ].map(name => (0, 
+     blocks_weights.xb)(name, hidden)) ],
+     cache: crossCache(self, MOONSHINE_TOKENS)
+    }),
+    final: [ (0, blocks_weights.xb)('model.decoder.norm', hidden) ],
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings'),
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  function subsampler(config, hidden) {
+   const kernels = config.list('conv_kernel_sizes') ?? [];
+   const channels = config.size('conv_channels');
+   return kernels.map((kernel, i) => {
+    if (typeof kernel !== 'number' || !Number.isSafeInteger(kernel) || kernel < 1) return config.invalid('conv_kernel_sizes', 'holds an entry that is no whole number of at least 1');
+    const input = i === 0 ? config.size('input_feat_per_channel') * config.size('input_channels') : Math.floor(channels / 2);
+    return (0, blocks_weights.xT)(`conv.conv_layers.${i}`, i < kernels.length - 1 ? channels : 2 * hidden, input * kernel, true);
+   });
+  }
+  function speechToText(file) {
+   const config = file.with({
+    vocab_size: 1e4,
+    encoder_layers: 12,
+    encoder_ffn_dim: 2048,
+    encoder_attention_heads: 4,
+    decoder_layers: 6,
+    decoder_ffn_dim: 2048,
+    decoder_attention_heads: 4,
+    d_model: 256,
+    max_source_positions: 6e3,
+    max_target_positions: 1024,
+    conv_kernel_sizes: [ 5, 5 ],
+    conv_channels: 1024,
+    input_feat_per_channel: 80,
+    input_channels: 1,
+    tie_word_embeddings: true
+   }, {
+    d_model: [ 'hidden_size' ],
+    encoder_layers: [ 'num_hidden_layers' ],
+    encoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('d_model');
+   const vocabulary = config.size('vocab_size');
+   const layers = (0, family.zb)(config, 'decoder_layers');
+   const attention = (half, prefix) => ({
+    ...halfAttention(config, hidden, `${half}_attention_heads`, null, true),
+    outBias: true,
+    prefix,
+    out: 'out_proj'
+   });
+   const self = attention('decoder', 'self_attn');
+   const width = config.size('decoder_ffn_dim');
+   return assembleEncoderDecoder(config, {
+    type: 'speech_to_text',
+    classes: [ 'Speech2Text' ],
+    exact: true,
+    embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'model.decoder.embed_tokens') ],
+    encoder: {
+     weights: [ ...subsampler(config, hidden), (0, blocks_weights.xb)('layer_norm', hidden, true) ],
+     stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
+      name: 'encoder',
+      weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
+      cache: []
+     })
+    },
+    decoder: (0, family.$h)(layers, {
+     name: 'decoder',
+     weights: bartLayer(self, width, attention('decoder', 'encoder_attn')),
+     cache: crossCache(self, config.size('max_source_positions'))
+    }),
+    final: [ (0, blocks_weights.xb)('model.decoder.layer_norm', hidden, true) ],
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings'),
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  const speech = [ {
+   name: 'moonshine',
+   modelTypes: [ 'moonshine' ],
+   verified: speech_verified,
+   shape: moonshine
+  }, {
+   name: 'speech_to_text',
+   modelTypes: [ 'speech_to_text' ],
+   verified: speech_verified,
+   shape: speechToText
+  } ];
+  const SPEECH_TOKENS = 3e3;
+  function speechDecoder(config) {
+   const hidden = config.size('hidden_size');
+   const heads = config.size('decoder_attention_heads');
+   const headDim = dividedHeadDim(config, hidden, heads, 'decoder_attention_heads');
+   const self = {
+    hidden,
+    heads,
+    kvHeads: heads,
+    headDim,
+    qkvBias: true,
+    outBias: true,
+    out: 'out_proj'
+   };
+   const width = config.size('decoder_ffn_dim');
+   const stack = (0, family.$h)((0, family.zb)(config, 'decoder_layers'), {
+    name: 'decoder',
+    weights: bartLayer(self, width, {
+     ...self,
+     prefix: 'cross_attention'
+    }),
+    cache: crossCache(self, SPEECH_TOKENS)
+   });
+   return {
+    self,
+    stack,
+    width
+   };
+  }
+  function speechToTextShape(config, parts) {
+   const hidden = config.size('hidden_size');
+   const vocabulary = config.size('vocab_size');
+   const {self, stack, width} = speechDecoder(config);
+   return assembleEncoderDecoder(config, {
+    type: parts.type,
+    exact: architectureOf(config).ending === 'ForSpeechToText',
+    embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'text_decoder.embed_tokens') ],
+    encoder: {
+     weights: parts.weights,
+     stack: parts.stack
+    },
+    decoder: stack,
+    final: parts.final,
+    untiedCopies: [],
+    tied: config.flag('tie_word_embeddings', true),
+    facts: {
+     hidden,
+     layers: stack.order.length,
+     vocabulary,
+     heads: self.heads,
+     kvHeads: self.kvHeads,
+     headDim: self.headDim,
+     intermediate: width
+    }
+   });
+  }
+  const seamlessDefaults = {
+   vocab_size: 256102,
+   hidden_size: 1024,
+   max_position_embeddings: 1024,
+   decoder_layers: 24,
+   decoder_ffn_dim: 8192,
+   decoder_attention_heads: 16,
+   speech_encoder_layers: 24,
+   speech_encoder_attention_heads: 16,
+   speech_encoder_intermediate_size: 4096,
+   add_adapter: true,
+   num_adapter_layers: 1,
+   adaptor_kernel_size: 8,
+   feature_projection_input_dim: 160,
+   conv_depthwise_kernel_size: 31,
+   left_max_position_embeddings: 64,
+   right_max_position_embeddings: 8
+  };
+  function speechAttention(hidden, heads) {
+   const kv = {
+    bias: true,
+    kvHeads: heads
+   };
+   return [ (0, blocks_weights.fi)('self_attn.linear_q', hidden, hidden, {
+    bias: true
+   }), (0, blocks_weights.sn)('self_attn.linear_k', hidden, hidden, 'kv', kv), (0, 
+   blocks_weights.sn)('self_attn.linear_v', hidden, hidden, 'kv', kv), (0, blocks_weights.nM)('self_attn.linear_out', hidden, hidden, {
+    bias: true
+   }) ];
+  }
+  function speech_encoders_conformerLayer(config, hidden, distances) {
+   const width = config.size('speech_encoder_intermediate_size');
+   const heads = config.size('speech_encoder_attention_heads');
+   const names = part => [ `${part}.intermediate_dense`, `${part}.output_dense` ];
+   const reach = config.size('left_max_position_embeddings') + config.size('right_max_position_embeddings') + 1;
+   const headDim = dividedHeadDim(config, hidden, heads, 'speech_encoder_attention_heads');
+   return [ ...plainFeedForward(hidden, width, true, names('ffn1')), ...speechAttention(hidden, heads), ...distances ? [ (0, 
+   blocks_weights.$4)(reach, headDim, 'self_attn.distance_embedding') ] : [ (0, blocks_weights.fi)('self_attn.linear_pos', hidden, hidden), (0, 
+   blocks_weights.i1)('self_attn.pos_bias_u', hidden, 'column'), (0, blocks_weights.i1)('self_attn.pos_bias_v', hidden, 'column') ], (0, 
+   blocks_weights.xb)('conv_module.layer_norm', hidden, true), (0, blocks_weights.xT)('conv_module.pointwise_conv1', 2 * hidden, hidden, false), (0, 
+   blocks_weights.xT)('conv_module.depthwise_conv', hidden, config.size('conv_depthwise_kernel_size'), false), (0, 
+   blocks_weights.xb)('conv_module.inner_norm', hidden, true), (0, blocks_weights.xT)('conv_module.pointwise_conv2', hidden, hidden, false), ...plainFeedForward(hidden, width, true, names('ffn2')), ...[ 'ffn1_layer_norm', 'self_attn_layer_norm', 'ffn2_layer_norm', 'final_layer_norm' ].map(name => (0, 
+   blocks_weights.xb)(name, hidden, true)) ];
+  }
+  function adapterLayer(config, hidden) {
+   const kernel = config.size('adaptor_kernel_size');
+   const width = config.size('speech_encoder_intermediate_size');
+   return [ ...[ 'residual', 'self_attn', 'ffn' ].map(name => (0, blocks_weights.xb)(`${name}_layer_norm`, hidden, true)), ...[ 'residual_conv', 'self_attn_conv' ].map(name => (0, 
+   blocks_weights.xT)(name, 2 * hidden, kernel * hidden, true)), ...speechAttention(hidden, config.size('speech_encoder_attention_heads')), ...plainFeedForward(hidden, width, true, [ 'ffn.intermediate_dense', 'ffn.output_dense' ]) ];
+  }
+  function seamless(type, distances, file) {
+   const config = file.with(seamlessDefaults, {
+    decoder_layers: [ 'num_hidden_layers' ],
+    decoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const features = config.size('feature_projection_input_dim');
+   const conformers = (0, family.zb)(config, 'speech_encoder_layers');
+   const adapters = config.flag('add_adapter') ? (0, family.zb)(config, 'num_adapter_layers') : 0;
+   return speechToTextShape(config, {
+    type,
+    weights: [ (0, blocks_weights.xb)('feature_projection.layer_norm', features, true), (0, 
+    blocks_weights.kz)('feature_projection.projection', hidden, features, {
+     bias: true
+    }), (0, blocks_weights.xb)('encoder.layer_norm', hidden, true), ...plainFeedForward(hidden, config.size('speech_encoder_intermediate_size'), true, [ 'intermediate_ffn.intermediate_dense', 'intermediate_ffn.output_dense' ]), (0, 
+    blocks_weights.xb)('inner_layer_norm', hidden, true) ],
+    stack: (0, family.US)(conformers + adapters, i => i < conformers ? 'conformer' : 'adapter', (i, name) => ({
+     name,
+     weights: i < conformers ? speech_encoders_conformerLayer(config, hidden, distances) : adapterLayer(config, hidden),
+     cache: []
+    })),
+    final: [ (0, blocks_weights.xb)('text_decoder.layer_norm', hidden, true) ]
+   });
+  }
+  function sizes(config, name) {
+   return (config.list(name) ?? []).map(value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= 2 ** 30 ? value : config.invalid(name, 'holds an entry that is no whole number of at least 1'));
+  }
+  function speechT5(file) {
+   const config = file.with({
+    vocab_size: 81,
+    hidden_size: 768,
+    encoder_layers: 12,
+    encoder_attention_heads: 12,
+    encoder_ffn_dim: 3072,
+    decoder_layers: 6,
+    decoder_ffn_dim: 3072,
+    decoder_attention_heads: 12,
+    conv_dim: [ 512, 512, 512, 512, 512, 512, 512 ],
+    conv_kernel: [ 10, 3, 3, 3, 3, 2, 2 ],
+    num_conv_pos_embeddings: 128,
+    num_conv_pos_embedding_groups: 16,
+    encoder_max_relative_position: 160,
+    max_text_positions: 450
+   }, {
+    encoder_layers: [ 'num_hidden_layers' ],
+    encoder_attention_heads: [ 'num_attention_heads' ]
+   });
+   const hidden = config.size('hidden_size');
+   const widths = sizes(config, 'conv_dim');
+   const kernels = sizes(config, 'conv_kernel');
+   if (widths.length === 0 || kernels.length < widths.length) return config.invalid('conv_kernel', `has ${kernels.length} entries for ${widths.length} of conv_dim`);
+   const heads = config.size('encoder_attention_heads');
+   const headDim = dividedHeadDim(config, hidden, heads, 'encoder_attention_heads');
+   const self = {
+    hidden,
+    heads,
+    kvHeads: heads,
+    headDim,
+    qkvBias: true,
+    outBias: true,
+    out: 'out_proj'
+   };
+   const taps = config.size('num_conv_pos_embeddings');
+   const perGroup = Math.floor(hidden / config.size('num_conv_pos_embedding_groups'));
+   const last = widths.at(-1);
+   return speechToTextShape(config, {
+    type: 'speecht5',
+    weights: [ ...widths.map((width, i) => (0, blocks_weights.xT)(`feature_encoder.conv_layers.${i}`, width, (widths[i - 1] ?? 1) * kernels[i], config.flag('conv_bias'))), (0, 
+    blocks_weights.xb)('feature_encoder.conv_layers.0.layer_norm', widths[0], true), (0, 
+    blocks_weights.xb)('feature_projection.layer_norm', last, true), (0, blocks_weights.kz)('feature_projection.projection', hidden, last, {
+     bias: true
+    }), (0, blocks_weights.i1)('masked_spec_embed', hidden), (0, blocks_weights.xT)('pos_conv_embed.conv', hidden, perGroup * taps, true), (0, 
+    blocks_weights.i1)('pos_conv_embed.conv.weight_g', taps), (0, blocks_weights.xb)('layer_norm', hidden, true), (0, 
+    blocks_weights.$4)(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k') ],
+    stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: bartLayer(self, config.size('encoder_ffn_dim'), null),
+     cache: []
+    }),
+    final: []
+   });
+  }
+  const speech_encoders_verified = 'every row of the parameter oracle (transformers 5.24), speech to text';
+  const speechEncoders = [ {
+   name: 'seamless_m4t',
+   modelTypes: [ 'seamless_m4t' ],
+   verified: speech_encoders_verified,
+   shape: config => seamless('seamless_m4t', false, config)
+  }, {
+   name: 'seamless_m4t_v2',
+   modelTypes: [ 'seamless_m4t_v2' ],
+   verified: speech_encoders_verified,
+   shape: config => seamless('seamless_m4t_v2', true, config.with({
+    max_position_embeddings: 4096
+   }))
+  }, {
+   name: 'speecht5',
+   modelTypes: [ 'speecht5' ],
+   verified: speech_encoders_verified,
+   shape: speechT5
+  } ];
   const t5_defaults = {
    vocab_size: 32128,
    d_model: 512,
@@ -24917,7 +26088,7 @@ var __webpack_modules__ = {
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: whisper_shape
   };
-  const flagged = d => {
+  const windowed_moe_flagged = d => {
    const bias = d.config.flag('attention_bias');
    return attentionWeights({
     ...d,
@@ -24937,7 +26108,7 @@ var __webpack_modules__ = {
    const intermediate = config.size('intermediate_size');
    const outerNorms = [ 'post_attention_layernorm', 'post_mlp_layernorm' ].map(name => (0, 
    blocks_weights.xb)(name, d.hidden));
-   const attention = window => attentionPart(d, window, () => [ ...flagged(d), ...queryKeyNorms(d, 'head'), (0, 
+   const attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), ...queryKeyNorms(d, 'head'), (0, 
    blocks_weights.fi)('self_attn.gate_proj', d.heads * d.headDim, d.hidden) ]);
    const feed = (name, weights) => ({
     name,
@@ -24986,7 +26157,7 @@ var __webpack_modules__ = {
    };
    return {
     sizes: d,
-    layer: i => [ attentionPart(d, windows[i] ?? null, () => flagged(d)), sparse(i) ? moe : dense ],
+    layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ],
     intermediate: denseWidth,
     experts,
     expertsPerToken: perToken
@@ -25032,7 +26203,7 @@ var __webpack_modules__ = {
      ...d,
      heads: headsOf(i)
     };
-    const part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [ ...flagged(own), ...queryKeyNorms(own, 'head'), (0, 
+    const part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [ ...windowed_moe_flagged(own), ...queryKeyNorms(own, 'head'), (0, 
     blocks_weights.fi)('self_attn.g_proj', wide ? own.heads * own.headDim : own.heads, d.hidden) ]);
     return {
      ...part,
@@ -25073,7 +26244,7 @@ var __webpack_modules__ = {
    }), ...shared > 0 ? sharedExpert(d.hidden, shared, {
     prefix: 'shared_mlp'
    }) : [] ]);
-   const attention = window => attentionPart(d, window, () => [ ...flagged(d), (0, 
+   const attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), (0, 
    blocks_weights.i1)('self_attn.sinks', d.heads, 'column') ]);
    return {
     sizes: d,
@@ -25178,6 +26349,108 @@ var __webpack_modules__ = {
    read: graniteWindowed
   } ];
   const windowedMoe = windowed_moe_types.map(layered);
+  const IMAGE_TOKENS = 197;
+  function half(config, name, otherwise, ending, nested) {
+   const inner = config.nested(name);
+   const type = inner?.text('model_type') ?? otherwise;
+   const json = {
+    ...inner?.json,
+    model_type: type,
+    architectures: [ `${type}${ending}` ]
+   };
+   return nested(new models_config.TS(json, {}, {}, `${name}.`));
+  }
+  const join = stacks => stacks.reduce((all, stack) => ({
+   kinds: [ ...all.kinds, ...stack.kinds ],
+   order: [ ...all.order, ...stack.order.map(kind => kind + all.kinds.length) ]
+  }), {
+   kinds: [],
+   order: []
+  });
+  function crossAttention(hidden, heads) {
+   const matrix = (name, split) => (0, blocks_weights.sn)(`crossattention.${name}`, hidden, hidden, split, {
+    bias: true,
+    ...split === 'kv' ? {
+     kvHeads: heads
+    } : {}
+   });
+   return [ matrix('self.query', 'column'), matrix('self.key', 'kv'), matrix('self.value', 'kv'), matrix('output.dense', 'row'), (0, 
+   blocks_weights.xb)('crossattention.output.LayerNorm', hidden, true) ];
+  }
+  function generating(decoder, cross, encoderTokens) {
+   const {heads, kvHeads, headDim} = decoder.facts;
+   if (heads === null || kvHeads === null || headDim === null) return decoder.layers;
+   const kv = {
+    kvHeads,
+    keyDim: headDim,
+    valueDim: headDim
+   };
+   const missing = cross.length > 0 ? [ {
+    kind: 'cross',
+    encoderTokens,
+    ...kv
+   } ] : [];
+   const kinds = decoder.layers.kinds.map(kind => ({
+    name: kind.cache.length > 0 ? kind.name : 'decoder',
+    weights: [ ...kind.weights, ...cross ],
+    cache: [ ...kind.cache.length > 0 ? kind.cache : [ {
+     kind: 'full',
+     ...kv
+    } ], ...missing ]
+   }));
+   return {
+    kinds,
+    order: decoder.layers.order
+   };
+  }
+  function wrapped_encoder_decoder_shape(wrapper, config, nested) {
+   const encoder = half(config, 'encoder', wrapper.encoder, 'Model', nested);
+   const decoder = half(config, 'decoder', 'bert', 'ForCausalLM', nested);
+   const inner = config.nested('decoder');
+   const own = decoder.layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'cross'));
+   const wanted = !own && (inner?.flag('add_cross_attention') ?? true);
+   const cross = wanted ? crossAttention(decoder.facts.hidden, decoder.facts.heads ?? 1) : [];
+   const widths = [ encoder.facts.hidden, decoder.facts.hidden ];
+   const bridged = widths[0] !== widths[1] && (inner?.sizeOrNull('cross_attention_hidden_size') ?? null) === null;
+   const tower = {
+    name: 'encoder',
+    role: wrapper.role,
+    weights: [ ...encoder.embedding, ...encoder.final, ...encoder.towers.flatMap(part => part.weights), ...bridged ? [ (0, 
+    blocks_weights.kz)('enc_to_dec_proj', widths[1], widths[0], {
+     bias: true
+    }) ] : [] ],
+    stack: join([ encoder.layers, ...encoder.towers.map(part => part.stack) ])
+   };
+   return {
+    ...decoder,
+    family: wrapper.type,
+    modelType: wrapper.type,
+    count: encoder.count === 'exact' && decoder.count === 'exact' ? 'exact' : 'derived',
+    layers: generating(decoder, cross, encoder.facts.contextLength ?? IMAGE_TOKENS),
+    towers: [ tower ],
+    facts: {
+     ...decoder.facts,
+     task: 'encoder-decoder',
+     multimodal: wrapper.role === 'vision'
+    },
+    notes: [ ...encoder.notes, ...decoder.notes ]
+   };
+  }
+  const wrappers = [ {
+   type: 'encoder-decoder',
+   encoder: 'bert',
+   role: 'encoder'
+  }, {
+   type: 'vision-encoder-decoder',
+   encoder: 'vit',
+   role: 'vision'
+  } ];
+  const wrappedEncoderDecoders = wrappers.map(wrapper => ({
+   name: wrapper.type,
+   modelTypes: [ wrapper.type ],
+   verified: 'every row of the parameter oracle (transformers 5.24)',
+   shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
+  }));
   const xlstm_defaults = {
    vocab_size: 50304,
    hidden_size: 4096,
@@ -25475,7 +26748,7 @@ var __webpack_modules__ = {
    read: zamba2
   } ];
   const zambas = zamba_types.map(layered);
-  const families = [ ...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...t5, trocr, whisper, ...windowedMoe, xlstm, ...zambas ];
+  const families = [ ...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zambas ];
   const families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [ type, family ])));
   function shapeOf(json) {
    try {
@@ -26014,10 +27287,8 @@ var __webpack_modules__ = {
  },
  2107: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
-   EG: () => lockedFacts,
    LOCK_FILE: () => LOCK_FILE,
    LOCK_LIMIT: () => LOCK_LIMIT,
-   TL: () => lockKey,
    parseLock: () => parseLock
   });
   var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
@@ -26038,9 +27309,6 @@ var __webpack_modules__ = {
    lockVersion: valibot__WEBPACK_IMPORTED_MODULE_1__.euz(1),
    models: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), entrySchema), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('by "org/name", then "@revision" and ":variant" where the files ask for them'))
   });
-  function lockKey(reference) {
-   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
-  }
   function parseLock(text, file) {
    const fail = message => (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('lock-invalid', `${file}: ${message}`, {
     hint: 'write it anew with hf-vram-calc lock',
@@ -26063,27 +27331,6 @@ var __webpack_modules__ = {
    const issue = checked.issues[0];
    const path = issue.path?.map(item => String(item.key)).join('.') ?? '';
    return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`);
-  }
-  function lockedFacts(lock, reference) {
-   const key = lockKey(reference);
-   const lower = key.toLowerCase();
-   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
-   if (entry === void 0) return null;
-   return {
-    id: reference.id,
-    revision: entry.revision,
-    source: 'lock',
-    asOf: entry.locked,
-    config: entry.config,
-    checkpoint: {
-     totalBytes: entry.bytes,
-     elementsByDtype: entry.tensors,
-     tensors: null
-    },
-    ...entry.gguf === void 0 ? {} : {
-     gguf: entry.gguf
-    }
-   };
   }
   new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
  },
@@ -27296,7 +28543,7 @@ var __webpack_modules__ = {
   var family = __nccwpck_require__(5799);
   var count = __nccwpck_require__(3257);
   var models_config = __nccwpck_require__(3358);
-  var families = __nccwpck_require__(1922);
+  var families = __nccwpck_require__(7872);
   var problem = __nccwpck_require__(7748);
   var suggest = __nccwpck_require__(4749);
   function calculate(name, facts, request, tables, engine) {
@@ -27405,7 +28652,7 @@ var __webpack_modules__ = {
    if (dtype.startsWith('fp8') || dtype === 'int8') return 1;
    return dtype === 'nvfp4' ? .5625 : dtype === 'fp32' || dtype === 'float32' ? 4 : 2;
   }
-  var engines = __nccwpck_require__(8049);
+  var engines = __nccwpck_require__(77);
   var memory_parts = __nccwpck_require__(7977);
   const PACKED = {
    bits: 4,
@@ -28040,7 +29287,7 @@ var __webpack_modules__ = {
    });
   }
   var terminal_arguments = __nccwpck_require__(2340);
-  var find_model = __nccwpck_require__(9147);
+  var find_model = __nccwpck_require__(3665);
   var run = __nccwpck_require__(5653);
   var terminal = __nccwpck_require__(402);
   const ENGINES = [ 'vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers' ];
@@ -28369,7 +29616,7 @@ var __webpack_modules__ = {
    }
   }
  },
- 1809: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8817: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    checkCommand: () => checkCommand,
@@ -28378,7 +29625,7 @@ var __webpack_modules__ = {
   });
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
-  var engines = __nccwpck_require__(8049);
+  var engines = __nccwpck_require__(77);
   var units_bytes = __nccwpck_require__(1160);
   var hardware_gpu = __nccwpck_require__(3294);
   var instances = __nccwpck_require__(2896);
@@ -28624,7 +29871,7 @@ var __webpack_modules__ = {
    return gpu;
   }
   var count = __nccwpck_require__(3257);
-  var families = __nccwpck_require__(1922);
+  var families = __nccwpck_require__(7872);
   function isExpired(exemption, now) {
    return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until;
   }
@@ -28726,6 +29973,9 @@ var __webpack_modules__ = {
    if (headroom === null) return 0;
    return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget);
   }
+  function roomOf(budget, limits) {
+   return budget - headroomBytes(limits.headroom, budget);
+  }
   function statusOf(estimate, limits) {
    const {totalBytes, budgetBytes} = estimate.perGpu;
    if (budgetBytes === null) return null;
@@ -28737,9 +29987,8 @@ var __webpack_modules__ = {
     status: 'exceeds',
     certain: false
    };
-   const room = budgetBytes - headroomBytes(limits.headroom, budgetBytes);
    const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes;
-   return totalBytes.high <= room && !near ? {
+   return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
     status: 'fits',
     certain: true
    } : {
@@ -28880,7 +30129,7 @@ var __webpack_modules__ = {
    const length = lengthOf(setting);
    if (setting === void 0 || length === null) return [];
    const most = estimate.kvCache?.maxModelLenThatFits;
-   const largest = about.concurrency === 1 && most ? `; ${(0, units_bytes.zD)(most)} tokens would fit` : '';
+   const largest = about.concurrency === 1 && most ? `; about ${(0, units_bytes.zD)(most)} tokens would fit` : '';
    if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
     return [ {
@@ -28893,6 +30142,520 @@ var __webpack_modules__ = {
     code: 'set-by',
     message: `${whose} ${(0, units_bytes.zD)(length)} tokens${largest}`
    } ];
+  }
+  const VLLM = {
+   maxModelLen: '--max-model-len ',
+   memoryFraction: '--gpu-memory-utilization ',
+   maxNumSeqs: '--max-num-seqs ',
+   maxNumBatchedTokens: '--max-num-batched-tokens ',
+   tensorParallel: '--tensor-parallel-size ',
+   pipelineParallel: '--pipeline-parallel-size ',
+   expertParallel: '--enable-expert-parallel',
+   kvCacheDtype: '--kv-cache-dtype ',
+   quantization: '--quantization ',
+   enforceEager: '--enforce-eager',
+   cpuOffloadBytes: '--cpu-offload-gb ',
+   kvCacheMemoryBytes: '--kv-cache-memory-bytes '
+  };
+  const SPELLINGS = {
+   vllm: VLLM,
+   'kserve-hf': VLLM,
+   sglang: {
+    maxModelLen: '--context-length ',
+    memoryFraction: '--mem-fraction-static ',
+    maxNumSeqs: '--max-running-requests ',
+    maxNumBatchedTokens: '--chunked-prefill-size ',
+    tensorParallel: '--tp-size ',
+    pipelineParallel: '--pp-size ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantization ',
+    enforceEager: '--disable-cuda-graph',
+    cpuOffloadBytes: '--cpu-offload-gb '
+   },
+   tgi: {
+    maxModelLen: '--max-total-tokens ',
+    memoryFraction: '--cuda-memory-fraction ',
+    maxNumSeqs: '--max-batch-size ',
+    maxNumBatchedTokens: '--max-batch-prefill-tokens ',
+    tensorParallel: '--num-shard ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantize '
+   },
+   trtllm: {
+    maxModelLen: '--max_seq_len ',
+    memoryFraction: '--kv_cache_free_gpu_memory_fraction ',
+    maxNumSeqs: '--max_batch_size ',
+    maxNumBatchedTokens: '--max_num_tokens ',
+    tensorParallel: '--tp_size ',
+    pipelineParallel: '--pp_size '
+   },
+   llamacpp: {
+    maxModelLen: '--ctx-size ',
+    maxNumSeqs: '--parallel ',
+    maxNumBatchedTokens: '--ubatch-size '
+   },
+   ollama: {
+    maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
+    maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
+    kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
+   },
+   lmdeploy: {
+    maxModelLen: '--session-len ',
+    memoryFraction: '--cache-max-entry-count ',
+    maxNumSeqs: '--max-batch-size ',
+    tensorParallel: '--tp '
+   },
+   nim: {
+    maxModelLen: 'NIM_MAX_MODEL_LEN='
+   },
+   'ray-llm': {
+    maxModelLen: 'engine_kwargs.max_model_len: ',
+    memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
+    maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
+    maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
+    tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
+    pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
+    kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
+    quantization: 'engine_kwargs.quantization: '
+   }
+  };
+  function flagText(engine, setting, value) {
+   if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
+   const flag = SPELLINGS[engine]?.[setting];
+   if (flag === void 0) return null;
+   if (!/[ =]$/.test(flag)) return flag;
+   const shown = setting === 'cpuOffloadBytes' && typeof value === 'number' ? value / units_bytes.T3 : value;
+   return `${flag}${String(shown)}`;
+  }
+  function eightBitKv(engine) {
+   if (engine === 'llamacpp' || engine === 'ollama') return 'q8_0';
+   if (engine === 'sglang') return 'fp8_e4m3';
+   if (engine === 'tgi') return 'fp8_e4m3fn';
+   return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
+  }
+  var gpus = __nccwpck_require__(8672);
+  const OPTIONS = {
+   enforceEager: 'enforce-eager',
+   expertParallel: 'enable-expert-parallel'
+  };
+  function attempt(question, change) {
+   const {input} = question;
+   const settings = {
+    ...input.settings
+   };
+   const options = {
+    ...input.options
+   };
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    settings[name] = {
+     value,
+     from: 'assumed'
+    };
+    const option = OPTIONS[name];
+    if (option) delete options[option];
+   }
+   const changed = {
+    ...input,
+    settings,
+    options,
+    gpu: change.gpu ?? input.gpu,
+    gpusPerReplica: change.gpusPerReplica ?? input.gpusPerReplica,
+    concurrency: change.concurrency ?? input.concurrency,
+    ...change.sibling ? {
+     facts: change.sibling.facts,
+     shape: change.sibling.shape
+    } : {}
+   };
+   const answer = question.engine.estimate(changed);
+   const refused = answer.findings.some(finding => finding.severity === 'error') || (outsideShortage(answer, changed.gpu) ?? 0) > Math.max(0, outsideShortage(question.answer, input.gpu) ?? 0);
+   return {
+    change,
+    answer,
+    status: statusOf(answer.estimate, question.limits)?.status ?? null,
+    refused
+   };
+  }
+  function works(trial, tight = false) {
+   return !trial.refused && (trial.status === 'fits' || tight && trial.status === 'tight');
+  }
+  function current(question, name) {
+   const setting = question.answer.settings[name];
+   return setting?.effective ?? setting?.value ?? null;
+  }
+  function currentNumber(question, name, fallback) {
+   const value = current(question, name);
+   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+  }
+  function remedyOf(question, trial, note) {
+   const {change, answer} = trial;
+   const {input, engine} = question;
+   const list = [];
+   if (change.sibling) list.push({
+    setting: 'model',
+    from: input.facts.id,
+    to: change.sibling.id,
+    flag: change.sibling.id
+   });
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    const setting = name;
+    list.push({
+     setting,
+     from: current(question, setting),
+     to: value,
+     flag: flagText(engine.name, setting, value)
+    });
+   }
+   if (change.gpu) list.push({
+    setting: 'target',
+    from: input.gpu?.name ?? null,
+    to: change.gpu.name,
+    flag: null
+   });
+   if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
+    setting: 'gpusPerReplica',
+    from: input.gpusPerReplica,
+    to: change.gpusPerReplica,
+    flag: null
+   });
+   return {
+    change: list,
+    totalBytes: answer.estimate.perGpu.totalBytes,
+    status: trial.status ?? 'unknown',
+    note
+   };
+  }
+  function marginOf(question, trial, tight) {
+   const {budgetBytes, totalBytes} = trial.answer.estimate.perGpu;
+   if (trial.refused || budgetBytes === null) return null;
+   const room = roomOf(budgetBytes, question.limits);
+   return tight ? budgetBytes - totalBytes.expected : room - totalBytes.high;
+  }
+  function largest(high, guess, probe) {
+   let good = 0;
+   let bad = high + 1;
+   let next = guess;
+   for (let tries = 0; bad - good > 1; tries++) {
+    const n = Math.floor(Math.min(bad - 1, Math.max(good + 1, Number.isFinite(next) ? next : good + 1)));
+    const {passes, steps} = probe(n);
+    if (passes) good = n; else bad = n;
+    next = steps === null || tries >= 6 ? Math.floor((good + bad) / 2) : n + Math.trunc(steps);
+   }
+   return good;
+  }
+  function firstOf(ladder, attemptOne, passes) {
+   if (ladder.length === 0) return null;
+   let best = attemptOne(ladder.at(-1));
+   if (!passes(best)) return null;
+   let low = 0;
+   let high = ladder.length - 1;
+   while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const trial = attemptOne(ladder[middle]);
+    if (passes(trial)) {
+     best = trial;
+     high = middle;
+    } else low = middle + 1;
+   }
+   return best;
+  }
+  function firstInOrder(list, attemptOne, passes) {
+   for (const one of list) {
+    const trial = attemptOne(one);
+    if (passes(trial)) return trial;
+   }
+   return null;
+  }
+  const certainly = {
+   tight: false,
+   passes: trial => works(trial)
+  };
+  const probably = {
+   tight: true,
+   passes: trial => works(trial, true)
+  };
+  const OFFERED = {
+   NVIDIA: [ 'NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300' ].map(gpus.a),
+   AMD: [ 'AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X' ].map(gpus.a)
+  };
+  const TOKENS = 16;
+  const MOST_RANKS = 8;
+  const offeredGpus = gpu => OFFERED[gpu?.maker === 'AMD' ? 'AMD' : 'NVIDIA'];
+  function largerGpus(question, gpu) {
+   const {totalBytes, budgetBytes} = question.answer.estimate.perGpu;
+   const share = budgetBytes === null ? 1 : Math.min(1, budgetBytes / gpu.memoryBytes);
+   return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low);
+  }
+  function longestContext(question, change, goal) {
+   const now = currentNumber(question, 'maxModelLen', 0);
+   return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal);
+  }
+  function contextUpTo(question, change, most, goal) {
+   let best = null;
+   const {kvCache} = question.answer.estimate;
+   const now = currentNumber(question, 'maxModelLen', most);
+   const perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS;
+   const probe = blocks => {
+    const trial = attempt(question, {
+     ...change,
+     settings: {
+      ...change.settings,
+      maxModelLen: blocks * TOKENS
+     }
+    });
+    const passes = goal.passes(trial);
+    if (passes) best = trial;
+    const margin = marginOf(question, trial, goal.tight);
+    return {
+     passes,
+     steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial))
+    };
+   };
+   const fitting = kvCache?.maxModelLenThatFits;
+   const found = largest(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe);
+   return found === 0 ? null : best;
+  }
+  function rateOf(question, trial) {
+   const now = question.answer.estimate.kvCache?.bytesPerToken;
+   const then = trial.answer.estimate.kvCache?.bytesPerToken;
+   return now && then ? then / now : 1;
+  }
+  function rankSizes(question, axis, least) {
+   const {facts, layers} = question.input.shape;
+   const now = currentNumber(question, axis, 1);
+   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
+   const budget = question.answer.estimate.perGpu.budgetBytes;
+   const sizes = [];
+   for (let size = least; size <= most; size *= 2) {
+    const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
+    const light = budget === null || fixedBytes(question) * now / size <= budget;
+    if (divides && light) sizes.push(size);
+   }
+   return sizes;
+  }
+  function parallelSizes(question, axis) {
+   return rankSizes(question, axis, currentNumber(question, axis, 1) * 2);
+  }
+  function withParallel(question, axis, size) {
+   const sizes = {
+    tensorParallel: 1,
+    pipelineParallel: 1,
+    dataParallel: 1
+   };
+   for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = currentNumber(question, name, 1);
+   sizes[axis] = size;
+   return {
+    settings: {
+     [axis]: size
+    },
+    gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
+   };
+  }
+  function gpuSets(question) {
+   const declared = question.input.settings.tensorParallel !== void 0;
+   const now = currentNumber(question, 'tensorParallel', 1);
+   const found = [];
+   let smallest = Number.POSITIVE_INFINITY;
+   for (const count of [ now, ...parallelSizes(question, 'tensorParallel') ]) {
+    const change = count === now ? {} : withParallel(question, 'tensorParallel', count);
+    const least = fixedBytes(question) * now / count;
+    const cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest);
+    const trial = firstInOrder(cards, card => attempt(question, {
+     ...change,
+     gpu: card
+    }), certainly.passes);
+    const card = trial?.change.gpu;
+    if (trial === null || card === void 0) continue;
+    smallest = card.memoryBytes;
+    const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count;
+    found.push(remedyOf(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`));
+    if (declared) break;
+   }
+   return found;
+  }
+  function fixedBytes(question) {
+   const weights = question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights');
+   return weights.reduce((total, part) => total + part.bytes.low, 0);
+  }
+  const HIGHEST_FRACTION = .95;
+  const SHORTEST_CONTEXT = 512;
+  const MOST_REMEDIES = 6;
+  function remediesFor(question) {
+   if (question.input.gpu === null) return gpuSets(question);
+   if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return [];
+   const sure = collect(question, certainly);
+   return sure.length > 0 ? sure : collect(question, probably);
+  }
+  function collect(question, goal) {
+   const unasked = ![ 'file', 'policy', 'flag' ].includes(question.answer.settings.maxModelLen?.from ?? 'file');
+   const kinds = [ pool, fraction, ...unasked ? [ context ] : [], sequences, batchTokens, kvDtype, ...unasked ? [] : [ context ], eager, sibling, quantised, parallel, expertParallel, gpu, offload ];
+   const found = [];
+   for (const kind of kinds) {
+    const remedy = found.length < MOST_REMEDIES ? kind(question, goal) : null;
+    if (remedy) found.push(remedy);
+   }
+   const cheap = found.some(remedy => remedy.change.some(change => !/^(?:target|cpuOffloadBytes)$/.test(change.setting)));
+   if (cheap) return found;
+   const combined = both(question, goal);
+   return combined ? [ combined, ...found ] : [ ...found, ...otherSets(question, found) ].slice(0, MOST_REMEDIES);
+  }
+  function otherSets(question, found) {
+   const hasGpu = found.some(remedy => remedy.change.some(change => change.setting === 'target'));
+   return gpuSets(question).filter(remedy => !hasGpu || remedy.change.length > 1);
+  }
+  const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null;
+  const pool = (question, goal) => {
+   const given = current(question, 'kvCacheMemoryBytes');
+   const kv = question.answer.estimate.kvCache;
+   if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
+   const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20;
+   const trial = attempt(question, {
+    settings: {
+     kvCacheMemoryBytes: bytes
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null;
+  };
+  const fraction = (question, goal) => {
+   const {gpu} = question.input;
+   const now = current(question, 'memoryFraction');
+   if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null;
+   const steps = [];
+   for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100);
+   const trial = firstOf(steps, value => attempt(question, {
+    settings: {
+     memoryFraction: value
+    }
+   }), goal.passes);
+   if (trial === null) return null;
+   const left = gpu.memoryBytes * (1 - trial.change.settings?.memoryFraction);
+   return remedyOf(question, trial, `leaves ${(0, units_bytes.ip)(left)} GiB of the card to everything else`);
+  };
+  const context = (question, goal) => {
+   const trial = longestContext(question, {}, goal);
+   if (trial === null) return null;
+   const length = trial.change.settings?.maxModelLen;
+   return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits');
+  };
+  function halved(question, setting, least, goal) {
+   const now = current(question, setting);
+   if (typeof now !== 'number' || !has(question, setting)) return null;
+   const steps = [];
+   for (let value = 2 ** Math.ceil(Math.log2(now) - 1); value >= least; value /= 2) steps.push(value);
+   return firstOf(steps, value => attempt(question, {
+    settings: {
+     [setting]: value
+    }
+   }), goal.passes);
+  }
+  const sequences = (question, goal) => {
+   const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal);
+   return trial && remedyOf(question, trial, 'fewer requests at once');
+  };
+  const batchTokens = (question, goal) => {
+   const least = Math.max(512, currentNumber(question, 'maxNumSeqs', 1));
+   const trial = halved(question, 'maxNumBatchedTokens', least, goal);
+   return trial && remedyOf(question, trial, 'smaller steps of long prompts; slower first tokens');
+  };
+  const kvDtype = (question, goal) => {
+   const to = eightBitKv(question.engine.name);
+   const now = String(current(question, 'kvCacheDtype') ?? 'auto');
+   if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null;
+   const trial = attempt(question, {
+    settings: {
+     kvCacheDtype: to
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null;
+  };
+  const eager = (question, goal) => {
+   if (!has(question, 'enforceEager') || current(question, 'enforceEager') === true) return null;
+   const trial = attempt(question, {
+    settings: {
+     enforceEager: true
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'no CUDA graphs: slower decoding') : null;
+  };
+  const sibling = (question, goal) => {
+   for (const one of question.siblings ?? []) {
+    const trial = attempt(question, {
+     sibling: one
+    });
+    if (goal.passes(trial)) return remedyOf(question, trial, 'the same model with quantised weights');
+   }
+   return null;
+  };
+  const quantised = (question, goal) => {
+   const {gpu, facts} = question.input;
+   if (gpu === null || (0, hardware_gpu.V5)(gpu) !== true || !has(question, 'quantization')) return null;
+   const own = facts.config['quantization_config'] ?? facts.config['quantization'];
+   const stored = weightBytes(question);
+   if (current(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
+   if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null;
+   const trial = attempt(question, {
+    settings: {
+     quantization: 'fp8'
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null;
+  };
+  function weightBytes(question) {
+   return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0);
+  }
+  const parallel = (question, goal) => {
+   for (const axis of [ 'tensorParallel', 'pipelineParallel' ]) {
+    if (!has(question, axis)) continue;
+    for (const size of parallelSizes(question, axis)) {
+     const trial = attempt(question, withParallel(question, axis, size));
+     if (goal.passes(trial)) return remedyOf(question, trial, gpusNote(question, trial));
+    }
+   }
+   return null;
+  };
+  function gpusNote(question, trial) {
+   const {gpu, gpusPerReplica} = question.input;
+   const needed = trial.change.gpusPerReplica ?? 1;
+   const name = gpu?.name ?? 'GPUs';
+   return gpusPerReplica !== null && needed <= gpusPerReplica ? `uses ${needed} of the ${gpusPerReplica} GPUs that are asked for` : `needs ${needed} x ${name}`;
+  }
+  const expertParallel = (question, goal) => {
+   const {experts} = question.input.shape.facts;
+   const ranks = currentNumber(question, 'tensorParallel', 1) * currentNumber(question, 'dataParallel', 1);
+   if (experts === null || ranks < 2 || !has(question, 'expertParallel') || current(question, 'expertParallel') === true) return null;
+   const trial = attempt(question, {
+    settings: {
+     expertParallel: true
+    }
+   });
+   return goal.passes(trial) ? remedyOf(question, trial, 'whole experts on each GPU') : null;
+  };
+  const gpu = (question, goal) => {
+   const trial = firstInOrder(largerGpus(question, question.input.gpu), card => attempt(question, {
+    gpu: card
+   }), goal.passes);
+   return trial && remedyOf(question, trial, 'the smallest larger GPU that fits');
+  };
+  const offload = (question, goal) => {
+   const {perGpu} = question.answer.estimate;
+   if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || currentNumber(question, 'cpuOffloadBytes', 0) > 0) return null;
+   const most = Math.floor(weightBytes(question) / 2 / units_bytes.T3);
+   const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / units_bytes.T3));
+   const steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most);
+   const trial = firstOf(steps, size => attempt(question, {
+    settings: {
+     cpuOffloadBytes: size * units_bytes.T3
+    }
+   }), goal.passes);
+   return trial && remedyOf(question, trial, 'part of the weights in CPU memory: much slower');
+  };
+  function both(question, goal) {
+   for (const size of parallelSizes(question, 'tensorParallel')) {
+    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
+    const length = trial?.change.settings?.maxModelLen;
+    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${(0, 
+    units_bytes.zD)(length)} tokens)`);
+   }
+   return null;
   }
   async function assess(deployment, policy, ports) {
    const named = deployment.model.id;
@@ -28942,12 +30705,28 @@ var __webpack_modules__ = {
     concurrency: effective.minConcurrency?.value ?? 1,
     draft: draft?.ok ? draft.value : null
    };
+   const answer = engine.estimate(input);
+   const row = rowOf(about, answer, input);
+   const limits = limitsOf(about);
+   const remedies = wantsRemedies(row, about) ? remediesFor({
+    engine,
+    input,
+    answer,
+    limits
+   }) : [];
    return {
-    row: rowOf(about, engine.estimate(input), input),
+    row: {
+     ...row,
+     remedies
+    },
     input,
     engine,
     sharesDevices
    };
+  }
+  function wantsRemedies(row, {target}) {
+   const {status, reasons} = row.verdict;
+   return status === 'exceeds' || status === 'tight' || status === 'unknown' && target.problem?.code === 'no-target' && reasons[0]?.code === 'no-target';
   }
   const limitsOf = about => ({
    headroom: about.effective.headroom?.value ?? null,
@@ -29782,11 +31561,11 @@ var __webpack_modules__ = {
   }
   var words = __nccwpck_require__(8191);
   const WORD = {
-   exceeds: '❌ exceeds',
-   tight: '⚠️ tight',
-   unknown: '❔ unknown',
-   fits: '✅ fits',
-   skipped: '➖ skipped'
+   exceeds: '❌&nbsp;exceeds',
+   tight: '⚠️&nbsp;tight',
+   unknown: '❔&nbsp;unknown',
+   fits: '✅&nbsp;fits',
+   skipped: '➖&nbsp;skipped'
   };
   const HEAD = {
    pass: '✅ PASS',
@@ -29870,7 +31649,7 @@ var __webpack_modules__ = {
    if (remedies !== '') parts.push(remedies);
    if (quiet.length > 0) {
     const listed = quiet.slice(0, detail.unchanged);
-    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} without anything to say`;
+    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? quiet.length === 1 ? 'fits' : 'fit' : 'without a finding'}`;
     if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`); else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context))); else parts.push(table(listed, false, context));
    }
    if (detail.assumptions) {
@@ -29903,8 +31682,8 @@ var __webpack_modules__ = {
    return `${'█'.repeat(full)}${'░'.repeat(cells - full)} ${Math.round(share * 100)} %`;
   }
   function table(rows, compared, context) {
-   const head = `| Verdict | Model | Where | GPU | Needs / has, GiB |${compared ? ' Change |' : ''} Why |`;
-   const rule = `| --- | --- | --- | --- | --- |${compared ? ' ---: |' : ''} --- |`;
+   const head = `| Verdict | Deployment | Needs / has, GiB per GPU |${compared ? ' Change |' : ''} Why |`;
+   const rule = `| --- | --- | --- |${compared ? ' ---: |' : ''} --- |`;
    return [ head, rule, ...rows.map(row => tableRow(row, compared, context)) ].join('\n');
   }
   function tableRow(row, compared, context) {
@@ -29913,9 +31692,9 @@ var __webpack_modules__ = {
    const delta = baseline === null ? '-' : baseline.change === 'new' ? 'new' : baseline.deltaBytes === null ? '-' : (0, 
    words.mx)(baseline.deltaBytes);
    const status = row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status];
-   const memory = `${needs} / ${has}${share === null ? '' : `<br>${code(bar(share))}`}`;
-   return `| ${status} | ${row.model.id === null ? '-' : code(row.model.id)} | ${fileLink(row.location, context)} | ${code((0, 
-   words.Z3)(row))} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`;
+   const memory = [ code((0, words.Z3)(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)) ] ].join('<br>');
+   const deployment = `${row.model.id === null ? 'no model named' : code(row.model.id)}<br>${fileLink(row.location, context)}`;
+   return `| ${status} | ${deployment} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`;
   }
   function why(row) {
    const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400));
@@ -30445,7 +32224,7 @@ var __webpack_modules__ = {
   }
   var working_tree = __nccwpck_require__(788);
   var terminal_arguments = __nccwpck_require__(2340);
-  var find_model = __nccwpck_require__(9147);
+  var find_model = __nccwpck_require__(3665);
   var terminal_run = __nccwpck_require__(5653);
   var terminal = __nccwpck_require__(402);
   const STRICTNESS = [ 'fail', 'warn', 'ignore' ];
@@ -30850,7 +32629,7 @@ var __webpack_modules__ = {
   }
   var suggest = __nccwpck_require__(4749);
   var terminal_arguments = __nccwpck_require__(2340);
-  var check_command = __nccwpck_require__(1809);
+  var check_command = __nccwpck_require__(8817);
   var run = __nccwpck_require__(5653);
   var terminal = __nccwpck_require__(402);
   const flags = [ {
@@ -30930,7 +32709,7 @@ var __webpack_modules__ = {
   var _policy_load_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6964);
   var _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1776);
   var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2340);
-  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(1809);
+  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8817);
   var _run_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5653);
   const flags = [ {
    name: 'accept-current',
@@ -31055,7 +32834,7 @@ var __webpack_modules__ = {
   var _report_grid_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7e3);
   var _units_bytes_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1160);
   var _arguments_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2340);
-  var _find_model_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9147);
+  var _find_model_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3665);
   var _run_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5653);
   var _terminal_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(402);
   var _units_suggest_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4749);
@@ -31112,7 +32891,7 @@ var __webpack_modules__ = {
     };
    },
    engines: async () => {
-    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8049));
+    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 77));
     return {
      columns: [ {
       title: 'Engine'
@@ -31143,7 +32922,7 @@ var __webpack_modules__ = {
     };
    },
    families: async () => {
-    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 1922));
+    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7872));
     return {
      columns: [ {
       title: 'Family'
@@ -31216,7 +32995,7 @@ var __webpack_modules__ = {
   var _units_suggest_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4749);
   var _version_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3411);
   const COMMANDS = {
-   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 1809))).checkCommand,
+   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8817))).checkCommand,
    explain: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8713))).explainCommand,
    lock: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5901))).lockCommand,
    init: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 4288))).initCommand,

@@ -1,5 +1,3 @@
-import { getOctokit } from '@actions/github'
-
 /** A refusal of GitHub's API with what explains it. */
 export interface ApiFailure {
   readonly ok: false
@@ -37,7 +35,8 @@ interface RequestError {
  * deadline. The token goes to `baseUrl` only.
  */
 export function gitHubApi(token: string, baseUrl: string, policy: RetryPolicy): GitHubApi {
-  const octokit = getOctokit(token, { baseUrl })
+  let made: ReturnType<typeof octokitFor> | null = null
+  const octokit = () => (made ??= octokitFor(token, baseUrl))
   const attempt = async <T>(send: (signal: AbortSignal) => Promise<{ data: T; headers?: { link?: string | undefined } }>): Promise<ApiAnswer<T>> => {
     for (let tried = 0; ; tried++) {
       const left = policy.deadline - policy.now()
@@ -65,8 +64,23 @@ export function gitHubApi(token: string, baseUrl: string, policy: RetryPolicy): 
     }
   }
   return {
-    request: (route, parameters = {}) => attempt(signal => octokit.request(route, { ...parameters, request: { signal } }) as never),
-    graphql: (query, variables) => attempt(async signal => ({ data: (await octokit.graphql(query, { ...variables, request: { signal } })) as never })),
+    request: (route, parameters = {}) => attempt(async signal => (await octokit()).request(route, { ...parameters, request: { signal } }) as never),
+    graphql: (query, variables) => attempt(async signal => ({ data: (await (await octokit()).graphql(query, { ...variables, request: { signal } })) as never })),
+  }
+}
+
+/**
+ * The toolkit's client, loaded on the first request. Its package reads the event file while it loads and breaks on one
+ * that is no JSON; it needs no event, so it gets none.
+ */
+async function octokitFor(token: string, baseUrl: string) {
+  const event = process.env['GITHUB_EVENT_PATH']
+  delete process.env['GITHUB_EVENT_PATH']
+  try {
+    const { getOctokit } = await import('@actions/github')
+    return getOctokit(token, { baseUrl })
+  } finally {
+    if (event !== undefined) process.env['GITHUB_EVENT_PATH'] = event
   }
 }
 
