@@ -1,7 +1,8 @@
-import { Config, FieldProblem, type FieldWatch } from '../config.ts'
+import { Config, FieldProblem, type FieldWatch, type JsonObject } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { architectureOf, isOwnClass } from './architecture.ts'
 import type { Family, NestedReader } from './family.ts'
+import { genericMultimodal, readsMoreThanText, towerFamilies } from './generic-multimodal.ts'
 
 /**
  * Reads a config whose model type no family knows: by the family of the class that `architectures` names, else by the
@@ -10,20 +11,23 @@ import type { Family, NestedReader } from './family.ts'
  */
 export function readByLikeness(config: Config, families: readonly Family[], nested: NestedReader): ModelShape | null {
   const type = config.text('model_type')
-  const found = byClass(config, families, nested) ?? byKeys(config, families, nested)
+  const found =
+    byClass(config, families, nested) ??
+    (readsMoreThanText(config) ? byTowers(config, families, nested) : byKeys(config, families, nested))
   if (found === null) return null
   return {
     ...found.shape,
     family: 'generic',
     modelType: type ?? 'unknown',
     count: 'derived',
-    notes: [...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted like ${found.family.name}`],
+    notes: [...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}`],
   }
 }
 
 interface Reading {
-  readonly family: Family
   readonly shape: ModelShape
+  /** "like llama". */
+  readonly how: string
 }
 
 function byClass(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
@@ -31,22 +35,24 @@ function byClass(config: Config, families: readonly Family[], nested: NestedRead
   if (architecture.prefix === null) return null
   const family = families.find(candidate => candidate.modelTypes.some(type => isOwnClass(architecture, type)))
   const shape = family ? attempt(family, config, nested) : null
-  return family && shape ? { family, shape } : null
+  return family && shape ? { shape, how: `like ${family.name}` } : null
+}
+
+/** A multimodal model: like the family whose towers it names, else by its nested configs. */
+function byTowers(config: Config, families: readonly Family[], nested: NestedReader): Reading {
+  for (const name of towerFamilies(config)) {
+    const family = families.find(candidate => candidate.modelTypes.includes(name))
+    const shape = family ? attempt(family, config, nested) : null
+    if (family && shape?.facts.multimodal && shape.facts.task === 'generate')
+      return { shape, how: `like ${family.name}, whose towers it has` }
+  }
+  return { shape: genericMultimodal(config, nested), how: 'by its nested configs' }
 }
 
 /** Sizes without which any family would count its own defaults instead of the file. */
 const NEEDED: readonly (readonly string[])[] = [
-  ['hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim', 'text_config', 'llm_config', 'language_config'],
-  [
-    'num_hidden_layers',
-    'num_layers',
-    'n_layer',
-    'n_layers',
-    'decoder_layers',
-    'text_config',
-    'llm_config',
-    'language_config',
-  ],
+  ['hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim'],
+  ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern'],
 ]
 
 /**
@@ -55,23 +61,51 @@ const NEEDED: readonly (readonly string[])[] = [
  */
 const FIT = { file: 10, default: -6, nowhere: -1 }
 
+/** Parts of their own size, whose number may not come from the class's defaults. */
+const COUNTED = /experts$/
+
 /** The family that fits the file's keys best; of equals Llama, else the first. A class that generates is no encoder. */
 function byKeys(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
   if (!NEEDED.every(names => names.some(name => name in config.json))) return null
+  const json = withTieFlag(config.json)
   const generates = architectureOf(config).ending === 'ForCausalLM'
   const llamaFirst = [...families].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'))
-  let best: (Reading & { readonly score: number }) | null = null
+  let best: { readonly family: Family; readonly shape: ModelShape; readonly score: number } | null = null
   for (const family of llamaFirst) {
     const weights = new Map<string, number>()
+    let invented = false
     const watch: FieldWatch = (field, from, value) => {
       weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from])
+      if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true
     }
-    const shape = attempt(family, new Config(config.json, {}, {}, '', watch), nested)
-    if (shape === null || (generates && shape.facts.task !== 'generate')) continue
+    const shape = attempt(family, new Config(json, {}, {}, '', watch), nested)
+    if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue
+    if (generates && shape.facts.task !== 'generate') continue
     const score = [...weights.values()].reduce((sum, weight) => sum + weight, 0)
     if (best === null || score > best.score) best = { family, shape, score }
   }
-  return best
+  return best && { shape: best.shape, how: `like ${best.family.name}` }
+}
+
+/** Keys that only classes have which tie head and embedding when the file is silent (Gemma's and Cohere's relatives). */
+const TIED_CLASSES = ['final_logit_softcapping', 'query_pre_attn_scalar', 'hidden_activation', 'logit_scale']
+
+function withTieFlag(json: JsonObject): JsonObject {
+  const tied = !('tie_word_embeddings' in json) && TIED_CLASSES.some(key => key in json)
+  return tied ? { ...json, tie_word_embeddings: true } : json
+}
+
+/** Activations of feed-forwards without a gate. */
+const PLAIN_ACTIVATIONS = new Set<unknown>(['relu', 'relu2', 'xielu', 'gelu_new', 'gelu_fast'])
+
+/** Experts or a gate that the file's own keys rule out or demand. */
+function contradicts(shape: ModelShape, config: Config): boolean {
+  if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true
+  const isGate = (name: string) => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj')
+  return (
+    PLAIN_ACTIVATIONS.has(config.json['hidden_act']) &&
+    shape.layers.kinds.some(kind => kind.weights.some(weight => isGate(weight.name)))
+  )
 }
 
 function attempt(family: Family, config: Config, nested: NestedReader): ModelShape | null {

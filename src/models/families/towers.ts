@@ -242,6 +242,12 @@ const classes: readonly EncoderClass[] = [
 
 const byType = new Map(classes.flatMap(row => row.types.map(type => [type, row] as const)))
 
+/** Reads a vision_config whose model_type names a class known here; null for all others. */
+export function knownEncoder(config: Config): Encoder | null {
+  const type = config.text('model_type')
+  return type !== null && byType.has(type) ? encoderOf(config, type) : null
+}
+
 /** Reads a vision_config by its model_type, or by the given one where it is silent. */
 export function encoderOf(config: Config, otherwise: string): Encoder {
   const type = config.text('model_type') ?? otherwise
