@@ -46,6 +46,16 @@ export const configs = {
     max_position_embeddings: 8192,
     torch_dtype: 'bfloat16',
   },
+  bert: {
+    model_type: 'bert',
+    hidden_size: 768,
+    intermediate_size: 3072,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    vocab_size: 30522,
+    max_position_embeddings: 512,
+    type_vocab_size: 2,
+  },
   qwen3Next: {
     model_type: 'qwen3_next',
     hidden_size: 2048,

@@ -131,3 +131,31 @@ describe('the budget', () => {
     expect(perGpu.rank).toMatch(/^pipeline stage [01] of 3, tensor rank 0 of 1$/)
   })
 })
+
+describe('capacities that real starts printed', () => {
+  // measured starts of public logs; GiB as printed, so blocks are counted from the printed tokens
+  const qwen27b = {
+    ...configs.qwen3Next,
+    num_hidden_layers: 64,
+    num_key_value_heads: 4,
+    num_attention_heads: 24,
+    linear_num_value_heads: 48,
+    mamba_ssm_dtype: 'float32',
+  }
+
+  test('0.27.1, hybrid on H100: blocks of 784 tokens, two state blocks a group', () => {
+    const settings = { maxModelLen: 4096, maxNumBatchedTokens: 4096, kvCacheMemoryBytes: Math.round(41.03 * GiB) }
+    const { kvCache } = ask({ config: qwen27b, version: '0.27.1', settings }).estimate
+    expect(kvCache?.bytesPerMaxLengthRequest).toBe(12 * 51_380_224)
+    expect(kvCache?.capacityTokens).toBe(292522)
+  })
+
+  test("0.11.2, windows and full layers: one group's blocks in tokens", () => {
+    const gemma = { ...configs.gemma2, num_hidden_layers: 26, sliding_window: 512 }
+    const settings = { maxModelLen: 8192, maxNumBatchedTokens: 2048, kvCacheMemoryBytes: GiB }
+    const { kvCache } = ask({ config: gemma, settings }).estimate
+    const blocks = Math.floor(GiB / (13 * 16 * 8 * 512 * 2))
+    expect(kvCache?.capacityTokens).toBe(Math.floor(blocks / 2) * 16)
+    expect(kvCache?.maxConcurrency).toBeCloseTo(blocks / (512 + Math.ceil((511 + 2048) / 16) + 1), 6)
+  })
+})

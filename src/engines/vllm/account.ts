@@ -14,9 +14,8 @@ import { weightsOf } from './weights.ts'
 export interface Case {
   readonly input: EngineInput
   readonly r: Resolved
+  /** The weights as they lie on the card. */
   readonly storage: WeightStorage
-  /** Compute capability times ten; null unknown. */
-  readonly capability: number | null
   readonly draft: Draft
   readonly kv: KvRules
 }
@@ -242,12 +241,12 @@ function figures(
 }
 
 /**
- * "GPU KV cache size: N tokens": concurrency times the length; releases before 0.25 printed the blocks of one group in
- * tokens of the smallest block (vllm-kv.md 5).
+ * "GPU KV cache size: N tokens": concurrency times the length; older releases (0.13 and before, in public
+ * logs) printed the blocks of one group in tokens of the smallest block.
  */
 function capacity(about: Case, blocks: number, concurrency: number, length: number): number {
   const { kv, r } = about
-  if (r.rules.chargesGroups) return Math.floor(concurrency * length)
+  if (r.rules.capacityByConcurrency) return Math.floor(concurrency * length)
   const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0)
   const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block))
   return Math.floor(blocks / groups) * block * kv.request.contextRanks

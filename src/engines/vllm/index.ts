@@ -6,6 +6,7 @@ import { vllmDefaults } from './defaults.ts'
 import { draftOf } from './draft.ts'
 import { findings } from './findings.ts'
 import { kvRules } from './kv/index.ts'
+import { loaded } from './mxfp4.ts'
 import { newestRelease, releaseText } from './release.ts'
 import { type Resolved, resolve } from './settings.ts'
 
@@ -30,7 +31,7 @@ function under(input: EngineInput): EngineAnswer {
   const draft = draftOf(input, r, storage)
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)
   const found = [...r.findings, ...findings(input, r, kv, capability)]
-  return account({ input, r, storage, capability, draft, kv }, found)
+  return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv }, found)
 }
 
 /** Says so when the rules of older releases lead to another answer; null when they agree. */

@@ -36,6 +36,8 @@ export interface Rules {
   readonly nullBlock: boolean
   /** One request is charged by whole blocks of every group; before, by the layers' own blocks without padding. */
   readonly chargesGroups: boolean
+  /** The printed token capacity is the concurrency times the length; before, the blocks of one group. */
+  readonly capacityByConcurrency: boolean
   readonly asyncDefault: boolean
   /** Prefix caching of models with recurrent state is on unless switched off. */
   readonly statePrefixCaching: boolean
@@ -63,8 +65,9 @@ export function rulesOf(version: Release): Rules {
       windowCountsBatches: from(25),
       nullBlock: from(30),
       chargesGroups: from(25),
+      capacityByConcurrency: from(20),
       asyncDefault: from(14),
-      statePrefixCaching: from(25),
+      statePrefixCaching: from(20),
       stateCheckpoints: from(30),
       crossByBatch: from(13),
       hugeTier: from(30),

@@ -1,6 +1,6 @@
 import { exactly, type Part } from '../../memory/parts.ts'
 import type { Parallelism } from '../../memory/shares.ts'
-import { type StageWeights, stageWeights } from '../../memory/weights.ts'
+import { predictionWeights, type StageWeights, stageWeights } from '../../memory/weights.ts'
 import type { WeightStorage } from '../../models/checkpoint/storage.ts'
 import type { ModelShape } from '../../models/shape.ts'
 import { grouped, sizeText } from '../../units/bytes.ts'
@@ -25,10 +25,28 @@ function remembered(shape: ModelShape, storage: WeightStorage, p: Parallelism, k
   return sums
 }
 
+/** A stored size that differs by more than this from the rule's holds something else: a copy, another format. */
+const LARGEST_CORRECTION = 0.02
+
+/**
+ * Stored bytes over those of the rule, where a quantised layout is known by rule only and the checkpoint's size is
+ * known: 1 unless they agree within 2 %. Prediction layers lie in the checkpoint too.
+ */
+function correction(input: EngineInput, storage: WeightStorage, key: string): number {
+  const stored = input.facts.checkpoint.totalBytes
+  if (stored === null || storage.basis === 'exact') return 1
+  const whole: Parallelism = { tensor: 1, pipeline: 1, expert: 1 }
+  const rule = remembered(input.shape, storage, whole, key).bytes[0]! + predictionWeights(input.shape, storage, whole)
+  const ratio = stored / rule
+  return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1
+}
+
 /** Weights by stage on the fullest tensor rank, less what is offloaded to the CPU. */
 export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorage, p: Parallelism): Weights {
-  const sums = remembered(input.shape, storage, p, r.quantization ?? '')
-  const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage) - r.offloadBytes))
+  const key = r.quantization ?? ''
+  const sums = remembered(input.shape, storage, p, key)
+  const measured = correction(input, storage, key)
+  const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes))
   const derived = input.shape.count !== 'exact' && storage.basis === 'exact'
   const divided = [
     `TP ${p.tensor}`,
@@ -43,7 +61,7 @@ export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorag
       inBudget: true,
       bytes: exactly(bytes[stage]!),
       basis: derived ? 'derived' : storage.basis,
-      formula: `${grouped(sums.elements[stage]!)} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${offloaded}`,
+      formula: `${grouped(sums.elements[stage]!)} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
       source: 'config.json',
     }),
   }

@@ -34,6 +34,8 @@ export interface GroupSettings {
   readonly statePage: number | null
   /** False: windows and chunks are kept as full attention where kinds are mixed. */
   readonly hybridManager: boolean
+  /** Pipeline stages. */
+  readonly stages: number
 }
 
 /** Groups layers as vLLM does (vllm-kv.md 2, "Groups" and "Unify pages"). No layers: no buckets. */
@@ -41,7 +43,7 @@ export function plan(layers: readonly CacheLayer[], s: GroupSettings): Plan {
   let paged = layers.map(layer => page(layer, s))
   if (!s.hybridManager) paged = withoutWindows(paged)
   const buckets = bucketsOf(paged)
-  return { buckets, blockBytes: blockBytes(buckets) }
+  return { buckets, blockBytes: blockBytes(buckets, s.stages) }
 }
 
 function page(layer: CacheLayer, s: GroupSettings): Paged {
@@ -111,8 +113,8 @@ function pagedBuckets(paged: readonly Paged[]): Bucket[] {
 }
 
 /**
- * Enlarges every page to the largest: by more tokens a block where the sizes divide, else by padding. Latent pages that
- * do not divide cannot be padded: windows are then kept as full attention, which needs no equal pages.
+ * Enlarges every page to the largest: by more tokens a block where the sizes divide, else by padding (always by
+ * padding for states).
  */
 function unified(paged: readonly Paged[]): Paged[] {
   const target = Math.max(...paged.map(one => one.page))
@@ -136,8 +138,7 @@ function packedBuckets(paged: readonly Paged[]): Bucket[] {
 }
 
 /** By stage: the widest group; a stage's layers of a bucket are dealt out to its groups in turn. */
-function blockBytes(buckets: readonly Bucket[]): number[] {
-  const stages = buckets[0]?.members[0]?.counts.length ?? 1
+function blockBytes(buckets: readonly Bucket[], stages: number): number[] {
   return Array.from({ length: stages }, (_, stage) =>
     Math.max(
       0,

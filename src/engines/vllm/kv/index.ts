@@ -58,7 +58,7 @@ export function kvRules(
     platformMlaBlocks: r.rules.platformMlaBlocks,
   })
   return {
-    plan: plan(layers, { ...blocks, hybridManager: r.hybridManager }),
+    plan: plan(layers, { ...blocks, hybridManager: r.hybridManager, stages: r.pipeline }),
     request: {
       batchTokens: r.batchTokens,
       inFlight: r.batchTokens * concurrentBatches(r),
