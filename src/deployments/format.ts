@@ -10,6 +10,8 @@ export interface Context extends Tools {
   readonly text: Text
   /** The file's YAML (or JSON) documents, parsed once for all formats. */
   readonly documents: () => readonly YamlDocument[]
+  /** Text of a file by its path in the repository, as `list` gives it; null when it cannot be read. */
+  readonly open: (path: string) => Promise<Text | null>
   /** Paths of the files in a folder of the repository (not below it). */
   readonly list: (folder: string) => Promise<readonly string[]>
   readonly notUnderstood: (entry: Omit<NotUnderstood, 'file'>) => void

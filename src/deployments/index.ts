@@ -37,7 +37,7 @@ export async function extract(repository: Repository): Promise<Extraction> {
   const deployments: Deployment[] = []
   const notUnderstood: NotUnderstood[] = []
   const folders = new Folders(files)
-  const ids = new Set<string>()
+  const referred = new Set<string>()
   const counts = { filesRead: 0, filesParsed: 0 }
   for (const file of files) {
     const readers = fileFormats.filter(format => format.paths(file.path))
@@ -56,20 +56,38 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const found = await readFile(file.path, source, readers, structured, repository, folders)
     notUnderstood.push(...found.notUnderstood)
     problems.push(...found.problems)
-    for (const deployment of found.deployments) {
-      let id = deployment.id
-      for (let n = 2; ids.has(id); n++) id = `${deployment.id}/${n}`
-      ids.add(id)
-      deployments.push({ ...deployment, id })
-    }
+    for (const path of found.referred) referred.add(path)
+    deployments.push(...found.deployments)
   }
-  return { deployments, notUnderstood, problems, counts }
+  return { deployments: named(deployments.filter(one => !isPart(one, referred))), notUnderstood, problems, counts }
+}
+
+/** An option file that a command names is a part of that command's deployment, not one of its own. */
+function isPart(deployment: Deployment, referred: ReadonlySet<string>): boolean {
+  return deployment.format === 'engine-config' && referred.has(deployment.location.file)
+}
+
+/** Unique ids: the second of a name gets "/2". */
+function named(deployments: readonly Deployment[]): Deployment[] {
+  const ids = new Map<string, number>()
+  return deployments.map(deployment => {
+    let count = (ids.get(deployment.id) ?? 0) + 1
+    ids.set(deployment.id, count)
+    if (count === 1) return deployment
+    while (ids.has(`${deployment.id}/${count}`)) count++
+    const id = `${deployment.id}/${count}`
+    ids.set(deployment.id, count)
+    ids.set(id, 1)
+    return { ...deployment, id }
+  })
 }
 
 interface Found {
   readonly deployments: Deployment[]
   readonly notUnderstood: NotUnderstood[]
   readonly problems: Problem[]
+  /** Files that a command names as its own: option files, variables. */
+  readonly referred: string[]
 }
 
 async function readFile(
@@ -80,7 +98,7 @@ async function readFile(
   repository: Repository,
   folders: Folders,
 ): Promise<Found> {
-  const found: Found = { deployments: [], notUnderstood: [], problems: [] }
+  const found: Found = { deployments: [], notUnderstood: [], problems: [], referred: [] }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
   const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
@@ -89,7 +107,12 @@ async function readFile(
     path,
     text,
     documents: () => (documents ??= parseYaml(parsed)),
-    read: asked => readNear(path, asked, repository),
+    read: async asked => {
+      const near = await readNear(path, asked, repository)
+      if (near) found.referred.push(near.file)
+      return near
+    },
+    open: async other => openText(other, repository),
     list: async folder => folders.under(folder),
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
   }
@@ -174,10 +197,15 @@ async function readNear(from: string, asked: string, repository: Repository): Pr
     : [join(folder, plain), plain]
   for (const path of new Set(paths)) {
     if (path === null || path === from) continue
-    const text = await repository.read(path)
-    if (text !== null && text.length <= MAX_BYTES) return Text.file(path, text)
+    const text = await openText(path, repository)
+    if (text) return text
   }
   return null
+}
+
+async function openText(path: string, repository: Repository): Promise<Text | null> {
+  const text = await repository.read(path)
+  return text === null || text.length > MAX_BYTES ? null : Text.file(path, text)
 }
 
 /** Joins and normalises; null when the path would leave the root. */

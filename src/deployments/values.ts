@@ -38,10 +38,11 @@ export const vllmInteger: Parse<number> = text => {
   return Number.isSafeInteger(Math.trunc(value)) ? Math.trunc(value) : undefined
 }
 
-/** SGLang's: 16k and 16K = 16,000 with decimals, 16Ki = 16,384. */
+/** SGLang's: 16k = 16,000 with decimals, 16Ki = 16,384 in whole numbers; 16K is none. */
 export const sglangInteger: Parse<number> = text => {
   const match = /^([+-]?\d{1,15}(?:\.\d{1,9})?)(?:([kMGT])|([KMGT])i)?$/.exec(text)
   if (!match) return undefined
+  if (match[3] && match[1]!.includes('.')) return undefined
   const unit = match[2] ?? match[3]
   const power = unit ? 'kmgt'.indexOf(unit.toLowerCase()) + 1 : 0
   const value = Number(match[1]) * (match[3] ? 1024 : 1000) ** power

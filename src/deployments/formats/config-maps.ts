@@ -36,7 +36,7 @@ export class ConfigMaps {
       .filter(file => /\.ya?ml$/.test(file) && file !== path)
       .slice(0, MAX_NEIGHBOURS)
     for (const file of files) {
-      const text = await this.#context.read(`/${file}`)
+      const text = await this.#context.open(file)
       if (text && /kind:\s*["']?ConfigMap/.test(text.value)) for (const { root } of parseYaml(text)) this.#add(root)
     }
   }
