@@ -55,6 +55,12 @@ const NEEDED: readonly (readonly string[])[] = [
   ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern'],
 ]
 
+/** What keeps a config of unknown type from being counted, for its problem. */
+export function whatIsMissing(config: Config): string {
+  const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0])
+  return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`
+}
+
 /**
  * How well a family fits: a key of the file that it reads counts most; a size that it has to take from its own class's
  * defaults counts against it; keys that it looks for in vain count little, because most of them are options.

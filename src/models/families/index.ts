@@ -17,7 +17,7 @@ import { gatedLatent } from './gated-latent.ts'
 import { gemma } from './gemma.ts'
 import { gemma3n } from './gemma3n.ts'
 import { gemma4 } from './gemma4.ts'
-import { readByLikeness } from './generic.ts'
+import { readByLikeness, whatIsMissing } from './generic.ts'
 import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
 import { gpt } from './gpt.ts'
@@ -130,7 +130,7 @@ function read(config: Config, otherwise?: string): ModelShape {
   if (shape) return shape
   throw new FieldProblem({
     code: 'architecture-unsupported',
-    message: `model_type ${JSON.stringify(type)} is not known`,
+    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is not known, ${whatIsMissing(config)}`,
     hint: 'see `hf-vram-calc list families`',
   })
 }
