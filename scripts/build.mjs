@@ -56,5 +56,6 @@ cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.js
 
 const files = readdirSync(join(root, 'dist'), { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
 const chunks = files.filter(entry => /^\d+\.index\.m?js$/.test(entry.name))
-if (chunks.length > 0) throw new Error(`the bundle has chunks of its own: ${chunks.map(chunk => chunk.name).join(', ')}`)
+if (chunks.length > 0)
+  throw new Error(`the bundle has chunks of its own: ${chunks.map(chunk => chunk.name).join(', ')}`)
 console.log(`built dist (${files.length} files)`)

@@ -9,8 +9,17 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const results = []
 
 function run(command, args, options = {}) {
-  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 256 * 2 ** 20, env: { ...process.env, CI: 'true' }, ...options })
-  return { code: done.status ?? 1, text: `${done.stdout ?? ''}${done.stderr ?? ''}${done.error ? String(done.error) : ''}` }
+  const done = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 256 * 2 ** 20,
+    env: { ...process.env, CI: 'true' },
+    ...options,
+  })
+  return {
+    code: done.status ?? 1,
+    text: `${done.stdout ?? ''}${done.stderr ?? ''}${done.error ? String(done.error) : ''}`,
+  }
 }
 
 /** Runs a step; `inspected` finds in its output how many things it looked at, and that must reach `least`. */
@@ -30,36 +39,71 @@ function step(name, action, inspected = () => 1, least = 1) {
     outcome = { ok: false, why: String(error) }
   }
   results.push(outcome.ok)
-  console.log(`${outcome.ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s): ${outcome.why}`)
+  console.log(
+    `${outcome.ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s): ${outcome.why}`,
+  )
 }
 
-const number = (pattern, group = 1) => text => Number(pattern.exec(text)?.[group] ?? 0)
+const number =
+  (pattern, group = 1) =>
+  text =>
+    Number(pattern.exec(text)?.[group] ?? 0)
 const npm = (...args) => run('npm', args)
-const tracked = (...patterns) => execFileSync('git', ['ls-files', ...patterns], { cwd: root, encoding: 'utf8' }).split('\n').filter(Boolean)
+const tracked = (...patterns) =>
+  execFileSync('git', ['ls-files', ...patterns], { cwd: root, encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean)
 
 const before = run('git', ['ls-files', '-s', 'dist']).text
 step('npm cit: clean install, types, bundles, tests', () => npm('cit'), number(/Tests:.*?(\d+) passed/), 400)
-step('committed dist equals its rebuild, byte for byte', () => run('git', ['status', '--porcelain', '--', 'dist']), text => (text.trim() === '' ? before.split('\n').filter(Boolean).length : 0), 4)
+step(
+  'committed dist equals its rebuild, byte for byte',
+  () => run('git', ['status', '--porcelain', '--', 'dist']),
+  text => (text.trim() === '' ? before.split('\n').filter(Boolean).length : 0),
+  4,
+)
 step('format, lint, import walls, cycles', () => npm('run', 'lint'), number(/Checked (\d+) files/), 150)
-step('dead code', () => npm('run', 'dead'), () => tracked('src/**/*.ts').length, 80)
-step('generated files are current', () => npm('run', 'generated', '--', '--check'), number(/(\d+) generated files are current/), 2)
-step('no machine paths, hosts of package mirrors or tokens in tracked files', () => {
-  const hits = tracked().filter(file => !file.startsWith('dist/') && file !== 'scripts/ci.mjs').flatMap(file => {
-    const text = readFileSync(join(root, file), 'utf8')
-    return /\/work\/(main|dev|shared)|hf_[A-Za-z0-9]{30,}|ghp_[A-Za-z0-9]{30,}/.test(text) ? [file] : []
-  })
-  return { code: hits.length === 0 ? 0 : 1, text: hits.join('\n') }
-}, () => tracked().length, 200)
-step('README: the first command, in a fresh clone, no install', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'fresh-'))
-  try {
-    const cloned = run('git', ['clone', '-q', '--no-hardlinks', root, join(folder, 'clone')])
-    if (cloned.code !== 0) return cloned
-    return run(process.execPath, ['dist/cli/index.js', 'check', 'examples'], { cwd: join(folder, 'clone') })
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}, text => (text.match(/fits|tight|exceeds|unknown/g) ?? []).length, 4)
+step(
+  'dead code',
+  () => npm('run', 'dead'),
+  () => tracked('src/**/*.ts').length,
+  80,
+)
+step(
+  'generated files are current',
+  () => npm('run', 'generated', '--', '--check'),
+  number(/(\d+) generated files are current/),
+  2,
+)
+step(
+  'no machine paths, hosts of package mirrors or tokens in tracked files',
+  () => {
+    const hits = tracked()
+      .filter(file => !file.startsWith('dist/') && file !== 'scripts/ci.mjs')
+      .flatMap(file => {
+        const text = readFileSync(join(root, file), 'utf8')
+        return /\/work\/(main|dev|shared)|hf_[A-Za-z0-9]{30,}|ghp_[A-Za-z0-9]{30,}/.test(text) ? [file] : []
+      })
+    return { code: hits.length === 0 ? 0 : 1, text: hits.join('\n') }
+  },
+  () => tracked().length,
+  200,
+)
+step(
+  'README: the first command, in a fresh clone, no install',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fresh-'))
+    try {
+      const cloned = run('git', ['clone', '-q', '--no-hardlinks', root, join(folder, 'clone')])
+      if (cloned.code !== 0) return cloned
+      return run(process.execPath, ['dist/cli/index.js', 'check', 'examples'], { cwd: join(folder, 'clone') })
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+  text => (text.match(/fits|tight|exceeds|unknown/g) ?? []).length,
+  4,
+)
 
 const failed = results.filter(ok => !ok).length
 console.log(`${results.length - failed} passed, ${failed} failed`)

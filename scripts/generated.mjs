@@ -13,7 +13,10 @@ const stale = []
 
 const action = parse(readFileSync(join(root, 'action.yml'), 'utf8'))
 const cell = text => text.replaceAll('|', '\\|')
-const table = rows => ['| name | what |', '| --- | --- |', ...rows.map(([name, row]) => `| \`${name}\` | ${cell(row.description)} |`)].join('\n')
+const table = rows =>
+  ['| name | what |', '| --- | --- |', ...rows.map(([name, row]) => `| \`${name}\` | ${cell(row.description)} |`)].join(
+    '\n',
+  )
 
 let readme = readFileSync(join(root, 'README.md'), 'utf8')
 const before = readme
@@ -28,10 +31,14 @@ if (readme === before) current++
 else if (check) stale.push('README.md')
 else writeFileSync(join(root, 'README.md'), readme)
 
-const done = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(root, 'scripts/make-accuracy.mjs'), ...(check ? ['--check'] : [])], {
-  cwd: root,
-  encoding: 'utf8',
-})
+const done = spawnSync(
+  process.execPath,
+  ['--disable-warning=ExperimentalWarning', join(root, 'scripts/make-accuracy.mjs'), ...(check ? ['--check'] : [])],
+  {
+    cwd: root,
+    encoding: 'utf8',
+  },
+)
 if (done.status !== 0) stale.push(`docs/accuracy.md: ${done.stdout}${done.stderr}`.trim())
 else current += Number(/(\d+) generated files are current/.exec(done.stdout)?.[1] ?? 1)
 

@@ -34,7 +34,11 @@ const plain = value => {
   if (typeof value !== 'object' || value === null) return value
   const out = {}
   for (const [key, inner] of Object.entries(value)) {
-    if (['description', 'example', 'examples', 'summary', 'externalDocs', 'x-github', 'tags', 'servers'].includes(key) && !isSchemaName(value, key)) continue
+    if (
+      ['description', 'example', 'examples', 'summary', 'externalDocs', 'x-github', 'tags', 'servers'].includes(key) &&
+      !isSchemaName(value, key)
+    )
+      continue
     if (key === '$ref') {
       const [, , kind, name] = inner.split('/')
       components[kind] ??= {}
@@ -50,10 +54,19 @@ const plain = value => {
 /** Inside `properties` those words are names of fields, not annotations. */
 function isSchemaName(holder, key) {
   const value = holder[key]
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && ('type' in value || '$ref' in value || 'anyOf' in value || 'oneOf' in value || 'allOf' in value)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    ('type' in value || '$ref' in value || 'anyOf' in value || 'oneOf' in value || 'allOf' in value)
+  )
 }
 
-const trimmed = { openapi: whole.openapi, info: { title: 'GitHub, the operations used', version: whole.info.version }, paths: plain(paths) }
+const trimmed = {
+  openapi: whole.openapi,
+  info: { title: 'GitHub, the operations used', version: whole.info.version },
+  paths: plain(paths),
+}
 queue.shift()
 while (queue.length > 0) {
   const { kind, name } = queue.shift()

@@ -48,12 +48,28 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
   })
   if (effective.ignore) return null
   const settings = settled(deployment.settings, effective)
-  const target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings))
+  const target = resolveTarget(
+    deployment.hardware,
+    effective.target ?? null,
+    effective.gpusPerReplica ?? null,
+    gpusUsed(settings),
+  )
   const model = await modelOf(deployment, ports.findModel)
-  const draft = deployment.draftModel?.id ? await modelOf({ ...deployment, model: deployment.draftModel, unresolved: [] }, ports.findModel) : null
+  const draft = deployment.draftModel?.id
+    ? await modelOf({ ...deployment, model: deployment.draftModel, unresolved: [] }, ports.findModel)
+    : null
   const engine = deployment.workload === 'train' ? null : engineOf(deployment.engine.name)
   const sharesDevices = deployment.hardware.shared?.kind === 'device'
-  const about: Subject = { deployment, settings, target, model, draft, effective, exemption: exemptionFor(policy, deployment.id, ports.now), policy }
+  const about: Subject = {
+    deployment,
+    settings,
+    target,
+    model,
+    draft,
+    effective,
+    exemption: exemptionFor(policy, deployment.id, ports.now),
+    policy,
+  }
 
   if (!model.ok || engine === null) return { row: rowOf(about, null, null), input: null, engine: null, sharesDevices }
   const input: EngineInput = {
@@ -78,7 +94,11 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
 /** What does not fit wants a change that does; what names no GPU wants the GPUs that would do. */
 function wantsRemedies(row: ReportDeployment, { target }: Subject): boolean {
   const { status, reasons } = row.verdict
-  return status === 'exceeds' || status === 'tight' || (status === 'unknown' && target.problem?.code === 'no-target' && reasons[0]?.code === 'no-target')
+  return (
+    status === 'exceeds' ||
+    status === 'tight' ||
+    (status === 'unknown' && target.problem?.code === 'no-target' && reasons[0]?.code === 'no-target')
+  )
 }
 
 /** Everything known of a deployment before an engine is asked. */
@@ -93,7 +113,10 @@ interface Subject {
   readonly policy: Policy
 }
 
-const limitsOf = (about: Subject): Limits => ({ headroom: about.effective.headroom?.value ?? null, warnAt: about.policy.warnAt })
+const limitsOf = (about: Subject): Limits => ({
+  headroom: about.effective.headroom?.value ?? null,
+  warnAt: about.policy.warnAt,
+})
 
 /** What the file says over what the policy assumes; the command line's settings over both. */
 function settled(declared: Settings, effective: Effective): Settings {
@@ -105,10 +128,18 @@ async function modelOf(deployment: Deployment, findModel: FindModel): Promise<Re
   const { model, unresolved } = deployment
   if (unresolved.length > 0 && (model.id === null || /[$<{]/.test(model.id))) {
     const names = [...new Set(unresolved.map(entry => entry.name))].join(', ')
-    return problem('unresolved-placeholder', `nothing resolves ${names}`, "give it a default where it is read, or name the model in the policy's models:")
+    return problem(
+      'unresolved-placeholder',
+      `nothing resolves ${names}`,
+      "give it a default where it is read, or name the model in the policy's models:",
+    )
   }
   if (model.id === null)
-    return problem('no-model', 'no model is named', `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`)
+    return problem(
+      'no-model',
+      'no model is named',
+      `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`,
+    )
   const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
   if (!found.ok) return found
   const shape = shapeOf(found.value.config)
@@ -122,11 +153,16 @@ function problem(code: Problem['code'], message: string, hint: string): Result<n
 /** Why a deployment cannot be judged, in the order in which it would be resolved. */
 function obstacles(about: Subject): Problem[] {
   const { deployment, model, target } = about
-  const unsupported = (what: string): Problem => ({ code: 'engine-unsupported', message: `${what} is recognised; its memory is not modelled` })
+  const unsupported = (what: string): Problem => ({
+    code: 'engine-unsupported',
+    message: `${what} is recognised; its memory is not modelled`,
+  })
   return [
     ...(deployment.workload === 'train' ? [unsupported(`training by ${deployment.engine.name}`)] : []),
     ...(model.ok ? [] : [model.problem]),
-    ...(deployment.workload === 'serve' && engineOf(deployment.engine.name) === null ? [unsupported(deployment.engine.name)] : []),
+    ...(deployment.workload === 'serve' && engineOf(deployment.engine.name) === null
+      ? [unsupported(deployment.engine.name)]
+      : []),
     ...(target.problem ? [target.problem] : []),
   ]
 }
@@ -143,7 +179,10 @@ function rowOf(about: Subject, answer: EngineAnswer | null, input: EngineInput |
     concurrency: input?.concurrency ?? 1,
     limits: limitsOf(about),
   })
-  const common = target.skip === null ? commonFindings({ deployment, answer, gpu, gpusPerReplica: target.target?.gpusPerReplica ?? null }) : []
+  const common =
+    target.skip === null
+      ? commonFindings({ deployment, answer, gpu, gpusPerReplica: target.target?.gpusPerReplica ?? null })
+      : []
   return {
     id: deployment.id,
     location: deployment.location,
@@ -151,9 +190,15 @@ function rowOf(about: Subject, answer: EngineAnswer | null, input: EngineInput |
     workload: deployment.workload,
     engine: { name: deployment.engine.name, version: deployment.engine.version },
     model: modelRow(deployment.model.id, deployment.model.revision, about.model),
-    draftModel: deployment.draftModel === null ? null : modelRow(deployment.draftModel.id, deployment.draftModel.revision, about.draft),
+    draftModel:
+      deployment.draftModel === null
+        ? null
+        : modelRow(deployment.draftModel.id, deployment.draftModel.revision, about.draft),
     adapters: deployment.adapters.map(adapter => ({ id: adapter.id })),
-    unresolved: deployment.unresolved.map(({ name, at }) => ({ name, ...(at ? { file: at.file, line: at.line } : {}) })),
+    unresolved: deployment.unresolved.map(({ name, at }) => ({
+      name,
+      ...(at ? { file: at.file, line: at.line } : {}),
+    })),
     settings: answer?.settings ?? about.settings,
     target: targetRow(target),
     estimate: answer?.estimate ?? null,
@@ -167,7 +212,17 @@ function rowOf(about: Subject, answer: EngineAnswer | null, input: EngineInput |
 
 function modelRow(id: string | null, revision: string | null, model: Result<Known> | null): ReportModel {
   if (!model?.ok)
-    return { id, revision, family: null, parameters: null, activeParameters: null, count: 'unknown', checkpointBytes: null, source: null, asOf: null }
+    return {
+      id,
+      revision,
+      family: null,
+      parameters: null,
+      activeParameters: null,
+      count: 'unknown',
+      checkpointBytes: null,
+      source: null,
+      asOf: null,
+    }
   const { facts, shape } = model.value
   return {
     id,

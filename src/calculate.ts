@@ -4,11 +4,11 @@ import type { Calculation, EngineTable } from './calculator/result.ts'
 import { type RuleModel, ruleRow } from './calculator/rule-of-thumb.ts'
 import type { Tables } from './calculator/tables-from-files.ts'
 import { total } from './models/blocks/weights.ts'
-import { checkpointDtype } from './models/families/family.ts'
-import { activeParameterCount, allWeights, parameterCount } from './models/count.ts'
 import { Config, type JsonObject } from './models/config.ts'
-import { shapeOf } from './models/families/index.ts'
+import { activeParameterCount, allWeights, parameterCount } from './models/count.ts'
 import type { ModelFacts } from './models/facts.ts'
+import { checkpointDtype } from './models/families/family.ts'
+import { shapeOf } from './models/families/index.ts'
 import type { ModelShape } from './models/shape.ts'
 import { bad, good, type Result } from './problem.ts'
 import { closest } from './units/suggest.ts'
@@ -27,7 +27,13 @@ export interface CalculatedModel {
  * The original calculator for one model: parameters counted exactly, the rule's rows for each data type, and the
  * engine's own answer beside them. Problems: unknown data types (usage), configs that cannot be read or counted.
  */
-export function calculate(name: string, facts: ModelFacts, request: Request, tables: Tables, engine: EngineTabler): Result<Calculation> {
+export function calculate(
+  name: string,
+  facts: ModelFacts,
+  request: Request,
+  tables: Tables,
+  engine: EngineTabler,
+): Result<Calculation> {
   const read = shapeOf(facts.config)
   if (!read.ok) return read
   const shape = read.value
@@ -45,7 +51,13 @@ export function calculate(name: string, facts: ModelFacts, request: Request, tab
     ruleRow(
       model,
       dtype,
-      { batch: request.batch, sequence: request.sequence, loraRank: request.loraRank, tensorParallel: request.tp, maxNumTokens: request.maxNumTokens },
+      {
+        batch: request.batch,
+        sequence: request.sequence,
+        loraRank: request.loraRank,
+        tensorParallel: request.tp,
+        maxNumTokens: request.maxNumTokens,
+      },
       kvElement,
     ),
   )
@@ -65,7 +77,11 @@ export function calculate(name: string, facts: ModelFacts, request: Request, tab
     source: facts.source + (facts.asOf === null ? '' : ` (${facts.asOf})`),
     rows,
     detected,
-    engine: engine({ name, facts, shape, parameters }, request, dtypes.map(dtype => dtype.name)),
+    engine: engine(
+      { name, facts, shape, parameters },
+      request,
+      dtypes.map(dtype => dtype.name),
+    ),
     notices: [...request.notices, ...notices],
     request,
   })
@@ -80,11 +96,19 @@ function chosenTypes(name: string, configDtype: string | null, request: Request,
   const wrong = request.dtypes.filter(asked => !known.includes(asked))
   if (wrong.length > 0) {
     const near = closest(wrong[0]!, known)
-    return bad('usage', `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`, {
-      hint: near === null ? 'see --list_types' : `did you mean ${near}?`,
-    })
+    return bad(
+      'usage',
+      `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`,
+      {
+        hint: near === null ? 'see --list_types' : `did you mean ${near}?`,
+      },
+    )
   }
-  return good({ dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)!), notices: [], detected: false })
+  return good({
+    dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)!),
+    notices: [],
+    detected: false,
+  })
 }
 
 const HIDDEN = ['hidden_size', 'n_embd', 'd_model']
@@ -112,7 +136,9 @@ function ruleFields(config: JsonObject): Result<Omit<RuleModel, 'parameters'>> {
     .filter(names => names !== null)
     .map(names => names.join('/'))
   if (hidden === null || layers === null || heads === null)
-    return bad('field-missing', `config.json: missing or malformed ${missing.join(', ')}`, { hint: 'the rule of thumb needs width, layers and attention heads' })
+    return bad('field-missing', `config.json: missing or malformed ${missing.join(', ')}`, {
+      hint: 'the rule of thumb needs width, layers and attention heads',
+    })
   return good({ hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? heads })
 }
 

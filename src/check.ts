@@ -1,4 +1,4 @@
-import { assess, type AssessPorts } from './assess.ts'
+import { type AssessPorts, assess } from './assess.ts'
 import { compare, type Judged } from './baseline/compare.ts'
 import type { Deployment, Extraction } from './deployments/deployment.ts'
 import { extract } from './deployments/index.ts'
@@ -100,7 +100,8 @@ function sharerOf({ row, sharesDevices }: Judged): Sharer {
 
 function countsOf(rows: readonly ReportDeployment[], extraction: Extraction): Report['counts'] {
   const exempted = (row: ReportDeployment) => row.exemption !== null && !row.exemption.expired
-  const count = (status: ReportDeployment['verdict']['status']) => rows.filter(row => row.verdict.status === status && !exempted(row)).length
+  const count = (status: ReportDeployment['verdict']['status']) =>
+    rows.filter(row => row.verdict.status === status && !exempted(row)).length
   return {
     deployments: rows.length,
     fits: count('fits'),
@@ -114,10 +115,18 @@ function countsOf(rows: readonly ReportDeployment[], extraction: Extraction): Re
   }
 }
 
-async function policyReport(input: CheckInput, rows: readonly ReportDeployment[], verdict: Report['verdict'], head: Survey): Promise<ReportPolicy> {
+async function policyReport(
+  input: CheckInput,
+  rows: readonly ReportDeployment[],
+  verdict: Report['verdict'],
+  head: Survey,
+): Promise<ReportPolicy> {
   const { policy, policyFacts } = input
   const failing = rows.filter(row => failures({ ...row, exemption: null }, policy.gate).length > 0).map(row => row.id)
-  const unused = unusedExemptions(policy, failing).map(problem => ({ level: 'warning' as const, message: problemText(problem) }))
+  const unused = unusedExemptions(policy, failing).map(problem => ({
+    level: 'warning' as const,
+    message: problemText(problem),
+  }))
   return {
     file: policyFacts?.file ?? policy.file,
     from: policyFacts?.from ?? (policy.file === null ? 'defaults' : 'head'),
@@ -127,10 +136,22 @@ async function policyReport(input: CheckInput, rows: readonly ReportDeployment[]
 }
 
 /** What the pull request's own policy would say, beside the base's that decides. */
-async function editedBy(input: CheckInput, headPolicy: Policy, verdict: Report['verdict'], head: Survey): Promise<ReportPolicy['edited']> {
+async function editedBy(
+  input: CheckInput,
+  headPolicy: Policy,
+  verdict: Report['verdict'],
+  head: Survey,
+): Promise<ReportPolicy['edited']> {
   const declared = [...head.extraction.deployments, ...(input.extra ?? [])]
-  const judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null)
-  const own = runVerdict(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate)
+  const judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(
+    one => one !== null,
+  )
+  const own = runVerdict(
+    judged.map(one => one.row),
+    head.extraction.notUnderstood,
+    head.extraction.problems,
+    headPolicy.gate,
+  )
   const word = (text: string, soft: boolean) => `${text}${soft ? ' (warn-only)' : ''}`
   return {
     verdictWithHeadPolicy: own,

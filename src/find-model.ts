@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import * as http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FindModel } from './assess.ts'
-import { catalogueBeside } from './catalogue/catalogue-file.ts'
 import { openCatalogue } from './catalogue/catalogue.ts'
+import { catalogueBeside } from './catalogue/catalogue-file.ts'
 import { factsFinder } from './models/sources/find-facts.ts'
 import type { FactsCache, Hub } from './models/sources/hub.ts'
 import { hubSettings } from './models/sources/hub-settings.ts'
@@ -57,11 +57,21 @@ async function readLock(repository: Repository, named: string | null) {
   const text = await repository.read(file, LOCK_LIMIT)
   if (text !== null) return parseLock(text, file)
   if (named === null) return good(null)
-  return { ok: false as const, problem: { code: 'path-missing' as const, message: `lock file ${JSON.stringify(file)} cannot be read`, hint: 'write it with hf-vram-calc lock' } }
+  return {
+    ok: false as const,
+    problem: {
+      code: 'path-missing' as const,
+      message: `lock file ${JSON.stringify(file)} cannot be read`,
+      hint: 'write it with hf-vram-calc lock',
+    },
+  }
 }
 
 /** A client on Node's fetch, through the proxies of the environment where Node can. */
-export async function makeHub(settings: { readonly endpoint: string; readonly token: string | null }, choices: Pick<ModelChoices, 'cache' | 'http'>): Promise<Hub> {
+export async function makeHub(
+  settings: { readonly endpoint: string; readonly token: string | null },
+  choices: Pick<ModelChoices, 'cache' | 'http'>,
+): Promise<Hub> {
   // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do.
   const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }
   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv()

@@ -14,7 +14,12 @@ describe('events', () => {
     const { folder, base, head } = raisedContext()
     git(folder, 'checkout', '-q', base)
     const before = git(folder, 'status', '--porcelain=v2', '--branch')
-    const run = await runAction({ workspace: folder, event: 'pull_request_target', payload: pullRequestPayload({ base, head }, { fork: true }), apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      event: 'pull_request_target',
+      payload: pullRequestPayload({ base, head }, { fork: true }),
+      apiUrl: server.url,
+    })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'head-sha': head, 'base-sha': base })
     expect(git(folder, 'status', '--porcelain=v2', '--branch')).toBe(before)
@@ -23,8 +28,16 @@ describe('events', () => {
   test('case 6: a head that the clone lacks is read through the API', async () => {
     const { folder, base } = raisedContext()
     const head = 'b'.repeat(40)
-    const server = await github({ files: { [head]: { 'deploy/chat.yaml': manifest(131_072), 'readme.md': '' } }, compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] } })
-    const run = await runAction({ workspace: folder, event: 'pull_request_target', payload: pullRequestPayload({ base, head }, { fork: true }), apiUrl: server.url })
+    const server = await github({
+      files: { [head]: { 'deploy/chat.yaml': manifest(131_072), 'readme.md': '' } },
+      compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] },
+    })
+    const run = await runAction({
+      workspace: folder,
+      event: 'pull_request_target',
+      payload: pullRequestPayload({ base, head }, { fork: true }),
+      apiUrl: server.url,
+    })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'head-sha': head })
   })
@@ -32,7 +45,12 @@ describe('events', () => {
   test('case 7: merge_group compares with its base, does not comment, reports the verdict', async () => {
     const server = await github()
     const { folder, base, head } = raisedContext()
-    const run = await runAction({ workspace: folder, event: 'merge_group', payload: { merge_group: { base_sha: base, head_sha: head } }, apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      event: 'merge_group',
+      payload: { merge_group: { base_sha: base, head_sha: head } },
+      apiUrl: server.url,
+    })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': base, 'comment-status': 'skipped-no-pr' })
     expect(server.asked).toEqual([])
@@ -51,7 +69,12 @@ describe('events', () => {
     const { folder } = raisedContext()
     const run = await runAction({ workspace: folder, event, payload, apiUrl: server.url })
     expect(run.code).toBe(1)
-    expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': '', 'comment-status': 'skipped-no-pr', 'delta-gib': '' })
+    expect(run.outputs).toMatchObject({
+      verdict: 'fail',
+      'base-sha': '',
+      'comment-status': 'skipped-no-pr',
+      'delta-gib': '',
+    })
     expect(server.asked).toEqual([])
   })
 
@@ -85,8 +108,16 @@ describe('the base', () => {
     const clone = temporaryFolder()
     git(clone, 'clone', '-q', '--depth=1', `file://${origin}`, 'work')
     const work = join(clone, 'work')
-    const server = await github({ compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] } })
-    const facts = () => [git(work, 'status', '--porcelain=v2', '--branch'), git(work, 'for-each-ref'), git(work, 'rev-parse', '--is-shallow-repository'), git(work, 'rev-list', '--all', '--count')].join('\n')
+    const server = await github({
+      compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] },
+    })
+    const facts = () =>
+      [
+        git(work, 'status', '--porcelain=v2', '--branch'),
+        git(work, 'for-each-ref'),
+        git(work, 'rev-parse', '--is-shallow-repository'),
+        git(work, 'rev-list', '--all', '--count'),
+      ].join('\n')
     const before = facts()
     const run = await runAction({ workspace: work, payload: pullRequestPayload({ base, head }), apiUrl: server.url })
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': base })
@@ -100,7 +131,10 @@ describe('the base', () => {
     git(clone, 'clone', '-q', '--depth=1', `file://${origin}`, 'work')
     const work = join(clone, 'work')
     rmSync(origin, { recursive: true })
-    const server = await github({ compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] }, files: { [base]: { 'deploy/chat.yaml': manifest(8192) } } })
+    const server = await github({
+      compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] },
+      files: { [base]: { 'deploy/chat.yaml': manifest(8192) } },
+    })
     const run = await runAction({ workspace: work, payload: pullRequestPayload({ base, head }), apiUrl: server.url })
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': base })
     expect(Number(run.outputs['delta-gib'])).toBeGreaterThan(10)
@@ -110,20 +144,31 @@ describe('the base', () => {
     const folder = temporaryFolder()
     writeFiles(folder, { 'deploy/chat.yaml': manifest(131_072) })
     const server = await github()
-    const run = await runAction({ workspace: folder, payload: pullRequestPayload({ base: 'c'.repeat(40), head: 'd'.repeat(40) }), apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: 'c'.repeat(40), head: 'd'.repeat(40) }),
+      apiUrl: server.url,
+    })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': '' })
     expect(run.annotations.some(a => a.level === 'warning' && a.message.includes('no comparison'))).toBe(true)
   })
 
   test('case 60: the base moved on: the comparison is with the merge base', async () => {
-    const { folder, commits } = gitRepository([{ 'deploy/chat.yaml': manifest(8192) }, { 'deploy/other.yaml': manifest(4096, { name: 'other' }) }])
+    const { folder, commits } = gitRepository([
+      { 'deploy/chat.yaml': manifest(8192) },
+      { 'deploy/other.yaml': manifest(4096, { name: 'other' }) },
+    ])
     git(folder, 'checkout', '-q', '-b', 'feature', commits[0]!)
     writeFiles(folder, { 'deploy/chat.yaml': manifest(16_384) })
     git(folder, 'commit', '-qam', 'raise')
     const head = git(folder, 'rev-parse', 'HEAD')
     const server = await github()
-    const run = await runAction({ workspace: folder, payload: pullRequestPayload({ base: commits[1]!, head }), apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[1]!, head }),
+      apiUrl: server.url,
+    })
     expect(run.outputs).toMatchObject({ verdict: 'pass', 'base-sha': commits[0]! })
     expect(run.outputs['delta-gib']).toBe('1.00')
     expect(run.outputs['summary-markdown']).not.toContain('Removed')
@@ -132,24 +177,48 @@ describe('the base', () => {
   test('case 59: renamed, removed and new deployments are told apart', async () => {
     const { folder, commits } = gitRepository([
       { 'a/chat.yaml': manifest(8192), 'a/gone.yaml': manifest(4096, { name: 'gone' }) },
-      { 'a/chat.yaml': null, 'b/chat.yaml': manifest(8192), 'a/gone.yaml': null, 'a/fresh.yaml': manifest(2048, { name: 'fresh' }) },
+      {
+        'a/chat.yaml': null,
+        'b/chat.yaml': manifest(8192),
+        'a/gone.yaml': null,
+        'a/fresh.yaml': manifest(2048, { name: 'fresh' }),
+      },
     ])
     const server = await github()
-    const run = await runAction({ workspace: folder, payload: pullRequestPayload({ base: commits[0]!, head: commits[1]! }), apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head: commits[1]! }),
+      apiUrl: server.url,
+    })
     expect(run.code).toBe(0)
     const report = JSON.parse(run.outputs['report']!)
-    const changes = Object.fromEntries(report.deployments.map((d: { location: { file: string }; baseline: { change: string } }) => [d.location.file, d.baseline.change]))
+    const changes = Object.fromEntries(
+      report.deployments.map((d: { location: { file: string }; baseline: { change: string } }) => [
+        d.location.file,
+        d.baseline.change,
+      ]),
+    )
     expect(changes).toEqual({ 'b/chat.yaml': 'renamed', 'a/fresh.yaml': 'new' })
     expect(report.removed.map((d: { id: string }) => d.id)).toEqual(['a/gone.yaml#Deployment/gone/vllm'])
   })
 
   test('the causes of a change sum to it, and a change of the GPU alone is named', async () => {
-    const { folder, commits } = gitRepository([{ 'chat.yaml': manifest(8192) }, { 'chat.yaml': manifest(8192, { gpu: 'nvidia-tesla-t4' }) }])
+    const { folder, commits } = gitRepository([
+      { 'chat.yaml': manifest(8192) },
+      { 'chat.yaml': manifest(8192, { gpu: 'nvidia-tesla-t4' }) },
+    ])
     const server = await github()
-    const run = await runAction({ workspace: folder, payload: pullRequestPayload({ base: commits[0]!, head: commits[1]! }), apiUrl: server.url })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head: commits[1]! }),
+      apiUrl: server.url,
+    })
     const [deployment] = JSON.parse(run.outputs['report']!).deployments
     expect(deployment.baseline.causes.map((cause: { setting: string }) => cause.setting)).toEqual(['gpu'])
-    const sum = deployment.baseline.causes.reduce((total: number, cause: { deltaBytes: number }) => total + cause.deltaBytes, 0)
+    const sum = deployment.baseline.causes.reduce(
+      (total: number, cause: { deltaBytes: number }) => total + cause.deltaBytes,
+      0,
+    )
     expect(sum).toBe(deployment.baseline.deltaBytes)
   })
 })
@@ -160,11 +229,18 @@ describe('whose policy decides', () => {
   const pull = async (steps: Parameters<typeof gitRepository>[0]) => {
     const server = await github()
     const { folder, commits } = gitRepository(steps)
-    return runAction({ workspace: folder, payload: pullRequestPayload({ base: commits[0]!, head: commits.at(-1)! }), apiUrl: server.url })
+    return runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head: commits.at(-1)! }),
+      apiUrl: server.url,
+    })
   }
 
   test('case 44: a pull request that loosens the policy is judged by the base, and both verdicts are shown', async () => {
-    const run = await pull([{ [POLICY]: strict, 'chat.yaml': manifest(8192) }, { [POLICY]: loose, 'chat.yaml': manifest(131_072) }])
+    const run = await pull([
+      { [POLICY]: strict, 'chat.yaml': manifest(8192) },
+      { [POLICY]: loose, 'chat.yaml': manifest(131_072) },
+    ])
     expect(run.code).toBe(1)
     expect(run.outputs['verdict']).toBe('fail')
     expect(run.outputs['summary-markdown']).toContain("changes the gate's policy")
@@ -172,7 +248,10 @@ describe('whose policy decides', () => {
 
   test('case 44: an exemption added in the head does not count yet', async () => {
     const exemption = 'exemptions:\n  - deployment: "**"\n    reason: please\n'
-    const run = await pull([{ [POLICY]: strict, 'chat.yaml': manifest(8192) }, { [POLICY]: strict + exemption, 'chat.yaml': manifest(131_072) }])
+    const run = await pull([
+      { [POLICY]: strict, 'chat.yaml': manifest(8192) },
+      { [POLICY]: strict + exemption, 'chat.yaml': manifest(131_072) },
+    ])
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'exempted-count': '0' })
   })

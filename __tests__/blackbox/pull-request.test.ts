@@ -10,7 +10,15 @@ const marker = (more: Partial<Parameters<typeof markerLine>[0]> = {}) =>
   markerLine({ key: 'gate/check', headSha: 'a'.repeat(40), runNumber: 1, runId: 1, attempt: 1, ...more })
 const bot = 'github-actions[bot]'
 
-async function pull(state: Parameters<typeof github>[0] = {}, more: { inputs?: Record<string, string>; env?: Record<string, string | undefined>; fork?: boolean; files?: Record<string, string> } = {}) {
+async function pull(
+  state: Parameters<typeof github>[0] = {},
+  more: {
+    inputs?: Record<string, string>
+    env?: Record<string, string | undefined>
+    fork?: boolean
+    files?: Record<string, string>
+  } = {},
+) {
   const server = await github(state)
   const { folder, base, head } = raisedContext(more.files)
   const world = {
@@ -29,7 +37,14 @@ describe('a pull request that raises the context', () => {
     const { server, run, world, base, head } = await pull()
     expect(run.stderr).toBe('')
     expect(run.code).toBe(1)
-    expect(run.outputs).toMatchObject({ verdict: 'fail', passed: 'false', 'over-limit-count': '1', 'comment-status': 'created', 'base-sha': base, 'head-sha': head })
+    expect(run.outputs).toMatchObject({
+      verdict: 'fail',
+      passed: 'false',
+      'over-limit-count': '1',
+      'comment-status': 'created',
+      'base-sha': base,
+      'head-sha': head,
+    })
     expect(server.state.comments).toHaveLength(1)
     expect(server.state.comments[0]!.body).toContain('131072')
     const errors = run.annotations.filter(annotation => annotation.level === 'error')
@@ -55,14 +70,25 @@ describe('a pull request that raises the context', () => {
 
 describe('comments that cannot be written', () => {
   test('case 2 and 5: a fork: the verdict stands, the warning names the permission, the summary has the report', async () => {
-    const refused = { status: 403, body: { message: 'Resource not accessible by integration' }, headers: { 'x-accepted-github-permissions': 'issues=write; pull_requests=write' } }
+    const refused = {
+      status: 403,
+      body: { message: 'Resource not accessible by integration' },
+      headers: { 'x-accepted-github-permissions': 'issues=write; pull_requests=write' },
+    }
     for (const env of [{}, { GITHUB_ACTOR: 'dependabot[bot]' }]) {
-      const { run, server } = await pull({ faults: [{ operation: 'issues/create-comment', answers: [refused] }] }, { fork: true, env })
+      const { run, server } = await pull(
+        { faults: [{ operation: 'issues/create-comment', answers: [refused] }] },
+        { fork: true, env },
+      )
       expect(run.code).toBe(1)
       expect(run.outputs['comment-status']).toBe('skipped-read-only')
-      expect(run.annotations.find(a => a.level === 'warning' && a.message.includes('pull-requests: write'))).toBeDefined()
+      expect(
+        run.annotations.find(a => a.level === 'warning' && a.message.includes('pull-requests: write')),
+      ).toBeDefined()
       expect(run.summary).toContain('Llama-3.1-8B-Instruct')
-      expect(server.asked.filter(request => request.method === 'POST' && request.path.endsWith('/comments'))).toHaveLength(1)
+      expect(
+        server.asked.filter(request => request.method === 'POST' && request.path.endsWith('/comments')),
+      ).toHaveLength(1)
     }
   })
 
@@ -70,8 +96,16 @@ describe('comments that cannot be written', () => {
   test.each([
     ['403 on list', [{ operation: 'issues/list-comments', answers: [{ status: 403 }] }], 'skipped-read-only'],
     ['422 on create', [{ operation: 'issues/create-comment', answers: [{ status: 422 }] }], 'failed'],
-    ['429 with Retry-After', [{ operation: 'issues/create-comment', answers: [{ status: 429, headers: { 'retry-after': '1' } }] }], 'created'],
-    ['500 twice, then 201', [{ operation: 'issues/create-comment', answers: [{ status: 500 }, { status: 502 }] }], 'created'],
+    [
+      '429 with Retry-After',
+      [{ operation: 'issues/create-comment', answers: [{ status: 429, headers: { 'retry-after': '1' } }] }],
+      'created',
+    ],
+    [
+      '500 twice, then 201',
+      [{ operation: 'issues/create-comment', answers: [{ status: 500 }, { status: 502 }] }],
+      'created',
+    ],
     ['a reset connection', [{ operation: 'issues/create-comment', answers: [{ status: 0, reset: true }] }], 'created'],
   ])('case 3: %s', async (_name, faults, status) => {
     const { run } = await pull({ faults })
@@ -79,12 +113,20 @@ describe('comments that cannot be written', () => {
     expect(run.outputs['comment-status']).toBe(status)
   })
 
-  test.each([404, 410])('case 3: %s on update: the comment was deleted meanwhile, one fresh one is created', async status => {
-    const { run, server } = await pull({ comments: [{ ...old }], faults: [{ operation: 'issues/update-comment', answers: [{ status }] }] })
-    expect(run.code).toBe(1)
-    expect(run.outputs['comment-status']).toBe('created')
-    expect(server.asked.filter(request => request.method === 'POST' && request.path.endsWith('/comments'))).toHaveLength(1)
-  })
+  test.each([404, 410])(
+    'case 3: %s on update: the comment was deleted meanwhile, one fresh one is created',
+    async status => {
+      const { run, server } = await pull({
+        comments: [{ ...old }],
+        faults: [{ operation: 'issues/update-comment', answers: [{ status }] }],
+      })
+      expect(run.code).toBe(1)
+      expect(run.outputs['comment-status']).toBe('created')
+      expect(
+        server.asked.filter(request => request.method === 'POST' && request.path.endsWith('/comments')),
+      ).toHaveLength(1)
+    },
+  )
 
   test('case 4: no token: no request, no comment, the verdict stands', async () => {
     const { run, server } = await pull({}, { inputs: { 'github-token': '' } })
@@ -94,17 +136,27 @@ describe('comments that cannot be written', () => {
   })
 
   test('case 10: a locked conversation', async () => {
-    const { run } = await pull({ faults: [{ operation: 'issues/create-comment', answers: [{ status: 403, body: { message: 'Unable to create comment because issue is locked.' } }] }] })
+    const { run } = await pull({
+      faults: [
+        {
+          operation: 'issues/create-comment',
+          answers: [{ status: 403, body: { message: 'Unable to create comment because issue is locked.' } }],
+        },
+      ],
+    })
     expect(run.code).toBe(1)
     expect(run.outputs['comment-status']).toBe('skipped-read-only')
   })
 })
 
 describe('finding our comment', () => {
-  const chatter = (count: number) => Array.from({ length: count }, (_, i) => ({ id: 1000 + i, body: `comment ${i}`, login: 'someone' }))
+  const chatter = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ id: 1000 + i, body: `comment ${i}`, login: 'someone' }))
 
   test.each([31, 101, 250])('case 13: among %s others, on the last page', async count => {
-    const { run, server } = await pull({ comments: [...chatter(count), { id: 9000, body: `${marker()}\nold`, login: bot }] })
+    const { run, server } = await pull({
+      comments: [...chatter(count), { id: 9000, body: `${marker()}\nold`, login: bot }],
+    })
     expect(run.outputs['comment-status']).toBe('updated')
     expect(run.outputs['comment-id']).toBe('9000')
     expect(server.state.comments).toHaveLength(count + 1)
@@ -131,7 +183,11 @@ describe('finding our comment', () => {
     })
     expect(run.outputs).toMatchObject({ 'comment-status': 'updated', 'comment-id': '2' })
     expect(server.state.comments.find(c => c.id === 1)?.minimized).toBe(true)
-    expect(server.state.comments.find(c => c.id === 3)).toEqual({ id: 3, body: `${marker()}\nforeign`, login: 'mallory' })
+    expect(server.state.comments.find(c => c.id === 3)).toEqual({
+      id: 3,
+      body: `${marker()}\nforeign`,
+      login: 'mallory',
+    })
   })
 
   test('case 16: ours is minimized: a new one is created', async () => {
@@ -140,13 +196,19 @@ describe('finding our comment', () => {
     expect(server.state.comments).toHaveLength(2)
   })
 
-  test.each(['a.*(b', 'with spaces', 'ends -->', 'line\nbreak', 'emoji 🚀', 'x'.repeat(200)])('case 17: the key %j finds its own comment only', async key => {
-    const { run, server, world } = await pull({ comments: [{ id: 1, body: `${marker({ key: 'a b' })}\nother key`, login: bot }] }, { inputs: { 'comment-key': key } })
-    expect(run.outputs['comment-status']).toBe('created')
-    const again = await runAction({ ...world, env: { GITHUB_RUN_NUMBER: '44', GITHUB_RUN_ID: '44' } })
-    expect(again.outputs['comment-status']).toBe('updated')
-    expect(server.state.comments).toHaveLength(2)
-  })
+  test.each(['a.*(b', 'with spaces', 'ends -->', 'line\nbreak', 'emoji 🚀', 'x'.repeat(200)])(
+    'case 17: the key %j finds its own comment only',
+    async key => {
+      const { run, server, world } = await pull(
+        { comments: [{ id: 1, body: `${marker({ key: 'a b' })}\nother key`, login: bot }] },
+        { inputs: { 'comment-key': key } },
+      )
+      expect(run.outputs['comment-status']).toBe('created')
+      const again = await runAction({ ...world, env: { GITHUB_RUN_NUMBER: '44', GITHUB_RUN_ID: '44' } })
+      expect(again.outputs['comment-status']).toBe('updated')
+      expect(server.state.comments).toHaveLength(2)
+    },
+  )
 
   test('case 17: a key of 300 characters is refused by name', async () => {
     const { run } = await pull({}, { inputs: { 'comment-key': 'x'.repeat(300) } })
@@ -187,7 +249,10 @@ describe('finding our comment', () => {
     ['recreate', 1],
     ['hide-and-recreate', 2],
   ])('mode %s leaves %s comments of ours', async (mode, count) => {
-    const { run, server } = await pull({ comments: [{ id: 1, body: `${marker()}\nold`, login: bot }] }, { inputs: { 'comment-mode': mode } })
+    const { run, server } = await pull(
+      { comments: [{ id: 1, body: `${marker()}\nold`, login: bot }] },
+      { inputs: { 'comment-mode': mode } },
+    )
     expect(run.outputs['comment-status']).toBe('created')
     expect(server.state.comments).toHaveLength(count)
   })

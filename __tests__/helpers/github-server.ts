@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { OpenAPIBackend, type Request as ApiRequest } from 'openapi-backend'
+import { type Request as ApiRequest, OpenAPIBackend } from 'openapi-backend'
 
 /** A loopback GitHub: its answers and what it is asked are checked against GitHub's own OpenAPI description. */
 
@@ -25,7 +25,12 @@ export interface Asked {
 export interface Fault {
   readonly operation: string
   /** Answers to give instead, one a call; then the real one. */
-  readonly answers: { readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string>; readonly reset?: boolean }[]
+  readonly answers: {
+    readonly status: number
+    readonly body?: unknown
+    readonly headers?: Record<string, string>
+    readonly reset?: boolean
+  }[]
 }
 
 export interface GitHubState {
@@ -55,7 +60,11 @@ const definition = JSON.parse(
   readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../fixtures/github-openapi-23.0.2.json'), 'utf8'),
 )
 
-const backend = new OpenAPIBackend({ definition, quick: true, ajvOpts: { strict: false, validateFormats: false, allErrors: true } })
+const backend = new OpenAPIBackend({
+  definition,
+  quick: true,
+  ajvOpts: { strict: false, validateFormats: false, allErrors: true },
+})
 await backend.init()
 
 const when = '2026-11-01T00:00:00Z'
@@ -100,11 +109,24 @@ function commentOf(comment: FakeComment) {
 const LARGEST_COMMENT = 65_536
 
 /** Answers one operation from the state; null: not modelled. */
-function answer(operation: string, request: ApiRequest & { params: Record<string, string> }, query: Record<string, string>, state: GitHubState, origin: string): { status: number; body: unknown; headers?: Record<string, string> } {
+function answer(
+  operation: string,
+  request: ApiRequest & { params: Record<string, string> },
+  query: Record<string, string>,
+  state: GitHubState,
+  origin: string,
+): { status: number; body: unknown; headers?: Record<string, string> } {
   const body = request.body as { body?: string } | undefined
   const id = Number(request.params['comment_id'])
   const missing = { status: 404, body: { message: 'Not Found', documentation_url: base, status: '404' } }
-  const tooLong = { status: 422, body: { message: 'Validation Failed', documentation_url: base, errors: [{ code: 'custom', message: 'body is too long (maximum is 65536 characters)' }] } }
+  const tooLong = {
+    status: 422,
+    body: {
+      message: 'Validation Failed',
+      documentation_url: base,
+      errors: [{ code: 'custom', message: 'body is too long (maximum is 65536 characters)' }],
+    },
+  }
   switch (operation) {
     case 'issues/list-comments': {
       const size = Math.min(Number(query['per_page'] ?? 30), 100)
@@ -112,7 +134,11 @@ function answer(operation: string, request: ApiRequest & { params: Record<string
       const alive = state.comments
       const next = page * size < alive.length
       const link = `<${origin}/repos/octo/repo/issues/7/comments?per_page=${size}&page=${page + 1}>; rel="next"`
-      return { status: 200, body: alive.slice((page - 1) * size, page * size).map(commentOf), headers: next ? { link } : {} }
+      return {
+        status: 200,
+        body: alive.slice((page - 1) * size, page * size).map(commentOf),
+        headers: next ? { link } : {},
+      }
     }
     case 'issues/create-comment': {
       if ((body?.body ?? '').length > LARGEST_COMMENT) return tooLong
@@ -149,12 +175,38 @@ function answer(operation: string, request: ApiRequest & { params: Record<string
       const text = state.files[query['ref'] ?? '']?.[path]
       return text === undefined
         ? missing
-        : { status: 200, body: { type: 'file', encoding: 'base64', size: text.length, name: path, path, sha: 'a'.repeat(40), content: Buffer.from(text).toString('base64') } }
+        : {
+            status: 200,
+            body: {
+              type: 'file',
+              encoding: 'base64',
+              size: text.length,
+              name: path,
+              path,
+              sha: 'a'.repeat(40),
+              content: Buffer.from(text).toString('base64'),
+            },
+          }
     }
     case 'git/get-tree': {
       const files = state.files[request.params['tree_sha'] ?? '']
       return files
-        ? { status: 200, body: { sha: request.params['tree_sha'], url: base, truncated: false, tree: Object.entries(files).map(([path, text]) => ({ path, mode: '100644', type: 'blob', sha: 'a'.repeat(40), size: text.length, url: base })) } }
+        ? {
+            status: 200,
+            body: {
+              sha: request.params['tree_sha'],
+              url: base,
+              truncated: false,
+              tree: Object.entries(files).map(([path, text]) => ({
+                path,
+                mode: '100644',
+                type: 'blob',
+                sha: 'a'.repeat(40),
+                size: text.length,
+                url: base,
+              })),
+            },
+          }
         : missing
     }
     default:
@@ -163,10 +215,25 @@ function answer(operation: string, request: ApiRequest & { params: Record<string
 }
 
 /** Operations whose whole answer is modelled and so checked; the rest is a part of what GitHub sends. */
-const CHECKED = new Set(['issues/list-comments', 'issues/create-comment', 'issues/update-comment', 'issues/delete-comment', 'git/get-tree'])
+const CHECKED = new Set([
+  'issues/list-comments',
+  'issues/create-comment',
+  'issues/update-comment',
+  'issues/delete-comment',
+  'git/get-tree',
+])
 
 export async function fakeGitHub(given: Partial<GitHubState> = {}): Promise<FakeGitHub> {
-  const state: GitHubState = { comments: [], me: 'github-actions[bot]', faults: [], files: {}, compare: null, pulls: [], graphql: true, ...given }
+  const state: GitHubState = {
+    comments: [],
+    me: 'github-actions[bot]',
+    faults: [],
+    files: {},
+    compare: null,
+    pulls: [],
+    graphql: true,
+    ...given,
+  }
   const asked: Asked[] = []
   const violations: string[] = []
   let origin = ''
@@ -179,13 +246,26 @@ export async function fakeGitHub(given: Partial<GitHubState> = {}): Promise<Fake
     const query = Object.fromEntries(url.searchParams)
     const body: unknown = text === '' ? undefined : JSON.parse(text)
     const method = (request.method ?? 'GET').toLowerCase()
-    asked.push({ method: method.toUpperCase(), path: url.pathname, query, body, authorization: request.headers.authorization ?? null })
+    asked.push({
+      method: method.toUpperCase(),
+      path: url.pathname,
+      query,
+      body,
+      authorization: request.headers.authorization ?? null,
+    })
     const send = (status: number, data: unknown, headers: Record<string, string> = {}) => {
       response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers })
       response.end(data === undefined ? undefined : JSON.stringify(data))
     }
-    if (url.pathname === '/graphql') return graphql(body as { query: string; variables: { ids?: string[]; id?: string } }, send)
-    const apiRequest: ApiRequest = { method, path: url.pathname, query, body, headers: { 'content-type': 'application/json' } }
+    if (url.pathname === '/graphql')
+      return graphql(body as { query: string; variables: { ids?: string[]; id?: string } }, send)
+    const apiRequest: ApiRequest = {
+      method,
+      path: url.pathname,
+      query,
+      body,
+      headers: { 'content-type': 'application/json' },
+    }
     const operation = backend.matchOperation(apiRequest)
     if (!operation?.operationId) {
       violations.push(`no such operation: ${method} ${url.pathname}`)
@@ -197,7 +277,8 @@ export async function fakeGitHub(given: Partial<GitHubState> = {}): Promise<Fake
       request.socket.destroy()
       return
     }
-    if (scripted) return send(scripted.status, scripted.body ?? { message: `scripted ${scripted.status}` }, scripted.headers)
+    if (scripted)
+      return send(scripted.status, scripted.body ?? { message: `scripted ${scripted.status}` }, scripted.headers)
     const valid = backend.validateRequest(apiRequest, operation)
     if (!valid.valid) {
       violations.push(`${operation.operationId}: ${JSON.stringify(valid.errors)}`)
@@ -208,12 +289,16 @@ export async function fakeGitHub(given: Partial<GitHubState> = {}): Promise<Fake
     const made = answer(operation.operationId, { ...parsed, body: body as never }, query, state, origin)
     if (CHECKED.has(operation.operationId) && made.status < 400 && made.status !== 204) {
       const checked = backend.validateResponse(made.body, operation, made.status)
-      if (!checked.valid && checked.errors) violations.push(`answer of ${operation.operationId}: ${JSON.stringify(checked.errors).slice(0, 300)}`)
+      if (!checked.valid && checked.errors)
+        violations.push(`answer of ${operation.operationId}: ${JSON.stringify(checked.errors).slice(0, 300)}`)
     }
     send(made.status, made.body, made.headers)
   }
 
-  function graphql(body: { query: string; variables: { ids?: string[]; id?: string } }, send: (status: number, data: unknown) => void): void {
+  function graphql(
+    body: { query: string; variables: { ids?: string[]; id?: string } },
+    send: (status: number, data: unknown) => void,
+  ): void {
     if (!state.graphql) return send(404, { message: 'Not Found' })
     if (body.query.includes('minimizeComment')) {
       const comment = state.comments.find(c => `IC_${c.id}` === body.variables.id)

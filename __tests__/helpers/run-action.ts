@@ -29,15 +29,22 @@ export function writeFiles(folder: string, files: Readonly<Record<string, string
 }
 
 export function git(folder: string, ...args: string[]): string {
-  return execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'commit.gpgsign=false', ...args], {
-    cwd: folder,
-    encoding: 'utf8',
-    env: { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' },
-  }).trim()
+  return execFileSync(
+    'git',
+    ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'commit.gpgsign=false', ...args],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' },
+    },
+  ).trim()
 }
 
 /** A repository with one commit a step; gives the commits' hashes. A null text removes the file. */
-export function gitRepository(steps: readonly Readonly<Record<string, string | null>>[]): { folder: string; commits: string[] } {
+export function gitRepository(steps: readonly Readonly<Record<string, string | null>>[]): {
+  folder: string
+  commits: string[]
+} {
   const folder = temporaryFolder()
   git(folder, 'init', '-q', '-b', 'main')
   const commits = steps.map((step, i) => {
@@ -58,9 +65,17 @@ export interface ProcessResult {
   readonly stderr: string
 }
 
-export function runProcess(script: string, args: readonly string[], options: { cwd: string; env: Record<string, string | undefined>; node?: string }): Promise<ProcessResult> {
+export function runProcess(
+  script: string,
+  args: readonly string[],
+  options: { cwd: string; env: Record<string, string | undefined>; node?: string },
+): Promise<ProcessResult> {
   return new Promise(done => {
-    const child = spawn(options.node ?? process.execPath, [script, ...args], { cwd: options.cwd, env: options.env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(options.node ?? process.execPath, [script, ...args], {
+      cwd: options.cwd,
+      env: options.env as NodeJS.ProcessEnv,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', data => {
@@ -78,15 +93,26 @@ export function runProcess(script: string, args: readonly string[], options: { c
 }
 
 /** The command line in a folder, with the environment of a fresh machine. */
-export function runCli(folder: string, args: readonly string[], env: Record<string, string> = {}): Promise<ProcessResult> {
-  return runProcess(cliBundle, args, { cwd: folder, env: { PATH: process.env['PATH'], HOME: '/nonexistent', LANG: 'C.UTF-8', ...env } })
+export function runCli(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<ProcessResult> {
+  return runProcess(cliBundle, args, {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], HOME: '/nonexistent', LANG: 'C.UTF-8', ...env },
+  })
 }
 
 export interface ActionRun extends ProcessResult {
   readonly outputs: Readonly<Record<string, string>>
   readonly summary: string
   /** Workflow commands for errors, warnings and notices, as the runner reads them. */
-  readonly annotations: readonly { readonly level: string; readonly properties: Readonly<Record<string, string>>; readonly message: string }[]
+  readonly annotations: readonly {
+    readonly level: string
+    readonly properties: Readonly<Record<string, string>>
+    readonly message: string
+  }[]
   readonly temporary: string
 }
 
@@ -140,7 +166,13 @@ export async function runAction(options: ActionWorldOptions): Promise<ActionRun>
     },
   })
   const read = (name: string) => readFileSync(join(temporary, name), 'utf8')
-  return { ...result, outputs: parseOutputs(read('output')), summary: read('summary.md'), annotations: parseCommands(result.stdout), temporary }
+  return {
+    ...result,
+    outputs: parseOutputs(read('output')),
+    summary: read('summary.md'),
+    annotations: parseCommands(result.stdout),
+    temporary,
+  }
 }
 
 /** The runner's file-command format: name<<delimiter, lines, delimiter; the last value of a name counts. */
@@ -161,7 +193,13 @@ function parseOutputs(text: string): Record<string, string> {
 function parseCommands(log: string): { level: string; properties: Record<string, string>; message: string }[] {
   const found: { level: string; properties: Record<string, string>; message: string }[] = []
   let stopped: string | null = null
-  const unescape = (text: string) => text.replaceAll('%0D', '\r').replaceAll('%0A', '\n').replaceAll('%3A', ':').replaceAll('%2C', ',').replaceAll('%25', '%')
+  const unescape = (text: string) =>
+    text
+      .replaceAll('%0D', '\r')
+      .replaceAll('%0A', '\n')
+      .replaceAll('%3A', ':')
+      .replaceAll('%2C', ',')
+      .replaceAll('%25', '%')
   for (const line of log.split(/\r?\n/)) {
     const match = /^\s*::([\w-]+)(?: ([^:]*(?:%3A[^:]*)*))?::(.*)$/.exec(line)
     if (!match) continue
@@ -174,7 +212,10 @@ function parseCommands(log: string): { level: string; properties: Record<string,
       stopped = message
       continue
     }
-    const pairs = properties.split(',').filter(Boolean).map(pair => [pair.slice(0, pair.indexOf('=')), unescape(pair.slice(pair.indexOf('=') + 1))])
+    const pairs = properties
+      .split(',')
+      .filter(Boolean)
+      .map(pair => [pair.slice(0, pair.indexOf('=')), unescape(pair.slice(pair.indexOf('=') + 1))])
     found.push({ level: command!, properties: Object.fromEntries(pairs), message: unescape(message) })
   }
   return found

@@ -2,14 +2,29 @@ import { createRequire } from 'node:module'
 import { gitRepository } from './run-action.ts'
 
 const require = createRequire(import.meta.url)
-const examples = require('@octokit/webhooks-examples/api.github.com/index.json') as { name: string; examples: Record<string, unknown>[] }[]
+const examples = require('@octokit/webhooks-examples/api.github.com/index.json') as {
+  name: string
+  examples: Record<string, unknown>[]
+}[]
 
 /** GitHub's own example payload of a pull request event with this action, set to our repository and commits. */
-export function pullRequestPayload(commits: { base: string; head: string }, more: { fork?: boolean; number?: number; action?: string } = {}): Record<string, unknown> {
+export function pullRequestPayload(
+  commits: { base: string; head: string },
+  more: { fork?: boolean; number?: number; action?: string } = {},
+): Record<string, unknown> {
   const action = more.action ?? 'synchronize'
-  const found = examples.find(event => event.name === 'pull_request')?.examples.find(example => example['action'] === action)
+  const found = examples
+    .find(event => event.name === 'pull_request')
+    ?.examples.find(example => example['action'] === action)
   if (!found) throw new Error(`no example of pull_request ${action}`)
-  const payload = structuredClone(found) as { number: number; pull_request: { number: number; head: { sha: string; repo: { full_name: string; fork: boolean } }; base: { sha: string; repo: { full_name: string } } } }
+  const payload = structuredClone(found) as {
+    number: number
+    pull_request: {
+      number: number
+      head: { sha: string; repo: { full_name: string; fork: boolean } }
+      base: { sha: string; repo: { full_name: string } }
+    }
+  }
   payload.number = more.number ?? 7
   payload.pull_request.number = payload.number
   payload.pull_request.base.sha = commits.base
@@ -21,7 +36,10 @@ export function pullRequestPayload(commits: { base: string; head: string }, more
 }
 
 /** A Kubernetes deployment of Llama-3.1-8B on one L4; 21 lines, the context length on line 17. */
-export function manifest(context: number, more: { name?: string; model?: string; gpu?: string; extra?: string } = {}): string {
+export function manifest(
+  context: number,
+  more: { name?: string; model?: string; gpu?: string; extra?: string } = {},
+): string {
   return `apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -48,7 +66,14 @@ ${more.extra ?? ''}          resources:
 export const CONTEXT_LINE = 17
 
 /** A pull request that raises the context from 8,192 to 131,072 tokens: fits at the base, exceeds at the head. */
-export function raisedContext(more: Readonly<Record<string, string | null>> = {}): { folder: string; base: string; head: string } {
-  const { folder, commits } = gitRepository([{ 'deploy/chat.yaml': manifest(8192), ...more }, { 'deploy/chat.yaml': manifest(131_072) }])
+export function raisedContext(more: Readonly<Record<string, string | null>> = {}): {
+  folder: string
+  base: string
+  head: string
+} {
+  const { folder, commits } = gitRepository([
+    { 'deploy/chat.yaml': manifest(8192), ...more },
+    { 'deploy/chat.yaml': manifest(131_072) },
+  ])
   return { folder, base: commits[0]!, head: commits[1]! }
 }

@@ -14,12 +14,18 @@ export function sharedPath(name: string): string | null {
 /** Rows of a .jsonl file (or the parsed .json file) of the shared data. */
 export function sharedRows<T>(path: string): T[] {
   const text = readFileSync(path, 'utf8')
-  return path.endsWith('.jsonl') ? text.split('\n').filter(Boolean).map(line => JSON.parse(line) as T) : JSON.parse(text)
+  return path.endsWith('.jsonl')
+    ? text
+        .split('\n')
+        .filter(Boolean)
+        .map(line => JSON.parse(line) as T)
+    : JSON.parse(text)
 }
 
 /** A suite over shared data; where the data is absent one skipped test says so by name. */
 export function describeShared(title: string, file: string, body: (path: string) => void): void {
   const path = sharedPath(file)
-  if (path === null) describe(title, () => test.skip(`SKIPPED: ${file} of the shared data is not beside this checkout`, () => {}))
+  if (path === null)
+    describe(title, () => test.skip(`SKIPPED: ${file} of the shared data is not beside this checkout`, () => {}))
   else describe(title, () => body(path))
 }

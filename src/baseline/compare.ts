@@ -18,7 +18,10 @@ type Cause = Baseline['causes'][number]
  * The baseline of every deployment at the head: matched by id, else by content under another id (a renamed file or
  * object). The result is in the order of `head`; `removed` are base deployments that nothing matches.
  */
-export function compare(head: readonly Judged[], base: readonly Judged[]): { readonly baselines: readonly Baseline[]; readonly removed: readonly ReportDeployment[] } {
+export function compare(
+  head: readonly Judged[],
+  base: readonly Judged[],
+): { readonly baselines: readonly Baseline[]; readonly removed: readonly ReportDeployment[] } {
   const left = new Map(base.map(judged => [judged.row.id, judged]))
   const matches = new Map<Judged, { readonly judged: Judged; readonly renamed: boolean }>()
   for (const judged of head) {
@@ -37,7 +40,9 @@ export function compare(head: readonly Judged[], base: readonly Judged[]): { rea
   return {
     baselines: head.map(judged => {
       const match = matches.get(judged)
-      return match ? baselineOf(judged, match.judged, match.renamed) : { status: 'unknown', totalBytes: null, deltaBytes: null, change: 'new', causes: [] }
+      return match
+        ? baselineOf(judged, match.judged, match.renamed)
+        : { status: 'unknown', totalBytes: null, deltaBytes: null, change: 'new', causes: [] }
     }),
     removed: [...left.values()].map(judged => judged.row),
   }
@@ -48,7 +53,13 @@ function content(row: ReportDeployment): string {
   const settings = Object.entries(row.settings)
     .filter(([, setting]) => setting.from === 'file')
     .map(([name, setting]) => [name, setting.value])
-  return JSON.stringify([row.engine.name, row.model.id, row.target?.gpu ?? null, row.target?.gpusPerReplica ?? null, settings.sort()])
+  return JSON.stringify([
+    row.engine.name,
+    row.model.id,
+    row.target?.gpu ?? null,
+    row.target?.gpusPerReplica ?? null,
+    settings.sort(),
+  ])
 }
 
 function baselineOf(head: Judged, base: Judged, renamed: boolean): Baseline {
@@ -93,7 +104,8 @@ function causesOf(head: Judged, base: Judged): Cause[] {
   let before = total(base.input)
   for (const step of stepsFrom(base, head)) {
     const after = total(step.input)
-    if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({ setting: step.setting, from: step.from, to: step.to, deltaBytes: after - before })
+    if (after !== before || MOVES_BUDGET.has(step.setting))
+      causes.push({ setting: step.setting, from: step.from, to: step.to, deltaBytes: after - before })
     before = after
   }
   return causes
@@ -132,12 +144,14 @@ function stepsFrom(base: Judged, head: Judged): Step[] {
     else next[name] = is
     step(name, was?.value, is?.value, { options: next })
   }
-  if (JSON.stringify(from.environment) !== JSON.stringify(to.environment)) step('environment', null, null, { environment: to.environment })
+  if (JSON.stringify(from.environment) !== JSON.stringify(to.environment))
+    step('environment', null, null, { environment: to.environment })
   if (from.gpu?.name !== to.gpu?.name || from.gpu?.memoryBytes !== to.gpu?.memoryBytes)
     step('gpu', from.gpu?.name, to.gpu?.name, { gpu: to.gpu })
   if (from.gpusPerReplica !== to.gpusPerReplica)
     step('gpusPerReplica', from.gpusPerReplica, to.gpusPerReplica, { gpusPerReplica: to.gpusPerReplica })
-  if (from.concurrency !== to.concurrency) step('min-concurrency', from.concurrency, to.concurrency, { concurrency: to.concurrency })
+  if (from.concurrency !== to.concurrency)
+    step('min-concurrency', from.concurrency, to.concurrency, { concurrency: to.concurrency })
   if (from.draft !== to.draft) input = { ...input, draft: to.draft }
   return steps
 }

@@ -60,8 +60,15 @@ export function detectType(id: string, configDtype: string | null, table: readon
   let wanted = fromName
   let from: DetectedType['from'] = 'name'
   if (wanted === null && configDtype !== null) {
-    const known = CONFIG_DTYPES[configDtype.toLowerCase().trim().replace(/^torch\./, '')]
-    if (known === undefined) notices.push(`the config's dtype ${JSON.stringify(configDtype)} has no entry in the rule's table: fp16 is used`)
+    const known =
+      CONFIG_DTYPES[
+        configDtype
+          .toLowerCase()
+          .trim()
+          .replace(/^torch\./, '')
+      ]
+    if (known === undefined)
+      notices.push(`the config's dtype ${JSON.stringify(configDtype)} has no entry in the rule's table: fp16 is used`)
     wanted = known ?? 'fp16'
     from = known === undefined ? 'default' : 'config'
   }
@@ -71,7 +78,9 @@ export function detectType(id: string, configDtype: string | null, table: readon
   }
   const found = table.find(row => row.name === wanted)
   if (found) return { dtypes: [found], from, notices }
-  const other = ['fp16', 'bf16', 'fp32'].map(name => table.find(row => row.name === name)).find(row => row !== undefined)
+  const other = ['fp16', 'bf16', 'fp32']
+    .map(name => table.find(row => row.name === name))
+    .find(row => row !== undefined)
   notices.push(
     `the recommended data type ${wanted} is not in the table: ${other ? `${other.name} is used` : 'all of its types are shown'}`,
   )

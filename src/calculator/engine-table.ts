@@ -20,7 +20,10 @@ const ASKED: Readonly<Record<string, Asked>> = {
   fp32: { dtype: 'float32', quantization: null },
   fp16: { dtype: 'float16', quantization: null },
   bf16: { dtype: 'bfloat16', quantization: null },
-  fp8: { dtype: null, quantization: { quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [128, 128] } },
+  fp8: {
+    dtype: null,
+    quantization: { quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [128, 128] },
+  },
   int8: { dtype: null, quantization: { quant_method: 'bitsandbytes', load_in_8bit: true } },
   int4: { dtype: null, quantization: { quant_method: 'gptq', ...PACKED, sym: true, desc_act: false } },
   gptq_int4: { dtype: null, quantization: { quant_method: 'gptq', ...PACKED, sym: true, desc_act: false } },
@@ -45,7 +48,8 @@ export function engineTable(engineName: string, gpu: Gpu | null): EngineTabler {
       return row === null ? [] : [row]
     })
     const notes: string[] = []
-    if (gpu === null) notes.push('For the activations the engine defaults of a card below 70 GiB are taken; give --target for another')
+    if (gpu === null)
+      notes.push('For the activations the engine defaults of a card below 70 GiB are taken; give --target for another')
     const left = dtypes.filter(dtype => !(dtype in ASKED))
     if (left.length > 0) notes.push(`No engine layout is known for ${left.join(', ')}`)
     return rows.length === 0 ? null : { engine: engine.title, rows, notes }
@@ -54,14 +58,24 @@ export function engineTable(engineName: string, gpu: Gpu | null): EngineTabler {
 
 const set = <T>(value: T) => ({ value, from: 'flag' as const })
 
-function rowOf(engine: Engine, model: CalculatedModel, request: Request, dtype: string, gpu: Gpu | null): EngineRow | null {
+function rowOf(
+  engine: Engine,
+  model: CalculatedModel,
+  request: Request,
+  dtype: string,
+  gpu: Gpu | null,
+): EngineRow | null {
   const asked = ASKED[dtype]
   if (asked === undefined) return null
   const { quantization_config: own, quantization: _mlx, compression_config: _old, ...rest } = model.facts.config
   const ownMethod = typeof own === 'object' && own !== null ? String((own as JsonObject)['quant_method'] ?? '') : ''
   // A checkpoint that already has this type keeps its own layout; any other type replaces it.
   const keeps = asked.quantization !== null && ownMethod !== '' && sameMethod(dtype, ownMethod)
-  const config: JsonObject = keeps ? model.facts.config : asked.quantization === null ? rest : { ...rest, quantization_config: asked.quantization }
+  const config: JsonObject = keeps
+    ? model.facts.config
+    : asked.quantization === null
+      ? rest
+      : { ...rest, quantization_config: asked.quantization }
   const settings: Settings = {
     maxModelLen: set(request.sequence),
     maxNumSeqs: set(request.batch),
@@ -85,12 +99,23 @@ function rowOf(engine: Engine, model: CalculatedModel, request: Request, dtype: 
   }
   const { estimate } = engine.estimate(input)
   const parts = estimate.perGpu.parts
-  const named = (names: readonly string[]) => sum(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected
+  const named = (names: readonly string[]) =>
+    sum(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected
   const weights = named(['weights'])
   const kvCache = named(['kvCache', 'recurrentState'])
-  const other = sum(parts.filter(part => !['weights', 'kvCache', 'recurrentState'].includes(part.name)).map(part => part.bytes))
+  const other = sum(
+    parts.filter(part => !['weights', 'kvCache', 'recurrentState'].includes(part.name)).map(part => part.bytes),
+  )
   const total = sum(parts.map(part => part.bytes))
-  return { dtype, scheme: schemeOf(parts, asked, keeps ? ownMethod : null), weights, kvCache, other, total, differs: difference(model, request, dtype, weights, kvCache, other, total) }
+  return {
+    dtype,
+    scheme: schemeOf(parts, asked, keeps ? ownMethod : null),
+    weights,
+    kvCache,
+    other,
+    total,
+    differs: difference(model, request, dtype, weights, kvCache, other, total),
+  }
 }
 
 function sameMethod(dtype: string, method: string): boolean {
@@ -113,19 +138,39 @@ function schemeOf(parts: readonly Part[], asked: Asked, own: string | null): str
 const RULE_BYTES: Readonly<Record<string, number>> = { fp32: 4, fp16: 2, bf16: 2, fp8: 1, int8: 1 }
 
 /** One line that names the largest reason why the rule's inference total is off by more than a fifth. */
-function difference(model: CalculatedModel, request: Request, dtype: string, weights: number, kvCache: number, other: Range, total: Range): string | null {
+function difference(
+  model: CalculatedModel,
+  request: Request,
+  dtype: string,
+  weights: number,
+  kvCache: number,
+  other: Range,
+  total: Range,
+): string | null {
   const ruleTotal = (model.parameters * (RULE_BYTES[dtype] ?? 0.5) * 1.2) / request.tp / request.pp
   if (Math.abs(ruleTotal - total.expected) <= 0.2 * total.expected) return null
   const says = `the rule says ${gibText(ruleTotal)}, the engine needs ${gibText(total.expected)}`
   const ruleWeights = ruleTotal / 1.2
   const reasons: [number, string][] = [
-    [kvCache, `KV cache is not in the rule's total: ${gibText(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens`],
-    [weights - ruleWeights, `weights that stay in 16 bit, scales and copies on every rank: ${gibText(weights)} GiB where the rule divides to ${gibText(ruleWeights)}`],
-    [other.expected - 0.2 * ruleWeights, `working memory does not scale with the weights: ${gibText(other.expected)} GiB where the rule adds a fifth, ${gibText(0.2 * ruleWeights)}`],
+    [
+      kvCache,
+      `KV cache is not in the rule's total: ${gibText(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens`,
+    ],
+    [
+      weights - ruleWeights,
+      `weights that stay in 16 bit, scales and copies on every rank: ${gibText(weights)} GiB where the rule divides to ${gibText(ruleWeights)}`,
+    ],
+    [
+      other.expected - 0.2 * ruleWeights,
+      `working memory does not scale with the weights: ${gibText(other.expected)} GiB where the rule adds a fifth, ${gibText(0.2 * ruleWeights)}`,
+    ],
   ]
   const under = ruleTotal < total.expected
   const [, why] = under
     ? reasons.reduce((a, b) => (b[0] > a[0] ? b : a))
-    : [0, `the rule adds a fifth of the weights, ${gibText(0.2 * ruleWeights)} GiB, where the engine needs ${gibText(kvCache + other.expected)} GiB beside them`]
+    : [
+        0,
+        `the rule adds a fifth of the weights, ${gibText(0.2 * ruleWeights)} GiB, where the engine needs ${gibText(kvCache + other.expected)} GiB beside them`,
+      ]
   return `${why} (${says})`
 }

@@ -28,7 +28,9 @@ function need(gib: number, tables: Tables): Cell {
 }
 
 const byName = (rows: readonly RuleRow[]): RuleRow[] =>
-  [...rows].sort((a, b) => (a.dtype.name.toLowerCase() < b.dtype.name.toLowerCase() ? -1 : a.dtype.name === b.dtype.name ? 0 : 1))
+  [...rows].sort((a, b) =>
+    a.dtype.name.toLowerCase() < b.dtype.name.toLowerCase() ? -1 : a.dtype.name === b.dtype.name ? 0 : 1,
+  )
 
 function information(calculation: Calculation, style: TextStyle): string {
   const { model, request } = calculation
@@ -101,7 +103,9 @@ function engineTable(calculation: Calculation, style: TextStyle): string {
     `${gibText(row.total.low)} to ${gibText(row.total.high)}`,
   ])
   const title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`
-  const differs = engine.rows.filter(row => row.differs !== null).map(row => `  ${row.dtype.toUpperCase()}: ${row.differs}`)
+  const differs = engine.rows
+    .filter(row => row.differs !== null)
+    .map(row => `  ${row.dtype.toUpperCase()}: ${row.differs}`)
   const notes = engine.notes.map(note => `  ${note}`)
   return [
     style.paint('strong', title),
@@ -122,7 +126,15 @@ function minimum(gib: number): Cell {
 
 function parallelTable(calculation: Calculation, row: RuleRow, tables: Tables, style: TextStyle): string {
   const size = (title: string): Column => ({ title, align: 'right' })
-  const columns: Column[] = [{ title: 'Strategy' }, size('TP'), size('PP'), size('EP'), size('DP'), size('Memory/GPU'), size('Min GPU')]
+  const columns: Column[] = [
+    { title: 'Strategy' },
+    size('TP'),
+    size('PP'),
+    size('EP'),
+    size('DP'),
+    size('Memory/GPU'),
+    size('Min GPU'),
+  ]
   const rows: Cell[][] = STRATEGIES.map(([name, tp, pp, ep, dp]) => {
     const memory = dividedBy(row.inference, tp, pp, ep)
     return [name, String(tp), String(pp), String(ep), String(dp), need(memory, tables), minimum(memory)]
@@ -142,18 +154,31 @@ function gpuMatrix(row: RuleRow, tables: Tables, style: TextStyle): string {
     const at = preferredCategories.indexOf(category)
     return at < 0 ? preferredCategories.length : at
   }
-  const ordered = preferredCategories.length > 0 ? [...tables.gpus].sort((a, b) => rank(a.category) - rank(b.category)) : tables.gpus
+  const ordered =
+    preferredCategories.length > 0 ? [...tables.gpus].sort((a, b) => rank(a.category) - rank(b.category)) : tables.gpus
   const shown = maxGpuDisplay === null ? ordered : ordered.slice(0, maxGpuDisplay)
   const mark = (fits: boolean): Cell => (fits ? { text: '✓', tone: 'good' } : { text: '✗', tone: 'bad' })
   const rows = shown.map(gpu => [
     gpu.name,
-    { text: `${gpu.memoryGb}GB`, tone: gpu.memoryGib >= 40 ? ('good' as const) : gpu.memoryGib >= 16 ? ('warn' as const) : ('bad' as const) },
+    {
+      text: `${gpu.memoryGb}GB`,
+      tone: gpu.memoryGib >= 40 ? ('good' as const) : gpu.memoryGib >= 16 ? ('warn' as const) : ('bad' as const),
+    },
     mark(row.inference <= gpu.memoryGib),
     mark(row.training <= gpu.memoryGib),
     mark(row.lora <= gpu.memoryGib),
   ])
-  const columns: Column[] = [{ title: 'GPU Type' }, { title: 'Memory', align: 'right' }, { title: 'Inference' }, { title: 'Training' }, { title: 'LoRA' }]
-  const cut = shown.length < ordered.length ? `${ordered.length - shown.length} more GPUs not shown (max_gpu_display ${maxGpuDisplay})\n` : ''
+  const columns: Column[] = [
+    { title: 'GPU Type' },
+    { title: 'Memory', align: 'right' },
+    { title: 'Inference' },
+    { title: 'Training' },
+    { title: 'LoRA' },
+  ]
+  const cut =
+    shown.length < ordered.length
+      ? `${ordered.length - shown.length} more GPUs not shown (max_gpu_display ${maxGpuDisplay})\n`
+      : ''
   return `${style.paint('strong', `GPU Compatibility Matrix (${row.dtype.name.toUpperCase()}, rule of thumb)`)}\n${grid(columns, rows, style)}${cut}`
 }
 
@@ -170,7 +195,12 @@ function minimumPanel(row: RuleRow, style: TextStyle): string {
 }
 
 /** The whole output for one or several models; `engineFirst` puts the engine's table above the rule's. */
-export function calculationText(calculations: readonly Calculation[], tables: Tables, style: TextStyle, engineFirst = false): string {
+export function calculationText(
+  calculations: readonly Calculation[],
+  tables: Tables,
+  style: TextStyle,
+  engineFirst = false,
+): string {
   const parts = calculations.map(calculation => information(calculation, style))
   const engines = calculations.flatMap(calculation => {
     const table = engineTable(calculation, style)
@@ -184,7 +214,11 @@ export function calculationText(calculations: readonly Calculation[], tables: Ta
     for (const row of calculation.rows) {
       parts.push(`${'='.repeat(Math.min(80, style.width))}\n`)
       if (calculations.length > 1) parts.push(`${style.paint('strong', calculation.name)}\n`)
-      parts.push(parallelTable(calculation, row, tables, style), gpuMatrix(row, tables, style), minimumPanel(row, style))
+      parts.push(
+        parallelTable(calculation, row, tables, style),
+        gpuMatrix(row, tables, style),
+        minimumPanel(row, style),
+      )
     }
   }
   const notices = [...new Set(calculations.flatMap(calculation => calculation.notices))]

@@ -76,20 +76,36 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
   for (const name of ['build_config', 'kv_cache_config', 'quant_config', 'lora_config'])
     if (file[name] !== undefined && file[name] !== null && section(file, name) !== file[name])
       return bad('usage', `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
-  for (const name of WITHOUT_EFFECT) if (name in file) notices.push(`options file: ${name} has no effect on the estimate`)
+  for (const name of WITHOUT_EFFECT)
+    if (name in file) notices.push(`options file: ${name} has no effect on the estimate`)
   if (lora['lora_dir'] !== undefined) notices.push('options file: lora_config.lora_dir has no effect on the estimate')
 
-  const size = (name: string, flag: string | undefined, key: string, value: unknown, otherwise: number): Result<number> => {
+  const size = (
+    name: string,
+    flag: string | undefined,
+    key: string,
+    value: unknown,
+    otherwise: number,
+  ): Result<number> => {
     const chosen = flag ?? value ?? otherwise
     const number = typeof chosen === 'number' ? chosen : /^[+-]?\d+$/.test(String(chosen)) ? Number(chosen) : Number.NaN
     if (Number.isInteger(number) && number >= 1 && number <= 2 ** 40) return good(number)
-    return bad('usage', `${flag !== undefined ? `--${name}` : `options file: ${key}`} is ${JSON.stringify(chosen)}, expected a whole number of at least 1`)
+    return bad(
+      'usage',
+      `${flag !== undefined ? `--${name}` : `options file: ${key}`} is ${JSON.stringify(chosen)}, expected a whole number of at least 1`,
+    )
   }
   const sizes = {
     batch: size('max_batch_size', given.maxBatchSize, 'build_config.max_batch_size', build['max_batch_size'], 1),
     sequence: size('max_seq_len', given.maxSeqLen, 'build_config.max_seq_len', build['max_seq_len'], 2048),
     loraRank: size('lora_rank', given.loraRank, 'lora_config.max_lora_rank', lora['max_lora_rank'], 64),
-    maxNumTokens: size('max-num-tokens', given.maxNumTokens, 'build_config.max_num_tokens', build['max_num_tokens'], 8192),
+    maxNumTokens: size(
+      'max-num-tokens',
+      given.maxNumTokens,
+      'build_config.max_num_tokens',
+      build['max_num_tokens'],
+      8192,
+    ),
     tp: size('tp', given.tp, 'tensor_parallel_size', file['tensor_parallel_size'], 1),
     pp: size('pp', given.pp, 'pipeline_parallel_size', file['pipeline_parallel_size'], 1),
     ep: size('ep', given.ep, 'moe_expert_parallel_size', file['moe_expert_parallel_size'], 1),
@@ -105,14 +121,17 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
   if (logLevel !== 'info' && logLevel !== 'verbose')
     return bad('usage', `log_level is ${JSON.stringify(logLevel)}, expected info or verbose`)
 
-  const kvText = typeof kv['dtype'] === 'string' && kv['dtype'].toLowerCase() !== 'auto' ? kv['dtype'].toLowerCase() : null
-  const kvAlgorithm = typeof quant['kv_cache_quant_algo'] === 'string' ? quant['kv_cache_quant_algo'].toLowerCase() : null
+  const kvText =
+    typeof kv['dtype'] === 'string' && kv['dtype'].toLowerCase() !== 'auto' ? kv['dtype'].toLowerCase() : null
+  const kvAlgorithm =
+    typeof quant['kv_cache_quant_algo'] === 'string' ? quant['kv_cache_quant_algo'].toLowerCase() : null
   let dtype = given.dtype ?? text('dtype')?.toLowerCase() ?? null
   const algorithm = quant['quant_algo']
   if (dtype === null && typeof algorithm === 'string') {
     const name = algorithm.toLowerCase()
     dtype = ALGORITHMS[name] ?? (name.startsWith('fp8_') ? 'fp8' : null)
-    if (dtype === null) notices.push(`options file: quant_config.quant_algo ${JSON.stringify(algorithm)} is not known and has no effect`)
+    if (dtype === null)
+      notices.push(`options file: quant_config.quant_algo ${JSON.stringify(algorithm)} is not known and has no effect`)
   }
   if (dtype === null && kvText !== null && ALGORITHMS[kvText] !== undefined) {
     dtype = ALGORITHMS[kvText]!

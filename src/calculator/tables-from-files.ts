@@ -1,5 +1,13 @@
 import { bad, good, type Result } from '../problem.ts'
-import { type DataType, type DisplaySettings, dataTypes, displaySettings, gibOfGb, type RuleGpu, ruleGpus } from './data.ts'
+import {
+  type DataType,
+  type DisplaySettings,
+  dataTypes,
+  displaySettings,
+  gibOfGb,
+  type RuleGpu,
+  ruleGpus,
+} from './data.ts'
 
 /** The tables in use: built in, or a --config_dir's files, each of which replaces its table whole. */
 export interface Tables {
@@ -70,9 +78,15 @@ function readDataTypes(value: unknown, file: string): Result<readonly DataType[]
     if (!isObject(entry) || entry['bytes_per_param'] === undefined)
       return wrong(`data type ${JSON.stringify(name)} has no bytes_per_param`)
     if (!isSize(entry['bytes_per_param']))
-      return wrong(`bytes_per_param of ${JSON.stringify(name)} is ${JSON.stringify(entry['bytes_per_param'])}, expected a number above 0`)
+      return wrong(
+        `bytes_per_param of ${JSON.stringify(name)} is ${JSON.stringify(entry['bytes_per_param'])}, expected a number above 0`,
+      )
     const description = entry['description']
-    rows.push({ name, bytesPerParameter: entry['bytes_per_param'], description: typeof description === 'string' ? description : '' })
+    rows.push({
+      name,
+      bytesPerParameter: entry['bytes_per_param'],
+      description: typeof description === 'string' ? description : '',
+    })
   }
   return rows.length > 0 ? good(rows) : wrong('has no data type')
 }
@@ -86,7 +100,8 @@ function readGpus(value: unknown, file: string): Result<readonly RuleGpu[]> {
     if (!isObject(entry) || typeof entry['name'] !== 'string' || !isSize(entry['memory_gb']))
       return wrong(`GPU ${shown.length > 80 ? `${shown.slice(0, 77)}...` : shown} needs name and memory_gb`)
     const gib = entry['memory_gib']
-    if (gib !== undefined && !isSize(gib)) return wrong(`memory_gib of ${entry['name']} is ${JSON.stringify(gib)}, expected a number above 0`)
+    if (gib !== undefined && !isSize(gib))
+      return wrong(`memory_gib of ${entry['name']} is ${JSON.stringify(gib)}, expected a number above 0`)
     rows.push({
       name: entry['name'],
       memoryGb: entry['memory_gb'],

@@ -1,23 +1,23 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import { check, type CheckOutcome } from '../check.ts'
 import type { FindModel } from '../assess.ts'
+import { type CheckOutcome, check } from '../check.ts'
 import { directDeployments } from '../deployments/direct.ts'
 import { loadPolicy } from '../policy/load.ts'
 import { withOverrides } from '../policy/overrides.ts'
 import { defaultPolicy, type Policy } from '../policy/policy.ts'
-import { problemText, type Problem, type Result } from '../problem.ts'
+import { type Problem, problemText, type Result } from '../problem.ts'
 import { annotationsOf } from '../report/annotations.ts'
+import { plainStyle } from '../report/grid.ts'
 import { reportJson } from '../report/json.ts'
 import { type MarkdownContext, reportMarkdown } from '../report/markdown.ts'
-import { plainStyle } from '../report/grid.ts'
 import type { Report, ReportPolicy } from '../report/report.ts'
 import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
 import { baseTree, type CommitTree, headTree } from './base.ts'
-import { gitHubApi, type GitHubApi } from './client.ts'
+import { type GitHubApi, gitHubApi } from './client.ts'
 import { type CommentResult, type Marker, putComment } from './comment.ts'
 import { type EventFacts, readEvent } from './events.ts'
 import type { ActionInputs } from './inputs.ts'
@@ -94,7 +94,14 @@ function surroundings(inputs: ActionInputs, world: ActionWorld): Result<Surround
   const folder = resolve(workspace, inputs.workingDirectory)
   const inside = relative(workspace, folder)
   if (inside.startsWith('..') || isAbsolute(inside))
-    return { ok: false, problem: { code: 'usage', message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`, hint: 'give a folder inside it' } }
+    return {
+      ok: false,
+      problem: {
+        code: 'usage',
+        message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`,
+        hint: 'give a folder inside it',
+      },
+    }
   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/')
   const serverUrl = (env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')
   const runId = env['GITHUB_RUN_ID']
@@ -108,11 +115,19 @@ function surroundings(inputs: ActionInputs, world: ActionWorld): Result<Surround
     } catch (error) {
       trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`
     }
-  const event = readEvent(env['GITHUB_EVENT_NAME'] || 'unknown', payload, env['GITHUB_ACTOR'] ?? '', env['GITHUB_SHA'] ?? null)
+  const event = readEvent(
+    env['GITHUB_EVENT_NAME'] || 'unknown',
+    payload,
+    env['GITHUB_ACTOR'] ?? '',
+    env['GITHUB_SHA'] ?? null,
+  )
   const told: EventFacts =
     trouble === null
       ? event
-      : { ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null), messages: [`${trouble}: only the checked-out files are checked, without a comparison`] }
+      : {
+          ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
+          messages: [`${trouble}: only the checked-out files are checked, without a comparison`],
+        }
   const now = world.now().getTime()
   const api =
     inputs.githubToken === '' || owner === ''
@@ -177,7 +192,14 @@ async function treesOf(inputs: ActionInputs, around: Surroundings, world: Action
   const baseSha = inputs.baseRef ?? event.baseSha
   if (baseSha === null) return { ok: true, value: { head, headTree: headTreeFound, base: null, messages } }
   const base = await baseTree(
-    { ...question, baseSha, headSha: inputs.headRef ?? event.headSha ?? 'HEAD', exact: event.baseIsExact, head, folder: relative(around.root, around.folder) },
+    {
+      ...question,
+      baseSha,
+      headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
+      exact: event.baseIsExact,
+      head,
+      folder: relative(around.root, around.folder),
+    },
     around.api,
   )
   if (!base.ok) messages.push(`no comparison: ${problemText(base.problem)}`)
@@ -185,7 +207,9 @@ async function treesOf(inputs: ActionInputs, around: Surroundings, world: Action
   return { ok: true, value: { head, headTree: headTreeFound, base: base.ok ? base.value : null, messages } }
 }
 
-type Judgement = { readonly ok: true; readonly value: CheckOutcome } | { readonly ok: false; readonly problems: readonly Problem[] }
+type Judgement =
+  | { readonly ok: true; readonly value: CheckOutcome }
+  | { readonly ok: false; readonly problems: readonly Problem[] }
 
 /** Reads the policies, decides whose counts, and runs the gate. */
 async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWorld, trees: Trees): Promise<Judgement> {
@@ -201,7 +225,11 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
   const baseRepository = baseFiles?.ok ? baseFiles.value : null
   const headPolicy = await loadPolicy(trees.head, name)
   const wantsBase = inputs.configSource === 'base' || (inputs.configSource === null && around.event.policyFromBase)
-  const decided = await decide(headPolicy, wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null, inputs.configSource === 'base')
+  const decided = await decide(
+    headPolicy,
+    wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null,
+    inputs.configSource === 'base',
+  )
   if (!decided.ok) return decided
   const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`)
   if (!final.ok) return final
@@ -209,11 +237,15 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
   if (!extra.ok) return { ok: false, problems: [extra.problem] }
   const policy = final.value
   const selection = { include: policy.include, exclude: policy.exclude }
-  const head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head)
+  const head =
+    trees.headTree === null
+      ? workingTree(around.folder, selection)
+      : await selected(trees.headTree, selection, folder, trees.head)
   const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
   const find = await world.findModel(trees.head, policy, !around.event.headAsData)
   if (!find.ok) return { ok: false, problems: [find.problem] }
-  const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
+  const edited =
+    decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
   const outcome = await check({
     head,
     policy,
@@ -227,7 +259,12 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
   return { ok: true, value: outcome }
 }
 
-async function selected(tree: CommitTree, selection: { include: readonly string[]; exclude: readonly string[] }, folder: string, otherwise: Repository | null): Promise<Repository> {
+async function selected(
+  tree: CommitTree,
+  selection: { include: readonly string[]; exclude: readonly string[] },
+  folder: string,
+  otherwise: Repository | null,
+): Promise<Repository> {
   const found = await tree.repository(selection, folder)
   if (found.ok) return found.value
   if (otherwise !== null) return otherwise
@@ -236,12 +273,17 @@ async function selected(tree: CommitTree, selection: { include: readonly string[
 
 type PolicyAnswer = Awaited<ReturnType<typeof loadPolicy>>
 
-async function basePolicyOf(base: Repository | null, wanted: boolean, name: string | undefined): Promise<PolicyAnswer | 'unreadable' | null> {
+async function basePolicyOf(
+  base: Repository | null,
+  wanted: boolean,
+  name: string | undefined,
+): Promise<PolicyAnswer | 'unreadable' | null> {
   if (!wanted) return null
   if (base === null) return 'unreadable'
   const found = await loadPolicy(base, name)
   // A named file that the base lacks is a first adoption, like a missing one at the usual places.
-  if (!found.ok && found.problems.every(problem => problem.code === 'path-missing')) return { ok: true, value: defaultPolicy }
+  if (!found.ok && found.problems.every(problem => problem.code === 'path-missing'))
+    return { ok: true, value: defaultPolicy }
   return found
 }
 
@@ -253,38 +295,125 @@ interface Decided {
 }
 
 /** Whose policy decides: the base's where it has one; the head's on a first adoption, which is said. */
-async function decide(head: PolicyAnswer, base: PolicyAnswer | 'unreadable' | null, asked: boolean): Promise<{ ok: true; value: Decided } | { ok: false; problems: readonly Problem[] }> {
+async function decide(
+  head: PolicyAnswer,
+  base: PolicyAnswer | 'unreadable' | null,
+  asked: boolean,
+): Promise<{ ok: true; value: Decided } | { ok: false; problems: readonly Problem[] }> {
   if (base === null) {
     if (!head.ok) return head
-    return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: head.value.file === null ? 'defaults' : 'head', messages: [] } } }
+    return {
+      ok: true,
+      value: {
+        policy: head.value,
+        headPolicy: null,
+        facts: { file: head.value.file, from: head.value.file === null ? 'defaults' : 'head', messages: [] },
+      },
+    }
   }
   if (base === 'unreadable') {
     if (!head.ok) return head
-    const messages = head.value.file === null && !asked ? [] : [{ level: 'warning' as const, message: 'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened' }]
-    return { ok: true, value: { policy: defaultPolicy, headPolicy: head.value.file === null ? null : head.value, facts: { file: null, from: 'defaults', messages } } }
+    const messages =
+      head.value.file === null && !asked
+        ? []
+        : [
+            {
+              level: 'warning' as const,
+              message:
+                'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened',
+            },
+          ]
+    return {
+      ok: true,
+      value: {
+        policy: defaultPolicy,
+        headPolicy: head.value.file === null ? null : head.value,
+        facts: { file: null, from: 'defaults', messages },
+      },
+    }
   }
   if (!base.ok) {
     // A broken policy in the base: the head may be the repair.
     if (!head.ok) return base
-    return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [{ level: 'warning', message: `the base's policy cannot be read (${base.problems.map(problemText).join('; ')}): this change's policy decides` }] } } }
+    return {
+      ok: true,
+      value: {
+        policy: head.value,
+        headPolicy: null,
+        facts: {
+          file: head.value.file,
+          from: 'head',
+          messages: [
+            {
+              level: 'warning',
+              message: `the base's policy cannot be read (${base.problems.map(problemText).join('; ')}): this change's policy decides`,
+            },
+          ],
+        },
+      },
+    }
   }
   if (base.value.file === null) {
     if (!head.ok) return head
-    if (head.value.file === null) return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: null, from: 'defaults', messages: [] } } }
-    return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [{ level: 'notice', message: `first adoption: the base has no policy, so ${head.value.file} of this change decides` }] } } }
+    if (head.value.file === null)
+      return {
+        ok: true,
+        value: { policy: head.value, headPolicy: null, facts: { file: null, from: 'defaults', messages: [] } },
+      }
+    return {
+      ok: true,
+      value: {
+        policy: head.value,
+        headPolicy: null,
+        facts: {
+          file: head.value.file,
+          from: 'head',
+          messages: [
+            {
+              level: 'notice',
+              message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`,
+            },
+          ],
+        },
+      },
+    }
   }
-  const broken = head.ok ? [] : [{ level: 'warning' as const, message: `this change breaks the policy: ${head.problems.map(problemText).join('; ')}` }]
+  const broken = head.ok
+    ? []
+    : [
+        {
+          level: 'warning' as const,
+          message: `this change breaks the policy: ${head.problems.map(problemText).join('; ')}`,
+        },
+      ]
   const changed = head.ok && JSON.stringify(plain(head.value)) !== JSON.stringify(plain(base.value))
-  return { ok: true, value: { policy: base.value, headPolicy: changed ? head.value : null, facts: { file: base.value.file, from: 'base', messages: broken } } }
+  return {
+    ok: true,
+    value: {
+      policy: base.value,
+      headPolicy: changed ? head.value : null,
+      facts: { file: base.value.file, from: 'base', messages: broken },
+    },
+  }
 }
 
 /** A policy as comparable data: places and functions left out. */
 function plain(policy: Policy): unknown {
-  return JSON.parse(JSON.stringify(policy, (key, value) => (key === 'at' || typeof value === 'function' ? undefined : value instanceof Map ? [...value] : value)))
+  return JSON.parse(
+    JSON.stringify(policy, (key, value) =>
+      key === 'at' || typeof value === 'function' ? undefined : value instanceof Map ? [...value] : value,
+    ),
+  )
 }
 
 /** 1 report and SARIF files, 2 outputs, 3 summary, 4 annotations, 5 comment, 6 exit code. */
-async function tell(report: Report, inputs: ActionInputs, around: Surroundings, world: ActionWorld, given: Outputs): Promise<number> {
+async function tell(
+  report: Report,
+  inputs: ActionInputs,
+  around: Surroundings,
+  world: ActionWorld,
+  given: Outputs,
+): Promise<number> {
   const { runner, env } = world
   const text = world.scrub(reportJson(report))
   const written = (path: string, content: string): string | null => {
@@ -298,18 +427,38 @@ async function tell(report: Report, inputs: ActionInputs, around: Surroundings, 
     }
   }
   const temporary = join(env['RUNNER_TEMP'] || join(around.root, '.hf-vram-calc'), 'hf-vram-calc')
-  const reportPath = inputs.reportFile === null ? (env['RUNNER_TEMP'] ? written(join(temporary, 'report.json'), text) : null) : written(resolve(around.root, inputs.reportFile), text)
+  const reportPath =
+    inputs.reportFile === null
+      ? env['RUNNER_TEMP']
+        ? written(join(temporary, 'report.json'), text)
+        : null
+      : written(resolve(around.root, inputs.reportFile), text)
   const prefix = relative(around.root, around.folder).replaceAll('\\', '/')
   const rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`)
-  const sarifPath = inputs.sarifFile === null ? null : written(resolve(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)))
+  const sarifPath =
+    inputs.sarifFile === null ? null : written(resolve(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)))
   runner.log(reportTable(report, plainStyle))
 
   const context = markdownContext(report, around, inputs)
-  const forComment = reportMarkdown(rooted, context, { limit: COMMENT_LIMIT - 600, measure: body => body.length, elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})` })
-  let outputs: Outputs = { ...given, ...reportOutputs(report, text), 'report-path': reportPath ?? '', 'sarif-path': sarifPath ?? '', 'summary-markdown': forComment }
+  const forComment = reportMarkdown(rooted, context, {
+    limit: COMMENT_LIMIT - 600,
+    measure: body => body.length,
+    elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`,
+  })
+  let outputs: Outputs = {
+    ...given,
+    ...reportOutputs(report, text),
+    'report-path': reportPath ?? '',
+    'sarif-path': sarifPath ?? '',
+    'summary-markdown': forComment,
+  }
   runner.outputs(outputs)
   if (inputs.jobSummary) {
-    const summary = reportMarkdown(rooted, { ...context, files: context.files === null ? null : `../../blob/${around.event.headSha}/` }, { limit: SUMMARY_LIMIT, measure: body => Buffer.byteLength(body), elsewhere: 'the JSON report' })
+    const summary = reportMarkdown(
+      rooted,
+      { ...context, files: context.files === null ? null : `../../blob/${around.event.headSha}/` },
+      { limit: SUMMARY_LIMIT, measure: body => Buffer.byteLength(body), elsewhere: 'the JSON report' },
+    )
     await runner.summary(summary)
   }
   if (inputs.annotations) runner.annotate(annotationsOf(report), prefix === '' ? '' : `${prefix}/`)
@@ -327,9 +476,14 @@ function withPrefix(report: Report, prefix: string): Report {
     deployments: report.deployments.map(row => ({
       ...row,
       location: at(row.location),
-      findings: row.findings.map(finding => (finding.file === undefined ? finding : { ...finding, file: prefix + finding.file })),
+      findings: row.findings.map(finding =>
+        finding.file === undefined ? finding : { ...finding, file: prefix + finding.file },
+      ),
       settings: Object.fromEntries(
-        Object.entries(row.settings).map(([name, setting]) => [name, setting.file === undefined ? setting : { ...setting, file: prefix + setting.file }]),
+        Object.entries(row.settings).map(([name, setting]) => [
+          name,
+          setting.file === undefined ? setting : { ...setting, file: prefix + setting.file },
+        ]),
       ),
     })),
     notUnderstood: report.notUnderstood.map(at),
@@ -339,10 +493,16 @@ function withPrefix(report: Report, prefix: string): Report {
 function markdownContext(report: Report, around: Surroundings, inputs: ActionInputs): MarkdownContext {
   const { event } = around
   const notices: string[] = []
-  if (event.fromFork) notices.push('this pull request comes from a fork or from Dependabot: its token cannot comment, the verdict is the same')
+  if (event.fromFork)
+    notices.push(
+      'this pull request comes from a fork or from Dependabot: its token cannot comment, the verdict is the same',
+    )
   for (const message of report.policy?.messages ?? []) if (message.level === 'notice') notices.push(message.message)
   return {
-    files: event.headSha === null || around.owner === '' ? null : `${around.serverUrl}/${around.owner}/${around.repo}/blob/${event.headSha}/`,
+    files:
+      event.headSha === null || around.owner === ''
+        ? null
+        : `${around.serverUrl}/${around.owner}/${around.repo}/blob/${event.headSha}/`,
     headSha: event.headSha,
     runUrl: around.runUrl,
     notices,
@@ -360,22 +520,37 @@ function hasNews(report: Report): boolean {
   )
 }
 
-async function commentOn(report: Report, inputs: ActionInputs, around: Surroundings, world: ActionWorld, body: string): Promise<CommentResult> {
+async function commentOn(
+  report: Report,
+  inputs: ActionInputs,
+  around: Surroundings,
+  world: ActionWorld,
+  body: string,
+): Promise<CommentResult> {
   const nothing = { id: null, url: null }
   const { event, api } = around
-  if (event.pullRequest === null || event.name === 'merge_group') return { status: 'skipped-no-pr', ...nothing, warning: null }
+  if (event.pullRequest === null || event.name === 'merge_group')
+    return { status: 'skipped-no-pr', ...nothing, warning: null }
   if (inputs.comment === 'never') return { status: 'unchanged', ...nothing, warning: null }
-  if (api === null) return { status: 'skipped-read-only', ...nothing, warning: 'no github-token: no comment is written' }
+  if (api === null)
+    return { status: 'skipped-read-only', ...nothing, warning: 'no github-token: no comment is written' }
   const { env } = world
   const marker: Marker = {
-    key: inputs.commentKey ?? [env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX']].filter(Boolean).join('/'),
+    key:
+      inputs.commentKey ??
+      [env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX']].filter(Boolean).join('/'),
     headSha: event.headSha ?? '',
     runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
     runId: Number(env['GITHUB_RUN_ID']) || 0,
     attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1,
   }
-  const create = inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report))
-  return putComment(api, { owner: around.owner, repo: around.repo, pullRequest: event.pullRequest }, { mode: inputs.commentMode, body, marker, createWhenNone: create })
+  const create =
+    inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report))
+  return putComment(
+    api,
+    { owner: around.owner, repo: around.repo, pullRequest: event.pullRequest },
+    { mode: inputs.commentMode, body, marker, createWhenNone: create },
+  )
 }
 
 async function refusalSummary(inputs: ActionInputs, runner: Runner, problems: readonly Problem[]): Promise<void> {

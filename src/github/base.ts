@@ -2,8 +2,8 @@ import { bad, good, type Problem, type Result } from '../problem.ts'
 import { fetchObjects } from '../repository/fetched.ts'
 import { mergeBase } from '../repository/git.ts'
 import { gitCommit } from '../repository/git-commit.ts'
-import type { Repository } from '../repository/repository.ts'
 import { inFolder } from '../repository/in-folder.ts'
+import type { Repository } from '../repository/repository.ts'
 import { globFilter, type Selection } from '../repository/selection.ts'
 import type { GitHubApi } from './client.ts'
 
@@ -37,7 +37,11 @@ export interface BaseQuestion extends Clone {
 
 interface Comparison {
   readonly merge_base_commit?: { readonly sha?: string }
-  readonly files?: readonly { readonly filename: string; readonly status: string; readonly previous_filename?: string }[]
+  readonly files?: readonly {
+    readonly filename: string
+    readonly status: string
+    readonly previous_filename?: string
+  }[]
 }
 
 /** More changed files than this are fetched by git or not at all, so that the API's quota is left alone. */
@@ -64,7 +68,11 @@ export async function baseTree(question: BaseQuestion, api: GitHubApi | null): P
     if (answer.ok) {
       comparison = answer.data
       sha = answer.data.merge_base_commit?.sha ?? null
-    } else problems.push({ code: 'network', message: `GitHub did not compare base and head (HTTP ${answer.status}: ${answer.message})` })
+    } else
+      problems.push({
+        code: 'network',
+        message: `GitHub did not compare base and head (HTTP ${answer.status}: ${answer.message})`,
+      })
   }
   const fetched = await fetchedTree(question, sha)
   if (fetched.ok) return fetched
@@ -80,26 +88,38 @@ export async function baseTree(question: BaseQuestion, api: GitHubApi | null): P
  * The files of a head that must not be taken from the checkout: in the clone as it is, by git from the origin, or by
  * the API's tree and blobs.
  */
-export async function headTree(question: Clone & { readonly sha: string; readonly pullRequest: number | null }, api: GitHubApi | null): Promise<Result<CommitTree>> {
+export async function headTree(
+  question: Clone & { readonly sha: string; readonly pullRequest: number | null },
+  api: GitHubApi | null,
+): Promise<Result<CommitTree>> {
   const local = await localCommit(question.root, question.sha)
   if (local.ok) return good(plainTree(question.root, question.sha))
   const wanted = question.pullRequest === null ? question.sha : `refs/pull/${question.pullRequest}/head`
-  const objects = await fetchObjects(question.root, [wanted], { depth: 1, token: question.token, serverUrl: question.serverUrl })
+  const objects = await fetchObjects(question.root, [wanted], {
+    depth: 1,
+    token: question.token,
+    serverUrl: question.serverUrl,
+  })
   if (objects.ok) {
     const found = await localCommit(objects.value.folder, question.sha)
     if (found.ok) return good(plainTree(objects.value.folder, question.sha, objects.value.remove))
     await objects.value.remove()
   }
   if (api !== null) {
-    const tree = await api.request<{ tree?: readonly TreeEntry[]; truncated?: boolean }>('GET /repos/{owner}/{repo}/git/trees/{tree_sha}', {
-      owner: question.owner,
-      repo: question.repo,
-      tree_sha: question.sha,
-      recursive: '1',
-    })
+    const tree = await api.request<{ tree?: readonly TreeEntry[]; truncated?: boolean }>(
+      'GET /repos/{owner}/{repo}/git/trees/{tree_sha}',
+      {
+        owner: question.owner,
+        repo: question.repo,
+        tree_sha: question.sha,
+        recursive: '1',
+      },
+    )
     if (tree.ok) return good(apiTree(question, tree.data.tree ?? [], tree.data.truncated === true, api))
   }
-  return bad('revision-missing', `the files of ${question.sha} cannot be read: ${local.problem.message}`, { hint: 'give the job contents: read' })
+  return bad('revision-missing', `the files of ${question.sha} cannot be read: ${local.problem.message}`, {
+    hint: 'give the job contents: read',
+  })
 }
 
 interface TreeEntry {
@@ -110,12 +130,24 @@ interface TreeEntry {
 }
 
 /** A commit's files through the API: the tree once, each text that is asked for by one request. */
-function apiTree(question: Clone & { readonly sha: string }, entries: readonly TreeEntry[], truncated: boolean, api: GitHubApi): CommitTree {
-  const files = entries.flatMap(entry => (entry.type === 'blob' && entry.mode !== '120000' && entry.path ? [{ path: entry.path, size: entry.size ?? 0 }] : []))
+function apiTree(
+  question: Clone & { readonly sha: string },
+  entries: readonly TreeEntry[],
+  truncated: boolean,
+  api: GitHubApi,
+): CommitTree {
+  const files = entries.flatMap(entry =>
+    entry.type === 'blob' && entry.mode !== '120000' && entry.path ? [{ path: entry.path, size: entry.size ?? 0 }] : [],
+  )
   const known = new Set(files.map(file => file.path))
   const text = async (path: string): Promise<string | null> => {
     if (!known.has(path)) return null
-    const answer = await api.request<unknown>('GET /repos/{owner}/{repo}/contents/{path}', { owner: question.owner, repo: question.repo, path, ref: question.sha })
+    const answer = await api.request<unknown>('GET /repos/{owner}/{repo}/contents/{path}', {
+      owner: question.owner,
+      repo: question.repo,
+      path,
+      ref: question.sha,
+    })
     return answer.ok ? contentOf(answer.data) : null
   }
   const repository: Repository = {
@@ -126,7 +158,11 @@ function apiTree(question: Clone & { readonly sha: string }, entries: readonly T
       return whole === null ? null : new TextEncoder().encode(whole).subarray(start, end)
     },
   }
-  return { sha: question.sha, repository: async (selection, folder) => good(inFolder(repository, folder, await globFilter(selection))), close: async () => {} }
+  return {
+    sha: question.sha,
+    repository: async (selection, folder) => good(inFolder(repository, folder, await globFilter(selection))),
+    close: async () => {},
+  }
 }
 
 async function localCommit(root: string, sha: string): Promise<Result<string>> {
@@ -167,15 +203,24 @@ async function fetchedTree(question: BaseQuestion, sha: string | null): Promise<
 /** The head's files with every changed one replaced by what the API has at the base: enough to judge the base. */
 function overlaidTree(question: BaseQuestion, sha: string, comparison: Comparison, api: GitHubApi): CommitTree {
   const prefix = question.folder === '' ? '' : `${question.folder}/`
-  const below = (path: string | undefined): string | undefined => (path?.startsWith(prefix) ? path.slice(prefix.length) : undefined)
+  const below = (path: string | undefined): string | undefined =>
+    path?.startsWith(prefix) ? path.slice(prefix.length) : undefined
   const files = (comparison.files ?? []).flatMap(file => {
     const filename = below(file.filename)
     const previous = below(file.previous_filename)
-    return filename === undefined ? [] : [{ filename, status: file.status, ...(previous === undefined ? {} : { previous_filename: previous }) }]
+    return filename === undefined
+      ? []
+      : [{ filename, status: file.status, ...(previous === undefined ? {} : { previous_filename: previous }) }]
   })
-  const added = new Set(files.filter(file => file.status === 'added' || file.status === 'renamed' || file.status === 'copied').map(file => file.filename))
+  const added = new Set(
+    files
+      .filter(file => file.status === 'added' || file.status === 'renamed' || file.status === 'copied')
+      .map(file => file.filename),
+  )
   const atBase = new Set([
-    ...files.filter(file => file.status === 'modified' || file.status === 'changed' || file.status === 'removed').map(file => file.filename),
+    ...files
+      .filter(file => file.status === 'modified' || file.status === 'changed' || file.status === 'removed')
+      .map(file => file.filename),
     ...files.filter(file => file.status === 'renamed' && file.previous_filename).map(file => file.previous_filename!),
   ])
   const texts = new Map<string, Promise<string | null>>()
@@ -183,7 +228,12 @@ function overlaidTree(question: BaseQuestion, sha: string, comparison: Compariso
     const known = texts.get(path)
     if (known) return known
     const wanted = api
-      .request<unknown>('GET /repos/{owner}/{repo}/contents/{path}', { owner: question.owner, repo: question.repo, path: prefix + path, ref: sha })
+      .request<unknown>('GET /repos/{owner}/{repo}/contents/{path}', {
+        owner: question.owner,
+        repo: question.repo,
+        path: prefix + path,
+        ref: sha,
+      })
       .then(answer => (answer.ok ? contentOf(answer.data) : null))
     texts.set(path, wanted)
     return wanted
@@ -204,12 +254,25 @@ function overlaidTree(question: BaseQuestion, sha: string, comparison: Compariso
       return text === null ? null : new TextEncoder().encode(text).subarray(start, end)
     },
   }
-  return { sha, repository: async (selection, _folder) => good(inFolder(repository, '', await globFilter(selection))), close: async () => {} }
+  return {
+    sha,
+    repository: async (selection, _folder) => good(inFolder(repository, '', await globFilter(selection))),
+    close: async () => {},
+  }
 }
 
 /** Text of a contents answer: base64 with at most 1 MiB; null for folders, links, submodules and larger files. */
 function contentOf(data: unknown): string | null {
   const file = data as { type?: unknown; encoding?: unknown; content?: unknown }
-  if (typeof data !== 'object' || data === null || file.type !== 'file' || file.encoding !== 'base64' || typeof file.content !== 'string') return null
-  return Buffer.from(file.content, 'base64').toString('utf8').replace(/^\uFEFF/, '')
+  if (
+    typeof data !== 'object' ||
+    data === null ||
+    file.type !== 'file' ||
+    file.encoding !== 'base64' ||
+    typeof file.content !== 'string'
+  )
+    return null
+  return Buffer.from(file.content, 'base64')
+    .toString('utf8')
+    .replace(/^\uFEFF/, '')
 }

@@ -37,7 +37,9 @@ interface RequestError {
 export function gitHubApi(token: string, baseUrl: string, policy: RetryPolicy): GitHubApi {
   let made: ReturnType<typeof octokitFor> | null = null
   const octokit = () => (made ??= octokitFor(token, baseUrl))
-  const attempt = async <T>(send: (signal: AbortSignal) => Promise<{ data: T; headers?: { link?: string | undefined } }>): Promise<ApiAnswer<T>> => {
+  const attempt = async <T>(
+    send: (signal: AbortSignal) => Promise<{ data: T; headers?: { link?: string | undefined } }>,
+  ): Promise<ApiAnswer<T>> => {
     for (let tried = 0; ; tried++) {
       const left = policy.deadline - policy.now()
       if (left <= 0) return { ok: false, status: 0, message: 'the time for requests is used up', accepted: null }
@@ -54,7 +56,9 @@ export function gitHubApi(token: string, baseUrl: string, policy: RetryPolicy): 
           return {
             ok: false,
             status,
-            message: String(failure.message ?? failure.name ?? 'no answer').split('\n')[0]!.slice(0, 300),
+            message: String(failure.message ?? failure.name ?? 'no answer')
+              .split('\n')[0]!
+              .slice(0, 300),
             accepted: header(failure, 'x-accepted-github-permissions'),
           }
         await policy.sleep(wait)
@@ -64,8 +68,12 @@ export function gitHubApi(token: string, baseUrl: string, policy: RetryPolicy): 
     }
   }
   return {
-    request: (route, parameters = {}) => attempt(async signal => (await octokit()).request(route, { ...parameters, request: { signal } }) as never),
-    graphql: (query, variables) => attempt(async signal => ({ data: (await (await octokit()).graphql(query, { ...variables, request: { signal } })) as never })),
+    request: (route, parameters = {}) =>
+      attempt(async signal => (await octokit()).request(route, { ...parameters, request: { signal } }) as never),
+    graphql: (query, variables) =>
+      attempt(async signal => ({
+        data: (await (await octokit()).graphql(query, { ...variables, request: { signal } })) as never,
+      })),
   }
 }
 
@@ -96,7 +104,9 @@ function waitBefore(error: RequestError, tried: number, now: number): number | n
   const status = error.status ?? 0
   const after = Number(header(error, 'retry-after'))
   const reset = Number(header(error, 'x-ratelimit-reset'))
-  const limited = status === 429 || (status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0'))
+  const limited =
+    status === 429 ||
+    (status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0'))
   const backOff = 500 * 2 ** tried
   if (limited) {
     if (Number.isFinite(after) && after > 0) return Math.min(after * 1000, LONGEST_WAIT)

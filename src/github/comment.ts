@@ -1,4 +1,4 @@
-import type { GitHubApi, ApiFailure } from './client.ts'
+import type { ApiFailure, GitHubApi } from './client.ts'
 
 /** Where the comment stands and whose run writes it. */
 export interface CommentPlace {
@@ -16,7 +16,14 @@ export interface Marker {
   readonly attempt: number
 }
 
-export type CommentStatus = 'created' | 'updated' | 'unchanged' | 'stale' | 'skipped-no-pr' | 'skipped-read-only' | 'failed'
+export type CommentStatus =
+  | 'created'
+  | 'updated'
+  | 'unchanged'
+  | 'stale'
+  | 'skipped-no-pr'
+  | 'skipped-read-only'
+  | 'failed'
 
 export interface CommentResult {
   readonly status: CommentStatus
@@ -45,7 +52,10 @@ interface ApiComment {
 
 /** Keys are percent-encoded whole, dashes too, so that no key can end the HTML comment or look like another. */
 const encodeKey = (key: string): string =>
-  encodeURIComponent(key).replace(/[-_.!~*'()]/g, char => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`)
+  encodeURIComponent(key).replace(
+    /[-_.!~*'()]/g,
+    char => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+  )
 
 export function markerLine(marker: Marker): string {
   return `<!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} -->`
@@ -57,7 +67,13 @@ const MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id
 export function readMarker(body: string): (Omit<Marker, 'key'> & { readonly encodedKey: string }) | null {
   const match = MARKER.exec(body.split(/\r?\n/, 1)[0] ?? '')
   return match
-    ? { encodedKey: match[1]!, headSha: match[2]!, runNumber: Number(match[3]), attempt: Number(match[4]), runId: Number(match[5]) }
+    ? {
+        encodedKey: match[1]!,
+        headSha: match[2]!,
+        runNumber: Number(match[3]),
+        attempt: Number(match[4]),
+        runId: Number(match[5]),
+      }
     : null
 }
 
@@ -83,16 +99,31 @@ export async function putComment(api: GitHubApi, place: CommentPlace, wish: Comm
   const body = `${markerLine(wish.marker)}\n${wish.body}`
   const [current, ...duplicates] = listed.comments
   for (const duplicate of duplicates) await hide(api, place, duplicate)
-  if (!current) return wish.createWhenNone ? create(api, place, wish, body, known) : { status: 'unchanged', id: null, url: null, warning: null }
-  if (newer(current.mark, wish.marker)) return { status: 'stale', id: current.id, url: current.html_url, warning: 'a newer run has already commented; this report is not posted over it' }
+  if (!current)
+    return wish.createWhenNone
+      ? create(api, place, wish, body, known)
+      : { status: 'unchanged', id: null, url: null, warning: null }
+  if (newer(current.mark, wish.marker))
+    return {
+      status: 'stale',
+      id: current.id,
+      url: current.html_url,
+      warning: 'a newer run has already commented; this report is not posted over it',
+    }
   const text = (whole: string) => whole.replace(/\r\n/g, '\n').split('\n').slice(1).join('\n').trim()
-  if (text(current.body ?? '') === text(body)) return { status: 'unchanged', id: current.id, url: current.html_url, warning: null }
+  if (text(current.body ?? '') === text(body))
+    return { status: 'unchanged', id: current.id, url: current.html_url, warning: null }
   if (wish.mode !== 'update') {
     if (wish.mode === 'recreate') await remove(api, place, current.id)
     else await hide(api, place, current)
     return create(api, place, wish, body, known)
   }
-  const updated = await api.request<ApiComment>('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: current.id, body })
+  const updated = await api.request<ApiComment>('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {
+    owner: place.owner,
+    repo: place.repo,
+    comment_id: current.id,
+    body,
+  })
   if (updated.ok) return { status: 'updated', id: updated.data.id, url: updated.data.html_url, warning: null }
   // Deleted between the list and now: one fresh comment.
   if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known)
@@ -100,24 +131,44 @@ export async function putComment(api: GitHubApi, place: CommentPlace, wish: Comm
 }
 
 /** Creates the comment; one of ours that another run created meanwhile (not `known`) makes the newer report stay. */
-async function create(api: GitHubApi, place: CommentPlace, wish: CommentWish, body: string, known: ReadonlySet<number>): Promise<CommentResult> {
-  const made = await api.request<ApiComment>('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, body })
+async function create(
+  api: GitHubApi,
+  place: CommentPlace,
+  wish: CommentWish,
+  body: string,
+  known: ReadonlySet<number>,
+): Promise<CommentResult> {
+  const made = await api.request<ApiComment>('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {
+    owner: place.owner,
+    repo: place.repo,
+    issue_number: place.pullRequest,
+    body,
+  })
   if (!made.ok) return refusal(made)
   const mine: CommentResult = { status: 'created', id: made.data.id, url: made.data.html_url, warning: null }
   const author = made.data.user?.login
   const again = await listPages(api, place)
   if (!again.ok) return mine
   const rivals = again.comments.filter(
-    comment => !known.has(comment.id) && comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key),
+    comment =>
+      !known.has(comment.id) &&
+      comment.user?.login === author &&
+      comment.mark.encodedKey === encodeKey(wish.marker.key),
   )
-  const best = rivals.reduce<Found | null>((a, b) => (a === null || newer(b.mark, a.mark) || (!newer(a.mark, b.mark) && b.id < a.id) ? b : a), null)
+  const best = rivals.reduce<Found | null>(
+    (a, b) => (a === null || newer(b.mark, a.mark) || (!newer(a.mark, b.mark) && b.id < a.id) ? b : a),
+    null,
+  )
   for (const comment of rivals) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id)
   return best === null || best.id === made.data.id
     ? mine
     : { status: 'updated', id: best.id, url: best.html_url, warning: null }
 }
 
-async function listPages(api: GitHubApi, place: CommentPlace): Promise<{ ok: true; comments: Found[] } | { ok: false; failure: ApiFailure }> {
+async function listPages(
+  api: GitHubApi,
+  place: CommentPlace,
+): Promise<{ ok: true; comments: Found[] } | { ok: false; failure: ApiFailure }> {
   const comments: Found[] = []
   for (let page = 1; page <= MOST_PAGES; page++) {
     const answer = await api.request<ApiComment[]>('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {
@@ -138,25 +189,37 @@ async function listPages(api: GitHubApi, place: CommentPlace): Promise<{ ok: tru
 }
 
 /** Our comments with this key, not minimized, newest report first; and every comment that carries a marker. */
-async function ownComments(api: GitHubApi, place: CommentPlace, marker: Marker): Promise<{ ok: true; comments: Found[]; known: ReadonlySet<number> } | { ok: false; failure: ApiFailure }> {
+async function ownComments(
+  api: GitHubApi,
+  place: CommentPlace,
+  marker: Marker,
+): Promise<{ ok: true; comments: Found[]; known: ReadonlySet<number> } | { ok: false; failure: ApiFailure }> {
   const listed = await listPages(api, place)
   if (!listed.ok) return listed
   const known = new Set(listed.comments.map(comment => comment.id))
   const key = encodeKey(marker.key)
   const keyed = listed.comments.filter(comment => comment.mark.encodedKey === key)
   if (keyed.length === 0) return { ok: true, comments: [], known }
-  const { login, minimized } = await whoAmI(api, keyed.map(comment => comment.node_id))
+  const { login, minimized } = await whoAmI(
+    api,
+    keyed.map(comment => comment.node_id),
+  )
   const own = keyed.filter(comment => comment.user?.login === login && !minimized.has(comment.node_id))
   own.sort((a, b) => (newer(a.mark, b.mark) ? -1 : newer(b.mark, a.mark) ? 1 : b.id - a.id))
   return { ok: true, comments: own, known }
 }
 
 /** The token's own user and which candidates are minimized; without GraphQL the runner's bot and none. */
-async function whoAmI(api: GitHubApi, nodes: readonly string[]): Promise<{ login: string; minimized: ReadonlySet<string> }> {
-  const answer = await api.graphql<{ viewer?: { login?: string }; nodes?: ({ id: string; isMinimized?: boolean } | null)[] }>(
-    'query($ids: [ID!]!) { viewer { login } nodes(ids: $ids) { ... on IssueComment { id isMinimized } } }',
-    { ids: nodes.slice(0, 100) },
-  )
+async function whoAmI(
+  api: GitHubApi,
+  nodes: readonly string[],
+): Promise<{ login: string; minimized: ReadonlySet<string> }> {
+  const answer = await api.graphql<{
+    viewer?: { login?: string }
+    nodes?: ({ id: string; isMinimized?: boolean } | null)[]
+  }>('query($ids: [ID!]!) { viewer { login } nodes(ids: $ids) { ... on IssueComment { id isMinimized } } }', {
+    ids: nodes.slice(0, 100),
+  })
   const bot = 'github-actions[bot]'
   if (!answer.ok) return { login: bot, minimized: new Set() }
   const login = answer.data.viewer?.login ?? bot
@@ -166,12 +229,19 @@ async function whoAmI(api: GitHubApi, nodes: readonly string[]): Promise<{ login
 
 /** Minimizes a comment as outdated; where that is refused, deletes it (it is our own). */
 async function hide(api: GitHubApi, place: CommentPlace, comment: ApiComment): Promise<void> {
-  const answer = await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', { id: comment.node_id })
+  const answer = await api.graphql(
+    'mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }',
+    { id: comment.node_id },
+  )
   if (!answer.ok) await remove(api, place, comment.id)
 }
 
 async function remove(api: GitHubApi, place: CommentPlace, id: number): Promise<void> {
-  await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: id })
+  await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', {
+    owner: place.owner,
+    repo: place.repo,
+    comment_id: id,
+  })
 }
 
 function refusal(failure: ApiFailure): CommentResult {
@@ -184,5 +254,9 @@ function refusal(failure: ApiFailure): CommentResult {
         `the token may not comment (HTTP ${failure.status}: ${failure.message}); the job needs the permission pull-requests: write` +
         `${failure.accepted ? ` (accepted: ${failure.accepted})` : ''}. Runs for forks and Dependabot always have a read-only token, and locked conversations take no comment: the job summary holds the whole report`,
     }
-  return { status: 'failed', ...none, warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report` }
+  return {
+    status: 'failed',
+    ...none,
+    warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report`,
+  }
 }

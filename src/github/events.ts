@@ -18,8 +18,10 @@ export interface EventFacts {
 }
 
 type Json = { readonly [key: string]: unknown }
-const object = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {})
-const sha = (value: unknown): string | null => (typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null)
+const object = (value: unknown): Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {}
+const sha = (value: unknown): string | null =>
+  typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null
 
 /**
  * Reads an event's payload (untrusted, may be malformed). `workflowSha` is GITHUB_SHA: on `pull_request` the merge
@@ -46,7 +48,11 @@ export function readEvent(name: string, payload: unknown, actor: string, workflo
     const headRepository = object(head['repo'])['full_name']
     const fork = headRepository !== object(base['repo'])['full_name']
     const headSha = sha(head['sha'])
-    if (headSha === null) return { ...plain, messages: [`the payload of ${name} names no head commit: only the checked-out files are checked`] }
+    if (headSha === null)
+      return {
+        ...plain,
+        messages: [`the payload of ${name} names no head commit: only the checked-out files are checked`],
+      }
     return {
       ...plain,
       headSha,
@@ -87,7 +93,9 @@ export function readWorkflowRun(payload: unknown): TriggeringRun {
   const pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : []
   return {
     headSha: sha(run['head_sha']),
-    pullRequests: pulls.map(pull => object(pull)['number']).filter((n): n is number => typeof n === 'number' && Number.isInteger(n) && n > 0),
+    pullRequests: pulls
+      .map(pull => object(pull)['number'])
+      .filter((n): n is number => typeof n === 'number' && Number.isInteger(n) && n > 0),
     runId: typeof run['id'] === 'number' ? run['id'] : null,
     head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null,
   }

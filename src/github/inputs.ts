@@ -91,10 +91,16 @@ function duration(text: string): number | null {
  * Reads and checks every input at once; all faults are reported together. Booleans follow YAML's core set; numbers are
  * whole and plain ("1e3", "0x10" and "80 GB" are faults, never silently a default).
  */
-export function readInputs(read: InputReader): Result<ActionInputs> | { readonly ok: false; readonly problems: readonly Problem[] } {
+export function readInputs(
+  read: InputReader,
+): Result<ActionInputs> | { readonly ok: false; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const fault = (name: string, expected: string, hint?: string) => {
-    const made = bad('usage', `input ${name} is ${JSON.stringify(read(name).slice(0, 80))}, expected ${expected}`, hint ? { hint } : {})
+    const made = bad(
+      'usage',
+      `input ${name} is ${JSON.stringify(read(name).slice(0, 80))}, expected ${expected}`,
+      hint ? { hint } : {},
+    )
     if (!made.ok) problems.push(made.problem)
   }
   const text = (name: string): string | null => read(name).trim() || null

@@ -11,7 +11,10 @@ import type { Repository } from '../repository/repository.ts'
 import type { ActionInputs } from './inputs.ts'
 
 /** The sources of model facts for the action: inputs before environment, facts kept in the runner's tool cache. */
-export function modelFinder(inputs: ActionInputs, env: NodeJS.ProcessEnv): (root: Repository, policy: Policy, mayWrite: boolean) => Promise<Result<FindModel>> {
+export function modelFinder(
+  inputs: ActionInputs,
+  env: NodeJS.ProcessEnv,
+): (root: Repository, policy: Policy, mayWrite: boolean) => Promise<Result<FindModel>> {
   return (root, policy, mayWrite) =>
     findModelFor({
       models: policy.models,
@@ -30,7 +33,8 @@ const FILE = 'facts.json'
 
 /** Facts of a model at a commit never change, so self-hosted runners keep them from one job to the next. */
 function runnerCache(temporary: string, mayWrite: boolean): FactsCache {
-  const tool = (id: string, variant: string | null) => `hf-vram-calc-${`${id}-${variant ?? ''}`.replace(/[^\w.-]/g, '-')}`
+  const tool = (id: string, variant: string | null) =>
+    `hf-vram-calc-${`${id}-${variant ?? ''}`.replace(/[^\w.-]/g, '-')}`
   const asVersion = (sha: string) => `1.0.0-${sha}`
   return {
     get: async (id, sha, variant) => {

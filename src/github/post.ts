@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { problemText, type Problem } from '../problem.ts'
+import { type Problem, problemText } from '../problem.ts'
 import { reportMarkdown } from '../report/markdown.ts'
 import { readReport } from '../report/read.ts'
 import type { ActionWorld } from './action.ts'
@@ -27,14 +27,23 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
     runner.outputs(outputs)
     return 2
   }
-  if (inputs.reportFile === null) return refuse({ code: 'usage', message: 'mode comment needs the input report-file', hint: "give the path of the downloaded artifact's report" })
+  if (inputs.reportFile === null)
+    return refuse({
+      code: 'usage',
+      message: 'mode comment needs the input report-file',
+      hint: "give the path of the downloaded artifact's report",
+    })
   const path = resolve(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile)
   let text: string
   try {
-    if (statSync(path).size > MOST_REPORT_BYTES) return refuse({ code: 'usage', message: `the report ${inputs.reportFile} is larger than 32 MiB` })
+    if (statSync(path).size > MOST_REPORT_BYTES)
+      return refuse({ code: 'usage', message: `the report ${inputs.reportFile} is larger than 32 MiB` })
     text = readFileSync(path, 'utf8')
   } catch (error) {
-    return refuse({ code: 'usage', message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}` })
+    return refuse({
+      code: 'usage',
+      message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    })
   }
   const report = readReport(text)
   if (!report.ok) return refuse(report.problem)
@@ -42,7 +51,8 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
   const payload = eventOf(env['GITHUB_EVENT_PATH'])
   const run = readWorkflowRun(payload)
   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/')
-  if (inputs.githubToken === '' || owner === '') return refuse({ code: 'usage', message: 'mode comment needs github-token and a repository' })
+  if (inputs.githubToken === '' || owner === '')
+    return refuse({ code: 'usage', message: 'mode comment needs github-token and a repository' })
   const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
     retries: inputs.maxRetries,
     requestTimeoutMs: inputs.requestTimeoutMs,
@@ -51,7 +61,11 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
     sleep: world.sleep,
   })
   const headSha = run.headSha
-  if (headSha === null) return refuse({ code: 'usage', message: 'mode comment runs on workflow_run events only: the payload names no head commit' })
+  if (headSha === null)
+    return refuse({
+      code: 'usage',
+      message: 'mode comment runs on workflow_run events only: the payload names no head commit',
+    })
   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha)
   if (typeof number !== 'number') return refuse(number)
   const result = await putComment(
@@ -59,7 +73,8 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
     { owner, repo, pullRequest: number },
     {
       mode: inputs.commentMode,
-      createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
+      createWhenNone:
+        inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
       marker: {
         key: inputs.commentKey ?? 'workflow_run',
         headSha,
@@ -73,7 +88,10 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
           {
             files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
             headSha,
-            runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
+            runUrl:
+              run.runId === null
+                ? null
+                : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
             notices: [],
             collapseUnchanged: inputs.collapseUnchanged,
           },
@@ -90,17 +108,40 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
   async function pullRequestOf(asked: number | null, named: readonly number[], sha: string): Promise<number | Problem> {
     const candidates = asked !== null ? [asked] : named
     if (candidates.length === 0) {
-      if (run.head === null) return { code: 'usage', message: 'the payload names no head branch to find the pull request by' }
-      const found = await api.request<{ number: number; head: { sha: string } }[]>('GET /repos/{owner}/{repo}/pulls', { owner, repo, state: 'all', head: run.head, per_page: 100 })
-      if (!found.ok) return { code: 'network', message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})` }
+      if (run.head === null)
+        return { code: 'usage', message: 'the payload names no head branch to find the pull request by' }
+      const found = await api.request<{ number: number; head: { sha: string } }[]>('GET /repos/{owner}/{repo}/pulls', {
+        owner,
+        repo,
+        state: 'all',
+        head: run.head,
+        per_page: 100,
+      })
+      if (!found.ok)
+        return {
+          code: 'network',
+          message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`,
+        }
       const match = found.data.find(pull => pull.head.sha === sha)
-      return match?.number ?? { code: 'usage', message: `no pull request has the head ${sha}: it was pushed to since, or closed` }
+      return (
+        match?.number ?? {
+          code: 'usage',
+          message: `no pull request has the head ${sha}: it was pushed to since, or closed`,
+        }
+      )
     }
     for (const candidate of candidates) {
-      const pull = await api.request<{ head: { sha: string } }>('GET /repos/{owner}/{repo}/pulls/{pull_number}', { owner, repo, pull_number: candidate })
+      const pull = await api.request<{ head: { sha: string } }>('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
+        owner,
+        repo,
+        pull_number: candidate,
+      })
       if (pull.ok && pull.data.head.sha === sha) return candidate
     }
-    return { code: 'usage', message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted` }
+    return {
+      code: 'usage',
+      message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`,
+    }
   }
 }
 

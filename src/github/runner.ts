@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import * as core from '@actions/core'
-import { cappedAnnotations, type Annotation } from '../report/annotations.ts'
+import { type Annotation, cappedAnnotations } from '../report/annotations.ts'
 import type { Outputs } from './outputs.ts'
 import type { Scrubber } from './secrets.ts'
 
@@ -47,7 +47,9 @@ export function runnerOf(scrubber: Scrubber, env: NodeJS.ProcessEnv): Runner {
       try {
         await core.summary.addRaw(clean(markdown), true).write()
       } catch (error) {
-        core.warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`)
+        core.warning(
+          `the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`,
+        )
       }
     },
     annotate: (annotations, prefix) => {

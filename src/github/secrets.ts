@@ -2,7 +2,13 @@
 function forms(secret: string): string[] {
   const base64 = (text: string) => Buffer.from(text, 'utf8').toString('base64')
   const lines = secret.split(/\r?\n/).map(line => line.trim())
-  const all = [secret, ...lines].flatMap(text => [text, encodeURIComponent(text), base64(text), base64(`x-access-token:${text}`), base64(`user:${text}`)])
+  const all = [secret, ...lines].flatMap(text => [
+    text,
+    encodeURIComponent(text),
+    base64(text),
+    base64(`x-access-token:${text}`),
+    base64(`user:${text}`),
+  ])
   return [...new Set(all)].filter(text => text.length >= 8).sort((a, b) => b.length - a.length)
 }
 

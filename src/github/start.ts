@@ -3,11 +3,11 @@ import * as core from '@actions/core'
 import { problemText } from '../problem.ts'
 import { runAction } from './action.ts'
 import { readInputs } from './inputs.ts'
+import { modelFinder } from './models.ts'
 import { noOutputs } from './outputs.ts'
 import { postComment } from './post.ts'
 import { runnerOf } from './runner.ts'
 import { scrubber } from './secrets.ts'
-import { modelFinder } from './models.ts'
 
 /** The action's door: inputs, secrets, the run, the exit code. Whatever happens, every output is there. */
 export async function startAction(env: NodeJS.ProcessEnv): Promise<number> {
@@ -33,7 +33,9 @@ export async function startAction(env: NodeJS.ProcessEnv): Promise<number> {
       },
       findModel: modelFinder(inputs.value, env),
     }
-    return inputs.value.mode === 'comment' ? await postComment(inputs.value, world) : await runAction(inputs.value, world)
+    return inputs.value.mode === 'comment'
+      ? await postComment(inputs.value, world)
+      : await runAction(inputs.value, world)
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
     runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`)

@@ -19,14 +19,26 @@ export interface Annotation {
  * The setting whose line causes a verdict: the one that a base comparison blames most, else the first that the file
  * says of context, concurrency, parallelism and hardware; else where the model stands.
  */
-const CAUSES = ['maxModelLen', 'maxNumSeqs', 'sequenceLength', 'microBatchSize', 'tensorParallel', 'memoryFraction', 'quantization', 'dtype'] as const
+const CAUSES = [
+  'maxModelLen',
+  'maxNumSeqs',
+  'sequenceLength',
+  'microBatchSize',
+  'tensorParallel',
+  'memoryFraction',
+  'quantization',
+  'dtype',
+] as const
 
 function causingPlace(row: ReportDeployment): { file: string; line: number; column: number | null } {
   const settings = row.settings as Readonly<Record<string, Setting | undefined>>
-  const blamed = [...(row.baseline?.causes ?? [])].filter(cause => cause.deltaBytes > 0).sort((a, b) => b.deltaBytes - a.deltaBytes)
+  const blamed = [...(row.baseline?.causes ?? [])]
+    .filter(cause => cause.deltaBytes > 0)
+    .sort((a, b) => b.deltaBytes - a.deltaBytes)
   for (const name of [...blamed.map(cause => cause.setting), ...CAUSES]) {
     const setting = settings[name]
-    if (setting?.from === 'file' && setting.file && setting.line) return { file: setting.file, line: setting.line, column: setting.column ?? null }
+    if (setting?.from === 'file' && setting.file && setting.line)
+      return { file: setting.file, line: setting.line, column: setting.column ?? null }
   }
   return { file: row.location.file, line: row.location.line, column: row.location.column }
 }
@@ -41,9 +53,14 @@ export function annotationsOf(report: Report): Annotation[] {
     const exempt = row.exemption !== null && !row.exemption.expired
     if (status === 'exceeds' || status === 'tight' || status === 'unknown') {
       const per = row.estimate?.perGpu
-      const sizes = per && per.budgetBytes !== null ? ` (needs ${gibText(per.totalBytes.expected)} of ${gibText(per.budgetBytes)} GiB per GPU)` : ''
+      const sizes =
+        per && per.budgetBytes !== null
+          ? ` (needs ${gibText(per.totalBytes.expected)} of ${gibText(per.budgetBytes)} GiB per GPU)`
+          : ''
       const remedy = row.remedies[0]
-      const fix = remedy ? ` Would fit: ${remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')}.` : ''
+      const fix = remedy
+        ? ` Would fit: ${remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')}.`
+        : ''
       all.push({
         level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
         rule: status,
@@ -78,7 +95,9 @@ export function annotationsOf(report: Report): Annotation[] {
     })
   const rank = { error: 0, warning: 1, notice: 2 }
   return all.sort(
-    (a, b) => rank[a.level] - rank[b.level] || (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || (a.rule < b.rule ? -1 : 1)),
+    (a, b) =>
+      rank[a.level] - rank[b.level] ||
+      (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || (a.rule < b.rule ? -1 : 1)),
   )
 }
 
@@ -92,6 +111,13 @@ export function cappedAnnotations(all: readonly Annotation[]): Annotation[] {
     const shown = kind.slice(0, MOST_OF_A_KIND - 1)
     const next = kind[MOST_OF_A_KIND - 1]!
     const rest = kind.length - shown.length
-    return [...shown, { ...next, title: `and ${rest} more`, message: `${rest} more of this kind; the job summary and the report list them all. First of them: ${next.message}` }]
+    return [
+      ...shown,
+      {
+        ...next,
+        title: `and ${rest} more`,
+        message: `${rest} more of this kind; the job summary and the report list them all. First of them: ${next.message}`,
+      },
+    ]
   })
 }

@@ -41,10 +41,16 @@ export function prose(text: string, most = 1000): string {
     .replace(/\b(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:')
     .replace(/\bwww\./gi, 'www\u200b.')
     .replace(/\bGH-(?=\d)/gi, 'GH\u200b-')
-    .replace(/\b[0-9a-f]{7,40}\b/g, sha => (/[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha))
+    .replace(/\b[0-9a-f]{7,40}\b/g, sha =>
+      /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha,
+    )
 }
 
 /** A path of the repository as URL path: every segment encoded. */
 export function encodedPath(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+  return path
+    .split('/')
+    .map(encodeURIComponent)
+    .join('/')
+    .replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }

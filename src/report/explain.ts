@@ -1,5 +1,5 @@
-import { GiB, gibText, grouped, sizeText } from '../units/bytes.ts'
 import type { Range } from '../memory/parts.ts'
+import { GiB, gibText, grouped, sizeText } from '../units/bytes.ts'
 import { type Column, grid, type TextStyle, wrap } from './grid.ts'
 import type { ReportDeployment } from './report.ts'
 import { placeText, targetText } from './words.ts'
@@ -21,10 +21,17 @@ export interface Choice {
 }
 
 const rangeText = (range: Range): string =>
-  range.low === range.high ? gibText(range.expected) : `${gibText(range.expected)} (${gibText(range.low)} to ${gibText(range.high)})`
+  range.low === range.high
+    ? gibText(range.expected)
+    : `${gibText(range.expected)} (${gibText(range.low)} to ${gibText(range.high)})`
 
 /** The whole derivation of one deployment: settings with their evidence, the count, every part with its formula. */
-export function explainText(row: ReportDeployment, counts: readonly CountRow[], choices: readonly Choice[], style: TextStyle): string {
+export function explainText(
+  row: ReportDeployment,
+  counts: readonly CountRow[],
+  choices: readonly Choice[],
+  style: TextStyle,
+): string {
   const out: string[] = [style.paint('strong', row.id)]
   const say = (text: string, by = '') => out.push(...wrap(text, style.width - by.length).map(line => by + line))
   const engine = `${row.engine.name}${row.engine.version === null ? ' (version not stated)' : ` ${row.engine.version}`}`
@@ -36,7 +43,9 @@ export function explainText(row: ReportDeployment, counts: readonly CountRow[], 
       `${model.checkpointBytes === null ? '' : `, ${sizeText(model.checkpointBytes)} stored`}` +
       `${model.source ? `; facts from ${model.source}${model.asOf ? ` of ${model.asOf}` : ''}` : ''}`,
   )
-  say(`Hardware ${targetText(row)}${row.target?.memoryBytes ? `, ${gibText(row.target.memoryBytes)} GiB seen by the engine` : ''}${row.target?.text ? ` (${row.target.text}${row.target.file ? `, ${row.target.file}:${row.target.line}` : ''})` : ''}`)
+  say(
+    `Hardware ${targetText(row)}${row.target?.memoryBytes ? `, ${gibText(row.target.memoryBytes)} GiB seen by the engine` : ''}${row.target?.text ? ` (${row.target.text}${row.target.file ? `, ${row.target.file}:${row.target.line}` : ''})` : ''}`,
+  )
 
   out.push('', style.paint('strong', 'Settings'))
   const settings = Object.entries(row.settings).map(([name, setting]) => [
@@ -46,14 +55,28 @@ export function explainText(row: ReportDeployment, counts: readonly CountRow[], 
     setting.text ?? setting.note ?? '',
   ])
   const flexible = (title: string): Column => ({ title, flexible: true })
-  out.push(grid([{ title: 'Setting' }, { title: 'Value' }, flexible('From'), flexible('Evidence')], settings, style).trimEnd())
+  out.push(
+    grid([{ title: 'Setting' }, { title: 'Value' }, flexible('From'), flexible('Evidence')], settings, style).trimEnd(),
+  )
 
   if (counts.length > 0) {
     out.push('', style.paint('strong', 'Parameters by block'))
     out.push(
       grid(
-        [{ title: 'Block', flexible: true }, { title: 'Times', align: 'right' }, { title: 'Each', align: 'right' }, { title: 'All', align: 'right' }, flexible('Formula')],
-        counts.map(count => [count.block, String(count.times), grouped(count.elements), grouped(count.elements * count.times), count.formula]),
+        [
+          { title: 'Block', flexible: true },
+          { title: 'Times', align: 'right' },
+          { title: 'Each', align: 'right' },
+          { title: 'All', align: 'right' },
+          flexible('Formula'),
+        ],
+        counts.map(count => [
+          count.block,
+          String(count.times),
+          grouped(count.elements),
+          grouped(count.elements * count.times),
+          count.formula,
+        ]),
         style,
       ).trimEnd(),
     )
@@ -63,12 +86,50 @@ export function explainText(row: ReportDeployment, counts: readonly CountRow[], 
     out.push('', style.paint('strong', `Memory of the fullest GPU (${perGpu.rank}), GiB`))
     out.push(
       grid(
-        [{ title: 'Part' }, { title: 'GiB', align: 'right' }, { title: 'Basis' }, flexible('Formula'), flexible('Source')],
         [
-          ...perGpu.parts.map(part => [part.inBudget ? part.name : `${part.name} (outside)`, rangeText(part.bytes), part.basis, part.formula, part.source]),
-          [{ text: 'total', tone: 'strong' as const }, rangeText(perGpu.totalBytes), '', 'the parts inside the budget', ''],
-          ...(perGpu.budgetBytes === null ? [] : [[{ text: 'budget', tone: 'strong' as const }, gibText(perGpu.budgetBytes), '', 'what the engine may use', '']]),
-          ...(perGpu.headroomBytes === null ? [] : [[{ text: 'headroom', tone: 'strong' as const }, rangeText(perGpu.headroomBytes), '', 'budget less total', '']]),
+          { title: 'Part' },
+          { title: 'GiB', align: 'right' },
+          { title: 'Basis' },
+          flexible('Formula'),
+          flexible('Source'),
+        ],
+        [
+          ...perGpu.parts.map(part => [
+            part.inBudget ? part.name : `${part.name} (outside)`,
+            rangeText(part.bytes),
+            part.basis,
+            part.formula,
+            part.source,
+          ]),
+          [
+            { text: 'total', tone: 'strong' as const },
+            rangeText(perGpu.totalBytes),
+            '',
+            'the parts inside the budget',
+            '',
+          ],
+          ...(perGpu.budgetBytes === null
+            ? []
+            : [
+                [
+                  { text: 'budget', tone: 'strong' as const },
+                  gibText(perGpu.budgetBytes),
+                  '',
+                  'what the engine may use',
+                  '',
+                ],
+              ]),
+          ...(perGpu.headroomBytes === null
+            ? []
+            : [
+                [
+                  { text: 'headroom', tone: 'strong' as const },
+                  rangeText(perGpu.headroomBytes),
+                  '',
+                  'budget less total',
+                  '',
+                ],
+              ]),
         ],
         style,
       ).trimEnd(),
@@ -76,18 +137,25 @@ export function explainText(row: ReportDeployment, counts: readonly CountRow[], 
     if (kvCache) {
       const facts = [
         kvCache.bytesPerToken === null ? null : `${grouped(kvCache.bytesPerToken)} B a token`,
-        kvCache.bytesPerMaxLengthRequest === null ? null : `${sizeText(kvCache.bytesPerMaxLengthRequest)} for one request of full length`,
+        kvCache.bytesPerMaxLengthRequest === null
+          ? null
+          : `${sizeText(kvCache.bytesPerMaxLengthRequest)} for one request of full length`,
         kvCache.availableBytes === null ? null : `${(kvCache.availableBytes / GiB).toFixed(2)} GiB available`,
         kvCache.capacityTokens === null ? null : `${grouped(kvCache.capacityTokens)} tokens fit`,
         kvCache.maxConcurrency === null ? null : `${kvCache.maxConcurrency.toFixed(2)} requests of full length at once`,
-        kvCache.maxModelLenThatFits === null ? null : `longest context that fits ${grouped(kvCache.maxModelLenThatFits)}`,
+        kvCache.maxModelLenThatFits === null
+          ? null
+          : `longest context that fits ${grouped(kvCache.maxModelLenThatFits)}`,
       ].filter(text => text !== null)
       out.push('')
       say(`KV cache: ${facts.join(', ')}`)
     }
     for (const assumption of assumptions) say(`Assumed: ${assumption}`)
   }
-  out.push('', `${style.paint('strong', 'Verdict')} ${row.verdict.status}${row.verdict.certain ? '' : ' (not certain)'}`)
+  out.push(
+    '',
+    `${style.paint('strong', 'Verdict')} ${row.verdict.status}${row.verdict.certain ? '' : ' (not certain)'}`,
+  )
   for (const reason of row.verdict.reasons) say(reason.message, '  ')
   for (const finding of row.findings) say(`${finding.severity}: ${finding.message}`, '  ')
   if (row.remedies.length > 0) {
@@ -109,7 +177,12 @@ export function explainText(row: ReportDeployment, counts: readonly CountRow[], 
     out.push('', style.paint('strong', 'Choices'))
     out.push(
       grid(
-        [flexible('GPUs'), { title: 'Longest context', align: 'right' }, { title: 'Requests at once', align: 'right' }, flexible('Note')],
+        [
+          flexible('GPUs'),
+          { title: 'Longest context', align: 'right' },
+          { title: 'Requests at once', align: 'right' },
+          flexible('Note'),
+        ],
         choices.map(choice => [
           choice.gpus,
           choice.maxModelLen === null ? '-' : grouped(choice.maxModelLen),

@@ -31,7 +31,10 @@ export function displayWidth(text: string): number {
     const code = char.codePointAt(0)!
     if (code < 0x300) width += 1
     else if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(char)) width += 0
-    else if (/\p{Emoji_Presentation}/u.test(char) || (code >= 0x1100 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char)))
+    else if (
+      /\p{Emoji_Presentation}/u.test(char) ||
+      (code >= 0x1100 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char))
+    )
       width += 2
     else width += 1
   }
@@ -64,12 +67,25 @@ export function wrap(text: string, width: number): string[] {
 /** A table as lines joined by newlines, with a trailing newline. Rows shorter than the columns are filled with "". */
 export function grid(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: TextStyle): string {
   const natural = columns.map((column, i) =>
-    Math.max(displayWidth(column.title), ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth)))),
+    Math.max(
+      displayWidth(column.title),
+      ...rows.map(row =>
+        Math.max(
+          ...textOf(row[i] ?? '')
+            .split('\n')
+            .map(displayWidth),
+        ),
+      ),
+    ),
   )
   const widths = fitted(natural, columns, style)
   const sides = style.boxes ? { left: '│ ', between: ' │ ', right: ' │' } : { left: '', between: '  ', right: '' }
   const line = (cells: readonly Cell[], forced?: Tone): string[] => {
-    const wrapped = columns.map((_, i) => textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i]!)))
+    const wrapped = columns.map((_, i) =>
+      textOf(cells[i] ?? '')
+        .split('\n')
+        .flatMap(text => wrap(text, widths[i]!)),
+    )
     const height = Math.max(...wrapped.map(lines => lines.length))
     return Array.from({ length: height }, (_, at) => {
       const parts = columns.map((column, i) => {
@@ -86,7 +102,12 @@ export function grid(columns: readonly Column[], rows: readonly (readonly Cell[]
     left + widths.map(width => '─'.repeat(width + 2)).join(middle) + right
   const out: string[] = []
   if (style.boxes) out.push(rule('┌', '┬', '┐'))
-  out.push(...line(columns.map(column => column.title), 'strong'))
+  out.push(
+    ...line(
+      columns.map(column => column.title),
+      'strong',
+    ),
+  )
   out.push(style.boxes ? rule('├', '┼', '┤') : widths.map(width => '-'.repeat(width)).join('  '))
   for (const row of rows) out.push(...line(row))
   if (style.boxes) out.push(rule('└', '┴', '┘'))

@@ -90,16 +90,22 @@ function render(report: Report, context: MarkdownContext, detail: Detail, budget
   for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`)
   if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`)
   if (shown.length > 0) parts.push(table(shown, compared, context))
-  if (shown.length < news.length) parts.push(`**${news.length - shown.length} more rows are not shown here**; see ${budget.elsewhere}.`)
+  if (shown.length < news.length)
+    parts.push(`**${news.length - shown.length} more rows are not shown here**; see ${budget.elsewhere}.`)
   if (report.removed && report.removed.length > 0) {
-    const names = report.removed.slice(0, 20).map(row => code(row.id)).join(', ')
+    const names = report.removed
+      .slice(0, 20)
+      .map(row => code(row.id))
+      .join(', ')
     parts.push(`Removed: ${names}${report.removed.length > 20 ? ` and ${report.removed.length - 20} more` : ''}`)
   }
   const remedies = remedyText(shown, detail.remedies)
   if (remedies !== '') parts.push(remedies)
   if (quiet.length > 0) {
     const listed = quiet.slice(0, detail.unchanged)
-    const title = compared ? `${quiet.length} unchanged` : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? (quiet.length === 1 ? 'fits' : 'fit') : 'without a finding'}`
+    const title = compared
+      ? `${quiet.length} unchanged`
+      : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? (quiet.length === 1 ? 'fits' : 'fit') : 'without a finding'}`
     if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`)
     else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context)))
     else parts.push(table(listed, false, context))
@@ -120,7 +126,9 @@ function headline(report: Report, ordered: readonly ReportDeployment[]): string 
   const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
   if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`
   const what = [
-    ...(counts.exceeds > 0 ? [`${counts.exceeds} ${counts.exceeds === 1 ? 'deployment exceeds its GPU' : 'deployments exceed their GPUs'}`] : []),
+    ...(counts.exceeds > 0
+      ? [`${counts.exceeds} ${counts.exceeds === 1 ? 'deployment exceeds its GPU' : 'deployments exceed their GPUs'}`]
+      : []),
     ...(counts.tight > 0 ? [`${counts.tight} tight`] : []),
     ...(counts.unknown > 0 ? [`${counts.unknown} unknown`] : []),
     ...(counts.exempted > 0 ? [`${counts.exempted} exempted`] : []),
@@ -130,7 +138,10 @@ function headline(report: Report, ordered: readonly ReportDeployment[]): string 
   if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
   const { needs, has } = needText(worst)
   const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)})` : ''
-  const fullest = has === '-' ? '' : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
+  const fullest =
+    has === '-'
+      ? ''
+      : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
   return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
 }
 
@@ -156,9 +167,20 @@ function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownCon
   const { needs, has, share } = needText(row)
   const { baseline } = row
   const delta =
-    baseline === null ? '-' : baseline.change === 'new' ? 'new' : baseline.deltaBytes === null ? '-' : deltaText(baseline.deltaBytes)
-  const status = row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
-  const memory = [code(targetText(row)), ...(row.estimate === null ? [] : [`${needs} / ${has}`]), ...(share === null ? [] : [code(bar(share))])].join('<br>')
+    baseline === null
+      ? '-'
+      : baseline.change === 'new'
+        ? 'new'
+        : baseline.deltaBytes === null
+          ? '-'
+          : deltaText(baseline.deltaBytes)
+  const status =
+    row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
+  const memory = [
+    code(targetText(row)),
+    ...(row.estimate === null ? [] : [`${needs} / ${has}`]),
+    ...(share === null ? [] : [code(bar(share))]),
+  ].join('<br>')
   const deployment = `${row.model.id === null ? 'no model named' : code(row.model.id)}<br>${fileLink(row.location, context)}`
   return `| ${status} | ${deployment} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`
 }
@@ -167,10 +189,15 @@ function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownCon
 function why(row: ReportDeployment): string {
   const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400))
   for (const cause of row.baseline?.causes ?? [])
-    said.push(`${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`)
-  for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
+    said.push(
+      `${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`,
+    )
+  for (const finding of row.findings)
+    if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
   if (row.exemption)
-    said.push(`${row.exemption.expired ? 'exemption expired' : 'exempted'}${row.exemption.until ? ` until ${row.exemption.until}` : ''}: ${prose(row.exemption.reason, 200)}`)
+    said.push(
+      `${row.exemption.expired ? 'exemption expired' : 'exempted'}${row.exemption.until ? ` until ${row.exemption.until}` : ''}: ${prose(row.exemption.reason, 200)}`,
+    )
   return said.join('<br>') || ' '
 }
 
@@ -204,10 +231,14 @@ function assumptionText(rows: readonly ReportDeployment[]): string {
     .map(row => {
       const { perGpu, assumptions } = row.estimate!
       const parts = perGpu.parts.map(part => {
-        const range = part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
+        const range =
+          part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
         return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
       })
-      const source = row.model.source === null ? '' : `; facts from ${row.model.source}${row.model.asOf ? ` (${row.model.asOf})` : ''}`
+      const source =
+        row.model.source === null
+          ? ''
+          : `; facts from ${row.model.source}${row.model.asOf ? ` (${row.model.asOf})` : ''}`
       return [`- ${code(row.id)}${source}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`)].join('\n')
     })
   return blocks.join('\n')
@@ -218,8 +249,11 @@ function restText(report: Report, context: MarkdownContext): string[] {
   const out: string[] = []
   const listed = report.notUnderstood.slice(0, 10).map(entry => `${fileLink(entry, context)} (${entry.reason})`)
   const more = report.notUnderstood.length - listed.length
-  out.push(`${coverageText(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`)
-  for (const problem of report.problems.slice(0, 10)) out.push(`- ${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+  out.push(
+    `${coverageText(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`,
+  )
+  for (const problem of report.problems.slice(0, 10))
+    out.push(`- ${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
   for (const message of report.policy?.messages ?? []) out.push(`- ${message.level}: ${prose(message.message)}`)
   return out
 }

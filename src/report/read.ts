@@ -14,5 +14,8 @@ export function readReport(text: string): Result<Report> {
   const read = v.safeParse(reportSchema, data, { abortEarly: true })
   if (read.success) return good(read.output as Report)
   const issue = read.issues[0]
-  return bad('usage', `the report is not of version 1: ${v.getDotPath(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`)
+  return bad(
+    'usage',
+    `the report is not of version 1: ${v.getDotPath(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`,
+  )
 }

@@ -47,7 +47,12 @@ export interface Verdict {
 }
 
 export interface Remedy {
-  readonly change: readonly { readonly setting: string; readonly from: unknown; readonly to: unknown; readonly flag: string | null }[]
+  readonly change: readonly {
+    readonly setting: string
+    readonly from: unknown
+    readonly to: unknown
+    readonly flag: string | null
+  }[]
   readonly totalBytes: Range
   readonly status: Status
   readonly note: string
@@ -59,7 +64,12 @@ export interface Baseline {
   readonly deltaBytes: number | null
   /** new: not in the base; changed; unchanged; renamed: same content under another id. */
   readonly change: 'new' | 'changed' | 'unchanged' | 'renamed'
-  readonly causes: readonly { readonly setting: string; readonly from: unknown; readonly to: unknown; readonly deltaBytes: number }[]
+  readonly causes: readonly {
+    readonly setting: string
+    readonly from: unknown
+    readonly to: unknown
+    readonly deltaBytes: number
+  }[]
 }
 
 export interface ReportModel {
@@ -102,5 +112,10 @@ export interface ReportDeployment {
   readonly findings: readonly Finding[]
   readonly remedies: readonly Remedy[]
   readonly baseline: Baseline | null
-  readonly exemption: { readonly reason: string; readonly until: string | null; readonly owner: string | null; readonly expired: boolean } | null
+  readonly exemption: {
+    readonly reason: string
+    readonly until: string | null
+    readonly owner: string | null
+    readonly expired: boolean
+  } | null
 }

@@ -40,7 +40,10 @@ export function reportSarif(report: Report): string {
             {
               physicalLocation: {
                 artifactLocation: { uri: encodedPath(annotation.file), uriBaseId: '%SRCROOT%' },
-                region: { startLine: Math.max(1, annotation.line), ...(annotation.column ? { startColumn: annotation.column } : {}) },
+                region: {
+                  startLine: Math.max(1, annotation.line),
+                  ...(annotation.column ? { startColumn: annotation.column } : {}),
+                },
               },
             },
           ],

@@ -120,7 +120,11 @@ const deployment = v.looseObject({
     }),
   ),
   estimate: v.nullable(estimate),
-  verdict: v.looseObject({ status, certain: v.boolean(), reasons: v.array(v.looseObject({ code: text, message: text })) }),
+  verdict: v.looseObject({
+    status,
+    certain: v.boolean(),
+    reasons: v.array(v.looseObject({ code: text, message: text })),
+  }),
   findings: v.array(finding),
   remedies: v.array(
     v.looseObject({
@@ -144,7 +148,10 @@ const deployment = v.looseObject({
 
 export const reportSchema = v.looseObject({
   schemaVersion: v.literal(1),
-  tool: v.looseObject({ name: v.literal('hf-vram-calc'), version: v.pipe(v.string(), v.regex(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/)) }),
+  tool: v.looseObject({
+    name: v.literal('hf-vram-calc'),
+    version: v.pipe(v.string(), v.regex(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/)),
+  }),
   verdict,
   enforced: v.boolean(),
   counts: v.looseObject({
@@ -161,7 +168,12 @@ export const reportSchema = v.looseObject({
   deployments: v.pipe(v.array(deployment), v.maxLength(100_000)),
   notUnderstood: v.array(v.looseObject({ file: text, line, reason: text, message: text })),
   problems: v.array(
-    v.looseObject({ code: text, message: text, hint: v.optional(text), at: v.optional(v.looseObject({ file: text, line, column: line })) }),
+    v.looseObject({
+      code: text,
+      message: text,
+      hint: v.optional(text),
+      at: v.optional(v.looseObject({ file: text, line, column: line })),
+    }),
   ),
   policy: v.optional(
     v.looseObject({

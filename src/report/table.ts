@@ -5,9 +5,21 @@ import { coverageText, deltaText, needText, placeText, targetText, verdictLine, 
 
 /** The report as people read it on a terminal: a table, then what is wrong and what would fit. */
 
-const TONE: Readonly<Record<Status, Tone>> = { fits: 'good', tight: 'warn', exceeds: 'bad', unknown: 'warn', skipped: 'dim' }
+const TONE: Readonly<Record<Status, Tone>> = {
+  fits: 'good',
+  tight: 'warn',
+  exceeds: 'bad',
+  unknown: 'warn',
+  skipped: 'dim',
+}
 
-const VERDICT_TONE: Readonly<Record<Report['verdict'], Tone>> = { pass: 'good', warn: 'warn', fail: 'bad', unknown: 'warn', error: 'bad' }
+const VERDICT_TONE: Readonly<Record<Report['verdict'], Tone>> = {
+  pass: 'good',
+  warn: 'warn',
+  fail: 'bad',
+  unknown: 'warn',
+  error: 'bad',
+}
 
 const shownRemedies = 4
 
@@ -40,10 +52,12 @@ export function reportTable(report: Report, style: TextStyle): string {
   }
   if (report.notUnderstood.length > 0) {
     out.push('', style.paint('strong', 'Not understood'))
-    for (const entry of report.notUnderstood) out.push(...indented(`${placeText(entry)} ${entry.reason}: ${entry.message}`, style))
+    for (const entry of report.notUnderstood)
+      out.push(...indented(`${placeText(entry)} ${entry.reason}: ${entry.message}`, style))
   }
   for (const problem of report.problems) out.push('', ...wrap(problemText(problem), style.width))
-  for (const message of report.policy?.messages ?? []) out.push('', ...wrap(`${message.level}: ${message.message}`, style.width))
+  for (const message of report.policy?.messages ?? [])
+    out.push('', ...wrap(`${message.level}: ${message.message}`, style.width))
   if (report.policy?.edited) out.push('', ...wrap(report.policy.edited.message, style.width))
   out.push('', style.paint(VERDICT_TONE[report.verdict], verdictLine(report)), style.paint('dim', coverageText(report)))
   return `${out.join('\n').replace(/^\n+/, '')}\n`
@@ -52,7 +66,8 @@ export function reportTable(report: Report, style: TextStyle): string {
 function cellsOf(row: ReportDeployment, compared: boolean): Cell[] {
   const { needs, has, share } = needText(row)
   const status = row.verdict.status
-  const delta = row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes)
+  const delta =
+    row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes)
   return [
     { text: row.exemption && !row.exemption.expired ? `${status} (exempt)` : status, tone: TONE[status] },
     placeText(row.location),
@@ -82,17 +97,34 @@ function detailLines(row: ReportDeployment, style: TextStyle): string[] {
   }
   if (row.exemption) {
     const until = row.exemption.until ? ` until ${row.exemption.until}` : ''
-    lines.push(...indented(`${row.exemption.expired ? 'exemption expired' : 'exempted'}${until}: ${row.exemption.reason}`, style))
+    lines.push(
+      ...indented(
+        `${row.exemption.expired ? 'exemption expired' : 'exempted'}${until}: ${row.exemption.reason}`,
+        style,
+      ),
+    )
   }
   for (const cause of row.baseline?.causes ?? [])
-    lines.push(...indented(`${deltaText(cause.deltaBytes)} GiB by ${cause.setting} ${String(cause.from ?? 'unset')} -> ${String(cause.to ?? 'unset')}`, style))
+    lines.push(
+      ...indented(
+        `${deltaText(cause.deltaBytes)} GiB by ${cause.setting} ${String(cause.from ?? 'unset')} -> ${String(cause.to ?? 'unset')}`,
+        style,
+      ),
+    )
   if (row.remedies.length > 0) {
     lines.push('  What would fit:')
     for (const remedy of row.remedies.slice(0, shownRemedies)) {
       const flags = remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')
-      lines.push(...indented(`${flags}  (${remedy.note}; ${(remedy.totalBytes.expected / 2 ** 30).toFixed(2)} GiB, ${remedy.status})`, style, '    '))
+      lines.push(
+        ...indented(
+          `${flags}  (${remedy.note}; ${(remedy.totalBytes.expected / 2 ** 30).toFixed(2)} GiB, ${remedy.status})`,
+          style,
+          '    ',
+        ),
+      )
     }
-    if (row.remedies.length > shownRemedies) lines.push(`    and ${row.remedies.length - shownRemedies} more: hf-vram-calc explain '${row.id}'`)
+    if (row.remedies.length > shownRemedies)
+      lines.push(`    and ${row.remedies.length - shownRemedies} more: hf-vram-calc explain '${row.id}'`)
   }
   return lines.length > 1 ? lines : []
 }

@@ -41,7 +41,11 @@ export function worstFirst(deployments: readonly ReportDeployment[]): ReportDepl
   return [...deployments].sort(
     (a, b) =>
       rank(a) - rank(b) ||
-      (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line),
+      (a.location.file < b.location.file
+        ? -1
+        : a.location.file > b.location.file
+          ? 1
+          : a.location.line - b.location.line),
   )
 }
 
@@ -55,7 +59,9 @@ export function coverageText(report: Report): string {
   return [
     `${plural(report.counts.filesRead, 'file')} read`,
     plural(report.counts.deployments, 'deployment'),
-    ...(report.notUnderstood.length > 0 ? [`${report.notUnderstood.length} not understood (${skipped.join(', ')})`] : []),
+    ...(report.notUnderstood.length > 0
+      ? [`${report.notUnderstood.length} not understood (${skipped.join(', ')})`]
+      : []),
   ].join(', ')
 }
 
@@ -63,16 +69,15 @@ export function coverageText(report: Report): string {
 export function verdictLine(report: Report): string {
   const { counts } = report
   const said: string[] = []
-  if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`)
+  if (counts.exceeds > 0)
+    said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`)
   if (counts.tight > 0) said.push(`${counts.tight} tight`)
   if (counts.unknown > 0) said.push(`${counts.unknown} unknown`)
   if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`)
   if (counts.skipped > 0) said.push(`${counts.skipped} skipped`)
   if (counts.exempted > 0) said.push(`${counts.exempted} exempted`)
   const what =
-    counts.deployments === 0
-      ? 'no deployment found'
-      : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`
+    counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`
   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
   return `${report.verdict.toUpperCase()} ${what}${soft}`
 }

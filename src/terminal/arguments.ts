@@ -73,12 +73,17 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
       continue
     }
     if (token.value === '' && flag.optional) continue
-    if (token.value === undefined || token.value === '') return bad('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
+    if (token.value === undefined || token.value === '')
+      return bad('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
     if (flag.values && !flag.values.includes(token.value)) {
       const near = closest(token.value, flag.values)
-      return bad('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected one of ${flag.values.join(', ')}`, {
-        ...(near === null ? {} : { hint: `did you mean ${near}?` }),
-      })
+      return bad(
+        'usage',
+        `--${flag.name} is ${JSON.stringify(token.value)}, expected one of ${flag.values.join(', ')}`,
+        {
+          ...(near === null ? {} : { hint: `did you mean ${near}?` }),
+        },
+      )
     }
     if (flag.type === 'list') list[flag.name] = [...(list[flag.name] ?? []), token.value]
     else text[flag.name] = token.value

@@ -1,26 +1,37 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { calculate } from '../calculate.ts'
-import { engineTable } from '../calculator/engine-table.ts'
 import { document } from '../calculator/document.ts'
+import { engineTable } from '../calculator/engine-table.ts'
 import { calculationText, typesText } from '../calculator/render.ts'
 import { type Given, type Request, resolveRequest } from '../calculator/request.ts'
 import type { Calculation } from '../calculator/result.ts'
 import { builtInTables, type Tables, tablesFrom } from '../calculator/tables-from-files.ts'
+import { findModelFor } from '../find-model.ts'
 import type { Gpu } from '../hardware/gpu.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { findModelFor } from '../find-model.ts'
 import { type Command, type Process, refuse } from './run.ts'
 import { progress, styleOf } from './terminal.ts'
 
 const ENGINES = ['vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers'] as const
 
 const flags: readonly Flag[] = [
-  { name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id, org/name; several, or positional, print one table' },
+  {
+    name: 'model',
+    type: 'list',
+    shows: 'ID',
+    help: 'Hugging Face id, org/name; several, or positional, print one table',
+  },
   { name: 'model-path', type: 'text', shows: 'DIR', help: "local directory with the model's config.json" },
-  { name: 'dtype', type: 'text', shows: 'LIST', optional: true, help: 'data types, comma separated; default by name, config, then fp16' },
+  {
+    name: 'dtype',
+    type: 'text',
+    shows: 'LIST',
+    optional: true,
+    help: 'data types, comma separated; default by name, config, then fp16',
+  },
   { name: 'list-types', type: 'boolean', help: 'print the data types and GPUs, and stop' },
   { name: 'max-batch-size', type: 'text', shows: 'N', help: 'batch size (default 1)' },
   { name: 'max-seq-len', type: 'text', shows: 'N', help: 'sequence length (default 2048)' },
@@ -29,11 +40,31 @@ const flags: readonly Flag[] = [
   { name: 'tp', type: 'text', shows: 'N', help: 'tensor-parallel size (default 1)' },
   { name: 'pp', type: 'text', shows: 'N', help: 'pipeline-parallel size (default 1)' },
   { name: 'ep', type: 'text', shows: 'N', help: 'expert-parallel size (default 1)' },
-  { name: 'extra-llm-api-options', type: 'text', shows: 'FILE', help: 'YAML of trtllm-bench; the command line wins over it' },
+  {
+    name: 'extra-llm-api-options',
+    type: 'text',
+    shows: 'FILE',
+    help: 'YAML of trtllm-bench; the command line wins over it',
+  },
   { name: 'output-json', type: 'text', shows: 'FILE', help: 'write the figures as JSON' },
-  { name: 'log-level', type: 'text', shows: 'info|verbose', help: 'verbose adds parallel strategies and the GPU matrix' },
-  { name: 'config-dir', type: 'text', shows: 'DIR', help: 'data_types.json, gpu_types.json, display_settings.json in place of the built-in ones' },
-  { name: 'method', type: 'text', values: ['rule-of-thumb', 'engine'], help: 'which table comes first (default rule-of-thumb)' },
+  {
+    name: 'log-level',
+    type: 'text',
+    shows: 'info|verbose',
+    help: 'verbose adds parallel strategies and the GPU matrix',
+  },
+  {
+    name: 'config-dir',
+    type: 'text',
+    shows: 'DIR',
+    help: 'data_types.json, gpu_types.json, display_settings.json in place of the built-in ones',
+  },
+  {
+    name: 'method',
+    type: 'text',
+    values: ['rule-of-thumb', 'engine'],
+    help: 'which table comes first (default rule-of-thumb)',
+  },
   { name: 'engine', type: 'text', values: ENGINES, help: 'engine of the second table (default vllm)' },
   { name: 'target', type: 'text', shows: 'GPU', help: 'GPU whose engine defaults the second table takes' },
   { name: 'revision', type: 'text', shows: 'REV', help: 'commit, tag or branch of the model' },
@@ -73,7 +104,10 @@ export const calculateCommand: Command = async (argv, process) => {
   }
   const yaml = await optionsFile(options, process)
   if (!yaml.ok) return refuse(process, [yaml.problem])
-  const names = [...(options.list['model'] ?? []).flatMap(text => text.split(',')).map(text => text.trim()), ...options.positionals].filter(text => text !== '')
+  const names = [
+    ...(options.list['model'] ?? []).flatMap(text => text.split(',')).map(text => text.trim()),
+    ...options.positionals,
+  ].filter(text => text !== '')
   const requests = (names.length > 0 ? names : [null]).map(name => resolveRequest(given(options, name), yaml.value))
   const wrong = requests.find(request => !request.ok)
   if (wrong && !wrong.ok) return refuse(process, [wrong.problem])
@@ -87,7 +121,9 @@ export const calculateCommand: Command = async (argv, process) => {
     return 0
   }
   if (first.model === null && first.modelPath === null)
-    return refuse(process, [{ code: 'usage', message: 'no model is named', hint: 'give --model ORG/NAME, or --list_types for what is known' }])
+    return refuse(process, [
+      { code: 'usage', message: 'no model is named', hint: 'give --model ORG/NAME, or --list_types for what is known' },
+    ])
 
   const gpu = await targetGpu(options.text['target'])
   if (!gpu.ok) return refuse(process, [gpu.problem])
@@ -140,7 +176,10 @@ function given(options: Parsed, model: string | null): Given {
   }
 }
 
-async function optionsFile(options: Parsed, process: Process): Promise<Result<{ readonly [key: string]: unknown } | null>> {
+async function optionsFile(
+  options: Parsed,
+  process: Process,
+): Promise<Result<{ readonly [key: string]: unknown } | null>> {
   const file = options.text['extra-llm-api-options']
   if (file === undefined) return good(null)
   let text: string
@@ -155,11 +194,16 @@ async function optionsFile(options: Parsed, process: Process): Promise<Result<{ 
   const error = parsed.errors[0]
   if (error) {
     const at = lines.linePos(error.pos[0])
-    return bad('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, { at: { file, line: at.line, column: at.col } })
+    return bad('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, {
+      at: { file, line: at.line, column: at.col },
+    })
   }
   const value: unknown = parsed.toJS({ maxAliasCount: 100 })
   if (value === null) return good({})
-  if (typeof value !== 'object' || Array.isArray(value)) return bad('usage', `options file ${file} is no mapping`, { hint: 'write keys such as build_config: { max_batch_size: 8 }' })
+  if (typeof value !== 'object' || Array.isArray(value))
+    return bad('usage', `options file ${file} is no mapping`, {
+      hint: 'write keys such as build_config: { max_batch_size: 8 }',
+    })
   return good(value as { [key: string]: unknown })
 }
 
@@ -167,7 +211,9 @@ function readTables(directory: string | null, process: Process): Result<Tables> 
   if (directory === null) return good(builtInTables)
   const folder = resolve(process.cwd(), directory)
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    return bad('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, { hint: 'give a directory with data_types.json or gpu_types.json' })
+    return bad('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, {
+      hint: 'give a directory with data_types.json or gpu_types.json',
+    })
   return tablesFrom(directory, name => {
     const path = join(folder, name)
     return existsSync(path) ? readFileSync(path, 'utf8') : null
@@ -194,8 +240,17 @@ function unknownType(request: Request, tables: Tables): Problem | null {
   }
 }
 
-async function calculateOne(request: Request, options: Parsed, tables: Tables, gpu: Gpu | null, process: Process): Promise<Result<Calculation>> {
-  const facts = request.modelPath === null ? await factsOf(request.model!, options, process) : await localModel(request.modelPath, request.model, process)
+async function calculateOne(
+  request: Request,
+  options: Parsed,
+  tables: Tables,
+  gpu: Gpu | null,
+  process: Process,
+): Promise<Result<Calculation>> {
+  const facts =
+    request.modelPath === null
+      ? await factsOf(request.model!, options, process)
+      : await localModel(request.modelPath, request.model, process)
   if (!facts.ok) return facts
   const name = request.model ?? request.modelPath!
   const calculation = calculate(name, facts.value, request, tables, engineTable(options.text['engine'] ?? 'vllm', gpu))
@@ -218,7 +273,9 @@ async function factsOf(model: string, options: Parsed, process: Process): Promis
 async function localModel(path: string, name: string | null, process: Process): Promise<Result<ModelFacts>> {
   const folder = resolve(process.cwd(), path)
   if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-    return bad('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' })
+    return bad('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, {
+      hint: 'give a directory that holds config.json',
+    })
   const [{ localFacts }, { workingTree }] = await Promise.all([
     import('../models/sources/local.ts'),
     import('../repository/working-tree.ts'),
@@ -233,6 +290,9 @@ function writeDocument(path: string, calculations: readonly Calculation[]): Prob
     writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`)
     return null
   } catch (error) {
-    return { code: 'usage', message: `the JSON file cannot be written: ${problemText({ code: 'usage', message: error instanceof Error ? error.message : String(error) })}` }
+    return {
+      code: 'usage',
+      message: `the JSON file cannot be written: ${problemText({ code: 'usage', message: error instanceof Error ? error.message : String(error) })}`,
+    }
   }
 }

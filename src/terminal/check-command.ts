@@ -1,6 +1,7 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
-import { check, type CheckOutcome } from '../check.ts'
+import { type CheckOutcome, check } from '../check.ts'
+import { findModelFor } from '../find-model.ts'
 import { loadPolicy, POLICY_FILES } from '../policy/load.ts'
 import { type Overrides, withOverrides } from '../policy/overrides.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -12,11 +13,10 @@ import type { Report } from '../report/report.ts'
 import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
 import { reportWorkflowCommands } from '../report/workflow-commands.ts'
-import { gitCommit } from '../repository/git-commit.ts'
 import { mergeBase } from '../repository/git.ts'
+import { gitCommit } from '../repository/git-commit.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { findModelFor } from '../find-model.ts'
 import { type Command, type ExitCode, type Process, refuse } from './run.ts'
 import { progress, styleOf } from './terminal.ts'
 
@@ -26,8 +26,18 @@ type Format = (typeof FORMATS)[number]
 
 /** Flags of every command that surveys a repository. */
 export const surveyFlags: readonly Flag[] = [
-  { name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)' },
-  { name: 'target', type: 'text', shows: 'GPU[xN]', help: 'GPU to judge on: H100-80GB, "L4 x 2", or a size such as 79.18GiB' },
+  {
+    name: 'config',
+    type: 'text',
+    shows: 'FILE',
+    help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)',
+  },
+  {
+    name: 'target',
+    type: 'text',
+    shows: 'GPU[xN]',
+    help: 'GPU to judge on: H100-80GB, "L4 x 2", or a size such as 79.18GiB',
+  },
   { name: 'gpus-per-replica', type: 'text', shows: 'N', help: 'GPUs of one engine, where the files do not say' },
   { name: 'set', type: 'list', shows: 'KEY=VALUE', help: 'a setting in place of what the files say: maxModelLen=8192' },
   { name: 'include', type: 'list', shows: 'GLOB', help: 'only files that match; repeatable' },
@@ -41,7 +51,12 @@ const flags: readonly Flag[] = [
   { name: 'format', type: 'text', values: FORMATS, help: 'what to print (default table)' },
   { name: 'output', type: 'list', shows: 'FORMAT=FILE', help: 'also write a format to a file; repeatable' },
   { name: 'base', type: 'text', shows: 'REV', help: 'compare with the merge base with this revision' },
-  { name: 'fail-on', type: 'text', shows: 'LIST', help: 'what fails: exceeds, tight, increase, unknown, finding (default exceeds)' },
+  {
+    name: 'fail-on',
+    type: 'text',
+    shows: 'LIST',
+    help: 'what fails: exceeds, tight, increase, unknown, finding (default exceeds)',
+  },
   { name: 'warn-only', type: 'boolean', help: 'exit 0 whatever the verdict; --warn-only=false overrides the policy' },
   { name: 'only-new', type: 'boolean', help: 'do not fail for what the base already failed' },
   { name: 'max-increase', type: 'text', shows: 'SIZE|%', help: 'allowed growth per GPU against the base: 5% or 2GiB' },
@@ -51,7 +66,12 @@ const flags: readonly Flag[] = [
   { name: 'on-unknown', type: 'text', values: STRICTNESS, help: 'what an unknown verdict does (default warn)' },
   { name: 'on-empty', type: 'text', values: STRICTNESS, help: 'what finding nothing does (default warn)' },
   { name: 'on-network-error', type: 'text', values: STRICTNESS, help: 'what an unreachable Hub does (default warn)' },
-  { name: 'solve', type: 'text', values: ['max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu'], help: 'print the largest or smallest value that fits' },
+  {
+    name: 'solve',
+    type: 'text',
+    values: ['max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu'],
+    help: 'print the largest or smallest value that fits',
+  },
   ...surveyFlags,
   helpFlag,
 ]
@@ -82,7 +102,12 @@ export const checkCommand: Command = async (argv, process) => {
       mkdirSync(dirname(at), { recursive: true })
       writeFileSync(at, formatted(outcome.report, format, plainStyle))
     } catch (error) {
-      return refuse(process, [{ code: 'usage', message: `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}` }])
+      return refuse(process, [
+        {
+          code: 'usage',
+          message: `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
+        },
+      ])
     }
   }
   const format = (options.text['format'] ?? 'table') as Format
@@ -119,7 +144,13 @@ function outputsOf(given: readonly string[]): { format: Format; file: string }[]
     const cut = text.indexOf('=')
     const format = text.slice(0, Math.max(0, cut))
     if (cut < 1 || cut === text.length - 1 || !(FORMATS as readonly string[]).includes(format))
-      return { problem: { code: 'usage', message: `--output is ${JSON.stringify(text)}, expected FORMAT=FILE`, hint: `formats: ${FORMATS.join(', ')}` } }
+      return {
+        problem: {
+          code: 'usage',
+          message: `--output is ${JSON.stringify(text)}, expected FORMAT=FILE`,
+          hint: `formats: ${FORMATS.join(', ')}`,
+        },
+      }
     outputs.push({ format: format as Format, file: text.slice(cut + 1) })
   }
   return outputs
@@ -138,7 +169,10 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
   const missing = missingPaths(root, paths)
   if (missing.length > 0) return { ok: false, problems: missing }
   const whole = workingTree(root)
-  const loaded = await loadPolicy(whole, options.text['config'] === undefined ? undefined : relative(root, resolve(cwd, options.text['config'])))
+  const loaded = await loadPolicy(
+    whole,
+    options.text['config'] === undefined ? undefined : relative(root, resolve(cwd, options.text['config'])),
+  )
   if (!loaded.ok) return loaded
   const overrides: Overrides = {
     ...options.text,
@@ -180,7 +214,23 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
   return { ok: true, outcome, policy: policy.value, root }
 }
 
-const OVERRIDES = ['fail-on', 'max-increase', 'warn-at', 'only-new', 'warn-only', 'on-unknown', 'on-empty', 'on-network-error', 'target', 'gpus-per-replica', 'headroom', 'min-concurrency', 'include', 'exclude', 'set']
+const OVERRIDES = [
+  'fail-on',
+  'max-increase',
+  'warn-at',
+  'only-new',
+  'warn-only',
+  'on-unknown',
+  'on-empty',
+  'on-network-error',
+  'target',
+  'gpus-per-replica',
+  'headroom',
+  'min-concurrency',
+  'include',
+  'exclude',
+  'set',
+]
 
 function pickOverrides(all: Overrides): Overrides {
   return Object.fromEntries(Object.entries(all).filter(([name]) => OVERRIDES.includes(name)))
@@ -189,7 +239,12 @@ function pickOverrides(all: Overrides): Overrides {
 /** PATH itself when it is one folder that holds a policy, else its git root, else the working directory. */
 function rootOf(paths: readonly string[], cwd: string): string {
   const only = paths.length === 1 ? resolve(cwd, paths[0]!) : null
-  if (only !== null && isFolder(only) && POLICY_FILES.some(file => statSync(resolve(only, file), { throwIfNoEntry: false })?.isFile())) return only
+  if (
+    only !== null &&
+    isFolder(only) &&
+    POLICY_FILES.some(file => statSync(resolve(only, file), { throwIfNoEntry: false })?.isFile())
+  )
+    return only
   const repository = gitRootOf(resolve(cwd, paths[0]!))
   if (repository !== null) return repository
   return only !== null && isFolder(only) && relative(cwd, only).startsWith('..') ? only : cwd

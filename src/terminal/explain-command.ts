@@ -3,14 +3,18 @@ import { elements } from '../models/blocks/weights.ts'
 import { allWeights } from '../models/count.ts'
 import type { ModelShape } from '../models/shape.ts'
 import { type CountRow, explainText } from '../report/explain.ts'
-import { closest } from '../units/suggest.ts'
 import { grouped } from '../units/bytes.ts'
+import { closest } from '../units/suggest.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
 import { type Command, refuse } from './run.ts'
 import { styleOf } from './terminal.ts'
 
-const flags: readonly Flag[] = [{ name: 'json', type: 'boolean', help: "print the deployment's part of the JSON report" }, ...surveyFlags, helpFlag]
+const flags: readonly Flag[] = [
+  { name: 'json', type: 'boolean', help: "print the deployment's part of the JSON report" },
+  ...surveyFlags,
+  helpFlag,
+]
 
 const help = helpText(
   'hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]',
@@ -27,26 +31,52 @@ export const explainCommand: Command = async (argv, process) => {
     return 0
   }
   const [wanted, ...paths] = options.positionals
-  if (wanted === undefined) return refuse(process, [{ code: 'usage', message: 'explain which deployment?', hint: 'give an id of the report: hf-vram-calc check . --format json' }])
+  if (wanted === undefined)
+    return refuse(process, [
+      {
+        code: 'usage',
+        message: 'explain which deployment?',
+        hint: 'give an id of the report: hf-vram-calc check . --format json',
+      },
+    ])
   const surveyed = await surveyRepository({ ...options, positionals: paths }, process)
   if (!surveyed.ok) return refuse(process, surveyed.problems)
   const { judged } = surveyed.outcome
   const exact = judged.filter(one => one.row.id === wanted)
-  const found = exact.length > 0 ? exact : judged.filter(one => one.row.id.includes(wanted) || one.row.model.id === wanted)
+  const found =
+    exact.length > 0 ? exact : judged.filter(one => one.row.id.includes(wanted) || one.row.model.id === wanted)
   if (found.length !== 1) {
     const ids = judged.map(one => one.row.id)
     const near = closest(wanted, ids)
     return refuse(process, [
       {
         code: 'usage',
-        message: found.length === 0 ? `no deployment is called ${JSON.stringify(wanted)}` : `${JSON.stringify(wanted)} names ${found.length} deployments: ${found.slice(0, 5).map(one => one.row.id).join(', ')}`,
-        hint: near === null ? (ids.length === 0 ? 'nothing was found under these paths' : `there are ${ids.slice(0, 5).join(', ')}`) : `did you mean ${near}?`,
+        message:
+          found.length === 0
+            ? `no deployment is called ${JSON.stringify(wanted)}`
+            : `${JSON.stringify(wanted)} names ${found.length} deployments: ${found
+                .slice(0, 5)
+                .map(one => one.row.id)
+                .join(', ')}`,
+        hint:
+          near === null
+            ? ids.length === 0
+              ? 'nothing was found under these paths'
+              : `there are ${ids.slice(0, 5).join(', ')}`
+            : `did you mean ${near}?`,
       },
     ])
   }
   const one = found[0]!
   process.stdout.write(
-    options.on['json'] ? `${JSON.stringify(one.row, null, 2)}\n` : explainText(one.row, one.input === null ? [] : countRows(one.input.shape), choicesOf(one), styleOf(process.stdout, process.env)),
+    options.on['json']
+      ? `${JSON.stringify(one.row, null, 2)}\n`
+      : explainText(
+          one.row,
+          one.input === null ? [] : countRows(one.input.shape),
+          choicesOf(one),
+          styleOf(process.stdout, process.env),
+        ),
   )
   return 0
 }
@@ -59,10 +89,17 @@ function countRows(shape: ModelShape): CountRow[] {
     const row = blocks.get(block) ?? { times, elements: 0, terms: [] }
     row.elements += elements(weight)
     const size = weight.in === 1 ? grouped(weight.out) : `${weight.out}x${weight.in}`
-    row.terms.push(`${weight.name.split('.').at(-1)} ${weight.copies > 1 ? `${weight.copies}x` : ''}${size}${weight.bias ? ' + bias' : ''}`)
+    row.terms.push(
+      `${weight.name.split('.').at(-1)} ${weight.copies > 1 ? `${weight.copies}x` : ''}${size}${weight.bias ? ' + bias' : ''}`,
+    )
     blocks.set(block, row)
   }
-  return [...blocks].map(([block, row]) => ({ block, times: row.times, elements: row.elements, formula: row.terms.join(', ') }))
+  return [...blocks].map(([block, row]) => ({
+    block,
+    times: row.times,
+    elements: row.elements,
+    formula: row.terms.join(', '),
+  }))
 }
 
 function choicesOf(_one: Judged) {

@@ -1,14 +1,18 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Report, ReportDeployment } from '../report/report.ts'
 import { POLICY_FILES } from '../policy/load.ts'
+import type { Report, ReportDeployment } from '../report/report.ts'
 import { failures } from '../verdict/run.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
 import { type Command, refuse } from './run.ts'
 
 const flags: readonly Flag[] = [
-  { name: 'accept-current', type: 'boolean', help: 'record what fails today as exemptions that end in 90 days (or at --until)' },
+  {
+    name: 'accept-current',
+    type: 'boolean',
+    help: 'record what fails today as exemptions that end in 90 days (or at --until)',
+  },
   { name: 'until', type: 'text', shows: 'YYYY-MM-DD', help: 'last day of the exemptions' },
   { name: 'owner', type: 'text', shows: 'TEAM', help: 'owner to name in the exemptions' },
   { name: 'print', type: 'boolean', help: 'print what would be written, write nothing' },
@@ -35,8 +39,14 @@ export const initCommand: Command = async (argv, process) => {
     return 0
   }
   const until = options.text['until'] ?? new Date(Date.now() + DAYS * 86_400_000).toISOString().slice(0, 10)
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(until) || Number.isNaN(Date.parse(until)) || new Date(until).toISOString().slice(0, 10) !== until)
-    return refuse(process, [{ code: 'usage', message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31` }])
+  if (
+    !/^\d{4}-\d{2}-\d{2}$/.test(until) ||
+    Number.isNaN(Date.parse(until)) ||
+    new Date(until).toISOString().slice(0, 10) !== until
+  )
+    return refuse(process, [
+      { code: 'usage', message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31` },
+    ])
   const surveyed = await surveyRepository(options, process)
   if (!surveyed.ok) return refuse(process, surveyed.problems)
   const { root, policy, outcome } = surveyed
@@ -50,7 +60,13 @@ export const initCommand: Command = async (argv, process) => {
   else if (exemptions !== '') {
     const added = withExemptions(readFileSync(join(root, existing), 'utf8'), exemptions)
     if (added === null)
-      return refuse(process, [{ code: 'usage', message: `${existing} has exemptions that are not a block list`, hint: 'add these by hand:\n' + exemptions }])
+      return refuse(process, [
+        {
+          code: 'usage',
+          message: `${existing} has exemptions that are not a block list`,
+          hint: 'add these by hand:\n' + exemptions,
+        },
+      ])
     files.push({ path: existing, text: added })
   }
   if (!existsSync(join(root, WORKFLOW))) files.push({ path: WORKFLOW, text: WORKFLOW_TEXT })
@@ -70,9 +86,15 @@ export const initCommand: Command = async (argv, process) => {
 }
 
 function summary(report: Report, failing: readonly ReportDeployment[], accepted: boolean, until: string): string {
-  const lines = [`${report.counts.deployments} deployments found, ${failing.length} fail today, ${report.counts.unknown} cannot be judged yet`]
+  const lines = [
+    `${report.counts.deployments} deployments found, ${failing.length} fail today, ${report.counts.unknown} cannot be judged yet`,
+  ]
   if (failing.length > 0)
-    lines.push(accepted ? `they are exempted until ${until}: what fails anew still fails` : 'record them with hf-vram-calc init --accept-current, or set only-new: true')
+    lines.push(
+      accepted
+        ? `they are exempted until ${until}: what fails anew still fails`
+        : 'record them with hf-vram-calc init --accept-current, or set only-new: true',
+    )
   const blind = report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').length
   if (blind > 0) lines.push(`${blind} do not say on which GPU they run: give a target in the policy`)
   return `${lines.join('\n')}\n`
@@ -110,15 +132,29 @@ function withExemptions(text: string, exemptions: string): string | null {
 }
 
 function policyText(report: Report, exemptions: string): string {
-  const folders = [...new Set(report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').map(row => dirname(row.location.file)))].sort()
-  const rules = folders.slice(0, 20).map(folder => `#   - paths: [${quoted(folder === '.' ? '*' : `${folder}/**`)}]\n#     target: H100-80GB`)
+  const folders = [
+    ...new Set(
+      report.deployments
+        .filter(row => row.target?.gpu == null && row.verdict.status === 'unknown')
+        .map(row => dirname(row.location.file)),
+    ),
+  ].sort()
+  const rules = folders
+    .slice(0, 20)
+    .map(folder => `#   - paths: [${quoted(folder === '.' ? '*' : `${folder}/**`)}]\n#     target: H100-80GB`)
   return [
     '# What the GPU-memory gate takes for granted and what it fails on.',
     '# Every key: https://github.com/org/hf-vram-calc/blob/main/docs/policy.md',
     'version: 1',
     'fail-on: [exceeds]',
     'on-unknown: warn',
-    ...(rules.length > 0 ? ['# These folders do not say on which GPU they run; name it and remove the comment signs:', '# rules:', ...rules] : []),
+    ...(rules.length > 0
+      ? [
+          '# These folders do not say on which GPU they run; name it and remove the comment signs:',
+          '# rules:',
+          ...rules,
+        ]
+      : []),
     ...(exemptions === '' ? [] : ['exemptions:', exemptions]),
     '',
   ].join('\n')

@@ -1,10 +1,10 @@
+import { scriptPath } from '../find-model.ts'
 import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
 import { GiB, MiB } from '../units/bytes.ts'
+import { closest } from '../units/suggest.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
-import { scriptPath } from '../find-model.ts'
 import { type Command, refuse } from './run.ts'
 import { styleOf } from './terminal.ts'
-import { closest } from '../units/suggest.ts'
 
 /** One list: its rows as data for --json, and how they look. */
 interface Listing {
@@ -29,7 +29,14 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     const { gpus } = await import('../hardware/gpus.ts')
     const gib = (bytes: number) => (bytes > 0 ? (bytes / GiB).toFixed(2) : '-')
     return {
-      columns: [{ title: 'GPU' }, right('Driver MiB'), right('Seen by engines, GiB'), right('Compute'), { title: 'Judged' }, flexible('Source')],
+      columns: [
+        { title: 'GPU' },
+        right('Driver MiB'),
+        right('Seen by engines, GiB'),
+        right('Compute'),
+        { title: 'Judged' },
+        flexible('Source'),
+      ],
       rows: gpus.map(gpu => [
         gpu.name,
         gpu.driverBytes > 0 ? String(Math.round(gpu.driverBytes / MiB)) : '-',
@@ -45,15 +52,34 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
     const { instances } = await import('../hardware/instances.ts')
     return {
       columns: [{ title: 'Cloud' }, { title: 'Machine type' }, { title: 'GPU' }, right('Count')],
-      rows: instances.map(machine => [machine.cloud, machine.type, machine.gpu.name, machine.share < 1 ? `${machine.share.toFixed(3)} of one` : String(machine.count)]),
-      data: instances.map(machine => ({ cloud: machine.cloud, type: machine.type, gpu: machine.gpu.name, count: machine.count, share: machine.share })),
+      rows: instances.map(machine => [
+        machine.cloud,
+        machine.type,
+        machine.gpu.name,
+        machine.share < 1 ? `${machine.share.toFixed(3)} of one` : String(machine.count),
+      ]),
+      data: instances.map(machine => ({
+        cloud: machine.cloud,
+        type: machine.type,
+        gpu: machine.gpu.name,
+        count: machine.count,
+        share: machine.share,
+      })),
     }
   },
   engines: async () => {
     const { engines } = await import('../engines/index.ts')
     return {
-      columns: [{ title: 'Engine' }, { title: 'Setting' }, flexible('Default'), { title: 'Versions' }, flexible('Source')],
-      rows: engines.flatMap(engine => engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source])),
+      columns: [
+        { title: 'Engine' },
+        { title: 'Setting' },
+        flexible('Default'),
+        { title: 'Versions' },
+        flexible('Source'),
+      ],
+      rows: engines.flatMap(engine =>
+        engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source]),
+      ),
       data: engines.map(engine => ({ name: engine.name, title: engine.title, defaults: engine.defaults })),
     }
   },
@@ -84,7 +110,11 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
 }
 
 const flags: readonly Flag[] = [{ name: 'json', type: 'boolean', help: 'print JSON' }, helpFlag]
-const help = helpText(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags)
+const help = helpText(
+  `hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`,
+  'What the program knows, with its sources.',
+  flags,
+)
 
 export const listCommand: Command = async (argv, process) => {
   const parsed = readArguments(argv, flags)
@@ -100,13 +130,18 @@ export const listCommand: Command = async (argv, process) => {
     return refuse(process, [
       {
         code: 'usage',
-        message: what === undefined ? 'list what?' : `cannot list ${JSON.stringify(parsed.value.positionals.join(' '))}`,
+        message:
+          what === undefined ? 'list what?' : `cannot list ${JSON.stringify(parsed.value.positionals.join(' '))}`,
         hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?`,
       },
     ])
   }
   const listing = await make()
-  process.stdout.write(parsed.value.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, styleOf(process.stdout, process.env)))
+  process.stdout.write(
+    parsed.value.on['json']
+      ? `${JSON.stringify(listing.data, null, 2)}\n`
+      : listingText(listing, styleOf(process.stdout, process.env)),
+  )
   return 0
 }
 

@@ -1,4 +1,4 @@
-import { problemText, type Problem } from '../problem.ts'
+import { type Problem, problemText } from '../problem.ts'
 import { closest } from '../units/suggest.ts'
 import { version } from '../version.ts'
 
@@ -63,7 +63,9 @@ export async function runCommandLine(argv: readonly string[], process: Process):
     return await dispatch(argv, process)
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    process.stderr.write(`hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`)
+    process.stderr.write(
+      `hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`,
+    )
     if (process.env['HF_VRAM_CALC_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`)
     return 70
   }
@@ -89,7 +91,9 @@ async function dispatch(argv: readonly string[], process: Process): Promise<Exit
   if (!first.startsWith('-') && !first.includes('/')) {
     const near = closest(first, Object.keys(COMMANDS))
     if (near !== null)
-      return refuse(process, [{ code: 'usage', message: `unknown command ${JSON.stringify(first)}`, hint: `did you mean ${near}?` }])
+      return refuse(process, [
+        { code: 'usage', message: `unknown command ${JSON.stringify(first)}`, hint: `did you mean ${near}?` },
+      ])
   }
   return (await COMMANDS['estimate']!())(argv, process)
 }

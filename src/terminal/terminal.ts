@@ -42,7 +42,10 @@ export function styleOf(stream: Stream, env: NodeJS.ProcessEnv): TextStyle {
  * A one-line status on stderr while work takes long: shown only on a terminal and only after half a second. Returns
  * the function that updates it and the one that removes it.
  */
-export function progress(stream: NodeJS.WriteStream, env: NodeJS.ProcessEnv): { say: (text: string) => void; end: () => void } {
+export function progress(
+  stream: NodeJS.WriteStream,
+  env: NodeJS.ProcessEnv,
+): { say: (text: string) => void; end: () => void } {
   if (!stream.isTTY || env['CI'] || env['TERM'] === 'dumb') return { say: () => {}, end: () => {} }
   let text = ''
   let shown = false
