@@ -7,7 +7,7 @@ import type { Draft } from './draft.ts'
 import type { KvRules } from './kv/index.ts'
 import { longestThatFits, requestBlocks, requestBytes, stateBytesOf } from './kv/request.ts'
 import { communication, graphs, type Modelled, peak } from './peak.ts'
-import { parallelismOf, type Resolved } from './settings.ts'
+import { parallelismOf, type Resolved, UNSTATED_LENGTH } from './settings.ts'
 import { weightsOf } from './weights.ts'
 
 /** All that one accounting is made of. */
@@ -38,7 +38,7 @@ export function account(about: Case, found: EngineAnswer['findings']): EngineAns
   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory)
   const stages = stagesOf(about, fractionBytes)
   const fitting = longest(about, stages)
-  const asked = r.maxModelLen ?? r.context ?? 2048
+  const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH
   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked))
   const at = fullest(about, stages, length)
   const stage = stages[at]!
@@ -48,7 +48,7 @@ export function account(about: Case, found: EngineAnswer['findings']): EngineAns
   const parts = [...stage.parts, ...cache.parts, ...rest]
   const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes))
   return {
-    settings: settled(r, length),
+    settings: settled(about, length),
     findings: found,
     estimate: {
       method: 'engine',
@@ -72,11 +72,25 @@ export function account(about: Case, found: EngineAnswer['findings']): EngineAns
   }
 }
 
-/** With `--max-model-len auto` the length that was solved for is the effective one. */
-function settled(r: Resolved, length: number): EngineAnswer['settings'] {
-  const given = r.settings.maxModelLen
-  if (r.maxModelLen !== null || given === undefined) return r.settings
-  return { ...r.settings, maxModelLen: { ...given, effective: length, note: 'the largest that fits' } }
+/** The settings with what the checkpoint and the card made of them: solved length, KV dtype, block. */
+function settled({ r, kv }: Case, length: number): EngineAnswer['settings'] {
+  const { maxModelLen, kvCacheDtype, blockSize } = r.settings
+  const block = kv.blocks.block
+  return {
+    ...r.settings,
+    ...(r.maxModelLen === null && maxModelLen !== undefined
+      ? { maxModelLen: { ...maxModelLen, effective: length, note: 'the largest that fits' } }
+      : {}),
+    ...(kvCacheDtype !== undefined && kv.dtype !== kvCacheDtype.value
+      ? { kvCacheDtype: { ...kvCacheDtype, effective: kv.dtype } }
+      : {}),
+    blockSize:
+      blockSize === undefined
+        ? { value: block, from: 'engine-default', note: 'vLLM, by attention kernel and state size' }
+        : block === blockSize.value
+          ? blockSize
+          : { ...blockSize, effective: block },
+  }
 }
 
 /** What every stage holds besides the cache. Stages differ in their weights only. */

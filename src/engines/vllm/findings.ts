@@ -1,10 +1,11 @@
 import type { Finding } from '../../deployments/deployment.ts'
 import type { EngineInput } from '../engine.ts'
+import { placed } from './given.ts'
 import { isFp8 } from './kv/format.ts'
 import type { KvRules } from './kv/index.ts'
 import { modelFindings } from './model-findings.ts'
 import { quantizationFindings } from './quantization.ts'
-import { placed, type Resolved, type Say } from './settings.ts'
+import type { Resolved, Say } from './settings.ts'
 
 /** What vLLM refuses, wastes or ignores, whatever the memory. */
 export function findings(input: EngineInput, r: Resolved, kv: KvRules, capability: number | null): Finding[] {

@@ -7,8 +7,6 @@ export interface OptionReader {
   readonly flag: (name: string) => boolean | null
   readonly count: (name: string) => number | null
   readonly has: (name: string) => boolean
-  readonly expertParallel: boolean | null
-  readonly eager: boolean | null
 }
 
 export function readOptions(options: Readonly<Record<string, Option>>, findings: Finding[]): OptionReader {
@@ -48,7 +46,5 @@ export function readOptions(options: Readonly<Record<string, Option>>, findings:
     flag,
     count,
     has: name => options[name] !== undefined,
-    expertParallel: flag('enable-expert-parallel'),
-    eager: flag('enforce-eager'),
   }
 }

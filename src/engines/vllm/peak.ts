@@ -50,12 +50,12 @@ function forwardArm(shape: ModelShape, r: Resolved): Arm {
   const { facts } = shape
   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden)
   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)]
-  const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR)
+  const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR)
   return {
     low: Math.max(0.6 * expected, FORWARD_FLOOR),
     expected,
     high: 1.4 * expected + 0.2 * GiB,
-    text: `forward pass ${factor} x ${grouped(r.batchTokens)} tokens x ${grouped(width)} x 2 B`,
+    text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B`,
   }
 }
 
@@ -69,14 +69,14 @@ function samplerFactor(r: Resolved): Range {
 }
 
 function samplerArm(shape: ModelShape, r: Resolved): Arm {
-  const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4
+  const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4
   const c = samplerFactor(r)
   return {
     // engines with a tower may cap their sequences: their sampler was once seen at less than half of the law
     low: (shape.facts.multimodal ? 0.4 : 1) * c.low * rows,
     expected: c.expected * rows,
     high: c.high * rows + 0.1 * GiB,
-    text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`,
+    text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`,
   }
 }
 
@@ -87,7 +87,7 @@ function samplerArm(shape: ModelShape, r: Resolved): Arm {
 function visionArm(shape: ModelShape, config: JsonObject, r: Resolved): Arm {
   const none = { low: 0, expected: 0, high: 0, text: '' }
   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none
-  const patches = 4 * Math.min(r.batchTokens, 16384)
+  const patches = 4 * Math.min(r.batch.tokens, 16384)
   const copy = patches * towerWidth(config) * 2
   return {
     low: 0,
@@ -141,7 +141,7 @@ export function communication(r: Resolved): Modelled {
 export function graphs(r: Resolved): Modelled {
   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '')
   if (none) return { bytes: { low: 0, expected: 0, high: 0 }, formula: 'none: eager', source: 'enforce-eager' }
-  const largest = Math.min(2 * r.sequences, 512)
+  const largest = Math.min(2 * r.batch.sequences, 512)
   const share = largest / 512
   return {
     bytes: { low: 0.05 * GiB, expected: (0.1 + 0.4 * share) * GiB, high: (0.3 + 0.9 * share) * GiB },

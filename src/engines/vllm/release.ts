@@ -53,8 +53,13 @@ export interface Rules {
 
 const cache = new Map<Release, Rules>()
 
-/** The rules of a release. */
-export function rulesOf(version: Release): Rules {
+/** The rules of a release; `v0` asks for the old engine where the release still has it (up to 0.10). */
+export function rulesOf(version: Release, v0 = false): Rules {
+  const rules = newRules(version)
+  return v0 && version < release(0, 11) ? { ...rules, v0 } : rules
+}
+
+function newRules(version: Release): Rules {
   let rules = cache.get(version)
   if (rules === undefined) {
     const from = (minor: number): boolean => version >= release(0, minor)

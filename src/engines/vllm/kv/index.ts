@@ -60,8 +60,8 @@ export function kvRules(
   return {
     plan: plan(layers, { ...blocks, hybridManager: r.hybridManager, stages: r.pipeline }),
     request: {
-      batchTokens: r.batchTokens,
-      inFlight: r.batchTokens * concurrentBatches(r),
+      batchTokens: r.batch.tokens,
+      inFlight: r.batch.tokens * concurrentBatches(r),
       contextRanks: r.contextRanks,
       speculativeTokens,
       stateMode,
