@@ -22,6 +22,7 @@ export interface ModelChoices {
   readonly refresh: boolean
   /** HF_TOKEN, HF_ENDPOINT and the like. */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Where facts of the Hub are kept; else in the user's cache folder, where the environment names one. */
   readonly cache?: FactsCache
   readonly http?: { readonly idleTimeout?: number; readonly totalTimeout?: number; readonly retries?: number }
 }
@@ -76,6 +77,9 @@ export async function makeHub(
   const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }
   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv()
   const { hubClient } = await import('./models/sources/hub.ts')
+  const { cacheFolder, fileCache } = await import('./models/sources/file-cache.ts')
+  const folder = cacheFolder(choices.env, settings.endpoint)
+  const cache = choices.cache ?? (folder === null ? null : fileCache(folder))
   return hubClient(
     settings,
     {
@@ -86,7 +90,7 @@ export async function makeHub(
       now: () => performance.now(),
       random: Math.random,
     },
-    { ...(choices.cache ? { cache: choices.cache } : {}), ...(choices.http ? { http: choices.http } : {}) },
+    { ...(cache ? { cache } : {}), ...(choices.http ? { http: choices.http } : {}) },
   )
 }
 

@@ -299,11 +299,15 @@ export async function fakeGitHub(given: Partial<GitHubState> = {}): Promise<Fake
     body: { query: string; variables: { ids?: string[]; id?: string } },
     send: (status: number, data: unknown) => void,
   ): void {
-    if (!state.graphql) return send(404, { message: 'Not Found' })
+    if (!state.graphql) {
+      send(404, { message: 'Not Found' })
+      return
+    }
     if (body.query.includes('minimizeComment')) {
       const comment = state.comments.find(c => `IC_${c.id}` === body.variables.id)
       if (comment) comment.minimized = true
-      return send(200, { data: { minimizeComment: { minimizedComment: { isMinimized: true } } } })
+      send(200, { data: { minimizeComment: { minimizedComment: { isMinimized: true } } } })
+      return
     }
     const nodes = (body.variables.ids ?? []).map(id => {
       const comment = state.comments.find(c => `IC_${c.id}` === id)

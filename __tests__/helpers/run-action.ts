@@ -193,7 +193,7 @@ function parseOutputs(text: string): Record<string, string> {
 function parseCommands(log: string): { level: string; properties: Record<string, string>; message: string }[] {
   const found: { level: string; properties: Record<string, string>; message: string }[] = []
   let stopped: string | null = null
-  const unescape = (text: string) =>
+  const unescaped = (text: string) =>
     text
       .replaceAll('%0D', '\r')
       .replaceAll('%0A', '\n')
@@ -215,8 +215,8 @@ function parseCommands(log: string): { level: string; properties: Record<string,
     const pairs = properties
       .split(',')
       .filter(Boolean)
-      .map(pair => [pair.slice(0, pair.indexOf('=')), unescape(pair.slice(pair.indexOf('=') + 1))])
-    found.push({ level: command!, properties: Object.fromEntries(pairs), message: unescape(message) })
+      .map(pair => [pair.slice(0, pair.indexOf('=')), unescaped(pair.slice(pair.indexOf('=') + 1))])
+    found.push({ level: command!, properties: Object.fromEntries(pairs), message: unescaped(message) })
   }
   return found
 }

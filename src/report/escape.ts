@@ -7,7 +7,7 @@
 function visible(text: string): string {
   return text
     .replace(/[\r\n\u2028\u2029]+/g, ' ')
-    .replace(/\u001b\[[0-9;]*[A-Za-z]/g, '')
+    .replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '')
     .replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`)
 }
 

@@ -12,7 +12,7 @@ import type { Gpu } from '../hardware/gpu.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { type Command, type Process, refuse } from './run.ts'
+import { type Command, type Process, refuse } from './process.ts'
 import { progress, styleOf } from './terminal.ts'
 
 const ENGINES = ['vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers'] as const

@@ -15,9 +15,11 @@ import { reportTable } from '../report/table.ts'
 import { reportWorkflowCommands } from '../report/workflow-commands.ts'
 import { mergeBase } from '../repository/git.ts'
 import { gitCommit } from '../repository/git-commit.ts'
+import type { Repository } from '../repository/repository.ts'
+import type { Selection } from '../repository/selection.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { type Command, type ExitCode, type Process, refuse } from './run.ts'
+import { type Command, type ExitCode, type Process, refuse } from './process.ts'
 import { progress, styleOf } from './terminal.ts'
 
 const STRICTNESS = ['fail', 'warn', 'ignore'] as const
@@ -160,19 +162,28 @@ type Surveyed =
   | { readonly ok: true; readonly outcome: CheckOutcome; readonly policy: Policy; readonly root: string }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/** Root, policy, sources and the pipeline for a command line's paths and flags. */
-export async function surveyRepository(options: Parsed, process: Process): Promise<Surveyed> {
+interface Opened {
+  readonly ok: true
+  readonly root: string
+  readonly policy: Policy
+  /** All files of the root, for paths that the policy names. */
+  readonly whole: Repository
+  readonly selection: Selection
+  /** The lock file's path relative to the root; null: at its usual place. */
+  readonly lockFile: string | null
+}
+
+/** Root, policy and files for a command line's paths and flags. */
+export async function openRepository(options: Parsed, process: Process): Promise<Opened | { readonly ok: false; readonly problems: readonly Problem[] }> {
   const cwd = process.cwd()
   const asked = options.positionals.length > 0 ? options.positionals : ['.']
   const root = rootOf(asked, cwd)
-  const paths = asked.map(path => relative(root, resolve(cwd, path)).replaceAll('\\', '/') || '.')
+  const fromRoot = (path: string) => relative(root, resolve(cwd, path)).replaceAll('\\', '/') || '.'
+  const paths = asked.map(fromRoot)
   const missing = missingPaths(root, paths)
   if (missing.length > 0) return { ok: false, problems: missing }
   const whole = workingTree(root)
-  const loaded = await loadPolicy(
-    whole,
-    options.text['config'] === undefined ? undefined : relative(root, resolve(cwd, options.text['config'])),
-  )
+  const loaded = await loadPolicy(whole, options.text['config'] === undefined ? undefined : fromRoot(options.text['config']))
   if (!loaded.ok) return loaded
   const overrides: Overrides = {
     ...options.text,
@@ -183,11 +194,20 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
   }
   const policy = withOverrides(loaded.value, pickOverrides(overrides))
   if (!policy.ok) return policy
-  const selection = { paths, include: policy.value.include, exclude: policy.value.exclude }
+  const { include, exclude } = policy.value
+  const lockFile = options.text['lock'] === undefined ? null : fromRoot(options.text['lock'])
+  return { ok: true, root, policy: policy.value, whole, selection: { paths, include, exclude }, lockFile }
+}
+
+/** Sources and the pipeline for a command line's paths and flags. */
+export async function surveyRepository(options: Parsed, process: Process): Promise<Surveyed> {
+  const opened = await openRepository(options, process)
+  if (!opened.ok) return opened
+  const { root, policy, whole, selection, lockFile } = opened
   const find = await findModelFor({
-    models: policy.value.models,
+    models: policy.models,
     repository: whole,
-    lockFile: options.text['lock'] ?? null,
+    lockFile,
     offline: options.on['offline'] ?? false,
     refresh: options.on['refresh'] ?? false,
     env: process.env,
@@ -206,12 +226,12 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
   status.say('reading deployments and models')
   const outcome = await check({
     head: workingTree(root, selection),
-    policy: policy.value,
+    policy,
     base: baseRepository,
     ports: { findModel: find.value, now: new Date() },
   })
   status.end()
-  return { ok: true, outcome, policy: policy.value, root }
+  return { ok: true, outcome, policy, root }
 }
 
 const OVERRIDES = [

@@ -7,7 +7,7 @@ import { grouped } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
-import { type Command, refuse } from './run.ts'
+import { type Command, refuse } from './process.ts'
 import { styleOf } from './terminal.ts'
 
 const flags: readonly Flag[] = [

@@ -5,7 +5,7 @@ import type { Report, ReportDeployment } from '../report/report.ts'
 import { failures } from '../verdict/run.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
-import { type Command, refuse } from './run.ts'
+import { type Command, refuse } from './process.ts'
 
 const flags: readonly Flag[] = [
   {
@@ -64,7 +64,7 @@ export const initCommand: Command = async (argv, process) => {
         {
           code: 'usage',
           message: `${existing} has exemptions that are not a block list`,
-          hint: 'add these by hand:\n' + exemptions,
+          hint: `add these by hand:\n${exemptions}`,
         },
       ])
     files.push({ path: existing, text: added })

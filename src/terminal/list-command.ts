@@ -3,7 +3,7 @@ import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
 import { GiB, MiB } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
-import { type Command, refuse } from './run.ts'
+import { type Command, refuse } from './process.ts'
 import { styleOf } from './terminal.ts'
 
 /** One list: its rows as data for --json, and how they look. */

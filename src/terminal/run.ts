@@ -1,19 +1,6 @@
-import { type Problem, problemText } from '../problem.ts'
 import { closest } from '../units/suggest.ts'
 import { version } from '../version.ts'
-
-/** What a command line needs of its process; handed in so that tests can give their own. */
-export interface Process {
-  readonly env: NodeJS.ProcessEnv
-  readonly stdout: NodeJS.WriteStream
-  readonly stderr: NodeJS.WriteStream
-  readonly cwd: () => string
-}
-
-/** 0 the gate passes or the calculation is done, 1 it fails, 2 usage or configuration, 70 our own bug. */
-export type ExitCode = 0 | 1 | 2 | 70
-
-export type Command = (argv: readonly string[], process: Process) => Promise<ExitCode>
+import { type Command, type ExitCode, type Process, refuse } from './process.ts'
 
 /** Commands load on use: a calculation does not pay for YAML, the gate not for the calculator. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -47,12 +34,6 @@ Examples:
   hf-vram-calc check . --base origin/main --fail-on exceeds,increase
   hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose
 `
-
-/** Says problems on stderr, one line each, and gives the exit code for them. */
-export function refuse(process: Process, problems: readonly Problem[], code: 1 | 2 = 2): ExitCode {
-  for (const problem of problems) process.stderr.write(`hf-vram-calc: ${problemText(problem)}\n`)
-  return code
-}
 
 /** Runs the whole command line; never throws. */
 export async function runCommandLine(argv: readonly string[], process: Process): Promise<ExitCode> {
