@@ -4,6 +4,7 @@ import { gibText, grouped } from '../../units/bytes.ts'
 import type { EngineAnswer, EngineInput } from '../engine.ts'
 import { adapterBytes } from './adapters.ts'
 import type { Draft } from './draft.ts'
+import { requestFormula } from './kv/formula.ts'
 import type { KvRules } from './kv/index.ts'
 import { longestThatFits, requestBlocks, requestBytes, stateBytesOf } from './kv/request.ts'
 import { communication, graphs, type Modelled, peak } from './peak.ts'
@@ -159,8 +160,8 @@ function cacheParts(about: Case, at: number, length: number): CacheParts {
   const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency
   const block = kv.plan.blockBytes[at]!
   const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived'
-  const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : ''
-  const blocks = requestBlocks(kv.plan, length, kv.request)
+  const formula = (wanted: 'attention' | 'state'): string =>
+    times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency)
   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`
   const part = (name: Part['name'], bytes: number, formula: string): Part => ({
     name,
@@ -171,27 +172,15 @@ function cacheParts(about: Case, at: number, length: number): CacheParts {
     source,
   })
   const parts: Part[] = []
-  const stateBlocks = states / (block * input.concurrency)
-  if (total > states || states === 0) {
-    const formula = r.rules.chargesGroups
-      ? `${grouped(blocks - stateBlocks)} blocks x ${grouped(block)} B${requests}`
-      : `${grouped((total - states) / input.concurrency)} B over the layers for ${grouped(length)} tokens${requests}`
-    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula))
-  }
-  if (states > 0)
-    parts.push(
-      part(
-        'recurrentState',
-        states,
-        r.rules.chargesGroups
-          ? `${grouped(stateBlocks)} blocks x ${grouped(block)} B${requests}`
-          : `${grouped(states / input.concurrency)} B over the layers${requests}`,
-      ),
-    )
+  if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')))
+  if (states > 0) parts.push(part('recurrentState', states, formula('state')))
   const kept = r.rules.nullBlock ? block : 0
   if (kept > 0) parts.push({ ...part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`) })
   return { parts, bytes: total + kept }
 }
+
+const times = (formula: string, requests: number): string =>
+  requests === 1 ? formula : `${grouped(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`
 
 /**
  * With a pool of given bytes the fraction does not count: the whole pool is taken, so what the start condition leaves of

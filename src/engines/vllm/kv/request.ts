@@ -16,7 +16,7 @@ export interface RequestSettings {
 }
 
 /** Blocks that one request of `length` tokens takes in one group of the bucket (vllm-kv.md 2). */
-function blocksOf(bucket: Bucket, length: number, s: RequestSettings): number {
+export function blocksOf(bucket: Bucket, length: number, s: RequestSettings): number {
   const { reach, block } = bucket
   switch (reach.kind) {
     case 'full':
