@@ -71,7 +71,7 @@ async function readLock(repository: Repository, named: string | null) {
 /** A client on Node's fetch, through the proxies of the environment where Node can. */
 export async function makeHub(
   settings: { readonly endpoint: string; readonly token: string | null },
-  choices: Pick<ModelChoices, 'cache' | 'http'>,
+  choices: Pick<ModelChoices, 'cache' | 'env' | 'http'>,
 ): Promise<Hub> {
   // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do.
   const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }

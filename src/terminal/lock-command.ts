@@ -12,7 +12,7 @@ import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { openRepository } from './check-command.ts'
-import { type Command, refuse } from './run.ts'
+import { type Command, refuse } from './process.ts'
 
 const flags: readonly Flag[] = [
   {

@@ -200,11 +200,12 @@ describe('the cache folder', () => {
     rmSync(folder, { recursive: true })
   })
 
-  test.each<[Record<string, string>, string | null]>([
-    [{ XDG_CACHE_HOME: '/x', HOME: '/h' }, '/x/hf-vram-calc'],
-    [{ HOME: '/h' }, '/h/.cache/hf-vram-calc'],
-    [{}, null],
-  ])('is found from %j', (env, expected) => {
-    expect(cacheFolder(env)).toBe(expected)
+  test.each<[Record<string, string>, string, string | null]>([
+    [{ XDG_CACHE_HOME: '/x', HOME: '/h' }, 'https://huggingface.co', '/x/hf-vram-calc/huggingface.co'],
+    [{ HOME: '/h' }, 'https://mirror.example:8443/hf', '/h/.cache/hf-vram-calc/mirror.example-8443'],
+    [{ HOME: '/h' }, 'http://127.0.0.1:8080', null],
+    [{}, 'https://huggingface.co', null],
+  ])('is found from %j for %s', (env, endpoint, expected) => {
+    expect(cacheFolder(env, endpoint)).toBe(expected)
   })
 })

@@ -7,10 +7,14 @@ import type { FactsCache } from './hub.ts'
 /** Raised when what is kept changes its form, so that an older program's files are not read. */
 const FORM = 'facts-1'
 
-/** Where the command line keeps facts: `hf-vram-calc` in the user's cache folder; null when the environment names none. */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>>): string | null {
+/**
+ * Where the command line keeps facts of one Hub: in the user's cache folder. null when the environment names none, and
+ * for a Hub on this machine, whose commits may be anything.
+ */
+export function cacheFolder(env: Readonly<Record<string, string | undefined>>, endpoint: string): string | null {
   const base = env['XDG_CACHE_HOME'] || (env['HOME'] ? join(env['HOME'], '.cache') : env['LOCALAPPDATA'])
-  return base ? join(base, 'hf-vram-calc') : null
+  const { protocol, host } = new URL(endpoint)
+  return base && protocol === 'https:' ? join(base, 'hf-vram-calc', host.replace(/[^\w.-]/g, '-')) : null
 }
 
 /**
