@@ -1,5 +1,7 @@
-import type { WeightStorage } from '../models/checkpoint/storage.ts'
+import { storageOf, type WeightStorage } from '../models/checkpoint/storage.ts'
+import type { JsonObject } from '../models/config.ts'
 import type { ModelShape, Weight } from '../models/shape.ts'
+import type { Result } from '../problem.ts'
 import { type Parallelism, partOf, stagesOf } from './shares.ts'
 
 /** Bytes of the weights on one rank of every pipeline stage, the fullest tensor rank of each. */
@@ -8,6 +10,20 @@ export interface StageWeights {
   readonly bytes: readonly number[]
   /** Elements by stage, as divided (replicated tensors count on every rank). */
   readonly elements: readonly number[]
+}
+
+type Asked = Parameters<typeof storageOf>[2]
+const storages = new WeakMap<ModelShape, { config: JsonObject; byAsked: Map<string, Result<WeightStorage>> }>()
+
+/** `storageOf`, kept with the shape: an engine asks again for every change that a remedy tries. */
+export function storageFor(shape: ModelShape, config: JsonObject, asked: Asked): Result<WeightStorage> {
+  let known = storages.get(shape)
+  if (known?.config !== config) known = { config, byAsked: new Map() }
+  storages.set(shape, known)
+  const key = `${asked.dtype} ${asked.quantization ?? ''}`
+  const result = known.byAsked.get(key) ?? storageOf(shape, config, asked)
+  known.byAsked.set(key, result)
+  return result
 }
 
 interface Sum {

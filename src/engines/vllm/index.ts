@@ -1,3 +1,4 @@
+import { storageFor } from '../../memory/weights.ts'
 import { storageOf, type WeightStorage } from '../../models/checkpoint/storage.ts'
 import { sizeText } from '../../units/bytes.ts'
 import type { Engine, EngineAnswer, EngineInput } from '../engine.ts'
@@ -26,7 +27,7 @@ function estimate(input: EngineInput): EngineAnswer {
 
 function under(input: EngineInput): EngineAnswer {
   const r = resolve(input)
-  const storage = storageFor(input, r)
+  const storage = checkpointStorage(input, r)
   const capability = capabilityOf(input)
   const draft = draftOf(input, r, storage)
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)
@@ -52,8 +53,8 @@ function capabilityOf(input: EngineInput): number | null {
 }
 
 /** The checkpoint's storage; a method nobody knows is a finding, and 16 bits stand in for it. */
-function storageFor(input: EngineInput, r: Resolved): WeightStorage {
-  const result = storageOf(input.shape, input.facts.config, { dtype: r.dtype, quantization: r.quantization })
+function checkpointStorage(input: EngineInput, r: Resolved): WeightStorage {
+  const result = storageFor(input.shape, input.facts.config, { dtype: r.dtype, quantization: r.quantization })
   if (result.ok) return result.value
   r.findings.push({ code: 'quantization-unsupported', severity: 'error', message: result.problem.message })
   const plain = storageOf(input.shape, {}, { dtype: 'bfloat16', quantization: null })
