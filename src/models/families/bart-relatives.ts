@@ -19,15 +19,16 @@ const smallSizes = {
 const attentionBias = (weights: readonly Weight[], bias: boolean): Weight[] =>
   weights.map(weight => (/_attn\./.test(weight.name) ? { ...weight, bias } : weight))
 
-/** A table of prompts and two matrices that turn it into keys and values of every layer of the half. */
-function prompt(layers: number, config: Config): Weight[] {
+/** Tables of prompts and the matrices that turn them into keys and values of every layer. */
+function prompts(config: Config): Weight[] {
   const hidden = config.size('d_model')
   const middle = config.size('prompt_mid_dim')
-  return [
-    positionEmbedding(config.size('prompt_length'), hidden, 'self_attn_prompt.prompt_embedding'),
-    column('self_attn_prompt.prompt_trans.1', middle, hidden, { bias: true }),
-    row('self_attn_prompt.prompt_trans.3', 2 * layers * hidden, middle, { bias: true }),
-  ]
+  const width = 2 * config.size('decoder_layers') * hidden
+  return ['self_attn_prompt', 'cross_attn_prompt'].flatMap(name => [
+    positionEmbedding(config.size('prompt_length'), hidden, `${name}.prompt_embedding`),
+    column(`${name}.prompt_trans.1`, middle, hidden, { bias: true }),
+    row(`${name}.prompt_trans.3`, width, middle, { bias: true }),
+  ])
 }
 
 const types: readonly BartType[] = [
@@ -69,7 +70,8 @@ const types: readonly BartType[] = [
     embeddingNorm: true,
     finalNorm: false,
     defaults: { vocab_size: 50267, prompt_length: 100, prompt_mid_dim: 800 },
-    beside: (half, config) => (config.flag('use_prompt') ? prompt(config.size(`${half}_layers`), config) : []),
+    // one for the decoder's own attention, one for its attention over the encoder
+    beside: (half, config) => (half === 'decoder' && config.flag('use_prompt') ? prompts(config) : []),
   },
   {
     // a second set of q, k and v for the encoder's global attention
@@ -125,7 +127,7 @@ const types: readonly BartType[] = [
     positions: 'offset',
     embeddingNorm: false,
     finalNorm: false,
-    defaults: { src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false },
+    defaults: { vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false },
     aliases: { vocab_size: ['tgt_vocab_size'] },
     ownTables: config =>
       config.flag('tie_word_embeddings')

@@ -52,6 +52,10 @@ const types: readonly EncoderType[] = [
     type: 'jina_embeddings_v3',
     defaults: { ...largeDefaults, vocab_size: 250002, max_position_embeddings: 8194, type_vocab_size: 1 },
     embedding: d => embeddingWithout(d, 'position_embeddings'),
+    layer: d =>
+      bertLayer(d).map(weight =>
+        weight.name === 'attention.output.dense' ? { ...weight, in: d.heads * d.headDim } : weight,
+      ),
     sequence: 'dense',
   },
   {

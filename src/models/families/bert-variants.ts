@@ -217,18 +217,23 @@ const types: readonly EncoderType[] = [
 /** Bottlenecks down and up, attention at the narrow width (values at the full one), all with bias and norm. */
 function mobileLayer(d: Dims): Weight[] {
   const bottleneck = d.config.flag('use_bottleneck')
-  const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden
+  const narrow = d.config.size('intra_bottleneck_size')
+  const inner = d.config.sizeOrNull('true_hidden_size') ?? (bottleneck ? narrow : d.hidden)
+  const all = d.heads * Math.floor(inner / d.heads)
   const dense = (name: string, out: number, input: number) => column(name, out, input, { bias: true })
-  const narrowing = (name: string) => [dense(`${name}.dense`, inner, d.hidden), norm(`${name}.LayerNorm`, inner, true)]
+  const narrowing = (name: string) => [
+    dense(`${name}.dense`, narrow, d.hidden),
+    norm(`${name}.LayerNorm`, narrow, true),
+  ]
   const feedForward = (prefix: string) => [
     dense(`${prefix}intermediate.dense`, d.width, inner),
     row(`${prefix}output.dense`, inner, d.width, { bias: true }),
     norm(`${prefix}output.LayerNorm`, inner, true),
   ]
   return [
-    dense('attention.self.query', inner, inner),
-    dense('attention.self.key', inner, inner),
-    dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden),
+    dense('attention.self.query', all, inner),
+    dense('attention.self.key', all, inner),
+    dense('attention.self.value', all, d.config.flag('use_bottleneck_attention') ? inner : d.hidden),
     row('attention.output.dense', inner, inner, { bias: true }),
     norm('attention.output.LayerNorm', inner, true),
     ...feedForward(''),

@@ -139,7 +139,7 @@ function assistantShape(config: Config): ModelShape {
     ...body,
     family: 'gemma4_unified_assistant',
     modelType: config.text('model_type') ?? 'gemma4_unified_assistant',
-    count: ordered ? 'derived' : body.count,
+    count: body.count,
     embedding: [...body.embedding, replicated('pre_projection', body.facts.hidden, 2 * outer)],
     final: [
       ...body.final,
@@ -163,6 +163,6 @@ export const gemma4: readonly Family[] = [
     name: 'gemma4_unified_assistant',
     modelTypes: ['gemma4_unified_assistant'],
     verified: 'every row of the parameter oracle (transformers 5.24)',
-    shape: config => assistantShape(config.with({ backbone_hidden_size: 3840 })),
+    shape: config => assistantShape(config.with({ backbone_hidden_size: 3840, num_centroids: 2048 })),
   },
 ]

@@ -177,7 +177,7 @@ function inkling(config: Config): Layered {
       width,
       experts,
       perToken: config.sizeOrNull('num_experts_per_tok'),
-      routerExtra: config.flag('shared_expert_sink') ? shared : 0,
+      routerExtra: shared,
     }),
     ...(shared > 0 ? sharedExpert(hidden, width * shared) : []),
     scale,
@@ -307,7 +307,6 @@ const types: readonly LayeredType[] = [
       n_routed_experts: 256,
       num_experts_per_tok: 6,
       n_shared_experts: 2,
-      shared_expert_sink: true,
     },
     aliases: {
       sliding_window_size: ['sliding_window'],

@@ -45,7 +45,8 @@ const types: readonly EncoderType[] = [
       norm('self_attn.k_norm', d.hidden),
     ],
     body: d => [norm('norm', d.hidden)],
-    lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own' }),
+    // the class never ties
+    lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own', tied: false }),
   },
   {
     // Llama's layer, attending both ways; a bottleneck before the output matrix

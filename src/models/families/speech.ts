@@ -31,25 +31,23 @@ function moonshine(file: Config): ModelShape {
       encoder_num_hidden_layers: 6,
       decoder_num_hidden_layers: 6,
       encoder_num_attention_heads: 8,
-      decoder_num_attention_heads: 8,
       max_position_embeddings: 512,
       tie_word_embeddings: true,
     },
-    { decoder_num_hidden_layers: ['num_hidden_layers'], decoder_num_attention_heads: ['num_attention_heads'] },
+    { decoder_num_hidden_layers: ['num_hidden_layers'] },
   )
   const hidden = config.size('hidden_size')
   const width = config.size('intermediate_size')
   const vocabulary = config.size('vocab_size')
   const layers = layerCount(config, 'decoder_num_hidden_layers')
-  const attention = (half: 'encoder' | 'decoder') =>
-    halfAttention(
-      config,
-      hidden,
-      `${half}_num_attention_heads`,
-      `${half}_num_key_value_heads`,
-      config.flag('attention_bias'),
-    )
-  const self = attention('decoder')
+  // the class builds its decoder with the encoder's heads
+  const self = halfAttention(
+    config,
+    hidden,
+    'encoder_num_attention_heads',
+    'encoder_num_key_value_heads',
+    config.flag('attention_bias'),
+  )
   return assembleEncoderDecoder(config, {
     type: 'moonshine',
     exact: true,
@@ -65,7 +63,7 @@ function moonshine(file: Config): ModelShape {
       stack: uniformStack(layerCount(config, 'encoder_num_hidden_layers'), {
         name: 'encoder',
         weights: [
-          ...attentionWeights(attention('encoder')),
+          ...attentionWeights(self),
           ...plainFeedForward(hidden, width, true, ['mlp.fc1', 'mlp.fc2']),
           norm('input_layernorm', hidden),
           norm('post_attention_layernorm', hidden),

@@ -50,13 +50,14 @@ function shape(file: Config): ModelShape {
     column('ffn.proj_up', width, hidden, { bias }),
     row('ffn.proj_down', hidden, width, { bias }),
   ]
-  return assemble(config.with({ tie_word_embeddings: false }), {
+  return assemble(config, {
     type: 'xlstm',
     classes: [],
-    exact: !config.flag('tie_word_embeddings') && config.flag('add_out_norm', true),
+    exact: true,
+    tied: false,
     embedding: [tokenEmbedding(vocabulary, config.sizeOrNull('embedding_dim') ?? hidden, 'backbone.embeddings')],
     layers: uniformStack(layers, { name: 'mlstm', weights, cache: [] }),
-    final: config.flag('add_out_norm', true) ? [norm('backbone.out_norm', hidden)] : [],
+    final: [norm('backbone.out_norm', hidden)],
     facts: { hidden, layers, vocabulary, heads, intermediate: width },
     notes: ['the state of mLSTM layers is not counted'],
   })
