@@ -18,7 +18,7 @@ export interface NamedGpu {
 /** Words that say nothing about which card it is. Memory types, form factors, series, makers, editions. */
 const NOISE = new Set(
   (
-    'nvidia amd intel tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation max q maxq se ws shared ' +
+    'nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' +
     'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' +
     'hopper ampere ada lovelace turing volta'
   ).split(' '),
@@ -52,7 +52,10 @@ function wordsOf(name: string): Words {
   const words: string[] = []
   let gigabytes: number | null = null
   let size = ''
-  for (const word of name.toLowerCase().split(/[^a-z0-9]+/)) {
+  for (const word of name
+    .toLowerCase()
+    .replace('max-q', 'maxq')
+    .split(/[^a-z0-9]+/)) {
     const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word)
     if (memory && gigabytes === null) {
       gigabytes = Number(memory[1])
@@ -61,6 +64,9 @@ function wordsOf(name: string): Words {
   }
   return { words, gigabytes, size }
 }
+
+/** A size of a card; "3090 Ti" is none. */
+const SIZE = /^\s*\d+(?:\.\d+)?\s*(?:[gmt]i?b|[gm]i)\s*$/i
 
 const joined = (words: readonly string[], drop: (word: string) => boolean) => words.filter(word => !drop(word)).join('')
 
@@ -181,7 +187,7 @@ export function lookUpGpu(text: string): Result<NamedGpu> {
   const { name, count } = splitCount(whole)
   if (count === 0)
     return bad('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' })
-  const bytes = parseBytes(name)
+  const bytes = SIZE.test(name) ? parseBytes(name) : null
   if (bytes !== null) {
     if (bytes > 0) return good({ gpu: bareGpu(bytes), count, note: null })
     return bad('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })

@@ -55,12 +55,20 @@ export function commonFindings(checked: Checked): Finding[] {
   return outside ? [...list, outside] : list
 }
 
-/** Bytes beside the budget (graphs, context) that the rest of the card is expected to lack; null without a budget. */
+/**
+ * Bytes beside the budget (graphs, context) that the rest of the card is expected to lack; null without a budget. An
+ * engine with a share of the card as its budget fills it up; one with the whole card takes only its total.
+ */
 export function outsideShortage(answer: EngineAnswer, gpu: Gpu | null): number | null {
   const { parts, budgetBytes } = answer.estimate.perGpu
   if (budgetBytes === null || gpu === null) return null
   const bytes = parts.reduce((total, part) => (part.inBudget ? total : total + part.bytes.expected), 0)
-  return bytes === 0 ? null : bytes - (gpu.memoryBytes - budgetBytes)
+  return bytes === 0 ? null : bytes - restOf(answer, gpu, budgetBytes)
+}
+
+/** What the engine leaves of the card. */
+function restOf(answer: EngineAnswer, gpu: Gpu, budget: number): number {
+  return gpu.memoryBytes - (budget < gpu.memoryBytes ? budget : answer.estimate.perGpu.totalBytes.expected)
 }
 
 function outsideFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment: Deployment): Finding | null {
@@ -69,7 +77,7 @@ function outsideFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment
   const { parts, budgetBytes } = answer.estimate.perGpu
   const outside = parts.filter(part => !part.inBudget)
   const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0)
-  const rest = gpu.memoryBytes - (budgetBytes ?? 0)
+  const rest = restOf(answer, gpu, budgetBytes ?? 0)
   const fraction = answer.settings.memoryFraction
   return {
     code: 'outside-budget',

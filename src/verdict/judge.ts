@@ -169,6 +169,17 @@ function exceedsReason(about: Case, estimate: Estimate, budget: number): Verdict
     .sort((a, b) => b.bytes.expected - a.bytes.expected)
     .map(part => `${partName(part)} ${gibText(part.bytes.expected)}`)
     .join(', ')
+  if (
+    total <= budget ||
+    (about.settings.kvCacheMemoryBytes !== undefined && estimate.kvCache?.fitsOneRequest === false)
+  ) {
+    const pool = estimate.kvCache?.availableBytes ?? 0
+    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0
+    return {
+      code: 'kv-pool-too-small',
+      message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${grouped(lengthOf(about.settings.maxModelLen)!)} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`,
+    }
+  }
   if (expected(weights) > budget)
     return {
       code: 'weights-exceed',
@@ -180,14 +191,6 @@ function exceedsReason(about: Case, estimate: Estimate, budget: number): Verdict
       code: 'no-room-for-kv-cache',
       message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${sizeText(needed)} for ${requestsText(about)}, ${short}`,
     }
-  if (total <= budget) {
-    const pool = estimate.kvCache?.availableBytes ?? 0
-    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? needed
-    return {
-      code: 'kv-pool-too-small',
-      message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${grouped(lengthOf(about.settings.maxModelLen)!)} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`,
-    }
-  }
   return {
     code: 'kv-cache-exceeds',
     message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${sizeText(needed)} of KV cache; ${sizeText(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`,
