@@ -1,0 +1,31 @@
+import type { Basis } from '../../memory/parts.ts'
+import type { JsonObject } from '../config.ts'
+import { allWeights } from '../count.ts'
+import type { LayerStack, ModelShape, Weight } from '../shape.ts'
+import { dtypeBytes, storageOf, type WeightStorage } from './storage.ts'
+
+/**
+ * Bytes of a checkpoint's tensors as stored, from its config alone: weights with scales and zero points, the prediction
+ * layers (MTP) that the config declares, a tied head once. Null when the dtype or the quantisation cannot be told.
+ */
+export function checkpointBytes(shape: ModelShape, config: JsonObject): { bytes: number; basis: Basis } | null {
+  const dtype = shape.facts.dtype ?? 'bfloat16'
+  if (dtypeBytes(dtype) === null) return null
+  const storage = storageOf(shape, config, { dtype, quantization: null, where: 'file' })
+  if (!storage.ok) return null
+  let bytes = 0
+  for (const { weight, times } of allWeights(shape)) bytes += times * whole(storage.value, weight)
+  if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp)
+  const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis
+  return { bytes, basis }
+}
+
+function stackBytes(storage: WeightStorage, stack: LayerStack): number {
+  const kinds = stack.kinds.map(kind => kind.weights.reduce((sum, weight) => sum + whole(storage, weight), 0))
+  return stack.order.reduce((sum, kind) => sum + kinds[kind]!, 0)
+}
+
+function whole(storage: WeightStorage, weight: Weight): number {
+  const part = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
+  return storage.bytes(weight, part, weight.name)
+}
