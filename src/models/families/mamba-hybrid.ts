@@ -140,7 +140,7 @@ function bamba(config: Config): Layered {
 function granite(config: Config): Layered {
   const d = sizesOf(config)
   const experts = config.count('num_local_experts')
-  const perToken = experts > 0 ? config.sizeOrNull('num_experts_per_tok') : null
+  const perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null
   const width = config.size('intermediate_size')
   const kinds = layerKinds(config, d.layers)
   const isAttention = (i: number) => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention'

@@ -83,12 +83,12 @@ function nemotronH(config: Config): Layered {
     outBias: bias,
     norm: true,
   }
-  const attentionBias = config.flag('attention_bias')
   const width = config.sizeOrNull('intermediate_size')
   const mixers: Readonly<Record<Block, Pick<Part, 'weights' | 'cache'>>> = {
     mamba2: { weights: () => mamba2Weights(m, 'mixer'), cache: [mamba2Cache(m)] },
+    // the class has no attention biases, whatever attention_bias says
     full: {
-      weights: () => attentionWeights({ ...d, prefix: 'mixer', qkvBias: attentionBias, outBias: attentionBias }),
+      weights: () => attentionWeights({ ...d, prefix: 'mixer' }),
       cache: [attentionCache(null, { kvHeads: d.kvHeads, keyDim: d.headDim, valueDim: d.headDim })],
     },
     dense: {
