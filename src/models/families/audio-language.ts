@@ -1,7 +1,10 @@
 import { whisperLayer, whisperStem } from '../blocks/audio.ts'
-import { linear } from '../blocks/weights.ts'
-import type { Config } from '../config.ts'
+import { encoderLayer } from '../blocks/vision.ts'
+import { conv, linear, norm, positionEmbedding } from '../blocks/weights.ts'
+import type { Config, JsonObject } from '../config.ts'
+import type { Weight } from '../shape.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
+import { twoLayers } from './llava.ts'
 import { type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
 
@@ -14,14 +17,16 @@ const whisperLarge = {
   max_source_positions: 1500,
 }
 
+const whisperAliases = {
+  encoder_layers: ['num_hidden_layers'],
+  encoder_attention_heads: ['num_attention_heads'],
+  encoder_ffn_dim: ['intermediate_size'],
+  d_model: ['hidden_size'],
+}
+
 /** Whisper's encoder under the names its relatives use. */
 function whisperEncoder(file: Config): Encoder {
-  const config = file.with(whisperLarge, {
-    encoder_layers: ['num_hidden_layers'],
-    encoder_attention_heads: ['num_attention_heads'],
-    encoder_ffn_dim: ['intermediate_size'],
-    d_model: ['hidden_size'],
-  })
+  const config = file.with(whisperLarge, whisperAliases)
   const hidden = config.size('d_model')
   return {
     weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
@@ -35,6 +40,79 @@ function whisperEncoder(file: Config): Encoder {
   }
 }
 
+/** Voxtral: frames of as many audio widths as fit the feed-forward's width go to the projector together. */
+const voxtralText = {
+  vocab_size: 131072,
+  hidden_size: 3072,
+  intermediate_size: 8192,
+  num_hidden_layers: 30,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  max_position_embeddings: 131072,
+}
+
+const flamingo = (type: string): MultimodalType => ({
+  type,
+  text: { type: 'qwen2' },
+  tie: 'never',
+  towers: m => {
+    const encoder = whisperEncoder(m.part('audio_config'))
+    const bias = m.config.flag('projector_bias', true)
+    return [tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias))]
+  },
+})
+
+/** Qwen2.5-Omni's encoder keeps two learned tokens for begin and end, and no learned positions. */
+export function qwen25Audio(file: Config): Encoder {
+  const config = file.with({ ...whisperLarge, output_dim: 3584 }, whisperAliases)
+  const encoder = whisperEncoder(config)
+  const output = config.size('output_dim')
+  return {
+    ...encoder,
+    weights: [
+      ...encoder.weights.filter(weight => weight.name !== 'embed_positions'),
+      positionEmbedding(2, output, 'audio_bos_eos_token'),
+      linear('proj', output, encoder.width, 'none', { bias: true }),
+    ],
+    width: output,
+  }
+}
+
+/** Qwen3-Omni's: three strided convolutions over the spectrum; biases on all of q, k and v. */
+export function qwen3Audio(file: Config, defaults: JsonObject = {}): Encoder {
+  const config = file.with({ ...whisperLarge, downsample_hidden_size: 480, ...defaults }, whisperAliases)
+  const hidden = config.size('d_model')
+  const channels = config.size('downsample_hidden_size')
+  const halved = (features: number) => Math.floor((features + 1) / 2)
+  const features = halved(halved(halved(config.size('num_mel_bins'))))
+  return {
+    weights: [
+      conv('conv2d1', channels, 9, true),
+      conv('conv2d2', channels, 9 * channels, true),
+      conv('conv2d3', channels, 9 * channels, true),
+      linear('conv_out', hidden, channels * features, 'none'),
+      norm('ln_post', hidden, true),
+    ],
+    stack: uniformStack(layerCount(config, 'encoder_layers'), {
+      name: 'encoder',
+      weights: encoderLayer({
+        hidden,
+        width: config.size('encoder_ffn_dim'),
+        norms: ['self_attn_layer_norm', 'final_layer_norm'],
+      }),
+      cache: [],
+    }),
+    heads: config.size('encoder_attention_heads'),
+    width: hidden,
+  }
+}
+
+/** The two matrices behind Qwen3-Omni's audio encoder. */
+export function qwen3AudioProjection(file: Config, width: number): Weight[] {
+  const output = file.with({ output_dim: 3584 }).size('output_dim')
+  return [linear('proj1', width, width, 'none', { bias: true }), linear('proj2', output, width, 'none', { bias: true })]
+}
+
 const types: readonly MultimodalType[] = [
   {
     type: 'qwen2_audio',
@@ -46,6 +124,48 @@ const types: readonly MultimodalType[] = [
         tower('audio_tower', 'audio', encoder),
         projector([linear('linear', m.hidden, encoder.width, 'none', { bias: true })]),
       ]
+    },
+  },
+  {
+    type: 'voxtral',
+    text: { type: 'llama', absent: voxtralText },
+    tie: 'never',
+    towers: m => {
+      const config = m.part('audio_config').with(whisperLarge, whisperAliases)
+      const encoder = whisperEncoder(config)
+      return [
+        tower('audio_tower', 'audio', encoder),
+        projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)),
+      ]
+    },
+  },
+  flamingo('audioflamingo3'),
+  flamingo('musicflamingo'),
+  {
+    type: 'qwen3_asr',
+    text: {
+      type: 'qwen3',
+      absent: {
+        hidden_size: 2048,
+        intermediate_size: 6144,
+        num_hidden_layers: 28,
+        num_attention_heads: 16,
+        num_key_value_heads: 8,
+        max_position_embeddings: 65536,
+        tie_word_embeddings: true,
+      },
+    },
+    tie: 'top',
+    tiedByDefault: true,
+    towers: m => {
+      const config = m.part('audio_config')
+      const encoder = qwen3Audio(config, {
+        encoder_layers: 24,
+        encoder_attention_heads: 16,
+        encoder_ffn_dim: 4096,
+        d_model: 1024,
+      })
+      return [tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width))]
     },
   },
 ]

@@ -4,6 +4,7 @@ import { gemmaMultimodal } from './gemma-multimodal.ts'
 import { llava } from './llava.ts'
 import { mllamaText } from './mllama.ts'
 import { phi4Multimodal } from './phi4-multimodal.ts'
+import { qwenOmni } from './qwen-omni.ts'
 import { qwenVl } from './qwen-vl.ts'
 import { visionEncoders } from './vision-encoders.ts'
 import { visionLanguage } from './vision-language.ts'
@@ -15,6 +16,7 @@ export const multimodalFamilies: readonly Family[] = [
   ...llava,
   mllamaText,
   phi4Multimodal,
+  ...qwenOmni,
   ...qwenVl,
   ...visionEncoders,
   ...visionLanguage,
