@@ -38,13 +38,20 @@ export function failures(deployment: ReportDeployment, gate: Gate): FailReason[]
   const why: FailReason[] = []
   const grown = increasedTooMuch(deployment, gate.maxIncrease)
   const worse =
-    !gate.onlyNew || !deployment.baseline || deployment.baseline.change === 'new' || (deployment.baseline.deltaBytes ?? 0) > 0
+    !gate.onlyNew ||
+    !deployment.baseline ||
+    deployment.baseline.change === 'new' ||
+    (deployment.baseline.deltaBytes ?? 0) > 0
   const before = deployment.baseline?.status
   const old = (reason: boolean) => !worse && reason
   if (status === 'exceeds' && on.has('exceeds') && !old(before === 'exceeds')) why.push('exceeds')
   if (status === 'tight' && on.has('tight') && !old(before === 'tight' || before === 'exceeds')) why.push('tight')
   if (grown && on.has('increase')) why.push('increase')
-  if (deployment.findings.some(finding => finding.severity === 'error') && on.has('finding') && !(gate.onlyNew && deployment.baseline?.change === 'unchanged'))
+  if (
+    deployment.findings.some(finding => finding.severity === 'error') &&
+    on.has('finding') &&
+    !(gate.onlyNew && deployment.baseline?.change === 'unchanged')
+  )
     why.push('finding')
   if (status === 'unknown') {
     const strictness = isNetwork(deployment) ? gate.onNetworkError : gate.onUnknown
@@ -73,8 +80,10 @@ export function runVerdict(
   )
   if (counted.some(d => failures(d, gate).length > 0)) return 'fail'
   const unread = notUnderstood.length + problems.length > 0
-  if (unread && (gate.onUnknown === 'fail' || (gate.onUnknown === 'warn' && gate.failOn.includes('unknown')))) return 'fail'
-  if (deployments.length === 0 && !unread) return gate.onEmpty === 'fail' ? 'fail' : gate.onEmpty === 'warn' ? 'warn' : 'pass'
+  if (unread && (gate.onUnknown === 'fail' || (gate.onUnknown === 'warn' && gate.failOn.includes('unknown'))))
+    return 'fail'
+  if (deployments.length === 0 && !unread)
+    return gate.onEmpty === 'fail' ? 'fail' : gate.onEmpty === 'warn' ? 'warn' : 'pass'
   if (counted.length > 0 && counted.every(d => d.verdict.status === 'unknown')) return 'unknown'
   if (deployments.length === 0 && unread && gate.onUnknown !== 'ignore') return 'unknown'
   const warned = counted.some(
