@@ -63,6 +63,25 @@ const idefics3Towers = (otherwise: string) => (m: Multimodal) => {
   return [named, projector([linear('modality_projection.proj', m.hidden, input, 'none')], 'connector')]
 }
 
+/** Gemma 3 and the classifier made of it. */
+const gemma3 = (type: string, classes: readonly string[]): MultimodalType => ({
+  type,
+  classes,
+  text: { type: 'gemma3_text' },
+  tie: 'top',
+  tiedByDefault: true,
+  towers: m => {
+    const { encoder, named } = visionTower(m, 'siglip_vision_model', {})
+    return [
+      named,
+      projector([
+        linear('mm_input_projection_weight', encoder.width, m.hidden, 'none'),
+        norm('mm_soft_emb_norm', encoder.width),
+      ]),
+    ]
+  },
+})
+
 const types: readonly MultimodalType[] = [
   {
     type: 'llava',
@@ -147,22 +166,8 @@ const types: readonly MultimodalType[] = [
       ]
     },
   },
-  {
-    type: 'gemma3',
-    text: { type: 'gemma3_text' },
-    tie: 'top',
-    tiedByDefault: true,
-    towers: m => {
-      const { encoder, named } = visionTower(m, 'siglip_vision_model', {})
-      return [
-        named,
-        projector([
-          linear('mm_input_projection_weight', encoder.width, m.hidden, 'none'),
-          norm('mm_soft_emb_norm', encoder.width),
-        ]),
-      ]
-    },
-  },
+  gemma3('gemma3', []),
+  gemma3('shieldgemma2', ['Gemma3']),
   {
     type: 'paligemma',
     defaults: { projection_dim: 2048 },
