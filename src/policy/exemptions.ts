@@ -3,7 +3,7 @@ import type { ReportDeployment } from '../report/report.ts'
 import type { Exemption, Policy } from './policy.ts'
 
 /** An exemption holds to the end of its last day in UTC; one without a date always holds. */
-export function isExpired(exemption: Exemption, now: Date): boolean {
+function isExpired(exemption: Exemption, now: Date): boolean {
   return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until
 }
 

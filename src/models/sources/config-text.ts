@@ -22,13 +22,20 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** Does the config itself name a quantisation? */
+export function isQuantised(config: JsonObject): boolean {
+  const text = config['text_config']
+  return ['quantization_config', 'quantization', 'compression_config'].some(
+    key => isObject(config[key]) || (isObject(text) && isObject(text[key])),
+  )
+}
+
 /**
  * A config with what hf_quant_config.json says where the config itself names no quantisation: older checkpoints of
  * NVIDIA's ModelOpt say it only there. The key's name is the one vLLM reads.
  */
 export function withQuantConfig(config: JsonObject, quantText: string | null): JsonObject {
-  if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config']))
-    return config
+  if (quantText === null || isQuantised(config)) return config
   const read = configObject(quantText, 'hf_quant_config.json')
   if (!read.ok) return config
   const { quantization, producer } = read.value

@@ -1,7 +1,15 @@
 import { bad, good, type Problem, type Result } from '../../problem.ts'
 import type { JsonObject } from '../config.ts'
 import { type CheckpointFacts, type ModelFacts, unknownCheckpoint } from '../facts.ts'
-import { CONFIG_LIMIT, configObject, INDEX_LIMIT, indexTotalSize, isObject, withQuantConfig } from './config-text.ts'
+import {
+  CONFIG_LIMIT,
+  configObject,
+  INDEX_LIMIT,
+  indexTotalSize,
+  isObject,
+  isQuantised,
+  withQuantConfig,
+} from './config-text.ts'
 import { get, type HttpAnswer, type HttpOptions, type HttpPorts, httpDefaults } from './http.ts'
 import { hubProblem } from './hub-problems.ts'
 import type { HubSettings } from './hub-settings.ts'
@@ -169,7 +177,7 @@ async function factsAt(asker: Asker, reference: FactsReference, info: Info): Pro
   const read = configObject(textOf(file.value), `${reference.id}/config.json`)
   if (!read.ok) return read
   let config = read.value
-  if (info.files.includes('hf_quant_config.json') && !isObject(config['quantization_config'])) {
+  if (info.files.includes('hf_quant_config.json') && !isQuantised(config)) {
     const quant = await asker.file(reference, info.sha, 'hf_quant_config.json', CONFIG_LIMIT)
     if (!quant.ok) return quant
     config = withQuantConfig(config, textOf(quant.value))
@@ -224,13 +232,6 @@ async function checkpointOf(
     return good({ totalBytes: indexTotalSize(textOf(index.value)), elementsByDtype: elements, tensors: null })
   }
   return good({ ...unknownCheckpoint, elementsByDtype: elements })
-}
-
-function isQuantised(config: JsonObject): boolean {
-  const text = config['text_config']
-  return ['quantization_config', 'quantization', 'compression_config'].some(
-    key => isObject(config[key]) || (isObject(text) && isObject(text[key])),
-  )
 }
 
 function countedBytes(elements: Readonly<Record<string, number>>, quantised: boolean): number | null {

@@ -26,7 +26,7 @@ export interface LockOutcome {
 }
 
 /** The references that a lock can hold, each once, by key. */
-export function lockable(references: readonly FactsReference[]): Map<string, FactsReference> {
+function lockable(references: readonly FactsReference[]): Map<string, FactsReference> {
   const byKey = new Map<string, FactsReference>()
   for (const asked of references) {
     const checked = hubReference(asked)

@@ -33,7 +33,7 @@ export function hubReference(reference: FactsReference): Result<FactsReference> 
   return { ok: false, problem: notOnTheHub(reference.id) }
 }
 
-export function isHubId(id: string): boolean {
+function isHubId(id: string): boolean {
   const parts = id.split('/')
   return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id)
 }
