@@ -37,7 +37,15 @@ export function calculate(
   const read = shapeOf(facts.config)
   if (!read.ok) return read
   const shape = read.value
-  const fields = ruleFields(facts.config)
+  if (shape.family === 'generic')
+    return bad(
+      'architecture-unsupported',
+      `model_type ${JSON.stringify(shape.modelType)} is not known: no figure is computed from a guessed count`,
+      {
+        hint: 'see hf-vram-calc list families; hf-vram-calc check gives a derived estimate',
+      },
+    )
+  const fields = ruleFields(facts.config, shape)
   if (!fields.ok) return fields
   const parameters = parameterCount(shape)
   const configDtype = dtypeOf(facts.config)
@@ -115,31 +123,42 @@ const HIDDEN = ['hidden_size', 'n_embd', 'd_model']
 const LAYERS = ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers']
 const HEADS = ['num_attention_heads', 'n_head', 'num_heads']
 
+/** Classes that have no field num_key_value_heads, so that the original takes the query heads for it. */
+const KV_BY_ANOTHER_NAME: ReadonlySet<string> = new Set([
+  'falcon',
+  'gpt_bigcode',
+  'mpt',
+  'chatglm',
+  'RefinedWeb',
+  'RefinedWebModel',
+])
+
 /** The text config replaces the root where there is one, as in the original. */
 function textConfig(config: JsonObject): JsonObject {
   const text = config['text_config']
   return typeof text === 'object' && text !== null && !Array.isArray(text) ? (text as JsonObject) : config
 }
 
-/** The fields the rule reads, by the names and in the order of the original. */
-function ruleFields(config: JsonObject): Result<Omit<RuleModel, 'parameters'>> {
+/**
+ * The fields the rule reads, by the names and in the order of the original; what the file leaves out as the model's
+ * class fills it in.
+ */
+function ruleFields(config: JsonObject, shape: ModelShape): Result<Omit<RuleModel, 'parameters'>> {
   const source = textConfig(config)
   const first = (names: readonly string[]): number | null => {
     const name = names.find(candidate => candidate in source)
     const value = name === undefined ? null : source[name]
     return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : null
   }
-  const hidden = first(HIDDEN)
-  const layers = first(LAYERS)
-  const heads = first(HEADS)
-  const missing = [hidden === null ? HIDDEN : null, layers === null ? LAYERS : null, heads === null ? HEADS : null]
-    .filter(names => names !== null)
-    .map(names => names.join('/'))
-  if (hidden === null || layers === null || heads === null)
-    return bad('field-missing', `config.json: missing or malformed ${missing.join(', ')}`, {
-      hint: 'the rule of thumb needs width, layers and attention heads',
+  const hidden = first(HIDDEN) ?? shape.facts.hidden
+  const layers = first(LAYERS) ?? shape.facts.layers
+  const heads = first(HEADS) ?? shape.facts.heads
+  if (heads === null)
+    return bad('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, {
+      hint: 'the rule of thumb needs attention heads: this model has none',
     })
-  return good({ hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? heads })
+  const byClass = KV_BY_ANOTHER_NAME.has(shape.modelType) ? heads : (shape.facts.kvHeads ?? heads)
+  return good({ hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? byClass })
 }
 
 function dtypeOf(config: JsonObject): string | null {

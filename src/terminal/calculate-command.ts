@@ -227,9 +227,15 @@ async function targetGpu(text: string | undefined): Promise<Result<Gpu | null>> 
   return found.ok ? good(found.value.gpu) : found
 }
 
-/** Unknown data types are refused before any model is looked for. */
+/** Unknown data types are refused before any model is looked for; so is a table without what LoRA is computed with. */
 function unknownType(request: Request, tables: Tables): Problem | null {
   const known = tables.dataTypes.map(row => row.name)
+  if (!known.includes('fp16'))
+    return {
+      code: 'usage',
+      message: `the data types of --config_dir (${known.join(', ')}) lack fp16, which the rule computes LoRA with`,
+      hint: 'add fp16 with bytes_per_param 2 to data_types.json',
+    }
   const wrong = (request.dtypes ?? []).filter(name => !known.includes(name))
   if (wrong.length === 0) return null
   const near = known.find(name => name === wrong[0]!.toLowerCase())
