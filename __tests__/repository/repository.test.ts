@@ -84,7 +84,7 @@ describe.each(kinds)('a repository: %s', (_name, open) => {
   test('cuts a list that is longer than allowed, and says so', async () => {
     const list = await (await open({ mostFiles: 2 })).list()
     expect(list.truncated).toBe(true)
-    expect(list.files.map(file => file.path)).toEqual(['.github/hf-vram-calc.yml', 'deploy/a.yaml'])
+    expect(list.files.map(file => file.path)).toEqual(['.github/hf.yml', 'deploy/a.yaml'])
     expect((await (await open({ mostFiles: 6 })).list()).truncated).toBe(false)
   })
 
@@ -138,6 +138,62 @@ test('a commit is read as data: older content, nothing changed, also from a fold
   expect(readFileSync(join(root, 'deploy/a.yaml'), 'utf8')).toBe('kind: changed\n')
   expect(statSync(join(root, '.git/index')).mtimeMs).toBe(before)
   expect(existsSync(join(root, '.git/index.lock'))).toBe(false)
+})
+
+test('pipes, folders named like files and odd names do no harm', async () => {
+  const odd = join(scratch, 'odd')
+  mkdirSync(join(odd, 'dir.yaml'), { recursive: true })
+  writeFileSync(join(odd, 'dir.yaml/a\nb.yaml'), 'x: 1\n')
+  writeFileSync(join(odd, 'empty.yaml'), '')
+  execFileSync('mkfifo', [join(odd, 'pipe.yaml')])
+  const tree = workingTree(odd)
+  expect((await tree.list()).files).toEqual([
+    { path: 'dir.yaml/a\nb.yaml', size: 5 },
+    { path: 'empty.yaml', size: 0 },
+  ])
+  expect(
+    await Promise.all(['pipe.yaml', 'dir.yaml', 'empty.yaml', 'dir.yaml/a\nb.yaml'].map(path => tree.read(path))),
+  ).toEqual([null, null, '', 'x: 1\n'])
+})
+
+test('without git on the machine the hint says so', async () => {
+  const path = process.env['PATH']
+  process.env['PATH'] = scratch
+  try {
+    const result = await commitOf(root, 'HEAD')
+    expect(result.ok ? null : result.problem.hint).toBe('git is needed for this and could not be started')
+  } finally {
+    process.env['PATH'] = path
+  }
+})
+
+test('a shallow clone says how to get the missing history', async () => {
+  const shallow = join(scratch, 'shallow')
+  write('later.yaml', 'a: 1\n')
+  git('add', 'later.yaml')
+  git('commit', '-q', '-m', 'later')
+  execFileSync('git', ['clone', '-q', '--depth', '1', `file://${root}`, shallow], { stdio: 'ignore' })
+  const result = await commitOf(shallow, 'HEAD~1')
+  expect(result.ok ? null : result.problem.hint).toContain('fetch-depth: 0')
+})
+
+test('submodules are left out, and a git hook variable redirects nothing', async () => {
+  const other = join(scratch, 'other')
+  mkdirSync(other)
+  execFileSync('git', ['init', '-q', other])
+  git('update-index', '--add', '--cacheinfo', `160000,${git('rev-parse', 'HEAD')},sub`)
+  git('commit', '-q', '-m', 'submodule')
+  process.env['GIT_DIR'] = join(other, '.git')
+  try {
+    const commit = await gitCommit(root, 'HEAD')
+    if (!commit.ok) throw new Error(commit.problem.message)
+    const found = await names(commit.value)
+    expect(found).toContain('deploy/a.yaml')
+    expect(found.some(path => path.startsWith('sub'))).toBe(false)
+    expect(await commit.value.read('sub')).toBeNull()
+  } finally {
+    delete process.env['GIT_DIR']
+  }
 })
 
 test('merge base of two branches, and what is missing', async () => {
