@@ -2,7 +2,16 @@ import { bad, good, type Result } from '../../problem.ts'
 import type { JsonObject } from '../config.ts'
 import { byteChannel, byteTensor, fp8Block, type Layout, microscaled, nvfp4, packQuantized } from './layouts.ts'
 import { type ModuleList, moduleList } from './match.ts'
-import { asObject, bitsOf, everywhere, groupOf, inReach, type Reach, type Scheme } from './scheme.ts'
+import { asObject, bitsOf, everywhere, groupOf, inReach, type Reach, type Scheme, uniform } from './scheme.ts'
+
+/** What a format usually means, for files that keep only its name. */
+const FORMATS: Readonly<Record<string, Layout>> = {
+  'float-quantized': byteTensor('fp8', true),
+  'int-quantized': byteChannel('int8'),
+  'pack-quantized': packQuantized(4, 128, true),
+  'nvfp4-pack-quantized': nvfp4(2),
+  'mxfp4-pack-quantized': microscaled(4),
+}
 
 interface Group {
   readonly layout: Layout
@@ -24,8 +33,11 @@ export function compressedTensors(json: JsonObject, reach: Reach = everywhere): 
     if (!group.ok) return group
     if (group.value !== null) groups.push(group.value)
   }
-  if (groups.length === 0)
+  if (groups.length === 0) {
+    const layout = typeof json['format'] === 'string' ? FORMATS[json['format']] : undefined
+    if (layout) return good(uniform(layout, { skip: ignore.value, reach, basis: 'assumed' }))
     return bad('config-invalid', 'config.json: quantization_config.config_groups names no weights')
+  }
   return good({
     name: [...new Set(groups.map(group => group.layout.name))].join(' and '),
     basis: 'exact',

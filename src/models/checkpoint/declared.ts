@@ -1,7 +1,7 @@
 import { good, type Result } from '../../problem.ts'
 import type { JsonObject } from '../config.ts'
 import { schemeOf } from './methods.ts'
-import { asObject, decoderOnly, everywhere, type Reach, type Scheme } from './scheme.ts'
+import { asObject, everywhere, type Reach, type Scheme, textModel } from './scheme.ts'
 
 const KEYS = ['quantization_config', 'compression_config', 'hf_quant_config'] as const
 const NESTED = ['text_config', 'language_config', 'llm_config', 'thinker_config'] as const
@@ -23,7 +23,7 @@ export function declaredScheme(config: JsonObject): Result<Scheme | null> {
     if (text === null) continue
     for (const key of KEYS) {
       const json = asObject(text[key])
-      if (json !== null) return from(json, config, decoderOnly)
+      if (json !== null) return from(json, config, textModel)
     }
   }
   return good(null)

@@ -4,7 +4,7 @@ import type { LayerStack, ModelShape, Tower, Weight } from '../shape.ts'
 export interface Module {
   readonly weight: Weight
   readonly place: 'embedding' | 'layer' | 'head' | 'tower' | 'prediction'
-  /** Routers and gates of mixtures, which no method quantises unless it names them. */
+  /** Routers and gates of mixtures and a prediction layer's joint projection, which no method quantises unless it names them. */
   readonly router: boolean
   /** Numbers of the layers that hold it; one 0 where layers do not count. */
   readonly layers: readonly number[]
@@ -113,26 +113,26 @@ function addStack(
         ...prefixes.flatMap(prefix => spelt.map(name => `${prefix}.${layer}.${name}`)),
         ...(place === 'prediction' ? spelt.map(name => `mtp.layers.${layer - first}.${name}`) : []),
       ]
-      modules.set(weight, { weight, place, router: isRouter(weight), layers, names })
+      const own = weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : place
+      modules.set(weight, { weight, place: own, router: isRouter(weight), layers, names })
     }
   })
 }
 
 /** Routed experts stand for number 0 of them, under the spellings of their blocks and projections. */
 function spellings(name: string): string[] {
-  const match = /^(.*?)(mlp|block_sparse_moe|mixer|feed_forward|ffn)?\.?experts\.(\w+)$/.exec(name)
+  const match = /^(?:(.*)\.)??(?:(mlp|block_sparse_moe|mixer|feed_forward|ffn)\.)?experts\.(\w+)$/.exec(name)
   if (!match) return name.startsWith('mlp.') ? [name, `block_sparse_moe.${name.slice(4)}`] : [name]
   const block = match[2] ?? 'mlp'
   const projections = [match[3]!, ...(EXPERT_NAMES[match[3]!] ?? [])]
   const blocks = block === 'mlp' ? ['mlp', 'block_sparse_moe', 'ffn'] : [block]
-  return blocks.flatMap(b =>
-    projections.flatMap(p => [`${match[1]}${b}.experts.0.${p}`, `${match[1]}${b}.experts.${p}`]),
-  )
+  const before = match[1] === undefined ? '' : `${match[1]}.`
+  return blocks.flatMap(b => projections.flatMap(p => [`${before}${b}.experts.0.${p}`, `${before}${b}.experts.${p}`]))
 }
 
 function isRouter(weight: Weight): boolean {
   return (
     weight.split === 'none' &&
-    /(^|\.)(gate|router|wg|shared_expert_gate|router\.(proj|layer|classifier|weight))$/.test(weight.name)
+    /(^|\.)(gate|router|wg|eh_proj|shared_expert_gate|router\.(proj|layer|classifier|weight))$/.test(weight.name)
   )
 }

@@ -26,7 +26,10 @@ export interface Reach {
 }
 
 export const everywhere: Reach = { towers: true, predictions: true }
-export const decoderOnly: Reach = { towers: false, predictions: true }
+/** What the text model's own config declares. */
+export const textModel: Reach = { towers: false, predictions: true }
+/** Methods that walk the layers of the decoder (AWQ, GPTQ); the classes they walk have no prediction layers. */
+export const decoderOnly: Reach = { towers: false, predictions: false }
 
 /** Does the method's default rule take the module: linear, no router, no output head? */
 export function inReach(module: Module, reach: Reach): boolean {
