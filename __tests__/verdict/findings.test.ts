@@ -110,6 +110,30 @@ describe('memory beside the budget', () => {
   })
 })
 
+describe('free memory at the start', () => {
+  const vllm = deployment({ engine: { name: 'vllm', version: null } })
+  const found = (budgetGiB: number, name: 'vllm' | 'tgi' = 'vllm') => {
+    const base = answer(0, budgetGiB)
+    const loaded = {
+      ...base,
+      settings: { memoryFraction: { value: 0.98, from: 'file' as const, file: 'a.yaml', line: 5 } },
+    }
+    const deployed = name === 'vllm' ? vllm : deployment()
+    return commonFindings({
+      deployment: deployed,
+      answer: loaded,
+      gpu: gpuNamed('NVIDIA L4'),
+      gpusPerReplica: null,
+    }).map(one => `${one.severity} ${one.code} ${one.line}`)
+  }
+  test('nearly the whole card is warned of, the whole card is refused', () => {
+    expect(found(21)).toEqual([])
+    expect(found(21.7)).toEqual(['warning free-memory 5'])
+    expect(found(22.03)).toEqual(['error free-memory 5'])
+    expect(found(22.03, 'tgi')).toEqual([])
+  })
+})
+
 describe('engines that share a card', () => {
   const sharer = (id: string, card: string | null, fraction: number | null): Sharer => ({ id, card, fraction, place })
   test('fractions above the whole card are found for each of them', () => {

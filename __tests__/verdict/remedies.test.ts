@@ -126,6 +126,44 @@ describe('remedies', () => {
   })
 })
 
+describe('malformed settings', () => {
+  test('never throw or hang, whatever the engine makes of them', () => {
+    const odd = fc.constantFrom(0, -1, 0.5, Number.NaN, 1e12, 'x', null)
+    const settings = fc.record(
+      {
+        maxModelLen: odd,
+        tensorParallel: odd,
+        pipelineParallel: odd,
+        memoryFraction: odd,
+        maxNumSeqs: odd,
+        maxNumBatchedTokens: odd,
+        cpuOffloadBytes: odd,
+        kvCacheMemoryBytes: odd,
+      },
+      { requiredKeys: [] },
+    )
+    const trusting: Engine = {
+      ...vllm,
+      estimate: input => ({
+        ...vllm.estimate(input),
+        findings: [],
+        settings: { ...vllm.estimate(input).settings, ...input.settings },
+      }),
+    }
+    fc.assert(
+      fc.property(settings, fc.constantFrom(vllm, trusting), (given, engine) => {
+        const question = ask({ gpu: 'NVIDIA L4', settings: given })
+        const asked = { ...question, engine, answer: engine.estimate(question.input) }
+        remediesFor(asked)
+        for (const kind of SOLVABLE) solve(kind, asked)
+        choices(asked)
+        return true
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
 describe('the inverse question', () => {
   const question = on('NVIDIA H100 80GB', { maxModelLen: 8192 })
   const answers = SOLVABLE.map(kind => {

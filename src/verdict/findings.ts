@@ -1,7 +1,7 @@
 import type { Deployment, Finding } from '../deployments/deployment.ts'
 import type { EngineAnswer } from '../engines/engine.ts'
 import type { Gpu } from '../hardware/gpu.ts'
-import { sizeText } from '../units/bytes.ts'
+import { GiB, sizeText } from '../units/bytes.ts'
 
 /** What the engine-independent findings look at. */
 export interface Checked {
@@ -25,7 +25,8 @@ export function gpusUsed(settings: Deployment['settings']): number | null {
 
 /**
  * Findings that hold for every engine and that the engine has not given itself: GPUs unequal to what the parallel sizes
- * use (codes `gpus-unequal-parallelism`), and parts outside the budget that the rest of the card cannot hold.
+ * use (`gpus-unequal-parallelism`), parts outside the budget that the rest of the card cannot hold (`outside-budget`), and
+ * a share of the card that is not free when the engine starts (`free-memory`).
  */
 export function commonFindings(checked: Checked): Finding[] {
   const { deployment, answer, gpu, gpusPerReplica } = checked
@@ -51,8 +52,32 @@ export function commonFindings(checked: Checked): Finding[] {
       line: at.line,
     })
   }
-  const outside = outsideFinding(answer, gpu, deployment)
-  return outside ? [...list, outside] : list
+  const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
+  return [...list, ...card.filter(finding => finding !== null)]
+}
+
+/** What a process holds on a card before it loads anything: 0.1 GiB at least, up to half a GiB (engine logs). */
+const CONTEXT_LEAST = Math.round(0.1 * GiB)
+const CONTEXT_MOST = Math.round(0.45 * GiB)
+
+/**
+ * vLLM compares the free memory at its start with the share it is to take, before it loads anything ("Free memory on
+ * device … is less than desired GPU memory utilization"); its own CUDA context is already on the card by then.
+ */
+function freeFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment: Deployment): Finding | null {
+  const budget = answer?.estimate.perGpu.budgetBytes
+  if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null)
+    return null
+  const rest = gpu.memoryBytes - budget
+  const fraction = answer?.settings.memoryFraction
+  if (rest >= CONTEXT_MOST || fraction === undefined) return null
+  return {
+    code: 'free-memory',
+    severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
+    message: `${sizeText(budget)} are to be free at the start, of ${sizeText(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+    file: fraction.file ?? deployment.location.file,
+    line: fraction.line ?? deployment.location.line,
+  }
 }
 
 /**

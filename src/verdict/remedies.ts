@@ -92,7 +92,7 @@ const pool: Kind = (question, goal) => {
 const fraction: Kind = (question, goal) => {
   const { gpu } = question.input
   const now = current(question, 'memoryFraction')
-  if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null
+  if (gpu === null || typeof now !== 'number' || !(now > 0) || !has(question, 'memoryFraction')) return null
   const steps: number[] = []
   for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100)
   const trial = firstOf(steps, value => attempt(question, { settings: { memoryFraction: value } }), goal.passes)

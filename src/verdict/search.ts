@@ -87,7 +87,7 @@ export function rankSizes(question: Question, axis: 'tensorParallel' | 'pipeline
   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0)
   const budget = question.answer.estimate.perGpu.budgetBytes
   const sizes: number[] = []
-  for (let size = least; size <= most; size *= 2) {
+  for (let size = Math.max(1, least); size <= most; size *= 2) {
     const divides =
       axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0
     const light = budget === null || (fixedBytes(question) * now) / size <= budget
