@@ -14,7 +14,6 @@ const run = (bin, ...args) =>
   })
 
 rmSync(join(root, 'lib'), { recursive: true, force: true })
-rmSync(join(root, 'dist'), { recursive: true, force: true })
 run('typescript/bin/tsc', '-p', 'tsconfig.build.json')
 
 // One file, evaluated on use: without this word the bundler writes a chunk of its own for each import on use.
@@ -24,6 +23,7 @@ for (const entry of readdirSync(join(root, 'lib'), { recursive: true, withFileTy
   const text = readFileSync(path, 'utf8')
   writeFileSync(path, text.replace(/\bimport\((?=['"])/g, 'import(/* webpackMode: "eager" */ '))
 }
+rmSync(join(root, 'dist'), { recursive: true, force: true })
 run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/main.js', '-o', 'dist', '--license', 'licenses.txt')
 run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/cli.js', '-o', 'dist/cli', '--license', 'licenses.txt')
 
