@@ -302,7 +302,17 @@ describe('the policy of a deployment', () => {
 })
 
 describe('the policy of a repository', () => {
-  const files = (texts: Record<string, string>) => ({ read: async (path: string) => texts[path] ?? null })
+  const files = (texts: Record<string, string | Uint8Array>) => ({
+    read: async (path: string) => (typeof texts[path] === 'string' ? texts[path] : null),
+    readBytes: async (path: string) => (texts[path] === undefined ? null : new Uint8Array(1)),
+  })
+
+  test('that cannot be read as text is refused, not passed over', async () => {
+    const result = await loadPolicy(files({ [FILE]: new Uint8Array([0]) }))
+    expect(result.ok ? [] : result.problems.map(problemText)).toEqual([
+      `${FILE}:1:1: the policy is no text of at most 1 MiB (write it in UTF-8)`,
+    ])
+  })
 
   test.each(POLICY_FILES)('is found at %s', async file => {
     const result = await loadPolicy(files({ [file]: 'version: 1\n' }))

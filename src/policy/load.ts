@@ -15,7 +15,7 @@ export const POLICY_FILES = [
  * `path-missing` when the named file cannot be read, `policy-invalid` for its content, and for two files at once, since
  * one would be ignored without a word.
  */
-export async function loadPolicy(repository: Pick<Repository, 'read'>, named?: string): Promise<PolicyResult> {
+export async function loadPolicy(repository: Pick<Repository, 'read' | 'readBytes'>, named?: string): Promise<PolicyResult> {
   if (named !== undefined) {
     const text = await repository.read(named)
     if (text !== null) return parsePolicy(text, named)
@@ -34,6 +34,19 @@ export async function loadPolicy(repository: Pick<Repository, 'read'>, named?: s
   for (const file of POLICY_FILES) {
     const text = await repository.read(file)
     if (text !== null) found.push({ file, text })
+    // A policy that is there but cannot be read must not open the gate as if there were none.
+    else if ((await repository.readBytes(file, 0, 1)) !== null)
+      return {
+        ok: false,
+        problems: [
+          {
+            code: 'policy-invalid',
+            message: 'the policy is no text of at most 1 MiB',
+            hint: 'write it in UTF-8',
+            at: { file, line: 1, column: 1 },
+          },
+        ],
+      }
   }
   const [first, second] = found
   if (first === undefined) return { ok: true, value: defaultPolicy }

@@ -1,5 +1,5 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, relative, resolve } from 'node:path'
+import { basename, dirname, relative, resolve } from 'node:path'
 import { type CheckOutcome, check } from '../check.ts'
 import { findModelFor } from '../find-model.ts'
 import { loadPolicy, POLICY_FILES } from '../policy/load.ts'
@@ -174,7 +174,10 @@ interface Opened {
 }
 
 /** Root, policy and files for a command line's paths and flags. */
-export async function openRepository(options: Parsed, process: Process): Promise<Opened | { readonly ok: false; readonly problems: readonly Problem[] }> {
+export async function openRepository(
+  options: Parsed,
+  process: Process,
+): Promise<Opened | { readonly ok: false; readonly problems: readonly Problem[] }> {
   const cwd = process.cwd()
   const asked = options.positionals.length > 0 ? options.positionals : ['.']
   const root = rootOf(asked, cwd)
@@ -183,7 +186,10 @@ export async function openRepository(options: Parsed, process: Process): Promise
   const missing = missingPaths(root, paths)
   if (missing.length > 0) return { ok: false, problems: missing }
   const whole = workingTree(root)
-  const loaded = await loadPolicy(whole, options.text['config'] === undefined ? undefined : fromRoot(options.text['config']))
+  const named = options.text['config']
+  const loaded = await (named === undefined
+    ? loadPolicy(whole)
+    : loadPolicy(besides(resolve(cwd, named)), fromRoot(named)))
   if (!loaded.ok) return loaded
   const overrides: Overrides = {
     ...options.text,
@@ -197,6 +203,15 @@ export async function openRepository(options: Parsed, process: Process): Promise
   const { include, exclude } = policy.value
   const lockFile = options.text['lock'] === undefined ? null : fromRoot(options.text['lock'])
   return { ok: true, root, policy: policy.value, whole, selection: { paths, include, exclude }, lockFile }
+}
+
+/** A reader of one file that may lie outside the root: a policy shared by several repositories. */
+function besides(file: string): Pick<Repository, 'read' | 'readBytes'> {
+  const folder = isFolder(dirname(file)) ? workingTree(dirname(file)) : null
+  return {
+    read: async () => folder?.read(basename(file)) ?? null,
+    readBytes: async (_path, start, end) => folder?.readBytes(basename(file), start, end) ?? null,
+  }
 }
 
 /** Sources and the pipeline for a command line's paths and flags. */
