@@ -17,9 +17,12 @@ const PARSED = /\.(?:ya?ml|json)$/i
 const documentFormats = formats.filter((format): format is DocumentFormat => format.kind === 'document')
 const fileFormats = formats.filter((format): format is FileFormat => format.kind === 'file')
 
-/** One pattern over the marks of all engines and formats: a file without any of them is never parsed. */
-const marks = [...new Set([...commandLines, ...formats].flatMap(reader => reader.marks))]
-const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i')
+const escaped = (mark: string): string => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+const pattern = (readers: readonly { readonly marks: readonly string[] }[]): RegExp =>
+  new RegExp([...new Set(readers.flatMap(reader => reader.marks.map(escaped)))].join('|'), 'i')
+
+/** One pattern over the marks of all engines and document formats: a file without any of them is never parsed. */
+const candidate = pattern([...commandLines, ...documentFormats])
 
 /**
  * Finds every deployment that the repository's files declare. Files are looked at one after another and let go again:
@@ -51,7 +54,8 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const source = await repository.read(file.path)
     if (source === null) continue
     counts.filesRead++
-    if (!candidate.test(source)) continue
+    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([reader]).test(source)))
+      continue
     counts.filesParsed++
     const found = await readFile(file.path, source, readers, structured, repository, folders)
     notUnderstood.push(...found.notUnderstood)

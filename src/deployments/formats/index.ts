@@ -11,11 +11,16 @@ import { kubeai } from './kubeai.ts'
 import { kubernetes } from './kubernetes.ts'
 import { llmD } from './llm-d.ts'
 import { makefile } from './makefile.ts'
+import { modal } from './modal.ts'
+import { modelfile } from './modelfile.ts'
 import { nimOperator } from './nim-operator.ts'
 import { productionStack } from './production-stack.ts'
 import { ray } from './ray.ts'
 import { shell } from './shell.ts'
+import { skypilot } from './skypilot.ts'
 import { systemd } from './systemd.ts'
+import { training } from './training.ts'
+import { truss } from './truss.ts'
 
 /** Every format, in order: the first document format that claims a document has it. */
 export const formats: readonly Format[] = [
@@ -27,6 +32,9 @@ export const formats: readonly Format[] = [
   dynamo,
   productionStack,
   llmD,
+  truss,
+  training,
+  skypilot,
   compose,
   ci,
   engineConfig,
@@ -36,4 +44,6 @@ export const formats: readonly Format[] = [
   dockerfile,
   makefile,
   systemd,
+  modal,
+  modelfile,
 ]

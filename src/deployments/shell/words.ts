@@ -174,7 +174,8 @@ class Expansion {
       }
       const end = closing(source, i + 2, '(', ')', this.#variables.budget)
       const stop = end < 0 || end > to ? to : end
-      return { emit: () => this.#add(this.#raw.slice(i, stop)), end: stop }
+      const loaded = end < 0 ? undefined : this.#downloaded(this.#raw.slice(i + 2, end - 1))
+      return { emit: () => this.#add(loaded ?? this.#raw.slice(i, stop)), end: stop }
     }
     if (next === "'" && !quoted) return { emit: () => {}, end: i + 1 }
     let name: string | undefined
@@ -204,6 +205,13 @@ class Expansion {
     if (!value) return { emit: () => this.#add(this.#raw.slice(i, end)), end }
     const found = value
     return { emit: () => (quoted || !this.split ? this.#add(found) : this.#emitSplit(found)), end }
+  }
+
+  /** The repository of `$(hf download org/name file)`, whose output is the path it was stored at. */
+  #downloaded(inside: Text): Text | undefined {
+    if (!/(?:^|[\s/"'])(?:hf|huggingface-cli)["']?\s+download\s/.test(inside.value)) return undefined
+    const words = wordSpans(inside.value).flatMap(span => expandWord(inside.slice(span.from, span.to), this.#variables))
+    return words.find(word => /^[\w.-]+\/[\w.-]+$/.test(word.value))
   }
 
   #emitList(items: readonly Text[]): void {

@@ -1,0 +1,107 @@
+import type { Command } from '../command.ts'
+import type { DeclaredHardware, Deployment } from '../deployment.ts'
+import type { Context, FileFormat } from '../format.ts'
+import { engineStarts } from '../launch.ts'
+import { Text } from '../text.ts'
+import { ScalarNode } from '../tree.ts'
+import { acceleratorHardware } from './accelerators.ts'
+import { bareCommand, deploymentsOf } from './shell.ts'
+
+export const modal: FileFormat = {
+  kind: 'file',
+  name: 'modal',
+  title: 'Modal programs: argument lists of subprocess calls, constants, gpu=',
+  marks: ['import modal'],
+  paths: path => path.endsWith('.py'),
+  read: async context => (/^\s*(?:import modal|from modal import)/m.test(context.text.value) ? read(context) : []),
+}
+
+async function read(context: Context): Promise<Deployment[]> {
+  const constants = constantsOf(context.text)
+  const found: Deployment[] = []
+  for (const { at, argv } of argumentLists(context.text, constants)) {
+    const command: Command = {
+      ...bareCommand(argv[0] ?? context.text),
+      argv,
+      hardware: gpuBefore(context.text, at, constants),
+    }
+    found.push(...(await deploymentsOf(engineStarts(command), context, 'modal', 'app')))
+  }
+  const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1]
+  return found.map(one =>
+    one.engine.name === 'vllm' && pin ? { ...one, engine: { ...one.engine, version: pin } } : one,
+  )
+}
+
+/** `NAME = "text"` and `NAME = 2` at the start of a line. */
+function constantsOf(text: Text): Map<string, Text> {
+  const constants = new Map<string, Text>()
+  for (const match of text.value.matchAll(
+    /^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm,
+  )) {
+    const value = match[2] ?? match[3] ?? match[4] ?? ''
+    const from = match.index + match[0].lastIndexOf(value)
+    constants.set(match[1]!, text.slice(from, from + value.length))
+  }
+  return constants
+}
+
+/** List literals whose strings start a program: `["vllm", "serve", MODEL, "--port", str(PORT)]`. */
+function argumentLists(text: Text, constants: ReadonlyMap<string, Text>): { at: number; argv: Text[] }[] {
+  const lists: { at: number; argv: Text[] }[] = []
+  for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+    const end = text.value.indexOf(']', match.index)
+    if (end < 0 || lists.length >= 100) break
+    const argv: Text[] = []
+    const inside = text.value.slice(match.index + 1, end)
+    for (const item of inside.matchAll(
+      /#[^\n]*|f?"([^"\n]*)"|f?'([^'\n]*)'|(?:str\(\s*)?([A-Za-z_]\w*)\s*\)?(?=\s*(?:,|$))|(\d+(?:\.\d+)?)/g,
+    )) {
+      const literal = item[1] ?? item[2] ?? item[4]
+      const from = match.index + 1 + item.index
+      if (literal !== undefined)
+        argv.push(
+          formatted(
+            text.slice(from + item[0].indexOf(literal), from + item[0].indexOf(literal) + literal.length),
+            constants,
+          ),
+        )
+      else if (item[3]) argv.push(constants.get(item[3]) ?? Text.at(text.slice(from), `\${${item[3]}}`))
+    }
+    lists.push({ at: match.index, argv })
+  }
+  return lists
+}
+
+/** `{NAME}` of an f-string. */
+function formatted(text: Text, constants: ReadonlyMap<string, Text>): Text {
+  const match = /^([^{}]*)\{(\w+)\}([^{}]*)$/.exec(text.value)
+  const value = match ? constants.get(match[2]!) : undefined
+  if (!match || !value) return text
+  return Text.join([text.slice(0, match[1]!.length), value, text.slice(text.value.length - match[3]!.length)])
+}
+
+/** The `gpu=` argument of the decorator before the list; else the file's first. */
+function gpuBefore(text: Text, index: number, constants: ReadonlyMap<string, Text>): DeclaredHardware {
+  const all = [
+    ...text.value.matchAll(
+      /\bgpu\s{0,9}=\s{0,9}(?:f?"([^"\n]{1,60})"|f?'([^'\n]{1,60})'|([A-Z_]\w{0,60})|modal\.gpu\.(\w{1,30})\(([^)]{0,80})\))/g,
+    ),
+  ]
+  const match = all.findLast(one => one.index < index) ?? all[0]
+  if (!match) return acceleratorHardware(undefined, 'gpu')
+  const literal = match[1] ?? match[2]
+  const from = match.index + match[0].indexOf(literal ?? match[3] ?? match[4]!)
+  let value =
+    literal !== undefined
+      ? formatted(text.slice(from, from + literal.length), constants)
+      : (constants.get(match[3] ?? '') ?? null)
+  if (match[4]) {
+    const count = /count\s*=\s*(\d+)/.exec(match[5] ?? '')?.[1] ?? '1'
+    const size = /size\s*=\s*["']([^"']+)/.exec(match[5] ?? '')?.[1]
+    value = Text.at(text.slice(from), `${match[4]}${size ? `-${size}` : ''}:${count}`)
+  }
+  return value
+    ? acceleratorHardware(new ScalarNode(value.value.replace('!', ''), value, true), 'gpu')
+    : acceleratorHardware(undefined, 'gpu')
+}
