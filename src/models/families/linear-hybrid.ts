@@ -1,7 +1,7 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { latentAttentionWeights, latentCache } from '../blocks/latent.ts'
-import { mixtureWeights } from '../blocks/mixture.ts'
+import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
 import {
   type GatedDelta,
   gatedDeltaCache,
@@ -9,7 +9,7 @@ import {
   kimiDeltaWeights,
   lightningWeights,
 } from '../blocks/recurrent.ts'
-import { norm } from '../blocks/weights.ts'
+import { norm, replicated } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import { latentSizes } from './deepseek.ts'
 import { type Family, layerKinds } from './family.ts'
@@ -22,6 +22,7 @@ import {
   type LayeredType,
   layered,
   type Part,
+  type Sizes,
   sizesOf,
 } from './layered.ts'
 
@@ -86,18 +87,35 @@ function kimiLinear(file: Config): Layered {
     ],
     cache: [{ kind: 'kda', heads, headDim, kernel }],
   }
-  const moe = sharedMixture(d, experts, file.count('num_shared_experts'))
+  const latent = file.sizeOrNull('routed_expert_hidden_size')
+  const shared = file.count('num_shared_experts')
+  const moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent)
   const width = file.size('intermediate_size')
   const dense = densePart(d, width)
   return {
     sizes: d,
     layer: i => [isFull(i) ? full : delta, sparse(i) ? moe : dense],
+    exact: latent === null,
+    notes:
+      latent === null ? [] : ['routed_expert_hidden_size: experts at that width with a projection in and out assumed'],
     // the class never ties
     tied: false,
     intermediate: width,
     experts,
     expertsPerToken: file.sizeOrNull('num_experts_per_tok'),
   }
+}
+
+/** Kimi-K3: routed experts work at a width of their own, between a projection down and one up. */
+function latentMixturePart(d: Sizes, experts: number, shared: number, latent: number): Part {
+  const width = d.config.size('moe_intermediate_size')
+  const perToken = d.config.sizeOrNull('num_experts_per_tok')
+  return feedPart('moe', d, () => [
+    ...mixtureWeights({ hidden: d.hidden, width, experts, perToken, expertHidden: latent }),
+    replicated('mlp.latent_down', latent, d.hidden),
+    replicated('mlp.latent_up', d.hidden, latent),
+    ...(shared > 0 ? sharedExpert(d.hidden, width * shared) : []),
+  ])
 }
 
 /** OLMo hybrid: gated delta nets with all projections apart; norms after attention, before the delta net. */
