@@ -87,6 +87,23 @@ describe('what files declare', () => {
     expect(codes(found)).toEqual(['hardware-contradiction'])
   })
 
+  test('a machine tells which variant of a card a label means', () => {
+    const found = (label: string) =>
+      resolveTarget(declared({ names: [name(label), name('p4de.24xlarge', 'instance-type')] }), null, null)
+    expect(found('a100')).toMatchObject({
+      target: { gpu: { name: 'NVIDIA A100 80GB' }, gpusPerReplica: 8 },
+      findings: [],
+    })
+    expect(codes(found('nvidia-tesla-a100'))).toEqual(['hardware-contradiction'])
+    expect(codes(found('v100'))).toEqual(['hardware-contradiction', 'gpu-assumed'])
+    const slice = resolveTarget(
+      declared({ names: [name('p4de.24xlarge', 'instance-type')], mig: '1g.10gb', gpusPerReplica: 1 }),
+      null,
+      null,
+    )
+    expect(slice.target).toMatchObject({ gpu: { name: 'NVIDIA A100 MIG 1g.10gb' }, gpusPerReplica: 1 })
+  })
+
   test('a machine gives the number of GPUs when the request is silent, over all nodes', () => {
     const machine = [name('Standard_NC80adis_H100_v5', 'instance-type')]
     expect(resolveTarget(declared({ names: machine, nodes: 6 }), null, null).target?.gpusPerReplica).toBe(12)

@@ -134,7 +134,7 @@ function withMemory(row: GpuRow, memoryBytes: number): Gpu {
 }
 
 /** The card of a machine, cut to the machine's part of it. */
-export function gpuOfInstance(instance: Instance): Gpu {
+function gpuOfInstance(instance: Instance): Gpu {
   const { gpu, share } = instance
   if (share === 1) return gpu
   const part = (bytes: number) => Math.floor(bytes * share)
@@ -196,7 +196,7 @@ export function lookUpGpu(text: string): Result<NamedGpu> {
   if (slice) return slice
   const { words, gigabytes, size } = wordsOf(name)
   const literal = gigabytes === null ? undefined : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`)
-  const exact = literal ?? cardsNamed(words)
+  const exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words)
   const rows = exact ?? cardsInside(words)
   if (rows === null) return unknownGpu(whole)
   const unified = rows.find(row => row.kind === 'unified')

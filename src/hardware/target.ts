@@ -7,7 +7,7 @@ import { lookUpInstance } from './instances.ts'
 import { bareGpu, lookUpGpu, type NamedGpu } from './look-up.ts'
 
 /** The hardware a deployment is judged on. */
-export interface Target {
+interface Target {
   /** Null: only the number of GPUs is known. */
   readonly gpu: Gpu | null
   /** GPUs of one engine instance over all its nodes; 0: no GPU by intent; null: the engine takes what it needs. */
@@ -152,13 +152,12 @@ function inFiles(declared: DeclaredHardware, findings: Finding[]): Declared | nu
   const byKind = TRUST.map(kind => understood(declared, kind, findings)).filter(found => found !== null)
   const [first, second] = byKind
   if (first === undefined) return withoutName(declared)
-  if (
-    second &&
-    first.name.kind === 'product-label' &&
-    second.gpu.name !== first.gpu.name &&
-    second.note === null &&
-    first.note === null
-  )
+  // "a100" on a machine with 80 GB cards: the machine says which of them it is
+  const same = second && first.note !== null && second.note === null && model(first.gpu) === model(second.gpu)
+  const differ =
+    first.note === null ? second?.gpu.name !== first.gpu.name : second && model(second.gpu) !== model(first.gpu)
+  const slice = / MIG /.test(`${first.gpu.name}${second?.gpu.name}`)
+  if (second && first.name.kind === 'product-label' && second.note === null && differ && !slice)
     findings.push(
       finding(
         'hardware-contradiction',
@@ -167,8 +166,11 @@ function inFiles(declared: DeclaredHardware, findings: Finding[]): Declared | nu
         second.name.at,
       ),
     )
-  return { ...first, count: first.count ?? second?.count ?? null }
+  return { ...first, ...(same ? { gpu: second.gpu, note: null } : {}), count: first.count ?? second?.count ?? null }
 }
+
+/** A card's name without its memory. */
+const model = (gpu: Gpu): string => gpu.name.replace(/ \d+GB$/, '')
 
 /** The smallest of the alternatives of one kind; null when none is a card. Unknown ones are notices. */
 function understood(declared: DeclaredHardware, kind: DeclaredName['kind'], findings: Finding[]): Declared | null {
@@ -205,9 +207,10 @@ function understood(declared: DeclaredHardware, kind: DeclaredName['kind'], find
   return smallest
 }
 
-/** The name with the declared MIG profile, where it has none of its own. */
+/** The name with the declared MIG profile, where it has none of its own; of a machine, the name of its card. */
 function withProfile(name: string, declared: DeclaredHardware): string {
-  return declared.mig === undefined || /\d+g\.\d+gb/i.test(name) ? name : `${name} MIG ${declared.mig}`
+  if (declared.mig === undefined || /\d+g\.\d+gb/i.test(name)) return name
+  return `${lookUpInstance(name)?.gpu.name ?? name} MIG ${declared.mig}`
 }
 
 /** Where the name left the memory open, the memory label decides: "a100" and 81920 MiB. */

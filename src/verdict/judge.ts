@@ -7,7 +7,7 @@ import type { Status, Verdict } from '../report/report.ts'
 import { gibText, grouped, sizeText } from '../units/bytes.ts'
 
 /** A size in bytes, or a share of the budget. */
-export type Headroom = { readonly bytes: number } | { readonly fraction: number } | null
+type Headroom = { readonly bytes: number } | { readonly fraction: number } | null
 
 /** What the policy asks for beyond the engine's own condition. */
 export interface Limits {

@@ -19,7 +19,7 @@ export interface Question {
   readonly siblings?: readonly Sibling[]
 }
 
-export interface Sibling {
+interface Sibling {
   readonly id: string
   readonly facts: ModelFacts
   readonly shape: ModelShape
@@ -78,7 +78,7 @@ export function attempt(question: Question, change: Change): Trial {
 }
 
 /** Does the trial start and fit? With `tight` also what fits only as expected. */
-export function works(trial: Trial, tight = false): boolean {
+function works(trial: Trial, tight = false): boolean {
   return !trial.refused && (trial.status === 'fits' || (tight && trial.status === 'tight'))
 }
 
