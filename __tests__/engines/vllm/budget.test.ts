@@ -94,6 +94,14 @@ describe('the budget', () => {
     expect(kvCache).toMatchObject({ capacityTokens: 8192, maxConcurrency: 1, fitsOneRequest: true })
   })
 
+  test('a pooling engine has no sampler', () => {
+    const sampling = part(ask({}), 'activations')
+    const pooling = part(ask({ options: { runner: 'pooling' } }), 'activations')
+    expect(sampling?.formula).toMatch(/^sampler/)
+    expect(pooling?.formula).toMatch(/^forward pass/)
+    expect(part(ask({ config: configs.bert }), 'activations')?.formula).toMatch(/^forward pass/)
+  })
+
   test('offloaded weights leave the card', () => {
     const whole = part(ask({}), 'weights')?.bytes.expected ?? 0
     expect(part(ask({ settings: { cpuOffloadBytes: 4 * GiB } }), 'weights')?.bytes.expected).toBe(whole - 4 * GiB)

@@ -69,7 +69,7 @@ function samplerFactor(r: Resolved): Range {
 }
 
 function samplerArm(shape: ModelShape, r: Resolved): Arm {
-  const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4
+  const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4
   const c = samplerFactor(r)
   return {
     // engines with a tower may cap their sequences: their sampler was once seen at less than half of the law

@@ -31,6 +31,8 @@ export interface Resolved {
   readonly kvDtype: string
   readonly blockSize: number | null
   readonly eager: boolean
+  /** Embeds, classifies or scores: no sampler, no async scheduling. */
+  readonly pooling: boolean
   readonly asyncScheduling: boolean
   readonly v2Runner: boolean
   readonly prefixCaching: boolean
@@ -62,6 +64,7 @@ export function resolve(input: EngineInput): Resolved {
   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0')
   const context = contextOf(input.shape, input.facts.config)
   const maxModelLen = lengthOf(given, context)
+  const pooling = isPooling(input, option)
   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1
   const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH)
   return {
@@ -82,7 +85,8 @@ export function resolve(input: EngineInput): Resolved {
     kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
     blockSize: count('blockSize'),
     eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
-    asyncScheduling: option.flag('async-scheduling') ?? rules.asyncDefault,
+    pooling,
+    asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
     v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
     prefixCaching: option.flag('enable-prefix-caching') ?? true,
     hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
@@ -146,6 +150,13 @@ function fractionOf(input: EngineInput, given: Given, rules: Rules, findings: Fi
     })
   const { memoryFraction } = rules
   return given.fallback('memoryFraction', memoryFraction, memoryFraction === 0.9 ? 'vLLM up to 0.19' : 'vLLM from 0.20')
+}
+
+const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/
+
+function isPooling(input: EngineInput, option: OptionReader): boolean {
+  if (input.shape.facts.task === 'embed') return true
+  return ['runner', 'task', 'convert'].some(name => POOLING.test(option.text(name) ?? ''))
 }
 
 const DTYPES: Readonly<Record<string, string>> = {
