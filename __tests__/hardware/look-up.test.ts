@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { capability, computesFp8, visibleBytes } from '../../src/hardware/gpu.ts'
 import { gpuNamed, gpus } from '../../src/hardware/gpus.ts'
-import { instances, lookUpInstance, nearestInstance } from '../../src/hardware/instances.ts'
+import { instances, looksLikeInstance, lookUpInstance, nearestInstance } from '../../src/hardware/instances.ts'
 import { lookUpGpu } from '../../src/hardware/look-up.ts'
 import { GiB, MiB } from '../../src/units/bytes.ts'
 
@@ -234,6 +234,23 @@ describe('machine types', () => {
     ['trn1-32xl', 'AWS Neuron', 1],
   ])('%s has %s x %d', (type, gpu, count) => {
     expect(lookUpInstance(type)).toMatchObject({ gpu: { name: gpu }, count })
+  })
+
+  test('names of the form of a machine type', () => {
+    for (const row of instances.filter(one => one.cloud !== 'CoreWeave')) expect(looksLikeInstance(row.type)).toBe(true)
+    expect(['m5.2xlarge', 'ml.c7i.large', 'n2-standard-8', 'Standard_D4s_v5'].map(looksLikeInstance)).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ])
+    expect(['nvidia-l4', 'h100', 'default-pool', 'large', ''].map(looksLikeInstance)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+    ])
   })
 
   test('parts of a card', () => {

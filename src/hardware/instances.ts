@@ -221,6 +221,21 @@ export function lookUpInstance(text: string): Instance | null {
   return null
 }
 
+/** Forms of machine types: EC2 and SageMaker, Azure, GCP, OCI, Lambda. */
+const FORMS = [
+  /^(?:ml\.)?[a-z][a-z0-9]*(?:-[a-z0-9]+)?\.(?:\d{0,3}x?large|metal|nano|micro|small|medium)$/i,
+  /^standard_\w+$/i,
+  /^[a-z]{1,3}\d[a-z]{0,2}-[a-z]+-\d+\w?$/i,
+  /^(?:vm|bm)\.gpu\S*$/i,
+  /^gpu_\d+x_\w+$/i,
+]
+
+/** Is this the name of a machine type, known or of the form that some cloud gives them? */
+export function looksLikeInstance(text: string): boolean {
+  const name = text.trim()
+  return name.length <= 100 && (lookUpInstance(name) !== null || FORMS.some(form => form.test(name)))
+}
+
 /** The known machine type nearest to a misspelt one; null when none is near. */
 export function nearestInstance(text: string): string | null {
   return closest(
