@@ -24,6 +24,8 @@ export interface BartType {
   readonly finalNorm: boolean
   /** Halves with tables of their own: the vocabulary's keys, by the config. */
   readonly ownTables?: (config: Config) => { readonly encoder: number; readonly decoder: number } | null
+  /** Rows of the decoder's own copy of a shared table, which an untied model keeps. */
+  readonly decoderCopyRows?: (config: Config) => number | null
   /** What a layer has beside or instead of BART's weights. */
   readonly adjust?: (weights: readonly Weight[], half: Half, config: Config) => readonly Weight[]
   /** What a half has beside its tables. */
@@ -154,7 +156,7 @@ function shape(rule: BartType, file: Config): ModelShape {
     encoder: { weights: [...tablesOf('encoder'), ...finalNormOf('encoder')], stack: stackFor('encoder') },
     decoder,
     final: finalNormOf('decoder'),
-    untiedCopies: own ? [] : [encoderTable, decoderTable],
+    untiedCopies: own ? [] : [encoderTable, { ...decoderTable, out: rule.decoderCopyRows?.(config) ?? vocabulary }],
     tied: config.flag('tie_word_embeddings'),
     classifier: labels => [
       replicated('classification_head.dense', hidden, hidden, { bias: true }),
@@ -209,6 +211,7 @@ const types: readonly BartType[] = [
     embeddingNorm: false,
     finalNorm: false,
     ownTables: marianTables,
+    decoderCopyRows: config => config.sizeOrNull('decoder_vocab_size'),
     defaults: { vocab_size: 58101 },
   },
 ]

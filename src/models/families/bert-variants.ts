@@ -9,6 +9,12 @@ import type { Family } from './family.ts'
 const grouped = (name: string, out: number, input: number, groups: number): Weight =>
   column(name, out, Math.floor(input / groups), { bias: true })
 
+/** The same as one stacked parameter: what does not divide has no weights, but a bias. */
+const groupedParameter = (name: string, out: number, input: number, groups: number): Weight[] => [
+  column(name, groups * Math.floor(out / groups), Math.floor(input / groups)),
+  vector(`${name}.bias`, out, 'column'),
+]
+
 /** A narrower embedding and the matrix that widens it. */
 const narrowEmbedding = (d: Dims, width: number, mapping: string): Weight[] => [
   ...bertEmbedding(d, width),
@@ -159,6 +165,7 @@ const types: readonly EncoderType[] = [
     ],
     body: densePooler,
     pooler: () => [],
+    derivedHeads: ['token'],
     lm: lukeHead,
   },
   {
@@ -281,8 +288,8 @@ function convLayer(d: Dims): Weight[] {
     conv('attention.self.key_conv_attn_layer.pointwise', all, d.hidden, true),
     column('attention.self.conv_kernel_layer', heads * kernel, all, { bias: true }),
     row('attention.output.dense', d.hidden, d.hidden, { bias: true }),
-    grouped('intermediate.dense', d.width, d.hidden, groups),
-    grouped('output.dense', d.hidden, d.width, groups),
+    ...groupedParameter('intermediate.dense', d.width, d.hidden, groups),
+    ...groupedParameter('output.dense', d.hidden, d.width, groups),
     ...bertNorms(d),
   ]
 }

@@ -80,7 +80,7 @@ const robertaHead = (d: Dims): MaskedHead => ({
 })
 
 const types: readonly EncoderType[] = [
-  { ...bertLike, type: 'bert', verifiedHeads: ['sequence', 'pretraining'] },
+  { ...bertLike, type: 'bert' },
   {
     ...bertLike,
     type: 'roberta',
@@ -157,6 +157,7 @@ const types: readonly EncoderType[] = [
     embedding: withoutPositions,
     layer: d => postNormGated(d, false),
     pooler: () => [],
+    classifierPooler: densePooler,
   },
   {
     ...bertLike,
@@ -165,6 +166,8 @@ const types: readonly EncoderType[] = [
     headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
     embedding: withoutPositions,
     layer: d => postNormGated(d, true),
+    pooler: () => [],
+    classifierPooler: densePooler,
     lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own' }),
   },
   {
@@ -206,6 +209,7 @@ const types: readonly EncoderType[] = [
     firstLayerLacks: ['attn_norm'],
     body: d => [norm('model.final_norm', d.hidden, d.config.flag('norm_bias'))],
     pooler: () => [],
+    sequence: 'transform',
     lm: d => ({
       transform: [
         replicated('head.dense', d.hidden, d.hidden, { bias: d.config.flag('classifier_bias') }),

@@ -118,7 +118,6 @@ const types: readonly EncoderType[] = [
     pooler: () => [],
     classifierPooler: pooler,
     lm: debertaHead,
-    verifiedHeads: ['sequence'],
   },
   {
     // q, k and v in one matrix; biases of q and v apart

@@ -2,7 +2,7 @@ import { type Attention, keyValueHeads } from '../blocks/attention.ts'
 import { linear, norm, outputHead, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, KeyValueHeads, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
-import { architectureOf, isOwnClass, labelCount } from './architecture.ts'
+import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
 import { decoderFacts, type Family, layerCount, layerKinds, stackOf } from './family.ts'
 
 /** Sizes of a decoder whose layers all have the same attention and feed-forward widths. */
@@ -199,10 +199,13 @@ export interface DecoderParts {
   readonly mtp?: LayerStack | null
 }
 
+/** Heads compared with the classes of transformers 5.24 wherever a type has such a class. */
+const VERIFIED: readonly HeadKind[] = ['lm', 'none', 'sequence', 'token', 'span']
+
 /**
  * Puts the head on a decoder that `architectures` asks for: the language model's (tied or not), none for a bare
  * `*Model`, one matrix without bias for `*ForSequenceClassification`. The count is exact only for the type's own class
- * with a head that the oracle's rows show.
+ * with a head that was compared.
  */
 export function assemble(config: Config, parts: DecoderParts): ModelShape {
   const architecture = architectureOf(config)
@@ -217,7 +220,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
   if (architecture.head === 'token') head.push(linear('score', labelCount(config), width, 'none', { bias: true }))
   if (architecture.head === 'span') head.push(linear('qa_outputs', 2, width, 'none', { bias: true }))
   const own = isOwnClass(architecture, parts.type, parts.classes)
-  const known = own && (architecture.head === 'lm' || architecture.head === 'none')
+  const known = own && VERIFIED.includes(architecture.head)
   return {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,

@@ -40,9 +40,12 @@ export function assembleEncoderDecoder(config: Config, parts: EncoderDecoderPart
   const decoderOnly = ending === 'ForCausalLM'
   const lm = head === 'lm' || head === 'other'
   const hidden = parts.facts.hidden
+  // of the halves' own tables a part of the model keeps its own only
+  const copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies
   const rows = parts.headRows ?? parts.facts.vocabulary
-  const labels = head === 'span' ? 2 : head === 'choice' ? 1 : labelCount(config)
-  const classifier = parts.classifier ?? (n => [linear('classifier', n, hidden, 'none', { bias: true })])
+  const plain = (n: number) => [linear('classifier', n, hidden, 'none', { bias: true })]
+  const classifier = head === 'sequence' ? (parts.classifier ?? plain) : plain
+  const labels = head === 'choice' ? 1 : labelCount(config)
   const tower: Tower = { name: 'encoder', role: 'encoder', ...parts.encoder }
   const output = lm && !parts.tied ? [outputHead(rows, hidden, parts.headBias)] : []
   const heads = head === 'none' ? [] : lm ? output : classifier(labels)
@@ -50,7 +53,7 @@ export function assembleEncoderDecoder(config: Config, parts: EncoderDecoderPart
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,
     count: parts.exact && own && verified ? 'exact' : 'derived',
-    embedding: [...parts.embedding, ...(parts.tied || encoderOnly ? [] : parts.untiedCopies)],
+    embedding: [...parts.embedding, ...copies],
     layers: encoderOnly ? noLayers : parts.decoder,
     final: encoderOnly ? [] : [...parts.final, ...heads],
     tied: lm && parts.tied,

@@ -25,10 +25,13 @@ export interface EncoderType extends DimsRules {
   /** The pooler of classifiers where it is not the bare model's. */
   readonly classifierPooler?: (d: Dims) => readonly Weight[]
   readonly lm: (d: Dims) => MaskedHead
-  /** Head of `*ForSequenceClassification`: pooler and one matrix, or a dense layer of hidden width and one matrix. */
-  readonly sequence?: 'pooled' | 'dense'
-  /** Heads besides the language model's and none that oracle rows show. */
-  readonly verifiedHeads?: readonly HeadKind[]
+  /**
+   * Head of `*ForSequenceClassification`: pooler and one matrix, a dense layer of hidden width and one matrix, or the
+   * language model's layers before one matrix (also of the other classifiers).
+   */
+  readonly sequence?: 'pooled' | 'dense' | 'transform'
+  /** Heads of classes that were not built for comparison, or differ from the usual ones. */
+  readonly derivedHeads?: readonly HeadKind[]
   /** Says which option of the config is counted by rule only. */
   readonly assumed?: (config: Config) => string | null
   readonly exact?: false
@@ -69,12 +72,15 @@ export function encoder(row: EncoderType): Family {
   }
 }
 
+/** Heads compared with the classes of transformers 5.24 for every type that does not say otherwise. */
+const VERIFIED: readonly HeadKind[] = ['lm', 'none', 'sequence', 'token']
+
 function encoderShape(row: EncoderType, config: Config): ModelShape {
   const d = dimsOf(row, config)
   const architecture = architectureOf(config)
   const own = isOwnClass(architecture, row.type, row.classes)
   const head = headOf(row, d, architecture.head)
-  const verified = ['lm', 'none', ...(row.verifiedHeads ?? [])].includes(architecture.head)
+  const verified = VERIFIED.includes(architecture.head) && !row.derivedHeads?.includes(architecture.head)
   const type = config.text('model_type') ?? row.type
   const weights = row.layer(d)
   const assumed = row.assumed?.(config) ?? null
@@ -120,6 +126,7 @@ function headOf(row: EncoderType, d: Dims, head: HeadKind): { weights: readonly 
   const lm = row.lm(d)
   const tied = lm.tied ?? d.config.flag('tie_word_embeddings')
   const classifier = (labels: number) => linear('classifier', labels, d.hidden, 'none', { bias: true })
+  const before = row.sequence === 'transform' ? lm.transform : []
   switch (head) {
     case 'lm':
       return { weights: maskedHead(d, lm, tied), tied }
@@ -128,16 +135,15 @@ function headOf(row: EncoderType, d: Dims, head: HeadKind): { weights: readonly 
     case 'next-sentence':
       return { weights: [...pooler, nextSentence(d)], tied: false }
     case 'sequence': {
-      const before =
-        row.sequence === 'dense' ? replicated('classifier.dense', d.hidden, d.hidden, { bias: true }) : null
-      const pooled = row.classifierPooler?.(d) ?? pooler
-      return { weights: [...(before ? [before] : pooled), classifier(labelCount(d.config))], tied: false }
+      const dense = replicated('classifier.dense', d.hidden, d.hidden, { bias: true })
+      const pooled = row.sequence === 'dense' ? [dense] : (row.classifierPooler?.(d) ?? pooler)
+      return { weights: [...before, ...pooled, classifier(labelCount(d.config))], tied: false }
     }
     case 'choice':
-      return { weights: [...(row.classifierPooler?.(d) ?? pooler), classifier(1)], tied: false }
+      return { weights: [...before, ...(row.classifierPooler?.(d) ?? pooler), classifier(1)], tied: false }
     case 'token':
     case 'span':
-      return { weights: [classifier(head === 'span' ? 2 : labelCount(d.config))], tied: false }
+      return { weights: [...before, classifier(labelCount(d.config))], tied: false }
     case 'none':
     case 'other':
       return { weights: pooler, tied: false }

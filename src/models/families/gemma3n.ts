@@ -88,7 +88,8 @@ function shape(file: Config): ModelShape {
   return assemble(config, {
     type: 'gemma3n_text',
     classes: ['Gemma3n'],
-    exact: true,
+    // more shared layers than layers is a class's accident
+    exact: shared <= d.layers,
     embedding: [
       tokenEmbedding(d.vocabulary, d.hidden),
       ...perLayerEmbedding(d, perLayer),

@@ -50,7 +50,7 @@ export const modernBertDecoder = decoder({
     const dense = replicated('lm_head.dense', d.hidden, d.hidden, { bias: d.config.flag('classifier_bias') })
     return [
       norm('model.final_norm', d.hidden, normBias),
-      ...(architectureOf(d.config).head === 'lm' ? [dense, norm('lm_head.norm', d.hidden, normBias)] : []),
+      ...(architectureOf(d.config).head !== 'none' ? [dense, norm('lm_head.norm', d.hidden, normBias)] : []),
     ]
   },
   headBias: config => config.flag('decoder_bias'),

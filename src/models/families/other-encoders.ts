@@ -44,6 +44,7 @@ const types: readonly EncoderType[] = [
       norm('self_attn.q_norm', d.hidden),
       norm('self_attn.k_norm', d.hidden),
     ],
+    sequence: 'dense',
     body: d => [norm('norm', d.hidden)],
     // the class never ties
     lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own', tied: false }),
@@ -100,6 +101,7 @@ const types: readonly EncoderType[] = [
         norm('ff.layer_norm', d.hidden, true),
       ]
     },
+    derivedHeads: ['sequence'],
     lm: plainHead,
   },
   {
@@ -137,6 +139,7 @@ const types: readonly EncoderType[] = [
         norm('ffn.layer_norm', d.hidden, true),
       ]
     },
+    derivedHeads: ['sequence', 'token', 'none'],
     lm: plainHead,
   },
   {
@@ -177,6 +180,7 @@ const types: readonly EncoderType[] = [
       config.flag('asm') || !config.flag('is_encoder', true)
         ? 'counted as an encoder with a plain output matrix'
         : null,
+    derivedHeads: ['sequence'],
     lm: plainHead,
   },
 ]

@@ -3,6 +3,7 @@ import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { column, conv, linear, norm, positionEmbedding, replicated, row, tokenEmbedding } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { LayerKind, LayerStack, ModelShape, Weight } from '../shape.ts'
+import { architectureOf } from './architecture.ts'
 import { alternatingWindows, attentionCache, type Dims, dimsOf, windowStack } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
 import { type Family, layerCount, stackOf } from './family.ts'
@@ -20,7 +21,8 @@ interface T5Type {
   readonly beside?: (config: Config) => readonly Weight[]
   /** Layers whose feed-forward is experts, by half. */
   readonly isSparse?: (layer: number, cross: boolean, config: Config, layers: number) => boolean
-  readonly exact?: false
+  /** `lm`: only the language model's class is verified. */
+  readonly exact?: false | 'lm'
 }
 
 const defaults: JsonObject = {
@@ -147,7 +149,10 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
   const table = (name: string) => tokenEmbedding(vocabulary, hidden, name)
   return assembleEncoderDecoder(config, {
     type: rule.type,
-    exact: (rule.exact ?? true) && config.text('encoder_attention_type') !== 'transient-global',
+    exact:
+      rule.exact !== false &&
+      (rule.exact !== 'lm' || architectureOf(config).head === 'lm') &&
+      config.text('encoder_attention_type') !== 'transient-global',
     embedding: [table('shared')],
     encoder: {
       weights: [norm('final_layer_norm', hidden), ...(rule.beside?.(config) ?? [])],
@@ -280,6 +285,7 @@ const types: readonly T5Type[] = [
       num_channels: 3,
     },
     beside: udopTables,
+    exact: 'lm',
   },
 ]
 
