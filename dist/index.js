@@ -1,7 +1,7 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 
 var __webpack_modules__ = {
- 9659: function(__unused_webpack_module, exports, __nccwpck_require__) {
+ 129: function(__unused_webpack_module, exports, __nccwpck_require__) {
   var __createBinding = this && this.__createBinding || (Object.create ? function(o, m, k, k2) {
    if (k2 === void 0) k2 = k;
    var desc = Object.getOwnPropertyDescriptor(m, k);
@@ -76,9 +76,9 @@ var __webpack_modules__ = {
   exports.isHttps = isHttps;
   const http = __importStar(__nccwpck_require__(8611));
   const https = __importStar(__nccwpck_require__(5692));
-  const pm = __importStar(__nccwpck_require__(3335));
-  const tunnel = __importStar(__nccwpck_require__(770));
-  const undici_1 = __nccwpck_require__(6752);
+  const pm = __importStar(__nccwpck_require__(425));
+  const tunnel = __importStar(__nccwpck_require__(408));
+  const undici_1 = __nccwpck_require__(4718);
   var HttpCodes;
   (function(HttpCodes) {
    HttpCodes[HttpCodes["OK"] = 200] = "OK";
@@ -528,7 +528,7 @@ var __webpack_modules__ = {
   const lowercaseKeys = obj => Object.keys(obj).reduce((c, k) => (c[k.toLowerCase()] = obj[k], 
   c), {});
  },
- 3335: (__unused_webpack_module, exports) => {
+ 425: (__unused_webpack_module, exports) => {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
@@ -577,9 +577,9 @@ var __webpack_modules__ = {
    }
   }
  },
- 4006: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const pico = __nccwpck_require__(8016);
-  const utils = __nccwpck_require__(4059);
+ 636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const pico = __nccwpck_require__(1366);
+  const utils = __nccwpck_require__(5313);
   function picomatch(glob, options, returnState = false) {
    if (options && (options.windows === null || options.windows === void 0)) options = {
     ...options,
@@ -590,7 +590,7 @@ var __webpack_modules__ = {
   Object.assign(picomatch, pico);
   module.exports = picomatch;
  },
- 5595: module => {
+ 4701: module => {
   const WIN_SLASH = '\\\\/';
   const WIN_NO_SLASH = `[^${WIN_SLASH}]`;
   const DEFAULT_MAX_EXTGLOB_RECURSION = 0;
@@ -753,9 +753,9 @@ var __webpack_modules__ = {
    }
   };
  },
- 8265: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const constants = __nccwpck_require__(5595);
-  const utils = __nccwpck_require__(4059);
+ 9915: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const constants = __nccwpck_require__(4701);
+  const utils = __nccwpck_require__(5313);
   const {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants;
   const expandRange = (args, options) => {
    if (typeof options.expandRange === 'function') return options.expandRange(...args, options);
@@ -1760,11 +1760,11 @@ var __webpack_modules__ = {
   };
   module.exports = parse;
  },
- 8016: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const scan = __nccwpck_require__(1781);
-  const parse = __nccwpck_require__(8265);
-  const utils = __nccwpck_require__(4059);
-  const constants = __nccwpck_require__(5595);
+ 1366: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const scan = __nccwpck_require__(5607);
+  const parse = __nccwpck_require__(9915);
+  const utils = __nccwpck_require__(5313);
+  const constants = __nccwpck_require__(4701);
   const isObject = val => val && typeof val === 'object' && !Array.isArray(val);
   const picomatch = (glob, options, returnState = false) => {
    if (Array.isArray(glob)) {
@@ -1895,9 +1895,9 @@ var __webpack_modules__ = {
   picomatch.constants = constants;
   module.exports = picomatch;
  },
- 1781: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const utils = __nccwpck_require__(4059);
-  const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(5595);
+ 5607: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const utils = __nccwpck_require__(5313);
+  const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(4701);
   const isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH;
   const depth = token => {
    if (token.isPrefix !== true) token.depth = token.isGlobstar ? 1 / 0 : 1;
@@ -2171,8 +2171,8 @@ var __webpack_modules__ = {
   };
   module.exports = scan;
  },
- 4059: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(5595);
+ 5313: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(4701);
   exports.isObject = val => val !== null && typeof val === 'object' && !Array.isArray(val);
   exports.hasRegexChars = str => REGEX_SPECIAL_CHARS.test(str);
   exports.isRegexChar = str => str.length === 1 && exports.hasRegexChars(str);
@@ -2215,7 +2215,7 @@ var __webpack_modules__ = {
    return last;
   };
  },
- 9379: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 5869: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const ANY = Symbol('SemVer ANY');
   class Comparator {
    static get ANY() {
@@ -2274,14 +2274,14 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Comparator;
-  const parseOptions = __nccwpck_require__(356);
-  const {safeRe: re, t} = __nccwpck_require__(5471);
-  const cmp = __nccwpck_require__(8646);
-  const debug = __nccwpck_require__(1159);
-  const SemVer = __nccwpck_require__(7163);
-  const Range = __nccwpck_require__(6782);
+  const parseOptions = __nccwpck_require__(4630);
+  const {safeRe: re, t} = __nccwpck_require__(7929);
+  const cmp = __nccwpck_require__(3428);
+  const debug = __nccwpck_require__(8705);
+  const SemVer = __nccwpck_require__(1861);
+  const Range = __nccwpck_require__(6900);
  },
- 6782: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6900: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const SPACE_CHARACTERS = /\s+/g;
   class Range {
    constructor(range, options) {
@@ -2378,15 +2378,15 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Range;
-  const LRU = __nccwpck_require__(1383);
+  const LRU = __nccwpck_require__(8873);
   const cache = new LRU;
-  const parseOptions = __nccwpck_require__(356);
-  const Comparator = __nccwpck_require__(9379);
-  const debug = __nccwpck_require__(1159);
-  const SemVer = __nccwpck_require__(7163);
-  const trimComparatorWhitespace = __nccwpck_require__(9737);
-  const {safeRe: re, src, t, tildeTrimReplace, caretTrimReplace} = __nccwpck_require__(5471);
-  const {FLAG_INCLUDE_PRERELEASE, FLAG_LOOSE} = __nccwpck_require__(5101);
+  const parseOptions = __nccwpck_require__(4630);
+  const Comparator = __nccwpck_require__(5869);
+  const debug = __nccwpck_require__(8705);
+  const SemVer = __nccwpck_require__(1861);
+  const trimComparatorWhitespace = __nccwpck_require__(8283);
+  const {safeRe: re, src, t, tildeTrimReplace, caretTrimReplace} = __nccwpck_require__(7929);
+  const {FLAG_INCLUDE_PRERELEASE, FLAG_LOOSE} = __nccwpck_require__(3847);
   const BUILDSTRIPRE = new RegExp(src[t.BUILD], 'g');
   const isNullSet = c => c.value === '<0.0.0-0';
   const isAny = c => c.value === '';
@@ -2518,12 +2518,12 @@ var __webpack_modules__ = {
    return true;
   };
  },
- 7163: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const debug = __nccwpck_require__(1159);
-  const {MAX_LENGTH, MAX_SAFE_INTEGER} = __nccwpck_require__(5101);
-  const {safeRe: re, t} = __nccwpck_require__(5471);
-  const parseOptions = __nccwpck_require__(356);
-  const {compareIdentifiers} = __nccwpck_require__(3348);
+ 1861: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const debug = __nccwpck_require__(8705);
+  const {MAX_LENGTH, MAX_SAFE_INTEGER} = __nccwpck_require__(3847);
+  const {safeRe: re, t} = __nccwpck_require__(7929);
+  const parseOptions = __nccwpck_require__(4630);
+  const {compareIdentifiers} = __nccwpck_require__(5054);
   const isPrereleaseIdentifier = (prerelease, identifier) => {
    const identifiers = identifier.split('.');
    if (identifiers.length > prerelease.length) return false;
@@ -2699,21 +2699,21 @@ var __webpack_modules__ = {
   }
   module.exports = SemVer;
  },
- 1799: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const parse = __nccwpck_require__(6353);
+ 7881: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const parse = __nccwpck_require__(9555);
   const clean = (version, options) => {
    const s = parse(version.trim().replace(/^[=v]+/, ''), options);
    return s ? s.version : null;
   };
   module.exports = clean;
  },
- 8646: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const eq = __nccwpck_require__(5082);
-  const neq = __nccwpck_require__(4974);
-  const gt = __nccwpck_require__(6599);
-  const gte = __nccwpck_require__(1236);
-  const lt = __nccwpck_require__(3872);
-  const lte = __nccwpck_require__(6717);
+ 3428: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const eq = __nccwpck_require__(5184);
+  const neq = __nccwpck_require__(1292);
+  const gt = __nccwpck_require__(6097);
+  const gte = __nccwpck_require__(1810);
+  const lt = __nccwpck_require__(5217);
+  const lte = __nccwpck_require__(9063);
   const cmp = (a, op, b, loose) => {
    switch (op) {
    case '===':
@@ -2752,10 +2752,10 @@ var __webpack_modules__ = {
   };
   module.exports = cmp;
  },
- 5385: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
-  const parse = __nccwpck_require__(6353);
-  const {safeRe: re, t} = __nccwpck_require__(5471);
+ 7279: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
+  const parse = __nccwpck_require__(9555);
+  const {safeRe: re, t} = __nccwpck_require__(7929);
   const coerce = (version, options) => {
    if (version instanceof SemVer) return version;
    if (typeof version === 'number') version = String(version);
@@ -2781,8 +2781,8 @@ var __webpack_modules__ = {
   };
   module.exports = coerce;
  },
- 7648: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 3322: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const compareBuild = (a, b, loose) => {
    const versionA = new SemVer(a, loose);
    const versionB = new SemVer(b, loose);
@@ -2790,18 +2790,18 @@ var __webpack_modules__ = {
   };
   module.exports = compareBuild;
  },
- 6874: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 9348: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const compareLoose = (a, b) => compare(a, b, true);
   module.exports = compareLoose;
  },
- 8469: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 4123: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const compare = (a, b, loose) => new SemVer(a, loose).compare(new SemVer(b, loose));
   module.exports = compare;
  },
- 711: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const parse = __nccwpck_require__(6353);
+ 613: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const parse = __nccwpck_require__(9555);
   const diff = (version1, version2) => {
    const v1 = parse(version1, null, true);
    const v2 = parse(version2, null, true);
@@ -2827,23 +2827,23 @@ var __webpack_modules__ = {
   };
   module.exports = diff;
  },
- 5082: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 5184: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const eq = (a, b, loose) => compare(a, b, loose) === 0;
   module.exports = eq;
  },
- 6599: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 6097: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const gt = (a, b, loose) => compare(a, b, loose) > 0;
   module.exports = gt;
  },
- 1236: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 1810: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const gte = (a, b, loose) => compare(a, b, loose) >= 0;
   module.exports = gte;
  },
- 2338: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 1940: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const inc = (version, release, options, identifier, identifierBase) => {
    if (typeof options === 'string') {
     identifierBase = identifier;
@@ -2858,33 +2858,33 @@ var __webpack_modules__ = {
   };
   module.exports = inc;
  },
- 3872: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 5217: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const lt = (a, b, loose) => compare(a, b, loose) < 0;
   module.exports = lt;
  },
- 6717: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 9063: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const lte = (a, b, loose) => compare(a, b, loose) <= 0;
   module.exports = lte;
  },
- 8511: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 1981: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const major = (a, loose) => new SemVer(a, loose).major;
   module.exports = major;
  },
- 2603: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 6953: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const minor = (a, loose) => new SemVer(a, loose).minor;
   module.exports = minor;
  },
- 4974: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 1292: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const neq = (a, b, loose) => compare(a, b, loose) !== 0;
   module.exports = neq;
  },
- 6353: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 9555: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const parse = (version, options, throwErrors = false) => {
    if (version instanceof SemVer) return version;
    try {
@@ -2896,31 +2896,31 @@ var __webpack_modules__ = {
   };
   module.exports = parse;
  },
- 8756: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
+ 8034: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
   const patch = (a, loose) => new SemVer(a, loose).patch;
   module.exports = patch;
  },
- 5714: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const parse = __nccwpck_require__(6353);
+ 676: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const parse = __nccwpck_require__(9555);
   const prerelease = (version, options) => {
    const parsed = parse(version, options);
    return parsed && parsed.prerelease.length ? parsed.prerelease : null;
   };
   module.exports = prerelease;
  },
- 2173: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compare = __nccwpck_require__(8469);
+ 5507: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compare = __nccwpck_require__(4123);
   const rcompare = (a, b, loose) => compare(b, a, loose);
   module.exports = rcompare;
  },
- 7192: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compareBuild = __nccwpck_require__(7648);
+ 9410: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compareBuild = __nccwpck_require__(3322);
   const rsort = (list, loose) => list.sort((a, b) => compareBuild(b, a, loose));
   module.exports = rsort;
  },
- 8011: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Range = __nccwpck_require__(6782);
+ 6749: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Range = __nccwpck_require__(6900);
   const satisfies = (version, range, options) => {
    try {
     range = new Range(range, options);
@@ -2931,15 +2931,15 @@ var __webpack_modules__ = {
   };
   module.exports = satisfies;
  },
- 9872: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const compareBuild = __nccwpck_require__(7648);
+ 1386: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const compareBuild = __nccwpck_require__(3322);
   const sort = (list, loose) => list.sort((a, b) => compareBuild(a, b, loose));
   module.exports = sort;
  },
- 6114: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const parse = __nccwpck_require__(6353);
-  const constants = __nccwpck_require__(5101);
-  const SemVer = __nccwpck_require__(7163);
+ 6620: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const parse = __nccwpck_require__(9555);
+  const constants = __nccwpck_require__(3847);
+  const SemVer = __nccwpck_require__(1861);
   const truncate = (version, truncation, options) => {
    if (!constants.RELEASE_TYPES.includes(truncation)) return null;
    const clonedVersion = cloneInputVersion(version, options);
@@ -2967,57 +2967,57 @@ var __webpack_modules__ = {
   const isPrerelease = type => type.startsWith('pre');
   module.exports = truncate;
  },
- 8780: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const parse = __nccwpck_require__(6353);
+ 426: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const parse = __nccwpck_require__(9555);
   const valid = (version, options) => {
    const v = parse(version, options);
    return v ? v.version : null;
   };
   module.exports = valid;
  },
- 2088: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const internalRe = __nccwpck_require__(5471);
-  const constants = __nccwpck_require__(5101);
-  const SemVer = __nccwpck_require__(7163);
-  const identifiers = __nccwpck_require__(3348);
-  const parse = __nccwpck_require__(6353);
-  const valid = __nccwpck_require__(8780);
-  const clean = __nccwpck_require__(1799);
-  const inc = __nccwpck_require__(2338);
-  const diff = __nccwpck_require__(711);
-  const major = __nccwpck_require__(8511);
-  const minor = __nccwpck_require__(2603);
-  const patch = __nccwpck_require__(8756);
-  const prerelease = __nccwpck_require__(5714);
-  const compare = __nccwpck_require__(8469);
-  const rcompare = __nccwpck_require__(2173);
-  const compareLoose = __nccwpck_require__(6874);
-  const compareBuild = __nccwpck_require__(7648);
-  const sort = __nccwpck_require__(9872);
-  const rsort = __nccwpck_require__(7192);
-  const gt = __nccwpck_require__(6599);
-  const lt = __nccwpck_require__(3872);
-  const eq = __nccwpck_require__(5082);
-  const neq = __nccwpck_require__(4974);
-  const gte = __nccwpck_require__(1236);
-  const lte = __nccwpck_require__(6717);
-  const cmp = __nccwpck_require__(8646);
-  const coerce = __nccwpck_require__(5385);
-  const truncate = __nccwpck_require__(6114);
-  const Comparator = __nccwpck_require__(9379);
-  const Range = __nccwpck_require__(6782);
-  const satisfies = __nccwpck_require__(8011);
-  const toComparators = __nccwpck_require__(4750);
-  const maxSatisfying = __nccwpck_require__(5574);
-  const minSatisfying = __nccwpck_require__(8595);
-  const minVersion = __nccwpck_require__(1866);
-  const validRange = __nccwpck_require__(4737);
-  const outside = __nccwpck_require__(280);
-  const gtr = __nccwpck_require__(2276);
-  const ltr = __nccwpck_require__(5213);
-  const intersects = __nccwpck_require__(3465);
-  const simplifyRange = __nccwpck_require__(2028);
-  const subset = __nccwpck_require__(1489);
+ 6626: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const internalRe = __nccwpck_require__(7929);
+  const constants = __nccwpck_require__(3847);
+  const SemVer = __nccwpck_require__(1861);
+  const identifiers = __nccwpck_require__(5054);
+  const parse = __nccwpck_require__(9555);
+  const valid = __nccwpck_require__(426);
+  const clean = __nccwpck_require__(7881);
+  const inc = __nccwpck_require__(1940);
+  const diff = __nccwpck_require__(613);
+  const major = __nccwpck_require__(1981);
+  const minor = __nccwpck_require__(6953);
+  const patch = __nccwpck_require__(8034);
+  const prerelease = __nccwpck_require__(676);
+  const compare = __nccwpck_require__(4123);
+  const rcompare = __nccwpck_require__(5507);
+  const compareLoose = __nccwpck_require__(9348);
+  const compareBuild = __nccwpck_require__(3322);
+  const sort = __nccwpck_require__(1386);
+  const rsort = __nccwpck_require__(9410);
+  const gt = __nccwpck_require__(6097);
+  const lt = __nccwpck_require__(5217);
+  const eq = __nccwpck_require__(5184);
+  const neq = __nccwpck_require__(1292);
+  const gte = __nccwpck_require__(1810);
+  const lte = __nccwpck_require__(9063);
+  const cmp = __nccwpck_require__(3428);
+  const coerce = __nccwpck_require__(7279);
+  const truncate = __nccwpck_require__(6620);
+  const Comparator = __nccwpck_require__(5869);
+  const Range = __nccwpck_require__(6900);
+  const satisfies = __nccwpck_require__(6749);
+  const toComparators = __nccwpck_require__(7900);
+  const maxSatisfying = __nccwpck_require__(6575);
+  const minSatisfying = __nccwpck_require__(6893);
+  const minVersion = __nccwpck_require__(9232);
+  const validRange = __nccwpck_require__(3739);
+  const outside = __nccwpck_require__(6198);
+  const gtr = __nccwpck_require__(7722);
+  const ltr = __nccwpck_require__(7679);
+  const intersects = __nccwpck_require__(4895);
+  const simplifyRange = __nccwpck_require__(2086);
+  const subset = __nccwpck_require__(3655);
   module.exports = {
    parse,
    valid,
@@ -3067,7 +3067,7 @@ var __webpack_modules__ = {
    rcompareIdentifiers: identifiers.rcompareIdentifiers
   };
  },
- 5101: module => {
+ 3847: module => {
   const SEMVER_SPEC_VERSION = '2.0.0';
   const MAX_LENGTH = 256;
   const MAX_SAFE_INTEGER = Number.MAX_SAFE_INTEGER || 9007199254740991;
@@ -3087,11 +3087,11 @@ var __webpack_modules__ = {
    FLAG_LOOSE: 2
   };
  },
- 1159: module => {
+ 8705: module => {
   const debug = typeof process === 'object' && process.env && process.env.NODE_DEBUG && /\bsemver\b/i.test(process.env.NODE_DEBUG) ? (...args) => console.error('SEMVER', ...args) : () => {};
   module.exports = debug;
  },
- 3348: module => {
+ 5054: module => {
   const numeric = /^[0-9]+$/;
   const compareIdentifiers = (a, b) => {
    if (typeof a === 'number' && typeof b === 'number') return a === b ? 0 : a < b ? -1 : 1;
@@ -3109,7 +3109,7 @@ var __webpack_modules__ = {
    rcompareIdentifiers
   };
  },
- 1383: module => {
+ 8873: module => {
   class LRUCache {
    constructor() {
     this.max = 1e3;
@@ -3140,7 +3140,7 @@ var __webpack_modules__ = {
   }
   module.exports = LRUCache;
  },
- 356: module => {
+ 4630: module => {
   const looseOption = Object.freeze({
    loose: true
   });
@@ -3152,9 +3152,9 @@ var __webpack_modules__ = {
   };
   module.exports = parseOptions;
  },
- 5471: (module, exports, __nccwpck_require__) => {
-  const {MAX_SAFE_COMPONENT_LENGTH, MAX_SAFE_BUILD_LENGTH, MAX_LENGTH} = __nccwpck_require__(5101);
-  const debug = __nccwpck_require__(1159);
+ 7929: (module, exports, __nccwpck_require__) => {
+  const {MAX_SAFE_COMPONENT_LENGTH, MAX_SAFE_BUILD_LENGTH, MAX_LENGTH} = __nccwpck_require__(3847);
+  const debug = __nccwpck_require__(8705);
   exports = module.exports = {};
   const re = exports.re = [];
   const safeRe = exports.safeRe = [];
@@ -3225,8 +3225,8 @@ var __webpack_modules__ = {
   createToken('GTE0', '^\\s*>=\\s*0\\.0\\.0\\s*$');
   createToken('GTE0PRE', '^\\s*>=\\s*0\\.0\\.0-0\\s*$');
  },
- 9737: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {MAX_LENGTH, MAX_SAFE_BUILD_LENGTH, WHITESPACE_CHARACTERS} = __nccwpck_require__(5101);
+ 8283: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {MAX_LENGTH, MAX_SAFE_BUILD_LENGTH, WHITESPACE_CHARACTERS} = __nccwpck_require__(3847);
   const whitespace = new Uint8Array(65536);
   for (const char of WHITESPACE_CHARACTERS) whitespace[char.charCodeAt(0)] = 1;
   const isWhitespace = char => char !== void 0 && whitespace[char.charCodeAt(0)] === 1;
@@ -3362,13 +3362,13 @@ var __webpack_modules__ = {
   };
   module.exports = trimComparatorWhitespace;
  },
- 2276: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const outside = __nccwpck_require__(280);
+ 7722: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const outside = __nccwpck_require__(6198);
   const gtr = (version, range, options) => outside(version, range, '>', options);
   module.exports = gtr;
  },
- 3465: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Range = __nccwpck_require__(6782);
+ 4895: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Range = __nccwpck_require__(6900);
   const intersects = (r1, r2, options) => {
    r1 = new Range(r1, options);
    r2 = new Range(r2, options);
@@ -3376,14 +3376,14 @@ var __webpack_modules__ = {
   };
   module.exports = intersects;
  },
- 5213: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const outside = __nccwpck_require__(280);
+ 7679: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const outside = __nccwpck_require__(6198);
   const ltr = (version, range, options) => outside(version, range, '<', options);
   module.exports = ltr;
  },
- 5574: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
-  const Range = __nccwpck_require__(6782);
+ 6575: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
+  const Range = __nccwpck_require__(6900);
   const maxSatisfying = (versions, range, options) => {
    let max = null;
    let maxSV = null;
@@ -3403,9 +3403,9 @@ var __webpack_modules__ = {
   };
   module.exports = maxSatisfying;
  },
- 8595: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
-  const Range = __nccwpck_require__(6782);
+ 6893: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
+  const Range = __nccwpck_require__(6900);
   const minSatisfying = (versions, range, options) => {
    let min = null;
    let minSV = null;
@@ -3425,10 +3425,10 @@ var __webpack_modules__ = {
   };
   module.exports = minSatisfying;
  },
- 1866: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
-  const Range = __nccwpck_require__(6782);
-  const gt = __nccwpck_require__(6599);
+ 9232: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
+  const Range = __nccwpck_require__(6900);
+  const gt = __nccwpck_require__(6097);
   const minVersion = (range, loose) => {
    range = new Range(range, loose);
    let minver = new SemVer('0.0.0');
@@ -3466,16 +3466,16 @@ var __webpack_modules__ = {
   };
   module.exports = minVersion;
  },
- 280: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const SemVer = __nccwpck_require__(7163);
-  const Comparator = __nccwpck_require__(9379);
+ 6198: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const SemVer = __nccwpck_require__(1861);
+  const Comparator = __nccwpck_require__(5869);
   const {ANY} = Comparator;
-  const Range = __nccwpck_require__(6782);
-  const satisfies = __nccwpck_require__(8011);
-  const gt = __nccwpck_require__(6599);
-  const lt = __nccwpck_require__(3872);
-  const lte = __nccwpck_require__(6717);
-  const gte = __nccwpck_require__(1236);
+  const Range = __nccwpck_require__(6900);
+  const satisfies = __nccwpck_require__(6749);
+  const gt = __nccwpck_require__(6097);
+  const lt = __nccwpck_require__(5217);
+  const lte = __nccwpck_require__(9063);
+  const gte = __nccwpck_require__(1810);
   const outside = (version, range, hilo, options) => {
    version = new SemVer(version, options);
    range = new Range(range, options);
@@ -3518,9 +3518,9 @@ var __webpack_modules__ = {
   };
   module.exports = outside;
  },
- 2028: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const satisfies = __nccwpck_require__(8011);
-  const compare = __nccwpck_require__(8469);
+ 2086: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const satisfies = __nccwpck_require__(6749);
+  const compare = __nccwpck_require__(4123);
   module.exports = (versions, range, options) => {
    const set = [];
    let first = null;
@@ -3545,12 +3545,12 @@ var __webpack_modules__ = {
    return simplified.length < original.length ? simplified : range;
   };
  },
- 1489: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Range = __nccwpck_require__(6782);
-  const Comparator = __nccwpck_require__(9379);
+ 3655: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Range = __nccwpck_require__(6900);
+  const Comparator = __nccwpck_require__(5869);
   const {ANY} = Comparator;
-  const satisfies = __nccwpck_require__(8011);
-  const compare = __nccwpck_require__(8469);
+  const satisfies = __nccwpck_require__(6749);
+  const compare = __nccwpck_require__(4123);
   const subset = (sub, dom, options = {}) => {
    if (sub === dom) return true;
    sub = new Range(sub, options);
@@ -3628,13 +3628,13 @@ var __webpack_modules__ = {
   };
   module.exports = subset;
  },
- 4750: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Range = __nccwpck_require__(6782);
+ 7900: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Range = __nccwpck_require__(6900);
   const toComparators = (range, options) => new Range(range, options).set.map(comp => comp.map(c => c.value).join(' ').trim().split(' '));
   module.exports = toComparators;
  },
- 4737: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Range = __nccwpck_require__(6782);
+ 3739: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Range = __nccwpck_require__(6900);
   const validRange = (range, options) => {
    try {
     return new Range(range, options).range || '*';
@@ -3644,10 +3644,10 @@ var __webpack_modules__ = {
   };
   module.exports = validRange;
  },
- 770: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  module.exports = __nccwpck_require__(218);
+ 408: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  module.exports = __nccwpck_require__(376);
  },
- 218: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 376: (__unused_webpack_module, exports, __nccwpck_require__) => {
   __nccwpck_require__(9278);
   var tls = __nccwpck_require__(4756);
   var http = __nccwpck_require__(8611);
@@ -3848,29 +3848,29 @@ var __webpack_modules__ = {
   }; else debug = function() {};
   exports.debug = debug;
  },
- 6752: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Client = __nccwpck_require__(3701);
-  const Dispatcher = __nccwpck_require__(883);
-  const Pool = __nccwpck_require__(628);
-  const BalancedPool = __nccwpck_require__(837);
-  const Agent = __nccwpck_require__(7405);
-  const ProxyAgent = __nccwpck_require__(6672);
-  const EnvHttpProxyAgent = __nccwpck_require__(3137);
-  const RetryAgent = __nccwpck_require__(50);
-  const errors = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
+ 4718: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Client = __nccwpck_require__(271);
+  const Dispatcher = __nccwpck_require__(2377);
+  const Pool = __nccwpck_require__(8014);
+  const BalancedPool = __nccwpck_require__(3207);
+  const Agent = __nccwpck_require__(5539);
+  const ProxyAgent = __nccwpck_require__(7329);
+  const EnvHttpProxyAgent = __nccwpck_require__(6699);
+  const RetryAgent = __nccwpck_require__(9176);
+  const errors = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
   const {InvalidArgumentError} = errors;
-  const api = __nccwpck_require__(6615);
-  const buildConnector = __nccwpck_require__(9136);
-  const MockClient = __nccwpck_require__(7365);
-  const MockAgent = __nccwpck_require__(7501);
-  const MockPool = __nccwpck_require__(4004);
-  const mockErrors = __nccwpck_require__(2429);
-  const RetryHandler = __nccwpck_require__(7816);
-  const {getGlobalDispatcher, setGlobalDispatcher} = __nccwpck_require__(2581);
-  const DecoratorHandler = __nccwpck_require__(8155);
-  const RedirectHandler = __nccwpck_require__(8754);
-  const createRedirectInterceptor = __nccwpck_require__(5092);
+  const api = __nccwpck_require__(5889);
+  const buildConnector = __nccwpck_require__(5106);
+  const MockClient = __nccwpck_require__(2839);
+  const MockAgent = __nccwpck_require__(587);
+  const MockPool = __nccwpck_require__(3926);
+  const mockErrors = __nccwpck_require__(5347);
+  const RetryHandler = __nccwpck_require__(3174);
+  const {getGlobalDispatcher, setGlobalDispatcher} = __nccwpck_require__(4743);
+  const DecoratorHandler = __nccwpck_require__(6949);
+  const RedirectHandler = __nccwpck_require__(3216);
+  const createRedirectInterceptor = __nccwpck_require__(5306);
   Object.assign(Dispatcher.prototype, api);
   module.exports.Dispatcher = Dispatcher;
   module.exports.Client = Client;
@@ -3885,10 +3885,10 @@ var __webpack_modules__ = {
   module.exports.RedirectHandler = RedirectHandler;
   module.exports.createRedirectInterceptor = createRedirectInterceptor;
   module.exports.interceptors = {
-   redirect: __nccwpck_require__(1514),
-   retry: __nccwpck_require__(2026),
-   dump: __nccwpck_require__(8060),
-   dns: __nccwpck_require__(379)
+   redirect: __nccwpck_require__(1068),
+   retry: __nccwpck_require__(9636),
+   dump: __nccwpck_require__(5786),
+   dns: __nccwpck_require__(6149)
   };
   module.exports.buildConnector = buildConnector;
   module.exports.errors = errors;
@@ -3925,7 +3925,7 @@ var __webpack_modules__ = {
   }
   module.exports.setGlobalDispatcher = setGlobalDispatcher;
   module.exports.getGlobalDispatcher = getGlobalDispatcher;
-  const fetchImpl = __nccwpck_require__(4398).fetch;
+  const fetchImpl = __nccwpck_require__(6860).fetch;
   module.exports.fetch = async function fetch(init, options = void 0) {
    try {
     return await fetchImpl(init, options);
@@ -3934,28 +3934,28 @@ var __webpack_modules__ = {
     throw err;
    }
   };
-  module.exports.Headers = __nccwpck_require__(660).Headers;
-  module.exports.Response = __nccwpck_require__(9051).Response;
-  module.exports.Request = __nccwpck_require__(9967).Request;
-  module.exports.FormData = __nccwpck_require__(5910).FormData;
+  module.exports.Headers = __nccwpck_require__(5662).Headers;
+  module.exports.Response = __nccwpck_require__(9317).Response;
+  module.exports.Request = __nccwpck_require__(3713).Request;
+  module.exports.FormData = __nccwpck_require__(8440).FormData;
   module.exports.File = globalThis.File ?? __nccwpck_require__(4573).File;
-  module.exports.FileReader = __nccwpck_require__(8355).FileReader;
-  const {setGlobalOrigin, getGlobalOrigin} = __nccwpck_require__(1059);
+  module.exports.FileReader = __nccwpck_require__(4881).FileReader;
+  const {setGlobalOrigin, getGlobalOrigin} = __nccwpck_require__(8709);
   module.exports.setGlobalOrigin = setGlobalOrigin;
   module.exports.getGlobalOrigin = getGlobalOrigin;
-  const {CacheStorage} = __nccwpck_require__(3245);
-  const {kConstruct} = __nccwpck_require__(109);
+  const {CacheStorage} = __nccwpck_require__(7403);
+  const {kConstruct} = __nccwpck_require__(8271);
   module.exports.caches = new CacheStorage(kConstruct);
-  const {deleteCookie, getCookies, getSetCookies, setCookie} = __nccwpck_require__(9061);
+  const {deleteCookie, getCookies, getSetCookies, setCookie} = __nccwpck_require__(8495);
   module.exports.deleteCookie = deleteCookie;
   module.exports.getCookies = getCookies;
   module.exports.getSetCookies = getSetCookies;
   module.exports.setCookie = setCookie;
-  const {parseMIMEType, serializeAMimeType} = __nccwpck_require__(1900);
+  const {parseMIMEType, serializeAMimeType} = __nccwpck_require__(782);
   module.exports.parseMIMEType = parseMIMEType;
   module.exports.serializeAMimeType = serializeAMimeType;
-  const {CloseEvent, ErrorEvent, MessageEvent} = __nccwpck_require__(5188);
-  module.exports.WebSocket = __nccwpck_require__(3726).WebSocket;
+  const {CloseEvent, ErrorEvent, MessageEvent} = __nccwpck_require__(6814);
+  module.exports.WebSocket = __nccwpck_require__(3435).WebSocket;
   module.exports.CloseEvent = CloseEvent;
   module.exports.ErrorEvent = ErrorEvent;
   module.exports.MessageEvent = MessageEvent;
@@ -3968,12 +3968,12 @@ var __webpack_modules__ = {
   module.exports.MockPool = MockPool;
   module.exports.MockAgent = MockAgent;
   module.exports.mockErrors = mockErrors;
-  const {EventSource} = __nccwpck_require__(1238);
+  const {EventSource} = __nccwpck_require__(6376);
   module.exports.EventSource = EventSource;
  },
- 158: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {addAbortListener} = __nccwpck_require__(3440);
-  const {RequestAbortedError} = __nccwpck_require__(8707);
+ 6128: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {addAbortListener} = __nccwpck_require__(5386);
+  const {RequestAbortedError} = __nccwpck_require__(6593);
   const kListener = Symbol('kListener');
   const kSignal = Symbol('kSignal');
   function abort(self) {
@@ -4006,12 +4006,12 @@ var __webpack_modules__ = {
    removeSignal
   };
  },
- 2279: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 2574: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const {AsyncResource} = __nccwpck_require__(6698);
-  const {InvalidArgumentError, SocketError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
-  const {addSignal, removeSignal} = __nccwpck_require__(158);
+  const {InvalidArgumentError, SocketError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
+  const {addSignal, removeSignal} = __nccwpck_require__(6128);
   class ConnectHandler extends AsyncResource {
    constructor(opts, callback) {
     if (!opts || typeof opts !== 'object') throw new InvalidArgumentError('invalid opts');
@@ -4084,12 +4084,12 @@ var __webpack_modules__ = {
   }
   module.exports = connect;
  },
- 6862: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 884: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Readable, Duplex, PassThrough} = __nccwpck_require__(7075);
-  const {InvalidArgumentError, InvalidReturnValueError, RequestAbortedError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
+  const {InvalidArgumentError, InvalidReturnValueError, RequestAbortedError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
   const {AsyncResource} = __nccwpck_require__(6698);
-  const {addSignal, removeSignal} = __nccwpck_require__(158);
+  const {addSignal, removeSignal} = __nccwpck_require__(6128);
   const assert = __nccwpck_require__(4589);
   const kResume = Symbol('resume');
   class PipelineRequest extends Readable {
@@ -4253,12 +4253,12 @@ var __webpack_modules__ = {
   }
   module.exports = pipeline;
  },
- 4043: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 865: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const {Readable} = __nccwpck_require__(9927);
-  const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
-  const {getResolveErrorBodyCallback} = __nccwpck_require__(7655);
+  const {Readable} = __nccwpck_require__(3897);
+  const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
+  const {getResolveErrorBodyCallback} = __nccwpck_require__(6425);
   const {AsyncResource} = __nccwpck_require__(6698);
   class RequestHandler extends AsyncResource {
    constructor(opts, callback) {
@@ -4402,14 +4402,14 @@ var __webpack_modules__ = {
   module.exports = request;
   module.exports.RequestHandler = RequestHandler;
  },
- 3560: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 4754: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const {finished, PassThrough} = __nccwpck_require__(7075);
-  const {InvalidArgumentError, InvalidReturnValueError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
-  const {getResolveErrorBodyCallback} = __nccwpck_require__(7655);
+  const {InvalidArgumentError, InvalidReturnValueError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
+  const {getResolveErrorBodyCallback} = __nccwpck_require__(6425);
   const {AsyncResource} = __nccwpck_require__(6698);
-  const {addSignal, removeSignal} = __nccwpck_require__(158);
+  const {addSignal, removeSignal} = __nccwpck_require__(6128);
   class StreamHandler extends AsyncResource {
    constructor(opts, factory, callback) {
     if (!opts || typeof opts !== 'object') throw new InvalidArgumentError('invalid opts');
@@ -4551,11 +4551,11 @@ var __webpack_modules__ = {
   }
   module.exports = stream;
  },
- 1882: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {InvalidArgumentError, SocketError} = __nccwpck_require__(8707);
+ 3408: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {InvalidArgumentError, SocketError} = __nccwpck_require__(6593);
   const {AsyncResource} = __nccwpck_require__(6698);
-  const util = __nccwpck_require__(3440);
-  const {addSignal, removeSignal} = __nccwpck_require__(158);
+  const util = __nccwpck_require__(5386);
+  const {addSignal, removeSignal} = __nccwpck_require__(6128);
   const assert = __nccwpck_require__(4589);
   class UpgradeHandler extends AsyncResource {
    constructor(opts, callback) {
@@ -4630,19 +4630,19 @@ var __webpack_modules__ = {
   }
   module.exports = upgrade;
  },
- 6615: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  module.exports.request = __nccwpck_require__(4043);
-  module.exports.stream = __nccwpck_require__(3560);
-  module.exports.pipeline = __nccwpck_require__(6862);
-  module.exports.upgrade = __nccwpck_require__(1882);
-  module.exports.connect = __nccwpck_require__(2279);
+ 5889: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  module.exports.request = __nccwpck_require__(865);
+  module.exports.stream = __nccwpck_require__(4754);
+  module.exports.pipeline = __nccwpck_require__(884);
+  module.exports.upgrade = __nccwpck_require__(3408);
+  module.exports.connect = __nccwpck_require__(2574);
  },
- 9927: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 3897: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const {Readable} = __nccwpck_require__(7075);
-  const {RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
-  const {ReadableStreamFrom} = __nccwpck_require__(3440);
+  const {RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
+  const {ReadableStreamFrom} = __nccwpck_require__(5386);
   const kConsume = Symbol('kConsume');
   const kReading = Symbol('kReading');
   const kBody = Symbol('kBody');
@@ -4847,10 +4847,10 @@ var __webpack_modules__ = {
    chunksDecode
   };
  },
- 7655: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6425: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const {ResponseStatusCodeError} = __nccwpck_require__(8707);
-  const {chunksDecode} = __nccwpck_require__(9927);
+  const {ResponseStatusCodeError} = __nccwpck_require__(6593);
+  const {chunksDecode} = __nccwpck_require__(3897);
   const CHUNK_LIMIT = 128 * 1024;
   async function getResolveErrorBodyCallback({callback, body, contentType, statusCode, statusMessage, headers}) {
    assert(body);
@@ -4893,12 +4893,12 @@ var __webpack_modules__ = {
    isContentTypeText
   };
  },
- 9136: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 5106: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const net = __nccwpck_require__(7030);
   const assert = __nccwpck_require__(4589);
-  const util = __nccwpck_require__(3440);
-  const {InvalidArgumentError, ConnectTimeoutError} = __nccwpck_require__(8707);
-  const timers = __nccwpck_require__(6603);
+  const util = __nccwpck_require__(5386);
+  const {InvalidArgumentError, ConnectTimeoutError} = __nccwpck_require__(6593);
+  const timers = __nccwpck_require__(5929);
   function noop() {}
   let tls;
   let SessionCache;
@@ -5044,7 +5044,7 @@ var __webpack_modules__ = {
   }
   module.exports = buildConnector;
  },
- 735: module => {
+ 4037: module => {
   const headerNameLowerCasedRecord = {};
   const wellknownHeaderNames = [ 'Accept', 'Accept-Encoding', 'Accept-Language', 'Accept-Ranges', 'Access-Control-Allow-Credentials', 'Access-Control-Allow-Headers', 'Access-Control-Allow-Methods', 'Access-Control-Allow-Origin', 'Access-Control-Expose-Headers', 'Access-Control-Max-Age', 'Access-Control-Request-Headers', 'Access-Control-Request-Method', 'Age', 'Allow', 'Alt-Svc', 'Alt-Used', 'Authorization', 'Cache-Control', 'Clear-Site-Data', 'Connection', 'Content-Disposition', 'Content-Encoding', 'Content-Language', 'Content-Length', 'Content-Location', 'Content-Range', 'Content-Security-Policy', 'Content-Security-Policy-Report-Only', 'Content-Type', 'Cookie', 'Cross-Origin-Embedder-Policy', 'Cross-Origin-Opener-Policy', 'Cross-Origin-Resource-Policy', 'Date', 'Device-Memory', 'Downlink', 'ECT', 'ETag', 'Expect', 'Expect-CT', 'Expires', 'Forwarded', 'From', 'Host', 'If-Match', 'If-Modified-Since', 'If-None-Match', 'If-Range', 'If-Unmodified-Since', 'Keep-Alive', 'Last-Modified', 'Link', 'Location', 'Max-Forwards', 'Origin', 'Permissions-Policy', 'Pragma', 'Proxy-Authenticate', 'Proxy-Authorization', 'RTT', 'Range', 'Referer', 'Referrer-Policy', 'Refresh', 'Retry-After', 'Sec-WebSocket-Accept', 'Sec-WebSocket-Extensions', 'Sec-WebSocket-Key', 'Sec-WebSocket-Protocol', 'Sec-WebSocket-Version', 'Server', 'Server-Timing', 'Service-Worker-Allowed', 'Service-Worker-Navigation-Preload', 'Set-Cookie', 'SourceMap', 'Strict-Transport-Security', 'Supports-Loading-Mode', 'TE', 'Timing-Allow-Origin', 'Trailer', 'Transfer-Encoding', 'Upgrade', 'Upgrade-Insecure-Requests', 'User-Agent', 'Vary', 'Via', 'WWW-Authenticate', 'X-Content-Type-Options', 'X-DNS-Prefetch-Control', 'X-Frame-Options', 'X-Permitted-Cross-Domain-Policies', 'X-Powered-By', 'X-Requested-With', 'X-XSS-Protection' ];
   for (let i = 0; i < wellknownHeaderNames.length; ++i) {
@@ -5058,7 +5058,7 @@ var __webpack_modules__ = {
    headerNameLowerCasedRecord
   };
  },
- 2414: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6644: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const diagnosticsChannel = __nccwpck_require__(3053);
   const util = __nccwpck_require__(7975);
   const undiciDebugLog = util.debuglog('undici');
@@ -5155,7 +5155,7 @@ var __webpack_modules__ = {
    channels
   };
  },
- 8707: module => {
+ 6593: module => {
   const kUndiciError = Symbol.for('undici.error.UND_ERR');
   class UndiciError extends Error {
    constructor(message) {
@@ -5511,12 +5511,12 @@ var __webpack_modules__ = {
    MessageSizeExceededError
   };
  },
- 4655: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {InvalidArgumentError, NotSupportedError} = __nccwpck_require__(8707);
+ 8957: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {InvalidArgumentError, NotSupportedError} = __nccwpck_require__(6593);
   const assert = __nccwpck_require__(4589);
-  const {isValidHTTPToken, isValidHeaderValue, isStream, destroy, isBuffer, isFormDataLike, isIterable, isBlobLike, buildURL, validateHandler, getServerName, normalizedMethodRecords} = __nccwpck_require__(3440);
-  const {channels} = __nccwpck_require__(2414);
-  const {headerNameLowerCasedRecord} = __nccwpck_require__(735);
+  const {isValidHTTPToken, isValidHeaderValue, isStream, destroy, isBuffer, isFormDataLike, isIterable, isBlobLike, buildURL, validateHandler, getServerName, normalizedMethodRecords} = __nccwpck_require__(5386);
+  const {channels} = __nccwpck_require__(6644);
+  const {headerNameLowerCasedRecord} = __nccwpck_require__(4037);
   const invalidPathRegex = /[^\u0021-\u00ff]/;
   const kHandler = Symbol('handler');
   class Request {
@@ -5757,7 +5757,7 @@ var __webpack_modules__ = {
   }
   module.exports = Request;
  },
- 6443: module => {
+ 3377: module => {
   module.exports = {
    kClose: Symbol('close'),
    kDestroy: Symbol('destroy'),
@@ -5826,8 +5826,8 @@ var __webpack_modules__ = {
    kHttpsProxyAgent: Symbol('https proxy agent')
   };
  },
- 7752: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {wellknownHeaderNames, headerNameLowerCasedRecord} = __nccwpck_require__(735);
+ 3838: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {wellknownHeaderNames, headerNameLowerCasedRecord} = __nccwpck_require__(4037);
   class TstNode {
    value=null;
    left=null;
@@ -5901,9 +5901,9 @@ var __webpack_modules__ = {
    tree
   };
  },
- 3440: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 5386: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const {kDestroyed, kBodyUsed, kListeners, kBody} = __nccwpck_require__(6443);
+  const {kDestroyed, kBodyUsed, kListeners, kBody} = __nccwpck_require__(3377);
   const {IncomingMessage} = __nccwpck_require__(7067);
   const stream = __nccwpck_require__(7075);
   const net = __nccwpck_require__(7030);
@@ -5911,9 +5911,9 @@ var __webpack_modules__ = {
   const nodeUtil = __nccwpck_require__(7975);
   const {stringify} = __nccwpck_require__(1792);
   const {EventEmitter: EE} = __nccwpck_require__(8474);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
-  const {headerNameLowerCasedRecord} = __nccwpck_require__(735);
-  const {tree} = __nccwpck_require__(7752);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
+  const {headerNameLowerCasedRecord} = __nccwpck_require__(4037);
+  const {tree} = __nccwpck_require__(3838);
   const [nodeMajor, nodeMinor] = process.versions.node.split('.').map(v => Number(v));
   class BodyAsyncIterable {
    constructor(body) {
@@ -6306,14 +6306,14 @@ var __webpack_modules__ = {
    wrapRequestBody
   };
  },
- 7405: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
-  const {kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(6443);
-  const DispatcherBase = __nccwpck_require__(1841);
-  const Pool = __nccwpck_require__(628);
-  const Client = __nccwpck_require__(3701);
-  const util = __nccwpck_require__(3440);
-  const createRedirectInterceptor = __nccwpck_require__(5092);
+ 5539: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
+  const {kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(3377);
+  const DispatcherBase = __nccwpck_require__(803);
+  const Pool = __nccwpck_require__(8014);
+  const Client = __nccwpck_require__(271);
+  const util = __nccwpck_require__(5386);
+  const createRedirectInterceptor = __nccwpck_require__(5306);
   const kOnConnect = Symbol('onConnect');
   const kOnDisconnect = Symbol('onDisconnect');
   const kOnConnectionError = Symbol('onConnectionError');
@@ -6393,12 +6393,12 @@ var __webpack_modules__ = {
   }
   module.exports = Agent;
  },
- 837: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {BalancedPoolMissingUpstreamError, InvalidArgumentError} = __nccwpck_require__(8707);
-  const {PoolBase, kClients, kNeedDrain, kAddClient, kRemoveClient, kGetDispatcher} = __nccwpck_require__(2128);
-  const Pool = __nccwpck_require__(628);
-  const {kUrl, kInterceptors} = __nccwpck_require__(6443);
-  const {parseOrigin} = __nccwpck_require__(3440);
+ 3207: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {BalancedPoolMissingUpstreamError, InvalidArgumentError} = __nccwpck_require__(6593);
+  const {PoolBase, kClients, kNeedDrain, kAddClient, kRemoveClient, kGetDispatcher} = __nccwpck_require__(1278);
+  const Pool = __nccwpck_require__(8014);
+  const {kUrl, kInterceptors} = __nccwpck_require__(3377);
+  const {parseOrigin} = __nccwpck_require__(5386);
   const kFactory = Symbol('factory');
   const kOptions = Symbol('options');
   const kGreatestCommonDivisor = Symbol('kGreatestCommonDivisor');
@@ -6496,14 +6496,14 @@ var __webpack_modules__ = {
   }
   module.exports = BalancedPool;
  },
- 637: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 8939: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const util = __nccwpck_require__(3440);
-  const {channels} = __nccwpck_require__(2414);
-  const timers = __nccwpck_require__(6603);
-  const {RequestContentLengthMismatchError, ResponseContentLengthMismatchError, RequestAbortedError, InvalidArgumentError, HeadersTimeoutError, HeadersOverflowError, SocketError, InformationalError, BodyTimeoutError, HTTPParserError, ResponseExceededMaxSizeError} = __nccwpck_require__(8707);
-  const {kUrl, kReset, kClient, kParser, kBlocking, kRunning, kPending, kSize, kWriting, kQueue, kNoRef, kKeepAliveDefaultTimeout, kHostHeader, kPendingIdx, kRunningIdx, kError, kPipelining, kSocket, kKeepAliveTimeoutValue, kMaxHeadersSize, kKeepAliveMaxTimeout, kKeepAliveTimeoutThreshold, kHeadersTimeout, kBodyTimeout, kStrictContentLength, kMaxRequests, kCounter, kMaxResponseSize, kOnError, kResume, kHTTPContext} = __nccwpck_require__(6443);
-  const constants = __nccwpck_require__(2824);
+  const util = __nccwpck_require__(5386);
+  const {channels} = __nccwpck_require__(6644);
+  const timers = __nccwpck_require__(5929);
+  const {RequestContentLengthMismatchError, ResponseContentLengthMismatchError, RequestAbortedError, InvalidArgumentError, HeadersTimeoutError, HeadersOverflowError, SocketError, InformationalError, BodyTimeoutError, HTTPParserError, ResponseExceededMaxSizeError} = __nccwpck_require__(6593);
+  const {kUrl, kReset, kClient, kParser, kBlocking, kRunning, kPending, kSize, kWriting, kQueue, kNoRef, kKeepAliveDefaultTimeout, kHostHeader, kPendingIdx, kRunningIdx, kError, kPipelining, kSocket, kKeepAliveTimeoutValue, kMaxHeadersSize, kKeepAliveMaxTimeout, kKeepAliveTimeoutThreshold, kHeadersTimeout, kBodyTimeout, kStrictContentLength, kMaxRequests, kCounter, kMaxResponseSize, kOnError, kResume, kHTTPContext} = __nccwpck_require__(3377);
+  const constants = __nccwpck_require__(6402);
   const EMPTY_BUF = Buffer.alloc(0);
   const FastBuffer = Buffer[Symbol.species];
   const addListener = util.addListener;
@@ -6513,12 +6513,12 @@ var __webpack_modules__ = {
   const kSocketUsed = Symbol('kSocketUsed');
   let extractBody;
   async function lazyllhttp() {
-   const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(3870) : void 0;
+   const llhttpWasmData = process.env.JEST_WORKER_ID ? __nccwpck_require__(9240) : void 0;
    let mod;
    try {
-    mod = await WebAssembly.compile(__nccwpck_require__(3434));
+    mod = await WebAssembly.compile(__nccwpck_require__(9968));
    } catch (e) {
-    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(3870));
+    mod = await WebAssembly.compile(llhttpWasmData || __nccwpck_require__(9240));
    }
    return await WebAssembly.instantiate(mod, {
     env: {
@@ -7054,7 +7054,7 @@ var __webpack_modules__ = {
    let {body, headers, contentLength} = request;
    const expectsPayload = method === 'PUT' || method === 'POST' || method === 'PATCH' || method === 'QUERY' || method === 'PROPFIND' || method === 'PROPPATCH';
    if (util.isFormDataLike(body)) {
-    if (!extractBody) extractBody = __nccwpck_require__(4492).extractBody;
+    if (!extractBody) extractBody = __nccwpck_require__(6962).extractBody;
     const [bodyStream, contentType] = extractBody(body);
     if (request.contentType == null) headers.push('content-type', contentType);
     body = bodyStream.stream;
@@ -7304,13 +7304,13 @@ var __webpack_modules__ = {
   }
   module.exports = connectH1;
  },
- 8788: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 7726: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const {errorMonitor} = __nccwpck_require__(8474);
   const {pipeline} = __nccwpck_require__(7075);
-  const util = __nccwpck_require__(3440);
-  const {RequestContentLengthMismatchError, RequestAbortedError, SocketError, InformationalError} = __nccwpck_require__(8707);
-  const {kUrl, kReset, kClient, kRunning, kPending, kQueue, kPendingIdx, kRunningIdx, kError, kSocket, kStrictContentLength, kOnError, kMaxConcurrentStreams, kHTTP2Session, kResume, kSize, kHTTPContext} = __nccwpck_require__(6443);
+  const util = __nccwpck_require__(5386);
+  const {RequestContentLengthMismatchError, RequestAbortedError, SocketError, InformationalError} = __nccwpck_require__(6593);
+  const {kUrl, kReset, kClient, kRunning, kPending, kQueue, kPendingIdx, kRunningIdx, kError, kSocket, kStrictContentLength, kOnError, kMaxConcurrentStreams, kHTTP2Session, kResume, kSize, kHTTPContext} = __nccwpck_require__(3377);
   const kOpenStreams = Symbol('open streams');
   let extractBody;
   let h2ExperimentalWarned = false;
@@ -7545,7 +7545,7 @@ var __webpack_modules__ = {
    if (body && typeof body.read === 'function') body.read(0);
    let contentLength = util.bodyLength(body);
    if (util.isFormDataLike(body)) {
-    extractBody ??= __nccwpck_require__(4492).extractBody;
+    extractBody ??= __nccwpck_require__(6962).extractBody;
     const [bodyStream, contentType] = extractBody(body);
     headers['content-type'] = contentType;
     body = bodyStream.stream;
@@ -7704,19 +7704,19 @@ var __webpack_modules__ = {
   }
   module.exports = connectH2;
  },
- 3701: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 271: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const net = __nccwpck_require__(7030);
   const http = __nccwpck_require__(7067);
-  const util = __nccwpck_require__(3440);
-  const {channels} = __nccwpck_require__(2414);
-  const Request = __nccwpck_require__(4655);
-  const DispatcherBase = __nccwpck_require__(1841);
-  const {InvalidArgumentError, InformationalError, ClientDestroyedError} = __nccwpck_require__(8707);
-  const buildConnector = __nccwpck_require__(9136);
-  const {kUrl, kServerName, kClient, kBusy, kConnect, kResuming, kRunning, kPending, kSize, kQueue, kConnected, kConnecting, kNeedDrain, kKeepAliveDefaultTimeout, kHostHeader, kPendingIdx, kRunningIdx, kError, kPipelining, kKeepAliveTimeoutValue, kMaxHeadersSize, kKeepAliveMaxTimeout, kKeepAliveTimeoutThreshold, kHeadersTimeout, kBodyTimeout, kStrictContentLength, kConnector, kMaxRedirections, kMaxRequests, kCounter, kClose, kDestroy, kDispatch, kInterceptors, kLocalAddress, kMaxResponseSize, kOnError, kHTTPContext, kMaxConcurrentStreams, kResume} = __nccwpck_require__(6443);
-  const connectH1 = __nccwpck_require__(637);
-  const connectH2 = __nccwpck_require__(8788);
+  const util = __nccwpck_require__(5386);
+  const {channels} = __nccwpck_require__(6644);
+  const Request = __nccwpck_require__(8957);
+  const DispatcherBase = __nccwpck_require__(803);
+  const {InvalidArgumentError, InformationalError, ClientDestroyedError} = __nccwpck_require__(6593);
+  const buildConnector = __nccwpck_require__(5106);
+  const {kUrl, kServerName, kClient, kBusy, kConnect, kResuming, kRunning, kPending, kSize, kQueue, kConnected, kConnecting, kNeedDrain, kKeepAliveDefaultTimeout, kHostHeader, kPendingIdx, kRunningIdx, kError, kPipelining, kKeepAliveTimeoutValue, kMaxHeadersSize, kKeepAliveMaxTimeout, kKeepAliveTimeoutThreshold, kHeadersTimeout, kBodyTimeout, kStrictContentLength, kConnector, kMaxRedirections, kMaxRequests, kCounter, kClose, kDestroy, kDispatch, kInterceptors, kLocalAddress, kMaxResponseSize, kOnError, kHTTPContext, kMaxConcurrentStreams, kResume} = __nccwpck_require__(3377);
+  const connectH1 = __nccwpck_require__(8939);
+  const connectH2 = __nccwpck_require__(7726);
   let deprecatedInterceptorWarned = false;
   const kClosedResolve = Symbol('kClosedResolve');
   const noop = () => {};
@@ -7865,7 +7865,7 @@ var __webpack_modules__ = {
     });
    }
   }
-  const createRedirectInterceptor = __nccwpck_require__(5092);
+  const createRedirectInterceptor = __nccwpck_require__(5306);
   function onError(client, err) {
    if (client[kRunning] === 0 && err.code !== 'UND_ERR_INFO' && err.code !== 'UND_ERR_SOCKET') {
     assert(client[kPendingIdx] === client[kRunningIdx]);
@@ -8028,11 +8028,11 @@ var __webpack_modules__ = {
   }
   module.exports = Client;
  },
- 1841: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 803: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const buffer = __nccwpck_require__(4573);
-  const Dispatcher = __nccwpck_require__(883);
-  const {ClientDestroyedError, ClientClosedError, InvalidArgumentError} = __nccwpck_require__(8707);
-  const {kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors} = __nccwpck_require__(6443);
+  const Dispatcher = __nccwpck_require__(2377);
+  const {ClientDestroyedError, ClientClosedError, InvalidArgumentError} = __nccwpck_require__(6593);
+  const {kDestroy, kClose, kClosed, kDestroyed, kDispatch, kInterceptors} = __nccwpck_require__(3377);
   const kOnDestroyed = Symbol('onDestroyed');
   const kOnClosed = Symbol('onClosed');
   const kInterceptedDispatch = Symbol('Intercepted Dispatch');
@@ -8151,7 +8151,7 @@ var __webpack_modules__ = {
   }
   module.exports = DispatcherBase;
  },
- 883: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 2377: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const EventEmitter = __nccwpck_require__(8474);
   class Dispatcher extends EventEmitter {
    dispatch() {
@@ -8195,11 +8195,11 @@ var __webpack_modules__ = {
   }
   module.exports = Dispatcher;
  },
- 3137: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const DispatcherBase = __nccwpck_require__(1841);
-  const {kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent} = __nccwpck_require__(6443);
-  const ProxyAgent = __nccwpck_require__(6672);
-  const Agent = __nccwpck_require__(7405);
+ 6699: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const DispatcherBase = __nccwpck_require__(803);
+  const {kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent} = __nccwpck_require__(3377);
+  const ProxyAgent = __nccwpck_require__(7329);
+  const Agent = __nccwpck_require__(5539);
   const DEFAULT_PORTS = {
    'http:': 80,
    'https:': 443
@@ -8294,7 +8294,7 @@ var __webpack_modules__ = {
   }
   module.exports = EnvHttpProxyAgent;
  },
- 4660: module => {
+ 2190: module => {
   const kSize = 2048;
   const kMask = kSize - 1;
   class FixedCircularBuffer {
@@ -8341,11 +8341,11 @@ var __webpack_modules__ = {
    }
   };
  },
- 2128: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const DispatcherBase = __nccwpck_require__(1841);
-  const FixedQueue = __nccwpck_require__(4660);
-  const {kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch} = __nccwpck_require__(6443);
-  const PoolStats = __nccwpck_require__(3246);
+ 1278: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const DispatcherBase = __nccwpck_require__(803);
+  const FixedQueue = __nccwpck_require__(2190);
+  const {kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch} = __nccwpck_require__(3377);
+  const PoolStats = __nccwpck_require__(1680);
   const kClients = Symbol('clients');
   const kNeedDrain = Symbol('needDrain');
   const kQueue = Symbol('queue');
@@ -8472,8 +8472,8 @@ var __webpack_modules__ = {
    kGetDispatcher
   };
  },
- 3246: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kFree, kConnected, kPending, kQueued, kRunning, kSize} = __nccwpck_require__(6443);
+ 1680: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kFree, kConnected, kPending, kQueued, kRunning, kSize} = __nccwpck_require__(3377);
   const kPool = Symbol('pool');
   class PoolStats {
    constructor(pool) {
@@ -8500,13 +8500,13 @@ var __webpack_modules__ = {
   }
   module.exports = PoolStats;
  },
- 628: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {PoolBase, kClients, kNeedDrain, kAddClient, kGetDispatcher} = __nccwpck_require__(2128);
-  const Client = __nccwpck_require__(3701);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
-  const util = __nccwpck_require__(3440);
-  const {kUrl, kInterceptors} = __nccwpck_require__(6443);
-  const buildConnector = __nccwpck_require__(9136);
+ 8014: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {PoolBase, kClients, kNeedDrain, kAddClient, kGetDispatcher} = __nccwpck_require__(1278);
+  const Client = __nccwpck_require__(271);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
+  const util = __nccwpck_require__(5386);
+  const {kUrl, kInterceptors} = __nccwpck_require__(3377);
+  const buildConnector = __nccwpck_require__(5106);
   const kOptions = Symbol('options');
   const kConnections = Symbol('connections');
   const kFactory = Symbol('factory');
@@ -8561,15 +8561,15 @@ var __webpack_modules__ = {
   }
   module.exports = Pool;
  },
- 6672: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kProxy, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(6443);
+ 7329: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kProxy, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(3377);
   const {URL} = __nccwpck_require__(3136);
-  const Agent = __nccwpck_require__(7405);
-  const Pool = __nccwpck_require__(628);
-  const DispatcherBase = __nccwpck_require__(1841);
-  const {InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError} = __nccwpck_require__(8707);
-  const buildConnector = __nccwpck_require__(9136);
-  const Client = __nccwpck_require__(3701);
+  const Agent = __nccwpck_require__(5539);
+  const Pool = __nccwpck_require__(8014);
+  const DispatcherBase = __nccwpck_require__(803);
+  const {InvalidArgumentError, RequestAbortedError, SecureProxyConnectionError} = __nccwpck_require__(6593);
+  const buildConnector = __nccwpck_require__(5106);
+  const Client = __nccwpck_require__(271);
   const kAgent = Symbol('proxy agent');
   const kClient = Symbol('proxy client');
   const kProxyHeaders = Symbol('proxy headers');
@@ -8743,9 +8743,9 @@ var __webpack_modules__ = {
   }
   module.exports = ProxyAgent;
  },
- 50: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const Dispatcher = __nccwpck_require__(883);
-  const RetryHandler = __nccwpck_require__(7816);
+ 9176: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const Dispatcher = __nccwpck_require__(2377);
+  const RetryHandler = __nccwpck_require__(3174);
   class RetryAgent extends Dispatcher {
    #agent=null;
    #options=null;
@@ -8773,10 +8773,10 @@ var __webpack_modules__ = {
   }
   module.exports = RetryAgent;
  },
- 2581: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 4743: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const globalDispatcher = Symbol.for('undici.globalDispatcher.1');
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
-  const Agent = __nccwpck_require__(7405);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
+  const Agent = __nccwpck_require__(5539);
   if (getGlobalDispatcher() === void 0) setGlobalDispatcher(new Agent);
   function setGlobalDispatcher(agent) {
    if (!agent || typeof agent.dispatch !== 'function') throw new InvalidArgumentError('Argument agent must implement Agent');
@@ -8795,7 +8795,7 @@ var __webpack_modules__ = {
    getGlobalDispatcher
   };
  },
- 8155: module => {
+ 6949: module => {
   module.exports = class DecoratorHandler {
    #handler;
    constructor(handler) {
@@ -8828,11 +8828,11 @@ var __webpack_modules__ = {
    }
   };
  },
- 8754: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const util = __nccwpck_require__(3440);
-  const {kBodyUsed} = __nccwpck_require__(6443);
+ 3216: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const util = __nccwpck_require__(5386);
+  const {kBodyUsed} = __nccwpck_require__(3377);
   const assert = __nccwpck_require__(4589);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
   const EE = __nccwpck_require__(8474);
   const redirectableStatusCodes = [ 300, 301, 302, 303, 307, 308 ];
   const kBody = Symbol('body');
@@ -8946,11 +8946,11 @@ var __webpack_modules__ = {
   }
   module.exports = RedirectHandler;
  },
- 7816: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 3174: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const {kRetryHandlerDefaultRetry} = __nccwpck_require__(6443);
-  const {RequestRetryError} = __nccwpck_require__(8707);
-  const {isDisturbed, parseHeaders, parseRangeHeader, wrapRequestBody} = __nccwpck_require__(3440);
+  const {kRetryHandlerDefaultRetry} = __nccwpck_require__(3377);
+  const {RequestRetryError} = __nccwpck_require__(6593);
+  const {isDisturbed, parseHeaders, parseRangeHeader, wrapRequestBody} = __nccwpck_require__(5386);
   function calculateRetryAfterHeader(retryAfter) {
    const current = Date.now();
    return new Date(retryAfter).getTime() - current;
@@ -9202,11 +9202,11 @@ var __webpack_modules__ = {
   }
   module.exports = RetryHandler;
  },
- 379: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6149: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {isIP} = __nccwpck_require__(7030);
   const {lookup} = __nccwpck_require__(610);
-  const DecoratorHandler = __nccwpck_require__(8155);
-  const {InvalidArgumentError, InformationalError} = __nccwpck_require__(8707);
+  const DecoratorHandler = __nccwpck_require__(6949);
+  const {InvalidArgumentError, InformationalError} = __nccwpck_require__(6593);
   const maxInt = Math.pow(2, 31) - 1;
   class DNSInstance {
    #maxTTL=0;
@@ -9412,10 +9412,10 @@ var __webpack_modules__ = {
    };
   };
  },
- 8060: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const util = __nccwpck_require__(3440);
-  const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(8707);
-  const DecoratorHandler = __nccwpck_require__(8155);
+ 5786: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const util = __nccwpck_require__(5386);
+  const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(6593);
+  const DecoratorHandler = __nccwpck_require__(6949);
   class DumpHandler extends DecoratorHandler {
    #maxSize=1024 * 1024;
    #abort=null;
@@ -9480,8 +9480,8 @@ var __webpack_modules__ = {
   }
   module.exports = createDumpInterceptor;
  },
- 5092: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const RedirectHandler = __nccwpck_require__(8754);
+ 5306: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const RedirectHandler = __nccwpck_require__(3216);
   function createRedirectInterceptor({maxRedirections: defaultMaxRedirections}) {
    return dispatch => function Intercept(opts, handler) {
     const {maxRedirections = defaultMaxRedirections} = opts;
@@ -9496,8 +9496,8 @@ var __webpack_modules__ = {
   }
   module.exports = createRedirectInterceptor;
  },
- 1514: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const RedirectHandler = __nccwpck_require__(8754);
+ 1068: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const RedirectHandler = __nccwpck_require__(3216);
   module.exports = opts => {
    const globalMaxRedirections = opts?.maxRedirections;
    return dispatch => function redirectInterceptor(opts, handler) {
@@ -9508,8 +9508,8 @@ var __webpack_modules__ = {
    };
   };
  },
- 2026: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const RetryHandler = __nccwpck_require__(7816);
+ 9636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const RetryHandler = __nccwpck_require__(3174);
   module.exports = globalOpts => dispatch => function retryInterceptor(opts, handler) {
    return dispatch(opts, new RetryHandler({
     ...opts,
@@ -9523,12 +9523,12 @@ var __webpack_modules__ = {
    }));
   };
  },
- 2824: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 6402: (__unused_webpack_module, exports, __nccwpck_require__) => {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
   exports.SPECIAL_HEADERS = exports.HEADER_STATE = exports.MINOR = exports.MAJOR = exports.CONNECTION_TOKEN_CHARS = exports.HEADER_CHARS = exports.TOKEN = exports.STRICT_TOKEN = exports.HEX = exports.URL_CHAR = exports.STRICT_URL_CHAR = exports.USERINFO_CHARS = exports.MARK = exports.ALPHANUM = exports.NUM = exports.HEX_MAP = exports.NUM_MAP = exports.ALPHA = exports.FINISH = exports.H_METHOD_MAP = exports.METHOD_MAP = exports.METHODS_RTSP = exports.METHODS_ICE = exports.METHODS_HTTP = exports.METHODS = exports.LENIENT_FLAGS = exports.FLAGS = exports.TYPE = exports.ERROR = void 0;
-  const utils_1 = __nccwpck_require__(172);
+  const utils_1 = __nccwpck_require__(6650);
   (function(ERROR) {
    ERROR[ERROR["OK"] = 0] = "OK";
    ERROR[ERROR["INTERNAL"] = 1] = "INTERNAL";
@@ -9715,15 +9715,15 @@ var __webpack_modules__ = {
    upgrade: HEADER_STATE.UPGRADE
   };
  },
- 3870: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 9240: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Buffer} = __nccwpck_require__(4573);
   module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f38Bf2AAAGADf39/AALLAQgDZW52GHdhc21fb25faGVhZGVyc19jb21wbGV0ZQAEA2VudhV3YXNtX29uX21lc3NhZ2VfYmVnaW4AAANlbnYLd2FzbV9vbl91cmwAAQNlbnYOd2FzbV9vbl9zdGF0dXMAAQNlbnYUd2FzbV9vbl9oZWFkZXJfZmllbGQAAQNlbnYUd2FzbV9vbl9oZWFkZXJfdmFsdWUAAQNlbnYMd2FzbV9vbl9ib2R5AAEDZW52GHdhc21fb25fbWVzc2FnZV9jb21wbGV0ZQAAAy0sBQYAAAIAAAAAAAACAQIAAgICAAADAAAAAAMDAwMBAQEBAQEBAQEAAAIAAAAEBQFwARISBQMBAAIGCAF/AUGA1AQLB9EFIgZtZW1vcnkCAAtfaW5pdGlhbGl6ZQAIGV9faW5kaXJlY3RfZnVuY3Rpb25fdGFibGUBAAtsbGh0dHBfaW5pdAAJGGxsaHR0cF9zaG91bGRfa2VlcF9hbGl2ZQAvDGxsaHR0cF9hbGxvYwALBm1hbGxvYwAxC2xsaHR0cF9mcmVlAAwEZnJlZQAMD2xsaHR0cF9nZXRfdHlwZQANFWxsaHR0cF9nZXRfaHR0cF9tYWpvcgAOFWxsaHR0cF9nZXRfaHR0cF9taW5vcgAPEWxsaHR0cF9nZXRfbWV0aG9kABAWbGxodHRwX2dldF9zdGF0dXNfY29kZQAREmxsaHR0cF9nZXRfdXBncmFkZQASDGxsaHR0cF9yZXNldAATDmxsaHR0cF9leGVjdXRlABQUbGxodHRwX3NldHRpbmdzX2luaXQAFQ1sbGh0dHBfZmluaXNoABYMbGxodHRwX3BhdXNlABcNbGxodHRwX3Jlc3VtZQAYG2xsaHR0cF9yZXN1bWVfYWZ0ZXJfdXBncmFkZQAZEGxsaHR0cF9nZXRfZXJybm8AGhdsbGh0dHBfZ2V0X2Vycm9yX3JlYXNvbgAbF2xsaHR0cF9zZXRfZXJyb3JfcmVhc29uABwUbGxodHRwX2dldF9lcnJvcl9wb3MAHRFsbGh0dHBfZXJybm9fbmFtZQAeEmxsaHR0cF9tZXRob2RfbmFtZQAfEmxsaHR0cF9zdGF0dXNfbmFtZQAgGmxsaHR0cF9zZXRfbGVuaWVudF9oZWFkZXJzACEhbGxodHRwX3NldF9sZW5pZW50X2NodW5rZWRfbGVuZ3RoACIdbGxodHRwX3NldF9sZW5pZW50X2tlZXBfYWxpdmUAIyRsbGh0dHBfc2V0X2xlbmllbnRfdHJhbnNmZXJfZW5jb2RpbmcAJBhsbGh0dHBfbWVzc2FnZV9uZWVkc19lb2YALgkXAQBBAQsRAQIDBAUKBgcrLSwqKSglJyYK07MCLBYAQYjQACgCAARAAAtBiNAAQQE2AgALFAAgABAwIAAgAjYCOCAAIAE6ACgLFAAgACAALwEyIAAtAC4gABAvEAALHgEBf0HAABAyIgEQMCABQYAINgI4IAEgADoAKCABC48MAQd/AkAgAEUNACAAQQhrIgEgAEEEaygCACIAQXhxIgRqIQUCQCAAQQFxDQAgAEEDcUUNASABIAEoAgAiAGsiAUGc0AAoAgBJDQEgACAEaiEEAkACQEGg0AAoAgAgAUcEQCAAQf8BTQRAIABBA3YhAyABKAIIIgAgASgCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBQsgAiAANgIIIAAgAjYCDAwECyABKAIYIQYgASABKAIMIgBHBEAgACABKAIIIgI2AgggAiAANgIMDAMLIAFBFGoiAygCACICRQRAIAEoAhAiAkUNAiABQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFKAIEIgBBA3FBA0cNAiAFIABBfnE2AgRBlNAAIAQ2AgAgBSAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCABKAIcIgJBAnRBvNIAaiIDKAIAIAFGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgAUYbaiAANgIAIABFDQELIAAgBjYCGCABKAIQIgIEQCAAIAI2AhAgAiAANgIYCyABQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAFTw0AIAUoAgQiAEEBcUUNAAJAAkACQAJAIABBAnFFBEBBpNAAKAIAIAVGBEBBpNAAIAE2AgBBmNAAQZjQACgCACAEaiIANgIAIAEgAEEBcjYCBCABQaDQACgCAEcNBkGU0ABBADYCAEGg0ABBADYCAAwGC0Gg0AAoAgAgBUYEQEGg0AAgATYCAEGU0ABBlNAAKAIAIARqIgA2AgAgASAAQQFyNgIEIAAgAWogADYCAAwGCyAAQXhxIARqIQQgAEH/AU0EQCAAQQN2IQMgBSgCCCIAIAUoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAULIAIgADYCCCAAIAI2AgwMBAsgBSgCGCEGIAUgBSgCDCIARwRAQZzQACgCABogACAFKAIIIgI2AgggAiAANgIMDAMLIAVBFGoiAygCACICRQRAIAUoAhAiAkUNAiAFQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFIABBfnE2AgQgASAEaiAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCAFKAIcIgJBAnRBvNIAaiIDKAIAIAVGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgBUYbaiAANgIAIABFDQELIAAgBjYCGCAFKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAFQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAEaiAENgIAIAEgBEEBcjYCBCABQaDQACgCAEcNAEGU0AAgBDYCAAwBCyAEQf8BTQRAIARBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASAEQQN2dCIDcUUEQEGM0AAgAiADcjYCACAADAELIAAoAggLIgIgATYCDCAAIAE2AgggASAANgIMIAEgAjYCCAwBC0EfIQIgBEH///8HTQRAIARBJiAEQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAgsgASACNgIcIAFCADcCECACQQJ0QbzSAGohAAJAQZDQACgCACIDQQEgAnQiB3FFBEAgACABNgIAQZDQACADIAdyNgIAIAEgADYCGCABIAE2AgggASABNgIMDAELIARBGSACQQF2a0EAIAJBH0cbdCECIAAoAgAhAAJAA0AgACIDKAIEQXhxIARGDQEgAkEddiEAIAJBAXQhAiADIABBBHFqQRBqIgcoAgAiAA0ACyAHIAE2AgAgASADNgIYIAEgATYCDCABIAE2AggMAQsgAygCCCIAIAE2AgwgAyABNgIIIAFBADYCGCABIAM2AgwgASAANgIIC0Gs0ABBrNAAKAIAQQFrIgBBfyAAGzYCAAsLBwAgAC0AKAsHACAALQAqCwcAIAAtACsLBwAgAC0AKQsHACAALwEyCwcAIAAtAC4LQAEEfyAAKAIYIQEgAC0ALSECIAAtACghAyAAKAI4IQQgABAwIAAgBDYCOCAAIAM6ACggACACOgAtIAAgATYCGAu74gECB38DfiABIAJqIQQCQCAAIgIoAgwiAA0AIAIoAgQEQCACIAE2AgQLIwBBEGsiCCQAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAIoAhwiA0EBaw7dAdoBAdkBAgMEBQYHCAkKCwwNDtgBDxDXARES1gETFBUWFxgZGhvgAd8BHB0e1QEfICEiIyQl1AEmJygpKiss0wHSAS0u0QHQAS8wMTIzNDU2Nzg5Ojs8PT4/QEFCQ0RFRtsBR0hJSs8BzgFLzQFMzAFNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AAYEBggGDAYQBhQGGAYcBiAGJAYoBiwGMAY0BjgGPAZABkQGSAZMBlAGVAZYBlwGYAZkBmgGbAZwBnQGeAZ8BoAGhAaIBowGkAaUBpgGnAagBqQGqAasBrAGtAa4BrwGwAbEBsgGzAbQBtQG2AbcBywHKAbgByQG5AcgBugG7AbwBvQG+Ab8BwAHBAcIBwwHEAcUBxgEA3AELQQAMxgELQQ4MxQELQQ0MxAELQQ8MwwELQRAMwgELQRMMwQELQRQMwAELQRUMvwELQRYMvgELQRgMvQELQRkMvAELQRoMuwELQRsMugELQRwMuQELQR0MuAELQQgMtwELQR4MtgELQSAMtQELQR8MtAELQQcMswELQSEMsgELQSIMsQELQSMMsAELQSQMrwELQRIMrgELQREMrQELQSUMrAELQSYMqwELQScMqgELQSgMqQELQcMBDKgBC0EqDKcBC0ErDKYBC0EsDKUBC0EtDKQBC0EuDKMBC0EvDKIBC0HEAQyhAQtBMAygAQtBNAyfAQtBDAyeAQtBMQydAQtBMgycAQtBMwybAQtBOQyaAQtBNQyZAQtBxQEMmAELQQsMlwELQToMlgELQTYMlQELQQoMlAELQTcMkwELQTgMkgELQTwMkQELQTsMkAELQT0MjwELQQkMjgELQSkMjQELQT4MjAELQT8MiwELQcAADIoBC0HBAAyJAQtBwgAMiAELQcMADIcBC0HEAAyGAQtBxQAMhQELQcYADIQBC0EXDIMBC0HHAAyCAQtByAAMgQELQckADIABC0HKAAx/C0HLAAx+C0HNAAx9C0HMAAx8C0HOAAx7C0HPAAx6C0HQAAx5C0HRAAx4C0HSAAx3C0HTAAx2C0HUAAx1C0HWAAx0C0HVAAxzC0EGDHILQdcADHELQQUMcAtB2AAMbwtBBAxuC0HZAAxtC0HaAAxsC0HbAAxrC0HcAAxqC0EDDGkLQd0ADGgLQd4ADGcLQd8ADGYLQeEADGULQeAADGQLQeIADGMLQeMADGILQQIMYQtB5AAMYAtB5QAMXwtB5gAMXgtB5wAMXQtB6AAMXAtB6QAMWwtB6gAMWgtB6wAMWQtB7AAMWAtB7QAMVwtB7gAMVgtB7wAMVQtB8AAMVAtB8QAMUwtB8gAMUgtB8wAMUQtB9AAMUAtB9QAMTwtB9gAMTgtB9wAMTQtB+AAMTAtB+QAMSwtB+gAMSgtB+wAMSQtB/AAMSAtB/QAMRwtB/gAMRgtB/wAMRQtBgAEMRAtBgQEMQwtBggEMQgtBgwEMQQtBhAEMQAtBhQEMPwtBhgEMPgtBhwEMPQtBiAEMPAtBiQEMOwtBigEMOgtBiwEMOQtBjAEMOAtBjQEMNwtBjgEMNgtBjwEMNQtBkAEMNAtBkQEMMwtBkgEMMgtBkwEMMQtBlAEMMAtBlQEMLwtBlgEMLgtBlwEMLQtBmAEMLAtBmQEMKwtBmgEMKgtBmwEMKQtBnAEMKAtBnQEMJwtBngEMJgtBnwEMJQtBoAEMJAtBoQEMIwtBogEMIgtBowEMIQtBpAEMIAtBpQEMHwtBpgEMHgtBpwEMHQtBqAEMHAtBqQEMGwtBqgEMGgtBqwEMGQtBrAEMGAtBrQEMFwtBrgEMFgtBAQwVC0GvAQwUC0GwAQwTC0GxAQwSC0GzAQwRC0GyAQwQC0G0AQwPC0G1AQwOC0G2AQwNC0G3AQwMC0G4AQwLC0G5AQwKC0G6AQwJC0G7AQwIC0HGAQwHC0G8AQwGC0G9AQwFC0G+AQwEC0G/AQwDC0HAAQwCC0HCAQwBC0HBAQshAwNAAkACQAJAAkACQAJAAkACQAJAIAICfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAgJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAn8CQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCADDsYBAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHyAhIyUmKCorLC8wMTIzNDU2Nzk6Ozw9lANAQkRFRklLTk9QUVJTVFVWWFpbXF1eX2BhYmNkZWZnaGpsb3Bxc3V2eHl6e3x/gAGBAYIBgwGEAYUBhgGHAYgBiQGKAYsBjAGNAY4BjwGQAZEBkgGTAZQBlQGWAZcBmAGZAZoBmwGcAZ0BngGfAaABoQGiAaMBpAGlAaYBpwGoAakBqgGrAawBrQGuAa8BsAGxAbIBswG0AbUBtgG3AbgBuQG6AbsBvAG9Ab4BvwHAAcEBwgHDAcQBxQHGAccByAHJAcsBzAHNAc4BzwGKA4kDiAOHA4QDgwOAA/sC+gL5AvgC9wL0AvMC8gLLAsECsALZAQsgASAERw3wAkHdASEDDLMDCyABIARHDcgBQcMBIQMMsgMLIAEgBEcNe0H3ACEDDLEDCyABIARHDXBB7wAhAwywAwsgASAERw1pQeoAIQMMrwMLIAEgBEcNZUHoACEDDK4DCyABIARHDWJB5gAhAwytAwsgASAERw0aQRghAwysAwsgASAERw0VQRIhAwyrAwsgASAERw1CQcUAIQMMqgMLIAEgBEcNNEE/IQMMqQMLIAEgBEcNMkE8IQMMqAMLIAEgBEcNK0ExIQMMpwMLIAItAC5BAUYNnwMMwQILQQAhAAJAAkACQCACLQAqRQ0AIAItACtFDQAgAi8BMCIDQQJxRQ0BDAILIAIvATAiA0EBcUUNAQtBASEAIAItAChBAUYNACACLwEyIgVB5ABrQeQASQ0AIAVBzAFGDQAgBUGwAkYNACADQcAAcQ0AQQAhACADQYgEcUGABEYNACADQShxQQBHIQALIAJBADsBMCACQQA6AC8gAEUN3wIgAkIANwMgDOACC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAARQ3MASAAQRVHDd0CIAJBBDYCHCACIAE2AhQgAkGwGDYCECACQRU2AgxBACEDDKQDCyABIARGBEBBBiEDDKQDCyABQQFqIQFBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAA3ZAgwcCyACQgA3AyBBEiEDDIkDCyABIARHDRZBHSEDDKEDCyABIARHBEAgAUEBaiEBQRAhAwyIAwtBByEDDKADCyACIAIpAyAiCiAEIAFrrSILfSIMQgAgCiAMWhs3AyAgCiALWA3UAkEIIQMMnwMLIAEgBEcEQCACQQk2AgggAiABNgIEQRQhAwyGAwtBCSEDDJ4DCyACKQMgQgBSDccBIAIgAi8BMEGAAXI7ATAMQgsgASAERw0/QdAAIQMMnAMLIAEgBEYEQEELIQMMnAMLIAFBAWohAUEAIQACQCACKAI4IgNFDQAgAygCUCIDRQ0AIAIgAxEAACEACyAADc8CDMYBC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ3GASAAQRVHDc0CIAJBCzYCHCACIAE2AhQgAkGCGTYCECACQRU2AgxBACEDDJoDC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ0MIABBFUcNygIgAkEaNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMmQMLQQAhAAJAIAIoAjgiA0UNACADKAJMIgNFDQAgAiADEQAAIQALIABFDcQBIABBFUcNxwIgAkELNgIcIAIgATYCFCACQZEXNgIQIAJBFTYCDEEAIQMMmAMLIAEgBEYEQEEPIQMMmAMLIAEtAAAiAEE7Rg0HIABBDUcNxAIgAUEBaiEBDMMBC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3DASAAQRVHDcICIAJBDzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJYDCwNAIAEtAABB8DVqLQAAIgBBAUcEQCAAQQJHDcECIAIoAgQhAEEAIQMgAkEANgIEIAIgACABQQFqIgEQLSIADcICDMUBCyAEIAFBAWoiAUcNAAtBEiEDDJUDC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3FASAAQRVHDb0CIAJBGzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJQDCyABIARGBEBBFiEDDJQDCyACQQo2AgggAiABNgIEQQAhAAJAIAIoAjgiA0UNACADKAJIIgNFDQAgAiADEQAAIQALIABFDcIBIABBFUcNuQIgAkEVNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMkwMLIAEgBEcEQANAIAEtAABB8DdqLQAAIgBBAkcEQAJAIABBAWsOBMQCvQIAvgK9AgsgAUEBaiEBQQghAwz8AgsgBCABQQFqIgFHDQALQRUhAwyTAwtBFSEDDJIDCwNAIAEtAABB8DlqLQAAIgBBAkcEQCAAQQFrDgTFArcCwwK4ArcCCyAEIAFBAWoiAUcNAAtBGCEDDJEDCyABIARHBEAgAkELNgIIIAIgATYCBEEHIQMM+AILQRkhAwyQAwsgAUEBaiEBDAILIAEgBEYEQEEaIQMMjwMLAkAgAS0AAEENaw4UtQG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwEAvwELQQAhAyACQQA2AhwgAkGvCzYCECACQQI2AgwgAiABQQFqNgIUDI4DCyABIARGBEBBGyEDDI4DCyABLQAAIgBBO0cEQCAAQQ1HDbECIAFBAWohAQy6AQsgAUEBaiEBC0EiIQMM8wILIAEgBEYEQEEcIQMMjAMLQgAhCgJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAS0AAEEwaw43wQLAAgABAgMEBQYH0AHQAdAB0AHQAdAB0AEICQoLDA3QAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdABDg8QERIT0AELQgIhCgzAAgtCAyEKDL8CC0IEIQoMvgILQgUhCgy9AgtCBiEKDLwCC0IHIQoMuwILQgghCgy6AgtCCSEKDLkCC0IKIQoMuAILQgshCgy3AgtCDCEKDLYCC0INIQoMtQILQg4hCgy0AgtCDyEKDLMCC0IKIQoMsgILQgshCgyxAgtCDCEKDLACC0INIQoMrwILQg4hCgyuAgtCDyEKDK0CC0IAIQoCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAEtAABBMGsON8ACvwIAAQIDBAUGB74CvgK+Ar4CvgK+Ar4CCAkKCwwNvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ag4PEBESE74CC0ICIQoMvwILQgMhCgy+AgtCBCEKDL0CC0IFIQoMvAILQgYhCgy7AgtCByEKDLoCC0IIIQoMuQILQgkhCgy4AgtCCiEKDLcCC0ILIQoMtgILQgwhCgy1AgtCDSEKDLQCC0IOIQoMswILQg8hCgyyAgtCCiEKDLECC0ILIQoMsAILQgwhCgyvAgtCDSEKDK4CC0IOIQoMrQILQg8hCgysAgsgAiACKQMgIgogBCABa60iC30iDEIAIAogDFobNwMgIAogC1gNpwJBHyEDDIkDCyABIARHBEAgAkEJNgIIIAIgATYCBEElIQMM8AILQSAhAwyIAwtBASEFIAIvATAiA0EIcUUEQCACKQMgQgBSIQULAkAgAi0ALgRAQQEhACACLQApQQVGDQEgA0HAAHFFIAVxRQ0BC0EAIQAgA0HAAHENAEECIQAgA0EIcQ0AIANBgARxBEACQCACLQAoQQFHDQAgAi0ALUEKcQ0AQQUhAAwCC0EEIQAMAQsgA0EgcUUEQAJAIAItAChBAUYNACACLwEyIgBB5ABrQeQASQ0AIABBzAFGDQAgAEGwAkYNAEEEIQAgA0EocUUNAiADQYgEcUGABEYNAgtBACEADAELQQBBAyACKQMgUBshAAsgAEEBaw4FvgIAsAEBpAKhAgtBESEDDO0CCyACQQE6AC8MhAMLIAEgBEcNnQJBJCEDDIQDCyABIARHDRxBxgAhAwyDAwtBACEAAkAgAigCOCIDRQ0AIAMoAkQiA0UNACACIAMRAAAhAAsgAEUNJyAAQRVHDZgCIAJB0AA2AhwgAiABNgIUIAJBkRg2AhAgAkEVNgIMQQAhAwyCAwsgASAERgRAQSghAwyCAwtBACEDIAJBADYCBCACQQw2AgggAiABIAEQKiIARQ2UAiACQSc2AhwgAiABNgIUIAIgADYCDAyBAwsgASAERgRAQSkhAwyBAwsgAS0AACIAQSBGDRMgAEEJRw2VAiABQQFqIQEMFAsgASAERwRAIAFBAWohAQwWC0EqIQMM/wILIAEgBEYEQEErIQMM/wILIAEtAAAiAEEJRyAAQSBHcQ2QAiACLQAsQQhHDd0CIAJBADoALAzdAgsgASAERgRAQSwhAwz+AgsgAS0AAEEKRw2OAiABQQFqIQEMsAELIAEgBEcNigJBLyEDDPwCCwNAIAEtAAAiAEEgRwRAIABBCmsOBIQCiAKIAoQChgILIAQgAUEBaiIBRw0AC0ExIQMM+wILQTIhAyABIARGDfoCIAIoAgAiACAEIAFraiEHIAEgAGtBA2ohBgJAA0AgAEHwO2otAAAgAS0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDQEgAEEDRgRAQQYhAQziAgsgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAc2AgAM+wILIAJBADYCAAyGAgtBMyEDIAQgASIARg35AiAEIAFrIAIoAgAiAWohByAAIAFrQQhqIQYCQANAIAFB9DtqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBCEYEQEEFIQEM4QILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPoCCyACQQA2AgAgACEBDIUCC0E0IQMgBCABIgBGDfgCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgJAA0AgAUHQwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBBUYEQEEHIQEM4AILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPkCCyACQQA2AgAgACEBDIQCCyABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRg0JDIECCyAEIAFBAWoiAUcNAAtBMCEDDPgCC0EwIQMM9wILIAEgBEcEQANAIAEtAAAiAEEgRwRAIABBCmsOBP8B/gH+Af8B/gELIAQgAUEBaiIBRw0AC0E4IQMM9wILQTghAwz2AgsDQCABLQAAIgBBIEcgAEEJR3EN9gEgBCABQQFqIgFHDQALQTwhAwz1AgsDQCABLQAAIgBBIEcEQAJAIABBCmsOBPkBBAT5AQALIABBLEYN9QEMAwsgBCABQQFqIgFHDQALQT8hAwz0AgtBwAAhAyABIARGDfMCIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAEGAQGstAAAgAS0AAEEgckcNASAAQQZGDdsCIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPQCCyACQQA2AgALQTYhAwzZAgsgASAERgRAQcEAIQMM8gILIAJBDDYCCCACIAE2AgQgAi0ALEEBaw4E+wHuAewB6wHUAgsgAUEBaiEBDPoBCyABIARHBEADQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxIgBBCUYNACAAQSBGDQACQAJAAkACQCAAQeMAaw4TAAMDAwMDAwMBAwMDAwMDAwMDAgMLIAFBAWohAUExIQMM3AILIAFBAWohAUEyIQMM2wILIAFBAWohAUEzIQMM2gILDP4BCyAEIAFBAWoiAUcNAAtBNSEDDPACC0E1IQMM7wILIAEgBEcEQANAIAEtAABBgDxqLQAAQQFHDfcBIAQgAUEBaiIBRw0AC0E9IQMM7wILQT0hAwzuAgtBACEAAkAgAigCOCIDRQ0AIAMoAkAiA0UNACACIAMRAAAhAAsgAEUNASAAQRVHDeYBIAJBwgA2AhwgAiABNgIUIAJB4xg2AhAgAkEVNgIMQQAhAwztAgsgAUEBaiEBC0E8IQMM0gILIAEgBEYEQEHCACEDDOsCCwJAA0ACQCABLQAAQQlrDhgAAswCzALRAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAgDMAgsgBCABQQFqIgFHDQALQcIAIQMM6wILIAFBAWohASACLQAtQQFxRQ3+AQtBLCEDDNACCyABIARHDd4BQcQAIQMM6AILA0AgAS0AAEGQwABqLQAAQQFHDZwBIAQgAUEBaiIBRw0AC0HFACEDDOcCCyABLQAAIgBBIEYN/gEgAEE6Rw3AAiACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgAN3gEM3QELQccAIQMgBCABIgBGDeUCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFBkMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvwIgAUEFRg3CAiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzlAgtByAAhAyAEIAEiAEYN5AIgBCABayACKAIAIgFqIQcgACABa0EJaiEGA0AgAUGWwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw2+AkECIAFBCUYNwgIaIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOQCCyABIARGBEBByQAhAwzkAgsCQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxQe4Aaw4HAL8CvwK/Ar8CvwIBvwILIAFBAWohAUE+IQMMywILIAFBAWohAUE/IQMMygILQcoAIQMgBCABIgBGDeICIAQgAWsgAigCACIBaiEGIAAgAWtBAWohBwNAIAFBoMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvAIgAUEBRg2+AiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBjYCAAziAgtBywAhAyAEIAEiAEYN4QIgBCABayACKAIAIgFqIQcgACABa0EOaiEGA0AgAUGiwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw27AiABQQ5GDb4CIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOECC0HMACEDIAQgASIARg3gAiAEIAFrIAIoAgAiAWohByAAIAFrQQ9qIQYDQCABQcDCAGotAAAgAC0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDboCQQMgAUEPRg2+AhogAUEBaiEBIAQgAEEBaiIARw0ACyACIAc2AgAM4AILQc0AIQMgBCABIgBGDd8CIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFB0MIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNuQJBBCABQQVGDb0CGiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzfAgsgASAERgRAQc4AIQMM3wILAkACQAJAAkAgAS0AACIAQSByIAAgAEHBAGtB/wFxQRpJG0H/AXFB4wBrDhMAvAK8ArwCvAK8ArwCvAK8ArwCvAK8ArwCAbwCvAK8AgIDvAILIAFBAWohAUHBACEDDMgCCyABQQFqIQFBwgAhAwzHAgsgAUEBaiEBQcMAIQMMxgILIAFBAWohAUHEACEDDMUCCyABIARHBEAgAkENNgIIIAIgATYCBEHFACEDDMUCC0HPACEDDN0CCwJAAkAgAS0AAEEKaw4EAZABkAEAkAELIAFBAWohAQtBKCEDDMMCCyABIARGBEBB0QAhAwzcAgsgAS0AAEEgRw0AIAFBAWohASACLQAtQQFxRQ3QAQtBFyEDDMECCyABIARHDcsBQdIAIQMM2QILQdMAIQMgASAERg3YAiACKAIAIgAgBCABa2ohBiABIABrQQFqIQUDQCABLQAAIABB1sIAai0AAEcNxwEgAEEBRg3KASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBjYCAAzYAgsgASAERgRAQdUAIQMM2AILIAEtAABBCkcNwgEgAUEBaiEBDMoBCyABIARGBEBB1gAhAwzXAgsCQAJAIAEtAABBCmsOBADDAcMBAcMBCyABQQFqIQEMygELIAFBAWohAUHKACEDDL0CC0EAIQACQCACKAI4IgNFDQAgAygCPCIDRQ0AIAIgAxEAACEACyAADb8BQc0AIQMMvAILIAItAClBIkYNzwIMiQELIAQgASIFRgRAQdsAIQMM1AILQQAhAEEBIQFBASEGQQAhAwJAAn8CQAJAAkACQAJAAkACQCAFLQAAQTBrDgrFAcQBAAECAwQFBgjDAQtBAgwGC0EDDAULQQQMBAtBBQwDC0EGDAILQQcMAQtBCAshA0EAIQFBACEGDL0BC0EJIQNBASEAQQAhAUEAIQYMvAELIAEgBEYEQEHdACEDDNMCCyABLQAAQS5HDbgBIAFBAWohAQyIAQsgASAERw22AUHfACEDDNECCyABIARHBEAgAkEONgIIIAIgATYCBEHQACEDDLgCC0HgACEDDNACC0HhACEDIAEgBEYNzwIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGA0AgAS0AACAAQeLCAGotAABHDbEBIABBA0YNswEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMzwILQeIAIQMgASAERg3OAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYDQCABLQAAIABB5sIAai0AAEcNsAEgAEECRg2vASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAzOAgtB4wAhAyABIARGDc0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgNAIAEtAAAgAEHpwgBqLQAARw2vASAAQQNGDa0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADM0CCyABIARGBEBB5QAhAwzNAgsgAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANqgFB1gAhAwyzAgsgASAERwRAA0AgAS0AACIAQSBHBEACQAJAAkAgAEHIAGsOCwABswGzAbMBswGzAbMBswGzAQKzAQsgAUEBaiEBQdIAIQMMtwILIAFBAWohAUHTACEDDLYCCyABQQFqIQFB1AAhAwy1AgsgBCABQQFqIgFHDQALQeQAIQMMzAILQeQAIQMMywILA0AgAS0AAEHwwgBqLQAAIgBBAUcEQCAAQQJrDgOnAaYBpQGkAQsgBCABQQFqIgFHDQALQeYAIQMMygILIAFBAWogASAERw0CGkHnACEDDMkCCwNAIAEtAABB8MQAai0AACIAQQFHBEACQCAAQQJrDgSiAaEBoAEAnwELQdcAIQMMsQILIAQgAUEBaiIBRw0AC0HoACEDDMgCCyABIARGBEBB6QAhAwzIAgsCQCABLQAAIgBBCmsOGrcBmwGbAbQBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBpAGbAZsBAJkBCyABQQFqCyEBQQYhAwytAgsDQCABLQAAQfDGAGotAABBAUcNfSAEIAFBAWoiAUcNAAtB6gAhAwzFAgsgAUEBaiABIARHDQIaQesAIQMMxAILIAEgBEYEQEHsACEDDMQCCyABQQFqDAELIAEgBEYEQEHtACEDDMMCCyABQQFqCyEBQQQhAwyoAgsgASAERgRAQe4AIQMMwQILAkACQAJAIAEtAABB8MgAai0AAEEBaw4HkAGPAY4BAHwBAo0BCyABQQFqIQEMCwsgAUEBagyTAQtBACEDIAJBADYCHCACQZsSNgIQIAJBBzYCDCACIAFBAWo2AhQMwAILAkADQCABLQAAQfDIAGotAAAiAEEERwRAAkACQCAAQQFrDgeUAZMBkgGNAQAEAY0BC0HaACEDDKoCCyABQQFqIQFB3AAhAwypAgsgBCABQQFqIgFHDQALQe8AIQMMwAILIAFBAWoMkQELIAQgASIARgRAQfAAIQMMvwILIAAtAABBL0cNASAAQQFqIQEMBwsgBCABIgBGBEBB8QAhAwy+AgsgAC0AACIBQS9GBEAgAEEBaiEBQd0AIQMMpQILIAFBCmsiA0EWSw0AIAAhAUEBIAN0QYmAgAJxDfkBC0EAIQMgAkEANgIcIAIgADYCFCACQYwcNgIQIAJBBzYCDAy8AgsgASAERwRAIAFBAWohAUHeACEDDKMCC0HyACEDDLsCCyABIARGBEBB9AAhAwy7AgsCQCABLQAAQfDMAGotAABBAWsOA/cBcwCCAQtB4QAhAwyhAgsgASAERwRAA0AgAS0AAEHwygBqLQAAIgBBA0cEQAJAIABBAWsOAvkBAIUBC0HfACEDDKMCCyAEIAFBAWoiAUcNAAtB8wAhAwy6AgtB8wAhAwy5AgsgASAERwRAIAJBDzYCCCACIAE2AgRB4AAhAwygAgtB9QAhAwy4AgsgASAERgRAQfYAIQMMuAILIAJBDzYCCCACIAE2AgQLQQMhAwydAgsDQCABLQAAQSBHDY4CIAQgAUEBaiIBRw0AC0H3ACEDDLUCCyABIARGBEBB+AAhAwy1AgsgAS0AAEEgRw16IAFBAWohAQxbC0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAADXgMgAILIAEgBEYEQEH6ACEDDLMCCyABLQAAQcwARw10IAFBAWohAUETDHYLQfsAIQMgASAERg2xAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYDQCABLQAAIABB8M4Aai0AAEcNcyAAQQVGDXUgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMsQILIAEgBEYEQEH8ACEDDLECCwJAAkAgAS0AAEHDAGsODAB0dHR0dHR0dHR0AXQLIAFBAWohAUHmACEDDJgCCyABQQFqIQFB5wAhAwyXAgtB/QAhAyABIARGDa8CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDXIgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADLACCyACQQA2AgAgBkEBaiEBQRAMcwtB/gAhAyABIARGDa4CIAIoAgAiACAEIAFraiEFIAEgAGtBBWohBgJAA0AgAS0AACAAQfbOAGotAABHDXEgAEEFRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK8CCyACQQA2AgAgBkEBaiEBQRYMcgtB/wAhAyABIARGDa0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQfzOAGotAABHDXAgAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK4CCyACQQA2AgAgBkEBaiEBQQUMcQsgASAERgRAQYABIQMMrQILIAEtAABB2QBHDW4gAUEBaiEBQQgMcAsgASAERgRAQYEBIQMMrAILAkACQCABLQAAQc4Aaw4DAG8BbwsgAUEBaiEBQesAIQMMkwILIAFBAWohAUHsACEDDJICCyABIARGBEBBggEhAwyrAgsCQAJAIAEtAABByABrDggAbm5ubm5uAW4LIAFBAWohAUHqACEDDJICCyABQQFqIQFB7QAhAwyRAgtBgwEhAyABIARGDakCIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQYDPAGotAABHDWwgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKoCCyACQQA2AgAgBkEBaiEBQQAMbQtBhAEhAyABIARGDagCIAIoAgAiACAEIAFraiEFIAEgAGtBBGohBgJAA0AgAS0AACAAQYPPAGotAABHDWsgAEEERg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKkCCyACQQA2AgAgBkEBaiEBQSMMbAsgASAERgRAQYUBIQMMqAILAkACQCABLQAAQcwAaw4IAGtra2trawFrCyABQQFqIQFB7wAhAwyPAgsgAUEBaiEBQfAAIQMMjgILIAEgBEYEQEGGASEDDKcCCyABLQAAQcUARw1oIAFBAWohAQxgC0GHASEDIAEgBEYNpQIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGAkADQCABLQAAIABBiM8Aai0AAEcNaCAAQQNGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpgILIAJBADYCACAGQQFqIQFBLQxpC0GIASEDIAEgBEYNpAIgAigCACIAIAQgAWtqIQUgASAAa0EIaiEGAkADQCABLQAAIABB0M8Aai0AAEcNZyAAQQhGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpQILIAJBADYCACAGQQFqIQFBKQxoCyABIARGBEBBiQEhAwykAgtBASABLQAAQd8ARw1nGiABQQFqIQEMXgtBigEhAyABIARGDaICIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgNAIAEtAAAgAEGMzwBqLQAARw1kIABBAUYN+gEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMogILQYsBIQMgASAERg2hAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGOzwBqLQAARw1kIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyiAgsgAkEANgIAIAZBAWohAUECDGULQYwBIQMgASAERg2gAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHwzwBqLQAARw1jIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyhAgsgAkEANgIAIAZBAWohAUEfDGQLQY0BIQMgASAERg2fAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHyzwBqLQAARw1iIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAygAgsgAkEANgIAIAZBAWohAUEJDGMLIAEgBEYEQEGOASEDDJ8CCwJAAkAgAS0AAEHJAGsOBwBiYmJiYgFiCyABQQFqIQFB+AAhAwyGAgsgAUEBaiEBQfkAIQMMhQILQY8BIQMgASAERg2dAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGRzwBqLQAARw1gIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyeAgsgAkEANgIAIAZBAWohAUEYDGELQZABIQMgASAERg2cAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGXzwBqLQAARw1fIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAydAgsgAkEANgIAIAZBAWohAUEXDGALQZEBIQMgASAERg2bAiACKAIAIgAgBCABa2ohBSABIABrQQZqIQYCQANAIAEtAAAgAEGazwBqLQAARw1eIABBBkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAycAgsgAkEANgIAIAZBAWohAUEVDF8LQZIBIQMgASAERg2aAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGhzwBqLQAARw1dIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAybAgsgAkEANgIAIAZBAWohAUEeDF4LIAEgBEYEQEGTASEDDJoCCyABLQAAQcwARw1bIAFBAWohAUEKDF0LIAEgBEYEQEGUASEDDJkCCwJAAkAgAS0AAEHBAGsODwBcXFxcXFxcXFxcXFxcAVwLIAFBAWohAUH+ACEDDIACCyABQQFqIQFB/wAhAwz/AQsgASAERgRAQZUBIQMMmAILAkACQCABLQAAQcEAaw4DAFsBWwsgAUEBaiEBQf0AIQMM/wELIAFBAWohAUGAASEDDP4BC0GWASEDIAEgBEYNlgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBp88Aai0AAEcNWSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlwILIAJBADYCACAGQQFqIQFBCwxaCyABIARGBEBBlwEhAwyWAgsCQAJAAkACQCABLQAAQS1rDiMAW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1sBW1tbW1sCW1tbA1sLIAFBAWohAUH7ACEDDP8BCyABQQFqIQFB/AAhAwz+AQsgAUEBaiEBQYEBIQMM/QELIAFBAWohAUGCASEDDPwBC0GYASEDIAEgBEYNlAIgAigCACIAIAQgAWtqIQUgASAAa0EEaiEGAkADQCABLQAAIABBqc8Aai0AAEcNVyAAQQRGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlQILIAJBADYCACAGQQFqIQFBGQxYC0GZASEDIAEgBEYNkwIgAigCACIAIAQgAWtqIQUgASAAa0EFaiEGAkADQCABLQAAIABBrs8Aai0AAEcNViAAQQVGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlAILIAJBADYCACAGQQFqIQFBBgxXC0GaASEDIAEgBEYNkgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBtM8Aai0AAEcNVSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkwILIAJBADYCACAGQQFqIQFBHAxWC0GbASEDIAEgBEYNkQIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBts8Aai0AAEcNVCAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkgILIAJBADYCACAGQQFqIQFBJwxVCyABIARGBEBBnAEhAwyRAgsCQAJAIAEtAABB1ABrDgIAAVQLIAFBAWohAUGGASEDDPgBCyABQQFqIQFBhwEhAwz3AQtBnQEhAyABIARGDY8CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbjPAGotAABHDVIgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADJACCyACQQA2AgAgBkEBaiEBQSYMUwtBngEhAyABIARGDY4CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbrPAGotAABHDVEgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI8CCyACQQA2AgAgBkEBaiEBQQMMUgtBnwEhAyABIARGDY0CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDVAgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI4CCyACQQA2AgAgBkEBaiEBQQwMUQtBoAEhAyABIARGDYwCIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQbzPAGotAABHDU8gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI0CCyACQQA2AgAgBkEBaiEBQQ0MUAsgASAERgRAQaEBIQMMjAILAkACQCABLQAAQcYAaw4LAE9PT09PT09PTwFPCyABQQFqIQFBiwEhAwzzAQsgAUEBaiEBQYwBIQMM8gELIAEgBEYEQEGiASEDDIsCCyABLQAAQdAARw1MIAFBAWohAQxGCyABIARGBEBBowEhAwyKAgsCQAJAIAEtAABByQBrDgcBTU1NTU0ATQsgAUEBaiEBQY4BIQMM8QELIAFBAWohAUEiDE0LQaQBIQMgASAERg2IAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHAzwBqLQAARw1LIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyJAgsgAkEANgIAIAZBAWohAUEdDEwLIAEgBEYEQEGlASEDDIgCCwJAAkAgAS0AAEHSAGsOAwBLAUsLIAFBAWohAUGQASEDDO8BCyABQQFqIQFBBAxLCyABIARGBEBBpgEhAwyHAgsCQAJAAkACQAJAIAEtAABBwQBrDhUATU1NTU1NTU1NTQFNTQJNTQNNTQRNCyABQQFqIQFBiAEhAwzxAQsgAUEBaiEBQYkBIQMM8AELIAFBAWohAUGKASEDDO8BCyABQQFqIQFBjwEhAwzuAQsgAUEBaiEBQZEBIQMM7QELQacBIQMgASAERg2FAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHtzwBqLQAARw1IIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyGAgsgAkEANgIAIAZBAWohAUERDEkLQagBIQMgASAERg2EAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHCzwBqLQAARw1HIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyFAgsgAkEANgIAIAZBAWohAUEsDEgLQakBIQMgASAERg2DAiACKAIAIgAgBCABa2ohBSABIABrQQRqIQYCQANAIAEtAAAgAEHFzwBqLQAARw1GIABBBEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyEAgsgAkEANgIAIAZBAWohAUErDEcLQaoBIQMgASAERg2CAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHKzwBqLQAARw1FIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyDAgsgAkEANgIAIAZBAWohAUEUDEYLIAEgBEYEQEGrASEDDIICCwJAAkACQAJAIAEtAABBwgBrDg8AAQJHR0dHR0dHR0dHRwNHCyABQQFqIQFBkwEhAwzrAQsgAUEBaiEBQZQBIQMM6gELIAFBAWohAUGVASEDDOkBCyABQQFqIQFBlgEhAwzoAQsgASAERgRAQawBIQMMgQILIAEtAABBxQBHDUIgAUEBaiEBDD0LQa0BIQMgASAERg3/ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHNzwBqLQAARw1CIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyAAgsgAkEANgIAIAZBAWohAUEODEMLIAEgBEYEQEGuASEDDP8BCyABLQAAQdAARw1AIAFBAWohAUElDEILQa8BIQMgASAERg39ASACKAIAIgAgBCABa2ohBSABIABrQQhqIQYCQANAIAEtAAAgAEHQzwBqLQAARw1AIABBCEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz+AQsgAkEANgIAIAZBAWohAUEqDEELIAEgBEYEQEGwASEDDP0BCwJAAkAgAS0AAEHVAGsOCwBAQEBAQEBAQEABQAsgAUEBaiEBQZoBIQMM5AELIAFBAWohAUGbASEDDOMBCyABIARGBEBBsQEhAwz8AQsCQAJAIAEtAABBwQBrDhQAPz8/Pz8/Pz8/Pz8/Pz8/Pz8/AT8LIAFBAWohAUGZASEDDOMBCyABQQFqIQFBnAEhAwziAQtBsgEhAyABIARGDfoBIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQdnPAGotAABHDT0gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPsBCyACQQA2AgAgBkEBaiEBQSEMPgtBswEhAyABIARGDfkBIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAS0AACAAQd3PAGotAABHDTwgAEEGRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPoBCyACQQA2AgAgBkEBaiEBQRoMPQsgASAERgRAQbQBIQMM+QELAkACQAJAIAEtAABBxQBrDhEAPT09PT09PT09AT09PT09Aj0LIAFBAWohAUGdASEDDOEBCyABQQFqIQFBngEhAwzgAQsgAUEBaiEBQZ8BIQMM3wELQbUBIQMgASAERg33ASACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEHkzwBqLQAARw06IABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz4AQsgAkEANgIAIAZBAWohAUEoDDsLQbYBIQMgASAERg32ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHqzwBqLQAARw05IABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz3AQsgAkEANgIAIAZBAWohAUEHDDoLIAEgBEYEQEG3ASEDDPYBCwJAAkAgAS0AAEHFAGsODgA5OTk5OTk5OTk5OTkBOQsgAUEBaiEBQaEBIQMM3QELIAFBAWohAUGiASEDDNwBC0G4ASEDIAEgBEYN9AEgAigCACIAIAQgAWtqIQUgASAAa0ECaiEGAkADQCABLQAAIABB7c8Aai0AAEcNNyAAQQJGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9QELIAJBADYCACAGQQFqIQFBEgw4C0G5ASEDIAEgBEYN8wEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8M8Aai0AAEcNNiAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9AELIAJBADYCACAGQQFqIQFBIAw3C0G6ASEDIAEgBEYN8gEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8s8Aai0AAEcNNSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8wELIAJBADYCACAGQQFqIQFBDww2CyABIARGBEBBuwEhAwzyAQsCQAJAIAEtAABByQBrDgcANTU1NTUBNQsgAUEBaiEBQaUBIQMM2QELIAFBAWohAUGmASEDDNgBC0G8ASEDIAEgBEYN8AEgAigCACIAIAQgAWtqIQUgASAAa0EHaiEGAkADQCABLQAAIABB9M8Aai0AAEcNMyAAQQdGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8QELIAJBADYCACAGQQFqIQFBGww0CyABIARGBEBBvQEhAwzwAQsCQAJAAkAgAS0AAEHCAGsOEgA0NDQ0NDQ0NDQBNDQ0NDQ0AjQLIAFBAWohAUGkASEDDNgBCyABQQFqIQFBpwEhAwzXAQsgAUEBaiEBQagBIQMM1gELIAEgBEYEQEG+ASEDDO8BCyABLQAAQc4ARw0wIAFBAWohAQwsCyABIARGBEBBvwEhAwzuAQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCABLQAAQcEAaw4VAAECAz8EBQY/Pz8HCAkKCz8MDQ4PPwsgAUEBaiEBQegAIQMM4wELIAFBAWohAUHpACEDDOIBCyABQQFqIQFB7gAhAwzhAQsgAUEBaiEBQfIAIQMM4AELIAFBAWohAUHzACEDDN8BCyABQQFqIQFB9gAhAwzeAQsgAUEBaiEBQfcAIQMM3QELIAFBAWohAUH6ACEDDNwBCyABQQFqIQFBgwEhAwzbAQsgAUEBaiEBQYQBIQMM2gELIAFBAWohAUGFASEDDNkBCyABQQFqIQFBkgEhAwzYAQsgAUEBaiEBQZgBIQMM1wELIAFBAWohAUGgASEDDNYBCyABQQFqIQFBowEhAwzVAQsgAUEBaiEBQaoBIQMM1AELIAEgBEcEQCACQRA2AgggAiABNgIEQasBIQMM1AELQcABIQMM7AELQQAhAAJAIAIoAjgiA0UNACADKAI0IgNFDQAgAiADEQAAIQALIABFDV4gAEEVRw0HIAJB0QA2AhwgAiABNgIUIAJBsBc2AhAgAkEVNgIMQQAhAwzrAQsgAUEBaiABIARHDQgaQcIBIQMM6gELA0ACQCABLQAAQQprDgQIAAALAAsgBCABQQFqIgFHDQALQcMBIQMM6QELIAEgBEcEQCACQRE2AgggAiABNgIEQQEhAwzQAQtBxAEhAwzoAQsgASAERgRAQcUBIQMM6AELAkACQCABLQAAQQprDgQBKCgAKAsgAUEBagwJCyABQQFqDAULIAEgBEYEQEHGASEDDOcBCwJAAkAgAS0AAEEKaw4XAQsLAQsLCwsLCwsLCwsLCwsLCwsLCwALCyABQQFqIQELQbABIQMMzQELIAEgBEYEQEHIASEDDOYBCyABLQAAQSBHDQkgAkEAOwEyIAFBAWohAUGzASEDDMwBCwNAIAEhAAJAIAEgBEcEQCABLQAAQTBrQf8BcSIDQQpJDQEMJwtBxwEhAwzmAQsCQCACLwEyIgFBmTNLDQAgAiABQQpsIgU7ATIgBUH+/wNxIANB//8Dc0sNACAAQQFqIQEgAiADIAVqIgM7ATIgA0H//wNxQegHSQ0BCwtBACEDIAJBADYCHCACQcEJNgIQIAJBDTYCDCACIABBAWo2AhQM5AELIAJBADYCHCACIAE2AhQgAkHwDDYCECACQRs2AgxBACEDDOMBCyACKAIEIQAgAkEANgIEIAIgACABECYiAA0BIAFBAWoLIQFBrQEhAwzIAQsgAkHBATYCHCACIAA2AgwgAiABQQFqNgIUQQAhAwzgAQsgAigCBCEAIAJBADYCBCACIAAgARAmIgANASABQQFqCyEBQa4BIQMMxQELIAJBwgE2AhwgAiAANgIMIAIgAUEBajYCFEEAIQMM3QELIAJBADYCHCACIAE2AhQgAkGXCzYCECACQQ02AgxBACEDDNwBCyACQQA2AhwgAiABNgIUIAJB4xA2AhAgAkEJNgIMQQAhAwzbAQsgAkECOgAoDKwBC0EAIQMgAkEANgIcIAJBrws2AhAgAkECNgIMIAIgAUEBajYCFAzZAQtBAiEDDL8BC0ENIQMMvgELQSYhAwy9AQtBFSEDDLwBC0EWIQMMuwELQRghAwy6AQtBHCEDDLkBC0EdIQMMuAELQSAhAwy3AQtBISEDDLYBC0EjIQMMtQELQcYAIQMMtAELQS4hAwyzAQtBPSEDDLIBC0HLACEDDLEBC0HOACEDDLABC0HYACEDDK8BC0HZACEDDK4BC0HbACEDDK0BC0HxACEDDKwBC0H0ACEDDKsBC0GNASEDDKoBC0GXASEDDKkBC0GpASEDDKgBC0GvASEDDKcBC0GxASEDDKYBCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB8Rs2AhAgAkEGNgIMDL0BCyACQQA2AgAgBkEBaiEBQSQLOgApIAIoAgQhACACQQA2AgQgAiAAIAEQJyIARQRAQeUAIQMMowELIAJB+QA2AhwgAiABNgIUIAIgADYCDEEAIQMMuwELIABBFUcEQCACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwy7AQsgAkH4ADYCHCACIAE2AhQgAkHKGDYCECACQRU2AgxBACEDDLoBCyACQQA2AhwgAiABNgIUIAJBjhs2AhAgAkEGNgIMQQAhAwy5AQsgAkEANgIcIAIgATYCFCACQf4RNgIQIAJBBzYCDEEAIQMMuAELIAJBADYCHCACIAE2AhQgAkGMHDYCECACQQc2AgxBACEDDLcBCyACQQA2AhwgAiABNgIUIAJBww82AhAgAkEHNgIMQQAhAwy2AQsgAkEANgIcIAIgATYCFCACQcMPNgIQIAJBBzYCDEEAIQMMtQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0RIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMtAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0gIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMswELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0iIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMsgELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0OIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMsQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0dIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMsAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0fIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMrwELIABBP0cNASABQQFqCyEBQQUhAwyUAQtBACEDIAJBADYCHCACIAE2AhQgAkH9EjYCECACQQc2AgwMrAELIAJBADYCHCACIAE2AhQgAkHcCDYCECACQQc2AgxBACEDDKsBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNByACQeUANgIcIAIgATYCFCACIAA2AgxBACEDDKoBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNFiACQdMANgIcIAIgATYCFCACIAA2AgxBACEDDKkBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNGCACQdIANgIcIAIgATYCFCACIAA2AgxBACEDDKgBCyACQQA2AhwgAiABNgIUIAJBxgo2AhAgAkEHNgIMQQAhAwynAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQMgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwymAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRIgAkHTADYCHCACIAE2AhQgAiAANgIMQQAhAwylAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRQgAkHSADYCHCACIAE2AhQgAiAANgIMQQAhAwykAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQAgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwyjAQtB1QAhAwyJAQsgAEEVRwRAIAJBADYCHCACIAE2AhQgAkG5DTYCECACQRo2AgxBACEDDKIBCyACQeQANgIcIAIgATYCFCACQeMXNgIQIAJBFTYCDEEAIQMMoQELIAJBADYCACAGQQFqIQEgAi0AKSIAQSNrQQtJDQQCQCAAQQZLDQBBASAAdEHKAHFFDQAMBQtBACEDIAJBADYCHCACIAE2AhQgAkH3CTYCECACQQg2AgwMoAELIAJBADYCACAGQQFqIQEgAi0AKUEhRg0DIAJBADYCHCACIAE2AhQgAkGbCjYCECACQQg2AgxBACEDDJ8BCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJBkDM2AhAgAkEINgIMDJ0BCyACQQA2AgAgBkEBaiEBIAItAClBI0kNACACQQA2AhwgAiABNgIUIAJB0wk2AhAgAkEINgIMQQAhAwycAQtB0QAhAwyCAQsgAS0AAEEwayIAQf8BcUEKSQRAIAIgADoAKiABQQFqIQFBzwAhAwyCAQsgAigCBCEAIAJBADYCBCACIAAgARAoIgBFDYYBIAJB3gA2AhwgAiABNgIUIAIgADYCDEEAIQMMmgELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ2GASACQdwANgIcIAIgATYCFCACIAA2AgxBACEDDJkBCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMhwELIAJB2gA2AhwgAiAFNgIUIAIgADYCDAyYAQtBACEBQQEhAwsgAiADOgArIAVBAWohAwJAAkACQCACLQAtQRBxDQACQAJAAkAgAi0AKg4DAQACBAsgBkUNAwwCCyAADQEMAgsgAUUNAQsgAigCBCEAIAJBADYCBCACIAAgAxAoIgBFBEAgAyEBDAILIAJB2AA2AhwgAiADNgIUIAIgADYCDEEAIQMMmAELIAIoAgQhACACQQA2AgQgAiAAIAMQKCIARQRAIAMhAQyHAQsgAkHZADYCHCACIAM2AhQgAiAANgIMQQAhAwyXAQtBzAAhAwx9CyAAQRVHBEAgAkEANgIcIAIgATYCFCACQZQNNgIQIAJBITYCDEEAIQMMlgELIAJB1wA2AhwgAiABNgIUIAJByRc2AhAgAkEVNgIMQQAhAwyVAQtBACEDIAJBADYCHCACIAE2AhQgAkGAETYCECACQQk2AgwMlAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0AIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMkwELQckAIQMMeQsgAkEANgIcIAIgATYCFCACQcEoNgIQIAJBBzYCDCACQQA2AgBBACEDDJEBCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAlIgBFDQAgAkHSADYCHCACIAE2AhQgAiAANgIMDJABC0HIACEDDHYLIAJBADYCACAFIQELIAJBgBI7ASogAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANAQtBxwAhAwxzCyAAQRVGBEAgAkHRADYCHCACIAE2AhQgAkHjFzYCECACQRU2AgxBACEDDIwBC0EAIQMgAkEANgIcIAIgATYCFCACQbkNNgIQIAJBGjYCDAyLAQtBACEDIAJBADYCHCACIAE2AhQgAkGgGTYCECACQR42AgwMigELIAEtAABBOkYEQCACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgBFDQEgAkHDADYCHCACIAA2AgwgAiABQQFqNgIUDIoBC0EAIQMgAkEANgIcIAIgATYCFCACQbERNgIQIAJBCjYCDAyJAQsgAUEBaiEBQTshAwxvCyACQcMANgIcIAIgADYCDCACIAFBAWo2AhQMhwELQQAhAyACQQA2AhwgAiABNgIUIAJB8A42AhAgAkEcNgIMDIYBCyACIAIvATBBEHI7ATAMZgsCQCACLwEwIgBBCHFFDQAgAi0AKEEBRw0AIAItAC1BCHFFDQMLIAIgAEH3+wNxQYAEcjsBMAwECyABIARHBEACQANAIAEtAABBMGsiAEH/AXFBCk8EQEE1IQMMbgsgAikDICIKQpmz5syZs+bMGVYNASACIApCCn4iCjcDICAKIACtQv8BgyILQn+FVg0BIAIgCiALfDcDICAEIAFBAWoiAUcNAAtBOSEDDIUBCyACKAIEIQBBACEDIAJBADYCBCACIAAgAUEBaiIBECoiAA0MDHcLQTkhAwyDAQsgAi0AMEEgcQ0GQcUBIQMMaQtBACEDIAJBADYCBCACIAEgARAqIgBFDQQgAkE6NgIcIAIgADYCDCACIAFBAWo2AhQMgQELIAItAChBAUcNACACLQAtQQhxRQ0BC0E3IQMMZgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIABEAgAkE7NgIcIAIgADYCDCACIAFBAWo2AhQMfwsgAUEBaiEBDG4LIAJBCDoALAwECyABQQFqIQEMbQtBACEDIAJBADYCHCACIAE2AhQgAkHkEjYCECACQQQ2AgwMewsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ1sIAJBNzYCHCACIAE2AhQgAiAANgIMDHoLIAIgAi8BMEEgcjsBMAtBMCEDDF8LIAJBNjYCHCACIAE2AhQgAiAANgIMDHcLIABBLEcNASABQQFqIQBBASEBAkACQAJAAkACQCACLQAsQQVrDgQDAQIEAAsgACEBDAQLQQIhAQwBC0EEIQELIAJBAToALCACIAIvATAgAXI7ATAgACEBDAELIAIgAi8BMEEIcjsBMCAAIQELQTkhAwxcCyACQQA6ACwLQTQhAwxaCyABIARGBEBBLSEDDHMLAkACQANAAkAgAS0AAEEKaw4EAgAAAwALIAQgAUEBaiIBRw0AC0EtIQMMdAsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ0CIAJBLDYCHCACIAE2AhQgAiAANgIMDHMLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAS0AAEENRgRAIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAi0ALUEBcQRAQcQBIQMMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIADQEMZQtBLyEDDFcLIAJBLjYCHCACIAE2AhQgAiAANgIMDG8LQQAhAyACQQA2AhwgAiABNgIUIAJB8BQ2AhAgAkEDNgIMDG4LQQEhAwJAAkACQAJAIAItACxBBWsOBAMBAgAECyACIAIvATBBCHI7ATAMAwtBAiEDDAELQQQhAwsgAkEBOgAsIAIgAi8BMCADcjsBMAtBKiEDDFMLQQAhAyACQQA2AhwgAiABNgIUIAJB4Q82AhAgAkEKNgIMDGsLQQEhAwJAAkACQAJAAkACQCACLQAsQQJrDgcFBAQDAQIABAsgAiACLwEwQQhyOwEwDAMLQQIhAwwBC0EEIQMLIAJBAToALCACIAIvATAgA3I7ATALQSshAwxSC0EAIQMgAkEANgIcIAIgATYCFCACQasSNgIQIAJBCzYCDAxqC0EAIQMgAkEANgIcIAIgATYCFCACQf0NNgIQIAJBHTYCDAxpCyABIARHBEADQCABLQAAQSBHDUggBCABQQFqIgFHDQALQSUhAwxpC0ElIQMMaAsgAi0ALUEBcQRAQcMBIQMMTwsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKSIABEAgAkEmNgIcIAIgADYCDCACIAFBAWo2AhQMaAsgAUEBaiEBDFwLIAFBAWohASACLwEwIgBBgAFxBEBBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAEUNBiAAQRVHDR8gAkEFNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMZwsCQCAAQaAEcUGgBEcNACACLQAtQQJxDQBBACEDIAJBADYCHCACIAE2AhQgAkGWEzYCECACQQQ2AgwMZwsgAgJ/IAIvATBBFHFBFEYEQEEBIAItAChBAUYNARogAi8BMkHlAEYMAQsgAi0AKUEFRgs6AC5BACEAAkAgAigCOCIDRQ0AIAMoAiQiA0UNACACIAMRAAAhAAsCQAJAAkACQAJAIAAOFgIBAAQEBAQEBAQEBAQEBAQEBAQEBAMECyACQQE6AC4LIAIgAi8BMEHAAHI7ATALQSchAwxPCyACQSM2AhwgAiABNgIUIAJBpRY2AhAgAkEVNgIMQQAhAwxnC0EAIQMgAkEANgIcIAIgATYCFCACQdULNgIQIAJBETYCDAxmC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAADQELQQ4hAwxLCyAAQRVGBEAgAkECNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMZAtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMYwtBACEDIAJBADYCHCACIAE2AhQgAkGqHDYCECACQQ82AgwMYgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEgCqdqIgEQKyIARQ0AIAJBBTYCHCACIAE2AhQgAiAANgIMDGELQQ8hAwxHC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxfC0IBIQoLIAFBAWohAQJAIAIpAyAiC0L//////////w9YBEAgAiALQgSGIAqENwMgDAELQQAhAyACQQA2AhwgAiABNgIUIAJBrQk2AhAgAkEMNgIMDF4LQSQhAwxEC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxcCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAsIgBFBEAgAUEBaiEBDFILIAJBFzYCHCACIAA2AgwgAiABQQFqNgIUDFsLIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQRY2AhwgAiAANgIMIAIgAUEBajYCFAxbC0EfIQMMQQtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQLSIARQRAIAFBAWohAQxQCyACQRQ2AhwgAiAANgIMIAIgAUEBajYCFAxYCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABEC0iAEUEQCABQQFqIQEMAQsgAkETNgIcIAIgADYCDCACIAFBAWo2AhQMWAtBHiEDDD4LQQAhAyACQQA2AhwgAiABNgIUIAJBxgw2AhAgAkEjNgIMDFYLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABEC0iAEUEQCABQQFqIQEMTgsgAkERNgIcIAIgADYCDCACIAFBAWo2AhQMVQsgAkEQNgIcIAIgATYCFCACIAA2AgwMVAtBACEDIAJBADYCHCACIAE2AhQgAkHGDDYCECACQSM2AgwMUwtBACEDIAJBADYCHCACIAE2AhQgAkHAFTYCECACQQI2AgwMUgsgAigCBCEAQQAhAyACQQA2AgQCQCACIAAgARAtIgBFBEAgAUEBaiEBDAELIAJBDjYCHCACIAA2AgwgAiABQQFqNgIUDFILQRshAww4C0EAIQMgAkEANgIcIAIgATYCFCACQcYMNgIQIAJBIzYCDAxQCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABECwiAEUEQCABQQFqIQEMAQsgAkENNgIcIAIgADYCDCACIAFBAWo2AhQMUAtBGiEDDDYLQQAhAyACQQA2AhwgAiABNgIUIAJBmg82AhAgAkEiNgIMDE4LIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQQw2AhwgAiAANgIMIAIgAUEBajYCFAxOC0EZIQMMNAtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMTAsgAEEVRwRAQQAhAyACQQA2AhwgAiABNgIUIAJBgww2AhAgAkETNgIMDEwLIAJBCjYCHCACIAE2AhQgAkHkFjYCECACQRU2AgxBACEDDEsLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABIAqnaiIBECsiAARAIAJBBzYCHCACIAE2AhQgAiAANgIMDEsLQRMhAwwxCyAAQRVHBEBBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMSgsgAkEeNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMSQtBACEAAkAgAigCOCIDRQ0AIAMoAiwiA0UNACACIAMRAAAhAAsgAEUNQSAAQRVGBEAgAkEDNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMSQtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMSAtBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMRwtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMRgsgAkEAOgAvIAItAC1BBHFFDT8LIAJBADoALyACQQE6ADRBACEDDCsLQQAhAyACQQA2AhwgAkHkETYCECACQQc2AgwgAiABQQFqNgIUDEMLAkADQAJAIAEtAABBCmsOBAACAgACCyAEIAFBAWoiAUcNAAtB3QEhAwxDCwJAAkAgAi0ANEEBRw0AQQAhAAJAIAIoAjgiA0UNACADKAJYIgNFDQAgAiADEQAAIQALIABFDQAgAEEVRw0BIAJB3AE2AhwgAiABNgIUIAJB1RY2AhAgAkEVNgIMQQAhAwxEC0HBASEDDCoLIAJBADYCHCACIAE2AhQgAkHpCzYCECACQR82AgxBACEDDEILAkACQCACLQAoQQFrDgIEAQALQcABIQMMKQtBuQEhAwwoCyACQQI6AC9BACEAAkAgAigCOCIDRQ0AIAMoAgAiA0UNACACIAMRAAAhAAsgAEUEQEHCASEDDCgLIABBFUcEQCACQQA2AhwgAiABNgIUIAJBpAw2AhAgAkEQNgIMQQAhAwxBCyACQdsBNgIcIAIgATYCFCACQfoWNgIQIAJBFTYCDEEAIQMMQAsgASAERgRAQdoBIQMMQAsgAS0AAEHIAEYNASACQQE6ACgLQawBIQMMJQtBvwEhAwwkCyABIARHBEAgAkEQNgIIIAIgATYCBEG+ASEDDCQLQdkBIQMMPAsgASAERgRAQdgBIQMMPAsgAS0AAEHIAEcNBCABQQFqIQFBvQEhAwwiCyABIARGBEBB1wEhAww7CwJAAkAgAS0AAEHFAGsOEAAFBQUFBQUFBQUFBQUFBQEFCyABQQFqIQFBuwEhAwwiCyABQQFqIQFBvAEhAwwhC0HWASEDIAEgBEYNOSACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGD0ABqLQAARw0DIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw6CyACKAIEIQAgAkIANwMAIAIgACAGQQFqIgEQJyIARQRAQcYBIQMMIQsgAkHVATYCHCACIAE2AhQgAiAANgIMQQAhAww5C0HUASEDIAEgBEYNOCACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEGB0ABqLQAARw0CIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw5CyACQYEEOwEoIAIoAgQhACACQgA3AwAgAiAAIAZBAWoiARAnIgANAwwCCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB2Bs2AhAgAkEINgIMDDYLQboBIQMMHAsgAkHTATYCHCACIAE2AhQgAiAANgIMQQAhAww0C0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAARQ0AIABBFUYNASACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwwzC0HkACEDDBkLIAJB+AA2AhwgAiABNgIUIAJByhg2AhAgAkEVNgIMQQAhAwwxC0HSASEDIAQgASIARg0wIAQgAWsgAigCACIBaiEFIAAgAWtBBGohBgJAA0AgAC0AACABQfzPAGotAABHDQEgAUEERg0DIAFBAWohASAEIABBAWoiAEcNAAsgAiAFNgIADDELIAJBADYCHCACIAA2AhQgAkGQMzYCECACQQg2AgwgAkEANgIAQQAhAwwwCyABIARHBEAgAkEONgIIIAIgATYCBEG3ASEDDBcLQdEBIQMMLwsgAkEANgIAIAZBAWohAQtBuAEhAwwUCyABIARGBEBB0AEhAwwtCyABLQAAQTBrIgBB/wFxQQpJBEAgAiAAOgAqIAFBAWohAUG2ASEDDBQLIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0UIAJBzwE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAsgASAERgRAQc4BIQMMLAsCQCABLQAAQS5GBEAgAUEBaiEBDAELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0VIAJBzQE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAtBtQEhAwwSCyAEIAEiBUYEQEHMASEDDCsLQQAhAEEBIQFBASEGQQAhAwJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAIAUtAABBMGsOCgoJAAECAwQFBggLC0ECDAYLQQMMBQtBBAwEC0EFDAMLQQYMAgtBBwwBC0EICyEDQQAhAUEAIQYMAgtBCSEDQQEhAEEAIQFBACEGDAELQQAhAUEBIQMLIAIgAzoAKyAFQQFqIQMCQAJAIAItAC1BEHENAAJAAkACQCACLQAqDgMBAAIECyAGRQ0DDAILIAANAQwCCyABRQ0BCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMAwsgAkHJATYCHCACIAM2AhQgAiAANgIMQQAhAwwtCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMGAsgAkHKATYCHCACIAM2AhQgAiAANgIMQQAhAwwsCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMFgsgAkHLATYCHCACIAU2AhQgAiAANgIMDCsLQbQBIQMMEQtBACEAAkAgAigCOCIDRQ0AIAMoAjwiA0UNACACIAMRAAAhAAsCQCAABEAgAEEVRg0BIAJBADYCHCACIAE2AhQgAkGUDTYCECACQSE2AgxBACEDDCsLQbIBIQMMEQsgAkHIATYCHCACIAE2AhQgAkHJFzYCECACQRU2AgxBACEDDCkLIAJBADYCACAGQQFqIQFB9QAhAwwPCyACLQApQQVGBEBB4wAhAwwPC0HiACEDDA4LIAAhASACQQA2AgALIAJBADoALEEJIQMMDAsgAkEANgIAIAdBAWohAUHAACEDDAsLQQELOgAsIAJBADYCACAGQQFqIQELQSkhAwwIC0E4IQMMBwsCQCABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRw0DIAFBAWohAQwFCyAEIAFBAWoiAUcNAAtBPiEDDCELQT4hAwwgCwsgAkEAOgAsDAELQQshAwwEC0E6IQMMAwsgAUEBaiEBQS0hAwwCCyACIAE6ACwgAkEANgIAIAZBAWohAUEMIQMMAQsgAkEANgIAIAZBAWohAUEKIQMMAAsAC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwXC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwWC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwVC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwUC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwTC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwSC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwRC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwQC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwPC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwOC0EAIQMgAkEANgIcIAIgATYCFCACQcASNgIQIAJBCzYCDAwNC0EAIQMgAkEANgIcIAIgATYCFCACQZUJNgIQIAJBCzYCDAwMC0EAIQMgAkEANgIcIAIgATYCFCACQeEPNgIQIAJBCjYCDAwLC0EAIQMgAkEANgIcIAIgATYCFCACQfsPNgIQIAJBCjYCDAwKC0EAIQMgAkEANgIcIAIgATYCFCACQfEZNgIQIAJBAjYCDAwJC0EAIQMgAkEANgIcIAIgATYCFCACQcQUNgIQIAJBAjYCDAwIC0EAIQMgAkEANgIcIAIgATYCFCACQfIVNgIQIAJBAjYCDAwHCyACQQI2AhwgAiABNgIUIAJBnBo2AhAgAkEWNgIMQQAhAwwGC0EBIQMMBQtB1AAhAyABIARGDQQgCEEIaiEJIAIoAgAhBQJAAkAgASAERwRAIAVB2MIAaiEHIAQgBWogAWshACAFQX9zQQpqIgUgAWohBgNAIAEtAAAgBy0AAEcEQEECIQcMAwsgBUUEQEEAIQcgBiEBDAMLIAVBAWshBSAHQQFqIQcgBCABQQFqIgFHDQALIAAhBSAEIQELIAlBATYCACACIAU2AgAMAQsgAkEANgIAIAkgBzYCAAsgCSABNgIEIAgoAgwhACAIKAIIDgMBBAIACwALIAJBADYCHCACQbUaNgIQIAJBFzYCDCACIABBAWo2AhRBACEDDAILIAJBADYCHCACIAA2AhQgAkHKGjYCECACQQk2AgxBACEDDAELIAEgBEYEQEEiIQMMAQsgAkEJNgIIIAIgATYCBEEhIQMLIAhBEGokACADRQRAIAIoAgwhAAwBCyACIAM2AhxBACEAIAIoAgQiAUUNACACIAEgBCACKAIIEQEAIgFFDQAgAiAENgIUIAIgATYCDCABIQALIAALvgIBAn8gAEEAOgAAIABB3ABqIgFBAWtBADoAACAAQQA6AAIgAEEAOgABIAFBA2tBADoAACABQQJrQQA6AAAgAEEAOgADIAFBBGtBADoAAEEAIABrQQNxIgEgAGoiAEEANgIAQdwAIAFrQXxxIgIgAGoiAUEEa0EANgIAAkAgAkEJSQ0AIABBADYCCCAAQQA2AgQgAUEIa0EANgIAIAFBDGtBADYCACACQRlJDQAgAEEANgIYIABBADYCFCAAQQA2AhAgAEEANgIMIAFBEGtBADYCACABQRRrQQA2AgAgAUEYa0EANgIAIAFBHGtBADYCACACIABBBHFBGHIiAmsiAUEgSQ0AIAAgAmohAANAIABCADcDGCAAQgA3AxAgAEIANwMIIABCADcDACAAQSBqIQAgAUEgayIBQR9LDQALCwtWAQF/AkAgACgCDA0AAkACQAJAAkAgAC0ALw4DAQADAgsgACgCOCIBRQ0AIAEoAiwiAUUNACAAIAERAAAiAQ0DC0EADwsACyAAQcMWNgIQQQ4hAQsgAQsaACAAKAIMRQRAIABB0Rs2AhAgAEEVNgIMCwsUACAAKAIMQRVGBEAgAEEANgIMCwsUACAAKAIMQRZGBEAgAEEANgIMCwsHACAAKAIMCwcAIAAoAhALCQAgACABNgIQCwcAIAAoAhQLFwAgAEEkTwRAAAsgAEECdEGgM2ooAgALFwAgAEEuTwRAAAsgAEECdEGwNGooAgALvwkBAX9B6yghAQJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB5ABrDvQDY2IAAWFhYWFhYQIDBAVhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhBgcICQoLDA0OD2FhYWFhEGFhYWFhYWFhYWFhEWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYRITFBUWFxgZGhthYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2YTc4OTphYWFhYWFhYTthYWE8YWFhYT0+P2FhYWFhYWFhQGFhQWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYUJDREVGR0hJSktMTU5PUFFSU2FhYWFhYWFhVFVWV1hZWlthXF1hYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFeYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhX2BhC0HhJw8LQaQhDwtByywPC0H+MQ8LQcAkDwtBqyQPC0GNKA8LQeImDwtBgDAPC0G5Lw8LQdckDwtB7x8PC0HhHw8LQfofDwtB8iAPC0GoLw8LQa4yDwtBiDAPC0HsJw8LQYIiDwtBjh0PC0HQLg8LQcojDwtBxTIPC0HfHA8LQdIcDwtBxCAPC0HXIA8LQaIfDwtB7S4PC0GrMA8LQdQlDwtBzC4PC0H6Lg8LQfwrDwtB0jAPC0HxHQ8LQbsgDwtB9ysPC0GQMQ8LQdcxDwtBoi0PC0HUJw8LQeArDwtBnywPC0HrMQ8LQdUfDwtByjEPC0HeJQ8LQdQeDwtB9BwPC0GnMg8LQbEdDwtBoB0PC0G5MQ8LQbwwDwtBkiEPC0GzJg8LQeksDwtBrB4PC0HUKw8LQfcmDwtBgCYPC0GwIQ8LQf4eDwtBjSMPC0GJLQ8LQfciDwtBoDEPC0GuHw8LQcYlDwtB6B4PC0GTIg8LQcIvDwtBwx0PC0GLLA8LQeEdDwtBjS8PC0HqIQ8LQbQtDwtB0i8PC0HfMg8LQdIyDwtB8DAPC0GpIg8LQfkjDwtBmR4PC0G1LA8LQZswDwtBkjIPC0G2Kw8LQcIiDwtB+DIPC0GeJQ8LQdAiDwtBuh4PC0GBHg8LAAtB1iEhAQsgAQsWACAAIAAtAC1B/gFxIAFBAEdyOgAtCxkAIAAgAC0ALUH9AXEgAUEAR0EBdHI6AC0LGQAgACAALQAtQfsBcSABQQBHQQJ0cjoALQsZACAAIAAtAC1B9wFxIAFBAEdBA3RyOgAtCz4BAn8CQCAAKAI4IgNFDQAgAygCBCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBxhE2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCCCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9go2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCDCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7Ro2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCECIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlRA2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCFCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBqhs2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCGCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7RM2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCKCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9gg2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCHCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBwhk2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCICIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlBQ2AhBBGCEECyAEC1kBAn8CQCAALQAoQQFGDQAgAC8BMiIBQeQAa0HkAEkNACABQcwBRg0AIAFBsAJGDQAgAC8BMCIAQcAAcQ0AQQEhAiAAQYgEcUGABEYNACAAQShxRSECCyACC4wBAQJ/AkACQAJAIAAtACpFDQAgAC0AK0UNACAALwEwIgFBAnFFDQEMAgsgAC8BMCIBQQFxRQ0BC0EBIQIgAC0AKEEBRg0AIAAvATIiAEHkAGtB5ABJDQAgAEHMAUYNACAAQbACRg0AIAFBwABxDQBBACECIAFBiARxQYAERg0AIAFBKHFBAEchAgsgAgtXACAAQRhqQgA3AwAgAEIANwMAIABBOGpCADcDACAAQTBqQgA3AwAgAEEoakIANwMAIABBIGpCADcDACAAQRBqQgA3AwAgAEEIakIANwMAIABB3QE2AhwLBgAgABAyC5otAQt/IwBBEGsiCiQAQaTQACgCACIJRQRAQeTTACgCACIFRQRAQfDTAEJ/NwIAQejTAEKAgISAgIDAADcCAEHk0wAgCkEIakFwcUHYqtWqBXMiBTYCAEH40wBBADYCAEHI0wBBADYCAAtBzNMAQYDUBDYCAEGc0ABBgNQENgIAQbDQACAFNgIAQazQAEF/NgIAQdDTAEGArAM2AgADQCABQcjQAGogAUG80ABqIgI2AgAgAiABQbTQAGoiAzYCACABQcDQAGogAzYCACABQdDQAGogAUHE0ABqIgM2AgAgAyACNgIAIAFB2NAAaiABQczQAGoiAjYCACACIAM2AgAgAUHU0ABqIAI2AgAgAUEgaiIBQYACRw0AC0GM1ARBwasDNgIAQajQAEH00wAoAgA2AgBBmNAAQcCrAzYCAEGk0ABBiNQENgIAQcz/B0E4NgIAQYjUBCEJCwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB7AFNBEBBjNAAKAIAIgZBECAAQRNqQXBxIABBC0kbIgRBA3YiAHYiAUEDcQRAAkAgAUEBcSAAckEBcyICQQN0IgBBtNAAaiIBIABBvNAAaigCACIAKAIIIgNGBEBBjNAAIAZBfiACd3E2AgAMAQsgASADNgIIIAMgATYCDAsgAEEIaiEBIAAgAkEDdCICQQNyNgIEIAAgAmoiACAAKAIEQQFyNgIEDBELQZTQACgCACIIIARPDQEgAQRAAkBBAiAAdCICQQAgAmtyIAEgAHRxaCIAQQN0IgJBtNAAaiIBIAJBvNAAaigCACICKAIIIgNGBEBBjNAAIAZBfiAAd3EiBjYCAAwBCyABIAM2AgggAyABNgIMCyACIARBA3I2AgQgAEEDdCIAIARrIQUgACACaiAFNgIAIAIgBGoiBCAFQQFyNgIEIAgEQCAIQXhxQbTQAGohAEGg0AAoAgAhAwJ/QQEgCEEDdnQiASAGcUUEQEGM0AAgASAGcjYCACAADAELIAAoAggLIgEgAzYCDCAAIAM2AgggAyAANgIMIAMgATYCCAsgAkEIaiEBQaDQACAENgIAQZTQACAFNgIADBELQZDQACgCACILRQ0BIAtoQQJ0QbzSAGooAgAiACgCBEF4cSAEayEFIAAhAgNAAkAgAigCECIBRQRAIAJBFGooAgAiAUUNAQsgASgCBEF4cSAEayIDIAVJIQIgAyAFIAIbIQUgASAAIAIbIQAgASECDAELCyAAKAIYIQkgACgCDCIDIABHBEBBnNAAKAIAGiADIAAoAggiATYCCCABIAM2AgwMEAsgAEEUaiICKAIAIgFFBEAgACgCECIBRQ0DIABBEGohAgsDQCACIQcgASIDQRRqIgIoAgAiAQ0AIANBEGohAiADKAIQIgENAAsgB0EANgIADA8LQX8hBCAAQb9/Sw0AIABBE2oiAUFwcSEEQZDQACgCACIIRQ0AQQAgBGshBQJAAkACQAJ/QQAgBEGAAkkNABpBHyAEQf///wdLDQAaIARBJiABQQh2ZyIAa3ZBAXEgAEEBdGtBPmoLIgZBAnRBvNIAaigCACICRQRAQQAhAUEAIQMMAQtBACEBIARBGSAGQQF2a0EAIAZBH0cbdCEAQQAhAwNAAkAgAigCBEF4cSAEayIHIAVPDQAgAiEDIAciBQ0AQQAhBSACIQEMAwsgASACQRRqKAIAIgcgByACIABBHXZBBHFqQRBqKAIAIgJGGyABIAcbIQEgAEEBdCEAIAINAAsLIAEgA3JFBEBBACEDQQIgBnQiAEEAIABrciAIcSIARQ0DIABoQQJ0QbzSAGooAgAhAQsgAUUNAQsDQCABKAIEQXhxIARrIgIgBUkhACACIAUgABshBSABIAMgABshAyABKAIQIgAEfyAABSABQRRqKAIACyIBDQALCyADRQ0AIAVBlNAAKAIAIARrTw0AIAMoAhghByADIAMoAgwiAEcEQEGc0AAoAgAaIAAgAygCCCIBNgIIIAEgADYCDAwOCyADQRRqIgIoAgAiAUUEQCADKAIQIgFFDQMgA0EQaiECCwNAIAIhBiABIgBBFGoiAigCACIBDQAgAEEQaiECIAAoAhAiAQ0ACyAGQQA2AgAMDQtBlNAAKAIAIgMgBE8EQEGg0AAoAgAhAQJAIAMgBGsiAkEQTwRAIAEgBGoiACACQQFyNgIEIAEgA2ogAjYCACABIARBA3I2AgQMAQsgASADQQNyNgIEIAEgA2oiACAAKAIEQQFyNgIEQQAhAEEAIQILQZTQACACNgIAQaDQACAANgIAIAFBCGohAQwPC0GY0AAoAgAiAyAESwRAIAQgCWoiACADIARrIgFBAXI2AgRBpNAAIAA2AgBBmNAAIAE2AgAgCSAEQQNyNgIEIAlBCGohAQwPC0EAIQEgBAJ/QeTTACgCAARAQezTACgCAAwBC0Hw0wBCfzcCAEHo0wBCgICEgICAwAA3AgBB5NMAIApBDGpBcHFB2KrVqgVzNgIAQfjTAEEANgIAQcjTAEEANgIAQYCABAsiACAEQccAaiIFaiIGQQAgAGsiB3EiAk8EQEH80wBBMDYCAAwPCwJAQcTTACgCACIBRQ0AQbzTACgCACIIIAJqIQAgACABTSAAIAhLcQ0AQQAhAUH80wBBMDYCAAwPC0HI0wAtAABBBHENBAJAAkAgCQRAQczTACEBA0AgASgCACIAIAlNBEAgACABKAIEaiAJSw0DCyABKAIIIgENAAsLQQAQMyIAQX9GDQUgAiEGQejTACgCACIBQQFrIgMgAHEEQCACIABrIAAgA2pBACABa3FqIQYLIAQgBk8NBSAGQf7///8HSw0FQcTTACgCACIDBEBBvNMAKAIAIgcgBmohASABIAdNDQYgASADSw0GCyAGEDMiASAARw0BDAcLIAYgA2sgB3EiBkH+////B0sNBCAGEDMhACAAIAEoAgAgASgCBGpGDQMgACEBCwJAIAYgBEHIAGpPDQAgAUF/Rg0AQezTACgCACIAIAUgBmtqQQAgAGtxIgBB/v///wdLBEAgASEADAcLIAAQM0F/RwRAIAAgBmohBiABIQAMBwtBACAGaxAzGgwECyABIgBBf0cNBQwDC0EAIQMMDAtBACEADAoLIABBf0cNAgtByNMAQcjTACgCAEEEcjYCAAsgAkH+////B0sNASACEDMhAEEAEDMhASAAQX9GDQEgAUF/Rg0BIAAgAU8NASABIABrIgYgBEE4ak0NAQtBvNMAQbzTACgCACAGaiIBNgIAQcDTACgCACABSQRAQcDTACABNgIACwJAAkACQEGk0AAoAgAiAgRAQczTACEBA0AgACABKAIAIgMgASgCBCIFakYNAiABKAIIIgENAAsMAgtBnNAAKAIAIgFBAEcgACABT3FFBEBBnNAAIAA2AgALQQAhAUHQ0wAgBjYCAEHM0wAgADYCAEGs0ABBfzYCAEGw0ABB5NMAKAIANgIAQdjTAEEANgIAA0AgAUHI0ABqIAFBvNAAaiICNgIAIAIgAUG00ABqIgM2AgAgAUHA0ABqIAM2AgAgAUHQ0ABqIAFBxNAAaiIDNgIAIAMgAjYCACABQdjQAGogAUHM0ABqIgI2AgAgAiADNgIAIAFB1NAAaiACNgIAIAFBIGoiAUGAAkcNAAtBeCAAa0EPcSIBIABqIgIgBkE4ayIDIAFrIgFBAXI2AgRBqNAAQfTTACgCADYCAEGY0AAgATYCAEGk0AAgAjYCACAAIANqQTg2AgQMAgsgACACTQ0AIAIgA0kNACABKAIMQQhxDQBBeCACa0EPcSIAIAJqIgNBmNAAKAIAIAZqIgcgAGsiAEEBcjYCBCABIAUgBmo2AgRBqNAAQfTTACgCADYCAEGY0AAgADYCAEGk0AAgAzYCACACIAdqQTg2AgQMAQsgAEGc0AAoAgBJBEBBnNAAIAA2AgALIAAgBmohA0HM0wAhAQJAAkACQANAIAMgASgCAEcEQCABKAIIIgENAQwCCwsgAS0ADEEIcUUNAQtBzNMAIQEDQCABKAIAIgMgAk0EQCADIAEoAgRqIgUgAksNAwsgASgCCCEBDAALAAsgASAANgIAIAEgASgCBCAGajYCBCAAQXggAGtBD3FqIgkgBEEDcjYCBCADQXggA2tBD3FqIgYgBCAJaiIEayEBIAIgBkYEQEGk0AAgBDYCAEGY0ABBmNAAKAIAIAFqIgA2AgAgBCAAQQFyNgIEDAgLQaDQACgCACAGRgRAQaDQACAENgIAQZTQAEGU0AAoAgAgAWoiADYCACAEIABBAXI2AgQgACAEaiAANgIADAgLIAYoAgQiBUEDcUEBRw0GIAVBeHEhCCAFQf8BTQRAIAVBA3YhAyAGKAIIIgAgBigCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBwsgAiAANgIIIAAgAjYCDAwGCyAGKAIYIQcgBiAGKAIMIgBHBEAgACAGKAIIIgI2AgggAiAANgIMDAULIAZBFGoiAigCACIFRQRAIAYoAhAiBUUNBCAGQRBqIQILA0AgAiEDIAUiAEEUaiICKAIAIgUNACAAQRBqIQIgACgCECIFDQALIANBADYCAAwEC0F4IABrQQ9xIgEgAGoiByAGQThrIgMgAWsiAUEBcjYCBCAAIANqQTg2AgQgAiAFQTcgBWtBD3FqQT9rIgMgAyACQRBqSRsiA0EjNgIEQajQAEH00wAoAgA2AgBBmNAAIAE2AgBBpNAAIAc2AgAgA0EQakHU0wApAgA3AgAgA0HM0wApAgA3AghB1NMAIANBCGo2AgBB0NMAIAY2AgBBzNMAIAA2AgBB2NMAQQA2AgAgA0EkaiEBA0AgAUEHNgIAIAUgAUEEaiIBSw0ACyACIANGDQAgAyADKAIEQX5xNgIEIAMgAyACayIFNgIAIAIgBUEBcjYCBCAFQf8BTQRAIAVBeHFBtNAAaiEAAn9BjNAAKAIAIgFBASAFQQN2dCIDcUUEQEGM0AAgASADcjYCACAADAELIAAoAggLIgEgAjYCDCAAIAI2AgggAiAANgIMIAIgATYCCAwBC0EfIQEgBUH///8HTQRAIAVBJiAFQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAQsgAiABNgIcIAJCADcCECABQQJ0QbzSAGohAEGQ0AAoAgAiA0EBIAF0IgZxRQRAIAAgAjYCAEGQ0AAgAyAGcjYCACACIAA2AhggAiACNgIIIAIgAjYCDAwBCyAFQRkgAUEBdmtBACABQR9HG3QhASAAKAIAIQMCQANAIAMiACgCBEF4cSAFRg0BIAFBHXYhAyABQQF0IQEgACADQQRxakEQaiIGKAIAIgMNAAsgBiACNgIAIAIgADYCGCACIAI2AgwgAiACNgIIDAELIAAoAggiASACNgIMIAAgAjYCCCACQQA2AhggAiAANgIMIAIgATYCCAtBmNAAKAIAIgEgBE0NAEGk0AAoAgAiACAEaiICIAEgBGsiAUEBcjYCBEGY0AAgATYCAEGk0AAgAjYCACAAIARBA3I2AgQgAEEIaiEBDAgLQQAhAUH80wBBMDYCAAwHC0EAIQALIAdFDQACQCAGKAIcIgJBAnRBvNIAaiIDKAIAIAZGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAdBEEEUIAcoAhAgBkYbaiAANgIAIABFDQELIAAgBzYCGCAGKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAGQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAIaiEBIAYgCGoiBigCBCEFCyAGIAVBfnE2AgQgASAEaiABNgIAIAQgAUEBcjYCBCABQf8BTQRAIAFBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASABQQN2dCIBcUUEQEGM0AAgASACcjYCACAADAELIAAoAggLIgEgBDYCDCAAIAQ2AgggBCAANgIMIAQgATYCCAwBC0EfIQUgAUH///8HTQRAIAFBJiABQQh2ZyIAa3ZBAXEgAEEBdGtBPmohBQsgBCAFNgIcIARCADcCECAFQQJ0QbzSAGohAEGQ0AAoAgAiAkEBIAV0IgNxRQRAIAAgBDYCAEGQ0AAgAiADcjYCACAEIAA2AhggBCAENgIIIAQgBDYCDAwBCyABQRkgBUEBdmtBACAFQR9HG3QhBSAAKAIAIQACQANAIAAiAigCBEF4cSABRg0BIAVBHXYhACAFQQF0IQUgAiAAQQRxakEQaiIDKAIAIgANAAsgAyAENgIAIAQgAjYCGCAEIAQ2AgwgBCAENgIIDAELIAIoAggiACAENgIMIAIgBDYCCCAEQQA2AhggBCACNgIMIAQgADYCCAsgCUEIaiEBDAILAkAgB0UNAAJAIAMoAhwiAUECdEG80gBqIgIoAgAgA0YEQCACIAA2AgAgAA0BQZDQACAIQX4gAXdxIgg2AgAMAgsgB0EQQRQgBygCECADRhtqIAA2AgAgAEUNAQsgACAHNgIYIAMoAhAiAQRAIAAgATYCECABIAA2AhgLIANBFGooAgAiAUUNACAAQRRqIAE2AgAgASAANgIYCwJAIAVBD00EQCADIAQgBWoiAEEDcjYCBCAAIANqIgAgACgCBEEBcjYCBAwBCyADIARqIgIgBUEBcjYCBCADIARBA3I2AgQgAiAFaiAFNgIAIAVB/wFNBEAgBUF4cUG00ABqIQACf0GM0AAoAgAiAUEBIAVBA3Z0IgVxRQRAQYzQACABIAVyNgIAIAAMAQsgACgCCAsiASACNgIMIAAgAjYCCCACIAA2AgwgAiABNgIIDAELQR8hASAFQf///wdNBEAgBUEmIAVBCHZnIgBrdkEBcSAAQQF0a0E+aiEBCyACIAE2AhwgAkIANwIQIAFBAnRBvNIAaiEAQQEgAXQiBCAIcUUEQCAAIAI2AgBBkNAAIAQgCHI2AgAgAiAANgIYIAIgAjYCCCACIAI2AgwMAQsgBUEZIAFBAXZrQQAgAUEfRxt0IQEgACgCACEEAkADQCAEIgAoAgRBeHEgBUYNASABQR12IQQgAUEBdCEBIAAgBEEEcWpBEGoiBigCACIEDQALIAYgAjYCACACIAA2AhggAiACNgIMIAIgAjYCCAwBCyAAKAIIIgEgAjYCDCAAIAI2AgggAkEANgIYIAIgADYCDCACIAE2AggLIANBCGohAQwBCwJAIAlFDQACQCAAKAIcIgFBAnRBvNIAaiICKAIAIABGBEAgAiADNgIAIAMNAUGQ0AAgC0F+IAF3cTYCAAwCCyAJQRBBFCAJKAIQIABGG2ogAzYCACADRQ0BCyADIAk2AhggACgCECIBBEAgAyABNgIQIAEgAzYCGAsgAEEUaigCACIBRQ0AIANBFGogATYCACABIAM2AhgLAkAgBUEPTQRAIAAgBCAFaiIBQQNyNgIEIAAgAWoiASABKAIEQQFyNgIEDAELIAAgBGoiByAFQQFyNgIEIAAgBEEDcjYCBCAFIAdqIAU2AgAgCARAIAhBeHFBtNAAaiEBQaDQACgCACEDAn9BASAIQQN2dCICIAZxRQRAQYzQACACIAZyNgIAIAEMAQsgASgCCAsiAiADNgIMIAEgAzYCCCADIAE2AgwgAyACNgIIC0Gg0AAgBzYCAEGU0AAgBTYCAAsgAEEIaiEBCyAKQRBqJAAgAQtDACAARQRAPwBBEHQPCwJAIABB//8DcQ0AIABBAEgNACAAQRB2QAAiAEF/RgRAQfzTAEEwNgIAQX8PCyAAQRB0DwsACwvcPyIAQYAICwkBAAAAAgAAAAMAQZQICwUEAAAABQBBpAgLCQYAAAAHAAAACABB3AgLii1JbnZhbGlkIGNoYXIgaW4gdXJsIHF1ZXJ5AFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fYm9keQBDb250ZW50LUxlbmd0aCBvdmVyZmxvdwBDaHVuayBzaXplIG92ZXJmbG93AFJlc3BvbnNlIG92ZXJmbG93AEludmFsaWQgbWV0aG9kIGZvciBIVFRQL3gueCByZXF1ZXN0AEludmFsaWQgbWV0aG9kIGZvciBSVFNQL3gueCByZXF1ZXN0AEV4cGVjdGVkIFNPVVJDRSBtZXRob2QgZm9yIElDRS94LnggcmVxdWVzdABJbnZhbGlkIGNoYXIgaW4gdXJsIGZyYWdtZW50IHN0YXJ0AEV4cGVjdGVkIGRvdABTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3N0YXR1cwBJbnZhbGlkIHJlc3BvbnNlIHN0YXR1cwBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zAFVzZXIgY2FsbGJhY2sgZXJyb3IAYG9uX3Jlc2V0YCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfaGVhZGVyYCBjYWxsYmFjayBlcnJvcgBgb25fbWVzc2FnZV9iZWdpbmAgY2FsbGJhY2sgZXJyb3IAYG9uX2NodW5rX2V4dGVuc2lvbl92YWx1ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX3N0YXR1c19jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX3ZlcnNpb25fY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl91cmxfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX2hlYWRlcl92YWx1ZV9jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX21lc3NhZ2VfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9tZXRob2RfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9oZWFkZXJfZmllbGRfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19leHRlbnNpb25fbmFtZWAgY2FsbGJhY2sgZXJyb3IAVW5leHBlY3RlZCBjaGFyIGluIHVybCBzZXJ2ZXIASW52YWxpZCBoZWFkZXIgdmFsdWUgY2hhcgBJbnZhbGlkIGhlYWRlciBmaWVsZCBjaGFyAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fdmVyc2lvbgBJbnZhbGlkIG1pbm9yIHZlcnNpb24ASW52YWxpZCBtYWpvciB2ZXJzaW9uAEV4cGVjdGVkIHNwYWNlIGFmdGVyIHZlcnNpb24ARXhwZWN0ZWQgQ1JMRiBhZnRlciB2ZXJzaW9uAEludmFsaWQgSFRUUCB2ZXJzaW9uAEludmFsaWQgaGVhZGVyIHRva2VuAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fdXJsAEludmFsaWQgY2hhcmFjdGVycyBpbiB1cmwAVW5leHBlY3RlZCBzdGFydCBjaGFyIGluIHVybABEb3VibGUgQCBpbiB1cmwARW1wdHkgQ29udGVudC1MZW5ndGgASW52YWxpZCBjaGFyYWN0ZXIgaW4gQ29udGVudC1MZW5ndGgARHVwbGljYXRlIENvbnRlbnQtTGVuZ3RoAEludmFsaWQgY2hhciBpbiB1cmwgcGF0aABDb250ZW50LUxlbmd0aCBjYW4ndCBiZSBwcmVzZW50IHdpdGggVHJhbnNmZXItRW5jb2RpbmcASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgc2l6ZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2hlYWRlcl92YWx1ZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2NodW5rX2V4dGVuc2lvbl92YWx1ZQBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zIHZhbHVlAE1pc3NpbmcgZXhwZWN0ZWQgTEYgYWZ0ZXIgaGVhZGVyIHZhbHVlAEludmFsaWQgYFRyYW5zZmVyLUVuY29kaW5nYCBoZWFkZXIgdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBxdW90ZSB2YWx1ZQBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zIHF1b3RlZCB2YWx1ZQBQYXVzZWQgYnkgb25faGVhZGVyc19jb21wbGV0ZQBJbnZhbGlkIEVPRiBzdGF0ZQBvbl9yZXNldCBwYXVzZQBvbl9jaHVua19oZWFkZXIgcGF1c2UAb25fbWVzc2FnZV9iZWdpbiBwYXVzZQBvbl9jaHVua19leHRlbnNpb25fdmFsdWUgcGF1c2UAb25fc3RhdHVzX2NvbXBsZXRlIHBhdXNlAG9uX3ZlcnNpb25fY29tcGxldGUgcGF1c2UAb25fdXJsX2NvbXBsZXRlIHBhdXNlAG9uX2NodW5rX2NvbXBsZXRlIHBhdXNlAG9uX2hlYWRlcl92YWx1ZV9jb21wbGV0ZSBwYXVzZQBvbl9tZXNzYWdlX2NvbXBsZXRlIHBhdXNlAG9uX21ldGhvZF9jb21wbGV0ZSBwYXVzZQBvbl9oZWFkZXJfZmllbGRfY29tcGxldGUgcGF1c2UAb25fY2h1bmtfZXh0ZW5zaW9uX25hbWUgcGF1c2UAVW5leHBlY3RlZCBzcGFjZSBhZnRlciBzdGFydCBsaW5lAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fY2h1bmtfZXh0ZW5zaW9uX25hbWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBuYW1lAFBhdXNlIG9uIENPTk5FQ1QvVXBncmFkZQBQYXVzZSBvbiBQUkkvVXBncmFkZQBFeHBlY3RlZCBIVFRQLzIgQ29ubmVjdGlvbiBQcmVmYWNlAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fbWV0aG9kAEV4cGVjdGVkIHNwYWNlIGFmdGVyIG1ldGhvZABTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2hlYWRlcl9maWVsZABQYXVzZWQASW52YWxpZCB3b3JkIGVuY291bnRlcmVkAEludmFsaWQgbWV0aG9kIGVuY291bnRlcmVkAFVuZXhwZWN0ZWQgY2hhciBpbiB1cmwgc2NoZW1hAFJlcXVlc3QgaGFzIGludmFsaWQgYFRyYW5zZmVyLUVuY29kaW5nYABTV0lUQ0hfUFJPWFkAVVNFX1BST1hZAE1LQUNUSVZJVFkAVU5QUk9DRVNTQUJMRV9FTlRJVFkAQ09QWQBNT1ZFRF9QRVJNQU5FTlRMWQBUT09fRUFSTFkATk9USUZZAEZBSUxFRF9ERVBFTkRFTkNZAEJBRF9HQVRFV0FZAFBMQVkAUFVUAENIRUNLT1VUAEdBVEVXQVlfVElNRU9VVABSRVFVRVNUX1RJTUVPVVQATkVUV09SS19DT05ORUNUX1RJTUVPVVQAQ09OTkVDVElPTl9USU1FT1VUAExPR0lOX1RJTUVPVVQATkVUV09SS19SRUFEX1RJTUVPVVQAUE9TVABNSVNESVJFQ1RFRF9SRVFVRVNUAENMSUVOVF9DTE9TRURfUkVRVUVTVABDTElFTlRfQ0xPU0VEX0xPQURfQkFMQU5DRURfUkVRVUVTVABCQURfUkVRVUVTVABIVFRQX1JFUVVFU1RfU0VOVF9UT19IVFRQU19QT1JUAFJFUE9SVABJTV9BX1RFQVBPVABSRVNFVF9DT05URU5UAE5PX0NPTlRFTlQAUEFSVElBTF9DT05URU5UAEhQRV9JTlZBTElEX0NPTlNUQU5UAEhQRV9DQl9SRVNFVABHRVQASFBFX1NUUklDVABDT05GTElDVABURU1QT1JBUllfUkVESVJFQ1QAUEVSTUFORU5UX1JFRElSRUNUAENPTk5FQ1QATVVMVElfU1RBVFVTAEhQRV9JTlZBTElEX1NUQVRVUwBUT09fTUFOWV9SRVFVRVNUUwBFQVJMWV9ISU5UUwBVTkFWQUlMQUJMRV9GT1JfTEVHQUxfUkVBU09OUwBPUFRJT05TAFNXSVRDSElOR19QUk9UT0NPTFMAVkFSSUFOVF9BTFNPX05FR09USUFURVMATVVMVElQTEVfQ0hPSUNFUwBJTlRFUk5BTF9TRVJWRVJfRVJST1IAV0VCX1NFUlZFUl9VTktOT1dOX0VSUk9SAFJBSUxHVU5fRVJST1IASURFTlRJVFlfUFJPVklERVJfQVVUSEVOVElDQVRJT05fRVJST1IAU1NMX0NFUlRJRklDQVRFX0VSUk9SAElOVkFMSURfWF9GT1JXQVJERURfRk9SAFNFVF9QQVJBTUVURVIAR0VUX1BBUkFNRVRFUgBIUEVfVVNFUgBTRUVfT1RIRVIASFBFX0NCX0NIVU5LX0hFQURFUgBNS0NBTEVOREFSAFNFVFVQAFdFQl9TRVJWRVJfSVNfRE9XTgBURUFSRE9XTgBIUEVfQ0xPU0VEX0NPTk5FQ1RJT04ASEVVUklTVElDX0VYUElSQVRJT04ARElTQ09OTkVDVEVEX09QRVJBVElPTgBOT05fQVVUSE9SSVRBVElWRV9JTkZPUk1BVElPTgBIUEVfSU5WQUxJRF9WRVJTSU9OAEhQRV9DQl9NRVNTQUdFX0JFR0lOAFNJVEVfSVNfRlJPWkVOAEhQRV9JTlZBTElEX0hFQURFUl9UT0tFTgBJTlZBTElEX1RPS0VOAEZPUkJJRERFTgBFTkhBTkNFX1lPVVJfQ0FMTQBIUEVfSU5WQUxJRF9VUkwAQkxPQ0tFRF9CWV9QQVJFTlRBTF9DT05UUk9MAE1LQ09MAEFDTABIUEVfSU5URVJOQUwAUkVRVUVTVF9IRUFERVJfRklFTERTX1RPT19MQVJHRV9VTk9GRklDSUFMAEhQRV9PSwBVTkxJTksAVU5MT0NLAFBSSQBSRVRSWV9XSVRIAEhQRV9JTlZBTElEX0NPTlRFTlRfTEVOR1RIAEhQRV9VTkVYUEVDVEVEX0NPTlRFTlRfTEVOR1RIAEZMVVNIAFBST1BQQVRDSABNLVNFQVJDSABVUklfVE9PX0xPTkcAUFJPQ0VTU0lORwBNSVNDRUxMQU5FT1VTX1BFUlNJU1RFTlRfV0FSTklORwBNSVNDRUxMQU5FT1VTX1dBUk5JTkcASFBFX0lOVkFMSURfVFJBTlNGRVJfRU5DT0RJTkcARXhwZWN0ZWQgQ1JMRgBIUEVfSU5WQUxJRF9DSFVOS19TSVpFAE1PVkUAQ09OVElOVUUASFBFX0NCX1NUQVRVU19DT01QTEVURQBIUEVfQ0JfSEVBREVSU19DT01QTEVURQBIUEVfQ0JfVkVSU0lPTl9DT01QTEVURQBIUEVfQ0JfVVJMX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19DT01QTEVURQBIUEVfQ0JfSEVBREVSX1ZBTFVFX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19FWFRFTlNJT05fVkFMVUVfQ09NUExFVEUASFBFX0NCX0NIVU5LX0VYVEVOU0lPTl9OQU1FX0NPTVBMRVRFAEhQRV9DQl9NRVNTQUdFX0NPTVBMRVRFAEhQRV9DQl9NRVRIT0RfQ09NUExFVEUASFBFX0NCX0hFQURFUl9GSUVMRF9DT01QTEVURQBERUxFVEUASFBFX0lOVkFMSURfRU9GX1NUQVRFAElOVkFMSURfU1NMX0NFUlRJRklDQVRFAFBBVVNFAE5PX1JFU1BPTlNFAFVOU1VQUE9SVEVEX01FRElBX1RZUEUAR09ORQBOT1RfQUNDRVBUQUJMRQBTRVJWSUNFX1VOQVZBSUxBQkxFAFJBTkdFX05PVF9TQVRJU0ZJQUJMRQBPUklHSU5fSVNfVU5SRUFDSEFCTEUAUkVTUE9OU0VfSVNfU1RBTEUAUFVSR0UATUVSR0UAUkVRVUVTVF9IRUFERVJfRklFTERTX1RPT19MQVJHRQBSRVFVRVNUX0hFQURFUl9UT09fTEFSR0UAUEFZTE9BRF9UT09fTEFSR0UASU5TVUZGSUNJRU5UX1NUT1JBR0UASFBFX1BBVVNFRF9VUEdSQURFAEhQRV9QQVVTRURfSDJfVVBHUkFERQBTT1VSQ0UAQU5OT1VOQ0UAVFJBQ0UASFBFX1VORVhQRUNURURfU1BBQ0UAREVTQ1JJQkUAVU5TVUJTQ1JJQkUAUkVDT1JEAEhQRV9JTlZBTElEX01FVEhPRABOT1RfRk9VTkQAUFJPUEZJTkQAVU5CSU5EAFJFQklORABVTkFVVEhPUklaRUQATUVUSE9EX05PVF9BTExPV0VEAEhUVFBfVkVSU0lPTl9OT1RfU1VQUE9SVEVEAEFMUkVBRFlfUkVQT1JURUQAQUNDRVBURUQATk9UX0lNUExFTUVOVEVEAExPT1BfREVURUNURUQASFBFX0NSX0VYUEVDVEVEAEhQRV9MRl9FWFBFQ1RFRABDUkVBVEVEAElNX1VTRUQASFBFX1BBVVNFRABUSU1FT1VUX09DQ1VSRUQAUEFZTUVOVF9SRVFVSVJFRABQUkVDT05ESVRJT05fUkVRVUlSRUQAUFJPWFlfQVVUSEVOVElDQVRJT05fUkVRVUlSRUQATkVUV09SS19BVVRIRU5USUNBVElPTl9SRVFVSVJFRABMRU5HVEhfUkVRVUlSRUQAU1NMX0NFUlRJRklDQVRFX1JFUVVJUkVEAFVQR1JBREVfUkVRVUlSRUQAUEFHRV9FWFBJUkVEAFBSRUNPTkRJVElPTl9GQUlMRUQARVhQRUNUQVRJT05fRkFJTEVEAFJFVkFMSURBVElPTl9GQUlMRUQAU1NMX0hBTkRTSEFLRV9GQUlMRUQATE9DS0VEAFRSQU5TRk9STUFUSU9OX0FQUExJRUQATk9UX01PRElGSUVEAE5PVF9FWFRFTkRFRABCQU5EV0lEVEhfTElNSVRfRVhDRUVERUQAU0lURV9JU19PVkVSTE9BREVEAEhFQUQARXhwZWN0ZWQgSFRUUC8AAF4TAAAmEwAAMBAAAPAXAACdEwAAFRIAADkXAADwEgAAChAAAHUSAACtEgAAghMAAE8UAAB/EAAAoBUAACMUAACJEgAAixQAAE0VAADUEQAAzxQAABAYAADJFgAA3BYAAMERAADgFwAAuxQAAHQUAAB8FQAA5RQAAAgXAAAfEAAAZRUAAKMUAAAoFQAAAhUAAJkVAAAsEAAAixkAAE8PAADUDgAAahAAAM4QAAACFwAAiQ4AAG4TAAAcEwAAZhQAAFYXAADBEwAAzRMAAGwTAABoFwAAZhcAAF8XAAAiEwAAzg8AAGkOAADYDgAAYxYAAMsTAACqDgAAKBcAACYXAADFEwAAXRYAAOgRAABnEwAAZRMAAPIWAABzEwAAHRcAAPkWAADzEQAAzw4AAM4VAAAMEgAAsxEAAKURAABhEAAAMhcAALsTAEH5NQsBAQBBkDYL4AEBAQIBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB/TcLAQEAQZE4C14CAwICAgICAAACAgACAgACAgICAgICAgICAAQAAAAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAAgACAEH9OQsBAQBBkToLXgIAAgICAgIAAAICAAICAAICAgICAgICAgIAAwAEAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgIAAAACAgICAgICAgICAgICAgICAgICAgICAgICAgICAgACAAIAQfA7Cw1sb3NlZWVwLWFsaXZlAEGJPAsBAQBBoDwL4AEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBBiT4LAQEAQaA+C+cBAQEBAQEBAQEBAQEBAgEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQFjaHVua2VkAEGwwAALXwEBAAEBAQEBAAABAQABAQABAQEBAQEBAQEBAAAAAAAAAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAAAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQABAEGQwgALIWVjdGlvbmVudC1sZW5ndGhvbnJveHktY29ubmVjdGlvbgBBwMIACy1yYW5zZmVyLWVuY29kaW5ncGdyYWRlDQoNCg0KU00NCg0KVFRQL0NFL1RTUC8AQfnCAAsFAQIAAQMAQZDDAAvgAQQBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAEH5xAALBQECAAEDAEGQxQAL4AEEAQEFAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+cYACwQBAAABAEGRxwAL3wEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAEH6yAALBAEAAAIAQZDJAAtfAwQAAAQEBAQEBAQEBAQEBQQEBAQEBAQEBAQEBAAEAAYHBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQABAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAAAAQAQfrKAAsEAQAAAQBBkMsACwEBAEGqywALQQIAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwAAAAAAAAMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAEH6zAALBAEAAAEAQZDNAAsBAQBBms0ACwYCAAAAAAIAQbHNAAs6AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwBB8M4AC5YBTk9VTkNFRUNLT1VUTkVDVEVURUNSSUJFTFVTSEVURUFEU0VBUkNIUkdFQ1RJVklUWUxFTkRBUlZFT1RJRllQVElPTlNDSFNFQVlTVEFUQ0hHRU9SRElSRUNUT1JUUkNIUEFSQU1FVEVSVVJDRUJTQ1JJQkVBUkRPV05BQ0VJTkROS0NLVUJTQ1JJQkVIVFRQL0FEVFAv', 'base64');
  },
- 3434: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 9968: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Buffer} = __nccwpck_require__(4573);
   module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f38Bf2AAAGADf39/AALLAQgDZW52GHdhc21fb25faGVhZGVyc19jb21wbGV0ZQAEA2VudhV3YXNtX29uX21lc3NhZ2VfYmVnaW4AAANlbnYLd2FzbV9vbl91cmwAAQNlbnYOd2FzbV9vbl9zdGF0dXMAAQNlbnYUd2FzbV9vbl9oZWFkZXJfZmllbGQAAQNlbnYUd2FzbV9vbl9oZWFkZXJfdmFsdWUAAQNlbnYMd2FzbV9vbl9ib2R5AAEDZW52GHdhc21fb25fbWVzc2FnZV9jb21wbGV0ZQAAAy0sBQYAAAIAAAAAAAACAQIAAgICAAADAAAAAAMDAwMBAQEBAQEBAQEAAAIAAAAEBQFwARISBQMBAAIGCAF/AUGA1AQLB9EFIgZtZW1vcnkCAAtfaW5pdGlhbGl6ZQAIGV9faW5kaXJlY3RfZnVuY3Rpb25fdGFibGUBAAtsbGh0dHBfaW5pdAAJGGxsaHR0cF9zaG91bGRfa2VlcF9hbGl2ZQAvDGxsaHR0cF9hbGxvYwALBm1hbGxvYwAxC2xsaHR0cF9mcmVlAAwEZnJlZQAMD2xsaHR0cF9nZXRfdHlwZQANFWxsaHR0cF9nZXRfaHR0cF9tYWpvcgAOFWxsaHR0cF9nZXRfaHR0cF9taW5vcgAPEWxsaHR0cF9nZXRfbWV0aG9kABAWbGxodHRwX2dldF9zdGF0dXNfY29kZQAREmxsaHR0cF9nZXRfdXBncmFkZQASDGxsaHR0cF9yZXNldAATDmxsaHR0cF9leGVjdXRlABQUbGxodHRwX3NldHRpbmdzX2luaXQAFQ1sbGh0dHBfZmluaXNoABYMbGxodHRwX3BhdXNlABcNbGxodHRwX3Jlc3VtZQAYG2xsaHR0cF9yZXN1bWVfYWZ0ZXJfdXBncmFkZQAZEGxsaHR0cF9nZXRfZXJybm8AGhdsbGh0dHBfZ2V0X2Vycm9yX3JlYXNvbgAbF2xsaHR0cF9zZXRfZXJyb3JfcmVhc29uABwUbGxodHRwX2dldF9lcnJvcl9wb3MAHRFsbGh0dHBfZXJybm9fbmFtZQAeEmxsaHR0cF9tZXRob2RfbmFtZQAfEmxsaHR0cF9zdGF0dXNfbmFtZQAgGmxsaHR0cF9zZXRfbGVuaWVudF9oZWFkZXJzACEhbGxodHRwX3NldF9sZW5pZW50X2NodW5rZWRfbGVuZ3RoACIdbGxodHRwX3NldF9sZW5pZW50X2tlZXBfYWxpdmUAIyRsbGh0dHBfc2V0X2xlbmllbnRfdHJhbnNmZXJfZW5jb2RpbmcAJBhsbGh0dHBfbWVzc2FnZV9uZWVkc19lb2YALgkXAQBBAQsRAQIDBAUKBgcrLSwqKSglJyYK77MCLBYAQYjQACgCAARAAAtBiNAAQQE2AgALFAAgABAwIAAgAjYCOCAAIAE6ACgLFAAgACAALwEyIAAtAC4gABAvEAALHgEBf0HAABAyIgEQMCABQYAINgI4IAEgADoAKCABC48MAQd/AkAgAEUNACAAQQhrIgEgAEEEaygCACIAQXhxIgRqIQUCQCAAQQFxDQAgAEEDcUUNASABIAEoAgAiAGsiAUGc0AAoAgBJDQEgACAEaiEEAkACQEGg0AAoAgAgAUcEQCAAQf8BTQRAIABBA3YhAyABKAIIIgAgASgCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBQsgAiAANgIIIAAgAjYCDAwECyABKAIYIQYgASABKAIMIgBHBEAgACABKAIIIgI2AgggAiAANgIMDAMLIAFBFGoiAygCACICRQRAIAEoAhAiAkUNAiABQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFKAIEIgBBA3FBA0cNAiAFIABBfnE2AgRBlNAAIAQ2AgAgBSAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCABKAIcIgJBAnRBvNIAaiIDKAIAIAFGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgAUYbaiAANgIAIABFDQELIAAgBjYCGCABKAIQIgIEQCAAIAI2AhAgAiAANgIYCyABQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAFTw0AIAUoAgQiAEEBcUUNAAJAAkACQAJAIABBAnFFBEBBpNAAKAIAIAVGBEBBpNAAIAE2AgBBmNAAQZjQACgCACAEaiIANgIAIAEgAEEBcjYCBCABQaDQACgCAEcNBkGU0ABBADYCAEGg0ABBADYCAAwGC0Gg0AAoAgAgBUYEQEGg0AAgATYCAEGU0ABBlNAAKAIAIARqIgA2AgAgASAAQQFyNgIEIAAgAWogADYCAAwGCyAAQXhxIARqIQQgAEH/AU0EQCAAQQN2IQMgBSgCCCIAIAUoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAULIAIgADYCCCAAIAI2AgwMBAsgBSgCGCEGIAUgBSgCDCIARwRAQZzQACgCABogACAFKAIIIgI2AgggAiAANgIMDAMLIAVBFGoiAygCACICRQRAIAUoAhAiAkUNAiAFQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFIABBfnE2AgQgASAEaiAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCAFKAIcIgJBAnRBvNIAaiIDKAIAIAVGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgBUYbaiAANgIAIABFDQELIAAgBjYCGCAFKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAFQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAEaiAENgIAIAEgBEEBcjYCBCABQaDQACgCAEcNAEGU0AAgBDYCAAwBCyAEQf8BTQRAIARBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASAEQQN2dCIDcUUEQEGM0AAgAiADcjYCACAADAELIAAoAggLIgIgATYCDCAAIAE2AgggASAANgIMIAEgAjYCCAwBC0EfIQIgBEH///8HTQRAIARBJiAEQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAgsgASACNgIcIAFCADcCECACQQJ0QbzSAGohAAJAQZDQACgCACIDQQEgAnQiB3FFBEAgACABNgIAQZDQACADIAdyNgIAIAEgADYCGCABIAE2AgggASABNgIMDAELIARBGSACQQF2a0EAIAJBH0cbdCECIAAoAgAhAAJAA0AgACIDKAIEQXhxIARGDQEgAkEddiEAIAJBAXQhAiADIABBBHFqQRBqIgcoAgAiAA0ACyAHIAE2AgAgASADNgIYIAEgATYCDCABIAE2AggMAQsgAygCCCIAIAE2AgwgAyABNgIIIAFBADYCGCABIAM2AgwgASAANgIIC0Gs0ABBrNAAKAIAQQFrIgBBfyAAGzYCAAsLBwAgAC0AKAsHACAALQAqCwcAIAAtACsLBwAgAC0AKQsHACAALwEyCwcAIAAtAC4LQAEEfyAAKAIYIQEgAC0ALSECIAAtACghAyAAKAI4IQQgABAwIAAgBDYCOCAAIAM6ACggACACOgAtIAAgATYCGAu74gECB38DfiABIAJqIQQCQCAAIgIoAgwiAA0AIAIoAgQEQCACIAE2AgQLIwBBEGsiCCQAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAIoAhwiA0EBaw7dAdoBAdkBAgMEBQYHCAkKCwwNDtgBDxDXARES1gETFBUWFxgZGhvgAd8BHB0e1QEfICEiIyQl1AEmJygpKiss0wHSAS0u0QHQAS8wMTIzNDU2Nzg5Ojs8PT4/QEFCQ0RFRtsBR0hJSs8BzgFLzQFMzAFNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AAYEBggGDAYQBhQGGAYcBiAGJAYoBiwGMAY0BjgGPAZABkQGSAZMBlAGVAZYBlwGYAZkBmgGbAZwBnQGeAZ8BoAGhAaIBowGkAaUBpgGnAagBqQGqAasBrAGtAa4BrwGwAbEBsgGzAbQBtQG2AbcBywHKAbgByQG5AcgBugG7AbwBvQG+Ab8BwAHBAcIBwwHEAcUBxgEA3AELQQAMxgELQQ4MxQELQQ0MxAELQQ8MwwELQRAMwgELQRMMwQELQRQMwAELQRUMvwELQRYMvgELQRgMvQELQRkMvAELQRoMuwELQRsMugELQRwMuQELQR0MuAELQQgMtwELQR4MtgELQSAMtQELQR8MtAELQQcMswELQSEMsgELQSIMsQELQSMMsAELQSQMrwELQRIMrgELQREMrQELQSUMrAELQSYMqwELQScMqgELQSgMqQELQcMBDKgBC0EqDKcBC0ErDKYBC0EsDKUBC0EtDKQBC0EuDKMBC0EvDKIBC0HEAQyhAQtBMAygAQtBNAyfAQtBDAyeAQtBMQydAQtBMgycAQtBMwybAQtBOQyaAQtBNQyZAQtBxQEMmAELQQsMlwELQToMlgELQTYMlQELQQoMlAELQTcMkwELQTgMkgELQTwMkQELQTsMkAELQT0MjwELQQkMjgELQSkMjQELQT4MjAELQT8MiwELQcAADIoBC0HBAAyJAQtBwgAMiAELQcMADIcBC0HEAAyGAQtBxQAMhQELQcYADIQBC0EXDIMBC0HHAAyCAQtByAAMgQELQckADIABC0HKAAx/C0HLAAx+C0HNAAx9C0HMAAx8C0HOAAx7C0HPAAx6C0HQAAx5C0HRAAx4C0HSAAx3C0HTAAx2C0HUAAx1C0HWAAx0C0HVAAxzC0EGDHILQdcADHELQQUMcAtB2AAMbwtBBAxuC0HZAAxtC0HaAAxsC0HbAAxrC0HcAAxqC0EDDGkLQd0ADGgLQd4ADGcLQd8ADGYLQeEADGULQeAADGQLQeIADGMLQeMADGILQQIMYQtB5AAMYAtB5QAMXwtB5gAMXgtB5wAMXQtB6AAMXAtB6QAMWwtB6gAMWgtB6wAMWQtB7AAMWAtB7QAMVwtB7gAMVgtB7wAMVQtB8AAMVAtB8QAMUwtB8gAMUgtB8wAMUQtB9AAMUAtB9QAMTwtB9gAMTgtB9wAMTQtB+AAMTAtB+QAMSwtB+gAMSgtB+wAMSQtB/AAMSAtB/QAMRwtB/gAMRgtB/wAMRQtBgAEMRAtBgQEMQwtBggEMQgtBgwEMQQtBhAEMQAtBhQEMPwtBhgEMPgtBhwEMPQtBiAEMPAtBiQEMOwtBigEMOgtBiwEMOQtBjAEMOAtBjQEMNwtBjgEMNgtBjwEMNQtBkAEMNAtBkQEMMwtBkgEMMgtBkwEMMQtBlAEMMAtBlQEMLwtBlgEMLgtBlwEMLQtBmAEMLAtBmQEMKwtBmgEMKgtBmwEMKQtBnAEMKAtBnQEMJwtBngEMJgtBnwEMJQtBoAEMJAtBoQEMIwtBogEMIgtBowEMIQtBpAEMIAtBpQEMHwtBpgEMHgtBpwEMHQtBqAEMHAtBqQEMGwtBqgEMGgtBqwEMGQtBrAEMGAtBrQEMFwtBrgEMFgtBAQwVC0GvAQwUC0GwAQwTC0GxAQwSC0GzAQwRC0GyAQwQC0G0AQwPC0G1AQwOC0G2AQwNC0G3AQwMC0G4AQwLC0G5AQwKC0G6AQwJC0G7AQwIC0HGAQwHC0G8AQwGC0G9AQwFC0G+AQwEC0G/AQwDC0HAAQwCC0HCAQwBC0HBAQshAwNAAkACQAJAAkACQAJAAkACQAJAIAICfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAgJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAn8CQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCADDsYBAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHyAhIyUmKCorLC8wMTIzNDU2Nzk6Ozw9lANAQkRFRklLTk9QUVJTVFVWWFpbXF1eX2BhYmNkZWZnaGpsb3Bxc3V2eHl6e3x/gAGBAYIBgwGEAYUBhgGHAYgBiQGKAYsBjAGNAY4BjwGQAZEBkgGTAZQBlQGWAZcBmAGZAZoBmwGcAZ0BngGfAaABoQGiAaMBpAGlAaYBpwGoAakBqgGrAawBrQGuAa8BsAGxAbIBswG0AbUBtgG3AbgBuQG6AbsBvAG9Ab4BvwHAAcEBwgHDAcQBxQHGAccByAHJAcsBzAHNAc4BzwGKA4kDiAOHA4QDgwOAA/sC+gL5AvgC9wL0AvMC8gLLAsECsALZAQsgASAERw3wAkHdASEDDLMDCyABIARHDcgBQcMBIQMMsgMLIAEgBEcNe0H3ACEDDLEDCyABIARHDXBB7wAhAwywAwsgASAERw1pQeoAIQMMrwMLIAEgBEcNZUHoACEDDK4DCyABIARHDWJB5gAhAwytAwsgASAERw0aQRghAwysAwsgASAERw0VQRIhAwyrAwsgASAERw1CQcUAIQMMqgMLIAEgBEcNNEE/IQMMqQMLIAEgBEcNMkE8IQMMqAMLIAEgBEcNK0ExIQMMpwMLIAItAC5BAUYNnwMMwQILQQAhAAJAAkACQCACLQAqRQ0AIAItACtFDQAgAi8BMCIDQQJxRQ0BDAILIAIvATAiA0EBcUUNAQtBASEAIAItAChBAUYNACACLwEyIgVB5ABrQeQASQ0AIAVBzAFGDQAgBUGwAkYNACADQcAAcQ0AQQAhACADQYgEcUGABEYNACADQShxQQBHIQALIAJBADsBMCACQQA6AC8gAEUN3wIgAkIANwMgDOACC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAARQ3MASAAQRVHDd0CIAJBBDYCHCACIAE2AhQgAkGwGDYCECACQRU2AgxBACEDDKQDCyABIARGBEBBBiEDDKQDCyABQQFqIQFBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAA3ZAgwcCyACQgA3AyBBEiEDDIkDCyABIARHDRZBHSEDDKEDCyABIARHBEAgAUEBaiEBQRAhAwyIAwtBByEDDKADCyACIAIpAyAiCiAEIAFrrSILfSIMQgAgCiAMWhs3AyAgCiALWA3UAkEIIQMMnwMLIAEgBEcEQCACQQk2AgggAiABNgIEQRQhAwyGAwtBCSEDDJ4DCyACKQMgQgBSDccBIAIgAi8BMEGAAXI7ATAMQgsgASAERw0/QdAAIQMMnAMLIAEgBEYEQEELIQMMnAMLIAFBAWohAUEAIQACQCACKAI4IgNFDQAgAygCUCIDRQ0AIAIgAxEAACEACyAADc8CDMYBC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ3GASAAQRVHDc0CIAJBCzYCHCACIAE2AhQgAkGCGTYCECACQRU2AgxBACEDDJoDC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ0MIABBFUcNygIgAkEaNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMmQMLQQAhAAJAIAIoAjgiA0UNACADKAJMIgNFDQAgAiADEQAAIQALIABFDcQBIABBFUcNxwIgAkELNgIcIAIgATYCFCACQZEXNgIQIAJBFTYCDEEAIQMMmAMLIAEgBEYEQEEPIQMMmAMLIAEtAAAiAEE7Rg0HIABBDUcNxAIgAUEBaiEBDMMBC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3DASAAQRVHDcICIAJBDzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJYDCwNAIAEtAABB8DVqLQAAIgBBAUcEQCAAQQJHDcECIAIoAgQhAEEAIQMgAkEANgIEIAIgACABQQFqIgEQLSIADcICDMUBCyAEIAFBAWoiAUcNAAtBEiEDDJUDC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3FASAAQRVHDb0CIAJBGzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJQDCyABIARGBEBBFiEDDJQDCyACQQo2AgggAiABNgIEQQAhAAJAIAIoAjgiA0UNACADKAJIIgNFDQAgAiADEQAAIQALIABFDcIBIABBFUcNuQIgAkEVNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMkwMLIAEgBEcEQANAIAEtAABB8DdqLQAAIgBBAkcEQAJAIABBAWsOBMQCvQIAvgK9AgsgAUEBaiEBQQghAwz8AgsgBCABQQFqIgFHDQALQRUhAwyTAwtBFSEDDJIDCwNAIAEtAABB8DlqLQAAIgBBAkcEQCAAQQFrDgTFArcCwwK4ArcCCyAEIAFBAWoiAUcNAAtBGCEDDJEDCyABIARHBEAgAkELNgIIIAIgATYCBEEHIQMM+AILQRkhAwyQAwsgAUEBaiEBDAILIAEgBEYEQEEaIQMMjwMLAkAgAS0AAEENaw4UtQG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwEAvwELQQAhAyACQQA2AhwgAkGvCzYCECACQQI2AgwgAiABQQFqNgIUDI4DCyABIARGBEBBGyEDDI4DCyABLQAAIgBBO0cEQCAAQQ1HDbECIAFBAWohAQy6AQsgAUEBaiEBC0EiIQMM8wILIAEgBEYEQEEcIQMMjAMLQgAhCgJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAS0AAEEwaw43wQLAAgABAgMEBQYH0AHQAdAB0AHQAdAB0AEICQoLDA3QAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdABDg8QERIT0AELQgIhCgzAAgtCAyEKDL8CC0IEIQoMvgILQgUhCgy9AgtCBiEKDLwCC0IHIQoMuwILQgghCgy6AgtCCSEKDLkCC0IKIQoMuAILQgshCgy3AgtCDCEKDLYCC0INIQoMtQILQg4hCgy0AgtCDyEKDLMCC0IKIQoMsgILQgshCgyxAgtCDCEKDLACC0INIQoMrwILQg4hCgyuAgtCDyEKDK0CC0IAIQoCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAEtAABBMGsON8ACvwIAAQIDBAUGB74CvgK+Ar4CvgK+Ar4CCAkKCwwNvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ag4PEBESE74CC0ICIQoMvwILQgMhCgy+AgtCBCEKDL0CC0IFIQoMvAILQgYhCgy7AgtCByEKDLoCC0IIIQoMuQILQgkhCgy4AgtCCiEKDLcCC0ILIQoMtgILQgwhCgy1AgtCDSEKDLQCC0IOIQoMswILQg8hCgyyAgtCCiEKDLECC0ILIQoMsAILQgwhCgyvAgtCDSEKDK4CC0IOIQoMrQILQg8hCgysAgsgAiACKQMgIgogBCABa60iC30iDEIAIAogDFobNwMgIAogC1gNpwJBHyEDDIkDCyABIARHBEAgAkEJNgIIIAIgATYCBEElIQMM8AILQSAhAwyIAwtBASEFIAIvATAiA0EIcUUEQCACKQMgQgBSIQULAkAgAi0ALgRAQQEhACACLQApQQVGDQEgA0HAAHFFIAVxRQ0BC0EAIQAgA0HAAHENAEECIQAgA0EIcQ0AIANBgARxBEACQCACLQAoQQFHDQAgAi0ALUEKcQ0AQQUhAAwCC0EEIQAMAQsgA0EgcUUEQAJAIAItAChBAUYNACACLwEyIgBB5ABrQeQASQ0AIABBzAFGDQAgAEGwAkYNAEEEIQAgA0EocUUNAiADQYgEcUGABEYNAgtBACEADAELQQBBAyACKQMgUBshAAsgAEEBaw4FvgIAsAEBpAKhAgtBESEDDO0CCyACQQE6AC8MhAMLIAEgBEcNnQJBJCEDDIQDCyABIARHDRxBxgAhAwyDAwtBACEAAkAgAigCOCIDRQ0AIAMoAkQiA0UNACACIAMRAAAhAAsgAEUNJyAAQRVHDZgCIAJB0AA2AhwgAiABNgIUIAJBkRg2AhAgAkEVNgIMQQAhAwyCAwsgASAERgRAQSghAwyCAwtBACEDIAJBADYCBCACQQw2AgggAiABIAEQKiIARQ2UAiACQSc2AhwgAiABNgIUIAIgADYCDAyBAwsgASAERgRAQSkhAwyBAwsgAS0AACIAQSBGDRMgAEEJRw2VAiABQQFqIQEMFAsgASAERwRAIAFBAWohAQwWC0EqIQMM/wILIAEgBEYEQEErIQMM/wILIAEtAAAiAEEJRyAAQSBHcQ2QAiACLQAsQQhHDd0CIAJBADoALAzdAgsgASAERgRAQSwhAwz+AgsgAS0AAEEKRw2OAiABQQFqIQEMsAELIAEgBEcNigJBLyEDDPwCCwNAIAEtAAAiAEEgRwRAIABBCmsOBIQCiAKIAoQChgILIAQgAUEBaiIBRw0AC0ExIQMM+wILQTIhAyABIARGDfoCIAIoAgAiACAEIAFraiEHIAEgAGtBA2ohBgJAA0AgAEHwO2otAAAgAS0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDQEgAEEDRgRAQQYhAQziAgsgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAc2AgAM+wILIAJBADYCAAyGAgtBMyEDIAQgASIARg35AiAEIAFrIAIoAgAiAWohByAAIAFrQQhqIQYCQANAIAFB9DtqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBCEYEQEEFIQEM4QILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPoCCyACQQA2AgAgACEBDIUCC0E0IQMgBCABIgBGDfgCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgJAA0AgAUHQwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBBUYEQEEHIQEM4AILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPkCCyACQQA2AgAgACEBDIQCCyABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRg0JDIECCyAEIAFBAWoiAUcNAAtBMCEDDPgCC0EwIQMM9wILIAEgBEcEQANAIAEtAAAiAEEgRwRAIABBCmsOBP8B/gH+Af8B/gELIAQgAUEBaiIBRw0AC0E4IQMM9wILQTghAwz2AgsDQCABLQAAIgBBIEcgAEEJR3EN9gEgBCABQQFqIgFHDQALQTwhAwz1AgsDQCABLQAAIgBBIEcEQAJAIABBCmsOBPkBBAT5AQALIABBLEYN9QEMAwsgBCABQQFqIgFHDQALQT8hAwz0AgtBwAAhAyABIARGDfMCIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAEGAQGstAAAgAS0AAEEgckcNASAAQQZGDdsCIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPQCCyACQQA2AgALQTYhAwzZAgsgASAERgRAQcEAIQMM8gILIAJBDDYCCCACIAE2AgQgAi0ALEEBaw4E+wHuAewB6wHUAgsgAUEBaiEBDPoBCyABIARHBEADQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxIgBBCUYNACAAQSBGDQACQAJAAkACQCAAQeMAaw4TAAMDAwMDAwMBAwMDAwMDAwMDAgMLIAFBAWohAUExIQMM3AILIAFBAWohAUEyIQMM2wILIAFBAWohAUEzIQMM2gILDP4BCyAEIAFBAWoiAUcNAAtBNSEDDPACC0E1IQMM7wILIAEgBEcEQANAIAEtAABBgDxqLQAAQQFHDfcBIAQgAUEBaiIBRw0AC0E9IQMM7wILQT0hAwzuAgtBACEAAkAgAigCOCIDRQ0AIAMoAkAiA0UNACACIAMRAAAhAAsgAEUNASAAQRVHDeYBIAJBwgA2AhwgAiABNgIUIAJB4xg2AhAgAkEVNgIMQQAhAwztAgsgAUEBaiEBC0E8IQMM0gILIAEgBEYEQEHCACEDDOsCCwJAA0ACQCABLQAAQQlrDhgAAswCzALRAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAgDMAgsgBCABQQFqIgFHDQALQcIAIQMM6wILIAFBAWohASACLQAtQQFxRQ3+AQtBLCEDDNACCyABIARHDd4BQcQAIQMM6AILA0AgAS0AAEGQwABqLQAAQQFHDZwBIAQgAUEBaiIBRw0AC0HFACEDDOcCCyABLQAAIgBBIEYN/gEgAEE6Rw3AAiACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgAN3gEM3QELQccAIQMgBCABIgBGDeUCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFBkMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvwIgAUEFRg3CAiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzlAgtByAAhAyAEIAEiAEYN5AIgBCABayACKAIAIgFqIQcgACABa0EJaiEGA0AgAUGWwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw2+AkECIAFBCUYNwgIaIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOQCCyABIARGBEBByQAhAwzkAgsCQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxQe4Aaw4HAL8CvwK/Ar8CvwIBvwILIAFBAWohAUE+IQMMywILIAFBAWohAUE/IQMMygILQcoAIQMgBCABIgBGDeICIAQgAWsgAigCACIBaiEGIAAgAWtBAWohBwNAIAFBoMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvAIgAUEBRg2+AiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBjYCAAziAgtBywAhAyAEIAEiAEYN4QIgBCABayACKAIAIgFqIQcgACABa0EOaiEGA0AgAUGiwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw27AiABQQ5GDb4CIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOECC0HMACEDIAQgASIARg3gAiAEIAFrIAIoAgAiAWohByAAIAFrQQ9qIQYDQCABQcDCAGotAAAgAC0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDboCQQMgAUEPRg2+AhogAUEBaiEBIAQgAEEBaiIARw0ACyACIAc2AgAM4AILQc0AIQMgBCABIgBGDd8CIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFB0MIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNuQJBBCABQQVGDb0CGiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzfAgsgASAERgRAQc4AIQMM3wILAkACQAJAAkAgAS0AACIAQSByIAAgAEHBAGtB/wFxQRpJG0H/AXFB4wBrDhMAvAK8ArwCvAK8ArwCvAK8ArwCvAK8ArwCAbwCvAK8AgIDvAILIAFBAWohAUHBACEDDMgCCyABQQFqIQFBwgAhAwzHAgsgAUEBaiEBQcMAIQMMxgILIAFBAWohAUHEACEDDMUCCyABIARHBEAgAkENNgIIIAIgATYCBEHFACEDDMUCC0HPACEDDN0CCwJAAkAgAS0AAEEKaw4EAZABkAEAkAELIAFBAWohAQtBKCEDDMMCCyABIARGBEBB0QAhAwzcAgsgAS0AAEEgRw0AIAFBAWohASACLQAtQQFxRQ3QAQtBFyEDDMECCyABIARHDcsBQdIAIQMM2QILQdMAIQMgASAERg3YAiACKAIAIgAgBCABa2ohBiABIABrQQFqIQUDQCABLQAAIABB1sIAai0AAEcNxwEgAEEBRg3KASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBjYCAAzYAgsgASAERgRAQdUAIQMM2AILIAEtAABBCkcNwgEgAUEBaiEBDMoBCyABIARGBEBB1gAhAwzXAgsCQAJAIAEtAABBCmsOBADDAcMBAcMBCyABQQFqIQEMygELIAFBAWohAUHKACEDDL0CC0EAIQACQCACKAI4IgNFDQAgAygCPCIDRQ0AIAIgAxEAACEACyAADb8BQc0AIQMMvAILIAItAClBIkYNzwIMiQELIAQgASIFRgRAQdsAIQMM1AILQQAhAEEBIQFBASEGQQAhAwJAAn8CQAJAAkACQAJAAkACQCAFLQAAQTBrDgrFAcQBAAECAwQFBgjDAQtBAgwGC0EDDAULQQQMBAtBBQwDC0EGDAILQQcMAQtBCAshA0EAIQFBACEGDL0BC0EJIQNBASEAQQAhAUEAIQYMvAELIAEgBEYEQEHdACEDDNMCCyABLQAAQS5HDbgBIAFBAWohAQyIAQsgASAERw22AUHfACEDDNECCyABIARHBEAgAkEONgIIIAIgATYCBEHQACEDDLgCC0HgACEDDNACC0HhACEDIAEgBEYNzwIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGA0AgAS0AACAAQeLCAGotAABHDbEBIABBA0YNswEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMzwILQeIAIQMgASAERg3OAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYDQCABLQAAIABB5sIAai0AAEcNsAEgAEECRg2vASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAzOAgtB4wAhAyABIARGDc0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgNAIAEtAAAgAEHpwgBqLQAARw2vASAAQQNGDa0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADM0CCyABIARGBEBB5QAhAwzNAgsgAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANqgFB1gAhAwyzAgsgASAERwRAA0AgAS0AACIAQSBHBEACQAJAAkAgAEHIAGsOCwABswGzAbMBswGzAbMBswGzAQKzAQsgAUEBaiEBQdIAIQMMtwILIAFBAWohAUHTACEDDLYCCyABQQFqIQFB1AAhAwy1AgsgBCABQQFqIgFHDQALQeQAIQMMzAILQeQAIQMMywILA0AgAS0AAEHwwgBqLQAAIgBBAUcEQCAAQQJrDgOnAaYBpQGkAQsgBCABQQFqIgFHDQALQeYAIQMMygILIAFBAWogASAERw0CGkHnACEDDMkCCwNAIAEtAABB8MQAai0AACIAQQFHBEACQCAAQQJrDgSiAaEBoAEAnwELQdcAIQMMsQILIAQgAUEBaiIBRw0AC0HoACEDDMgCCyABIARGBEBB6QAhAwzIAgsCQCABLQAAIgBBCmsOGrcBmwGbAbQBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBpAGbAZsBAJkBCyABQQFqCyEBQQYhAwytAgsDQCABLQAAQfDGAGotAABBAUcNfSAEIAFBAWoiAUcNAAtB6gAhAwzFAgsgAUEBaiABIARHDQIaQesAIQMMxAILIAEgBEYEQEHsACEDDMQCCyABQQFqDAELIAEgBEYEQEHtACEDDMMCCyABQQFqCyEBQQQhAwyoAgsgASAERgRAQe4AIQMMwQILAkACQAJAIAEtAABB8MgAai0AAEEBaw4HkAGPAY4BAHwBAo0BCyABQQFqIQEMCwsgAUEBagyTAQtBACEDIAJBADYCHCACQZsSNgIQIAJBBzYCDCACIAFBAWo2AhQMwAILAkADQCABLQAAQfDIAGotAAAiAEEERwRAAkACQCAAQQFrDgeUAZMBkgGNAQAEAY0BC0HaACEDDKoCCyABQQFqIQFB3AAhAwypAgsgBCABQQFqIgFHDQALQe8AIQMMwAILIAFBAWoMkQELIAQgASIARgRAQfAAIQMMvwILIAAtAABBL0cNASAAQQFqIQEMBwsgBCABIgBGBEBB8QAhAwy+AgsgAC0AACIBQS9GBEAgAEEBaiEBQd0AIQMMpQILIAFBCmsiA0EWSw0AIAAhAUEBIAN0QYmAgAJxDfkBC0EAIQMgAkEANgIcIAIgADYCFCACQYwcNgIQIAJBBzYCDAy8AgsgASAERwRAIAFBAWohAUHeACEDDKMCC0HyACEDDLsCCyABIARGBEBB9AAhAwy7AgsCQCABLQAAQfDMAGotAABBAWsOA/cBcwCCAQtB4QAhAwyhAgsgASAERwRAA0AgAS0AAEHwygBqLQAAIgBBA0cEQAJAIABBAWsOAvkBAIUBC0HfACEDDKMCCyAEIAFBAWoiAUcNAAtB8wAhAwy6AgtB8wAhAwy5AgsgASAERwRAIAJBDzYCCCACIAE2AgRB4AAhAwygAgtB9QAhAwy4AgsgASAERgRAQfYAIQMMuAILIAJBDzYCCCACIAE2AgQLQQMhAwydAgsDQCABLQAAQSBHDY4CIAQgAUEBaiIBRw0AC0H3ACEDDLUCCyABIARGBEBB+AAhAwy1AgsgAS0AAEEgRw16IAFBAWohAQxbC0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAADXgMgAILIAEgBEYEQEH6ACEDDLMCCyABLQAAQcwARw10IAFBAWohAUETDHYLQfsAIQMgASAERg2xAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYDQCABLQAAIABB8M4Aai0AAEcNcyAAQQVGDXUgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMsQILIAEgBEYEQEH8ACEDDLECCwJAAkAgAS0AAEHDAGsODAB0dHR0dHR0dHR0AXQLIAFBAWohAUHmACEDDJgCCyABQQFqIQFB5wAhAwyXAgtB/QAhAyABIARGDa8CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDXIgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADLACCyACQQA2AgAgBkEBaiEBQRAMcwtB/gAhAyABIARGDa4CIAIoAgAiACAEIAFraiEFIAEgAGtBBWohBgJAA0AgAS0AACAAQfbOAGotAABHDXEgAEEFRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK8CCyACQQA2AgAgBkEBaiEBQRYMcgtB/wAhAyABIARGDa0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQfzOAGotAABHDXAgAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK4CCyACQQA2AgAgBkEBaiEBQQUMcQsgASAERgRAQYABIQMMrQILIAEtAABB2QBHDW4gAUEBaiEBQQgMcAsgASAERgRAQYEBIQMMrAILAkACQCABLQAAQc4Aaw4DAG8BbwsgAUEBaiEBQesAIQMMkwILIAFBAWohAUHsACEDDJICCyABIARGBEBBggEhAwyrAgsCQAJAIAEtAABByABrDggAbm5ubm5uAW4LIAFBAWohAUHqACEDDJICCyABQQFqIQFB7QAhAwyRAgtBgwEhAyABIARGDakCIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQYDPAGotAABHDWwgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKoCCyACQQA2AgAgBkEBaiEBQQAMbQtBhAEhAyABIARGDagCIAIoAgAiACAEIAFraiEFIAEgAGtBBGohBgJAA0AgAS0AACAAQYPPAGotAABHDWsgAEEERg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKkCCyACQQA2AgAgBkEBaiEBQSMMbAsgASAERgRAQYUBIQMMqAILAkACQCABLQAAQcwAaw4IAGtra2trawFrCyABQQFqIQFB7wAhAwyPAgsgAUEBaiEBQfAAIQMMjgILIAEgBEYEQEGGASEDDKcCCyABLQAAQcUARw1oIAFBAWohAQxgC0GHASEDIAEgBEYNpQIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGAkADQCABLQAAIABBiM8Aai0AAEcNaCAAQQNGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpgILIAJBADYCACAGQQFqIQFBLQxpC0GIASEDIAEgBEYNpAIgAigCACIAIAQgAWtqIQUgASAAa0EIaiEGAkADQCABLQAAIABB0M8Aai0AAEcNZyAAQQhGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpQILIAJBADYCACAGQQFqIQFBKQxoCyABIARGBEBBiQEhAwykAgtBASABLQAAQd8ARw1nGiABQQFqIQEMXgtBigEhAyABIARGDaICIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgNAIAEtAAAgAEGMzwBqLQAARw1kIABBAUYN+gEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMogILQYsBIQMgASAERg2hAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGOzwBqLQAARw1kIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyiAgsgAkEANgIAIAZBAWohAUECDGULQYwBIQMgASAERg2gAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHwzwBqLQAARw1jIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyhAgsgAkEANgIAIAZBAWohAUEfDGQLQY0BIQMgASAERg2fAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHyzwBqLQAARw1iIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAygAgsgAkEANgIAIAZBAWohAUEJDGMLIAEgBEYEQEGOASEDDJ8CCwJAAkAgAS0AAEHJAGsOBwBiYmJiYgFiCyABQQFqIQFB+AAhAwyGAgsgAUEBaiEBQfkAIQMMhQILQY8BIQMgASAERg2dAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGRzwBqLQAARw1gIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyeAgsgAkEANgIAIAZBAWohAUEYDGELQZABIQMgASAERg2cAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGXzwBqLQAARw1fIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAydAgsgAkEANgIAIAZBAWohAUEXDGALQZEBIQMgASAERg2bAiACKAIAIgAgBCABa2ohBSABIABrQQZqIQYCQANAIAEtAAAgAEGazwBqLQAARw1eIABBBkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAycAgsgAkEANgIAIAZBAWohAUEVDF8LQZIBIQMgASAERg2aAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGhzwBqLQAARw1dIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAybAgsgAkEANgIAIAZBAWohAUEeDF4LIAEgBEYEQEGTASEDDJoCCyABLQAAQcwARw1bIAFBAWohAUEKDF0LIAEgBEYEQEGUASEDDJkCCwJAAkAgAS0AAEHBAGsODwBcXFxcXFxcXFxcXFxcAVwLIAFBAWohAUH+ACEDDIACCyABQQFqIQFB/wAhAwz/AQsgASAERgRAQZUBIQMMmAILAkACQCABLQAAQcEAaw4DAFsBWwsgAUEBaiEBQf0AIQMM/wELIAFBAWohAUGAASEDDP4BC0GWASEDIAEgBEYNlgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBp88Aai0AAEcNWSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlwILIAJBADYCACAGQQFqIQFBCwxaCyABIARGBEBBlwEhAwyWAgsCQAJAAkACQCABLQAAQS1rDiMAW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1sBW1tbW1sCW1tbA1sLIAFBAWohAUH7ACEDDP8BCyABQQFqIQFB/AAhAwz+AQsgAUEBaiEBQYEBIQMM/QELIAFBAWohAUGCASEDDPwBC0GYASEDIAEgBEYNlAIgAigCACIAIAQgAWtqIQUgASAAa0EEaiEGAkADQCABLQAAIABBqc8Aai0AAEcNVyAAQQRGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlQILIAJBADYCACAGQQFqIQFBGQxYC0GZASEDIAEgBEYNkwIgAigCACIAIAQgAWtqIQUgASAAa0EFaiEGAkADQCABLQAAIABBrs8Aai0AAEcNViAAQQVGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlAILIAJBADYCACAGQQFqIQFBBgxXC0GaASEDIAEgBEYNkgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBtM8Aai0AAEcNVSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkwILIAJBADYCACAGQQFqIQFBHAxWC0GbASEDIAEgBEYNkQIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBts8Aai0AAEcNVCAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkgILIAJBADYCACAGQQFqIQFBJwxVCyABIARGBEBBnAEhAwyRAgsCQAJAIAEtAABB1ABrDgIAAVQLIAFBAWohAUGGASEDDPgBCyABQQFqIQFBhwEhAwz3AQtBnQEhAyABIARGDY8CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbjPAGotAABHDVIgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADJACCyACQQA2AgAgBkEBaiEBQSYMUwtBngEhAyABIARGDY4CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbrPAGotAABHDVEgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI8CCyACQQA2AgAgBkEBaiEBQQMMUgtBnwEhAyABIARGDY0CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDVAgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI4CCyACQQA2AgAgBkEBaiEBQQwMUQtBoAEhAyABIARGDYwCIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQbzPAGotAABHDU8gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI0CCyACQQA2AgAgBkEBaiEBQQ0MUAsgASAERgRAQaEBIQMMjAILAkACQCABLQAAQcYAaw4LAE9PT09PT09PTwFPCyABQQFqIQFBiwEhAwzzAQsgAUEBaiEBQYwBIQMM8gELIAEgBEYEQEGiASEDDIsCCyABLQAAQdAARw1MIAFBAWohAQxGCyABIARGBEBBowEhAwyKAgsCQAJAIAEtAABByQBrDgcBTU1NTU0ATQsgAUEBaiEBQY4BIQMM8QELIAFBAWohAUEiDE0LQaQBIQMgASAERg2IAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHAzwBqLQAARw1LIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyJAgsgAkEANgIAIAZBAWohAUEdDEwLIAEgBEYEQEGlASEDDIgCCwJAAkAgAS0AAEHSAGsOAwBLAUsLIAFBAWohAUGQASEDDO8BCyABQQFqIQFBBAxLCyABIARGBEBBpgEhAwyHAgsCQAJAAkACQAJAIAEtAABBwQBrDhUATU1NTU1NTU1NTQFNTQJNTQNNTQRNCyABQQFqIQFBiAEhAwzxAQsgAUEBaiEBQYkBIQMM8AELIAFBAWohAUGKASEDDO8BCyABQQFqIQFBjwEhAwzuAQsgAUEBaiEBQZEBIQMM7QELQacBIQMgASAERg2FAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHtzwBqLQAARw1IIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyGAgsgAkEANgIAIAZBAWohAUERDEkLQagBIQMgASAERg2EAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHCzwBqLQAARw1HIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyFAgsgAkEANgIAIAZBAWohAUEsDEgLQakBIQMgASAERg2DAiACKAIAIgAgBCABa2ohBSABIABrQQRqIQYCQANAIAEtAAAgAEHFzwBqLQAARw1GIABBBEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyEAgsgAkEANgIAIAZBAWohAUErDEcLQaoBIQMgASAERg2CAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHKzwBqLQAARw1FIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyDAgsgAkEANgIAIAZBAWohAUEUDEYLIAEgBEYEQEGrASEDDIICCwJAAkACQAJAIAEtAABBwgBrDg8AAQJHR0dHR0dHR0dHRwNHCyABQQFqIQFBkwEhAwzrAQsgAUEBaiEBQZQBIQMM6gELIAFBAWohAUGVASEDDOkBCyABQQFqIQFBlgEhAwzoAQsgASAERgRAQawBIQMMgQILIAEtAABBxQBHDUIgAUEBaiEBDD0LQa0BIQMgASAERg3/ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHNzwBqLQAARw1CIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyAAgsgAkEANgIAIAZBAWohAUEODEMLIAEgBEYEQEGuASEDDP8BCyABLQAAQdAARw1AIAFBAWohAUElDEILQa8BIQMgASAERg39ASACKAIAIgAgBCABa2ohBSABIABrQQhqIQYCQANAIAEtAAAgAEHQzwBqLQAARw1AIABBCEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz+AQsgAkEANgIAIAZBAWohAUEqDEELIAEgBEYEQEGwASEDDP0BCwJAAkAgAS0AAEHVAGsOCwBAQEBAQEBAQEABQAsgAUEBaiEBQZoBIQMM5AELIAFBAWohAUGbASEDDOMBCyABIARGBEBBsQEhAwz8AQsCQAJAIAEtAABBwQBrDhQAPz8/Pz8/Pz8/Pz8/Pz8/Pz8/AT8LIAFBAWohAUGZASEDDOMBCyABQQFqIQFBnAEhAwziAQtBsgEhAyABIARGDfoBIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQdnPAGotAABHDT0gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPsBCyACQQA2AgAgBkEBaiEBQSEMPgtBswEhAyABIARGDfkBIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAS0AACAAQd3PAGotAABHDTwgAEEGRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPoBCyACQQA2AgAgBkEBaiEBQRoMPQsgASAERgRAQbQBIQMM+QELAkACQAJAIAEtAABBxQBrDhEAPT09PT09PT09AT09PT09Aj0LIAFBAWohAUGdASEDDOEBCyABQQFqIQFBngEhAwzgAQsgAUEBaiEBQZ8BIQMM3wELQbUBIQMgASAERg33ASACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEHkzwBqLQAARw06IABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz4AQsgAkEANgIAIAZBAWohAUEoDDsLQbYBIQMgASAERg32ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHqzwBqLQAARw05IABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz3AQsgAkEANgIAIAZBAWohAUEHDDoLIAEgBEYEQEG3ASEDDPYBCwJAAkAgAS0AAEHFAGsODgA5OTk5OTk5OTk5OTkBOQsgAUEBaiEBQaEBIQMM3QELIAFBAWohAUGiASEDDNwBC0G4ASEDIAEgBEYN9AEgAigCACIAIAQgAWtqIQUgASAAa0ECaiEGAkADQCABLQAAIABB7c8Aai0AAEcNNyAAQQJGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9QELIAJBADYCACAGQQFqIQFBEgw4C0G5ASEDIAEgBEYN8wEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8M8Aai0AAEcNNiAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9AELIAJBADYCACAGQQFqIQFBIAw3C0G6ASEDIAEgBEYN8gEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8s8Aai0AAEcNNSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8wELIAJBADYCACAGQQFqIQFBDww2CyABIARGBEBBuwEhAwzyAQsCQAJAIAEtAABByQBrDgcANTU1NTUBNQsgAUEBaiEBQaUBIQMM2QELIAFBAWohAUGmASEDDNgBC0G8ASEDIAEgBEYN8AEgAigCACIAIAQgAWtqIQUgASAAa0EHaiEGAkADQCABLQAAIABB9M8Aai0AAEcNMyAAQQdGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8QELIAJBADYCACAGQQFqIQFBGww0CyABIARGBEBBvQEhAwzwAQsCQAJAAkAgAS0AAEHCAGsOEgA0NDQ0NDQ0NDQBNDQ0NDQ0AjQLIAFBAWohAUGkASEDDNgBCyABQQFqIQFBpwEhAwzXAQsgAUEBaiEBQagBIQMM1gELIAEgBEYEQEG+ASEDDO8BCyABLQAAQc4ARw0wIAFBAWohAQwsCyABIARGBEBBvwEhAwzuAQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCABLQAAQcEAaw4VAAECAz8EBQY/Pz8HCAkKCz8MDQ4PPwsgAUEBaiEBQegAIQMM4wELIAFBAWohAUHpACEDDOIBCyABQQFqIQFB7gAhAwzhAQsgAUEBaiEBQfIAIQMM4AELIAFBAWohAUHzACEDDN8BCyABQQFqIQFB9gAhAwzeAQsgAUEBaiEBQfcAIQMM3QELIAFBAWohAUH6ACEDDNwBCyABQQFqIQFBgwEhAwzbAQsgAUEBaiEBQYQBIQMM2gELIAFBAWohAUGFASEDDNkBCyABQQFqIQFBkgEhAwzYAQsgAUEBaiEBQZgBIQMM1wELIAFBAWohAUGgASEDDNYBCyABQQFqIQFBowEhAwzVAQsgAUEBaiEBQaoBIQMM1AELIAEgBEcEQCACQRA2AgggAiABNgIEQasBIQMM1AELQcABIQMM7AELQQAhAAJAIAIoAjgiA0UNACADKAI0IgNFDQAgAiADEQAAIQALIABFDV4gAEEVRw0HIAJB0QA2AhwgAiABNgIUIAJBsBc2AhAgAkEVNgIMQQAhAwzrAQsgAUEBaiABIARHDQgaQcIBIQMM6gELA0ACQCABLQAAQQprDgQIAAALAAsgBCABQQFqIgFHDQALQcMBIQMM6QELIAEgBEcEQCACQRE2AgggAiABNgIEQQEhAwzQAQtBxAEhAwzoAQsgASAERgRAQcUBIQMM6AELAkACQCABLQAAQQprDgQBKCgAKAsgAUEBagwJCyABQQFqDAULIAEgBEYEQEHGASEDDOcBCwJAAkAgAS0AAEEKaw4XAQsLAQsLCwsLCwsLCwsLCwsLCwsLCwALCyABQQFqIQELQbABIQMMzQELIAEgBEYEQEHIASEDDOYBCyABLQAAQSBHDQkgAkEAOwEyIAFBAWohAUGzASEDDMwBCwNAIAEhAAJAIAEgBEcEQCABLQAAQTBrQf8BcSIDQQpJDQEMJwtBxwEhAwzmAQsCQCACLwEyIgFBmTNLDQAgAiABQQpsIgU7ATIgBUH+/wNxIANB//8Dc0sNACAAQQFqIQEgAiADIAVqIgM7ATIgA0H//wNxQegHSQ0BCwtBACEDIAJBADYCHCACQcEJNgIQIAJBDTYCDCACIABBAWo2AhQM5AELIAJBADYCHCACIAE2AhQgAkHwDDYCECACQRs2AgxBACEDDOMBCyACKAIEIQAgAkEANgIEIAIgACABECYiAA0BIAFBAWoLIQFBrQEhAwzIAQsgAkHBATYCHCACIAA2AgwgAiABQQFqNgIUQQAhAwzgAQsgAigCBCEAIAJBADYCBCACIAAgARAmIgANASABQQFqCyEBQa4BIQMMxQELIAJBwgE2AhwgAiAANgIMIAIgAUEBajYCFEEAIQMM3QELIAJBADYCHCACIAE2AhQgAkGXCzYCECACQQ02AgxBACEDDNwBCyACQQA2AhwgAiABNgIUIAJB4xA2AhAgAkEJNgIMQQAhAwzbAQsgAkECOgAoDKwBC0EAIQMgAkEANgIcIAJBrws2AhAgAkECNgIMIAIgAUEBajYCFAzZAQtBAiEDDL8BC0ENIQMMvgELQSYhAwy9AQtBFSEDDLwBC0EWIQMMuwELQRghAwy6AQtBHCEDDLkBC0EdIQMMuAELQSAhAwy3AQtBISEDDLYBC0EjIQMMtQELQcYAIQMMtAELQS4hAwyzAQtBPSEDDLIBC0HLACEDDLEBC0HOACEDDLABC0HYACEDDK8BC0HZACEDDK4BC0HbACEDDK0BC0HxACEDDKwBC0H0ACEDDKsBC0GNASEDDKoBC0GXASEDDKkBC0GpASEDDKgBC0GvASEDDKcBC0GxASEDDKYBCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB8Rs2AhAgAkEGNgIMDL0BCyACQQA2AgAgBkEBaiEBQSQLOgApIAIoAgQhACACQQA2AgQgAiAAIAEQJyIARQRAQeUAIQMMowELIAJB+QA2AhwgAiABNgIUIAIgADYCDEEAIQMMuwELIABBFUcEQCACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwy7AQsgAkH4ADYCHCACIAE2AhQgAkHKGDYCECACQRU2AgxBACEDDLoBCyACQQA2AhwgAiABNgIUIAJBjhs2AhAgAkEGNgIMQQAhAwy5AQsgAkEANgIcIAIgATYCFCACQf4RNgIQIAJBBzYCDEEAIQMMuAELIAJBADYCHCACIAE2AhQgAkGMHDYCECACQQc2AgxBACEDDLcBCyACQQA2AhwgAiABNgIUIAJBww82AhAgAkEHNgIMQQAhAwy2AQsgAkEANgIcIAIgATYCFCACQcMPNgIQIAJBBzYCDEEAIQMMtQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0RIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMtAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0gIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMswELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0iIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMsgELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0OIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMsQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0dIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMsAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0fIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMrwELIABBP0cNASABQQFqCyEBQQUhAwyUAQtBACEDIAJBADYCHCACIAE2AhQgAkH9EjYCECACQQc2AgwMrAELIAJBADYCHCACIAE2AhQgAkHcCDYCECACQQc2AgxBACEDDKsBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNByACQeUANgIcIAIgATYCFCACIAA2AgxBACEDDKoBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNFiACQdMANgIcIAIgATYCFCACIAA2AgxBACEDDKkBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNGCACQdIANgIcIAIgATYCFCACIAA2AgxBACEDDKgBCyACQQA2AhwgAiABNgIUIAJBxgo2AhAgAkEHNgIMQQAhAwynAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQMgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwymAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRIgAkHTADYCHCACIAE2AhQgAiAANgIMQQAhAwylAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRQgAkHSADYCHCACIAE2AhQgAiAANgIMQQAhAwykAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQAgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwyjAQtB1QAhAwyJAQsgAEEVRwRAIAJBADYCHCACIAE2AhQgAkG5DTYCECACQRo2AgxBACEDDKIBCyACQeQANgIcIAIgATYCFCACQeMXNgIQIAJBFTYCDEEAIQMMoQELIAJBADYCACAGQQFqIQEgAi0AKSIAQSNrQQtJDQQCQCAAQQZLDQBBASAAdEHKAHFFDQAMBQtBACEDIAJBADYCHCACIAE2AhQgAkH3CTYCECACQQg2AgwMoAELIAJBADYCACAGQQFqIQEgAi0AKUEhRg0DIAJBADYCHCACIAE2AhQgAkGbCjYCECACQQg2AgxBACEDDJ8BCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJBkDM2AhAgAkEINgIMDJ0BCyACQQA2AgAgBkEBaiEBIAItAClBI0kNACACQQA2AhwgAiABNgIUIAJB0wk2AhAgAkEINgIMQQAhAwycAQtB0QAhAwyCAQsgAS0AAEEwayIAQf8BcUEKSQRAIAIgADoAKiABQQFqIQFBzwAhAwyCAQsgAigCBCEAIAJBADYCBCACIAAgARAoIgBFDYYBIAJB3gA2AhwgAiABNgIUIAIgADYCDEEAIQMMmgELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ2GASACQdwANgIcIAIgATYCFCACIAA2AgxBACEDDJkBCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMhwELIAJB2gA2AhwgAiAFNgIUIAIgADYCDAyYAQtBACEBQQEhAwsgAiADOgArIAVBAWohAwJAAkACQCACLQAtQRBxDQACQAJAAkAgAi0AKg4DAQACBAsgBkUNAwwCCyAADQEMAgsgAUUNAQsgAigCBCEAIAJBADYCBCACIAAgAxAoIgBFBEAgAyEBDAILIAJB2AA2AhwgAiADNgIUIAIgADYCDEEAIQMMmAELIAIoAgQhACACQQA2AgQgAiAAIAMQKCIARQRAIAMhAQyHAQsgAkHZADYCHCACIAM2AhQgAiAANgIMQQAhAwyXAQtBzAAhAwx9CyAAQRVHBEAgAkEANgIcIAIgATYCFCACQZQNNgIQIAJBITYCDEEAIQMMlgELIAJB1wA2AhwgAiABNgIUIAJByRc2AhAgAkEVNgIMQQAhAwyVAQtBACEDIAJBADYCHCACIAE2AhQgAkGAETYCECACQQk2AgwMlAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0AIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMkwELQckAIQMMeQsgAkEANgIcIAIgATYCFCACQcEoNgIQIAJBBzYCDCACQQA2AgBBACEDDJEBCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAlIgBFDQAgAkHSADYCHCACIAE2AhQgAiAANgIMDJABC0HIACEDDHYLIAJBADYCACAFIQELIAJBgBI7ASogAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANAQtBxwAhAwxzCyAAQRVGBEAgAkHRADYCHCACIAE2AhQgAkHjFzYCECACQRU2AgxBACEDDIwBC0EAIQMgAkEANgIcIAIgATYCFCACQbkNNgIQIAJBGjYCDAyLAQtBACEDIAJBADYCHCACIAE2AhQgAkGgGTYCECACQR42AgwMigELIAEtAABBOkYEQCACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgBFDQEgAkHDADYCHCACIAA2AgwgAiABQQFqNgIUDIoBC0EAIQMgAkEANgIcIAIgATYCFCACQbERNgIQIAJBCjYCDAyJAQsgAUEBaiEBQTshAwxvCyACQcMANgIcIAIgADYCDCACIAFBAWo2AhQMhwELQQAhAyACQQA2AhwgAiABNgIUIAJB8A42AhAgAkEcNgIMDIYBCyACIAIvATBBEHI7ATAMZgsCQCACLwEwIgBBCHFFDQAgAi0AKEEBRw0AIAItAC1BCHFFDQMLIAIgAEH3+wNxQYAEcjsBMAwECyABIARHBEACQANAIAEtAABBMGsiAEH/AXFBCk8EQEE1IQMMbgsgAikDICIKQpmz5syZs+bMGVYNASACIApCCn4iCjcDICAKIACtQv8BgyILQn+FVg0BIAIgCiALfDcDICAEIAFBAWoiAUcNAAtBOSEDDIUBCyACKAIEIQBBACEDIAJBADYCBCACIAAgAUEBaiIBECoiAA0MDHcLQTkhAwyDAQsgAi0AMEEgcQ0GQcUBIQMMaQtBACEDIAJBADYCBCACIAEgARAqIgBFDQQgAkE6NgIcIAIgADYCDCACIAFBAWo2AhQMgQELIAItAChBAUcNACACLQAtQQhxRQ0BC0E3IQMMZgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIABEAgAkE7NgIcIAIgADYCDCACIAFBAWo2AhQMfwsgAUEBaiEBDG4LIAJBCDoALAwECyABQQFqIQEMbQtBACEDIAJBADYCHCACIAE2AhQgAkHkEjYCECACQQQ2AgwMewsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ1sIAJBNzYCHCACIAE2AhQgAiAANgIMDHoLIAIgAi8BMEEgcjsBMAtBMCEDDF8LIAJBNjYCHCACIAE2AhQgAiAANgIMDHcLIABBLEcNASABQQFqIQBBASEBAkACQAJAAkACQCACLQAsQQVrDgQDAQIEAAsgACEBDAQLQQIhAQwBC0EEIQELIAJBAToALCACIAIvATAgAXI7ATAgACEBDAELIAIgAi8BMEEIcjsBMCAAIQELQTkhAwxcCyACQQA6ACwLQTQhAwxaCyABIARGBEBBLSEDDHMLAkACQANAAkAgAS0AAEEKaw4EAgAAAwALIAQgAUEBaiIBRw0AC0EtIQMMdAsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ0CIAJBLDYCHCACIAE2AhQgAiAANgIMDHMLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAS0AAEENRgRAIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAi0ALUEBcQRAQcQBIQMMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIADQEMZQtBLyEDDFcLIAJBLjYCHCACIAE2AhQgAiAANgIMDG8LQQAhAyACQQA2AhwgAiABNgIUIAJB8BQ2AhAgAkEDNgIMDG4LQQEhAwJAAkACQAJAIAItACxBBWsOBAMBAgAECyACIAIvATBBCHI7ATAMAwtBAiEDDAELQQQhAwsgAkEBOgAsIAIgAi8BMCADcjsBMAtBKiEDDFMLQQAhAyACQQA2AhwgAiABNgIUIAJB4Q82AhAgAkEKNgIMDGsLQQEhAwJAAkACQAJAAkACQCACLQAsQQJrDgcFBAQDAQIABAsgAiACLwEwQQhyOwEwDAMLQQIhAwwBC0EEIQMLIAJBAToALCACIAIvATAgA3I7ATALQSshAwxSC0EAIQMgAkEANgIcIAIgATYCFCACQasSNgIQIAJBCzYCDAxqC0EAIQMgAkEANgIcIAIgATYCFCACQf0NNgIQIAJBHTYCDAxpCyABIARHBEADQCABLQAAQSBHDUggBCABQQFqIgFHDQALQSUhAwxpC0ElIQMMaAsgAi0ALUEBcQRAQcMBIQMMTwsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKSIABEAgAkEmNgIcIAIgADYCDCACIAFBAWo2AhQMaAsgAUEBaiEBDFwLIAFBAWohASACLwEwIgBBgAFxBEBBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAEUNBiAAQRVHDR8gAkEFNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMZwsCQCAAQaAEcUGgBEcNACACLQAtQQJxDQBBACEDIAJBADYCHCACIAE2AhQgAkGWEzYCECACQQQ2AgwMZwsgAgJ/IAIvATBBFHFBFEYEQEEBIAItAChBAUYNARogAi8BMkHlAEYMAQsgAi0AKUEFRgs6AC5BACEAAkAgAigCOCIDRQ0AIAMoAiQiA0UNACACIAMRAAAhAAsCQAJAAkACQAJAIAAOFgIBAAQEBAQEBAQEBAQEBAQEBAQEBAMECyACQQE6AC4LIAIgAi8BMEHAAHI7ATALQSchAwxPCyACQSM2AhwgAiABNgIUIAJBpRY2AhAgAkEVNgIMQQAhAwxnC0EAIQMgAkEANgIcIAIgATYCFCACQdULNgIQIAJBETYCDAxmC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAADQELQQ4hAwxLCyAAQRVGBEAgAkECNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMZAtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMYwtBACEDIAJBADYCHCACIAE2AhQgAkGqHDYCECACQQ82AgwMYgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEgCqdqIgEQKyIARQ0AIAJBBTYCHCACIAE2AhQgAiAANgIMDGELQQ8hAwxHC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxfC0IBIQoLIAFBAWohAQJAIAIpAyAiC0L//////////w9YBEAgAiALQgSGIAqENwMgDAELQQAhAyACQQA2AhwgAiABNgIUIAJBrQk2AhAgAkEMNgIMDF4LQSQhAwxEC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxcCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAsIgBFBEAgAUEBaiEBDFILIAJBFzYCHCACIAA2AgwgAiABQQFqNgIUDFsLIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQRY2AhwgAiAANgIMIAIgAUEBajYCFAxbC0EfIQMMQQtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQLSIARQRAIAFBAWohAQxQCyACQRQ2AhwgAiAANgIMIAIgAUEBajYCFAxYCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABEC0iAEUEQCABQQFqIQEMAQsgAkETNgIcIAIgADYCDCACIAFBAWo2AhQMWAtBHiEDDD4LQQAhAyACQQA2AhwgAiABNgIUIAJBxgw2AhAgAkEjNgIMDFYLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABEC0iAEUEQCABQQFqIQEMTgsgAkERNgIcIAIgADYCDCACIAFBAWo2AhQMVQsgAkEQNgIcIAIgATYCFCACIAA2AgwMVAtBACEDIAJBADYCHCACIAE2AhQgAkHGDDYCECACQSM2AgwMUwtBACEDIAJBADYCHCACIAE2AhQgAkHAFTYCECACQQI2AgwMUgsgAigCBCEAQQAhAyACQQA2AgQCQCACIAAgARAtIgBFBEAgAUEBaiEBDAELIAJBDjYCHCACIAA2AgwgAiABQQFqNgIUDFILQRshAww4C0EAIQMgAkEANgIcIAIgATYCFCACQcYMNgIQIAJBIzYCDAxQCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABECwiAEUEQCABQQFqIQEMAQsgAkENNgIcIAIgADYCDCACIAFBAWo2AhQMUAtBGiEDDDYLQQAhAyACQQA2AhwgAiABNgIUIAJBmg82AhAgAkEiNgIMDE4LIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQQw2AhwgAiAANgIMIAIgAUEBajYCFAxOC0EZIQMMNAtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMTAsgAEEVRwRAQQAhAyACQQA2AhwgAiABNgIUIAJBgww2AhAgAkETNgIMDEwLIAJBCjYCHCACIAE2AhQgAkHkFjYCECACQRU2AgxBACEDDEsLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABIAqnaiIBECsiAARAIAJBBzYCHCACIAE2AhQgAiAANgIMDEsLQRMhAwwxCyAAQRVHBEBBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMSgsgAkEeNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMSQtBACEAAkAgAigCOCIDRQ0AIAMoAiwiA0UNACACIAMRAAAhAAsgAEUNQSAAQRVGBEAgAkEDNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMSQtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMSAtBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMRwtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMRgsgAkEAOgAvIAItAC1BBHFFDT8LIAJBADoALyACQQE6ADRBACEDDCsLQQAhAyACQQA2AhwgAkHkETYCECACQQc2AgwgAiABQQFqNgIUDEMLAkADQAJAIAEtAABBCmsOBAACAgACCyAEIAFBAWoiAUcNAAtB3QEhAwxDCwJAAkAgAi0ANEEBRw0AQQAhAAJAIAIoAjgiA0UNACADKAJYIgNFDQAgAiADEQAAIQALIABFDQAgAEEVRw0BIAJB3AE2AhwgAiABNgIUIAJB1RY2AhAgAkEVNgIMQQAhAwxEC0HBASEDDCoLIAJBADYCHCACIAE2AhQgAkHpCzYCECACQR82AgxBACEDDEILAkACQCACLQAoQQFrDgIEAQALQcABIQMMKQtBuQEhAwwoCyACQQI6AC9BACEAAkAgAigCOCIDRQ0AIAMoAgAiA0UNACACIAMRAAAhAAsgAEUEQEHCASEDDCgLIABBFUcEQCACQQA2AhwgAiABNgIUIAJBpAw2AhAgAkEQNgIMQQAhAwxBCyACQdsBNgIcIAIgATYCFCACQfoWNgIQIAJBFTYCDEEAIQMMQAsgASAERgRAQdoBIQMMQAsgAS0AAEHIAEYNASACQQE6ACgLQawBIQMMJQtBvwEhAwwkCyABIARHBEAgAkEQNgIIIAIgATYCBEG+ASEDDCQLQdkBIQMMPAsgASAERgRAQdgBIQMMPAsgAS0AAEHIAEcNBCABQQFqIQFBvQEhAwwiCyABIARGBEBB1wEhAww7CwJAAkAgAS0AAEHFAGsOEAAFBQUFBQUFBQUFBQUFBQEFCyABQQFqIQFBuwEhAwwiCyABQQFqIQFBvAEhAwwhC0HWASEDIAEgBEYNOSACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGD0ABqLQAARw0DIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw6CyACKAIEIQAgAkIANwMAIAIgACAGQQFqIgEQJyIARQRAQcYBIQMMIQsgAkHVATYCHCACIAE2AhQgAiAANgIMQQAhAww5C0HUASEDIAEgBEYNOCACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEGB0ABqLQAARw0CIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw5CyACQYEEOwEoIAIoAgQhACACQgA3AwAgAiAAIAZBAWoiARAnIgANAwwCCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB2Bs2AhAgAkEINgIMDDYLQboBIQMMHAsgAkHTATYCHCACIAE2AhQgAiAANgIMQQAhAww0C0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAARQ0AIABBFUYNASACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwwzC0HkACEDDBkLIAJB+AA2AhwgAiABNgIUIAJByhg2AhAgAkEVNgIMQQAhAwwxC0HSASEDIAQgASIARg0wIAQgAWsgAigCACIBaiEFIAAgAWtBBGohBgJAA0AgAC0AACABQfzPAGotAABHDQEgAUEERg0DIAFBAWohASAEIABBAWoiAEcNAAsgAiAFNgIADDELIAJBADYCHCACIAA2AhQgAkGQMzYCECACQQg2AgwgAkEANgIAQQAhAwwwCyABIARHBEAgAkEONgIIIAIgATYCBEG3ASEDDBcLQdEBIQMMLwsgAkEANgIAIAZBAWohAQtBuAEhAwwUCyABIARGBEBB0AEhAwwtCyABLQAAQTBrIgBB/wFxQQpJBEAgAiAAOgAqIAFBAWohAUG2ASEDDBQLIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0UIAJBzwE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAsgASAERgRAQc4BIQMMLAsCQCABLQAAQS5GBEAgAUEBaiEBDAELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0VIAJBzQE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAtBtQEhAwwSCyAEIAEiBUYEQEHMASEDDCsLQQAhAEEBIQFBASEGQQAhAwJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAIAUtAABBMGsOCgoJAAECAwQFBggLC0ECDAYLQQMMBQtBBAwEC0EFDAMLQQYMAgtBBwwBC0EICyEDQQAhAUEAIQYMAgtBCSEDQQEhAEEAIQFBACEGDAELQQAhAUEBIQMLIAIgAzoAKyAFQQFqIQMCQAJAIAItAC1BEHENAAJAAkACQCACLQAqDgMBAAIECyAGRQ0DDAILIAANAQwCCyABRQ0BCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMAwsgAkHJATYCHCACIAM2AhQgAiAANgIMQQAhAwwtCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMGAsgAkHKATYCHCACIAM2AhQgAiAANgIMQQAhAwwsCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMFgsgAkHLATYCHCACIAU2AhQgAiAANgIMDCsLQbQBIQMMEQtBACEAAkAgAigCOCIDRQ0AIAMoAjwiA0UNACACIAMRAAAhAAsCQCAABEAgAEEVRg0BIAJBADYCHCACIAE2AhQgAkGUDTYCECACQSE2AgxBACEDDCsLQbIBIQMMEQsgAkHIATYCHCACIAE2AhQgAkHJFzYCECACQRU2AgxBACEDDCkLIAJBADYCACAGQQFqIQFB9QAhAwwPCyACLQApQQVGBEBB4wAhAwwPC0HiACEDDA4LIAAhASACQQA2AgALIAJBADoALEEJIQMMDAsgAkEANgIAIAdBAWohAUHAACEDDAsLQQELOgAsIAJBADYCACAGQQFqIQELQSkhAwwIC0E4IQMMBwsCQCABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRw0DIAFBAWohAQwFCyAEIAFBAWoiAUcNAAtBPiEDDCELQT4hAwwgCwsgAkEAOgAsDAELQQshAwwEC0E6IQMMAwsgAUEBaiEBQS0hAwwCCyACIAE6ACwgAkEANgIAIAZBAWohAUEMIQMMAQsgAkEANgIAIAZBAWohAUEKIQMMAAsAC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwXC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwWC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwVC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwUC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwTC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwSC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwRC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwQC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwPC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwOC0EAIQMgAkEANgIcIAIgATYCFCACQcASNgIQIAJBCzYCDAwNC0EAIQMgAkEANgIcIAIgATYCFCACQZUJNgIQIAJBCzYCDAwMC0EAIQMgAkEANgIcIAIgATYCFCACQeEPNgIQIAJBCjYCDAwLC0EAIQMgAkEANgIcIAIgATYCFCACQfsPNgIQIAJBCjYCDAwKC0EAIQMgAkEANgIcIAIgATYCFCACQfEZNgIQIAJBAjYCDAwJC0EAIQMgAkEANgIcIAIgATYCFCACQcQUNgIQIAJBAjYCDAwIC0EAIQMgAkEANgIcIAIgATYCFCACQfIVNgIQIAJBAjYCDAwHCyACQQI2AhwgAiABNgIUIAJBnBo2AhAgAkEWNgIMQQAhAwwGC0EBIQMMBQtB1AAhAyABIARGDQQgCEEIaiEJIAIoAgAhBQJAAkAgASAERwRAIAVB2MIAaiEHIAQgBWogAWshACAFQX9zQQpqIgUgAWohBgNAIAEtAAAgBy0AAEcEQEECIQcMAwsgBUUEQEEAIQcgBiEBDAMLIAVBAWshBSAHQQFqIQcgBCABQQFqIgFHDQALIAAhBSAEIQELIAlBATYCACACIAU2AgAMAQsgAkEANgIAIAkgBzYCAAsgCSABNgIEIAgoAgwhACAIKAIIDgMBBAIACwALIAJBADYCHCACQbUaNgIQIAJBFzYCDCACIABBAWo2AhRBACEDDAILIAJBADYCHCACIAA2AhQgAkHKGjYCECACQQk2AgxBACEDDAELIAEgBEYEQEEiIQMMAQsgAkEJNgIIIAIgATYCBEEhIQMLIAhBEGokACADRQRAIAIoAgwhAAwBCyACIAM2AhxBACEAIAIoAgQiAUUNACACIAEgBCACKAIIEQEAIgFFDQAgAiAENgIUIAIgATYCDCABIQALIAALvgIBAn8gAEEAOgAAIABB3ABqIgFBAWtBADoAACAAQQA6AAIgAEEAOgABIAFBA2tBADoAACABQQJrQQA6AAAgAEEAOgADIAFBBGtBADoAAEEAIABrQQNxIgEgAGoiAEEANgIAQdwAIAFrQXxxIgIgAGoiAUEEa0EANgIAAkAgAkEJSQ0AIABBADYCCCAAQQA2AgQgAUEIa0EANgIAIAFBDGtBADYCACACQRlJDQAgAEEANgIYIABBADYCFCAAQQA2AhAgAEEANgIMIAFBEGtBADYCACABQRRrQQA2AgAgAUEYa0EANgIAIAFBHGtBADYCACACIABBBHFBGHIiAmsiAUEgSQ0AIAAgAmohAANAIABCADcDGCAAQgA3AxAgAEIANwMIIABCADcDACAAQSBqIQAgAUEgayIBQR9LDQALCwtWAQF/AkAgACgCDA0AAkACQAJAAkAgAC0ALw4DAQADAgsgACgCOCIBRQ0AIAEoAiwiAUUNACAAIAERAAAiAQ0DC0EADwsACyAAQcMWNgIQQQ4hAQsgAQsaACAAKAIMRQRAIABB0Rs2AhAgAEEVNgIMCwsUACAAKAIMQRVGBEAgAEEANgIMCwsUACAAKAIMQRZGBEAgAEEANgIMCwsHACAAKAIMCwcAIAAoAhALCQAgACABNgIQCwcAIAAoAhQLFwAgAEEkTwRAAAsgAEECdEGgM2ooAgALFwAgAEEuTwRAAAsgAEECdEGwNGooAgALvwkBAX9B6yghAQJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB5ABrDvQDY2IAAWFhYWFhYQIDBAVhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhBgcICQoLDA0OD2FhYWFhEGFhYWFhYWFhYWFhEWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYRITFBUWFxgZGhthYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2YTc4OTphYWFhYWFhYTthYWE8YWFhYT0+P2FhYWFhYWFhQGFhQWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYUJDREVGR0hJSktMTU5PUFFSU2FhYWFhYWFhVFVWV1hZWlthXF1hYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFeYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhX2BhC0HhJw8LQaQhDwtByywPC0H+MQ8LQcAkDwtBqyQPC0GNKA8LQeImDwtBgDAPC0G5Lw8LQdckDwtB7x8PC0HhHw8LQfofDwtB8iAPC0GoLw8LQa4yDwtBiDAPC0HsJw8LQYIiDwtBjh0PC0HQLg8LQcojDwtBxTIPC0HfHA8LQdIcDwtBxCAPC0HXIA8LQaIfDwtB7S4PC0GrMA8LQdQlDwtBzC4PC0H6Lg8LQfwrDwtB0jAPC0HxHQ8LQbsgDwtB9ysPC0GQMQ8LQdcxDwtBoi0PC0HUJw8LQeArDwtBnywPC0HrMQ8LQdUfDwtByjEPC0HeJQ8LQdQeDwtB9BwPC0GnMg8LQbEdDwtBoB0PC0G5MQ8LQbwwDwtBkiEPC0GzJg8LQeksDwtBrB4PC0HUKw8LQfcmDwtBgCYPC0GwIQ8LQf4eDwtBjSMPC0GJLQ8LQfciDwtBoDEPC0GuHw8LQcYlDwtB6B4PC0GTIg8LQcIvDwtBwx0PC0GLLA8LQeEdDwtBjS8PC0HqIQ8LQbQtDwtB0i8PC0HfMg8LQdIyDwtB8DAPC0GpIg8LQfkjDwtBmR4PC0G1LA8LQZswDwtBkjIPC0G2Kw8LQcIiDwtB+DIPC0GeJQ8LQdAiDwtBuh4PC0GBHg8LAAtB1iEhAQsgAQsWACAAIAAtAC1B/gFxIAFBAEdyOgAtCxkAIAAgAC0ALUH9AXEgAUEAR0EBdHI6AC0LGQAgACAALQAtQfsBcSABQQBHQQJ0cjoALQsZACAAIAAtAC1B9wFxIAFBAEdBA3RyOgAtCz4BAn8CQCAAKAI4IgNFDQAgAygCBCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBxhE2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCCCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9go2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCDCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7Ro2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCECIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlRA2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCFCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBqhs2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCGCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7RM2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCKCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9gg2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCHCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBwhk2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCICIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlBQ2AhBBGCEECyAEC1kBAn8CQCAALQAoQQFGDQAgAC8BMiIBQeQAa0HkAEkNACABQcwBRg0AIAFBsAJGDQAgAC8BMCIAQcAAcQ0AQQEhAiAAQYgEcUGABEYNACAAQShxRSECCyACC4wBAQJ/AkACQAJAIAAtACpFDQAgAC0AK0UNACAALwEwIgFBAnFFDQEMAgsgAC8BMCIBQQFxRQ0BC0EBIQIgAC0AKEEBRg0AIAAvATIiAEHkAGtB5ABJDQAgAEHMAUYNACAAQbACRg0AIAFBwABxDQBBACECIAFBiARxQYAERg0AIAFBKHFBAEchAgsgAgtzACAAQRBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAA/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQTBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQSBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQd0BNgIcCwYAIAAQMguaLQELfyMAQRBrIgokAEGk0AAoAgAiCUUEQEHk0wAoAgAiBUUEQEHw0wBCfzcCAEHo0wBCgICEgICAwAA3AgBB5NMAIApBCGpBcHFB2KrVqgVzIgU2AgBB+NMAQQA2AgBByNMAQQA2AgALQczTAEGA1AQ2AgBBnNAAQYDUBDYCAEGw0AAgBTYCAEGs0ABBfzYCAEHQ0wBBgKwDNgIAA0AgAUHI0ABqIAFBvNAAaiICNgIAIAIgAUG00ABqIgM2AgAgAUHA0ABqIAM2AgAgAUHQ0ABqIAFBxNAAaiIDNgIAIAMgAjYCACABQdjQAGogAUHM0ABqIgI2AgAgAiADNgIAIAFB1NAAaiACNgIAIAFBIGoiAUGAAkcNAAtBjNQEQcGrAzYCAEGo0ABB9NMAKAIANgIAQZjQAEHAqwM2AgBBpNAAQYjUBDYCAEHM/wdBODYCAEGI1AQhCQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCAAQewBTQRAQYzQACgCACIGQRAgAEETakFwcSAAQQtJGyIEQQN2IgB2IgFBA3EEQAJAIAFBAXEgAHJBAXMiAkEDdCIAQbTQAGoiASAAQbzQAGooAgAiACgCCCIDRgRAQYzQACAGQX4gAndxNgIADAELIAEgAzYCCCADIAE2AgwLIABBCGohASAAIAJBA3QiAkEDcjYCBCAAIAJqIgAgACgCBEEBcjYCBAwRC0GU0AAoAgAiCCAETw0BIAEEQAJAQQIgAHQiAkEAIAJrciABIAB0cWgiAEEDdCICQbTQAGoiASACQbzQAGooAgAiAigCCCIDRgRAQYzQACAGQX4gAHdxIgY2AgAMAQsgASADNgIIIAMgATYCDAsgAiAEQQNyNgIEIABBA3QiACAEayEFIAAgAmogBTYCACACIARqIgQgBUEBcjYCBCAIBEAgCEF4cUG00ABqIQBBoNAAKAIAIQMCf0EBIAhBA3Z0IgEgBnFFBEBBjNAAIAEgBnI2AgAgAAwBCyAAKAIICyIBIAM2AgwgACADNgIIIAMgADYCDCADIAE2AggLIAJBCGohAUGg0AAgBDYCAEGU0AAgBTYCAAwRC0GQ0AAoAgAiC0UNASALaEECdEG80gBqKAIAIgAoAgRBeHEgBGshBSAAIQIDQAJAIAIoAhAiAUUEQCACQRRqKAIAIgFFDQELIAEoAgRBeHEgBGsiAyAFSSECIAMgBSACGyEFIAEgACACGyEAIAEhAgwBCwsgACgCGCEJIAAoAgwiAyAARwRAQZzQACgCABogAyAAKAIIIgE2AgggASADNgIMDBALIABBFGoiAigCACIBRQRAIAAoAhAiAUUNAyAAQRBqIQILA0AgAiEHIAEiA0EUaiICKAIAIgENACADQRBqIQIgAygCECIBDQALIAdBADYCAAwPC0F/IQQgAEG/f0sNACAAQRNqIgFBcHEhBEGQ0AAoAgAiCEUNAEEAIARrIQUCQAJAAkACf0EAIARBgAJJDQAaQR8gBEH///8HSw0AGiAEQSYgAUEIdmciAGt2QQFxIABBAXRrQT5qCyIGQQJ0QbzSAGooAgAiAkUEQEEAIQFBACEDDAELQQAhASAEQRkgBkEBdmtBACAGQR9HG3QhAEEAIQMDQAJAIAIoAgRBeHEgBGsiByAFTw0AIAIhAyAHIgUNAEEAIQUgAiEBDAMLIAEgAkEUaigCACIHIAcgAiAAQR12QQRxakEQaigCACICRhsgASAHGyEBIABBAXQhACACDQALCyABIANyRQRAQQAhA0ECIAZ0IgBBACAAa3IgCHEiAEUNAyAAaEECdEG80gBqKAIAIQELIAFFDQELA0AgASgCBEF4cSAEayICIAVJIQAgAiAFIAAbIQUgASADIAAbIQMgASgCECIABH8gAAUgAUEUaigCAAsiAQ0ACwsgA0UNACAFQZTQACgCACAEa08NACADKAIYIQcgAyADKAIMIgBHBEBBnNAAKAIAGiAAIAMoAggiATYCCCABIAA2AgwMDgsgA0EUaiICKAIAIgFFBEAgAygCECIBRQ0DIANBEGohAgsDQCACIQYgASIAQRRqIgIoAgAiAQ0AIABBEGohAiAAKAIQIgENAAsgBkEANgIADA0LQZTQACgCACIDIARPBEBBoNAAKAIAIQECQCADIARrIgJBEE8EQCABIARqIgAgAkEBcjYCBCABIANqIAI2AgAgASAEQQNyNgIEDAELIAEgA0EDcjYCBCABIANqIgAgACgCBEEBcjYCBEEAIQBBACECC0GU0AAgAjYCAEGg0AAgADYCACABQQhqIQEMDwtBmNAAKAIAIgMgBEsEQCAEIAlqIgAgAyAEayIBQQFyNgIEQaTQACAANgIAQZjQACABNgIAIAkgBEEDcjYCBCAJQQhqIQEMDwtBACEBIAQCf0Hk0wAoAgAEQEHs0wAoAgAMAQtB8NMAQn83AgBB6NMAQoCAhICAgMAANwIAQeTTACAKQQxqQXBxQdiq1aoFczYCAEH40wBBADYCAEHI0wBBADYCAEGAgAQLIgAgBEHHAGoiBWoiBkEAIABrIgdxIgJPBEBB/NMAQTA2AgAMDwsCQEHE0wAoAgAiAUUNAEG80wAoAgAiCCACaiEAIAAgAU0gACAIS3ENAEEAIQFB/NMAQTA2AgAMDwtByNMALQAAQQRxDQQCQAJAIAkEQEHM0wAhAQNAIAEoAgAiACAJTQRAIAAgASgCBGogCUsNAwsgASgCCCIBDQALC0EAEDMiAEF/Rg0FIAIhBkHo0wAoAgAiAUEBayIDIABxBEAgAiAAayAAIANqQQAgAWtxaiEGCyAEIAZPDQUgBkH+////B0sNBUHE0wAoAgAiAwRAQbzTACgCACIHIAZqIQEgASAHTQ0GIAEgA0sNBgsgBhAzIgEgAEcNAQwHCyAGIANrIAdxIgZB/v///wdLDQQgBhAzIQAgACABKAIAIAEoAgRqRg0DIAAhAQsCQCAGIARByABqTw0AIAFBf0YNAEHs0wAoAgAiACAFIAZrakEAIABrcSIAQf7///8HSwRAIAEhAAwHCyAAEDNBf0cEQCAAIAZqIQYgASEADAcLQQAgBmsQMxoMBAsgASIAQX9HDQUMAwtBACEDDAwLQQAhAAwKCyAAQX9HDQILQcjTAEHI0wAoAgBBBHI2AgALIAJB/v///wdLDQEgAhAzIQBBABAzIQEgAEF/Rg0BIAFBf0YNASAAIAFPDQEgASAAayIGIARBOGpNDQELQbzTAEG80wAoAgAgBmoiATYCAEHA0wAoAgAgAUkEQEHA0wAgATYCAAsCQAJAAkBBpNAAKAIAIgIEQEHM0wAhAQNAIAAgASgCACIDIAEoAgQiBWpGDQIgASgCCCIBDQALDAILQZzQACgCACIBQQBHIAAgAU9xRQRAQZzQACAANgIAC0EAIQFB0NMAIAY2AgBBzNMAIAA2AgBBrNAAQX82AgBBsNAAQeTTACgCADYCAEHY0wBBADYCAANAIAFByNAAaiABQbzQAGoiAjYCACACIAFBtNAAaiIDNgIAIAFBwNAAaiADNgIAIAFB0NAAaiABQcTQAGoiAzYCACADIAI2AgAgAUHY0ABqIAFBzNAAaiICNgIAIAIgAzYCACABQdTQAGogAjYCACABQSBqIgFBgAJHDQALQXggAGtBD3EiASAAaiICIAZBOGsiAyABayIBQQFyNgIEQajQAEH00wAoAgA2AgBBmNAAIAE2AgBBpNAAIAI2AgAgACADakE4NgIEDAILIAAgAk0NACACIANJDQAgASgCDEEIcQ0AQXggAmtBD3EiACACaiIDQZjQACgCACAGaiIHIABrIgBBAXI2AgQgASAFIAZqNgIEQajQAEH00wAoAgA2AgBBmNAAIAA2AgBBpNAAIAM2AgAgAiAHakE4NgIEDAELIABBnNAAKAIASQRAQZzQACAANgIACyAAIAZqIQNBzNMAIQECQAJAAkADQCADIAEoAgBHBEAgASgCCCIBDQEMAgsLIAEtAAxBCHFFDQELQczTACEBA0AgASgCACIDIAJNBEAgAyABKAIEaiIFIAJLDQMLIAEoAgghAQwACwALIAEgADYCACABIAEoAgQgBmo2AgQgAEF4IABrQQ9xaiIJIARBA3I2AgQgA0F4IANrQQ9xaiIGIAQgCWoiBGshASACIAZGBEBBpNAAIAQ2AgBBmNAAQZjQACgCACABaiIANgIAIAQgAEEBcjYCBAwIC0Gg0AAoAgAgBkYEQEGg0AAgBDYCAEGU0ABBlNAAKAIAIAFqIgA2AgAgBCAAQQFyNgIEIAAgBGogADYCAAwICyAGKAIEIgVBA3FBAUcNBiAFQXhxIQggBUH/AU0EQCAFQQN2IQMgBigCCCIAIAYoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAcLIAIgADYCCCAAIAI2AgwMBgsgBigCGCEHIAYgBigCDCIARwRAIAAgBigCCCICNgIIIAIgADYCDAwFCyAGQRRqIgIoAgAiBUUEQCAGKAIQIgVFDQQgBkEQaiECCwNAIAIhAyAFIgBBFGoiAigCACIFDQAgAEEQaiECIAAoAhAiBQ0ACyADQQA2AgAMBAtBeCAAa0EPcSIBIABqIgcgBkE4ayIDIAFrIgFBAXI2AgQgACADakE4NgIEIAIgBUE3IAVrQQ9xakE/ayIDIAMgAkEQakkbIgNBIzYCBEGo0ABB9NMAKAIANgIAQZjQACABNgIAQaTQACAHNgIAIANBEGpB1NMAKQIANwIAIANBzNMAKQIANwIIQdTTACADQQhqNgIAQdDTACAGNgIAQczTACAANgIAQdjTAEEANgIAIANBJGohAQNAIAFBBzYCACAFIAFBBGoiAUsNAAsgAiADRg0AIAMgAygCBEF+cTYCBCADIAMgAmsiBTYCACACIAVBAXI2AgQgBUH/AU0EQCAFQXhxQbTQAGohAAJ/QYzQACgCACIBQQEgBUEDdnQiA3FFBEBBjNAAIAEgA3I2AgAgAAwBCyAAKAIICyIBIAI2AgwgACACNgIIIAIgADYCDCACIAE2AggMAQtBHyEBIAVB////B00EQCAFQSYgBUEIdmciAGt2QQFxIABBAXRrQT5qIQELIAIgATYCHCACQgA3AhAgAUECdEG80gBqIQBBkNAAKAIAIgNBASABdCIGcUUEQCAAIAI2AgBBkNAAIAMgBnI2AgAgAiAANgIYIAIgAjYCCCACIAI2AgwMAQsgBUEZIAFBAXZrQQAgAUEfRxt0IQEgACgCACEDAkADQCADIgAoAgRBeHEgBUYNASABQR12IQMgAUEBdCEBIAAgA0EEcWpBEGoiBigCACIDDQALIAYgAjYCACACIAA2AhggAiACNgIMIAIgAjYCCAwBCyAAKAIIIgEgAjYCDCAAIAI2AgggAkEANgIYIAIgADYCDCACIAE2AggLQZjQACgCACIBIARNDQBBpNAAKAIAIgAgBGoiAiABIARrIgFBAXI2AgRBmNAAIAE2AgBBpNAAIAI2AgAgACAEQQNyNgIEIABBCGohAQwIC0EAIQFB/NMAQTA2AgAMBwtBACEACyAHRQ0AAkAgBigCHCICQQJ0QbzSAGoiAygCACAGRgRAIAMgADYCACAADQFBkNAAQZDQACgCAEF+IAJ3cTYCAAwCCyAHQRBBFCAHKAIQIAZGG2ogADYCACAARQ0BCyAAIAc2AhggBigCECICBEAgACACNgIQIAIgADYCGAsgBkEUaigCACICRQ0AIABBFGogAjYCACACIAA2AhgLIAEgCGohASAGIAhqIgYoAgQhBQsgBiAFQX5xNgIEIAEgBGogATYCACAEIAFBAXI2AgQgAUH/AU0EQCABQXhxQbTQAGohAAJ/QYzQACgCACICQQEgAUEDdnQiAXFFBEBBjNAAIAEgAnI2AgAgAAwBCyAAKAIICyIBIAQ2AgwgACAENgIIIAQgADYCDCAEIAE2AggMAQtBHyEFIAFB////B00EQCABQSYgAUEIdmciAGt2QQFxIABBAXRrQT5qIQULIAQgBTYCHCAEQgA3AhAgBUECdEG80gBqIQBBkNAAKAIAIgJBASAFdCIDcUUEQCAAIAQ2AgBBkNAAIAIgA3I2AgAgBCAANgIYIAQgBDYCCCAEIAQ2AgwMAQsgAUEZIAVBAXZrQQAgBUEfRxt0IQUgACgCACEAAkADQCAAIgIoAgRBeHEgAUYNASAFQR12IQAgBUEBdCEFIAIgAEEEcWpBEGoiAygCACIADQALIAMgBDYCACAEIAI2AhggBCAENgIMIAQgBDYCCAwBCyACKAIIIgAgBDYCDCACIAQ2AgggBEEANgIYIAQgAjYCDCAEIAA2AggLIAlBCGohAQwCCwJAIAdFDQACQCADKAIcIgFBAnRBvNIAaiICKAIAIANGBEAgAiAANgIAIAANAUGQ0AAgCEF+IAF3cSIINgIADAILIAdBEEEUIAcoAhAgA0YbaiAANgIAIABFDQELIAAgBzYCGCADKAIQIgEEQCAAIAE2AhAgASAANgIYCyADQRRqKAIAIgFFDQAgAEEUaiABNgIAIAEgADYCGAsCQCAFQQ9NBEAgAyAEIAVqIgBBA3I2AgQgACADaiIAIAAoAgRBAXI2AgQMAQsgAyAEaiICIAVBAXI2AgQgAyAEQQNyNgIEIAIgBWogBTYCACAFQf8BTQRAIAVBeHFBtNAAaiEAAn9BjNAAKAIAIgFBASAFQQN2dCIFcUUEQEGM0AAgASAFcjYCACAADAELIAAoAggLIgEgAjYCDCAAIAI2AgggAiAANgIMIAIgATYCCAwBC0EfIQEgBUH///8HTQRAIAVBJiAFQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAQsgAiABNgIcIAJCADcCECABQQJ0QbzSAGohAEEBIAF0IgQgCHFFBEAgACACNgIAQZDQACAEIAhyNgIAIAIgADYCGCACIAI2AgggAiACNgIMDAELIAVBGSABQQF2a0EAIAFBH0cbdCEBIAAoAgAhBAJAA0AgBCIAKAIEQXhxIAVGDQEgAUEddiEEIAFBAXQhASAAIARBBHFqQRBqIgYoAgAiBA0ACyAGIAI2AgAgAiAANgIYIAIgAjYCDCACIAI2AggMAQsgACgCCCIBIAI2AgwgACACNgIIIAJBADYCGCACIAA2AgwgAiABNgIICyADQQhqIQEMAQsCQCAJRQ0AAkAgACgCHCIBQQJ0QbzSAGoiAigCACAARgRAIAIgAzYCACADDQFBkNAAIAtBfiABd3E2AgAMAgsgCUEQQRQgCSgCECAARhtqIAM2AgAgA0UNAQsgAyAJNgIYIAAoAhAiAQRAIAMgATYCECABIAM2AhgLIABBFGooAgAiAUUNACADQRRqIAE2AgAgASADNgIYCwJAIAVBD00EQCAAIAQgBWoiAUEDcjYCBCAAIAFqIgEgASgCBEEBcjYCBAwBCyAAIARqIgcgBUEBcjYCBCAAIARBA3I2AgQgBSAHaiAFNgIAIAgEQCAIQXhxQbTQAGohAUGg0AAoAgAhAwJ/QQEgCEEDdnQiAiAGcUUEQEGM0AAgAiAGcjYCACABDAELIAEoAggLIgIgAzYCDCABIAM2AgggAyABNgIMIAMgAjYCCAtBoNAAIAc2AgBBlNAAIAU2AgALIABBCGohAQsgCkEQaiQAIAELQwAgAEUEQD8AQRB0DwsCQCAAQf//A3ENACAAQQBIDQAgAEEQdkAAIgBBf0YEQEH80wBBMDYCAEF/DwsgAEEQdA8LAAsL3D8iAEGACAsJAQAAAAIAAAADAEGUCAsFBAAAAAUAQaQICwkGAAAABwAAAAgAQdwIC4otSW52YWxpZCBjaGFyIGluIHVybCBxdWVyeQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2JvZHkAQ29udGVudC1MZW5ndGggb3ZlcmZsb3cAQ2h1bmsgc2l6ZSBvdmVyZmxvdwBSZXNwb25zZSBvdmVyZmxvdwBJbnZhbGlkIG1ldGhvZCBmb3IgSFRUUC94LnggcmVxdWVzdABJbnZhbGlkIG1ldGhvZCBmb3IgUlRTUC94LnggcmVxdWVzdABFeHBlY3RlZCBTT1VSQ0UgbWV0aG9kIGZvciBJQ0UveC54IHJlcXVlc3QASW52YWxpZCBjaGFyIGluIHVybCBmcmFnbWVudCBzdGFydABFeHBlY3RlZCBkb3QAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9zdGF0dXMASW52YWxpZCByZXNwb25zZSBzdGF0dXMASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucwBVc2VyIGNhbGxiYWNrIGVycm9yAGBvbl9yZXNldGAgY2FsbGJhY2sgZXJyb3IAYG9uX2NodW5rX2hlYWRlcmAgY2FsbGJhY2sgZXJyb3IAYG9uX21lc3NhZ2VfYmVnaW5gIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19leHRlbnNpb25fdmFsdWVgIGNhbGxiYWNrIGVycm9yAGBvbl9zdGF0dXNfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl92ZXJzaW9uX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fdXJsX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9oZWFkZXJfdmFsdWVfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9tZXNzYWdlX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fbWV0aG9kX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25faGVhZGVyX2ZpZWxkX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfZXh0ZW5zaW9uX25hbWVgIGNhbGxiYWNrIGVycm9yAFVuZXhwZWN0ZWQgY2hhciBpbiB1cmwgc2VydmVyAEludmFsaWQgaGVhZGVyIHZhbHVlIGNoYXIASW52YWxpZCBoZWFkZXIgZmllbGQgY2hhcgBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3ZlcnNpb24ASW52YWxpZCBtaW5vciB2ZXJzaW9uAEludmFsaWQgbWFqb3IgdmVyc2lvbgBFeHBlY3RlZCBzcGFjZSBhZnRlciB2ZXJzaW9uAEV4cGVjdGVkIENSTEYgYWZ0ZXIgdmVyc2lvbgBJbnZhbGlkIEhUVFAgdmVyc2lvbgBJbnZhbGlkIGhlYWRlciB0b2tlbgBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3VybABJbnZhbGlkIGNoYXJhY3RlcnMgaW4gdXJsAFVuZXhwZWN0ZWQgc3RhcnQgY2hhciBpbiB1cmwARG91YmxlIEAgaW4gdXJsAEVtcHR5IENvbnRlbnQtTGVuZ3RoAEludmFsaWQgY2hhcmFjdGVyIGluIENvbnRlbnQtTGVuZ3RoAER1cGxpY2F0ZSBDb250ZW50LUxlbmd0aABJbnZhbGlkIGNoYXIgaW4gdXJsIHBhdGgAQ29udGVudC1MZW5ndGggY2FuJ3QgYmUgcHJlc2VudCB3aXRoIFRyYW5zZmVyLUVuY29kaW5nAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIHNpemUAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9oZWFkZXJfdmFsdWUAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9jaHVua19leHRlbnNpb25fdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyB2YWx1ZQBNaXNzaW5nIGV4cGVjdGVkIExGIGFmdGVyIGhlYWRlciB2YWx1ZQBJbnZhbGlkIGBUcmFuc2Zlci1FbmNvZGluZ2AgaGVhZGVyIHZhbHVlAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIGV4dGVuc2lvbnMgcXVvdGUgdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBxdW90ZWQgdmFsdWUAUGF1c2VkIGJ5IG9uX2hlYWRlcnNfY29tcGxldGUASW52YWxpZCBFT0Ygc3RhdGUAb25fcmVzZXQgcGF1c2UAb25fY2h1bmtfaGVhZGVyIHBhdXNlAG9uX21lc3NhZ2VfYmVnaW4gcGF1c2UAb25fY2h1bmtfZXh0ZW5zaW9uX3ZhbHVlIHBhdXNlAG9uX3N0YXR1c19jb21wbGV0ZSBwYXVzZQBvbl92ZXJzaW9uX2NvbXBsZXRlIHBhdXNlAG9uX3VybF9jb21wbGV0ZSBwYXVzZQBvbl9jaHVua19jb21wbGV0ZSBwYXVzZQBvbl9oZWFkZXJfdmFsdWVfY29tcGxldGUgcGF1c2UAb25fbWVzc2FnZV9jb21wbGV0ZSBwYXVzZQBvbl9tZXRob2RfY29tcGxldGUgcGF1c2UAb25faGVhZGVyX2ZpZWxkX2NvbXBsZXRlIHBhdXNlAG9uX2NodW5rX2V4dGVuc2lvbl9uYW1lIHBhdXNlAFVuZXhwZWN0ZWQgc3BhY2UgYWZ0ZXIgc3RhcnQgbGluZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2NodW5rX2V4dGVuc2lvbl9uYW1lAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIGV4dGVuc2lvbnMgbmFtZQBQYXVzZSBvbiBDT05ORUNUL1VwZ3JhZGUAUGF1c2Ugb24gUFJJL1VwZ3JhZGUARXhwZWN0ZWQgSFRUUC8yIENvbm5lY3Rpb24gUHJlZmFjZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX21ldGhvZABFeHBlY3RlZCBzcGFjZSBhZnRlciBtZXRob2QAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9oZWFkZXJfZmllbGQAUGF1c2VkAEludmFsaWQgd29yZCBlbmNvdW50ZXJlZABJbnZhbGlkIG1ldGhvZCBlbmNvdW50ZXJlZABVbmV4cGVjdGVkIGNoYXIgaW4gdXJsIHNjaGVtYQBSZXF1ZXN0IGhhcyBpbnZhbGlkIGBUcmFuc2Zlci1FbmNvZGluZ2AAU1dJVENIX1BST1hZAFVTRV9QUk9YWQBNS0FDVElWSVRZAFVOUFJPQ0VTU0FCTEVfRU5USVRZAENPUFkATU9WRURfUEVSTUFORU5UTFkAVE9PX0VBUkxZAE5PVElGWQBGQUlMRURfREVQRU5ERU5DWQBCQURfR0FURVdBWQBQTEFZAFBVVABDSEVDS09VVABHQVRFV0FZX1RJTUVPVVQAUkVRVUVTVF9USU1FT1VUAE5FVFdPUktfQ09OTkVDVF9USU1FT1VUAENPTk5FQ1RJT05fVElNRU9VVABMT0dJTl9USU1FT1VUAE5FVFdPUktfUkVBRF9USU1FT1VUAFBPU1QATUlTRElSRUNURURfUkVRVUVTVABDTElFTlRfQ0xPU0VEX1JFUVVFU1QAQ0xJRU5UX0NMT1NFRF9MT0FEX0JBTEFOQ0VEX1JFUVVFU1QAQkFEX1JFUVVFU1QASFRUUF9SRVFVRVNUX1NFTlRfVE9fSFRUUFNfUE9SVABSRVBPUlQASU1fQV9URUFQT1QAUkVTRVRfQ09OVEVOVABOT19DT05URU5UAFBBUlRJQUxfQ09OVEVOVABIUEVfSU5WQUxJRF9DT05TVEFOVABIUEVfQ0JfUkVTRVQAR0VUAEhQRV9TVFJJQ1QAQ09ORkxJQ1QAVEVNUE9SQVJZX1JFRElSRUNUAFBFUk1BTkVOVF9SRURJUkVDVABDT05ORUNUAE1VTFRJX1NUQVRVUwBIUEVfSU5WQUxJRF9TVEFUVVMAVE9PX01BTllfUkVRVUVTVFMARUFSTFlfSElOVFMAVU5BVkFJTEFCTEVfRk9SX0xFR0FMX1JFQVNPTlMAT1BUSU9OUwBTV0lUQ0hJTkdfUFJPVE9DT0xTAFZBUklBTlRfQUxTT19ORUdPVElBVEVTAE1VTFRJUExFX0NIT0lDRVMASU5URVJOQUxfU0VSVkVSX0VSUk9SAFdFQl9TRVJWRVJfVU5LTk9XTl9FUlJPUgBSQUlMR1VOX0VSUk9SAElERU5USVRZX1BST1ZJREVSX0FVVEhFTlRJQ0FUSU9OX0VSUk9SAFNTTF9DRVJUSUZJQ0FURV9FUlJPUgBJTlZBTElEX1hfRk9SV0FSREVEX0ZPUgBTRVRfUEFSQU1FVEVSAEdFVF9QQVJBTUVURVIASFBFX1VTRVIAU0VFX09USEVSAEhQRV9DQl9DSFVOS19IRUFERVIATUtDQUxFTkRBUgBTRVRVUABXRUJfU0VSVkVSX0lTX0RPV04AVEVBUkRPV04ASFBFX0NMT1NFRF9DT05ORUNUSU9OAEhFVVJJU1RJQ19FWFBJUkFUSU9OAERJU0NPTk5FQ1RFRF9PUEVSQVRJT04ATk9OX0FVVEhPUklUQVRJVkVfSU5GT1JNQVRJT04ASFBFX0lOVkFMSURfVkVSU0lPTgBIUEVfQ0JfTUVTU0FHRV9CRUdJTgBTSVRFX0lTX0ZST1pFTgBIUEVfSU5WQUxJRF9IRUFERVJfVE9LRU4ASU5WQUxJRF9UT0tFTgBGT1JCSURERU4ARU5IQU5DRV9ZT1VSX0NBTE0ASFBFX0lOVkFMSURfVVJMAEJMT0NLRURfQllfUEFSRU5UQUxfQ09OVFJPTABNS0NPTABBQ0wASFBFX0lOVEVSTkFMAFJFUVVFU1RfSEVBREVSX0ZJRUxEU19UT09fTEFSR0VfVU5PRkZJQ0lBTABIUEVfT0sAVU5MSU5LAFVOTE9DSwBQUkkAUkVUUllfV0lUSABIUEVfSU5WQUxJRF9DT05URU5UX0xFTkdUSABIUEVfVU5FWFBFQ1RFRF9DT05URU5UX0xFTkdUSABGTFVTSABQUk9QUEFUQ0gATS1TRUFSQ0gAVVJJX1RPT19MT05HAFBST0NFU1NJTkcATUlTQ0VMTEFORU9VU19QRVJTSVNURU5UX1dBUk5JTkcATUlTQ0VMTEFORU9VU19XQVJOSU5HAEhQRV9JTlZBTElEX1RSQU5TRkVSX0VOQ09ESU5HAEV4cGVjdGVkIENSTEYASFBFX0lOVkFMSURfQ0hVTktfU0laRQBNT1ZFAENPTlRJTlVFAEhQRV9DQl9TVEFUVVNfQ09NUExFVEUASFBFX0NCX0hFQURFUlNfQ09NUExFVEUASFBFX0NCX1ZFUlNJT05fQ09NUExFVEUASFBFX0NCX1VSTF9DT01QTEVURQBIUEVfQ0JfQ0hVTktfQ09NUExFVEUASFBFX0NCX0hFQURFUl9WQUxVRV9DT01QTEVURQBIUEVfQ0JfQ0hVTktfRVhURU5TSU9OX1ZBTFVFX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19FWFRFTlNJT05fTkFNRV9DT01QTEVURQBIUEVfQ0JfTUVTU0FHRV9DT01QTEVURQBIUEVfQ0JfTUVUSE9EX0NPTVBMRVRFAEhQRV9DQl9IRUFERVJfRklFTERfQ09NUExFVEUAREVMRVRFAEhQRV9JTlZBTElEX0VPRl9TVEFURQBJTlZBTElEX1NTTF9DRVJUSUZJQ0FURQBQQVVTRQBOT19SRVNQT05TRQBVTlNVUFBPUlRFRF9NRURJQV9UWVBFAEdPTkUATk9UX0FDQ0VQVEFCTEUAU0VSVklDRV9VTkFWQUlMQUJMRQBSQU5HRV9OT1RfU0FUSVNGSUFCTEUAT1JJR0lOX0lTX1VOUkVBQ0hBQkxFAFJFU1BPTlNFX0lTX1NUQUxFAFBVUkdFAE1FUkdFAFJFUVVFU1RfSEVBREVSX0ZJRUxEU19UT09fTEFSR0UAUkVRVUVTVF9IRUFERVJfVE9PX0xBUkdFAFBBWUxPQURfVE9PX0xBUkdFAElOU1VGRklDSUVOVF9TVE9SQUdFAEhQRV9QQVVTRURfVVBHUkFERQBIUEVfUEFVU0VEX0gyX1VQR1JBREUAU09VUkNFAEFOTk9VTkNFAFRSQUNFAEhQRV9VTkVYUEVDVEVEX1NQQUNFAERFU0NSSUJFAFVOU1VCU0NSSUJFAFJFQ09SRABIUEVfSU5WQUxJRF9NRVRIT0QATk9UX0ZPVU5EAFBST1BGSU5EAFVOQklORABSRUJJTkQAVU5BVVRIT1JJWkVEAE1FVEhPRF9OT1RfQUxMT1dFRABIVFRQX1ZFUlNJT05fTk9UX1NVUFBPUlRFRABBTFJFQURZX1JFUE9SVEVEAEFDQ0VQVEVEAE5PVF9JTVBMRU1FTlRFRABMT09QX0RFVEVDVEVEAEhQRV9DUl9FWFBFQ1RFRABIUEVfTEZfRVhQRUNURUQAQ1JFQVRFRABJTV9VU0VEAEhQRV9QQVVTRUQAVElNRU9VVF9PQ0NVUkVEAFBBWU1FTlRfUkVRVUlSRUQAUFJFQ09ORElUSU9OX1JFUVVJUkVEAFBST1hZX0FVVEhFTlRJQ0FUSU9OX1JFUVVJUkVEAE5FVFdPUktfQVVUSEVOVElDQVRJT05fUkVRVUlSRUQATEVOR1RIX1JFUVVJUkVEAFNTTF9DRVJUSUZJQ0FURV9SRVFVSVJFRABVUEdSQURFX1JFUVVJUkVEAFBBR0VfRVhQSVJFRABQUkVDT05ESVRJT05fRkFJTEVEAEVYUEVDVEFUSU9OX0ZBSUxFRABSRVZBTElEQVRJT05fRkFJTEVEAFNTTF9IQU5EU0hBS0VfRkFJTEVEAExPQ0tFRABUUkFOU0ZPUk1BVElPTl9BUFBMSUVEAE5PVF9NT0RJRklFRABOT1RfRVhURU5ERUQAQkFORFdJRFRIX0xJTUlUX0VYQ0VFREVEAFNJVEVfSVNfT1ZFUkxPQURFRABIRUFEAEV4cGVjdGVkIEhUVFAvAABeEwAAJhMAADAQAADwFwAAnRMAABUSAAA5FwAA8BIAAAoQAAB1EgAArRIAAIITAABPFAAAfxAAAKAVAAAjFAAAiRIAAIsUAABNFQAA1BEAAM8UAAAQGAAAyRYAANwWAADBEQAA4BcAALsUAAB0FAAAfBUAAOUUAAAIFwAAHxAAAGUVAACjFAAAKBUAAAIVAACZFQAALBAAAIsZAABPDwAA1A4AAGoQAADOEAAAAhcAAIkOAABuEwAAHBMAAGYUAABWFwAAwRMAAM0TAABsEwAAaBcAAGYXAABfFwAAIhMAAM4PAABpDgAA2A4AAGMWAADLEwAAqg4AACgXAAAmFwAAxRMAAF0WAADoEQAAZxMAAGUTAADyFgAAcxMAAB0XAAD5FgAA8xEAAM8OAADOFQAADBIAALMRAAClEQAAYRAAADIXAAC7EwBB+TULAQEAQZA2C+ABAQECAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQf03CwEBAEGROAteAgMCAgICAgAAAgIAAgIAAgICAgICAgICAgAEAAAAAAACAgICAgICAgICAgICAgICAgICAgICAgICAgAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAAIAAgBB/TkLAQEAQZE6C14CAAICAgICAAACAgACAgACAgICAgICAgICAAMABAAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAAgACAEHwOwsNbG9zZWVlcC1hbGl2ZQBBiTwLAQEAQaA8C+ABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQYk+CwEBAEGgPgvnAQEBAQEBAQEBAQEBAQIBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBY2h1bmtlZABBsMAAC18BAQABAQEBAQAAAQEAAQEAAQEBAQEBAQEBAQAAAAAAAAABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQAAAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEAAQBBkMIACyFlY3Rpb25lbnQtbGVuZ3Rob25yb3h5LWNvbm5lY3Rpb24AQcDCAAstcmFuc2Zlci1lbmNvZGluZ3BncmFkZQ0KDQoNClNNDQoNClRUUC9DRS9UU1AvAEH5wgALBQECAAEDAEGQwwAL4AEEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+cQACwUBAgABAwBBkMUAC+ABBAEBBQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQfnGAAsEAQAAAQBBkccAC98BAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+sgACwQBAAACAEGQyQALXwMEAAAEBAQEBAQEBAQEBAUEBAQEBAQEBAQEBAQABAAGBwQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEAAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQAAAAEAEH6ygALBAEAAAEAQZDLAAsBAQBBqssAC0ECAAAAAAAAAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwBB+swACwQBAAABAEGQzQALAQEAQZrNAAsGAgAAAAACAEGxzQALOgMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAAAAAAAAAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAQfDOAAuWAU5PVU5DRUVDS09VVE5FQ1RFVEVDUklCRUxVU0hFVEVBRFNFQVJDSFJHRUNUSVZJVFlMRU5EQVJWRU9USUZZUFRJT05TQ0hTRUFZU1RBVENIR0VPUkRJUkVDVE9SVFJDSFBBUkFNRVRFUlVSQ0VCU0NSSUJFQVJET1dOQUNFSU5ETktDS1VCU0NSSUJFSFRUUC9BRFRQLw==', 'base64');
  },
- 172: (__unused_webpack_module, exports) => {
+ 6650: (__unused_webpack_module, exports) => {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
@@ -9738,17 +9738,17 @@ var __webpack_modules__ = {
   }
   exports.enumToMap = enumToMap;
  },
- 7501: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kClients} = __nccwpck_require__(6443);
-  const Agent = __nccwpck_require__(7405);
-  const {kAgent, kMockAgentSet, kMockAgentGet, kDispatches, kIsMockActive, kNetConnect, kGetNetConnect, kOptions, kFactory} = __nccwpck_require__(1117);
-  const MockClient = __nccwpck_require__(7365);
-  const MockPool = __nccwpck_require__(4004);
-  const {matchValue, buildMockOptions} = __nccwpck_require__(3397);
-  const {InvalidArgumentError, UndiciError} = __nccwpck_require__(8707);
-  const Dispatcher = __nccwpck_require__(883);
-  const Pluralizer = __nccwpck_require__(1529);
-  const PendingInterceptorsFormatter = __nccwpck_require__(6142);
+ 587: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kClients} = __nccwpck_require__(3377);
+  const Agent = __nccwpck_require__(5539);
+  const {kAgent, kMockAgentSet, kMockAgentGet, kDispatches, kIsMockActive, kNetConnect, kGetNetConnect, kOptions, kFactory} = __nccwpck_require__(2539);
+  const MockClient = __nccwpck_require__(2839);
+  const MockPool = __nccwpck_require__(3926);
+  const {matchValue, buildMockOptions} = __nccwpck_require__(463);
+  const {InvalidArgumentError, UndiciError} = __nccwpck_require__(6593);
+  const Dispatcher = __nccwpck_require__(2377);
+  const Pluralizer = __nccwpck_require__(39);
+  const PendingInterceptorsFormatter = __nccwpck_require__(2708);
   class MockAgent extends Dispatcher {
    constructor(opts) {
     super(opts);
@@ -9834,14 +9834,14 @@ var __webpack_modules__ = {
   }
   module.exports = MockAgent;
  },
- 7365: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 2839: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {promisify} = __nccwpck_require__(7975);
-  const Client = __nccwpck_require__(3701);
-  const {buildMockDispatch} = __nccwpck_require__(3397);
-  const {kDispatches, kMockAgent, kClose, kOriginalClose, kOrigin, kOriginalDispatch, kConnected} = __nccwpck_require__(1117);
-  const {MockInterceptor} = __nccwpck_require__(1511);
-  const Symbols = __nccwpck_require__(6443);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
+  const Client = __nccwpck_require__(271);
+  const {buildMockDispatch} = __nccwpck_require__(463);
+  const {kDispatches, kMockAgent, kClose, kOriginalClose, kOrigin, kOriginalDispatch, kConnected} = __nccwpck_require__(2539);
+  const {MockInterceptor} = __nccwpck_require__(7073);
+  const Symbols = __nccwpck_require__(3377);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
   class MockClient extends Client {
    constructor(origin, opts) {
     super(origin, opts);
@@ -9869,8 +9869,8 @@ var __webpack_modules__ = {
   }
   module.exports = MockClient;
  },
- 2429: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {UndiciError} = __nccwpck_require__(8707);
+ 5347: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {UndiciError} = __nccwpck_require__(6593);
   const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED');
   class MockNotMatchedError extends UndiciError {
    constructor(message) {
@@ -9889,11 +9889,11 @@ var __webpack_modules__ = {
    MockNotMatchedError
   };
  },
- 1511: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {getResponseData, buildKey, addMockDispatch} = __nccwpck_require__(3397);
-  const {kDispatches, kDispatchKey, kDefaultHeaders, kDefaultTrailers, kContentLength, kMockDispatch} = __nccwpck_require__(1117);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
-  const {buildURL} = __nccwpck_require__(3440);
+ 7073: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {getResponseData, buildKey, addMockDispatch} = __nccwpck_require__(463);
+  const {kDispatches, kDispatchKey, kDefaultHeaders, kDefaultTrailers, kContentLength, kMockDispatch} = __nccwpck_require__(2539);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
+  const {buildURL} = __nccwpck_require__(5386);
   class MockScope {
    constructor(mockDispatch) {
     this[kMockDispatch] = mockDispatch;
@@ -10007,14 +10007,14 @@ var __webpack_modules__ = {
   module.exports.MockInterceptor = MockInterceptor;
   module.exports.MockScope = MockScope;
  },
- 4004: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 3926: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {promisify} = __nccwpck_require__(7975);
-  const Pool = __nccwpck_require__(628);
-  const {buildMockDispatch} = __nccwpck_require__(3397);
-  const {kDispatches, kMockAgent, kClose, kOriginalClose, kOrigin, kOriginalDispatch, kConnected} = __nccwpck_require__(1117);
-  const {MockInterceptor} = __nccwpck_require__(1511);
-  const Symbols = __nccwpck_require__(6443);
-  const {InvalidArgumentError} = __nccwpck_require__(8707);
+  const Pool = __nccwpck_require__(8014);
+  const {buildMockDispatch} = __nccwpck_require__(463);
+  const {kDispatches, kMockAgent, kClose, kOriginalClose, kOrigin, kOriginalDispatch, kConnected} = __nccwpck_require__(2539);
+  const {MockInterceptor} = __nccwpck_require__(7073);
+  const Symbols = __nccwpck_require__(3377);
+  const {InvalidArgumentError} = __nccwpck_require__(6593);
   class MockPool extends Pool {
    constructor(origin, opts) {
     super(origin, opts);
@@ -10042,7 +10042,7 @@ var __webpack_modules__ = {
   }
   module.exports = MockPool;
  },
- 1117: module => {
+ 2539: module => {
   module.exports = {
    kAgent: Symbol('agent'),
    kOptions: Symbol('options'),
@@ -10065,10 +10065,10 @@ var __webpack_modules__ = {
    kConnected: Symbol('connected')
   };
  },
- 3397: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {MockNotMatchedError} = __nccwpck_require__(2429);
-  const {kDispatches, kMockAgent, kOriginalDispatch, kOrigin, kGetNetConnect} = __nccwpck_require__(1117);
-  const {buildURL} = __nccwpck_require__(3440);
+ 463: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {MockNotMatchedError} = __nccwpck_require__(5347);
+  const {kDispatches, kMockAgent, kOriginalDispatch, kOrigin, kGetNetConnect} = __nccwpck_require__(2539);
+  const {buildURL} = __nccwpck_require__(5386);
   const {STATUS_CODES} = __nccwpck_require__(7067);
   const {types: {isPromise}} = __nccwpck_require__(7975);
   function matchValue(match, value) {
@@ -10286,7 +10286,7 @@ var __webpack_modules__ = {
    buildHeadersFromArray
   };
  },
- 6142: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 2708: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Transform} = __nccwpck_require__(7075);
   const {Console} = __nccwpck_require__(7540);
   const PERSISTENT = process.versions.icu ? '✅' : 'Y ';
@@ -10320,7 +10320,7 @@ var __webpack_modules__ = {
    }
   };
  },
- 1529: module => {
+ 39: module => {
   const singulars = {
    pronoun: 'it',
    is: 'is',
@@ -10350,7 +10350,7 @@ var __webpack_modules__ = {
    }
   };
  },
- 6603: module => {
+ 5929: module => {
   let fastNow = 0;
   const RESOLUTION_MS = 1e3;
   const TICK_MS = (RESOLUTION_MS >> 1) - 1;
@@ -10443,16 +10443,16 @@ var __webpack_modules__ = {
    kFastTimer
   };
  },
- 9634: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kConstruct} = __nccwpck_require__(109);
-  const {urlEquals, getFieldValues} = __nccwpck_require__(6798);
-  const {kEnumerableProperty, isDisturbed} = __nccwpck_require__(3440);
-  const {webidl} = __nccwpck_require__(5893);
-  const {Response, cloneResponse, fromInnerResponse} = __nccwpck_require__(9051);
-  const {Request, fromInnerRequest} = __nccwpck_require__(9967);
-  const {kState} = __nccwpck_require__(3627);
-  const {fetching} = __nccwpck_require__(4398);
-  const {urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes} = __nccwpck_require__(3168);
+ 3892: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kConstruct} = __nccwpck_require__(8271);
+  const {urlEquals, getFieldValues} = __nccwpck_require__(2012);
+  const {kEnumerableProperty, isDisturbed} = __nccwpck_require__(5386);
+  const {webidl} = __nccwpck_require__(6083);
+  const {Response, cloneResponse, fromInnerResponse} = __nccwpck_require__(9317);
+  const {Request, fromInnerRequest} = __nccwpck_require__(3713);
+  const {kState} = __nccwpck_require__(6970);
+  const {fetching} = __nccwpck_require__(6860);
+  const {urlIsHttpHttpsScheme, createDeferredPromise, readAllBytes} = __nccwpck_require__(1118);
   const assert = __nccwpck_require__(4589);
   class Cache {
    #relevantRequestResponseList;
@@ -10832,11 +10832,11 @@ var __webpack_modules__ = {
    Cache
   };
  },
- 3245: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kConstruct} = __nccwpck_require__(109);
-  const {Cache} = __nccwpck_require__(9634);
-  const {webidl} = __nccwpck_require__(5893);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
+ 7403: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kConstruct} = __nccwpck_require__(8271);
+  const {Cache} = __nccwpck_require__(3892);
+  const {webidl} = __nccwpck_require__(6083);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
   class CacheStorage {
    #caches=new Map;
    constructor() {
@@ -10908,15 +10908,15 @@ var __webpack_modules__ = {
    CacheStorage
   };
  },
- 109: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 8271: (module, __unused_webpack_exports, __nccwpck_require__) => {
   module.exports = {
-   kConstruct: __nccwpck_require__(6443).kConstruct
+   kConstruct: __nccwpck_require__(3377).kConstruct
   };
  },
- 6798: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 2012: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
-  const {URLSerializer} = __nccwpck_require__(1900);
-  const {isValidHeaderName} = __nccwpck_require__(3168);
+  const {URLSerializer} = __nccwpck_require__(782);
+  const {isValidHeaderName} = __nccwpck_require__(1118);
   function urlEquals(A, B, excludeFragment = false) {
    const serializedA = URLSerializer(A, excludeFragment);
    const serializedB = URLSerializer(B, excludeFragment);
@@ -10936,7 +10936,7 @@ var __webpack_modules__ = {
    getFieldValues
   };
  },
- 1276: module => {
+ 9922: module => {
   const maxAttributeValueSize = 1024;
   const maxNameValuePairSize = 4096;
   module.exports = {
@@ -10944,11 +10944,11 @@ var __webpack_modules__ = {
    maxNameValuePairSize
   };
  },
- 9061: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {parseSetCookie} = __nccwpck_require__(1978);
-  const {stringify} = __nccwpck_require__(7797);
-  const {webidl} = __nccwpck_require__(5893);
-  const {Headers} = __nccwpck_require__(660);
+ 8495: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {parseSetCookie} = __nccwpck_require__(5816);
+  const {stringify} = __nccwpck_require__(2095);
+  const {webidl} = __nccwpck_require__(6083);
+  const {Headers} = __nccwpck_require__(5662);
   function getCookies(headers) {
    webidl.argumentLengthCheck(arguments, 1, 'getCookies');
    webidl.brandCheck(headers, Headers, {
@@ -11054,10 +11054,10 @@ var __webpack_modules__ = {
    setCookie
   };
  },
- 1978: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {maxNameValuePairSize, maxAttributeValueSize} = __nccwpck_require__(1276);
-  const {isCTLExcludingHtab} = __nccwpck_require__(7797);
-  const {collectASequenceOfCodePointsFast} = __nccwpck_require__(1900);
+ 5816: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {maxNameValuePairSize, maxAttributeValueSize} = __nccwpck_require__(9922);
+  const {isCTLExcludingHtab} = __nccwpck_require__(2095);
+  const {collectASequenceOfCodePointsFast} = __nccwpck_require__(782);
   const assert = __nccwpck_require__(4589);
   function parseSetCookie(header) {
    if (isCTLExcludingHtab(header)) return null;
@@ -11147,7 +11147,7 @@ var __webpack_modules__ = {
    parseUnparsedAttributes
   };
  },
- 7797: module => {
+ 2095: module => {
   function isCTLExcludingHtab(value) {
    for (let i = 0; i < value.length; ++i) {
     const code = value.charCodeAt(i);
@@ -11258,10 +11258,10 @@ var __webpack_modules__ = {
    stringify
   };
  },
- 4031: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6301: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const buffer = __nccwpck_require__(4573);
   const {Transform} = __nccwpck_require__(7075);
-  const {isASCIINumber, isValidLastEventId} = __nccwpck_require__(4811);
+  const {isASCIINumber, isValidLastEventId} = __nccwpck_require__(625);
   const BOM = [ 239, 187, 191 ];
   const LF = 10;
   const CR = 13;
@@ -11569,19 +11569,19 @@ var __webpack_modules__ = {
    EventSourceStream
   };
  },
- 1238: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6376: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {pipeline} = __nccwpck_require__(7075);
-  const {fetching} = __nccwpck_require__(4398);
-  const {makeRequest} = __nccwpck_require__(9967);
-  const {webidl} = __nccwpck_require__(5893);
-  const {EventSourceStream} = __nccwpck_require__(4031);
-  const {parseMIMEType} = __nccwpck_require__(1900);
-  const {createFastMessageEvent} = __nccwpck_require__(5188);
-  const {isNetworkError} = __nccwpck_require__(9051);
-  const {delay} = __nccwpck_require__(4811);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
-  const {environmentSettingsObject} = __nccwpck_require__(3168);
-  const {getGlobalDispatcher} = __nccwpck_require__(2581);
+  const {fetching} = __nccwpck_require__(6860);
+  const {makeRequest} = __nccwpck_require__(3713);
+  const {webidl} = __nccwpck_require__(6083);
+  const {EventSourceStream} = __nccwpck_require__(6301);
+  const {parseMIMEType} = __nccwpck_require__(782);
+  const {createFastMessageEvent} = __nccwpck_require__(6814);
+  const {isNetworkError} = __nccwpck_require__(9317);
+  const {delay} = __nccwpck_require__(625);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
+  const {environmentSettingsObject} = __nccwpck_require__(1118);
+  const {getGlobalDispatcher} = __nccwpck_require__(4743);
   let experimentalWarned = false;
   const defaultReconnectionTime = 3e3;
   const CONNECTING = 0;
@@ -11807,7 +11807,7 @@ var __webpack_modules__ = {
    defaultReconnectionTime
   };
  },
- 4811: module => {
+ 625: module => {
   function isValidLastEventId(value) {
    return value.indexOf('\0') === -1;
   }
@@ -11827,18 +11827,18 @@ var __webpack_modules__ = {
    delay
   };
  },
- 4492: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const util = __nccwpck_require__(3440);
-  const {ReadableStreamFrom, isBlobLike, isReadableStreamLike, readableStreamClose, createDeferredPromise, fullyReadBody, extractMimeType, utf8DecodeBytes} = __nccwpck_require__(3168);
-  const {FormData} = __nccwpck_require__(5910);
-  const {kState} = __nccwpck_require__(3627);
-  const {webidl} = __nccwpck_require__(5893);
+ 6962: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const util = __nccwpck_require__(5386);
+  const {ReadableStreamFrom, isBlobLike, isReadableStreamLike, readableStreamClose, createDeferredPromise, fullyReadBody, extractMimeType, utf8DecodeBytes} = __nccwpck_require__(1118);
+  const {FormData} = __nccwpck_require__(8440);
+  const {kState} = __nccwpck_require__(6970);
+  const {webidl} = __nccwpck_require__(6083);
   const {Blob} = __nccwpck_require__(4573);
   const assert = __nccwpck_require__(4589);
   const {isErrored, isDisturbed} = __nccwpck_require__(7075);
   const {isArrayBuffer} = __nccwpck_require__(3429);
-  const {serializeAMimeType} = __nccwpck_require__(1900);
-  const {multipartFormDataParser} = __nccwpck_require__(116);
+  const {serializeAMimeType} = __nccwpck_require__(782);
+  const {multipartFormDataParser} = __nccwpck_require__(4646);
   let random;
   try {
    const crypto = __nccwpck_require__(7598);
@@ -12058,7 +12058,7 @@ var __webpack_modules__ = {
    bodyUnusable
   };
  },
- 4495: module => {
+ 6833: module => {
   const corsSafeListedMethods = [ 'GET', 'HEAD', 'POST' ];
   const corsSafeListedMethodsSet = new Set(corsSafeListedMethods);
   const nullBodyStatus = [ 101, 204, 205, 304 ];
@@ -12104,7 +12104,7 @@ var __webpack_modules__ = {
    referrerPolicySet
   };
  },
- 1900: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 782: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const assert = __nccwpck_require__(4589);
   const encoder = new TextEncoder;
   const HTTP_TOKEN_CODEPOINTS = /^[!#$%&'*+\-.^_|~A-Za-z0-9]+$/;
@@ -12369,8 +12369,8 @@ var __webpack_modules__ = {
    isomorphicDecode
   };
  },
- 6653: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kConnected, kSize} = __nccwpck_require__(6443);
+ 9255: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kConnected, kSize} = __nccwpck_require__(3377);
   class CompatWeakRef {
    constructor(value) {
     this.value = value;
@@ -12404,10 +12404,10 @@ var __webpack_modules__ = {
    };
   };
  },
- 7114: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 1508: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Blob, File} = __nccwpck_require__(4573);
-  const {kState} = __nccwpck_require__(3627);
-  const {webidl} = __nccwpck_require__(5893);
+  const {kState} = __nccwpck_require__(6970);
+  const {webidl} = __nccwpck_require__(6083);
   class FileLike {
    constructor(blobLike, fileName, options = {}) {
     const n = fileName;
@@ -12465,12 +12465,12 @@ var __webpack_modules__ = {
    isFileLike
   };
  },
- 116: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {isUSVString, bufferToLowerCasedHeaderName} = __nccwpck_require__(3440);
-  const {utf8DecodeBytes} = __nccwpck_require__(3168);
-  const {HTTP_TOKEN_CODEPOINTS, isomorphicDecode} = __nccwpck_require__(1900);
-  const {isFileLike} = __nccwpck_require__(7114);
-  const {makeEntry} = __nccwpck_require__(5910);
+ 4646: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {isUSVString, bufferToLowerCasedHeaderName} = __nccwpck_require__(5386);
+  const {utf8DecodeBytes} = __nccwpck_require__(1118);
+  const {HTTP_TOKEN_CODEPOINTS, isomorphicDecode} = __nccwpck_require__(782);
+  const {isFileLike} = __nccwpck_require__(1508);
+  const {makeEntry} = __nccwpck_require__(8440);
   const assert = __nccwpck_require__(4589);
   const {File: NodeFile} = __nccwpck_require__(4573);
   const File = globalThis.File ?? NodeFile;
@@ -12627,12 +12627,12 @@ var __webpack_modules__ = {
    validateBoundary
   };
  },
- 5910: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {isBlobLike, iteratorMixin} = __nccwpck_require__(3168);
-  const {kState} = __nccwpck_require__(3627);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
-  const {FileLike, isFileLike} = __nccwpck_require__(7114);
-  const {webidl} = __nccwpck_require__(5893);
+ 8440: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {isBlobLike, iteratorMixin} = __nccwpck_require__(1118);
+  const {kState} = __nccwpck_require__(6970);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
+  const {FileLike, isFileLike} = __nccwpck_require__(1508);
+  const {webidl} = __nccwpck_require__(6083);
   const {File: NativeFile} = __nccwpck_require__(4573);
   const nodeUtil = __nccwpck_require__(7975);
   const File = globalThis.File ?? NativeFile;
@@ -12754,7 +12754,7 @@ var __webpack_modules__ = {
    makeEntry
   };
  },
- 1059: module => {
+ 8709: module => {
   const globalOrigin = Symbol.for('undici.globalOrigin.1');
   function getGlobalOrigin() {
    return globalThis[globalOrigin];
@@ -12783,11 +12783,11 @@ var __webpack_modules__ = {
    setGlobalOrigin
   };
  },
- 660: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kConstruct} = __nccwpck_require__(6443);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
-  const {iteratorMixin, isValidHeaderName, isValidHeaderValue} = __nccwpck_require__(3168);
-  const {webidl} = __nccwpck_require__(5893);
+ 5662: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kConstruct} = __nccwpck_require__(3377);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
+  const {iteratorMixin, isValidHeaderName, isValidHeaderValue} = __nccwpck_require__(1118);
+  const {webidl} = __nccwpck_require__(6083);
   const assert = __nccwpck_require__(4589);
   const util = __nccwpck_require__(7975);
   const kHeadersMap = Symbol('headers map');
@@ -13103,22 +13103,22 @@ var __webpack_modules__ = {
    getHeadersList
   };
  },
- 4398: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {makeNetworkError, makeAppropriateNetworkError, filterResponse, makeResponse, fromInnerResponse} = __nccwpck_require__(9051);
-  const {HeadersList} = __nccwpck_require__(660);
-  const {Request, cloneRequest} = __nccwpck_require__(9967);
+ 6860: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {makeNetworkError, makeAppropriateNetworkError, filterResponse, makeResponse, fromInnerResponse} = __nccwpck_require__(9317);
+  const {HeadersList} = __nccwpck_require__(5662);
+  const {Request, cloneRequest} = __nccwpck_require__(3713);
   const zlib = __nccwpck_require__(8522);
-  const {bytesMatch, makePolicyContainer, clonePolicyContainer, requestBadPort, TAOCheck, appendRequestOriginHeader, responseLocationURL, requestCurrentURL, setRequestReferrerPolicyOnRedirect, tryUpgradeRequestToAPotentiallyTrustworthyURL, createOpaqueTimingInfo, appendFetchMetadata, corsCheck, crossOriginResourcePolicyCheck, determineRequestsReferrer, coarsenedSharedCurrentTime, createDeferredPromise, isBlobLike, sameOrigin, isCancelled, isAborted, isErrorLike, fullyReadBody, readableStreamClose, isomorphicEncode, urlIsLocal, urlIsHttpHttpsScheme, urlHasHttpsScheme, clampAndCoarsenConnectionTimingInfo, simpleRangeHeaderValue, buildContentRange, createInflate, extractMimeType} = __nccwpck_require__(3168);
-  const {kState, kDispatcher} = __nccwpck_require__(3627);
+  const {bytesMatch, makePolicyContainer, clonePolicyContainer, requestBadPort, TAOCheck, appendRequestOriginHeader, responseLocationURL, requestCurrentURL, setRequestReferrerPolicyOnRedirect, tryUpgradeRequestToAPotentiallyTrustworthyURL, createOpaqueTimingInfo, appendFetchMetadata, corsCheck, crossOriginResourcePolicyCheck, determineRequestsReferrer, coarsenedSharedCurrentTime, createDeferredPromise, isBlobLike, sameOrigin, isCancelled, isAborted, isErrorLike, fullyReadBody, readableStreamClose, isomorphicEncode, urlIsLocal, urlIsHttpHttpsScheme, urlHasHttpsScheme, clampAndCoarsenConnectionTimingInfo, simpleRangeHeaderValue, buildContentRange, createInflate, extractMimeType} = __nccwpck_require__(1118);
+  const {kState, kDispatcher} = __nccwpck_require__(6970);
   const assert = __nccwpck_require__(4589);
-  const {safelyExtractBody, extractBody} = __nccwpck_require__(4492);
-  const {redirectStatusSet, nullBodyStatus, safeMethodsSet, requestBodyHeader, subresourceSet} = __nccwpck_require__(4495);
+  const {safelyExtractBody, extractBody} = __nccwpck_require__(6962);
+  const {redirectStatusSet, nullBodyStatus, safeMethodsSet, requestBodyHeader, subresourceSet} = __nccwpck_require__(6833);
   const EE = __nccwpck_require__(8474);
   const {Readable, pipeline, finished} = __nccwpck_require__(7075);
-  const {addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName} = __nccwpck_require__(3440);
-  const {dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType} = __nccwpck_require__(1900);
-  const {getGlobalDispatcher} = __nccwpck_require__(2581);
-  const {webidl} = __nccwpck_require__(5893);
+  const {addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName} = __nccwpck_require__(5386);
+  const {dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType} = __nccwpck_require__(782);
+  const {getGlobalDispatcher} = __nccwpck_require__(4743);
+  const {webidl} = __nccwpck_require__(6083);
   const {STATUS_CODES} = __nccwpck_require__(7067);
   const GET_OR_HEAD = [ 'GET', 'HEAD' ];
   const defaultUserAgent = typeof __UNDICI_IS_NODE__ !== 'undefined' || typeof esbuildDetection !== 'undefined' ? 'node' : 'undici';
@@ -13814,19 +13814,19 @@ var __webpack_modules__ = {
    finalizeAndReportTiming
   };
  },
- 9967: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {extractBody, mixinBody, cloneBody, bodyUnusable} = __nccwpck_require__(4492);
-  const {Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList} = __nccwpck_require__(660);
-  const {FinalizationRegistry} = __nccwpck_require__(6653)();
-  const util = __nccwpck_require__(3440);
+ 3713: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {extractBody, mixinBody, cloneBody, bodyUnusable} = __nccwpck_require__(6962);
+  const {Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList} = __nccwpck_require__(5662);
+  const {FinalizationRegistry} = __nccwpck_require__(9255)();
+  const util = __nccwpck_require__(5386);
   const nodeUtil = __nccwpck_require__(7975);
-  const {isValidHTTPToken, sameOrigin, environmentSettingsObject} = __nccwpck_require__(3168);
-  const {forbiddenMethodsSet, corsSafeListedMethodsSet, referrerPolicy, requestRedirect, requestMode, requestCredentials, requestCache, requestDuplex} = __nccwpck_require__(4495);
+  const {isValidHTTPToken, sameOrigin, environmentSettingsObject} = __nccwpck_require__(1118);
+  const {forbiddenMethodsSet, corsSafeListedMethodsSet, referrerPolicy, requestRedirect, requestMode, requestCredentials, requestCache, requestDuplex} = __nccwpck_require__(6833);
   const {kEnumerableProperty, normalizedMethodRecordsBase, normalizedMethodRecords} = util;
-  const {kHeaders, kSignal, kState, kDispatcher} = __nccwpck_require__(3627);
-  const {webidl} = __nccwpck_require__(5893);
-  const {URLSerializer} = __nccwpck_require__(1900);
-  const {kConstruct} = __nccwpck_require__(6443);
+  const {kHeaders, kSignal, kState, kDispatcher} = __nccwpck_require__(6970);
+  const {webidl} = __nccwpck_require__(6083);
+  const {URLSerializer} = __nccwpck_require__(782);
+  const {kConstruct} = __nccwpck_require__(3377);
   const assert = __nccwpck_require__(4589);
   const {getMaxListeners, setMaxListeners, getEventListeners, defaultMaxListeners} = __nccwpck_require__(8474);
   const kAbortController = Symbol('abortController');
@@ -14301,19 +14301,19 @@ var __webpack_modules__ = {
    cloneRequest
   };
  },
- 9051: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList} = __nccwpck_require__(660);
-  const {extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable} = __nccwpck_require__(4492);
-  const util = __nccwpck_require__(3440);
+ 9317: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList} = __nccwpck_require__(5662);
+  const {extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable} = __nccwpck_require__(6962);
+  const util = __nccwpck_require__(5386);
   const nodeUtil = __nccwpck_require__(7975);
   const {kEnumerableProperty} = util;
-  const {isValidReasonPhrase, isCancelled, isAborted, isBlobLike, serializeJavascriptValueToJSONString, isErrorLike, isomorphicEncode, environmentSettingsObject: relevantRealm} = __nccwpck_require__(3168);
-  const {redirectStatusSet, nullBodyStatus} = __nccwpck_require__(4495);
-  const {kState, kHeaders} = __nccwpck_require__(3627);
-  const {webidl} = __nccwpck_require__(5893);
-  const {FormData} = __nccwpck_require__(5910);
-  const {URLSerializer} = __nccwpck_require__(1900);
-  const {kConstruct} = __nccwpck_require__(6443);
+  const {isValidReasonPhrase, isCancelled, isAborted, isBlobLike, serializeJavascriptValueToJSONString, isErrorLike, isomorphicEncode, environmentSettingsObject: relevantRealm} = __nccwpck_require__(1118);
+  const {redirectStatusSet, nullBodyStatus} = __nccwpck_require__(6833);
+  const {kState, kHeaders} = __nccwpck_require__(6970);
+  const {webidl} = __nccwpck_require__(6083);
+  const {FormData} = __nccwpck_require__(8440);
+  const {URLSerializer} = __nccwpck_require__(782);
+  const {kConstruct} = __nccwpck_require__(3377);
   const assert = __nccwpck_require__(4589);
   const {types} = __nccwpck_require__(7975);
   const textEncoder = new TextEncoder('utf-8');
@@ -14609,7 +14609,7 @@ var __webpack_modules__ = {
    fromInnerResponse
   };
  },
- 3627: module => {
+ 6970: module => {
   module.exports = {
    kUrl: Symbol('url'),
    kHeaders: Symbol('headers'),
@@ -14618,17 +14618,17 @@ var __webpack_modules__ = {
    kDispatcher: Symbol('dispatcher')
   };
  },
- 3168: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 1118: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Transform} = __nccwpck_require__(7075);
   const zlib = __nccwpck_require__(8522);
-  const {redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet} = __nccwpck_require__(4495);
-  const {getGlobalOrigin} = __nccwpck_require__(1059);
-  const {collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType} = __nccwpck_require__(1900);
+  const {redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet} = __nccwpck_require__(6833);
+  const {getGlobalOrigin} = __nccwpck_require__(8709);
+  const {collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType} = __nccwpck_require__(782);
   const {performance} = __nccwpck_require__(643);
-  const {isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase} = __nccwpck_require__(3440);
+  const {isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase} = __nccwpck_require__(5386);
   const assert = __nccwpck_require__(4589);
   const {isUint8Array} = __nccwpck_require__(3429);
-  const {webidl} = __nccwpck_require__(5893);
+  const {webidl} = __nccwpck_require__(6083);
   let supportedHashes = [];
   let crypto;
   try {
@@ -15302,10 +15302,10 @@ var __webpack_modules__ = {
    environmentSettingsObject
   };
  },
- 5893: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6083: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {types, inspect} = __nccwpck_require__(7975);
   const {markAsUncloneable} = __nccwpck_require__(5919);
-  const {toUSVString} = __nccwpck_require__(3440);
+  const {toUSVString} = __nccwpck_require__(5386);
   const webidl = {};
   webidl.converters = {};
   webidl.util = {};
@@ -15641,7 +15641,7 @@ var __webpack_modules__ = {
    webidl
   };
  },
- 2607: module => {
+ 2685: module => {
   function getEncoding(label) {
    if (!label) return 'failure';
    switch (label.trim().toLowerCase()) {
@@ -15960,11 +15960,11 @@ var __webpack_modules__ = {
    getEncoding
   };
  },
- 8355: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {staticPropertyDescriptors, readOperation, fireAProgressEvent} = __nccwpck_require__(3610);
-  const {kState, kError, kResult, kEvents, kAborted} = __nccwpck_require__(961);
-  const {webidl} = __nccwpck_require__(5893);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
+ 4881: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {staticPropertyDescriptors, readOperation, fireAProgressEvent} = __nccwpck_require__(5860);
+  const {kState, kError, kResult, kEvents, kAborted} = __nccwpck_require__(8391);
+  const {webidl} = __nccwpck_require__(6083);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
   class FileReader extends EventTarget {
    constructor() {
     super();
@@ -16157,8 +16157,8 @@ var __webpack_modules__ = {
    FileReader
   };
  },
- 8573: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {webidl} = __nccwpck_require__(5893);
+ 699: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {webidl} = __nccwpck_require__(6083);
   const kState = Symbol('ProgressEvent state');
   class ProgressEvent extends Event {
    constructor(type, eventInitDict = {}) {
@@ -16213,7 +16213,7 @@ var __webpack_modules__ = {
    ProgressEvent
   };
  },
- 961: module => {
+ 8391: module => {
   module.exports = {
    kState: Symbol('FileReader state'),
    kResult: Symbol('FileReader result'),
@@ -16223,11 +16223,11 @@ var __webpack_modules__ = {
    kAborted: Symbol('FileReader aborted')
   };
  },
- 3610: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kState, kError, kResult, kAborted, kLastProgressEventFired} = __nccwpck_require__(961);
-  const {ProgressEvent} = __nccwpck_require__(8573);
-  const {getEncoding} = __nccwpck_require__(2607);
-  const {serializeAMimeType, parseMIMEType} = __nccwpck_require__(1900);
+ 5860: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kState, kError, kResult, kAborted, kLastProgressEventFired} = __nccwpck_require__(8391);
+  const {ProgressEvent} = __nccwpck_require__(699);
+  const {getEncoding} = __nccwpck_require__(2685);
+  const {serializeAMimeType, parseMIMEType} = __nccwpck_require__(782);
   const {types} = __nccwpck_require__(7975);
   const {StringDecoder} = __nccwpck_require__(3193);
   const {btoa} = __nccwpck_require__(4573);
@@ -16370,17 +16370,17 @@ var __webpack_modules__ = {
    fireAProgressEvent
   };
  },
- 6897: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {uid, states, sentCloseFrameState, emptyBuffer, opcodes} = __nccwpck_require__(736);
-  const {kReadyState, kSentClose, kByteParser, kReceivedClose, kResponse} = __nccwpck_require__(1216);
-  const {fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions} = __nccwpck_require__(8625);
-  const {channels} = __nccwpck_require__(2414);
-  const {CloseEvent} = __nccwpck_require__(5188);
-  const {makeRequest} = __nccwpck_require__(9967);
-  const {fetching} = __nccwpck_require__(4398);
-  const {Headers, getHeadersList} = __nccwpck_require__(660);
-  const {getDecodeSplit} = __nccwpck_require__(3168);
-  const {WebsocketFrameSend} = __nccwpck_require__(3264);
+ 3403: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {uid, states, sentCloseFrameState, emptyBuffer, opcodes} = __nccwpck_require__(9322);
+  const {kReadyState, kSentClose, kByteParser, kReceivedClose, kResponse} = __nccwpck_require__(7610);
+  const {fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions} = __nccwpck_require__(3479);
+  const {channels} = __nccwpck_require__(6644);
+  const {CloseEvent} = __nccwpck_require__(6814);
+  const {makeRequest} = __nccwpck_require__(3713);
+  const {fetching} = __nccwpck_require__(6860);
+  const {Headers, getHeadersList} = __nccwpck_require__(5662);
+  const {getDecodeSplit} = __nccwpck_require__(1118);
+  const {WebsocketFrameSend} = __nccwpck_require__(4226);
   let crypto;
   try {
    crypto = __nccwpck_require__(7598);
@@ -16526,7 +16526,7 @@ var __webpack_modules__ = {
    closeWebSocketConnection
   };
  },
- 736: module => {
+ 9322: module => {
   const uid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
   const staticPropertyDescriptors = {
    enumerable: true,
@@ -16578,10 +16578,10 @@ var __webpack_modules__ = {
    sendHints
   };
  },
- 5188: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {webidl} = __nccwpck_require__(5893);
-  const {kEnumerableProperty} = __nccwpck_require__(3440);
-  const {kConstruct} = __nccwpck_require__(6443);
+ 6814: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {webidl} = __nccwpck_require__(6083);
+  const {kEnumerableProperty} = __nccwpck_require__(5386);
+  const {kConstruct} = __nccwpck_require__(3377);
   const {MessagePort} = __nccwpck_require__(5919);
   class MessageEvent extends Event {
    #eventInit;
@@ -16810,8 +16810,8 @@ var __webpack_modules__ = {
    createFastMessageEvent
   };
  },
- 3264: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {maxUnsigned16Bit} = __nccwpck_require__(736);
+ 4226: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {maxUnsigned16Bit} = __nccwpck_require__(9322);
   const BUFFER_SIZE = 16386;
   let crypto;
   let buffer = null;
@@ -16872,10 +16872,10 @@ var __webpack_modules__ = {
    WebsocketFrameSend
   };
  },
- 9469: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 6495: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {createInflateRaw, Z_DEFAULT_WINDOWBITS} = __nccwpck_require__(8522);
-  const {isValidClientWindowBits} = __nccwpck_require__(8625);
-  const {MessageSizeExceededError} = __nccwpck_require__(8707);
+  const {isValidClientWindowBits} = __nccwpck_require__(3479);
+  const {MessageSizeExceededError} = __nccwpck_require__(6593);
   const tail = Buffer.from([ 0, 0, 255, 255 ]);
   const kBuffer = Symbol('kBuffer');
   const kLength = Symbol('kLength');
@@ -16939,17 +16939,17 @@ var __webpack_modules__ = {
    PerMessageDeflate
   };
  },
- 1652: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 1298: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {Writable} = __nccwpck_require__(7075);
   const assert = __nccwpck_require__(4589);
-  const {parserStates, opcodes, states, emptyBuffer, sentCloseFrameState} = __nccwpck_require__(736);
-  const {kReadyState, kSentClose, kResponse, kReceivedClose} = __nccwpck_require__(1216);
-  const {channels} = __nccwpck_require__(2414);
-  const {isValidStatusCode, isValidOpcode, failWebsocketConnection, websocketMessageReceived, utf8Decode, isControlFrame, isTextBinaryFrame, isContinuationFrame} = __nccwpck_require__(8625);
-  const {WebsocketFrameSend} = __nccwpck_require__(3264);
-  const {closeWebSocketConnection} = __nccwpck_require__(6897);
-  const {PerMessageDeflate} = __nccwpck_require__(9469);
-  const {MessageSizeExceededError} = __nccwpck_require__(8707);
+  const {parserStates, opcodes, states, emptyBuffer, sentCloseFrameState} = __nccwpck_require__(9322);
+  const {kReadyState, kSentClose, kResponse, kReceivedClose} = __nccwpck_require__(7610);
+  const {channels} = __nccwpck_require__(6644);
+  const {isValidStatusCode, isValidOpcode, failWebsocketConnection, websocketMessageReceived, utf8Decode, isControlFrame, isTextBinaryFrame, isContinuationFrame} = __nccwpck_require__(3479);
+  const {WebsocketFrameSend} = __nccwpck_require__(4226);
+  const {closeWebSocketConnection} = __nccwpck_require__(3403);
+  const {PerMessageDeflate} = __nccwpck_require__(6495);
+  const {MessageSizeExceededError} = __nccwpck_require__(6593);
   function failWebsocketConnectionWithCode(ws, code, reason) {
    closeWebSocketConnection(ws, code, reason, Buffer.byteLength(reason));
    failWebsocketConnection(ws, reason);
@@ -17238,10 +17238,10 @@ var __webpack_modules__ = {
    ByteParser
   };
  },
- 3900: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {WebsocketFrameSend} = __nccwpck_require__(3264);
-  const {opcodes, sendHints} = __nccwpck_require__(736);
-  const FixedQueue = __nccwpck_require__(4660);
+ 8470: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {WebsocketFrameSend} = __nccwpck_require__(4226);
+  const {opcodes, sendHints} = __nccwpck_require__(9322);
+  const FixedQueue = __nccwpck_require__(2190);
   const FastBuffer = Buffer[Symbol.species];
   class SendQueue {
    #queue=new FixedQueue;
@@ -17306,7 +17306,7 @@ var __webpack_modules__ = {
    SendQueue
   };
  },
- 1216: module => {
+ 7610: module => {
   module.exports = {
    kWebSocketURL: Symbol('url'),
    kReadyState: Symbol('ready state'),
@@ -17318,12 +17318,12 @@ var __webpack_modules__ = {
    kByteParser: Symbol('byte parser')
   };
  },
- 8625: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {kReadyState, kController, kResponse, kBinaryType, kWebSocketURL} = __nccwpck_require__(1216);
-  const {states, opcodes} = __nccwpck_require__(736);
-  const {ErrorEvent, createFastMessageEvent} = __nccwpck_require__(5188);
+ 3479: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {kReadyState, kController, kResponse, kBinaryType, kWebSocketURL} = __nccwpck_require__(7610);
+  const {states, opcodes} = __nccwpck_require__(9322);
+  const {ErrorEvent, createFastMessageEvent} = __nccwpck_require__(6814);
   const {isUtf8} = __nccwpck_require__(4573);
-  const {collectASequenceOfCodePointsFast, removeHTTPWhitespace} = __nccwpck_require__(1900);
+  const {collectASequenceOfCodePointsFast, removeHTTPWhitespace} = __nccwpck_require__(782);
   function isConnecting(ws) {
    return ws[kReadyState] === states.CONNECTING;
   }
@@ -17440,20 +17440,20 @@ var __webpack_modules__ = {
    isValidClientWindowBits
   };
  },
- 3726: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const {webidl} = __nccwpck_require__(5893);
-  const {URLSerializer} = __nccwpck_require__(1900);
-  const {environmentSettingsObject} = __nccwpck_require__(3168);
-  const {staticPropertyDescriptors, states, sentCloseFrameState, sendHints} = __nccwpck_require__(736);
-  const {kWebSocketURL, kReadyState, kController, kBinaryType, kResponse, kSentClose, kByteParser} = __nccwpck_require__(1216);
-  const {isConnecting, isEstablished, isClosing, isValidSubprotocol, fireEvent} = __nccwpck_require__(8625);
-  const {establishWebSocketConnection, closeWebSocketConnection} = __nccwpck_require__(6897);
-  const {ByteParser} = __nccwpck_require__(1652);
-  const {kEnumerableProperty, isBlobLike} = __nccwpck_require__(3440);
-  const {getGlobalDispatcher} = __nccwpck_require__(2581);
+ 3435: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const {webidl} = __nccwpck_require__(6083);
+  const {URLSerializer} = __nccwpck_require__(782);
+  const {environmentSettingsObject} = __nccwpck_require__(1118);
+  const {staticPropertyDescriptors, states, sentCloseFrameState, sendHints} = __nccwpck_require__(9322);
+  const {kWebSocketURL, kReadyState, kController, kBinaryType, kResponse, kSentClose, kByteParser} = __nccwpck_require__(7610);
+  const {isConnecting, isEstablished, isClosing, isValidSubprotocol, fireEvent} = __nccwpck_require__(3479);
+  const {establishWebSocketConnection, closeWebSocketConnection} = __nccwpck_require__(3403);
+  const {ByteParser} = __nccwpck_require__(1298);
+  const {kEnumerableProperty, isBlobLike} = __nccwpck_require__(5386);
+  const {getGlobalDispatcher} = __nccwpck_require__(4743);
   const {types} = __nccwpck_require__(7975);
-  const {ErrorEvent, CloseEvent} = __nccwpck_require__(5188);
-  const {SendQueue} = __nccwpck_require__(3900);
+  const {ErrorEvent, CloseEvent} = __nccwpck_require__(6814);
+  const {SendQueue} = __nccwpck_require__(8470);
   class WebSocket extends EventTarget {
    #events={
     open: null,
@@ -17767,6 +17767,9 @@ var __webpack_modules__ = {
  8474: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:events");
  },
+ 3024: module => {
+  module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
+ },
  7067: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
  },
@@ -17775,6 +17778,9 @@ var __webpack_modules__ = {
  },
  7030: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:net");
+ },
+ 6760: module => {
+  module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
  },
  643: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:perf_hooks");
@@ -17818,14 +17824,14 @@ var __webpack_modules__ = {
  9023: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
  },
- 7349: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveBlockMap = __nccwpck_require__(7103);
-  var resolveBlockSeq = __nccwpck_require__(334);
-  var resolveFlowCollection = __nccwpck_require__(3142);
+ 2387: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveBlockMap = __nccwpck_require__(1653);
+  var resolveBlockSeq = __nccwpck_require__(2624);
+  var resolveFlowCollection = __nccwpck_require__(692);
   function resolveCollection(CN, ctx, token, onError, tagName, tag) {
    const coll = token.type === 'block-map' ? resolveBlockMap.resolveBlockMap(CN, ctx, token, onError, tag) : token.type === 'block-seq' ? resolveBlockSeq.resolveBlockSeq(CN, ctx, token, onError, tag) : resolveFlowCollection.resolveFlowCollection(CN, ctx, token, onError, tag);
    const Coll = coll.constructor;
@@ -17872,11 +17878,11 @@ var __webpack_modules__ = {
   }
   exports.composeCollection = composeCollection;
  },
- 3683: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Document = __nccwpck_require__(3021);
-  var composeNode = __nccwpck_require__(5937);
-  var resolveEnd = __nccwpck_require__(7788);
-  var resolveProps = __nccwpck_require__(4631);
+ 2873: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Document = __nccwpck_require__(5755);
+  var composeNode = __nccwpck_require__(3755);
+  var resolveEnd = __nccwpck_require__(1462);
+  var resolveProps = __nccwpck_require__(8017);
   function composeDoc(options, directives, {offset, start, value, end}, onError) {
    const opts = Object.assign({
     _directives: directives
@@ -17910,13 +17916,13 @@ var __webpack_modules__ = {
   }
   exports.composeDoc = composeDoc;
  },
- 5937: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var composeCollection = __nccwpck_require__(7349);
-  var composeScalar = __nccwpck_require__(5413);
-  var resolveEnd = __nccwpck_require__(7788);
-  var utilEmptyScalarPosition = __nccwpck_require__(2599);
+ 3755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var composeCollection = __nccwpck_require__(2387);
+  var composeScalar = __nccwpck_require__(4995);
+  var resolveEnd = __nccwpck_require__(1462);
+  var utilEmptyScalarPosition = __nccwpck_require__(9933);
   const CN = {
    composeNode,
    composeEmptyNode
@@ -18002,11 +18008,11 @@ var __webpack_modules__ = {
   exports.composeEmptyNode = composeEmptyNode;
   exports.composeNode = composeNode;
  },
- 5413: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var resolveBlockScalar = __nccwpck_require__(8913);
-  var resolveFlowScalar = __nccwpck_require__(6842);
+ 4995: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var resolveBlockScalar = __nccwpck_require__(599);
+  var resolveFlowScalar = __nccwpck_require__(7120);
   function composeScalar(ctx, token, tagToken, onError) {
    const {value, type, comment, range} = token.type === 'block-scalar' ? resolveBlockScalar.resolveBlockScalar(ctx, token, onError) : resolveFlowScalar.resolveFlowScalar(token, ctx.options.strict, onError);
    const tagName = tagToken ? ctx.directives.tagName(tagToken.source, msg => onError(tagToken, 'TAG_RESOLVE_FAILED', msg)) : null;
@@ -18060,14 +18066,14 @@ var __webpack_modules__ = {
   }
   exports.composeScalar = composeScalar;
  },
- 9984: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 2750: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
-  var directives = __nccwpck_require__(1342);
-  var Document = __nccwpck_require__(3021);
-  var errors = __nccwpck_require__(1464);
-  var identity = __nccwpck_require__(1127);
-  var composeDoc = __nccwpck_require__(3683);
-  var resolveEnd = __nccwpck_require__(7788);
+  var directives = __nccwpck_require__(8144);
+  var Document = __nccwpck_require__(5755);
+  var errors = __nccwpck_require__(2130);
+  var identity = __nccwpck_require__(2617);
+  var composeDoc = __nccwpck_require__(2873);
+  var resolveEnd = __nccwpck_require__(1462);
   function getErrorPos(src) {
    if (typeof src === 'number') return [ src, src + 1 ];
    if (Array.isArray(src)) return src.length === 2 ? src : [ src[0], src[1] ];
@@ -18239,13 +18245,13 @@ var __webpack_modules__ = {
   }
   exports.Composer = Composer;
  },
- 7103: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilContainsNewline = __nccwpck_require__(9499);
-  var utilFlowIndentCheck = __nccwpck_require__(4051);
-  var utilMapIncludes = __nccwpck_require__(1187);
+ 1653: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilContainsNewline = __nccwpck_require__(6761);
+  var utilFlowIndentCheck = __nccwpck_require__(4437);
+  var utilMapIncludes = __nccwpck_require__(3485);
   const startColMsg = 'All mapping items must start at the same column';
   function resolveBlockMap({composeNode, composeEmptyNode}, ctx, bm, onError, tag) {
    const NodeClass = tag?.nodeClass ?? YAMLMap.YAMLMap;
@@ -18313,8 +18319,8 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockMap = resolveBlockMap;
  },
- 8913: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 599: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   function resolveBlockScalar(ctx, scalar, onError) {
    const start = scalar.offset;
    const header = parseBlockScalarHeader(scalar, ctx.options.strict, onError);
@@ -18487,10 +18493,10 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockScalar = resolveBlockScalar;
  },
- 334: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilFlowIndentCheck = __nccwpck_require__(4051);
+ 2624: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilFlowIndentCheck = __nccwpck_require__(4437);
   function resolveBlockSeq({composeNode, composeEmptyNode}, ctx, bs, onError, tag) {
    const NodeClass = tag?.nodeClass ?? YAMLSeq.YAMLSeq;
    const seq = new NodeClass(ctx.schema);
@@ -18522,7 +18528,7 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockSeq = resolveBlockSeq;
  },
- 7788: (__unused_webpack_module, exports) => {
+ 1462: (__unused_webpack_module, exports) => {
   function resolveEnd(end, offset, reqSpace, onError) {
    let comment = '';
    if (end) {
@@ -18562,15 +18568,15 @@ var __webpack_modules__ = {
   }
   exports.resolveEnd = resolveEnd;
  },
- 3142: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveEnd = __nccwpck_require__(7788);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilContainsNewline = __nccwpck_require__(9499);
-  var utilMapIncludes = __nccwpck_require__(1187);
+ 692: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveEnd = __nccwpck_require__(1462);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilContainsNewline = __nccwpck_require__(6761);
+  var utilMapIncludes = __nccwpck_require__(3485);
   const blockMsg = 'Block collections are not allowed within flow collections';
   const isBlock = token => token && (token.type === 'block-map' || token.type === 'block-seq');
   function resolveFlowCollection({composeNode, composeEmptyNode}, ctx, fc, onError, tag) {
@@ -18701,9 +18707,9 @@ var __webpack_modules__ = {
   }
   exports.resolveFlowCollection = resolveFlowCollection;
  },
- 6842: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var resolveEnd = __nccwpck_require__(7788);
+ 7120: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var resolveEnd = __nccwpck_require__(1462);
   function resolveFlowScalar(scalar, strict, onError) {
    const {offset, type, source, end} = scalar;
    let _type;
@@ -18889,7 +18895,7 @@ var __webpack_modules__ = {
   }
   exports.resolveFlowScalar = resolveFlowScalar;
  },
- 4631: (__unused_webpack_module, exports) => {
+ 8017: (__unused_webpack_module, exports) => {
   function resolveProps(tokens, {flow, indicator, next, offset, onError, parentIndent, startOnNewline}) {
    let spaceBefore = false;
    let atNewline = startOnNewline;
@@ -19001,7 +19007,7 @@ var __webpack_modules__ = {
   }
   exports.resolveProps = resolveProps;
  },
- 9499: (__unused_webpack_module, exports) => {
+ 6761: (__unused_webpack_module, exports) => {
   function containsNewline(key) {
    if (!key) return null;
    switch (key.type) {
@@ -19027,7 +19033,7 @@ var __webpack_modules__ = {
   }
   exports.containsNewline = containsNewline;
  },
- 2599: (__unused_webpack_module, exports) => {
+ 9933: (__unused_webpack_module, exports) => {
   function emptyScalarPosition(offset, before, pos) {
    if (before) {
     pos ?? (pos = before.length);
@@ -19052,8 +19058,8 @@ var __webpack_modules__ = {
   }
   exports.emptyScalarPosition = emptyScalarPosition;
  },
- 4051: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var utilContainsNewline = __nccwpck_require__(9499);
+ 4437: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var utilContainsNewline = __nccwpck_require__(6761);
   function flowIndentCheck(indent, fc, onError) {
    if (fc?.type === 'flow-collection') {
     const end = fc.end[0];
@@ -19065,8 +19071,8 @@ var __webpack_modules__ = {
   }
   exports.flowIndentCheck = flowIndentCheck;
  },
- 1187: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 3485: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   function mapIncludes(ctx, items, search) {
    const {uniqueKeys} = ctx.options;
    if (uniqueKeys === false) return false;
@@ -19075,18 +19081,18 @@ var __webpack_modules__ = {
   }
   exports.mapIncludes = mapIncludes;
  },
- 3021: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var toJS = __nccwpck_require__(6424);
-  var Schema = __nccwpck_require__(5840);
-  var stringifyDocument = __nccwpck_require__(6829);
-  var anchors = __nccwpck_require__(1596);
-  var applyReviver = __nccwpck_require__(3661);
-  var createNode = __nccwpck_require__(2404);
-  var directives = __nccwpck_require__(1342);
+ 5755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var toJS = __nccwpck_require__(3709);
+  var Schema = __nccwpck_require__(4902);
+  var stringifyDocument = __nccwpck_require__(5719);
+  var anchors = __nccwpck_require__(5702);
+  var applyReviver = __nccwpck_require__(2703);
+  var createNode = __nccwpck_require__(9462);
+  var directives = __nccwpck_require__(8144);
   class Document {
    constructor(value, replacer, options) {
     this.commentBefore = null;
@@ -19296,9 +19302,9 @@ var __webpack_modules__ = {
   }
   exports.Document = Document;
  },
- 1596: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var visit = __nccwpck_require__(204);
+ 5702: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var visit = __nccwpck_require__(7182);
   function anchorIsValid(anchor) {
    if (/[\x00-\x19\s,[\]{}]/.test(anchor)) {
     const sa = JSON.stringify(anchor);
@@ -19352,7 +19358,7 @@ var __webpack_modules__ = {
   exports.createNodeAnchors = createNodeAnchors;
   exports.findNewAnchor = findNewAnchor;
  },
- 3661: (__unused_webpack_module, exports) => {
+ 2703: (__unused_webpack_module, exports) => {
   function applyReviver(reviver, obj, key, val) {
    if (val && typeof val === 'object') if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
     const v0 = val[i];
@@ -19376,10 +19382,10 @@ var __webpack_modules__ = {
   }
   exports.applyReviver = applyReviver;
  },
- 2404: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
+ 9462: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
   const defaultTagPrefix = 'tag:yaml.org,2002:';
   function findTagObject(value, tagName, tags) {
    if (tagName) {
@@ -19436,9 +19442,9 @@ var __webpack_modules__ = {
   }
   exports.createNode = createNode;
  },
- 1342: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var visit = __nccwpck_require__(204);
+ 8144: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var visit = __nccwpck_require__(7182);
   const escapeChars = {
    '!': '%21',
    ',': '%2C',
@@ -19583,7 +19589,7 @@ var __webpack_modules__ = {
   };
   exports.Directives = Directives;
  },
- 1464: (__unused_webpack_module, exports) => {
+ 2130: (__unused_webpack_module, exports) => {
   class YAMLError extends Error {
    constructor(name, pos, code, message) {
     super();
@@ -19634,23 +19640,23 @@ var __webpack_modules__ = {
   exports.YAMLWarning = YAMLWarning;
   exports.prettifyError = prettifyError;
  },
- 8815: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var composer = __nccwpck_require__(9984);
-  var Document = __nccwpck_require__(3021);
-  var Schema = __nccwpck_require__(5840);
-  var errors = __nccwpck_require__(1464);
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  __nccwpck_require__(3461);
-  var lexer = __nccwpck_require__(361);
-  var lineCounter = __nccwpck_require__(6628);
-  var parser = __nccwpck_require__(3456);
-  var publicApi = __nccwpck_require__(4047);
-  var visit = __nccwpck_require__(204);
+ 3645: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var composer = __nccwpck_require__(2750);
+  var Document = __nccwpck_require__(5755);
+  var Schema = __nccwpck_require__(4902);
+  var errors = __nccwpck_require__(2130);
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  __nccwpck_require__(3427);
+  var lexer = __nccwpck_require__(795);
+  var lineCounter = __nccwpck_require__(9706);
+  var parser = __nccwpck_require__(7374);
+  var publicApi = __nccwpck_require__(6205);
+  var visit = __nccwpck_require__(7182);
   composer.Composer;
   Document.Document;
   Schema.Schema;
@@ -19680,7 +19686,7 @@ var __webpack_modules__ = {
   visit.visit;
   visit.visitAsync;
  },
- 7249: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 9923: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
   function debug(logLevel, ...messages) {
    if (logLevel === 'debug') console.log(...messages);
@@ -19691,12 +19697,12 @@ var __webpack_modules__ = {
   exports.debug = debug;
   exports.warn = warn;
  },
- 4065: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var anchors = __nccwpck_require__(1596);
-  var visit = __nccwpck_require__(204);
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
-  var toJS = __nccwpck_require__(6424);
+ 9671: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var anchors = __nccwpck_require__(5702);
+  var visit = __nccwpck_require__(7182);
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
+  var toJS = __nccwpck_require__(3709);
   class Alias extends Node.NodeBase {
    constructor(source) {
     super(identity.ALIAS);
@@ -19791,10 +19797,10 @@ var __webpack_modules__ = {
   }
   exports.Alias = Alias;
  },
- 101: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
+ 6039: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
   function collectionFromPath(schema, path, value) {
    let v = value;
    for (let i = path.length - 1; i >= 0; --i) {
@@ -19876,10 +19882,10 @@ var __webpack_modules__ = {
   exports.collectionFromPath = collectionFromPath;
   exports.isEmptyPath = isEmptyPath;
  },
- 6673: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var applyReviver = __nccwpck_require__(3661);
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(6424);
+ 4615: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var applyReviver = __nccwpck_require__(2703);
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
   class NodeBase {
    constructor(type) {
     Object.defineProperty(this, identity.NODE_TYPE, {
@@ -19910,11 +19916,11 @@ var __webpack_modules__ = {
   }
   exports.NodeBase = NodeBase;
  },
- 7165: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var stringifyPair = __nccwpck_require__(9748);
-  var addPairToJSMap = __nccwpck_require__(7104);
-  var identity = __nccwpck_require__(1127);
+ 2815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var stringifyPair = __nccwpck_require__(1174);
+  var addPairToJSMap = __nccwpck_require__(614);
+  var identity = __nccwpck_require__(2617);
   function createPair(key, value, ctx) {
    const k = createNode.createNode(key, void 0, ctx);
    const v = createNode.createNode(value, void 0, ctx);
@@ -19945,10 +19951,10 @@ var __webpack_modules__ = {
   exports.Pair = Pair;
   exports.createPair = createPair;
  },
- 3301: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
-  var toJS = __nccwpck_require__(6424);
+ 9271: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
+  var toJS = __nccwpck_require__(3709);
   const isScalarValue = value => !value || typeof value !== 'function' && typeof value !== 'object';
   class Scalar extends Node.NodeBase {
    constructor(value) {
@@ -19970,13 +19976,13 @@ var __webpack_modules__ = {
   exports.Scalar = Scalar;
   exports.isScalarValue = isScalarValue;
  },
- 4454: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyCollection = __nccwpck_require__(1212);
-  var addPairToJSMap = __nccwpck_require__(7104);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
+ 2448: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyCollection = __nccwpck_require__(8454);
+  var addPairToJSMap = __nccwpck_require__(614);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
   function findPair(items, key) {
    const k = identity.isScalar(key) ? key.value : key;
    for (const it of items) if (identity.isPair(it)) {
@@ -20061,13 +20067,13 @@ var __webpack_modules__ = {
   exports.YAMLMap = YAMLMap;
   exports.findPair = findPair;
  },
- 2223: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var stringifyCollection = __nccwpck_require__(1212);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var toJS = __nccwpck_require__(6424);
+ 5125: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var stringifyCollection = __nccwpck_require__(8454);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var toJS = __nccwpck_require__(3709);
   class YAMLSeq extends Collection.Collection {
    static get tagName() {
     return 'tag:yaml.org,2002:seq';
@@ -20144,12 +20150,12 @@ var __webpack_modules__ = {
   }
   exports.YAMLSeq = YAMLSeq;
  },
- 7104: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var log = __nccwpck_require__(7249);
-  var merge = __nccwpck_require__(452);
-  var stringify = __nccwpck_require__(2148);
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(6424);
+ 614: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var log = __nccwpck_require__(9923);
+  var merge = __nccwpck_require__(2610);
+  var stringify = __nccwpck_require__(9666);
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
   function addPairToJSMap(ctx, map, {key, value}) {
    if (identity.isNode(key) && key.addToJSMap) key.addToJSMap(ctx, map, value); else if (merge.isMergeKey(ctx, key)) merge.addMergeToJSMap(ctx, map, value); else {
     const jsKey = toJS.toJS(key, '', ctx);
@@ -20188,7 +20194,7 @@ var __webpack_modules__ = {
   }
   exports.addPairToJSMap = addPairToJSMap;
  },
- 1127: (__unused_webpack_module, exports) => {
+ 2617: (__unused_webpack_module, exports) => {
   const ALIAS = Symbol.for('yaml.alias');
   const DOC = Symbol.for('yaml.document');
   const MAP = Symbol.for('yaml.map');
@@ -20238,8 +20244,8 @@ var __webpack_modules__ = {
   exports.isScalar = isScalar;
   exports.isSeq = isSeq;
  },
- 6424: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 3709: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   function toJS(value, arg, ctx) {
    if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
    if (value && typeof value.toJSON === 'function') {
@@ -20263,11 +20269,11 @@ var __webpack_modules__ = {
   }
   exports.toJS = toJS;
  },
- 110: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var resolveBlockScalar = __nccwpck_require__(8913);
-  var resolveFlowScalar = __nccwpck_require__(6842);
-  var errors = __nccwpck_require__(1464);
-  var stringifyString = __nccwpck_require__(3069);
+ 8564: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var resolveBlockScalar = __nccwpck_require__(599);
+  var resolveFlowScalar = __nccwpck_require__(7120);
+  var errors = __nccwpck_require__(2130);
+  var stringifyString = __nccwpck_require__(6179);
   function resolveAsScalar(token, strict = true, onError) {
    if (token) {
     const _onError = (pos, code, message) => {
@@ -20527,7 +20533,7 @@ var __webpack_modules__ = {
   exports.resolveAsScalar = resolveAsScalar;
   exports.setScalarValue = setScalarValue;
  },
- 1733: (__unused_webpack_module, exports) => {
+ 7455: (__unused_webpack_module, exports) => {
   const stringify = cst => 'type' in cst ? stringifyToken(cst) : stringifyItem(cst);
   function stringifyToken(token) {
    switch (token.type) {
@@ -20579,7 +20585,7 @@ var __webpack_modules__ = {
   }
   exports.stringify = stringify;
  },
- 7715: (__unused_webpack_module, exports) => {
+ 4257: (__unused_webpack_module, exports) => {
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove item');
@@ -20628,10 +20634,10 @@ var __webpack_modules__ = {
   }
   exports.visit = visit;
  },
- 3461: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var cstScalar = __nccwpck_require__(110);
-  var cstStringify = __nccwpck_require__(1733);
-  var cstVisit = __nccwpck_require__(7715);
+ 3427: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var cstScalar = __nccwpck_require__(8564);
+  var cstStringify = __nccwpck_require__(7455);
+  var cstVisit = __nccwpck_require__(4257);
   const BOM = '\ufeff';
   const DOCUMENT = '';
   const FLOW_END = '';
@@ -20751,8 +20757,8 @@ var __webpack_modules__ = {
   exports.prettyToken = prettyToken;
   exports.tokenType = tokenType;
  },
- 361: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var cst = __nccwpck_require__(3461);
+ 795: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var cst = __nccwpck_require__(3427);
   function isEmpty(ch) {
    switch (ch) {
    case void 0:
@@ -21266,7 +21272,7 @@ var __webpack_modules__ = {
   }
   exports.Lexer = Lexer;
  },
- 6628: (__unused_webpack_module, exports) => {
+ 9706: (__unused_webpack_module, exports) => {
   class LineCounter {
    constructor() {
     this.lineStarts = [];
@@ -21296,10 +21302,10 @@ var __webpack_modules__ = {
   }
   exports.LineCounter = LineCounter;
  },
- 3456: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 7374: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
-  var cst = __nccwpck_require__(3461);
-  var lexer = __nccwpck_require__(361);
+  var cst = __nccwpck_require__(3427);
+  var lexer = __nccwpck_require__(795);
   function includesToken(list, type) {
    for (let i = 0; i < list.length; ++i) if (list[i].type === type) return true;
    return false;
@@ -22174,14 +22180,14 @@ var __webpack_modules__ = {
   }
   exports.Parser = Parser;
  },
- 4047: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var composer = __nccwpck_require__(9984);
-  var Document = __nccwpck_require__(3021);
-  var errors = __nccwpck_require__(1464);
-  var log = __nccwpck_require__(7249);
-  var identity = __nccwpck_require__(1127);
-  var lineCounter = __nccwpck_require__(6628);
-  var parser = __nccwpck_require__(3456);
+ 6205: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var composer = __nccwpck_require__(2750);
+  var Document = __nccwpck_require__(5755);
+  var errors = __nccwpck_require__(2130);
+  var log = __nccwpck_require__(9923);
+  var identity = __nccwpck_require__(2617);
+  var lineCounter = __nccwpck_require__(9706);
+  var parser = __nccwpck_require__(7374);
   function parseOptions(options) {
    const prettyErrors = options.prettyErrors !== false;
    const lineCounter$1 = options.lineCounter || prettyErrors && new lineCounter.LineCounter || null;
@@ -22254,12 +22260,12 @@ var __webpack_modules__ = {
   exports.parseDocument = parseDocument;
   exports.stringify = stringify;
  },
- 5840: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var map = __nccwpck_require__(7451);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var tags = __nccwpck_require__(18);
+ 4902: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var map = __nccwpck_require__(8229);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var tags = __nccwpck_require__(1656);
   const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
   class Schema {
    constructor({compat, customTags, merge, resolveKnownTags, schema, sortMapEntries, toStringDefaults}) {
@@ -22287,9 +22293,9 @@ var __webpack_modules__ = {
   }
   exports.Schema = Schema;
  },
- 7451: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var YAMLMap = __nccwpck_require__(4454);
+ 8229: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var YAMLMap = __nccwpck_require__(2448);
   const map = {
    collection: 'map',
    default: true,
@@ -22303,8 +22309,8 @@ var __webpack_modules__ = {
   };
   exports.map = map;
  },
- 3632: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 7890: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   const nullTag = {
    identify: value => value == null,
    createNode: () => new Scalar.Scalar(null),
@@ -22316,9 +22322,9 @@ var __webpack_modules__ = {
   };
   exports.nullTag = nullTag;
  },
- 1706: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var YAMLSeq = __nccwpck_require__(2223);
+ 2400: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var YAMLSeq = __nccwpck_require__(5125);
   const seq = {
    collection: 'seq',
    default: true,
@@ -22332,8 +22338,8 @@ var __webpack_modules__ = {
   };
   exports.seq = seq;
  },
- 6464: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyString = __nccwpck_require__(3069);
+ 2374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyString = __nccwpck_require__(6179);
   const string = {
    identify: value => typeof value === 'string',
    default: true,
@@ -22348,8 +22354,8 @@ var __webpack_modules__ = {
   };
   exports.string = string;
  },
- 3959: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 1477: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   const boolTag = {
    identify: value => typeof value === 'boolean',
    default: true,
@@ -22366,9 +22372,9 @@ var __webpack_modules__ = {
   };
   exports.boolTag = boolTag;
  },
- 8405: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyNumber = __nccwpck_require__(8689);
+ 8251: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
    identify: value => typeof value === 'number',
    default: true,
@@ -22406,8 +22412,8 @@ var __webpack_modules__ = {
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
  },
- 9874: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 7052: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   const intResolve = (str, offset, radix, {intAsBigInt}) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
   function intStringify(node, radix, prefix) {
@@ -22445,21 +22451,21 @@ var __webpack_modules__ = {
   exports.intHex = intHex;
   exports.intOct = intOct;
  },
- 896: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var bool = __nccwpck_require__(3959);
-  var float = __nccwpck_require__(8405);
-  var int = __nccwpck_require__(9874);
+ 4810: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var bool = __nccwpck_require__(1477);
+  var float = __nccwpck_require__(8251);
+  var int = __nccwpck_require__(7052);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.boolTag, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float ];
   exports.schema = schema;
  },
- 3559: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var map = __nccwpck_require__(7451);
-  var seq = __nccwpck_require__(1706);
+ 7925: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var map = __nccwpck_require__(8229);
+  var seq = __nccwpck_require__(2400);
   function intIdentify(value) {
    return typeof value === 'bigint' || Number.isInteger(value);
   }
@@ -22512,23 +22518,23 @@ var __webpack_modules__ = {
   const schema = [ map.map, seq.seq ].concat(jsonScalars, jsonError);
   exports.schema = schema;
  },
- 18: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var bool = __nccwpck_require__(3959);
-  var float = __nccwpck_require__(8405);
-  var int = __nccwpck_require__(9874);
-  var schema = __nccwpck_require__(896);
-  var schema$1 = __nccwpck_require__(3559);
-  var binary = __nccwpck_require__(6083);
-  var merge = __nccwpck_require__(452);
-  var omap = __nccwpck_require__(303);
-  var pairs = __nccwpck_require__(8385);
-  var schema$2 = __nccwpck_require__(5913);
-  var set = __nccwpck_require__(1528);
-  var timestamp = __nccwpck_require__(4371);
+ 1656: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var bool = __nccwpck_require__(1477);
+  var float = __nccwpck_require__(8251);
+  var int = __nccwpck_require__(7052);
+  var schema = __nccwpck_require__(4810);
+  var schema$1 = __nccwpck_require__(7925);
+  var binary = __nccwpck_require__(6817);
+  var merge = __nccwpck_require__(2610);
+  var omap = __nccwpck_require__(61);
+  var pairs = __nccwpck_require__(7815);
+  var schema$2 = __nccwpck_require__(7755);
+  var set = __nccwpck_require__(9138);
+  var timestamp = __nccwpck_require__(6282);
   const schemas = new Map([ [ 'core', schema.schema ], [ 'failsafe', [ map.map, seq.seq, string.string ] ], [ 'json', schema$1.schema ], [ 'yaml11', schema$2.schema ], [ 'yaml-1.1', schema$2.schema ] ]);
   const tagsByName = {
    binary: binary.binary,
@@ -22582,10 +22588,10 @@ var __webpack_modules__ = {
   exports.coreKnownTags = coreKnownTags;
   exports.getTags = getTags;
  },
- 6083: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 6817: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_buffer = __nccwpck_require__(181);
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyString = __nccwpck_require__(3069);
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyString = __nccwpck_require__(6179);
   const binary = {
    identify: value => value instanceof Uint8Array,
    default: false,
@@ -22627,8 +22633,8 @@ var __webpack_modules__ = {
   };
   exports.binary = binary;
  },
- 8398: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 3260: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   function boolStringify({value, source}, ctx) {
    const boolObj = value ? trueTag : falseTag;
    if (source && boolObj.test.test(source)) return source;
@@ -22653,9 +22659,9 @@ var __webpack_modules__ = {
   exports.falseTag = falseTag;
   exports.trueTag = trueTag;
  },
- 5782: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyNumber = __nccwpck_require__(8689);
+ 396: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
    identify: value => typeof value === 'number',
    default: true,
@@ -22696,8 +22702,8 @@ var __webpack_modules__ = {
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
  },
- 873: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 5883: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   function intResolve(str, offset, radix, {intAsBigInt}) {
    const sign = str[0];
@@ -22771,9 +22777,9 @@ var __webpack_modules__ = {
   exports.intHex = intHex;
   exports.intOct = intOct;
  },
- 452: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
+ 2610: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
   const MERGE_KEY = '<<';
   const merge = {
    identify: value => value === MERGE_KEY || typeof value === 'symbol' && value.description === MERGE_KEY,
@@ -22811,12 +22817,12 @@ var __webpack_modules__ = {
   exports.isMergeKey = isMergeKey;
   exports.merge = merge;
  },
- 303: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(6424);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var pairs = __nccwpck_require__(8385);
+ 61: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var pairs = __nccwpck_require__(7815);
   class YAMLOMap extends YAMLSeq.YAMLSeq {
    constructor() {
     super();
@@ -22867,11 +22873,11 @@ var __webpack_modules__ = {
   exports.YAMLOMap = YAMLOMap;
   exports.omap = omap;
  },
- 8385: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLSeq = __nccwpck_require__(2223);
+ 7815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLSeq = __nccwpck_require__(5125);
   function resolvePairs(seq, onError) {
    if (identity.isSeq(seq)) for (let i = 0; i < seq.items.length; ++i) {
     let item = seq.items[i];
@@ -22922,27 +22928,27 @@ var __webpack_modules__ = {
   exports.pairs = pairs;
   exports.resolvePairs = resolvePairs;
  },
- 5913: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var binary = __nccwpck_require__(6083);
-  var bool = __nccwpck_require__(8398);
-  var float = __nccwpck_require__(5782);
-  var int = __nccwpck_require__(873);
-  var merge = __nccwpck_require__(452);
-  var omap = __nccwpck_require__(303);
-  var pairs = __nccwpck_require__(8385);
-  var set = __nccwpck_require__(1528);
-  var timestamp = __nccwpck_require__(4371);
+ 7755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var binary = __nccwpck_require__(6817);
+  var bool = __nccwpck_require__(3260);
+  var float = __nccwpck_require__(396);
+  var int = __nccwpck_require__(5883);
+  var merge = __nccwpck_require__(2610);
+  var omap = __nccwpck_require__(61);
+  var pairs = __nccwpck_require__(7815);
+  var set = __nccwpck_require__(9138);
+  var timestamp = __nccwpck_require__(6282);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.trueTag, bool.falseTag, int.intBin, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float, binary.binary, merge.merge, omap.omap, pairs.pairs, set.set, timestamp.intTime, timestamp.floatTime, timestamp.timestamp ];
   exports.schema = schema;
  },
- 1528: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
+ 9138: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
   class YAMLSet extends YAMLMap.YAMLMap {
    constructor(schema) {
     super(schema);
@@ -22998,8 +23004,8 @@ var __webpack_modules__ = {
   exports.YAMLSet = YAMLSet;
   exports.set = set;
  },
- 4371: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 6282: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   function parseSexagesimal(str, asBigInt) {
    const sign = str[0];
    const parts = sign === '-' || sign === '+' ? str.substring(1) : str;
@@ -23071,7 +23077,7 @@ var __webpack_modules__ = {
   exports.intTime = intTime;
   exports.timestamp = timestamp;
  },
- 4475: (__unused_webpack_module, exports) => {
+ 7089: (__unused_webpack_module, exports) => {
   const FOLD_FLOW = 'flow';
   const FOLD_BLOCK = 'block';
   const FOLD_QUOTED = 'quoted';
@@ -23177,11 +23183,11 @@ var __webpack_modules__ = {
   exports.FOLD_QUOTED = FOLD_QUOTED;
   exports.foldFlowLines = foldFlowLines;
  },
- 2148: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var anchors = __nccwpck_require__(1596);
-  var identity = __nccwpck_require__(1127);
-  var stringifyComment = __nccwpck_require__(9799);
-  var stringifyString = __nccwpck_require__(3069);
+ 9666: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var anchors = __nccwpck_require__(5702);
+  var identity = __nccwpck_require__(2617);
+  var stringifyComment = __nccwpck_require__(9330);
+  var stringifyString = __nccwpck_require__(6179);
   function createStringifyContext(doc, options) {
    const opt = Object.assign({
     blockQuote: true,
@@ -23286,10 +23292,10 @@ var __webpack_modules__ = {
   exports.createStringifyContext = createStringifyContext;
   exports.stringify = stringify;
  },
- 1212: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 8454: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(9330);
   function stringifyCollection(collection, ctx, options) {
    const flow = ctx.inFlow ?? collection.flow;
    const stringify = flow ? stringifyFlowCollection : stringifyBlockCollection;
@@ -23401,7 +23407,7 @@ var __webpack_modules__ = {
   }
   exports.stringifyCollection = stringifyCollection;
  },
- 9799: (__unused_webpack_module, exports) => {
+ 9330: (__unused_webpack_module, exports) => {
   const stringifyComment = str => str.replace(/^(?!$)(?: $)?/gm, '#');
   function indentComment(comment, indent) {
    if (/^\n+$/.test(comment)) return comment.substring(1);
@@ -23412,10 +23418,10 @@ var __webpack_modules__ = {
   exports.lineComment = lineComment;
   exports.stringifyComment = stringifyComment;
  },
- 6829: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 5719: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(9330);
   function stringifyDocument(doc, options) {
    const lines = [];
    let hasDirectives = options.directives === true;
@@ -23469,7 +23475,7 @@ var __webpack_modules__ = {
   }
   exports.stringifyDocument = stringifyDocument;
  },
- 8689: (__unused_webpack_module, exports) => {
+ 2491: (__unused_webpack_module, exports) => {
   function stringifyNumber({format, minFractionDigits, tag, value}) {
    if (typeof value === 'bigint') return String(value);
    const num = typeof value === 'number' ? value : Number(value);
@@ -23488,11 +23494,11 @@ var __webpack_modules__ = {
   }
   exports.stringifyNumber = stringifyNumber;
  },
- 9748: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 1174: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(9330);
   function stringifyPair({key, value}, ctx, onComment, onChompKeep) {
    const {allNullValues, doc, indent, indentStep, options: {commentString, indentSeq, simpleKeys}} = ctx;
    let keyComment = identity.isNode(key) && key.comment || null;
@@ -23584,9 +23590,9 @@ var __webpack_modules__ = {
   }
   exports.stringifyPair = stringifyPair;
  },
- 3069: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var foldFlowLines = __nccwpck_require__(4475);
+ 6179: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var foldFlowLines = __nccwpck_require__(7089);
   const getFoldOptions = (ctx, isBlock) => ({
    indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
    lineWidth: ctx.options.lineWidth,
@@ -23818,8 +23824,8 @@ var __webpack_modules__ = {
   }
   exports.stringifyString = stringifyString;
  },
- 204: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 7182: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove node');
@@ -23926,7 +23932,7 @@ var __webpack_modules__ = {
   exports.visit = visit;
   exports.visitAsync = visitAsync;
  },
- 1252: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9710: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    R: () => startAction
   });
@@ -24003,8 +24009,8 @@ var __webpack_modules__ = {
   __nccwpck_require__(8611);
   __nccwpck_require__(5692);
   URL;
-  __nccwpck_require__(770);
-  __nccwpck_require__(6752);
+  __nccwpck_require__(408);
+  __nccwpck_require__(4718);
   void 0 && (void 0).__awaiter;
   var HttpCodes;
   (function(HttpCodes) {
@@ -24418,76 +24424,938 @@ var __webpack_modules__ = {
   function notice(message, properties = {}) {
    command_issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message);
   }
-  var lib_problem = __nccwpck_require__(7748);
-  const external_node_fs_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
-  const external_node_path_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
+  var lib_problem = __nccwpck_require__(7091);
+  var external_node_fs_ = __nccwpck_require__(3024);
+  var external_node_path_ = __nccwpck_require__(6760);
+  const up = Math.ceil;
+  function fp8Block(rows, columns, scaleBytes = 4) {
+   return {
+    name: `fp8 block ${rows}x${columns}`,
+    stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns)
+   };
+  }
+  function byteChannel(kind) {
+   return {
+    name: `${kind} per channel`,
+    stored: (out, input) => out * (input + 2),
+    loaded: (out, input) => out * (input + 4)
+   };
+  }
+  function byteTensor(kind, inputScale) {
+   return {
+    name: `${kind} per tensor`,
+    stored: (out, input) => out * input + (inputScale ? 8 : 4)
+   };
+  }
+  function nvfp4(scalars = 2) {
+   return {
+    name: 'nvfp4 group 16',
+    stored: (out, input) => out * (up(input / 2) + up(input / 16)) + 4 * scalars
+   };
+  }
+  function microscaled(bits) {
+   return {
+    name: `mxfp${bits} group 32`,
+    stored: (out, input) => out * (up(input * bits / 8) + up(input / 32))
+   };
+  }
+  const packed = (count, bits) => 4 * up(count * bits / 32);
+  function awq(bits, group, zeroPoint) {
+   return {
+    name: `awq ${bits}-bit group ${group}`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return input * packed(out, bits) + groups * (2 * out + (zeroPoint ? packed(out, bits) : 0));
+    }
+   };
+  }
+  function gptq(bits, group) {
+   return {
+    name: `gptq ${bits}-bit group ${group}`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return out * packed(input, bits) + groups * (2 * out + packed(out, bits)) + 4 * input;
+    }
+   };
+  }
+  const width = (group, input) => group > 0 ? group : Math.max(1, input);
+  function packQuantized(bits, group, symmetric) {
+   return {
+    name: `int${bits} ${group > 0 ? `group ${group}` : 'per channel'}, packed`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return out * packed(input, bits) + groups * (2 * out + (symmetric ? 0 : packed(out, bits))) + 16;
+    }
+   };
+  }
+  function bitsAndBytes4(double) {
+   const half = (out, input) => up(out * input / 2);
+   const blocks = (out, input) => up(out * input / 64);
+   return {
+    name: double ? 'bitsandbytes 4-bit, double quantised' : 'bitsandbytes 4-bit',
+    stored: (out, input) => double ? half(out, input) + blocks(out, input) + 4 * up(blocks(out, input) / 256) + 4 * (16 + 256) + 100 : half(out, input) + 4 * blocks(out, input) + 4 * 16 + 82,
+    loaded: (out, input) => half(out, input) + 4 * blocks(out, input)
+   };
+  }
+  const bitsAndBytes8 = {
+   name: 'bitsandbytes 8-bit',
+   stored: (out, input) => out * (input + 4)
+  };
+  function affine(method, bits, group) {
+   return {
+    name: `${method} ${bits}-bit group ${group}`,
+    stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input)))
+   };
+  }
+  function bitsPerWeight(method, bits) {
+   return {
+    name: `${method}, about ${bits} bits a weight`,
+    stored: (out, input) => up(out * input * bits / 8) + 2 * out
+   };
+  }
+  const MOST_ENTRIES = 2e5;
+  const LONGEST_PATTERN = 300;
+  const MOST_REPEATS = 4;
+  const noModules = {
+   matches: () => false,
+   byLayer: false
+  };
+  function moduleList(value, field) {
+   if (value === void 0 || value === null) return (0, lib_problem.uw)(noModules);
+   if (!Array.isArray(value) || value.length > MOST_ENTRIES || value.some(entry => typeof entry !== 'string')) return (0, 
+   lib_problem.MB)('config-invalid', `config.json: ${field} is no list of module names`);
+   const plain = new Set;
+   const tests = [];
+   for (const entry of value) {
+    if (entry === '') continue;
+    if (entry.startsWith('re:')) {
+     const expression = safeExpression(entry.slice(3));
+     if (expression === null) return (0, lib_problem.MB)('config-invalid', `config.json: ${field} holds an expression that is not accepted: ${entry.slice(0, 80)}`);
+     tests.push(name => expression.test(name));
+    } else if (entry.includes('*')) tests.push(name => globReaches(entry, name)); else plain.add(entry.endsWith('.') ? entry.slice(0, -1) : entry);
+   }
+   return (0, lib_problem.uw)({
+    matches: names => names.some(name => inPlain(plain, name) || tests.some(test => test(name))),
+    byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry))
+   });
+  }
+  function inPlain(plain, name) {
+   if (plain.size === 0) return false;
+   const segments = name.split('.');
+   for (let start = 0; start < segments.length; start++) {
+    let path = '';
+    for (let end = start; end < segments.length; end++) {
+     path = end === start ? segments[end] : `${path}.${segments[end]}`;
+     if (plain.has(path)) return true;
+    }
+   }
+   return false;
+  }
+  function globReaches(glob, name) {
+   if (globMatches(glob, name)) return true;
+   for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) if (globMatches(glob, name.slice(0, dot))) return true;
+   return false;
+  }
+  function globMatches(glob, text) {
+   let g = 0;
+   let t = 0;
+   let star = -1;
+   let mark = 0;
+   while (t < text.length) if (g < glob.length && glob[g] === '*') {
+    star = g++;
+    mark = t;
+   } else if (g < glob.length && glob[g] === text[t]) {
+    g++;
+    t++;
+   } else if (star >= 0) {
+    g = star + 1;
+    t = ++mark;
+   } else return false;
+   while (glob[g] === '*') g++;
+   return g === glob.length;
+  }
+  function safeExpression(source) {
+   if (source.length > LONGEST_PATTERN || /\)[*+{]/.test(source) || /\\[1-9k]/.test(source) || /\(\?(?!:)/.test(source)) return null;
+   const repeats = source.replace(/\\./g, 'x').replace(/\[[^\]]*\]/g, 'x').match(/[*+{]/g)?.length ?? 0;
+   if (repeats > MOST_REPEATS) return null;
+   try {
+    return new RegExp(`^(?:${source})`);
+   } catch {
+    return null;
+   }
+  }
+  const everywhere = {
+   towers: true,
+   predictions: true
+  };
+  const textModel = {
+   towers: false,
+   predictions: true
+  };
+  const decoderOnly = {
+   towers: false,
+   predictions: false
+  };
+  function inReach(module, reach) {
+   if (module.weight.kind !== 'linear' || module.router || module.place === 'head') return false;
+   if (module.place === 'tower') return reach.towers;
+   return module.place !== 'prediction' || reach.predictions;
+  }
+  function uniform(layout, more = {}) {
+   const reach = more.reach ?? everywhere;
+   return {
+    name: layout.name,
+    basis: more.basis ?? 'exact',
+    byLayer: more.skip?.byLayer ?? false,
+    kvCacheDtype: more.kvCacheDtype ?? null,
+    layoutOf: (module, names) => inReach(module, reach) && !more.skip?.matches(names) ? layout : null
+   };
+  }
+  const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  const MOST_GROUP = 1 << 24;
+  function bitsOf(value, otherwise, field) {
+   if (value === void 0 || value === null) return (0, lib_problem.uw)(otherwise);
+   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 16 ? (0, 
+   lib_problem.uw)(value) : (0, lib_problem.MB)('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a whole number of bits`);
+  }
+  function groupOf(value, otherwise, field) {
+   if (value === void 0 || value === null) return (0, lib_problem.uw)(otherwise);
+   return typeof value === 'number' && Number.isInteger(value) && (value === -1 || value >= 1 && value <= MOST_GROUP) ? (0, 
+   lib_problem.uw)(value) : (0, lib_problem.MB)('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a group size`);
+  }
+  function skipList(json, keys) {
+   for (const key of keys) if (json[key] !== void 0 && json[key] !== null) return moduleList(json[key], `quantization_config.${key}`);
+   return moduleList(null, '');
+  }
+  const SKIPPED = [ 'modules_to_not_convert', 'ignored_layers', 'ignore', 'exclude_modules', 'exclude', 'llm_int8_skip_modules', 'skip_modules' ];
+  const FORMATS = {
+   'float-quantized': byteTensor('fp8', true),
+   'int-quantized': byteChannel('int8'),
+   'pack-quantized': packQuantized(4, 128, true),
+   'nvfp4-pack-quantized': nvfp4(2),
+   'mxfp4-pack-quantized': microscaled(4)
+  };
+  function compressedTensors(json, reach = everywhere) {
+   const ignore = moduleList(json['ignore'], 'quantization_config.ignore');
+   if (!ignore.ok) return ignore;
+   const groups = [];
+   for (const [key, value] of Object.entries(asObject(json['config_groups']) ?? {})) {
+    const group = groupFrom(asObject(value), json, `quantization_config.config_groups.${key}`);
+    if (!group.ok) return group;
+    if (group.value !== null) groups.push(group.value);
+   }
+   if (groups.length === 0) {
+    const layout = typeof json['format'] === 'string' ? FORMATS[json['format']] : void 0;
+    if (layout) return (0, lib_problem.uw)(uniform(layout, {
+     skip: ignore.value,
+     reach,
+     basis: 'assumed'
+    }));
+    return (0, lib_problem.MB)('config-invalid', 'config.json: quantization_config.config_groups names no weights');
+   }
+   return (0, lib_problem.uw)({
+    name: [ ...new Set(groups.map(group => group.layout.name)) ].join(' and '),
+    basis: 'exact',
+    byLayer: ignore.value.byLayer || groups.some(group => group.modules.byLayer),
+    kvCacheDtype: cacheScheme(json['kv_cache_scheme']),
+    layoutOf: (module, names) => {
+     if (module.weight.kind !== 'linear') return null;
+     const named = groups.find(group => group.modules.matches(names));
+     if (named && !ignore.value.matches(names)) return named.layout;
+     return inReach(module, reach) && !ignore.value.matches(names) ? groups.find(group => group.classes)?.layout ?? null : null;
+    }
+   });
+  }
+  function groupFrom(group, json, field) {
+   const weights = asObject(group?.['weights']);
+   if (group === null || weights === null) return (0, lib_problem.uw)(null);
+   const layout = weightLayout(weights, group['format'] ?? json['format'], asObject(group['input_activations']), field);
+   if (!layout.ok) return layout;
+   const targets = Array.isArray(group['targets']) ? group['targets'] : [ 'Linear' ];
+   const isClass = target => typeof target === 'string' && /^[A-Z]\w*$/.test(target);
+   const modules = moduleList(targets.filter(target => !isClass(target)), `${field}.targets`);
+   return modules.ok ? (0, lib_problem.uw)({
+    layout: layout.value,
+    classes: targets.some(isClass),
+    modules: modules.value
+   }) : modules;
+  }
+  function weightLayout(weights, format, inputs, field) {
+   const bits = bitsOf(weights['num_bits'], 8, `${field}.weights.num_bits`);
+   if (!bits.ok) return bits;
+   const group = groupOf(weights['group_size'], -1, `${field}.weights.group_size`);
+   if (!group.ok) return group;
+   const strategy = weights['strategy'];
+   const float = weights['type'] === 'float';
+   const block = weights['block_structure'];
+   if (float && bits.value === 4) return (0, lib_problem.uw)(format === 'mxfp4-pack-quantized' || group.value === 32 ? microscaled(4) : nvfp4(inputs === null ? 1 : 2));
+   if (bits.value === 8 && (float || format === 'int-quantized' || format === 'naive-quantized')) {
+    const kind = float ? 'fp8' : 'int8';
+    if (float && group.value === 32) return (0, lib_problem.uw)(microscaled(8));
+    if (strategy === 'block' && Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) return (0, 
+    lib_problem.uw)(fp8Block(block[0], block[1], 2));
+    if (strategy === 'channel') return (0, lib_problem.uw)(byteChannel(kind));
+    return (0, lib_problem.uw)(byteTensor(kind, inputs !== null && inputs['dynamic'] !== true));
+   }
+   return (0, lib_problem.uw)(packQuantized(bits.value, strategy === 'channel' ? -1 : group.value, weights['symmetric'] !== false));
+  }
+  function cacheScheme(value) {
+   const scheme = asObject(value);
+   if (scheme === null) return null;
+   if (scheme['num_bits'] === 8) return scheme['type'] === 'int' ? 'int8' : 'fp8';
+   return scheme['num_bits'] === 4 && scheme['type'] === 'float' ? 'nvfp4' : null;
+  }
+  const awqScheme = ({json}) => {
+   const bits = bitsOf(json['bits'] ?? json['w_bit'], 4, 'quantization_config.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'] ?? json['q_group_size'], 128, 'quantization_config.group_size');
+   if (!group.ok) return group;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const layout = awq(bits.value, group.value, json['zero_point'] !== false);
+   return (0, lib_problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach: decoderOnly
+   }));
+  };
+  const gptqScheme = ({json}) => {
+   const bits = bitsOf(json['bits'], 4, 'quantization_config.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'], 128, 'quantization_config.group_size');
+   if (!group.ok) return group;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const packing = String(json['packing_format'] ?? json['quant_method'] ?? '');
+   const layoutFor = (b, g) => packing.includes('awq') ? awq(b, g, json['sym'] !== true) : gptq(b, g);
+   const overrides = overridesOf(json, bits.value, group.value, layoutFor);
+   if (!overrides.ok) return overrides;
+   const layout = layoutFor(bits.value, group.value);
+   const plain = uniform(layout, {
+    skip: skip.value,
+    reach: decoderOnly
+   });
+   return (0, lib_problem.uw)({
+    ...plain,
+    byLayer: plain.byLayer || overrides.value.some(each => each.modules.byLayer),
+    layoutOf: (module, names) => {
+     const override = module.weight.kind === 'linear' ? overrides.value.find(each => each.modules.matches(names)) : void 0;
+     if (override) return override.layout;
+     if (module.place === 'head' && json['lm_head'] === true && module.weight.kind === 'linear') return layout;
+     return plain.layoutOf(module, names);
+    }
+   });
+  };
+  function overridesOf(json, bits, group, layoutFor) {
+   const list = [];
+   for (const key of [ 'dynamic', 'extra_config' ]) for (const [pattern, value] of Object.entries(asObject(json[key]) ?? {})) {
+    const row = asObject(value) ?? {};
+    const out = pattern.startsWith('-:');
+    const text = pattern.replace(/^[+-]:/, '');
+    const expression = key === 'dynamic' || /[\\^$|()[\]]/.test(text) ? `re:${text}` : text;
+    const modules = moduleList([ expression ], `quantization_config.${key}`);
+    if (!modules.ok) return modules;
+    const b = bitsOf(row['bits'], bits, `quantization_config.${key}.bits`);
+    if (!b.ok) return b;
+    const g = groupOf(row['group_size'], group, `quantization_config.${key}.group_size`);
+    if (!g.ok) return g;
+    list.push({
+     modules: modules.value,
+     layout: out || b.value === 16 ? null : layoutFor(b.value, g.value)
+    });
+   }
+   return (0, lib_problem.uw)(list);
+  }
+  function modelopt(file, base = null) {
+   const json = asObject(file['quantization']) ?? file;
+   const algorithm = typeof json['quant_algo'] === 'string' ? json['quant_algo'].toUpperCase() : null;
+   const kvCacheDtype = cacheAlgorithm(json['kv_cache_quant_algo']) ?? cacheScheme(json['kv_cache_scheme']);
+   if (algorithm === 'MIXED_PRECISION' || algorithm === null && asObject(json['quantized_layers']) !== null) return mixed(json, kvCacheDtype, base);
+   if (algorithm === null) {
+    const groups = compressedTensors(json);
+    return groups.ok ? (0, lib_problem.uw)({
+     ...groups.value,
+     kvCacheDtype: kvCacheDtype ?? groups.value.kvCacheDtype
+    }) : groups;
+   }
+   const layout = algorithmLayout(algorithm, json['group_size'], 'quantization_config');
+   if (!layout.ok) return layout;
+   const skip = exceptions(json);
+   if (!skip.ok) return skip;
+   return (0, lib_problem.uw)({
+    name: layout.value.name,
+    basis: 'exact',
+    byLayer: skip.value.byLayer,
+    kvCacheDtype,
+    layoutOf: (module, names) => inReach(module, everywhere) && !skip.value.matches(names) ? layout.value : null
+   });
+  }
+  function mixed(json, kvCacheDtype, base) {
+   const layers = asObject(json['quantized_layers']);
+   if (layers === null) {
+    const groups = compressedTensors(json);
+    return groups.ok ? (0, lib_problem.uw)({
+     ...groups.value,
+     kvCacheDtype: kvCacheDtype ?? groups.value.kvCacheDtype
+    }) : groups;
+   }
+   const byLayout = new Map;
+   for (const [name, value] of Object.entries(layers)) {
+    const row = asObject(value);
+    const algorithm = typeof row?.['quant_algo'] === 'string' ? row['quant_algo'].toUpperCase() : '';
+    const layout = algorithmLayout(algorithm, row?.['group_size'], `quantization_config.quantized_layers.${name}`);
+    if (!layout.ok) return layout;
+    const known = byLayout.get(layout.value.name) ?? {
+     layout: layout.value,
+     entries: []
+    };
+    known.entries.push(name);
+    byLayout.set(layout.value.name, known);
+   }
+   const rules = [];
+   for (const {layout, entries} of byLayout.values()) {
+    const modules = moduleList(entries, 'quantization_config.quantized_layers');
+    if (!modules.ok) return modules;
+    rules.push({
+     layout,
+     modules: modules.value
+    });
+   }
+   return (0, lib_problem.uw)({
+    name: `mixed: ${[ ...rules.map(rule => rule.layout.name), ...base ? [ base.name ] : [] ].join(', ')}`,
+    basis: 'exact',
+    byLayer: rules.some(rule => rule.modules.byLayer) || (base?.byLayer ?? false),
+    kvCacheDtype,
+    layoutOf: (module, names) => {
+     const rule = module.weight.kind === 'linear' ? rules.find(each => each.modules.matches(names)) : void 0;
+     return rule?.layout ?? base?.layoutOf(module, names) ?? null;
+    }
+   });
+  }
+  function exceptions(json) {
+   for (const key of [ 'exclude_modules', 'ignore', 'modules_to_not_convert' ]) if (json[key] !== void 0 && json[key] !== null) return moduleList(json[key], `quantization_config.${key}`);
+   return moduleList(null, '');
+  }
+  function algorithmLayout(algorithm, groupSize, field) {
+   const group = groupOf(groupSize, 128, `${field}.group_size`);
+   if (!group.ok) return group;
+   switch (algorithm) {
+   case 'FP8':
+    return (0, lib_problem.uw)(byteTensor('fp8', true));
+
+   case 'FP8_PER_CHANNEL_PER_TOKEN':
+    return (0, lib_problem.uw)(byteChannel('fp8'));
+
+   case 'FP8_PB_WO':
+   case 'FP8_PB_REAL':
+    return (0, lib_problem.uw)(fp8Block(128, 128));
+
+   case 'NVFP4':
+   case 'NVFP4_AWQ':
+   case 'W4A8_NVFP4_FP8':
+    return (0, lib_problem.uw)(nvfp4(2));
+
+   case 'W4A16_NVFP4':
+    return (0, lib_problem.uw)(nvfp4(1));
+
+   case 'MXFP4':
+   case 'W4A8_MXFP4_FP8':
+    return (0, lib_problem.uw)(microscaled(4));
+
+   case 'MXFP8':
+    return (0, lib_problem.uw)(microscaled(8));
+
+   case 'W8A8_SQ_PER_CHANNEL':
+   case 'INT8_SQ':
+   case 'W8A16':
+    return (0, lib_problem.uw)(byteChannel('int8'));
+
+   case 'W4A16_AWQ':
+   case 'INT4_AWQ':
+   case 'W4A8_AWQ':
+    return (0, lib_problem.uw)(awq(4, group.value, false));
+
+   case 'W4A16':
+    return (0, lib_problem.uw)(affine('int', 4, group.value));
+
+   default:
+    return (0, lib_problem.MB)('config-invalid', `config.json: ${field}.quant_algo ${JSON.stringify(algorithm)} is not known`);
+   }
+  }
+  function cacheAlgorithm(value) {
+   if (typeof value !== 'string') return null;
+   const name = value.toLowerCase();
+   return [ 'fp8', 'nvfp4', 'int8' ].includes(name) ? name : null;
+  }
+  function derived(make) {
+   return ({json, reach}) => {
+    const layout = make(json);
+    if (!layout.ok) return layout;
+    const skip = skipList(json, SKIPPED);
+    return skip.ok ? (0, lib_problem.uw)(uniform(layout.value, {
+     skip: skip.value,
+     reach,
+     basis: 'derived'
+    })) : skip;
+   };
+  }
+  function grouped(method, bitKeys, group) {
+   return derived(json => {
+    const inner = asObject(asObject(json['quant_config'])?.['weight_quant_params']) ?? json;
+    const given = bitKeys.map(key => inner[key] ?? json[key]).find(value => value !== void 0);
+    const bits = bitsOf(given, 4, `quantization_config.${bitKeys[0]}`);
+    if (!bits.ok) return bits;
+    const size = groupOf(inner['group_size'] ?? json['group_size'], group, 'quantization_config.group_size');
+    return size.ok ? (0, lib_problem.uw)(affine(method, bits.value, size.value)) : size;
+   });
+  }
+  const aqlm = derived(json => {
+   const books = bitsOf(json['num_codebooks'], 1, 'quantization_config.num_codebooks');
+   const bits = bitsOf(json['nbits_per_codebook'], 16, 'quantization_config.nbits_per_codebook');
+   const group = groupOf(json['in_group_size'], 8, 'quantization_config.in_group_size');
+   if (!books.ok) return books;
+   if (!bits.ok) return bits;
+   if (!group.ok) return group;
+   return (0, lib_problem.uw)(bitsPerWeight('aqlm', books.value * bits.value / Math.max(1, group.value)));
+  });
+  const torchao = derived(json => {
+   const type = JSON.stringify(json['quant_type'] ?? '').toLowerCase();
+   const size = /"group_size":\s*(\d{1,6})/.exec(type);
+   const group = size ? Number(size[1]) : 128;
+   if (type.includes('int4') || type.includes('uint4')) return (0, lib_problem.uw)(affine('torchao', 4, group));
+   if (type.includes('nvfp4')) return (0, lib_problem.uw)(nvfp4(1));
+   if (type.includes('mxfp4') || type.includes('mx') && type.includes('float4')) return (0, 
+   lib_problem.uw)(microscaled(4));
+   if (type.includes('float8') || type.includes('fp8')) return (0, lib_problem.uw)(byteChannel('fp8'));
+   if (type.includes('int8')) return (0, lib_problem.uw)(byteChannel('int8'));
+   return (0, lib_problem.MB)('config-invalid', 'config.json: quantization_config.quant_type of torchao is not known');
+  });
+  const QUANTO = {
+   int8: byteChannel('int8'),
+   float8: byteChannel('fp8'),
+   int4: affine('quanto', 4, 128),
+   int2: affine('quanto', 2, 128)
+  };
+  const quanto = derived(json => {
+   const layout = QUANTO[String(json['weights'] ?? 'int8')];
+   return layout ? (0, lib_problem.uw)(layout) : (0, lib_problem.MB)('config-invalid', 'config.json: quantization_config.weights of quanto is not known');
+  });
+  function quarkLayout(weight) {
+   if (weight === null) return (0, lib_problem.uw)(null);
+   const dtype = String(weight['dtype'] ?? '');
+   const scheme = String(weight['qscheme'] ?? 'per_tensor');
+   const group = groupOf(weight['group_size'], 128, 'quantization_config.weight.group_size');
+   if (!group.ok) return group;
+   if (/^fp8/.test(dtype)) return (0, lib_problem.uw)(scheme === 'per_channel' ? byteChannel('fp8') : byteTensor('fp8', true));
+   if (dtype === 'fp4' || dtype === 'mxfp4' || dtype === 'mx') return (0, lib_problem.uw)(microscaled(4));
+   if (/^(fp6|mxfp6)/.test(dtype)) return (0, lib_problem.uw)(microscaled(6));
+   if (dtype === 'mxfp8') return (0, lib_problem.uw)(microscaled(8));
+   if (dtype === 'int8' || dtype === 'uint8') return (0, lib_problem.uw)(byteChannel('int8'));
+   if (dtype === 'int4' || dtype === 'uint4') return (0, lib_problem.uw)(packQuantized(4, group.value, dtype === 'int4'));
+   return (0, lib_problem.MB)('config-invalid', `config.json: quantization_config.weight.dtype ${JSON.stringify(dtype)} of quark is not known`);
+  }
+  const quark = ({json, reach}) => {
+   const whole = quarkLayout(asObject(asObject(json['global_quant_config'])?.['weight']));
+   if (!whole.ok) return whole;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const rules = [];
+   for (const [pattern, value] of Object.entries(asObject(json['layer_quant_config']) ?? {})) {
+    const layout = quarkLayout(asObject(asObject(value)?.['weight']));
+    if (!layout.ok) return layout;
+    const modules = moduleList([ pattern ], 'quantization_config.layer_quant_config');
+    if (!modules.ok) return modules;
+    rules.push({
+     modules: modules.value,
+     layout: layout.value
+    });
+   }
+   const plain = whole.value === null ? null : uniform(whole.value, {
+    skip: skip.value,
+    reach,
+    basis: 'derived'
+   });
+   return (0, lib_problem.uw)({
+    name: `quark ${plain?.name ?? 'by layer'}`,
+    basis: 'derived',
+    byLayer: skip.value.byLayer || rules.some(rule => rule.modules.byLayer),
+    kvCacheDtype: quarkCache(json),
+    layoutOf: (module, names) => {
+     if (module.weight.kind !== 'linear' || skip.value.matches(names)) return null;
+     const rule = rules.find(each => each.modules.matches(names));
+     return rule ? rule.layout : plain?.layoutOf(module, names) ?? null;
+    }
+   });
+  };
+  function quarkCache(json) {
+   const text = JSON.stringify(json['kv_cache_quant_config'] ?? asObject(json['export'])?.['kv_cache_group'] ?? null);
+   return /fp8/.test(text) ? 'fp8' : null;
+  }
+  const mlx = ({json}) => {
+   const bits = bitsOf(json['bits'], 4, 'quantization.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'], 64, 'quantization.group_size');
+   if (!group.ok) return group;
+   const layout = mlxLayout(json['mode'], bits.value, group.value);
+   const rules = [];
+   for (const [name, value] of Object.entries(json)) {
+    const own = asObject(value);
+    if (own === null && value !== false) continue;
+    const modules = moduleList([ name ], 'quantization');
+    if (!modules.ok) return modules;
+    const b = bitsOf(own?.['bits'], bits.value, `quantization.${name}.bits`);
+    if (!b.ok) return b;
+    const g = groupOf(own?.['group_size'], group.value, `quantization.${name}.group_size`);
+    if (!g.ok) return g;
+    rules.push({
+     modules: modules.value,
+     layout: own === null ? null : mlxLayout(own['mode'] ?? json['mode'], b.value, g.value)
+    });
+   }
+   return (0, lib_problem.uw)({
+    name: layout.name,
+    basis: 'exact',
+    byLayer: rules.some(rule => rule.modules.byLayer),
+    kvCacheDtype: null,
+    layoutOf: (module, names) => {
+     const {weight, place} = module;
+     if (weight.kind !== 'linear' && weight.kind !== 'embedding' || place === 'tower') return null;
+     const rule = rules.find(each => each.modules.matches(names));
+     return rule ? rule.layout : layout;
+    }
+   });
+  };
+  function mlxLayout(mode, bits, group) {
+   if (mode === 'mxfp4') return microscaled(4);
+   if (mode === 'mxfp8') return microscaled(8);
+   if (mode === 'nvfp4') return nvfp4(0);
+   return affine('mlx', bits, group);
+  }
+  const otherMethods = {
+   mlx,
+   metal: grouped('metal', [ 'bits' ], 64),
+   hqq: grouped('hqq', [ 'nbits', 'bits' ], 64),
+   sinq: grouped('sinq', [ 'nbits', 'bits' ], 64),
+   torchao,
+   quanto,
+   quark,
+   aqlm,
+   vptq: derived(() => (0, lib_problem.uw)(bitsPerWeight('vptq', 2.3))),
+   higgs: grouped('higgs', [ 'bits' ], 256),
+   spqr: derived(() => (0, lib_problem.uw)(bitsPerWeight('spqr', 4.6))),
+   bitnet: derived(() => (0, lib_problem.uw)(bitsPerWeight('bitnet', 2))),
+   fp_quant: derived(json => (0, lib_problem.uw)(json['forward_dtype'] === 'nvfp4' ? nvfp4(2) : microscaled(4))),
+   fouroversix: derived(() => (0, lib_problem.uw)(nvfp4(2))),
+   nvfp4: derived(() => (0, lib_problem.uw)(nvfp4(2))),
+   mxfp8: derived(() => (0, lib_problem.uw)(microscaled(8))),
+   deepspeedfp: derived(json => {
+    const bits = bitsOf(json['bits'], 8, 'quantization_config.bits');
+    return bits.ok ? (0, lib_problem.uw)(affine('deepspeed fp', bits.value, 512)) : bits;
+   })
+  };
+  const fp8 = ({json, config, reach}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const block = json['weight_block_size'];
+   let layout;
+   if (block === void 0 || block === null) layout = byteTensor('fp8', json['activation_scheme'] === 'static'); else if (Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) layout = fp8Block(block[0], block[1], config['expert_dtype'] === void 0 ? 4 : 1); else return (0, 
+   lib_problem.MB)('config-invalid', `config.json: quantization_config.weight_block_size is ${JSON.stringify(block)}`);
+   const scheme = uniform(layout, {
+    skip: skip.value,
+    reach
+   });
+   const base = config['expert_dtype'] === 'fp4' ? fourBitExperts(scheme) : scheme;
+   return json['quant_algo'] === 'MIXED_PRECISION' ? modelopt(json, base) : (0, lib_problem.uw)(base);
+  };
+  function fourBitExperts(base) {
+   const layout = microscaled(4);
+   return {
+    ...base,
+    name: `${layout.name} experts, ${base.name}`,
+    layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names)
+   };
+  }
+  const isExpert = split => split === 'expert-column' || split === 'expert-row';
+  const mxfp4 = ({json}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const layout = microscaled(4);
+   return (0, lib_problem.uw)({
+    name: `${layout.name} experts`,
+    basis: 'exact',
+    byLayer: skip.value.byLayer,
+    kvCacheDtype: null,
+    layoutOf: (module, names) => isExpert(module.weight.split) && !skip.value.matches(names) ? layout : null
+   });
+  };
+  const bitsandbytes = ({json, reach}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const eight = json['load_in_8bit'] === true || json['_load_in_8bit'] === true;
+   const layout = eight ? bitsAndBytes8 : bitsAndBytes4(json['bnb_4bit_use_double_quant'] === true);
+   return (0, lib_problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach
+   }));
+  };
+  const methods = {
+   fp8,
+   mxfp4,
+   gpt_oss_mxfp4: mxfp4,
+   awq: awqScheme,
+   gptq: gptqScheme,
+   marlin: gptqScheme,
+   'auto-round': gptqScheme,
+   'intel/auto-round': gptqScheme,
+   inc: gptqScheme,
+   bitsandbytes,
+   'compressed-tensors': ({json, reach}) => compressedTensors(json, reach),
+   modelopt: ({json}) => modelopt(json),
+   modelopt_fp4: ({json}) => modelopt(json),
+   modelopt_mixed: ({json}) => modelopt(json),
+   fbgemm_fp8: ({json, reach}) => skipping(json, byteChannel('fp8'), reach),
+   eetq: ({json, reach}) => skipping(json, byteChannel('int8'), reach),
+   ...otherMethods
+  };
+  function skipping(json, layout, reach) {
+   const skip = skipList(json, SKIPPED);
+   return skip.ok ? (0, lib_problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach
+   })) : skip;
+  }
+  function schemeOf(method, declaration) {
+   const found = Object.hasOwn(methods, method) ? methods[method] : void 0;
+   return found ? found(declaration) : (0, lib_problem.MB)('config-invalid', `config.json: quant_method ${JSON.stringify(method.slice(0, 40))} is not known`);
+  }
+  const KEYS = [ 'quantization_config', 'compression_config', 'hf_quant_config' ];
+  const NESTED = [ 'text_config', 'language_config', 'llm_config', 'thinker_config' ];
+  function declaredScheme(config) {
+   for (const key of KEYS) {
+    const json = asObject(config[key]);
+    if (json !== null) return from(json, config, everywhere);
+   }
+   const quantization = asObject(config['quantization']);
+   if (quantization !== null) return schemeOf('mlx', {
+    json: quantization,
+    config,
+    reach: everywhere
+   });
+   for (const outer of NESTED) {
+    const text = asObject(config[outer]);
+    if (text === null) continue;
+    for (const key of KEYS) {
+     const json = asObject(text[key]);
+     if (json !== null) return from(json, config, textModel);
+    }
+   }
+   return (0, lib_problem.uw)(null);
+  }
+  function from(json, config, reach) {
+   const method = methodOf(json, asObject(config['quantization']) !== null);
+   if (method === null) return (0, lib_problem.uw)(null);
+   return schemeOf(method, {
+    json,
+    config,
+    reach
+   });
+  }
+  function methodOf(json, mlxToo) {
+   const named = json['quant_method'];
+   if (typeof named === 'string' && named !== '') return named.toLowerCase();
+   if (json['quant_algo'] !== void 0 || asObject(json['quantization']) !== null) return 'modelopt';
+   if (asObject(json['config_groups']) !== null) return 'compressed-tensors';
+   if (json['load_in_4bit'] === true || json['load_in_8bit'] === true) return 'bitsandbytes';
+   if (mlxToo || typeof json['bits'] === 'number' && typeof json['group_size'] === 'number') return 'mlx';
+   return null;
+  }
+  const LAYER_PREFIXES = [ 'model.layers', 'model.language_model.layers', 'language_model.model.layers', 'backbone.layers', 'transformer.h', 'layers' ];
+  const TOWER_PREFIXES = {
+   vision: [ 'model.visual', 'visual', 'model.vision_tower', 'vision_tower', 'vision_model', 'model.vision_backbone', 'vision_encoder' ],
+   audio: [ 'model.audio_tower', 'audio_tower', 'audio_encoder', 'model.embed_audio' ],
+   projector: [ 'model.multi_modal_projector', 'multi_modal_projector', 'mm_projector', 'model.visual.merger', 'visual.merger', 'patch_merge_mlp', 'model.embed_vision' ],
+   encoder: [ 'model.encoder', 'encoder' ],
+   other: []
+  };
+  const EXPERT_NAMES = {
+   gate_proj: [ 'w1', 'gate_up_proj' ],
+   up_proj: [ 'w3', 'gate_up_proj' ],
+   down_proj: [ 'w2' ]
+  };
+  function modulesOf(shape) {
+   const modules = new Map;
+   const single = (weights, place, prefixes) => {
+    for (const weight of weights) modules.set(weight, plainModule(weight, place, prefixes));
+   };
+   single(shape.embedding, 'embedding', [ 'model', 'model.language_model', 'language_model.model', 'backbone' ]);
+   addStack(modules, shape.layers, 'layer', LAYER_PREFIXES, 0);
+   for (const weight of shape.final) modules.set(weight, plainModule(weight, 'head', [ 'model', 'language_model', 'model.language_model' ]));
+   for (const tower of shape.towers) {
+    const prefixes = [ ...TOWER_PREFIXES[tower.role], tower.name, `model.${tower.name}` ];
+    single(tower.weights, 'tower', prefixes);
+    addStack(modules, tower.stack, 'tower', prefixes.map(prefix => `${prefix}.layers`), 0);
+   }
+   if (shape.mtp !== null) addStack(modules, shape.mtp, 'prediction', [ ...LAYER_PREFIXES, 'mtp.layers' ], shape.layers.order.length);
+   return modules;
+  }
+  function moduleNamed(weight, path) {
+   const prefixes = LAYER_PREFIXES.map(prefix => `${prefix}.0`);
+   const names = [ path, ...prefixes.map(prefix => `${prefix}.${path}`) ].flatMap(spellings);
+   return {
+    weight,
+    place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer',
+    router: isRouter(weight),
+    layers: [ 0 ],
+    names: () => names
+   };
+  }
+  function plainModule(weight, place, prefixes) {
+   const names = [ weight.name, ...prefixes.map(prefix => `${prefix}.${weight.name}`) ].flatMap(spellings);
+   return {
+    weight,
+    place,
+    router: isRouter(weight),
+    layers: [ 0 ],
+    names: () => names
+   };
+  }
+  function addStack(modules, stack, place, prefixes, first) {
+   const layersOf = stack.kinds.map(() => []);
+   for (const [layer, kind] of stack.order.entries()) layersOf[kind].push(first + layer);
+   stack.kinds.forEach((kind, k) => {
+    for (const weight of kind.weights) {
+     const layers = [ ...modules.get(weight)?.layers ?? [], ...layersOf[k] ];
+     const spelt = spellings(weight.name);
+     const names = layer => [ ...prefixes.flatMap(prefix => spelt.map(name => `${prefix}.${layer}.${name}`)), ...place === 'prediction' ? spelt.map(name => `mtp.layers.${layer - first}.${name}`) : [] ];
+     const own = weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : place;
+     modules.set(weight, {
+      weight,
+      place: own,
+      router: isRouter(weight),
+      layers,
+      names
+     });
+    }
+   });
+  }
+  function spellings(name) {
+   const match = /^(?:(.*)\.)??(?:(mlp|block_sparse_moe|mixer|feed_forward|ffn)\.)?experts\.(\w+)$/.exec(name);
+   if (!match) return name.startsWith('mlp.') ? [ name, `block_sparse_moe.${name.slice(4)}` ] : [ name ];
+   const block = match[2] ?? 'mlp';
+   const projections = [ match[3], ...EXPERT_NAMES[match[3]] ?? [] ];
+   const blocks = block === 'mlp' ? [ 'mlp', 'block_sparse_moe', 'ffn' ] : [ block ];
+   const before = match[1] === void 0 ? '' : `${match[1]}.`;
+   return blocks.flatMap(b => projections.flatMap(p => [ `${before}${b}.experts.0.${p}`, `${before}${b}.experts.${p}` ]));
+  }
+  function isRouter(weight) {
+   return weight.split === 'none' && /(^|\.)(gate|router|wg|eh_proj|shared_expert_gate|router\.(proj|layer|classifier|weight))$/.test(weight.name);
+  }
+  const ONLINE = {
+   fp8: byteTensor('fp8', false),
+   fp8_per_tensor: byteTensor('fp8', false),
+   fp8_per_block: fp8Block(128, 128),
+   ptpc_fp8: byteChannel('fp8'),
+   w8a8_fp8: byteChannel('fp8'),
+   fbgemm_fp8: byteChannel('fp8'),
+   w8a8_int8: byteChannel('int8'),
+   int8: byteChannel('int8'),
+   eetq: byteChannel('int8'),
+   bitsandbytes: bitsAndBytes4(true),
+   'bitsandbytes-nf4': bitsAndBytes4(true),
+   'bitsandbytes-fp4': bitsAndBytes4(true),
+   'bitsandbytes-int8': bitsAndBytes8,
+   mxfp4: microscaled(4),
+   mxfp8: microscaled(8),
+   rtn: packQuantized(4, 128, true)
+  };
+  const CHECKPOINT_ONLY = new Set([ 'awq', 'awq_marlin', 'gptq', 'gptq_marlin', 'marlin', 'compressed-tensors', 'modelopt', 'modelopt_fp4', 'modelopt_fp8', 'modelopt_mixed', 'auto-round', 'aqlm', 'hqq', 'torchao', 'quark', 'moe_wna16' ]);
+  function onlineScheme(asked) {
+   const name = asked.toLowerCase();
+   if (name === 'none' || name === 'auto' || name === '') return (0, lib_problem.uw)(null);
+   if (name === 'experts_int8') return (0, lib_problem.uw)(expertsOnly(byteChannel('int8')));
+   const layout = Object.hasOwn(ONLINE, name) ? ONLINE[name] : void 0;
+   if (layout) return (0, lib_problem.uw)(uniform(layout, {
+    basis: 'derived'
+   }));
+   return CHECKPOINT_ONLY.has(name) ? (0, lib_problem.MB)('setting-invalid', `quantization ${name} needs a checkpoint in that format; config.json declares none`) : (0, 
+   lib_problem.MB)('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`);
+  }
+  function expertsOnly(layout) {
+   return {
+    name: `${layout.name} experts`,
+    basis: 'derived',
+    byLayer: false,
+    kvCacheDtype: null,
+    layoutOf: module => module.weight.split.startsWith('expert') ? layout : null
+   };
+  }
   const BYTES = {
    float32: 4,
    float16: 2,
    bfloat16: 2,
    float64: 8
   };
-  function storageOf(_shape, _config, asked) {
-   const size = BYTES[asked.dtype];
-   if (size === void 0) return (0, lib_problem.MB)('setting-invalid', `dtype ${asked.dtype} is not known`);
-   return (0, lib_problem.uw)({
+  const dtypeBytes = dtype => Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : null;
+  function storageOf(shape, config, asked) {
+   const size = dtypeBytes(asked.dtype);
+   if (size === null) return (0, lib_problem.MB)('setting-invalid', `dtype ${asked.dtype} is not known`);
+   const declared = declaredScheme(config);
+   if (!declared.ok) return declared;
+   const online = declared.value === null && asked.quantization !== null ? onlineScheme(asked.quantization) : (0, 
+   lib_problem.uw)(null);
+   if (!online.ok) return online;
+   const scheme = declared.value ?? online.value;
+   if (scheme === null) return (0, lib_problem.uw)({
     scheme: asked.dtype,
     basis: 'exact',
-    bytes: (_weight, part) => part.copies * (part.out * part.in + part.bias) * size,
+    bytes: plainBytes(size),
     dtype: asked.dtype,
     kvCacheDtype: null
    });
+   return (0, lib_problem.uw)({
+    scheme: scheme.name,
+    basis: scheme.basis,
+    bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'),
+    dtype: asked.dtype,
+    kvCacheDtype: scheme.kvCacheDtype
+   });
   }
-  const KiB = 1024;
-  const MiB = 1024 ** 2;
-  const GiB = 1024 ** 3;
-  const UNIT_BYTES = {
-   b: 1,
-   kib: KiB,
-   mib: MiB,
-   gib: GiB,
-   tib: 1024 ** 4,
-   ki: KiB,
-   mi: MiB,
-   gi: GiB,
-   ti: 1024 ** 4,
-   kb: 1e3,
-   mb: 1e6,
-   gb: 1e9,
-   tb: 1e12
-  };
-  function parseBytes(text) {
-   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text);
-   const unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0;
-   if (!match || unit === void 0) return null;
-   const bytes = Math.round(Number(match[1]) * unit);
-   return Number.isSafeInteger(bytes) ? bytes : null;
+  function plainBytes(size) {
+   return (weight, part) => weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * size;
   }
-  function gibText(bytes) {
-   return (bytes / GiB).toFixed(2);
+  function quantisedBytes(shape, scheme, size, where) {
+   const plain = plainBytes(size);
+   let modules = null;
+   const known = new Map;
+   const sharesOf = (weight, path) => {
+    const found = known.get(weight);
+    if (found) return found;
+    modules ??= modulesOf(shape);
+    const shares = layoutShares(scheme, modules.get(weight) ?? moduleNamed(weight, path));
+    known.set(weight, shares);
+    return shares;
+   };
+   return (weight, part, path) => {
+    if (weight.kind !== 'linear' && weight.kind !== 'embedding') return plain(weight, part, path);
+    let bytes = 0;
+    for (const {layout, share} of sharesOf(weight, path)) {
+     const matrix = layout === null ? null : where === 'memory' ? layout.loaded ?? layout.stored : layout.stored;
+     bytes += share * (matrix === null ? plain(weight, part, path) : part.copies * (matrix(part.out, part.in) + part.bias * size));
+    }
+    return Math.round(bytes);
+   };
   }
-  function sizeText(bytes) {
-   return Math.abs(bytes) < 10 * MiB && bytes !== 0 ? `${(bytes / MiB).toFixed(2)} MiB` : `${gibText(bytes)} GiB`;
+  function layoutShares(scheme, module) {
+   const layers = scheme.byLayer ? module.layers : module.layers.slice(0, 1);
+   const counts = new Map;
+   for (const layer of layers) {
+    const layout = scheme.layoutOf(module, module.names(layer));
+    counts.set(layout, (counts.get(layout) ?? 0) + 1);
+   }
+   return [ ...counts ].map(([layout, count]) => ({
+    layout,
+    share: count / layers.length
+   }));
   }
-  function grouped(n) {
-   return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
-  }
-  const exactly = bytes => ({
-   low: bytes,
-   expected: bytes,
-   high: bytes
-  });
-  const nothing = exactly(0);
-  const sum = ranges => ranges.reduce((a, b) => ({
-   low: a.low + b.low,
-   expected: a.expected + b.expected,
-   high: a.high + b.high
-  }), nothing);
-  const whole = range => ({
-   low: Math.floor(range.low),
-   expected: Math.round(range.expected),
-   high: Math.ceil(range.high)
-  });
   function partOf(weight, p) {
    const t = p.tensor;
    const whole = {
@@ -24596,6 +25464,119 @@ var __webpack_modules__ = {
     return stage;
    });
   }
+  const storages = new WeakMap;
+  function storageFor(shape, config, asked) {
+   let known = storages.get(shape);
+   if (known?.config !== config) known = {
+    config,
+    byAsked: new Map
+   };
+   storages.set(shape, known);
+   const key = `${asked.dtype} ${asked.quantization ?? ''}`;
+   const result = known.byAsked.get(key) ?? storageOf(shape, config, asked);
+   known.byAsked.set(key, result);
+   return result;
+  }
+  function stageWeights(shape, storage, p) {
+   const sums = Array.from({
+    length: p.pipeline
+   }, () => ({
+    bytes: 0,
+    elements: 0
+   }));
+   const first = sums[0];
+   const last = sums[sums.length - 1];
+   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
+   for (const tower of shape.towers) {
+    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
+    const kinds = kindSums(tower.stack.kinds, storage, p);
+    for (const kind of tower.stack.order) plus(first, kinds[kind]);
+   }
+   const kinds = kindSums(shape.layers.kinds, storage, p);
+   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
+    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
+   });
+   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
+   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
+   return {
+    bytes: sums.map(sum => sum.bytes),
+    elements: sums.map(sum => sum.elements)
+   };
+  }
+  function predictionWeights(shape, storage, p) {
+   if (shape.mtp === null) return 0;
+   const kinds = kindSums(shape.mtp.kinds, storage, p);
+   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
+  }
+  function kindSums(kinds, storage, p) {
+   return kinds.map(kind => {
+    const sum = {
+     bytes: 0,
+     elements: 0
+    };
+    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
+    return sum;
+   });
+  }
+  function add(sum, weight, storage, p, path) {
+   const part = partOf(weight, p);
+   sum.bytes += storage.bytes(weight, part, path);
+   sum.elements += part.copies * (part.out * part.in + part.bias);
+  }
+  function plus(sum, other) {
+   sum.bytes += other.bytes;
+   sum.elements += other.elements;
+  }
+  const KiB = 1024;
+  const MiB = 1024 ** 2;
+  const GiB = 1024 ** 3;
+  const UNIT_BYTES = {
+   b: 1,
+   kib: KiB,
+   mib: MiB,
+   gib: GiB,
+   tib: 1024 ** 4,
+   ki: KiB,
+   mi: MiB,
+   gi: GiB,
+   ti: 1024 ** 4,
+   kb: 1e3,
+   mb: 1e6,
+   gb: 1e9,
+   tb: 1e12
+  };
+  function parseBytes(text) {
+   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text);
+   const unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0;
+   if (!match || unit === void 0) return null;
+   const bytes = Math.round(Number(match[1]) * unit);
+   return Number.isSafeInteger(bytes) ? bytes : null;
+  }
+  function gibText(bytes) {
+   return (bytes / GiB).toFixed(2);
+  }
+  function sizeText(bytes) {
+   return Math.abs(bytes) < 10 * MiB && bytes !== 0 ? `${(bytes / MiB).toFixed(2)} MiB` : `${gibText(bytes)} GiB`;
+  }
+  function bytes_grouped(n) {
+   return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+  }
+  const exactly = bytes => ({
+   low: bytes,
+   expected: bytes,
+   high: bytes
+  });
+  const nothing = exactly(0);
+  const sum = ranges => ranges.reduce((a, b) => ({
+   low: a.low + b.low,
+   expected: a.expected + b.expected,
+   high: a.high + b.high
+  }), nothing);
+  const whole = range => ({
+   low: Math.floor(range.low),
+   expected: Math.round(range.expected),
+   high: Math.ceil(range.high)
+  });
   function adapterBytes(shape, r) {
    const {slots, rank} = r.loras ?? {
     slots: 0,
@@ -24642,7 +25623,7 @@ var __webpack_modules__ = {
      expected: most.dense * unit,
      high: (most.dense + most.experts) * unit
     },
-    formula: `${grouped(slots)} slots x rank ${grouped(rank)} x ${grouped(most.dense)} inputs and outputs x 2 B`,
+    formula: `${bytes_grouped(slots)} slots x rank ${bytes_grouped(rank)} x ${bytes_grouped(most.dense)} inputs and outputs x 2 B`,
     source: 'vLLM lora/layers: buffers for max_loras slots'
    };
   }
@@ -24698,6 +25679,22 @@ var __webpack_modules__ = {
    }
    return low;
   }
+  function requestFormula(plan, length, stage, s, wanted) {
+   const buckets = plan.buckets.filter(bucket => bucket.reach.kind === 'state' === (wanted === 'state'));
+   const block = plan.blockBytes[stage];
+   const [only] = buckets;
+   if (only === void 0) return 'no layer keeps anything';
+   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${bytes_grouped(blocksOf(only, length, s))} blocks x ${bytes_grouped(only.block)} tokens x ${bytes_grouped(block / only.block)} B`;
+   if (s.chargesGroups) {
+    const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ');
+    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${bytes_grouped(block)} B`;
+   }
+   return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ');
+  }
+  const times = (groups, blocks) => groups === 1 ? bytes_grouped(blocks) : `${bytes_grouped(groups)} x ${bytes_grouped(blocks)}`;
+  function layerTerms(bucket, blocks, stage) {
+   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${bytes_grouped(blocks)} blocks x ${bytes_grouped(member.page)} B`);
+  }
   const newestRelease = release(0, 33);
   function release(major, minor, patch = 0) {
    return major * 1e6 + minor * 1e3 + patch;
@@ -24710,7 +25707,14 @@ var __webpack_modules__ = {
    return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
   }
   const cache = new Map;
-  function rulesOf(version) {
+  function rulesOf(version, v0 = false) {
+   const rules = newRules(version);
+   return v0 && version < release(0, 11) ? {
+    ...rules,
+    v0
+   } : rules;
+  }
+  function newRules(version) {
    let rules = cache.get(version);
    if (rules === void 0) {
     const from = minor => version >= release(0, minor);
@@ -24721,8 +25725,9 @@ var __webpack_modules__ = {
      windowCountsBatches: from(25),
      nullBlock: from(30),
      chargesGroups: from(25),
+     capacityByConcurrency: from(20),
      asyncDefault: from(14),
-     statePrefixCaching: from(25),
+     statePrefixCaching: from(20),
      stateCheckpoints: from(30),
      crossByBatch: from(13),
      hugeTier: from(30),
@@ -24757,12 +25762,12 @@ var __webpack_modules__ = {
    const {facts} = shape;
    const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
    const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
-   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
+   const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR);
    return {
     low: Math.max(.6 * expected, FORWARD_FLOOR),
     expected,
     high: 1.4 * expected + .2 * GiB,
-    text: `forward pass ${factor} x ${grouped(r.batchTokens)} tokens x ${grouped(width)} x 2 B`
+    text: `forward pass ${factor} x ${bytes_grouped(r.batch.tokens)} tokens x ${bytes_grouped(width)} x 2 B`
    };
   }
   function samplerFactor(r) {
@@ -24778,13 +25783,13 @@ var __webpack_modules__ = {
    };
   }
   function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
+   const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
    const c = samplerFactor(r);
    return {
     low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
     expected: c.expected * rows,
     high: c.high * rows + .1 * GiB,
-    text: `sampler ${c.expected} x ${grouped(r.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`
+    text: `sampler ${c.expected} x ${bytes_grouped(r.batch.sequences)} sequences x ${bytes_grouped(shape.facts.vocabulary)} x 4 B`
    };
   }
   function visionArm(shape, config, r) {
@@ -24795,13 +25800,13 @@ var __webpack_modules__ = {
     text: ''
    };
    if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
-   const patches = 4 * Math.min(r.batchTokens, 16384);
+   const patches = 4 * Math.min(r.batch.tokens, 16384);
    const copy = patches * towerWidth(config) * 2;
    return {
     low: 0,
     expected: 20 * copy,
     high: 45 * copy,
-    text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`
+    text: `vision tower 20 x ${bytes_grouped(patches)} patches x ${bytes_grouped(towerWidth(config))} x 2 B`
    };
   }
   function withoutImages(r) {
@@ -24841,7 +25846,7 @@ var __webpack_modules__ = {
     formula: 'none: eager',
     source: 'enforce-eager'
    };
-   const largest = Math.min(2 * r.sequences, 512);
+   const largest = Math.min(2 * r.batch.sequences, 512);
    const share = largest / 512;
    return {
     bytes: {
@@ -24853,13 +25858,58 @@ var __webpack_modules__ = {
     source: 'graph capture lines of public logs'
    };
   }
+  function tier(input, rules) {
+   if (rules.v0) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM V0 default'
+   };
+   const {gpu} = input;
+   if (gpu === null) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM default for small cards; the card is not known'
+   };
+   const ampere = /a100|a800/i.test(gpu.name);
+   if (rules.hugeTier && gpu.driverBytes >= 160 * GiB) return {
+    tokens: 16384,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 160 GiB'
+   };
+   if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name)) return {
+    tokens: 8192,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
+   };
+   return {
+    tokens: 2048,
+    sequences: 256,
+    note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
+   };
+  }
+  function batchOf(input, rules, option, given, length) {
+   const {tokens: usual, sequences: most, note} = tier(input, rules);
+   const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
+   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
+   const sequencesGiven = given.count('maxNumSeqs');
+   const tokensDefault = () => {
+    const whole = chunked ? usual * times : Math.max(usual * times, length);
+    return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
+   };
+   const tokens = given.count('maxNumBatchedTokens') ?? given.fallback('maxNumBatchedTokens', tokensDefault(), note);
+   const sequences = sequencesGiven ?? given.fallback('maxNumSeqs', Math.min(most * times, tokens), note);
+   return {
+    tokens,
+    sequences
+   };
+  }
   const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
-  const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  const context_asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
   function contextOf(shape, config) {
    const positions = shape.facts.contextLength;
    if (positions === null) return null;
-   const text = asObject(config['text_config']) ?? asObject(config['llm_config']) ?? config;
-   const scaling = asObject(text['rope_scaling']) ?? asObject(text['rope_parameters']) ?? asObject(config['rope_scaling']);
+   const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
+   const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
    if (scaling === null) return positions;
    const type = scaling['rope_type'] ?? scaling['type'];
    const factor = scaling['factor'];
@@ -24868,6 +25918,66 @@ var __webpack_modules__ = {
    const original = scaling['original_max_position_embeddings'];
    const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
    return Math.max(1, Math.floor(base * factor));
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
+  function placed(setting) {
+   return {
+    ...setting?.file === void 0 ? {} : {
+     file: setting.file
+    },
+    ...setting?.line === void 0 ? {} : {
+     line: setting.line
+    }
+   };
+  }
+  function givenSettings(input, findings) {
+   const filled = {
+    ...input.settings
+   };
+   const valid = (name, test, expected) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    const {value} = setting;
+    if (test(value)) return value;
+    const shown = (JSON.stringify(value) ?? String(value)).slice(0, 60);
+    findings.push({
+     ...placed(setting),
+     code: 'setting-invalid',
+     severity: 'error',
+     message: `${name} is ${shown}, expected ${expected}`
+    });
+    return null;
+   };
+   return {
+    valid,
+    count: name => valid(name, isCount, 'a whole number of at least 1'),
+    fallback: (name, value, note, from = 'engine-default') => {
+     const given = input.settings[name];
+     filled[name] = given === void 0 ? {
+      value,
+      from,
+      note
+     } : {
+      ...given,
+      effective: value,
+      note
+     };
+     return value;
+    },
+    effective: (name, value) => {
+     const given = filled[name];
+     if (given !== void 0 && given.value !== value) filled[name] = {
+      ...given,
+      effective: value
+     };
+    },
+    filled
+   };
   }
   function readOptions(options, findings) {
    const malformed = (name, expected) => {
@@ -24905,9 +26015,78 @@ var __webpack_modules__ = {
     text,
     flag,
     count,
-    has: name => options[name] !== void 0,
-    expertParallel: flag('enable-expert-parallel'),
-    eager: flag('enforce-eager')
+    has: name => options[name] !== void 0
+   };
+  }
+  function speculativeOf(input, option, findings) {
+   const text = option.text('speculative-config');
+   const config = text === null ? {} : parsed(text);
+   if (config === null) findings.push({
+    code: 'setting-invalid',
+    severity: 'error',
+    message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
+   });
+   const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens'];
+   if (text === null && input.draft === null && asked === void 0) return null;
+   const method = config?.['method'];
+   const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
+   return {
+    method: typeof method === 'string' ? method : usual,
+    tokens: isCount(asked) ? asked : 1
+   };
+  }
+  function parsed(text) {
+   try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+   } catch {
+    return null;
+   }
+  }
+  const UNSTATED_LENGTH = 2048;
+  function settings_resolve(input) {
+   const findings = [];
+   const assumptions = [];
+   const option = readOptions(input.options, findings);
+   const given = givenSettings(input, findings);
+   const {count, valid} = given;
+   const release = releaseFor(input, findings, assumptions);
+   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
+   const context = contextOf(input.shape, input.facts.config);
+   const maxModelLen = lengthOf(given, context);
+   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
+   const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH);
+   return {
+    release,
+    rules,
+    tensor: count('tensorParallel') ?? given.fallback('tensorParallel', 1, 'vLLM default'),
+    pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
+    data: count('dataParallel') ?? 1,
+    expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
+    contextRanks: (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks,
+    prefillRanks,
+    maxModelLen,
+    context,
+    batch,
+    fraction: fractionOf(input, given, rules, findings),
+    dtype: dtypeOf(input, given),
+    quantization: valid('quantization', isText, 'a method'),
+    kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
+    blockSize: count('blockSize'),
+    eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
+    asyncScheduling: option.flag('async-scheduling') ?? rules.asyncDefault,
+    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
+    prefixCaching: option.flag('enable-prefix-caching') ?? true,
+    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
+    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
+    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
+    poolBlocks: option.count('num-gpu-blocks-override'),
+    loras: option.flag('enable-lora') === true ? loraSlots(given) : null,
+    speculative: speculativeOf(input, option, findings),
+    option,
+    settings: given.filled,
+    findings,
+    assumptions
    };
   }
   function parallelismOf(r) {
@@ -24919,273 +26098,63 @@ var __webpack_modules__ = {
     expertTensor: ranks
    };
   }
-  function settings_resolve(input) {
-   const findings = [];
-   const assumptions = [];
-   const settings = {
-    ...input.settings
-   };
-   const option = readOptions(input.options, findings);
-   const {release, rules} = versionOf(input, findings, assumptions);
-   const valid = (name, test, what) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    if (test(setting.value)) return setting.value;
-    findings.push(invalid(setting, `${name} is ${shown(setting.value)}, expected ${what}`));
-    return null;
-   };
-   const count = name => valid(name, isCount, 'a whole number of at least 1');
-   const fallback = (name, value, note, from = 'engine-default') => {
-    const given = input.settings[name];
-    const filled = given === void 0 ? {
-     value,
-     from,
-     note
-    } : {
-     ...given,
-     effective: value,
-     note
-    };
-    Object.assign(settings, {
-     [name]: filled
-    });
-    return value;
-   };
-   const effective = (name, value, note) => {
-    const given = settings[name];
-    if (given !== void 0 && given.value !== value) Object.assign(settings, {
-     [name]: {
-      ...given,
-      effective: value,
-      ...note === void 0 ? {} : {
-       note
-      }
-     }
-    });
-   };
-   const tensor = count('tensorParallel') ?? fallback('tensorParallel', 1, 'vLLM default');
-   const pipeline = Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
-   const data = count('dataParallel') ?? 1;
-   const expertParallel = option.expertParallel ?? (input.settings.expertParallel?.value ?? false) !== false;
-   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
-   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks;
-   const fractionGiven = valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
-   const fractionRight = fractionGiven !== null && fractionGiven > 0 && fractionGiven <= 1;
-   if (fractionGiven !== null && !fractionRight) findings.push({
+  function releaseFor(input, findings, assumptions) {
+   const newest = releaseText(newestRelease);
+   if (input.version === null) {
+    assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
+    return newestRelease;
+   }
+   const read = releaseOf(input.version);
+   if (read === null) findings.push({
+    code: 'version-unknown',
+    severity: 'warning',
+    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`
+   }); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   return read ?? newestRelease;
+  }
+  function lengthOf(given, context) {
+   const asked = given.valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
+   if (asked === 'auto') return null;
+   if (asked !== null) return asked;
+   return context === null ? given.fallback('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`) : given.fallback('maxModelLen', context, "the model's context", 'model-config');
+  }
+  function fractionOf(input, given, rules, findings) {
+   const asked = given.valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
+   if (asked !== null && asked > 0 && asked <= 1) return asked;
+   if (asked !== null) findings.push({
     ...placed(input.settings.memoryFraction),
     code: 'fraction-out-of-range',
     severity: 'error',
-    message: `gpu-memory-utilization is ${fractionGiven}: vLLM takes more than 0 and at most 1`
+    message: `gpu-memory-utilization is ${asked}: vLLM takes more than 0 and at most 1`
    });
-   const fraction = fractionRight ? fractionGiven : fallback('memoryFraction', rules.memoryFraction, rules.memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
-   const dtypeGiven = valid('dtype', isText, 'a dtype');
-   const dtype = computeDtype(dtypeGiven ?? 'auto', input);
-   if (dtypeGiven === null) fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else effective('dtype', dtype);
-   const context = contextOf(input.shape, input.facts.config);
-   const lengthGiven = valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
-   const maxModelLen = lengthGiven === 'auto' ? null : lengthGiven ?? fallback('maxModelLen', context ?? 2048, context === null ? 'the model states no length: vLLM takes 2048' : "the model's context", context === null ? 'engine-default' : 'model-config');
-   const speculative = readSpeculative(input, option, findings);
-   const batch = batchDefaults(input, rules);
-   const length = maxModelLen ?? context ?? 2048;
-   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
-   const sequencesGiven = count('maxNumSeqs');
-   const throughput = option.text('performance-mode') === 'throughput' ? 2 : 1;
-   const tokensGiven = count('maxNumBatchedTokens');
-   const tokensDefault = sequences => {
-    const plain = (rules.v0 && !chunked ? Math.max(length, 2048) : batch.tokens) * throughput;
-    const whole = chunked ? plain : Math.max(plain, length);
-    return rules.v0 ? whole : Math.min(whole, sequences * length);
-   };
-   const sequencesDefault = batch.sequences * throughput;
-   const batchTokens = tokensGiven ?? fallback('maxNumBatchedTokens', tokensDefault(sequencesGiven ?? sequencesDefault), batch.note);
-   const sequences = sequencesGiven ?? fallback('maxNumSeqs', Math.min(sequencesDefault, batchTokens), batch.note);
-   const kvGiven = valid('kvCacheDtype', isText, 'a dtype') ?? 'auto';
-   const eager = valid('enforceEager', isFlag, 'true or false') ?? option.eager ?? false;
-   const asyncScheduling = option.flag('async-scheduling') ?? rules.asyncDefault;
-   return {
-    release,
-    rules,
-    tensor,
-    pipeline,
-    data,
-    expertParallel,
-    contextRanks,
-    prefillRanks,
-    maxModelLen,
-    context,
-    batchTokens,
-    sequences,
-    fraction,
-    dtype,
-    quantization: valid('quantization', isText, 'a method'),
-    kvDtype: kvGiven,
-    blockSize: count('blockSize'),
-    eager,
-    asyncScheduling,
-    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
-    prefixCaching: option.flag('enable-prefix-caching') ?? true,
-    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
-    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
-    poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? {
-     slots: count('maxLoras') ?? fallback('maxLoras', 1, 'vLLM default'),
-     rank: count('maxLoraRank') ?? fallback('maxLoraRank', 16, 'vLLM default')
-    } : null,
-    speculative,
-    option,
-    settings,
-    findings,
-    assumptions
-   };
+   const {memoryFraction} = rules;
+   return given.fallback('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
   }
-  function versionOf(input, findings, assumptions) {
-   const read = input.version === null ? null : releaseOf(input.version);
-   if (input.version === null) assumptions.push(`vLLM version unknown: the rules of ${releaseText(newestRelease)} are used`); else if (read === null) findings.push({
-    code: 'version-unknown',
-    severity: 'warning',
-    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${releaseText(newestRelease)} are used`
-   }); else if (read >= newestRelease + 1e3) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${releaseText(newestRelease)} are used`);
-   const release = read ?? newestRelease;
-   return {
-    release,
-    rules: rulesOf(release)
-   };
-  }
-  function computeDtype(asked, input) {
-   const named = {
-    half: 'float16',
-    float: 'float32',
-    bf16: 'bfloat16',
-    fp16: 'float16',
-    fp32: 'float32'
-   };
-   if (asked !== 'auto') return named[asked] ?? asked;
+  const DTYPES = {
+   half: 'float16',
+   fp16: 'float16',
+   bf16: 'bfloat16',
+   float: 'float32',
+   fp32: 'float32'
+  };
+  function dtypeOf(input, given) {
+   const asked = given.valid('dtype', isText, 'a dtype');
+   if (asked !== null && asked !== 'auto') {
+    const dtype = DTYPES[asked] ?? asked;
+    given.effective('dtype', dtype);
+    return dtype;
+   }
    const own = input.shape.facts.dtype;
    const capability = Number(input.gpu?.computeCapability ?? '9.0');
-   if (own === 'float16' || own === 'half') return 'float16';
-   return capability < 8 ? 'float16' : 'bfloat16';
+   const dtype = own === 'float16' || own === 'half' || capability < 8 ? 'float16' : 'bfloat16';
+   if (asked === null) given.fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else given.effective('dtype', dtype);
+   return dtype;
   }
-  function batchDefaults(input, rules) {
-   if (rules.v0) return {
-    tokens: 2048,
-    sequences: 256,
-    note: 'vLLM V0 default'
-   };
-   const {gpu} = input;
-   const memory = gpu === null ? 0 : gpu.driverBytes;
-   const large = memory >= 70 * GiB && !/a100|a800/i.test(gpu?.name ?? '') && !/gb10/i.test(gpu?.name ?? '');
-   if (rules.hugeTier && memory >= 160 * GiB) return {
-    tokens: 16384,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 160 GiB'
-   };
-   if (large) return {
-    tokens: 8192,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
-   };
+  function loraSlots(given) {
    return {
-    tokens: 2048,
-    sequences: 256,
-    note: gpu === null ? 'vLLM default for small cards; the card is not known' : 'vLLM default for this card'
+    slots: given.count('maxLoras') ?? given.fallback('maxLoras', 1, 'vLLM default'),
+    rank: given.count('maxLoraRank') ?? given.fallback('maxLoraRank', 16, 'vLLM default')
    };
-  }
-  function readSpeculative(input, option, findings) {
-   const given = option.text('speculative-config');
-   let json = {};
-   if (given !== null) try {
-    const parsed = JSON.parse(given);
-    if (typeof parsed === 'object' && parsed !== null) json = parsed;
-   } catch {
-    findings.push({
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `speculative-config is not JSON: ${given.slice(0, 60)}`
-    });
-   }
-   const asked = input.settings.speculativeTokens?.value ?? json['num_speculative_tokens'];
-   if (given === null && input.draft === null && asked === void 0) return null;
-   const method = typeof json['method'] === 'string' ? json['method'] : input.draft !== null ? 'draft_model' : 'ngram';
-   return {
-    method,
-    tokens: isCount(asked) ? asked : 1
-   };
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
-  const shown = value => (JSON.stringify(value) ?? String(value)).slice(0, 60);
-  function placed(setting) {
-   return {
-    ...setting?.file === void 0 ? {} : {
-     file: setting.file
-    },
-    ...setting?.line === void 0 ? {} : {
-     line: setting.line
-    }
-   };
-  }
-  function invalid(setting, message) {
-   return {
-    ...placed(setting),
-    code: 'setting-invalid',
-    severity: 'error',
-    message
-   };
-  }
-  function stageWeights(shape, storage, p) {
-   const sums = Array.from({
-    length: p.pipeline
-   }, () => ({
-    bytes: 0,
-    elements: 0
-   }));
-   const first = sums[0];
-   const last = sums[sums.length - 1];
-   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
-   for (const tower of shape.towers) {
-    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
-    const kinds = kindSums(tower.stack.kinds, storage, p);
-    for (const kind of tower.stack.order) plus(first, kinds[kind]);
-   }
-   const kinds = kindSums(shape.layers.kinds, storage, p);
-   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
-    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
-   });
-   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
-   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
-   return {
-    bytes: sums.map(sum => sum.bytes),
-    elements: sums.map(sum => sum.elements)
-   };
-  }
-  function predictionWeights(shape, storage, p) {
-   if (shape.mtp === null) return 0;
-   const kinds = kindSums(shape.mtp.kinds, storage, p);
-   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
-  }
-  function kindSums(kinds, storage, p) {
-   return kinds.map(kind => {
-    const sum = {
-     bytes: 0,
-     elements: 0
-    };
-    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
-    return sum;
-   });
-  }
-  function add(sum, weight, storage, p, path) {
-   const part = partOf(weight, p);
-   sum.bytes += storage.bytes(weight, part, path);
-   sum.elements += part.copies * (part.out * part.in + part.bias);
-  }
-  function plus(sum, other) {
-   sum.bytes += other.bytes;
-   sum.elements += other.elements;
   }
   const shares = new WeakMap;
   function remembered(shape, storage, p, key) {
@@ -25224,7 +26193,7 @@ var __webpack_modules__ = {
      inBudget: true,
      bytes: exactly(bytes[stage]),
      basis: derived ? 'derived' : storage.basis,
-     formula: `${grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+     formula: `${bytes_grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
      source: 'config.json'
     })
    };
@@ -25236,7 +26205,7 @@ var __webpack_modules__ = {
    const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
    const stages = account_stagesOf(about, fractionBytes);
    const fitting = longest(about, stages);
-   const asked = r.maxModelLen ?? r.context ?? 2048;
+   const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH;
    const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
    const at = fullest(about, stages, length);
    const stage = stages[at];
@@ -25245,7 +26214,7 @@ var __webpack_modules__ = {
    const parts = [ ...stage.parts, ...cache.parts, ...rest ];
    const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes));
    return {
-    settings: settled(r, length),
+    settings: settled(about, length),
     findings: found,
     estimate: {
      method: 'engine',
@@ -25265,15 +26234,31 @@ var __webpack_modules__ = {
     }
    };
   }
-  function settled(r, length) {
-   const given = r.settings.maxModelLen;
-   if (r.maxModelLen !== null || given === void 0) return r.settings;
+  function settled({r, kv}, length) {
+   const {maxModelLen, kvCacheDtype, blockSize} = r.settings;
+   const block = kv.blocks.block;
    return {
     ...r.settings,
-    maxModelLen: {
-     ...given,
-     effective: length,
-     note: 'the largest that fits'
+    ...r.maxModelLen === null && maxModelLen !== void 0 ? {
+     maxModelLen: {
+      ...maxModelLen,
+      effective: length,
+      note: 'the largest that fits'
+     }
+    } : {},
+    ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {
+     kvCacheDtype: {
+      ...kvCacheDtype,
+      effective: kv.dtype
+     }
+    } : {},
+    blockSize: blockSize === void 0 ? {
+     value: block,
+     from: 'engine-default',
+     note: 'vLLM, by attention kernel and state size'
+    } : block === blockSize.value ? blockSize : {
+     ...blockSize,
+     effective: block
     }
    };
   }
@@ -25342,9 +26327,8 @@ var __webpack_modules__ = {
    const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
    const block = kv.plan.blockBytes[at];
    const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
-   const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : '';
-   const blocks = requestBlocks(kv.plan, length, kv.request);
-   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`;
+   const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
+   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${bytes_grouped(kv.blocks.block)} tokens`;
    const part = (name, bytes, formula) => ({
     name,
     inBudget: true,
@@ -25354,21 +26338,18 @@ var __webpack_modules__ = {
     source
    });
    const parts = [];
-   const stateBlocks = states / (block * input.concurrency);
-   if (total > states || states === 0) {
-    const formula = r.rules.chargesGroups ? `${grouped(blocks - stateBlocks)} blocks x ${grouped(block)} B${requests}` : `${grouped((total - states) / input.concurrency)} B over the layers for ${grouped(length)} tokens${requests}`;
-    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula));
-   }
-   if (states > 0) parts.push(part('recurrentState', states, r.rules.chargesGroups ? `${grouped(stateBlocks)} blocks x ${grouped(block)} B${requests}` : `${grouped(states / input.concurrency)} B over the layers${requests}`));
+   if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
+   if (states > 0) parts.push(part('recurrentState', states, formula('state')));
    const kept = r.rules.nullBlock ? block : 0;
    if (kept > 0) parts.push({
-    ...part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`)
+    ...part('buffers', kept, `1 block x ${bytes_grouped(block)} B kept for padding`)
    });
    return {
     parts,
     bytes: total + kept
    };
   }
+  const account_times = (formula, requests) => requests === 1 ? formula : `${bytes_grouped(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
   function pool(about, stage, cache, memory, fractionBytes) {
    const {r} = about;
    const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
@@ -25424,7 +26405,7 @@ var __webpack_modules__ = {
   }
   function capacity(about, blocks, concurrency, length) {
    const {kv, r} = about;
-   if (r.rules.chargesGroups) return Math.floor(concurrency * length);
+   if (r.rules.capacityByConcurrency) return Math.floor(concurrency * length);
    const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
    const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
    return Math.floor(blocks / groups) * block * kv.request.contextRanks;
@@ -25508,7 +26489,7 @@ var __webpack_modules__ = {
    };
    const {draft, shape} = input;
    if (draft !== null) {
-    const own = storageOf(draft.shape, draft.facts.config, {
+    const own = storageFor(draft.shape, draft.facts.config, {
      dtype: r.dtype,
      quantization: null
     });
@@ -25626,7 +26607,7 @@ var __webpack_modules__ = {
   }
   function widths(input, r, say) {
    const parallel = parallelismOf(r);
-   const block = fp8Block(input.facts.config);
+   const block = model_findings_fp8Block(input.facts.config);
    const at = input.settings.tensorParallel;
    const said = new Set;
    const once = (code, message) => {
@@ -25646,7 +26627,7 @@ var __webpack_modules__ = {
    const part = partOf(weight, parallel);
    return weight.split.endsWith('column') ? part.out : part.in;
   }
-  function fp8Block(config) {
+  function model_findings_fp8Block(config) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return null;
    const {quant_method: method, weight_block_size: sizes} = quantization;
@@ -25675,12 +26656,12 @@ var __webpack_modules__ = {
   function quantizationFindings(input, r, capability, say) {
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
    const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
-   const method = r.quantization ?? methodOf(input.facts.config);
+   const method = r.quantization ?? quantization_methodOf(input.facts.config);
    const least = method === null ? void 0 : LEAST[method];
    if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
    if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
   }
-  function methodOf(config) {
+  function quantization_methodOf(config) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return null;
    const method = quantization['quant_method'];
@@ -26150,7 +27131,7 @@ var __webpack_modules__ = {
     pipeline: r.pipeline,
     format: format ?? plain(modelBytes),
     plain: plain(modelBytes),
-    ...skipping(shape, r, dtype),
+    ...kv_skipping(shape, r, dtype),
     ...stateDtypes(shape, r, modelBytes),
     speculativeTokens,
     capability,
@@ -26173,8 +27154,8 @@ var __webpack_modules__ = {
      stages: r.pipeline
     }),
     request: {
-     batchTokens: r.batchTokens,
-     inFlight: r.batchTokens * concurrentBatches(r),
+     batchTokens: r.batch.tokens,
+     inFlight: r.batch.tokens * concurrentBatches(r),
      contextRanks: r.contextRanks,
      speculativeTokens,
      stateMode,
@@ -26206,7 +27187,7 @@ var __webpack_modules__ = {
    if (r.v2Runner) return r.asyncScheduling ? r.pipeline + 1 : r.pipeline;
    return r.pipeline === 1 && r.asyncScheduling ? 2 : r.pipeline;
   }
-  function skipping(shape, r, dtype) {
+  function kv_skipping(shape, r, dtype) {
    const skipped = new Set;
    const asked = (r.option.text('kv-cache-dtype-skip-layers') ?? '').split(/[,\s]+/);
    for (const word of asked) if (/^\d{1,6}$/.test(word)) skipped.add(Number(word));
@@ -26253,15 +27234,15 @@ var __webpack_modules__ = {
     hidden: 256
    };
   }
-  const up = (width, multiple) => Math.ceil(width / multiple) * multiple;
+  const mxfp4_up = (width, multiple) => Math.ceil(width / multiple) * multiple;
   function loaded(storage, config, capability) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return storage;
    if (quantization['quant_method'] !== 'mxfp4') return storage;
    const {inner, hidden} = padding(capability);
    const padded = (weight, part) => {
-    const out = up(part.out, weight.split === 'expert-column' ? inner : hidden);
-    const width = up(part.in, weight.split === 'expert-row' ? inner : hidden);
+    const out = mxfp4_up(part.out, weight.split === 'expert-column' ? inner : hidden);
+    const width = mxfp4_up(part.in, weight.split === 'expert-row' ? inner : hidden);
     return {
      ...part,
      out,
@@ -26300,7 +27281,7 @@ var __webpack_modules__ = {
   }
   function under(input) {
    const r = settings_resolve(input);
-   const storage = storageFor(input, r);
+   const storage = checkpointStorage(input, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
@@ -26326,8 +27307,8 @@ var __webpack_modules__ = {
    const value = text === null || text === void 0 ? Number.NaN : Number(text);
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
-  function storageFor(input, r) {
-   const result = storageOf(input.shape, input.facts.config, {
+  function checkpointStorage(input, r) {
+   const result = storageFor(input.shape, input.facts.config, {
     dtype: r.dtype,
     quantization: r.quantization
    });
@@ -26404,8 +27385,8 @@ var __webpack_modules__ = {
   const amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ];
   const shared = 'memory is shared with the CPU';
   const noRules = 'no rules for this accelerator';
-  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
-  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Data Center GPU Max', 'datacentermax1550 max1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
+  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
+  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
   const unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ];
   const gpus_gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
   const gpus_byName = new Map(gpus_gpus.map(row => [ row.name, row ]));
@@ -26435,13 +27416,13 @@ var __webpack_modules__ = {
   }
   const instances = [ ...rowsOf('AWS', AWS), ...rowsOf('GCP', GCP), ...rowsOf('Azure', AZURE), ...rowsOf('OCI', OCI), ...rowsOf('Lambda', LAMBDA_CARDS.flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', COREWEAVE) ];
   const byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]));
-  function spellings(text) {
+  function instances_spellings(text) {
    const plain = text.trim().toLowerCase().replace(/^ml\./, '');
    return [ plain, `standard_${plain}`, plain.replace(/-/g, '_'), plain.replace(/(\d+)xl$/, '$1xlarge').replace(/^([a-z0-9]+)-(?=\d*xlarge$)/, '$1.') ];
   }
   function lookUpInstance(text) {
    if (text.length > 100) return null;
-   for (const key of spellings(text)) {
+   for (const key of instances_spellings(text)) {
     const row = byType.get(key);
     if (row) return row;
    }
@@ -26540,7 +27521,7 @@ var __webpack_modules__ = {
     note: 'no card is known to offer this profile: its memory is taken from its name'
    };
   }
-  const NOISE = new Set(('nvidia amd intel tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation max q maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
+  const NOISE = new Set(('nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
   const SOMETIMES_NOISE = new Set([ 'blackwell', 'ada', 'quadro', 'nvl72', 'lovelace' ]);
   const byKey = new Map;
   for (const row of gpus_gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
@@ -26563,7 +27544,7 @@ var __webpack_modules__ = {
    const words = [];
    let gigabytes = null;
    let size = '';
-   for (const word of name.toLowerCase().split(/[^a-z0-9]+/)) {
+   for (const word of name.toLowerCase().replace('max-q', 'maxq').split(/[^a-z0-9]+/)) {
     const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word);
     if (memory && gigabytes === null) {
      gigabytes = Number(memory[1]);
@@ -26576,6 +27557,7 @@ var __webpack_modules__ = {
     size
    };
   }
+  const SIZE = /^\s*\d+(?:\.\d+)?\s*(?:[gmt]i?b|[gm]i)\s*$/i;
   const joined = (words, drop) => words.filter(word => !drop(word)).join('');
   function cardsNamed(words) {
    for (const drop of [ word => NOISE.has(word) && !SOMETIMES_NOISE.has(word), word => NOISE.has(word) ]) {
@@ -26690,7 +27672,7 @@ var __webpack_modules__ = {
    if (count === 0) return (0, lib_problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
     hint: 'give a count of 1 or more'
    });
-   const bytes = parseBytes(name);
+   const bytes = SIZE.test(name) ? parseBytes(name) : null;
    if (bytes !== null) {
     if (bytes > 0) return (0, lib_problem.uw)({
      gpu: bareGpu(bytes),
@@ -27100,7 +28082,7 @@ var __webpack_modules__ = {
     return sum + times * Math.round(weights_elements(weight) * share);
    }, 0);
   }
-  var models_config = __nccwpck_require__(3358);
+  var models_config = __nccwpck_require__(6541);
   function attentionWeights(a) {
    const prefix = a.prefix ?? 'self_attn';
    const valueDim = a.valueDim ?? a.headDim;
@@ -27661,14 +28643,15 @@ var __webpack_modules__ = {
    ...weight,
    bias
   } : weight);
-  function bart_relatives_prompt(layers, config) {
+  function prompts(config) {
    const hidden = config.size('d_model');
    const middle = config.size('prompt_mid_dim');
-   return [ positionEmbedding(config.size('prompt_length'), hidden, 'self_attn_prompt.prompt_embedding'), column('self_attn_prompt.prompt_trans.1', middle, hidden, {
+   const width = 2 * config.size('decoder_layers') * hidden;
+   return [ 'self_attn_prompt', 'cross_attn_prompt' ].flatMap(name => [ positionEmbedding(config.size('prompt_length'), hidden, `${name}.prompt_embedding`), column(`${name}.prompt_trans.1`, middle, hidden, {
     bias: true
-   }), row('self_attn_prompt.prompt_trans.3', 2 * layers * hidden, middle, {
+   }), row(`${name}.prompt_trans.3`, width, middle, {
     bias: true
-   }) ];
+   }) ]);
   }
   const bart_relatives_types = [ {
    type: 'plbart',
@@ -27715,7 +28698,7 @@ var __webpack_modules__ = {
     prompt_length: 100,
     prompt_mid_dim: 800
    },
-   beside: (half, config) => config.flag('use_prompt') ? bart_relatives_prompt(config.size(`${half}_layers`), config) : []
+   beside: (half, config) => half === 'decoder' && config.flag('use_prompt') ? prompts(config) : []
   }, {
    type: 'led',
    positions: 'stored',
@@ -27767,6 +28750,7 @@ var __webpack_modules__ = {
    embeddingNorm: false,
    finalNorm: false,
    defaults: {
+    vocab_size: 42024,
     src_vocab_size: 42024,
     tgt_vocab_size: 42024,
     tie_word_embeddings: false
@@ -28416,6 +29400,10 @@ var __webpack_modules__ = {
     type_vocab_size: 1
    },
    embedding: d => embeddingWithout(d, 'position_embeddings'),
+   layer: d => bertLayer(d).map(weight => weight.name === 'attention.output.dense' ? {
+    ...weight,
+    in: d.heads * d.headDim
+   } : weight),
    sequence: 'dense'
   }, {
    ...bertLike,
@@ -28779,15 +29767,17 @@ var __webpack_modules__ = {
   } ];
   function mobileLayer(d) {
    const bottleneck = d.config.flag('use_bottleneck');
-   const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden;
+   const narrow = d.config.size('intra_bottleneck_size');
+   const inner = d.config.sizeOrNull('true_hidden_size') ?? (bottleneck ? narrow : d.hidden);
+   const all = d.heads * Math.floor(inner / d.heads);
    const dense = (name, out, input) => column(name, out, input, {
     bias: true
    });
-   const narrowing = name => [ dense(`${name}.dense`, inner, d.hidden), norm(`${name}.LayerNorm`, inner, true) ];
+   const narrowing = name => [ dense(`${name}.dense`, narrow, d.hidden), norm(`${name}.LayerNorm`, narrow, true) ];
    const feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), row(`${prefix}output.dense`, inner, d.width, {
     bias: true
    }), norm(`${prefix}output.LayerNorm`, inner, true) ];
-   return [ dense('attention.self.query', inner, inner), dense('attention.self.key', inner, inner), dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), row('attention.output.dense', inner, inner, {
+   return [ dense('attention.self.query', all, inner), dense('attention.self.key', all, inner), dense('attention.self.value', all, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), row('attention.output.dense', inner, inner, {
     bias: true
    }), norm('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
     ...weight,
@@ -30638,7 +31628,7 @@ var __webpack_modules__ = {
     ...body,
     family: 'gemma4_unified_assistant',
     modelType: config.text('model_type') ?? 'gemma4_unified_assistant',
-    count: ordered ? 'derived' : body.count,
+    count: body.count,
     embedding: [ ...body.embedding, replicated('pre_projection', body.facts.hidden, 2 * outer) ],
     final: [ ...body.final, replicated('post_projection', outer, body.facts.hidden), ...ordered ? [ replicated('masked_embedding.centroids', config.size('num_centroids'), body.facts.hidden) ] : [] ]
    };
@@ -30654,7 +31644,8 @@ var __webpack_modules__ = {
    modelTypes: [ 'gemma4_unified_assistant' ],
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: config => assistantShape(config.with({
-    backbone_hidden_size: 3840
+    backbone_hidden_size: 3840,
+    num_centroids: 2048
    }))
   } ];
   function encoderLayer(l) {
@@ -30920,12 +31911,15 @@ var __webpack_modules__ = {
   function readsMoreThanText(config) {
    return textKeyOf(config) !== null || towerKeys.some(([name]) => isObject(config.json[name]));
   }
+  const TOWER_KEYS = [ [ 'fullatt_block_indexes', 'qwen2_5_vl' ], [ 'deepstack_visual_indexes', 'qwen3_vl' ], [ 'num_global_layers', 'mllama' ] ];
   function towerFamilies(config) {
-   return towerKeys.flatMap(([name]) => {
+   const vision = config.json['vision_config'];
+   const named = towerKeys.flatMap(([name]) => {
     const nested = config.json[name];
     const type = isObject(nested) ? nested['model_type'] : null;
     return typeof type === 'string' ? [ type.replace(/_(vision|audio|encoder)(_model|_encoder)?$/, '') ] : [];
    });
+   return [ ...named, ...TOWER_KEYS.flatMap(([key, family]) => isObject(vision) && key in vision ? [ family ] : []) ];
   }
   function genericMultimodal(config, nested) {
    const text = nested(textPart(config));
@@ -31054,16 +32048,19 @@ var __webpack_modules__ = {
    };
   }
   const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
+  function whatIsMissing(config) {
+   const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0]);
+   return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`;
+  }
   const FIT = {
    file: 10,
    default: -6,
    nowhere: -1
   };
-  const TELLING = /expert|moe_|lora_rank|mamba|ssm|state_size|linear_num|layers_block_type|conv_|per_layer|altup|laurel/;
   const COUNTED = /experts$/;
   function byKeys(config, families, nested) {
    if (!NEEDED.every(names => names.some(name => name in config.json))) return null;
-   const telling = Object.keys(config.json).filter(key => TELLING.test(key) && generic_isSize(config.json[key]));
+   const json = withTieFlag(config.json);
    const generates = architectureOf(config).ending === 'ForCausalLM';
    const llamaFirst = [ ...families ].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'));
    let best = null;
@@ -31074,9 +32071,9 @@ var __webpack_modules__ = {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
      if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
     };
-    const shape = attempt(family, new models_config.TS(config.json, {}, {}, '', watch), nested);
-    if (shape === null || invented || telling.some(key => !weights.has(key))) continue;
-    if (shape.facts.multimodal || generates && shape.facts.task !== 'generate') continue;
+    const shape = attempt(family, new models_config.TS(json, {}, {}, '', watch), nested);
+    if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue;
+    if (generates && shape.facts.task !== 'generate') continue;
     const score = [ ...weights.values() ].reduce((sum, weight) => sum + weight, 0);
     if (best === null || score > best.score) best = {
      family,
@@ -31089,7 +32086,20 @@ var __webpack_modules__ = {
     how: `like ${best.family.name}`
    };
   }
-  const generic_isSize = value => typeof value === 'number' && Number.isInteger(value) && value > 1;
+  const TIED_CLASSES = [ 'final_logit_softcapping', 'query_pre_attn_scalar', 'hidden_activation', 'logit_scale' ];
+  function withTieFlag(json) {
+   const tied = !('tie_word_embeddings' in json) && TIED_CLASSES.some(key => key in json);
+   return tied ? {
+    ...json,
+    tie_word_embeddings: true
+   } : json;
+  }
+  const PLAIN_ACTIVATIONS = new Set([ 'relu', 'relu2', 'xielu', 'gelu_new', 'gelu_fast' ]);
+  function contradicts(shape, config) {
+   if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true;
+   const isGate = name => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj');
+   return PLAIN_ACTIVATIONS.has(config.json['hidden_act']) && shape.layers.kinds.some(kind => kind.weights.some(weight => isGate(weight.name)));
+  }
   function attempt(family, config, nested) {
    try {
     return family.shape(config, nested);
@@ -32175,7 +33185,7 @@ var __webpack_modules__ = {
   function granite(config) {
    const d = sizesOf(config);
    const experts = config.count('num_local_experts');
-   const perToken = experts > 0 ? config.sizeOrNull('num_experts_per_tok') : null;
+   const perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null;
    const width = config.size('intermediate_size');
    const kinds = layerKinds(config, d.layers);
    const isAttention = i => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention';
@@ -32398,7 +33408,7 @@ var __webpack_modules__ = {
    }
   } ];
   const mimo = mimo_types.map(layered);
-  function uniform(config, u) {
+  function mixtral_uniform(config, u) {
    const d = sizesOf(config);
    const experts = config.size(u.experts);
    const perToken = config.sizeOrNull(u.perToken ?? 'num_experts_per_tok');
@@ -32468,7 +33478,7 @@ var __webpack_modules__ = {
    aliases: {
     num_local_experts: [ 'num_experts' ]
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: attentionWeights,
     mixture: () => mixtralNames,
@@ -32492,7 +33502,7 @@ var __webpack_modules__ = {
    aliases: {
     num_local_experts: [ 'num_experts' ]
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'wide') ],
     mixture: () => mixtralNames
@@ -32500,7 +33510,7 @@ var __webpack_modules__ = {
   }, {
    type: 'granitemoe',
    defaults: graniteDefaults,
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: mixtral_flaggedAttention,
     mixture: () => graniteMixture
@@ -32508,7 +33518,7 @@ var __webpack_modules__ = {
   }, {
    type: 'granitemoeshared',
    defaults: graniteDefaults,
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: mixtral_flaggedAttention,
     mixture: () => graniteMixture,
@@ -32534,7 +33544,7 @@ var __webpack_modules__ = {
     num_experts_per_tok: 2,
     tie_word_embeddings: false
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: mixtral_flaggedAttention,
     mixture: () => mixtralNames,
@@ -32559,7 +33569,7 @@ var __webpack_modules__ = {
    aliases: {
     num_experts: [ 'num_local_experts' ]
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_experts',
     attention: d => [ ...mixtral_flaggedAttention(d), norm('self_attn.q_norm', d.hidden), norm('self_attn.k_norm', Math.floor(d.hidden / d.heads) * d.kvHeads) ]
    })
@@ -32579,7 +33589,7 @@ var __webpack_modules__ = {
    aliases: {
     num_experts: [ 'num_local_experts' ]
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_experts',
     attention: d => [ ...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide') ]
    })
@@ -32603,7 +33613,7 @@ var __webpack_modules__ = {
     num_experts: [ 'num_local_experts' ]
    },
    read: config => ({
-    ...uniform(config, {
+    ...mixtral_uniform(config, {
      experts: 'num_experts',
      perToken: 'moe_topk',
      attention: d => [ ...mixtral_flaggedAttention(d), norm('self_attn.query_layernorm', d.headDim), norm('self_attn.key_layernorm', d.headDim) ],
@@ -32639,7 +33649,7 @@ var __webpack_modules__ = {
    aliases: {
     num_local_experts: [ 'num_experts' ]
    },
-   read: config => uniform(config, {
+   read: config => mixtral_uniform(config, {
     experts: 'num_local_experts',
     attention: d => [ ...mixtral_flaggedAttention(d), vector('self_attn.sinks', d.heads, 'column') ],
     mixture: () => ({
@@ -32872,241 +33882,6 @@ var __webpack_modules__ = {
     stack: noLayers
    };
   }
-  const whisperLarge = {
-   num_mel_bins: 128,
-   encoder_layers: 32,
-   encoder_attention_heads: 20,
-   encoder_ffn_dim: 5120,
-   d_model: 1280,
-   max_source_positions: 1500
-  };
-  function whisperEncoder(file) {
-   const config = file.with(whisperLarge, {
-    encoder_layers: [ 'num_hidden_layers' ],
-    encoder_attention_heads: [ 'num_attention_heads' ],
-    encoder_ffn_dim: [ 'intermediate_size' ],
-    d_model: [ 'hidden_size' ]
-   });
-   const hidden = config.size('d_model');
-   return {
-    weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
-    stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
-     name: 'encoder',
-     weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
-     cache: []
-    }),
-    heads: config.size('encoder_attention_heads'),
-    width: hidden
-   };
-  }
-  const audio_language_types = [ {
-   type: 'qwen2_audio',
-   text: {
-    type: 'qwen2'
-   },
-   tie: 'never',
-   towers: m => {
-    const encoder = whisperEncoder(m.part('audio_config'));
-    return [ tower('audio_tower', 'audio', encoder), projector([ linear('linear', m.hidden, encoder.width, 'none', {
-     bias: true
-    }) ]) ];
-   }
-  } ];
-  const audioLanguage = audio_language_types.map(multimodal);
-  const MOBILENET_V5_WEIGHTS = 294126912;
-  function conformerLayer(c) {
-   const h = c.hidden;
-   const feed = name => [ norm(`${name}.pre_layer_norm`, h), column(`${name}.ffw_layer_1`, 4 * h, h), row(`${name}.ffw_layer_2`, h, 4 * h), norm(`${name}.post_layer_norm`, h) ];
-   const headDim = Math.floor(h / c.heads);
-   const inner = headDim * c.heads;
-   return [ ...feed('ffw_layer_start'), norm('attention.pre_attn_norm', h), ...[ 'q_proj', 'k_proj', 'v_proj', 'pos_proj' ].map(name => column(`attention.attn.${name}`, inner, h)), vector('attention.attn.per_dim_scale', headDim), row('attention.post', h, h), norm('attention.post_norm', h), norm('lconv1d.pre_layer_norm', h), column('lconv1d.linear_start', 2 * h, h), conv('lconv1d.depthwise_conv1d', h, c.kernel, false), norm('lconv1d.conv_norm', h), row('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), norm('norm', h) ];
-  }
-  function conformer(config, c, layers, more = []) {
-   const [first, second] = c.channels;
-   return {
-    weights: [ conv('subsample_conv_projection.conv_0', first, 9, false), norm('subsample_conv_projection.norm_0', first), conv('subsample_conv_projection.conv_1', second, 9 * first, false), norm('subsample_conv_projection.norm_1', second), linear('subsample_conv_projection.input_proj_linear', c.hidden, c.input, 'none'), ...more ],
-    stack: uniformStack(family_layerCount(config, layers), {
-     name: 'conformer',
-     weights: conformerLayer(c),
-     cache: []
-    }),
-    heads: c.heads,
-    width: c.hidden
-   };
-  }
-  function channels(config, name) {
-   const [first, second] = config.list(name) ?? [];
-   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
-   return valid(first) && valid(second) ? [ first, second ] : config.invalid(name, 'is not a list of two whole numbers of at least 1');
-  }
-  const gemma_multimodal_halved = features => Math.floor((features - 1) / 2) + 1;
-  function embedder(m, name, vocabulary, width) {
-   return projector([ positionEmbedding(vocabulary, width, 'embedding'), norm('hard_embedding_norm', width), norm('soft_embedding_norm', width), linear('embedding_projection', m.hidden, width, 'none') ], name);
-  }
-  function gemma3nTowers(m) {
-   const vision = m.part('vision_config').with({
-    architecture: 'mobilenetv5_300m_enc',
-    hidden_size: 2048,
-    vocab_size: 128
-   });
-   if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
-   const audio = m.part('audio_config').with({
-    hidden_size: 1536,
-    vocab_size: 128,
-    input_feat_size: 128,
-    conf_num_attention_heads: 8,
-    conf_num_hidden_layers: 12,
-    conf_conv_kernel_size: 5,
-    sscp_conv_channel_size: [ 128, 32 ]
-   });
-   const sizes = channels(audio, 'sscp_conv_channel_size');
-   const heard = {
-    hidden: audio.size('hidden_size'),
-    heads: audio.size('conf_num_attention_heads'),
-    kernel: audio.size('conf_conv_kernel_size'),
-    channels: sizes,
-    input: sizes[1] * gemma_multimodal_halved(gemma_multimodal_halved(audio.size('input_feat_size')))
-   };
-   const seen = [ conv('timm_model', MOBILENET_V5_WEIGHTS, 1, false) ];
-   return [ tower('vision_tower', 'vision', {
-    weights: seen,
-    stack: noLayers,
-    heads: null,
-    width: vision.size('hidden_size')
-   }), tower('audio_tower', 'audio', conformer(audio, heard, 'conf_num_hidden_layers')), embedder(m, 'embed_vision', vision.size('vocab_size'), vision.size('hidden_size')), embedder(m, 'embed_audio', audio.size('vocab_size'), audio.size('hidden_size')) ];
-  }
-  function gemma4Vision(file) {
-   const config = file.with({
-    hidden_size: 768,
-    intermediate_size: 3072,
-    num_hidden_layers: 16,
-    num_attention_heads: 12,
-    num_key_value_heads: 12,
-    head_dim: 64,
-    patch_size: 16,
-    position_embedding_size: 10240
-   });
-   const hidden = config.size('hidden_size');
-   const heads = config.size('num_attention_heads');
-   const headDim = config.size('head_dim');
-   const keys = config.size('num_key_value_heads') * headDim;
-   const patch = config.size('patch_size');
-   const layer = encoderLayer({
-    hidden,
-    width: config.size('intermediate_size'),
-    attention: heads * headDim,
-    qkvBias: false,
-    outBias: false,
-    mlpBias: false,
-    gated: true,
-    rms: true,
-    norms: [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ],
-    names: {
-     out: 'o_proj'
-    }
-   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
-    ...weight,
-    out: keys
-   } : weight);
-   return {
-    weights: [ positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), linear('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none') ],
-    stack: uniformStack(family_layerCount(config), {
-     name: 'encoder',
-     weights: [ ...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim) ],
-     cache: []
-    }),
-    heads,
-    width: hidden
-   };
-  }
-  const projection = (m, name, width) => projector([ linear('embedding_projection', m.hidden, width, 'none') ], name);
-  function gemma4Towers(m) {
-   const towers = [];
-   const seen = m.optional('vision_config');
-   if (seen) {
-    const encoder = gemma4Vision(seen);
-    towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width));
-   }
-   const heard = m.optional('audio_config')?.with({
-    hidden_size: 1024,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    subsampling_conv_channels: [ 128, 32 ],
-    conv_kernel_size: 5,
-    output_proj_dims: 1536
-   });
-   if (heard) {
-    const sizes = channels(heard, 'subsampling_conv_channels');
-    const hidden = heard.size('hidden_size');
-    const output = heard.size('output_proj_dims');
-    const sized = {
-     hidden,
-     heads: heard.size('num_attention_heads'),
-     kernel: heard.size('conv_kernel_size'),
-     channels: sizes,
-     input: Math.floor(sizes[0] / 4) * sizes[1]
-    };
-    const last = linear('output_proj', output, hidden, 'none', {
-     bias: true
-    });
-    towers.push(tower('audio_tower', 'audio', conformer(heard, sized, 'num_hidden_layers', [ last ])), projection(m, 'embed_audio', output));
-   }
-   return towers;
-  }
-  function unifiedTowers(m) {
-   const towers = [];
-   const seen = m.optional('vision_config')?.with({
-    patch_size: 16,
-    pooling_kernel_size: 3,
-    mm_embed_dim: 3840,
-    mm_posemb_size: 1120,
-    output_proj_dims: 3840
-   });
-   if (seen) {
-    const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2;
-    const width = seen.size('mm_embed_dim');
-    const weights = [ norm('patch_ln1', pixels, true), linear('patch_dense', width, pixels, 'none', {
-     bias: true
-    }), norm('patch_ln2', width, true), positionEmbedding(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), norm('pos_norm', width, true) ];
-    towers.push(tower('vision_embedder', 'vision', {
-     weights,
-     stack: noLayers,
-     heads: null,
-     width
-    }), projection(m, 'vision_embedder.multimodal_embedder', seen.size('output_proj_dims')));
-   }
-   const heard = m.optional('audio_config')?.with({
-    audio_embed_dim: 640
-   });
-   if (heard) towers.push(projection(m, 'embed_audio', heard.size('audio_embed_dim')));
-   return towers;
-  }
-  const gemma_multimodal_types = [ {
-   type: 'gemma3n',
-   text: {
-    type: 'gemma3n_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: gemma3nTowers
-  }, {
-   type: 'gemma4',
-   text: {
-    type: 'gemma4_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: gemma4Towers
-  }, {
-   type: 'gemma4_unified',
-   text: {
-    type: 'gemma4_unified_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: unifiedTowers
-  } ];
-  const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
   function twoLayers(input, output, bias, inner = output) {
    return [ column('linear_1', inner, input, {
     bias
@@ -33153,6 +33928,19 @@ var __webpack_modules__ = {
    const input = llava_merged(encoder.width, m.config.size('scale_factor'));
    return [ named, projector([ linear('modality_projection.proj', m.hidden, input, 'none') ], 'connector') ];
   };
+  const gemma3 = (type, classes) => ({
+   type,
+   classes,
+   text: {
+    type: 'gemma3_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const {encoder, named} = visionTower(m, 'siglip_vision_model', {});
+    return [ named, projector([ linear('mm_input_projection_weight', encoder.width, m.hidden, 'none'), norm('mm_soft_emb_norm', encoder.width) ]) ];
+   }
+  });
   const llava_types = [ {
    type: 'llava',
    text: {
@@ -33242,18 +34030,7 @@ var __webpack_modules__ = {
     const merge = llava_merged(encoder.width, m.config.size('spatial_merge_size'));
     return [ named, projector([ norm('norm', encoder.width), linear('patch_merger.merging_layer', encoder.width, merge, 'none'), ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias')) ]) ];
    }
-  }, {
-   type: 'gemma3',
-   text: {
-    type: 'gemma3_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: m => {
-    const {encoder, named} = visionTower(m, 'siglip_vision_model', {});
-    return [ named, projector([ linear('mm_input_projection_weight', encoder.width, m.hidden, 'none'), norm('mm_soft_emb_norm', encoder.width) ]) ];
-   }
-  }, {
+  }, gemma3('gemma3', []), gemma3('shieldgemma2', [ 'Gemma3' ]), {
    type: 'paligemma',
    defaults: {
     projection_dim: 2048
@@ -33377,145 +34154,157 @@ var __webpack_modules__ = {
    return factor >= 1 && factor <= 1024 ? factor : m.config.invalid('downsample_ratio', `is ${ratio}, expected 0.001 to 1`);
   }
   const llava = llava_types.map(multimodal);
-  const mllamaText = layered({
-   type: 'mllama_text_model',
-   classes: [ 'Mllama' ],
-   defaults: {
-    vocab_size: 128256,
-    hidden_size: 4096,
-    intermediate_size: 14336,
-    num_hidden_layers: 40,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    max_position_embeddings: 131072,
-    cross_attention_layers: [ 3, 8, 13, 18, 23, 28, 33, 38 ],
-    cross_attention_tokens: 6404
-   },
-   read: config => {
-    const d = sizesOf(config);
-    const intermediate = config.size('intermediate_size');
-    const crossing = new Set(config.list('cross_attention_layers') ?? []);
-    const own = attentionPart(d, null, () => attentionWeights(d));
-    const dense = densePart(d, intermediate);
-    const cross = {
-     name: 'cross',
-     weights: () => [ ...attentionWeights({
-      ...d,
-      prefix: 'cross_attn'
-     }), ...queryKeyNorms(d, 'head', 'cross_attn'), vector('cross_attn_attn_gate', 1), vector('cross_attn_mlp_gate', 1), norm('input_layernorm', d.hidden) ],
-     cache: [ {
-      kind: 'cross',
-      encoderTokens: config.size('cross_attention_tokens'),
-      ...keyValueHeads(d)
-     } ]
-    };
-    return {
-     sizes: d,
-     layer: i => [ crossing.has(i) ? cross : own, dense ],
-     intermediate,
-     embedding: [ tokenEmbedding(d.vocabulary + 8, d.hidden) ],
-     tied: false
-    };
-   }
-  });
-  function vision(file) {
-   const config = file.with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 448,
-    patch_size: 14
-   });
-   const hidden = config.size('hidden_size');
-   const width = config.size('intermediate_size');
-   return plainEncoder(config, [ vector('global_img_feature_extensor', hidden), vector('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), norm('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], {
-    hidden,
-    width
-   });
-  }
-  function subsampling(config, hidden) {
-   const channels = config.size('nemo_conv_channels');
-   const steps = Math.floor(Math.log2(config.size('time_reduction')));
-   const again = Array.from({
-    length: Math.max(steps - 1, 0)
-   }, (_, i) => [ conv(`embed.conv.${3 * i + 2}`, channels, 9, true), conv(`embed.conv.${3 * i + 3}`, channels, channels, true) ]).flat();
-   const output = channels * config.size('nemo_final_size');
-   return [ conv('embed.conv.0', channels, 9, true), ...again, linear('embed.out', hidden, output, 'none', {
-    bias: true
-   }) ];
-  }
-  function phi4_multimodal_conformer(config, hidden) {
-   const width = config.size('intermediate_size');
-   const heads = config.size('num_attention_heads');
-   const inner = Math.floor(hidden / heads) * heads;
-   const outer = config.size('ext_pw_out_channel');
-   const bias = {
-    bias: true
-   };
-   return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => column(`self_attn.${name}`, inner, hidden, bias)), row('self_attn.o_proj', hidden, inner, bias), norm('conv.layer_norm', hidden, true), vector('conv.glu.b1', outer), vector('conv.glu.b2', outer), conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), conv('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), conv('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), norm('layer_norm_att', hidden, true), norm('layer_norm', hidden, true) ];
-  }
-  const audioDefaults = {
-   hidden_size: 1024,
-   intermediate_size: 1536,
-   num_blocks: 24,
-   num_attention_heads: 16,
-   ext_pw_out_channel: 1024,
-   depthwise_separable_out_channel: 1024,
-   kernel_size: 3,
-   time_reduction: 8,
-   bias_max_distance: 1e3,
-   bias_symmetric: false,
-   nemo_conv_channels: 1024,
-   downsample_rate: 1,
-   nemo_final_size: 10
+  const whisperLarge = {
+   num_mel_bins: 128,
+   encoder_layers: 32,
+   encoder_attention_heads: 20,
+   encoder_ffn_dim: 5120,
+   d_model: 1280,
+   max_source_positions: 1500
   };
-  function audio(config) {
-   const hidden = config.size('hidden_size');
-   const heads = config.size('num_attention_heads');
-   const buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance');
+  const whisperAliases = {
+   encoder_layers: [ 'num_hidden_layers' ],
+   encoder_attention_heads: [ 'num_attention_heads' ],
+   encoder_ffn_dim: [ 'intermediate_size' ],
+   d_model: [ 'hidden_size' ]
+  };
+  function whisperEncoder(file) {
+   const config = file.with(whisperLarge, whisperAliases);
+   const hidden = config.size('d_model');
    return {
-    weights: [ ...subsampling(config, hidden), positionEmbedding(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
-    stack: uniformStack(family_layerCount(config, 'num_blocks'), {
-     name: 'conformer',
-     weights: phi4_multimodal_conformer(config, hidden),
+    weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
+    stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
      cache: []
     }),
-    heads,
-    width: hidden * config.size('downsample_rate')
+    heads: config.size('encoder_attention_heads'),
+    width: hidden
    };
   }
-  function towers(m) {
-   const seen = vision(m.part('vision_config'));
-   const heard = audio(m.part('audio_config').with(audioDefaults));
-   const pair = (up, down, input) => [ column(up, m.hidden, input, {
+  const voxtralText = {
+   vocab_size: 131072,
+   hidden_size: 3072,
+   intermediate_size: 8192,
+   num_hidden_layers: 30,
+   num_key_value_heads: 8,
+   head_dim: 128,
+   max_position_embeddings: 131072
+  };
+  const flamingo = type => ({
+   type,
+   text: {
+    type: 'qwen2'
+   },
+   tie: 'never',
+   towers: m => {
+    const encoder = whisperEncoder(m.part('audio_config'));
+    const bias = m.config.flag('projector_bias', true);
+    return [ tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias)) ];
+   }
+  });
+  function qwen25Audio(file) {
+   const config = file.with({
+    ...whisperLarge,
+    output_dim: 3584
+   }, whisperAliases);
+   const encoder = whisperEncoder(config);
+   const output = config.size('output_dim');
+   return {
+    ...encoder,
+    weights: [ ...encoder.weights.filter(weight => weight.name !== 'embed_positions'), positionEmbedding(2, output, 'audio_bos_eos_token'), linear('proj', output, encoder.width, 'none', {
+     bias: true
+    }) ],
+    width: output
+   };
+  }
+  function qwen3Audio(file, defaults = {}) {
+   const config = file.with({
+    ...whisperLarge,
+    downsample_hidden_size: 480,
+    ...defaults
+   }, whisperAliases);
+   const hidden = config.size('d_model');
+   const channels = config.size('downsample_hidden_size');
+   const halved = features => Math.floor((features + 1) / 2);
+   const features = halved(halved(halved(config.size('num_mel_bins'))));
+   return {
+    weights: [ conv('conv2d1', channels, 9, true), conv('conv2d2', channels, 9 * channels, true), conv('conv2d3', channels, 9 * channels, true), linear('conv_out', hidden, channels * features, 'none'), norm('ln_post', hidden, true) ],
+    stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width: config.size('encoder_ffn_dim'),
+      norms: [ 'self_attn_layer_norm', 'final_layer_norm' ]
+     }),
+     cache: []
+    }),
+    heads: config.size('encoder_attention_heads'),
+    width: hidden
+   };
+  }
+  function qwen3AudioProjection(file, width) {
+   const output = file.with({
+    output_dim: 3584
+   }).size('output_dim');
+   return [ linear('proj1', width, width, 'none', {
     bias: true
-   }), row(down, m.hidden, m.hidden, {
+   }), linear('proj2', output, width, 'none', {
     bias: true
    }) ];
-   return [ tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([ ...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width) ], 'embed_tokens_extend') ];
   }
-  const phi4Multimodal = multimodal({
-   type: 'phi4_multimodal',
+  const audio_language_types = [ {
+   type: 'qwen2_audio',
    text: {
-    type: 'phi3',
-    flat: true,
-    defaults: {
-     vocab_size: 200064,
-     hidden_size: 3072,
-     intermediate_size: 8192,
-     num_hidden_layers: 32,
-     num_attention_heads: 32,
+    type: 'qwen2'
+   },
+   tie: 'never',
+   towers: m => {
+    const encoder = whisperEncoder(m.part('audio_config'));
+    return [ tower('audio_tower', 'audio', encoder), projector([ linear('linear', m.hidden, encoder.width, 'none', {
+     bias: true
+    }) ]) ];
+   }
+  }, {
+   type: 'voxtral',
+   text: {
+    type: 'llama',
+    absent: voxtralText
+   },
+   tie: 'never',
+   towers: m => {
+    const config = m.part('audio_config').with(whisperLarge, whisperAliases);
+    const encoder = whisperEncoder(config);
+    return [ tower('audio_tower', 'audio', encoder), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)) ];
+   }
+  }, flamingo('audioflamingo3'), flamingo('musicflamingo'), {
+   type: 'qwen3_asr',
+   text: {
+    type: 'qwen3',
+    absent: {
+     hidden_size: 2048,
+     intermediate_size: 6144,
+     num_hidden_layers: 28,
+     num_attention_heads: 16,
      num_key_value_heads: 8,
-     max_position_embeddings: 131072
+     max_position_embeddings: 65536,
+     tie_word_embeddings: true
     }
    },
    tie: 'top',
-   towers
-  });
+   tiedByDefault: true,
+   towers: m => {
+    const config = m.part('audio_config');
+    const encoder = qwen3Audio(config, {
+     encoder_layers: 24,
+     encoder_attention_heads: 16,
+     encoder_ffn_dim: 4096,
+     d_model: 1024
+    });
+    return [ tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width)) ];
+   }
+  } ];
+  const audioLanguage = audio_language_types.map(multimodal);
   function patchEmbed(config, hidden, bias) {
    const frames = sides(config, 'temporal_patch_size')[0];
    return patchConv('patch_embed.proj', config, hidden, {
@@ -33756,6 +34545,722 @@ var __webpack_modules__ = {
    towers: visual(glmVisual)
   } ];
   const qwenVl = qwen_vl_types.map(multimodal);
+  const SAM_WINDOW = 14;
+  function samTower(file) {
+   const config = file.with({
+    hidden_size: 768,
+    output_channels: 256,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    num_channels: 3,
+    image_size: 1024,
+    patch_size: 16,
+    qkv_bias: true,
+    use_abs_pos: true,
+    use_rel_pos: true,
+    window_size: SAM_WINDOW,
+    global_attn_indexes: [ 2, 5, 8, 11 ],
+    mlp_dim: 3072
+   });
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const channels = config.size('output_channels');
+   const global = new Set(config.list('global_attn_indexes') ?? []);
+   const reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]);
+   const headDim = Math.floor(hidden / heads);
+   const relative = side => config.flag('use_rel_pos') ? [ vector('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), vector('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [];
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('mlp_dim'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   });
+   return {
+    weights: [ ...config.flag('use_abs_pos') ? [ patchPositions('pos_embed', config, hidden) ] : [], patchConv('patch_embed.projection', config, hidden, {
+     bias: true
+    }), conv('neck.conv1', channels, hidden, false), norm('neck.layer_norm1', channels, true), conv('neck.conv2', channels, 9 * channels, false), norm('neck.layer_norm2', channels, true) ],
+    stack: stackOf(family_layerCount(config), i => global.has(i) ? 'global encoder' : 'windowed encoder', (i, name) => ({
+     name,
+     weights: [ ...layer, ...relative(global.has(i) ? reach : config.size('window_size')) ],
+     cache: []
+    })),
+    heads,
+    width: channels
+   };
+  }
+  function gotTowers(m) {
+   const encoder = samTower(m.part('vision_config'));
+   return [ tower('vision_tower', 'vision', encoder), projector([ conv('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), conv('conv_upsampler2', m.hidden, 18 * encoder.width, false), linear('multimodal_projector', m.hidden, m.hidden, 'none', {
+    bias: true
+   }) ]) ];
+  }
+  function lightOnTowers(m) {
+   const absent = {
+    image_size: 1540,
+    patch_size: 14
+   };
+   const encoder = encoderOf(m.part('vision_config', absent), 'pixtral');
+   const merge = encoder.width * m.config.size('spatial_merge_size') ** 2;
+   return [ tower('vision_encoder', 'vision', encoder), projector([ norm('norm', encoder.width), linear('patch_merger.merging_layer', encoder.width, merge, 'none'), ...twoLayers(encoder.width, m.hidden, false) ], 'vision_projection') ];
+  }
+  function paddleTowers(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 384,
+    patch_size: 14,
+    spatial_merge_size: 2
+   });
+   const hidden = config.size('hidden_size');
+   const encoder = plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), positionEmbedding(patchCount(config), hidden, 'embeddings.position_embedding'), norm('post_layernorm', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size')
+   });
+   const inner = hidden * config.size('spatial_merge_size') ** 2;
+   return [ tower('visual.vision_model', 'vision', encoder), projector([ norm('pre_norm', hidden, true), ...twoLayers(inner, m.hidden, true, inner) ], 'projector') ];
+  }
+  function ernieTowers(m) {
+   const config = m.part('vision_config').with({
+    depth: 32,
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_heads: 16,
+    in_channels: 3,
+    patch_size: 14,
+    spatial_merge_size: 2,
+    temporal_merge_size: 2
+   });
+   const hidden = config.size('hidden_size');
+   const patch = patchConv('patch_embed.proj', config, hidden, {
+    bias: false,
+    channels: 'in_channels'
+   });
+   const encoder = plainEncoder(config, [ linear(patch.name, patch.out, patch.in, 'none'), norm('ln', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    norms: [ 'norm1', 'norm2' ],
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   }, {
+    layers: 'depth',
+    heads: 'num_heads'
+   });
+   const inner = hidden * config.size('spatial_merge_size') ** 2;
+   const bias = {
+    bias: true
+   };
+   const resampler = (name, input) => [ linear(`${name}.fc1`, inner, input, 'none', bias), linear(`${name}.fc2`, inner, inner, 'none', bias), norm(`${name}.ln`, inner, true) ];
+   return [ tower('vision_tower', 'vision', encoder), projector([ ...resampler('spatial_linear', inner), ...resampler('temporal_linear', inner * config.size('temporal_merge_size')), linear('mlp', m.hidden, inner, 'none', bias), norm('after_norm', m.hidden) ], 'resampler_model') ];
+  }
+  function exaoneTowers(m) {
+   const config = m.part('vision_config').with({
+    num_key_value_heads: 8,
+    num_heads: 16
+   });
+   const encoder = qwen25Visual(config);
+   const heads = config.size('num_heads');
+   const kvHeads = config.size('num_key_value_heads');
+   const kinds = encoder.stack.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => weight.name === 'attn.qkv' ? {
+     ...weight,
+     out: Math.floor(weight.in / heads) * (heads + 2 * kvHeads)
+    } : weight)
+   }));
+   return [ tower('visual', 'vision', {
+    ...encoder,
+    stack: {
+     ...encoder.stack,
+     kinds
+    }
+   }) ];
+  }
+  function molmoTowers(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 25,
+    num_attention_heads: 16,
+    num_key_value_heads: 16,
+    head_dim: 72,
+    image_size: [ 378, 378 ],
+    patch_size: 14,
+    num_channels: 3,
+    attention_bias: true
+   });
+   const hidden = config.size('hidden_size');
+   const bias = config.flag('attention_bias');
+   const heads = config.size('num_attention_heads');
+   const headDim = config.size('head_dim');
+   const keys = config.size('num_key_value_heads') * headDim;
+   const patch = patchConv('patch_embedding', config, hidden, {
+    bias: true
+   });
+   const positions = config.sizeOrNull('num_position_embeddings') ?? patchCount(config);
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    attention: heads * headDim,
+    qkvBias: bias,
+    outBias: bias,
+    names: {
+     out: 'o_proj'
+    }
+   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
+    ...weight,
+    out: keys
+   } : weight);
+   const encoder = {
+    weights: [ vector('positional_embedding', positions * hidden), linear(patch.name, patch.out, patch.in, 'none', {
+     bias: true
+    }) ],
+    stack: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: layer,
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m, hidden) ];
+  }
+  function molmoAdapter(m, vision) {
+   const config = m.part('adapter_config').with({
+    vision_feature_layer: [ 24, 18 ],
+    hidden_size: 1152,
+    num_attention_heads: 16,
+    num_key_value_heads: 16,
+    head_dim: 72,
+    attention_bias: true,
+    intermediate_size: 18944,
+    text_hidden_size: 3584,
+    mlp_bias: false
+   });
+   const hidden = config.size('hidden_size');
+   const input = vision * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
+   const headDim = config.size('head_dim');
+   const queries = config.size('num_attention_heads') * headDim;
+   const keys = config.size('num_key_value_heads') * headDim;
+   const bias = {
+    bias: config.flag('attention_bias')
+   };
+   const width = config.size('intermediate_size');
+   const mlpBias = {
+    bias: config.flag('mlp_bias')
+   };
+   return projector([ linear('image_pooling_2d.q_proj', queries, input, 'none', bias), linear('image_pooling_2d.k_proj', keys, input, 'none', bias), linear('image_pooling_2d.v_proj', keys, input, 'none', bias), linear('image_pooling_2d.o_proj', hidden, queries, 'none', {
+    bias: true
+   }), column('image_projector.gate_proj', width, hidden, mlpBias), column('image_projector.up_proj', width, hidden, mlpBias), row('image_projector.down_proj', config.size('text_hidden_size'), width, mlpBias) ]);
+  }
+  function molmoText(shape, config) {
+   const text = (config.nested('text_config') ?? config).with({
+    additional_vocab_size: 128
+   });
+   const extra = positionEmbedding(text.count('additional_vocab_size'), shape.facts.hidden, 'model.new_embedding');
+   const kinds = shape.layers.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => weight.name.endsWith('.o_proj') ? {
+     ...weight,
+     bias: false
+    } : weight)
+   }));
+   return {
+    ...shape,
+    embedding: [ ...shape.embedding, extra ],
+    layers: {
+     ...shape.layers,
+     kinds
+    }
+   };
+  }
+  const document_vision_types = [ {
+   type: 'got_ocr2',
+   text: {
+    type: 'qwen2',
+    absent: {
+     vocab_size: 151860,
+     hidden_size: 1024,
+     intermediate_size: 2816,
+     num_hidden_layers: 24,
+     num_attention_heads: 16,
+     num_key_value_heads: 16
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gotTowers
+  }, {
+   type: 'lighton_ocr',
+   defaults: {
+    spatial_merge_size: 2
+   },
+   text: {
+    type: 'qwen3',
+    absent: {
+     hidden_size: 1024,
+     intermediate_size: 3072,
+     num_hidden_layers: 28,
+     num_attention_heads: 16,
+     num_key_value_heads: 8,
+     max_position_embeddings: 40960
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: lightOnTowers
+  }, {
+   type: 'paddleocr_vl',
+   text: {
+    type: 'ernie4_5',
+    own: [ 'paddleocr_vl_text' ],
+    defaults: {
+     vocab_size: 103424,
+     hidden_size: 1024,
+     intermediate_size: 3072,
+     num_hidden_layers: 18,
+     num_attention_heads: 16,
+     num_key_value_heads: 2,
+     head_dim: 128
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: paddleTowers
+  }, {
+   type: 'ernie4_5_vl_moe',
+   text: {
+    type: 'ernie4_5_vl_moe_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: ernieTowers
+  }, {
+   type: 'exaone4_5',
+   text: {
+    type: 'exaone4'
+   },
+   tie: 'top',
+   towers: exaoneTowers
+  }, {
+   type: 'hyperclovax_vision_v2',
+   text: {
+    type: 'hyperclovax'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const encoder = qwen25Visual(m.part('vision_config'));
+    return [ tower('vision_model', 'vision', encoder), projector([ linear('projector', m.hidden, encoder.width, 'none', {
+     bias: true
+    }) ], 'model') ];
+   }
+  }, {
+   type: 'deepseek_vl',
+   text: {
+    type: 'llama'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const encoder = encoderOf(m.part('vision_config'), 'siglip_vision_model');
+    return [ tower('vision_model', 'vision', encoder), projector(twoLayers(encoder.width, m.hidden, true), 'aligner') ];
+   }
+  }, {
+   type: 'molmo2',
+   text: {
+    type: 'qwen3',
+    own: [ 'molmo2_text' ],
+    defaults: {
+     vocab_size: 151936,
+     hidden_size: 4096,
+     intermediate_size: 12288,
+     num_hidden_layers: 36,
+     num_attention_heads: 32,
+     num_key_value_heads: 8,
+     head_dim: 128,
+     max_position_embeddings: 36864
+    }
+   },
+   tie: 'never',
+   towers: molmoTowers,
+   finish: molmoText
+  } ];
+  const documentVision = document_vision_types.map(multimodal);
+  const MOBILENET_V5_WEIGHTS = 294126912;
+  function conformerLayer(c) {
+   const h = c.hidden;
+   const feed = name => [ norm(`${name}.pre_layer_norm`, h), column(`${name}.ffw_layer_1`, 4 * h, h), row(`${name}.ffw_layer_2`, h, 4 * h), norm(`${name}.post_layer_norm`, h) ];
+   const headDim = Math.floor(h / c.heads);
+   const inner = headDim * c.heads;
+   return [ ...feed('ffw_layer_start'), norm('attention.pre_attn_norm', h), ...[ 'q_proj', 'k_proj', 'v_proj', 'pos_proj' ].map(name => column(`attention.attn.${name}`, inner, h)), vector('attention.attn.per_dim_scale', headDim), row('attention.post', h, h), norm('attention.post_norm', h), norm('lconv1d.pre_layer_norm', h), column('lconv1d.linear_start', 2 * h, h), conv('lconv1d.depthwise_conv1d', h, c.kernel, false), norm('lconv1d.conv_norm', h), row('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), norm('norm', h) ];
+  }
+  function conformer(config, c, layers, more = []) {
+   const [first, second] = c.channels;
+   return {
+    weights: [ conv('subsample_conv_projection.conv_0', first, 9, false), norm('subsample_conv_projection.norm_0', first), conv('subsample_conv_projection.conv_1', second, 9 * first, false), norm('subsample_conv_projection.norm_1', second), linear('subsample_conv_projection.input_proj_linear', c.hidden, c.input, 'none'), ...more ],
+    stack: uniformStack(family_layerCount(config, layers), {
+     name: 'conformer',
+     weights: conformerLayer(c),
+     cache: []
+    }),
+    heads: c.heads,
+    width: c.hidden
+   };
+  }
+  function channels(config, name) {
+   const [first, second] = config.list(name) ?? [];
+   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
+   return valid(first) && valid(second) ? [ first, second ] : config.invalid(name, 'is not a list of two whole numbers of at least 1');
+  }
+  const gemma_multimodal_halved = features => Math.floor((features - 1) / 2) + 1;
+  function embedder(m, name, vocabulary, width) {
+   return projector([ positionEmbedding(vocabulary, width, 'embedding'), norm('hard_embedding_norm', width), norm('soft_embedding_norm', width), linear('embedding_projection', m.hidden, width, 'none') ], name);
+  }
+  function gemma3nTowers(m) {
+   const vision = m.part('vision_config').with({
+    architecture: 'mobilenetv5_300m_enc',
+    hidden_size: 2048,
+    vocab_size: 128
+   });
+   if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
+   const audio = m.part('audio_config').with({
+    hidden_size: 1536,
+    vocab_size: 128,
+    input_feat_size: 128,
+    conf_num_attention_heads: 8,
+    conf_num_hidden_layers: 12,
+    conf_conv_kernel_size: 5,
+    sscp_conv_channel_size: [ 128, 32 ]
+   });
+   const sizes = channels(audio, 'sscp_conv_channel_size');
+   const heard = {
+    hidden: audio.size('hidden_size'),
+    heads: audio.size('conf_num_attention_heads'),
+    kernel: audio.size('conf_conv_kernel_size'),
+    channels: sizes,
+    input: sizes[1] * gemma_multimodal_halved(gemma_multimodal_halved(audio.size('input_feat_size')))
+   };
+   const seen = [ conv('timm_model', MOBILENET_V5_WEIGHTS, 1, false) ];
+   return [ tower('vision_tower', 'vision', {
+    weights: seen,
+    stack: noLayers,
+    heads: null,
+    width: vision.size('hidden_size')
+   }), tower('audio_tower', 'audio', conformer(audio, heard, 'conf_num_hidden_layers')), embedder(m, 'embed_vision', vision.size('vocab_size'), vision.size('hidden_size')), embedder(m, 'embed_audio', audio.size('vocab_size'), audio.size('hidden_size')) ];
+  }
+  function gemma4Vision(file) {
+   const config = file.with({
+    hidden_size: 768,
+    intermediate_size: 3072,
+    num_hidden_layers: 16,
+    num_attention_heads: 12,
+    num_key_value_heads: 12,
+    head_dim: 64,
+    patch_size: 16,
+    position_embedding_size: 10240
+   });
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const headDim = config.size('head_dim');
+   const keys = config.size('num_key_value_heads') * headDim;
+   const patch = config.size('patch_size');
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    attention: heads * headDim,
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    gated: true,
+    rms: true,
+    norms: [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ],
+    names: {
+     out: 'o_proj'
+    }
+   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
+    ...weight,
+    out: keys
+   } : weight);
+   return {
+    weights: [ positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), linear('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none') ],
+    stack: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: [ ...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim) ],
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+  }
+  const projection = (m, name, width) => projector([ linear('embedding_projection', m.hidden, width, 'none') ], name);
+  function gemma4Towers(m) {
+   const towers = [];
+   const seen = m.optional('vision_config');
+   if (seen) {
+    const encoder = gemma4Vision(seen);
+    towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width));
+   }
+   const heard = m.optional('audio_config')?.with({
+    hidden_size: 1024,
+    num_hidden_layers: 12,
+    num_attention_heads: 8,
+    subsampling_conv_channels: [ 128, 32 ],
+    conv_kernel_size: 5,
+    output_proj_dims: 1536
+   });
+   if (heard) {
+    const sizes = channels(heard, 'subsampling_conv_channels');
+    const hidden = heard.size('hidden_size');
+    const output = heard.size('output_proj_dims');
+    const sized = {
+     hidden,
+     heads: heard.size('num_attention_heads'),
+     kernel: heard.size('conv_kernel_size'),
+     channels: sizes,
+     input: Math.floor(sizes[0] / 4) * sizes[1]
+    };
+    const last = linear('output_proj', output, hidden, 'none', {
+     bias: true
+    });
+    towers.push(tower('audio_tower', 'audio', conformer(heard, sized, 'num_hidden_layers', [ last ])), projection(m, 'embed_audio', output));
+   }
+   return towers;
+  }
+  function unifiedTowers(m) {
+   const towers = [];
+   const seen = m.optional('vision_config')?.with({
+    patch_size: 16,
+    pooling_kernel_size: 3,
+    mm_embed_dim: 3840,
+    mm_posemb_size: 1120,
+    output_proj_dims: 3840
+   });
+   if (seen) {
+    const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2;
+    const width = seen.size('mm_embed_dim');
+    const weights = [ norm('patch_ln1', pixels, true), linear('patch_dense', width, pixels, 'none', {
+     bias: true
+    }), norm('patch_ln2', width, true), positionEmbedding(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), norm('pos_norm', width, true) ];
+    towers.push(tower('vision_embedder', 'vision', {
+     weights,
+     stack: noLayers,
+     heads: null,
+     width
+    }), projection(m, 'vision_embedder.multimodal_embedder', seen.size('output_proj_dims')));
+   }
+   const heard = m.optional('audio_config')?.with({
+    audio_embed_dim: 640
+   });
+   if (heard) towers.push(projection(m, 'embed_audio', heard.size('audio_embed_dim')));
+   return towers;
+  }
+  const gemma_multimodal_types = [ {
+   type: 'gemma3n',
+   text: {
+    type: 'gemma3n_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gemma3nTowers
+  }, {
+   type: 'gemma4',
+   text: {
+    type: 'gemma4_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gemma4Towers
+  }, {
+   type: 'gemma4_unified',
+   text: {
+    type: 'gemma4_unified_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: unifiedTowers
+  } ];
+  const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
+  const mllamaText = layered({
+   type: 'mllama_text_model',
+   classes: [ 'Mllama' ],
+   defaults: {
+    vocab_size: 128256,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 40,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    max_position_embeddings: 131072,
+    cross_attention_layers: [ 3, 8, 13, 18, 23, 28, 33, 38 ],
+    cross_attention_tokens: 6404
+   },
+   read: config => {
+    const d = sizesOf(config);
+    const intermediate = config.size('intermediate_size');
+    const crossing = new Set(config.list('cross_attention_layers') ?? []);
+    const own = attentionPart(d, null, () => attentionWeights(d));
+    const dense = densePart(d, intermediate);
+    const cross = {
+     name: 'cross',
+     weights: () => [ ...attentionWeights({
+      ...d,
+      prefix: 'cross_attn'
+     }), ...queryKeyNorms(d, 'head', 'cross_attn'), vector('cross_attn_attn_gate', 1), vector('cross_attn_mlp_gate', 1), norm('input_layernorm', d.hidden) ],
+     cache: [ {
+      kind: 'cross',
+      encoderTokens: config.size('cross_attention_tokens'),
+      ...keyValueHeads(d)
+     } ]
+    };
+    return {
+     sizes: d,
+     layer: i => [ crossing.has(i) ? cross : own, dense ],
+     intermediate,
+     embedding: [ tokenEmbedding(d.vocabulary + 8, d.hidden) ],
+     tied: false
+    };
+   }
+  });
+  function vision(file) {
+   const config = file.with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 448,
+    patch_size: 14
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   return plainEncoder(config, [ vector('global_img_feature_extensor', hidden), vector('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), norm('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], {
+    hidden,
+    width
+   });
+  }
+  function subsampling(config, hidden) {
+   const channels = config.size('nemo_conv_channels');
+   const steps = Math.floor(Math.log2(config.size('time_reduction')));
+   const again = Array.from({
+    length: Math.max(steps - 1, 0)
+   }, (_, i) => [ conv(`embed.conv.${3 * i + 2}`, channels, 9, true), conv(`embed.conv.${3 * i + 3}`, channels, channels, true) ]).flat();
+   const output = channels * config.size('nemo_final_size');
+   return [ conv('embed.conv.0', channels, 9, true), ...again, linear('embed.out', hidden, output, 'none', {
+    bias: true
+   }) ];
+  }
+  function phi4_multimodal_conformer(config, hidden) {
+   const width = config.size('intermediate_size');
+   const heads = config.size('num_attention_heads');
+   const inner = Math.floor(hidden / heads) * heads;
+   const outer = config.size('ext_pw_out_channel');
+   const bias = {
+    bias: true
+   };
+   return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => column(`self_attn.${name}`, inner, hidden, bias)), row('self_attn.o_proj', hidden, inner, bias), norm('conv.layer_norm', hidden, true), vector('conv.glu.b1', outer), vector('conv.glu.b2', outer), conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), conv('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), conv('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), norm('layer_norm_att', hidden, true), norm('layer_norm', hidden, true) ];
+  }
+  const audioDefaults = {
+   hidden_size: 1024,
+   intermediate_size: 1536,
+   num_blocks: 24,
+   num_attention_heads: 16,
+   ext_pw_out_channel: 1024,
+   depthwise_separable_out_channel: 1024,
+   kernel_size: 3,
+   time_reduction: 8,
+   bias_max_distance: 1e3,
+   bias_symmetric: false,
+   nemo_conv_channels: 1024,
+   downsample_rate: 1,
+   nemo_final_size: 10
+  };
+  function audio(config) {
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance');
+   return {
+    weights: [ ...subsampling(config, hidden), positionEmbedding(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
+    stack: uniformStack(family_layerCount(config, 'num_blocks'), {
+     name: 'conformer',
+     weights: phi4_multimodal_conformer(config, hidden),
+     cache: []
+    }),
+    heads,
+    width: hidden * config.size('downsample_rate')
+   };
+  }
+  function towers(m) {
+   const seen = vision(m.part('vision_config'));
+   const heard = audio(m.part('audio_config').with(audioDefaults));
+   const pair = (up, down, input) => [ column(up, m.hidden, input, {
+    bias: true
+   }), row(down, m.hidden, m.hidden, {
+    bias: true
+   }) ];
+   return [ tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([ ...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width) ], 'embed_tokens_extend') ];
+  }
+  const phi4Multimodal = multimodal({
+   type: 'phi4_multimodal',
+   text: {
+    type: 'phi3',
+    flat: true,
+    defaults: {
+     vocab_size: 200064,
+     hidden_size: 3072,
+     intermediate_size: 8192,
+     num_hidden_layers: 32,
+     num_attention_heads: 32,
+     num_key_value_heads: 8,
+     max_position_embeddings: 131072
+    }
+   },
+   tie: 'top',
+   towers
+  });
+  const qwen_omni_types = [ {
+   type: 'qwen2_5_omni_thinker',
+   classes: [ 'Qwen2_5OmniThinker', 'Qwen2_5Omni' ],
+   text: {
+    type: 'qwen2',
+    own: [ 'qwen2_5_omni_text' ],
+    defaults: {
+     vocab_size: 152064,
+     hidden_size: 3584,
+     intermediate_size: 18944,
+     num_hidden_layers: 28,
+     num_attention_heads: 28,
+     num_key_value_heads: 4
+    }
+   },
+   tie: 'top',
+   towers: m => [ tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config'))) ]
+  }, {
+   type: 'qwen3_omni_moe_thinker',
+   text: {
+    type: 'qwen3_omni_moe_text'
+   },
+   tie: 'top',
+   towers: m => {
+    const config = m.part('audio_config');
+    const heard = qwen3Audio(config);
+    return [ tower('audio_tower', 'audio', heard), projector(qwen3AudioProjection(config, heard.width), 'audio_tower'), tower('visual', 'vision', qwen3Visual(m.part('vision_config'), true)) ];
+   }
+  } ];
+  const qwenOmni = qwen_omni_types.map(multimodal);
   const verified = 'every row of the parameter oracle (transformers 5.24)';
   function vision_encoders_encoderShape(config, type, parts) {
    const {exact, facts, ...weights} = parts;
@@ -34225,7 +35730,7 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  const multimodalFamilies = [ ...audioLanguage, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -34539,7 +36044,6 @@ var __webpack_modules__ = {
     outBias: bias,
     norm: true
    };
-   const attentionBias = config.flag('attention_bias');
    const width = config.sizeOrNull('intermediate_size');
    const mixers = {
     mamba2: {
@@ -34549,9 +36053,7 @@ var __webpack_modules__ = {
     full: {
      weights: () => attentionWeights({
       ...d,
-      prefix: 'mixer',
-      qkvBias: attentionBias,
-      outBias: attentionBias
+      prefix: 'mixer'
      }),
      cache: [ attentionCache(null, {
       kvHeads: d.kvHeads,
@@ -34847,7 +36349,7 @@ var __webpack_modules__ = {
     width,
     experts,
     perToken: config.sizeOrNull('num_experts_per_tok'),
-    routerExtra: config.flag('shared_expert_sink') ? shared : 0
+    routerExtra: shared
    }), ...shared > 0 ? sharedExpert(hidden, width * shared) : [], scale ]);
    const plain = feedPart('dense', full, () => [ ...gatedFeedForward(hidden, dense), scale ]);
    return {
@@ -34969,8 +36471,7 @@ var __webpack_modules__ = {
     moe_intermediate_size: 3072,
     n_routed_experts: 256,
     num_experts_per_tok: 6,
-    n_shared_experts: 2,
-    shared_expert_sink: true
+    n_shared_experts: 2
    },
    aliases: {
     sliding_window_size: [ 'sliding_window' ],
@@ -35279,7 +36780,8 @@ var __webpack_modules__ = {
    lm: d => ({
     transform: denseTransform(d),
     width: d.hidden,
-    bias: 'own'
+    bias: 'own',
+    tied: false
    })
   }, {
    type: 'ultrabert',
@@ -35972,19 +37474,16 @@ var __webpack_modules__ = {
     encoder_num_hidden_layers: 6,
     decoder_num_hidden_layers: 6,
     encoder_num_attention_heads: 8,
-    decoder_num_attention_heads: 8,
     max_position_embeddings: 512,
     tie_word_embeddings: true
    }, {
-    decoder_num_hidden_layers: [ 'num_hidden_layers' ],
-    decoder_num_attention_heads: [ 'num_attention_heads' ]
+    decoder_num_hidden_layers: [ 'num_hidden_layers' ]
    });
    const hidden = config.size('hidden_size');
    const width = config.size('intermediate_size');
    const vocabulary = config.size('vocab_size');
    const layers = family_layerCount(config, 'decoder_num_hidden_layers');
-   const attention = half => halfAttention(config, hidden, `${half}_num_attention_heads`, `${half}_num_key_value_heads`, config.flag('attention_bias'));
-   const self = attention('decoder');
+   const self = halfAttention(config, hidden, 'encoder_num_attention_heads', 'encoder_num_key_value_heads', config.flag('attention_bias'));
    return assembleEncoderDecoder(config, {
     type: 'moonshine',
     exact: true,
@@ -35993,7 +37492,7 @@ var __webpack_modules__ = {
      weights: [ conv('conv1', hidden, 127, false), conv('conv2', 2 * hidden, 7 * hidden, true), conv('conv3', hidden, 3 * 2 * hidden, true), norm('groupnorm', hidden, true), norm('layer_norm', hidden) ],
      stack: uniformStack(family_layerCount(config, 'encoder_num_hidden_layers'), {
       name: 'encoder',
-      weights: [ ...attentionWeights(attention('encoder')), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), norm('input_layernorm', hidden), norm('post_attention_layernorm', hidden) ],
+      weights: [ ...attentionWeights(self), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), norm('input_layernorm', hidden), norm('post_attention_layernorm', hidden) ],
       cache: []
      })
     },
@@ -37116,19 +38615,18 @@ var __webpack_modules__ = {
    }), row('ffn.proj_down', hidden, width, {
     bias
    }) ];
-   return assemble(config.with({
-    tie_word_embeddings: false
-   }), {
+   return assemble(config, {
     type: 'xlstm',
     classes: [],
-    exact: !config.flag('tie_word_embeddings') && config.flag('add_out_norm', true),
+    exact: true,
+    tied: false,
     embedding: [ tokenEmbedding(vocabulary, config.sizeOrNull('embedding_dim') ?? hidden, 'backbone.embeddings') ],
     layers: uniformStack(layers, {
      name: 'mlstm',
      weights,
      cache: []
     }),
-    final: config.flag('add_out_norm', true) ? [ norm('backbone.out_norm', hidden) ] : [],
+    final: [ norm('backbone.out_norm', hidden) ],
     facts: {
      hidden,
      layers,
@@ -37380,7 +38878,7 @@ var __webpack_modules__ = {
    if (shape) return shape;
    throw new models_config.k4({
     code: 'architecture-unsupported',
-    message: `model_type ${JSON.stringify(type)} is not known`,
+    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is not known, ${whatIsMissing(config)}`,
     hint: 'see `hf-vram-calc list families`'
    });
   }
@@ -37485,14 +38983,33 @@ var __webpack_modules__ = {
      line: at.line
     });
    }
-   const outside = outsideFinding(answer, gpu, deployment);
-   return outside ? [ ...list, outside ] : list;
+   const card = [ outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment) ];
+   return [ ...list, ...card.filter(finding => finding !== null) ];
+  }
+  const CONTEXT_LEAST = Math.round(.1 * GiB);
+  const CONTEXT_MOST = Math.round(.45 * GiB);
+  function freeFinding(answer, gpu, deployment) {
+   const budget = answer?.estimate.perGpu.budgetBytes;
+   if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null) return null;
+   const rest = gpu.memoryBytes - budget;
+   const fraction = answer?.settings.memoryFraction;
+   if (rest >= CONTEXT_MOST || fraction === void 0) return null;
+   return {
+    code: 'free-memory',
+    severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
+    message: `${sizeText(budget)} are to be free at the start, of ${sizeText(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+    file: fraction.file ?? deployment.location.file,
+    line: fraction.line ?? deployment.location.line
+   };
   }
   function outsideShortage(answer, gpu) {
    const {parts, budgetBytes} = answer.estimate.perGpu;
    if (budgetBytes === null || gpu === null) return null;
    const bytes = parts.reduce((total, part) => part.inBudget ? total : total + part.bytes.expected, 0);
-   return bytes === 0 ? null : bytes - (gpu.memoryBytes - budgetBytes);
+   return bytes === 0 ? null : bytes - restOf(answer, gpu, budgetBytes);
+  }
+  function restOf(answer, gpu, budget) {
+   return gpu.memoryBytes - (budget < gpu.memoryBytes ? budget : answer.estimate.perGpu.totalBytes.expected);
   }
   function outsideFinding(answer, gpu, deployment) {
    const short = answer === null ? null : outsideShortage(answer, gpu);
@@ -37500,7 +39017,7 @@ var __webpack_modules__ = {
    const {parts, budgetBytes} = answer.estimate.perGpu;
    const outside = parts.filter(part => !part.inBudget);
    const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0);
-   const rest = gpu.memoryBytes - (budgetBytes ?? 0);
+   const rest = restOf(answer, gpu, budgetBytes ?? 0);
    const fraction = answer.settings.memoryFraction;
    return {
     code: 'outside-budget',
@@ -37614,11 +39131,11 @@ var __webpack_modules__ = {
    return `${sizeText(budget)} (${gpu.name}, ${sizeText(gpu.memoryBytes)})`;
   }
   function requestsText(about) {
-   const length = lengthOf(about.settings.maxModelLen);
-   const what = about.concurrency === 1 ? 'one request' : `${grouped(about.concurrency)} requests`;
-   return length === null ? what : `${what} of ${grouped(length)} tokens`;
+   const length = judge_lengthOf(about.settings.maxModelLen);
+   const what = about.concurrency === 1 ? 'one request' : `${bytes_grouped(about.concurrency)} requests`;
+   return length === null ? what : `${what} of ${bytes_grouped(length)} tokens`;
   }
-  function lengthOf(setting) {
+  function judge_lengthOf(setting) {
    const value = setting?.effective ?? setting?.value;
    return typeof value === 'number' ? value : null;
   }
@@ -37628,8 +39145,8 @@ var __webpack_modules__ = {
    const text = `needs ${sizeText(totalBytes.expected)}${range} of ${budgetText(about, budget)}`;
    const kv = estimate.kvCache;
    if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
-   const length = lengthOf(about.settings.maxModelLen);
-   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${grouped(length)} tokens`} at once`;
+   const length = judge_lengthOf(about.settings.maxModelLen);
+   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${bytes_grouped(length)} tokens`} at once`;
   }
   function tightText(about, estimate, budget) {
    const {totalBytes} = estimate.perGpu;
@@ -37651,6 +39168,14 @@ var __webpack_modules__ = {
    const weights = fixed.filter(part => part.name === 'weights');
    const short = `short by ${sizeText(total - budget)}`;
    const listed = fixed.filter(part => part.bytes.expected > 0).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${gibText(part.bytes.expected)}`).join(', ');
+   if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
+    const pool = estimate.kvCache?.availableBytes ?? 0;
+    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
+    return {
+     code: 'kv-pool-too-small',
+     message: `one request${judge_lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${bytes_grouped(judge_lengthOf(about.settings.maxModelLen))} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`
+    };
+   }
    if (expected(weights) > budget) return {
     code: 'weights-exceed',
     message: `the weights alone need ${sizeText(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${sizeText(total)}, ${short}`
@@ -37660,14 +39185,6 @@ var __webpack_modules__ = {
     code: 'no-room-for-kv-cache',
     message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${sizeText(needed)} for ${requestsText(about)}, ${short}`
    };
-   if (total <= budget) {
-    const pool = estimate.kvCache?.availableBytes ?? 0;
-    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? needed;
-    return {
-     code: 'kv-pool-too-small',
-     message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${grouped(lengthOf(about.settings.maxModelLen))} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`
-    };
-   }
    return {
     code: 'kv-cache-exceeds',
     message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${sizeText(needed)} of KV cache; ${sizeText(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
@@ -37677,10 +39194,10 @@ var __webpack_modules__ = {
    const fixed = expected(inBudget(estimate).filter(part => !CACHE.includes(part.name)));
    if (fixed > budget) return [];
    const setting = about.settings.maxModelLen;
-   const length = lengthOf(setting);
+   const length = judge_lengthOf(setting);
    if (setting === void 0 || length === null) return [];
    const most = estimate.kvCache?.maxModelLenThatFits;
-   const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : '';
+   const largest = about.concurrency === 1 && most ? `; about ${bytes_grouped(most)} tokens would fit` : '';
    if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
     return [ {
@@ -37691,7 +39208,7 @@ var __webpack_modules__ = {
    const whose = setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes';
    return [ {
     code: 'set-by',
-    message: `${whose} ${grouped(length)} tokens${largest}`
+    message: `${whose} ${bytes_grouped(length)} tokens${largest}`
    } ];
   }
   const VLLM = {
@@ -37975,7 +39492,7 @@ var __webpack_modules__ = {
    const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
    const budget = question.answer.estimate.perGpu.budgetBytes;
    const sizes = [];
-   for (let size = least; size <= most; size *= 2) {
+   for (let size = Math.max(1, least); size <= most; size *= 2) {
     const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
     const light = budget === null || fixedBytes(question) * now / size <= budget;
     if (divides && light) sizes.push(size);
@@ -38068,7 +39585,7 @@ var __webpack_modules__ = {
   const fraction = (question, goal) => {
    const {gpu} = question.input;
    const now = current(question, 'memoryFraction');
-   if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null;
+   if (gpu === null || typeof now !== 'number' || !(now > 0) || !has(question, 'memoryFraction')) return null;
    const steps = [];
    for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100);
    const trial = firstOf(steps, value => trial_attempt(question, {
@@ -38202,7 +39719,7 @@ var __webpack_modules__ = {
    for (const size of parallelSizes(question, 'tensorParallel')) {
     const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
     const length = trial?.change.settings?.maxModelLen;
-    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${grouped(length)} tokens)`);
+    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${bytes_grouped(length)} tokens)`);
    }
    return null;
   }
@@ -38586,7 +40103,7 @@ var __webpack_modules__ = {
   function withoutPlaceholders(text) {
    return text.replace(PLACEHOLDER, '');
   }
-  function command_shown(text) {
+  function shown(text) {
    return text.includes(HOLE_OPEN) ? text.replace(HOLE, (_, name) => `{{ ${name} }}`) : text;
   }
   const noHardware = {
@@ -39598,6 +41115,7 @@ var __webpack_modules__ = {
   const sglangInteger = text => {
    const match = /^([+-]?\d{1,15}(?:\.\d{1,9})?)(?:([kMGT])|([KMGT])i)?$/.exec(text);
    if (!match) return;
+   if (match[3] && match[1].includes('.')) return;
    const unit = match[2] ?? match[3];
    const power = unit ? 'kmgt'.indexOf(unit.toLowerCase()) + 1 : 0;
    const value = Number(match[1]) * (match[3] ? 1024 : 1e3) ** power;
@@ -39644,7 +41162,7 @@ var __webpack_modules__ = {
      file: place.file,
      line: place.line,
      column: place.column,
-     text: command_shown(written.text).slice(0, 300)
+     text: shown(written.text).slice(0, 300)
     };
     this.settings[name] = setting;
    }
@@ -39653,7 +41171,7 @@ var __webpack_modules__ = {
     this.findings.push({
      code: 'setting-invalid',
      severity: 'error',
-     message: `${command_shown(written.text).slice(0, 200)}: not a value for ${name}`,
+     message: `${shown(written.text).slice(0, 200)}: not a value for ${name}`,
      file: place.file,
      line: place.line
     });
@@ -39678,13 +41196,13 @@ var __webpack_modules__ = {
    };
    const evidence = {
     at: telling(trimmed),
-    text: command_shown(trimmed.value).slice(0, 300)
+    text: shown(trimmed.value).slice(0, 300)
    };
    if (collector.holes(trimmed)) {
     const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '');
     const path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0;
     return {
-     id: path ? command_shown(trimmed.value) : null,
+     id: path ? shown(trimmed.value) : null,
      revision: null,
      ...evidence,
      ...more
@@ -39944,12 +41462,12 @@ var __webpack_modules__ = {
    for (const use of uses) {
     const key = (use.path === null ? use.name : `${use.name}.${use.path}`).slice(0, 100);
     const [first] = use.values;
-    const value = first === void 0 ? use.on : use.values.length === 1 ? command_shown(first.value) : use.values.map(part => command_shown(part.value));
+    const value = first === void 0 ? use.on : use.values.length === 1 ? shown(first.value) : use.values.map(part => shown(part.value));
     if (SECRET.test(key)) continue;
     flags_define(options, key, {
      value,
      at: use.flag.place,
-     text: command_shown(use.text).slice(0, 300)
+     text: shown(use.text).slice(0, 300)
     });
    }
    return options;
@@ -40257,7 +41775,7 @@ var __webpack_modules__ = {
    many: `\n    allowed-media-domains bucket-e2e-request-latency bucket-inter-token-latency bucket-time-to-first-token\n    cuda-graph-bs-decode cuda-graph-bs-prefill custom-weight-loader debug-tensor-dump-layers encoder-register-urls\n    encoder-urls flashinfer-autotune-skip-ops gc-threshold generation-tokens-buckets log-requests-target lora-paths\n    lora-target-modules numa-node prefill-delayer-forward-passes-buckets prefill-delayer-wait-seconds-buckets\n    prompt-tokens-buckets return-aux-hidden-state-layer-ids tokenizer-metrics-allowed-custom-labels\n    uvicorn-access-log-exclude-prefixes`,
    optional: `\n    model-checksum`
   });
-  var dist = __nccwpck_require__(8815);
+  var dist = __nccwpck_require__(3645);
   const MAX_NODES = 2e5;
   const yaml_MAX_DEPTH = 200;
   function parseYaml(source) {
@@ -40737,11 +42255,11 @@ var __webpack_modules__ = {
    contextParallel: [ 'context-parallel-size', positive ],
    expertParallel: [ 'moe-expert-parallel-size', positive ]
   };
-  const KEYS = [ [ 'maxModelLen', [ 'max_seq_len', 'max_seqlen' ], positive ], [ 'memoryFraction', [ 'kv_cache_config.free_gpu_memory_fraction', 'kv_cache_free_gpu_mem_fraction', 'kv_cache_free_gpu_memory_fraction', 'free_gpu_memory_fraction' ], values_fraction ], [ 'maxNumSeqs', [ 'max_batch_size' ], positive ], [ 'maxNumBatchedTokens', [ 'max_num_tokens' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tp_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_parallel_size', 'pp_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size', 'cp_size' ], positive ], [ 'expertParallel', [ 'moe_expert_parallel_size', 'ep_size' ], positive ], [ 'blockSize', [ 'kv_cache_config.tokens_per_block' ], positive ], [ 'speculativeTokens', [ 'speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers' ], positive ] ];
+  const trtllm_KEYS = [ [ 'maxModelLen', [ 'max_seq_len', 'max_seqlen' ], positive ], [ 'memoryFraction', [ 'kv_cache_config.free_gpu_memory_fraction', 'kv_cache_free_gpu_mem_fraction', 'kv_cache_free_gpu_memory_fraction', 'free_gpu_memory_fraction' ], values_fraction ], [ 'maxNumSeqs', [ 'max_batch_size' ], positive ], [ 'maxNumBatchedTokens', [ 'max_num_tokens' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tp_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_parallel_size', 'pp_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size', 'cp_size' ], positive ], [ 'expertParallel', [ 'moe_expert_parallel_size', 'ep_size' ], positive ], [ 'blockSize', [ 'kv_cache_config.tokens_per_block' ], positive ], [ 'speculativeTokens', [ 'speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers' ], positive ] ];
   function readKeys(map, collector) {
    const nested = at(map, 'llm_api_args');
    for (const source of [ map, ...nested?.kind === 'map' ? [ nested ] : [] ]) {
-    for (const [name, paths, parse] of KEYS) for (const path of paths) {
+    for (const [name, paths, parse] of trtllm_KEYS) for (const path of paths) {
      const written = keyValue(source, path);
      if (written) collector.set(name, written, parse);
     }
@@ -41964,7 +43482,7 @@ var __webpack_modules__ = {
     const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
     const files = (await this.#context.list(folder)).filter(file => /\.ya?ml$/.test(file) && file !== path).slice(0, MAX_NEIGHBOURS);
     for (const file of files) {
-     const text = await this.#context.read(`/${file}`);
+     const text = await this.#context.open(file);
      if (text && /kind:\s*["']?ConfigMap/.test(text.value)) for (const {root} of parseYaml(text)) this.#add(root);
     }
    }
@@ -42277,7 +43795,7 @@ var __webpack_modules__ = {
     }) ] : [];
    }
   };
-  const engine_config_TELLING = {
+  const TELLING = {
    vllm: /^(?:gpu-memory-utilization|max-model-len|max-num-seqs|max-num-batched-tokens|tensor-parallel-size|kv-cache-dtype|enforce-eager)$/,
    sglang: /^(?:mem-fraction-static|context-length|max-running-requests|chunked-prefill-size|model-path|cuda-graph-max-bs|tp-size|disable-radix-cache|disaggregation-mode)$/,
    trtllm: /^(?:kv-cache-config|kv-cache-free-gpu-mem-fraction|max-num-tokens|max-batch-size|max-seq-len|tp-size|tensor-parallel-size|pp-size|cuda-graph-config|enable-attention-dp|moe-config|build-config|quant-config)$/
@@ -42285,7 +43803,7 @@ var __webpack_modules__ = {
   function engine_config_engineOf(root) {
    if (root.kind !== 'map' || root.entries.length < 2 || root.entries.length > 200) return null;
    const keys = root.entries.map(({key}) => key.value.replaceAll('_', '-'));
-   const telling = engine => keys.filter(key => engine_config_TELLING[engine].test(key)).length;
+   const telling = engine => keys.filter(key => TELLING[engine].test(key)).length;
    if (trtllmOnly(keys) && telling('trtllm') >= 2) return 'trtllm';
    if (keys.includes('mem-fraction-static') && telling('sglang') >= 2 && mostly(keys, sglangFlags)) return 'sglang';
    if (telling('vllm') >= 2 && mostly(keys, vllmFlags)) return 'vllm';
@@ -43817,7 +45335,7 @@ var __webpack_modules__ = {
    const deployments = [];
    const notUnderstood = [];
    const folders = new Folders(files);
-   const ids = new Set;
+   const referred = new Set;
    const counts = {
     filesRead: 0,
     filesParsed: 0
@@ -43839,28 +45357,41 @@ var __webpack_modules__ = {
     const found = await readFile(file.path, source, readers, structured, repository, folders);
     notUnderstood.push(...found.notUnderstood);
     problems.push(...found.problems);
-    for (const deployment of found.deployments) {
-     let id = deployment.id;
-     for (let n = 2; ids.has(id); n++) id = `${deployment.id}/${n}`;
-     ids.add(id);
-     deployments.push({
-      ...deployment,
-      id
-     });
-    }
+    for (const path of found.referred) referred.add(path);
+    deployments.push(...found.deployments);
    }
    return {
-    deployments,
+    deployments: deployments_named(deployments.filter(one => !isPart(one, referred))),
     notUnderstood,
     problems,
     counts
    };
   }
+  function isPart(deployment, referred) {
+   return deployment.format === 'engine-config' && referred.has(deployment.location.file);
+  }
+  function deployments_named(deployments) {
+   const ids = new Map;
+   return deployments.map(deployment => {
+    let count = (ids.get(deployment.id) ?? 0) + 1;
+    ids.set(deployment.id, count);
+    if (count === 1) return deployment;
+    while (ids.has(`${deployment.id}/${count}`)) count++;
+    const id = `${deployment.id}/${count}`;
+    ids.set(deployment.id, count);
+    ids.set(id, 1);
+    return {
+     ...deployment,
+     id
+    };
+   });
+  }
   async function readFile(path, source, readers, structured, repository, folders) {
    const found = {
     deployments: [],
     notUnderstood: [],
-    problems: []
+    problems: [],
+    referred: []
    };
    const text = Text.file(path, source);
    const template = structured && isHelmTemplate(path, source);
@@ -43870,7 +45401,12 @@ var __webpack_modules__ = {
     path,
     text,
     documents: () => documents ??= parseYaml(parsed),
-    read: asked => readNear(path, asked, repository),
+    read: async asked => {
+     const near = await readNear(path, asked, repository);
+     if (near) found.referred.push(near.file);
+     return near;
+    },
+    open: async other => openText(other, repository),
     list: async folder => folders.under(folder),
     notUnderstood: entry => found.notUnderstood.push({
      file: path,
@@ -43955,10 +45491,14 @@ var __webpack_modules__ = {
    const paths = plain.startsWith('/') ? [ plain.slice(1), deployments_join(folder, plain.slice(plain.lastIndexOf('/') + 1)) ] : [ deployments_join(folder, plain), plain ];
    for (const path of new Set(paths)) {
     if (path === null || path === from) continue;
-    const text = await repository.read(path);
-    if (text !== null && text.length <= MAX_BYTES) return Text.file(path, text);
+    const text = await openText(path, repository);
+    if (text) return text;
    }
    return null;
+  }
+  async function openText(path, repository) {
+   const text = await repository.read(path);
+   return text === null || text.length > MAX_BYTES ? null : Text.file(path, text);
   }
   function deployments_join(folder, path) {
    const parts = [];
@@ -44142,14 +45682,14 @@ var __webpack_modules__ = {
     message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.`
    };
   }
-  var valibot_dist = __nccwpck_require__(7934);
+  var valibot_dist = __nccwpck_require__(5832);
   const MOST_FILES = 2e4;
   const TEXT_LIMIT = 1024 * 1024;
   const SKIPPED_FOLDERS = new Set([ '.git', '.hg', '.svn', 'node_modules', 'bower_components', 'vendor', '.venv', 'venv', 'site-packages', '__pycache__', '.tox', '.terraform', '.cache' ]);
   const isSkippedFolder = name => SKIPPED_FOLDERS.has(name);
   async function globs(patterns) {
    if (patterns.length === 0) return () => false;
-   const {default: picomatch} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 4006, 19));
+   const {default: picomatch} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 636, 19));
    return picomatch([ ...patterns ], {
     dot: true
    });
@@ -44958,6 +46498,94 @@ var __webpack_modules__ = {
     } ];
    });
   }
+  const plainStyle = {
+   width: 120,
+   boxes: false,
+   paint: (_tone, text) => text
+  };
+  const grid_textOf = cell => typeof cell === 'string' ? cell : cell.text;
+  const toneOf = cell => typeof cell === 'string' ? 'plain' : cell.tone;
+  function displayWidth(text) {
+   let width = 0;
+   for (const char of text) {
+    const code = char.codePointAt(0);
+    if (code < 768) width += 1; else if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(char)) width += 0; else if (/\p{Emoji_Presentation}/u.test(char) || code >= 4352 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char)) width += 2; else width += 1;
+   }
+   return width;
+  }
+  function wrap(text, width) {
+   const lines = [];
+   let rest = text;
+   while (displayWidth(rest) > width && width > 0) {
+    let cut = 0;
+    let soft = 0;
+    let used = 0;
+    for (const char of rest) {
+     const w = displayWidth(char);
+     if (used + w > width && cut > 0) break;
+     used += w;
+     cut += char.length;
+     if (char === ' ' || /[/#:,_-]/.test(char)) soft = cut;
+    }
+    const at = soft > cut / 3 ? soft : cut;
+    lines.push(rest.slice(0, at).trimEnd());
+    rest = rest.slice(at).trimStart();
+   }
+   lines.push(rest);
+   return lines;
+  }
+  function grid(columns, rows, style) {
+   const natural = columns.map((column, i) => Math.max(displayWidth(column.title), ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth)))));
+   const widths = fitted(natural, columns, style);
+   const sides = style.boxes ? {
+    left: '│ ',
+    between: ' │ ',
+    right: ' │'
+   } : {
+    left: '',
+    between: '  ',
+    right: ''
+   };
+   const line = (cells, forced) => {
+    const wrapped = columns.map((_, i) => grid_textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i])));
+    const height = Math.max(...wrapped.map(lines => lines.length));
+    return Array.from({
+     length: height
+    }, (_, at) => {
+     const parts = columns.map((column, i) => {
+      const text = wrapped[i][at] ?? '';
+      const gap = ' '.repeat(Math.max(0, widths[i] - displayWidth(text)));
+      const tone = forced ?? toneOf(cells[i] ?? '');
+      const painted = tone === 'plain' ? text : style.paint(tone, text);
+      return column.align === 'right' ? gap + painted : painted + gap;
+     });
+     return (sides.left + parts.join(sides.between) + sides.right).trimEnd();
+    });
+   };
+   const rule = (left, middle, right) => left + widths.map(width => '─'.repeat(width + 2)).join(middle) + right;
+   const out = [];
+   if (style.boxes) out.push(rule('┌', '┬', '┐'));
+   out.push(...line(columns.map(column => column.title), 'strong'));
+   out.push(style.boxes ? rule('├', '┼', '┤') : widths.map(width => '-'.repeat(width)).join('  '));
+   for (const row of rows) out.push(...line(row));
+   if (style.boxes) out.push(rule('└', '┴', '┘'));
+   return `${out.join('\n')}\n`;
+  }
+  function fitted(natural, columns, style) {
+   const widths = [ ...natural ];
+   const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1);
+   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width;
+   while (over > 0) {
+    let widest = -1;
+    columns.forEach((column, i) => {
+     if (column.flexible && widths[i] > 12 && (widest < 0 || widths[i] > widths[widest])) widest = i;
+    });
+    if (widest < 0) break;
+    widths[widest]--;
+    over--;
+   }
+   return widths;
+  }
   function reportJson(report) {
    const text = JSON.stringify(report, (key, value) => {
     if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`report field ${key} is ${value}`);
@@ -44966,7 +46594,7 @@ var __webpack_modules__ = {
    return `${text}\n`;
   }
   function visible(text) {
-   return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\u001b\[[0-9;]*[A-Za-z]/g, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`);
+   return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`);
   }
   const escape_LONGEST = 300;
   function shortened(text, most = escape_LONGEST) {
@@ -45223,94 +46851,6 @@ var __webpack_modules__ = {
    const bits = [ `hf-vram-calc ${report.tool.version}`, ...context.headSha ? [ `commit ${code(context.headSha.slice(0, 12))}` ] : [], ...context.runUrl ? [ `[run](${context.runUrl})` ] : [], 'figures are GiB on the fullest GPU' ];
    return `<sub>${bits.join(' · ')}</sub>`;
   }
-  const plainStyle = {
-   width: 120,
-   boxes: false,
-   paint: (_tone, text) => text
-  };
-  const grid_textOf = cell => typeof cell === 'string' ? cell : cell.text;
-  const toneOf = cell => typeof cell === 'string' ? 'plain' : cell.tone;
-  function displayWidth(text) {
-   let width = 0;
-   for (const char of text) {
-    const code = char.codePointAt(0);
-    if (code < 768) width += 1; else if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(char)) width += 0; else if (/\p{Emoji_Presentation}/u.test(char) || code >= 4352 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char)) width += 2; else width += 1;
-   }
-   return width;
-  }
-  function wrap(text, width) {
-   const lines = [];
-   let rest = text;
-   while (displayWidth(rest) > width && width > 0) {
-    let cut = 0;
-    let soft = 0;
-    let used = 0;
-    for (const char of rest) {
-     const w = displayWidth(char);
-     if (used + w > width && cut > 0) break;
-     used += w;
-     cut += char.length;
-     if (char === ' ' || /[/#:,_-]/.test(char)) soft = cut;
-    }
-    const at = soft > cut / 3 ? soft : cut;
-    lines.push(rest.slice(0, at).trimEnd());
-    rest = rest.slice(at).trimStart();
-   }
-   lines.push(rest);
-   return lines;
-  }
-  function grid(columns, rows, style) {
-   const natural = columns.map((column, i) => Math.max(displayWidth(column.title), ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth)))));
-   const widths = fitted(natural, columns, style);
-   const sides = style.boxes ? {
-    left: '│ ',
-    between: ' │ ',
-    right: ' │'
-   } : {
-    left: '',
-    between: '  ',
-    right: ''
-   };
-   const line = (cells, forced) => {
-    const wrapped = columns.map((_, i) => grid_textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i])));
-    const height = Math.max(...wrapped.map(lines => lines.length));
-    return Array.from({
-     length: height
-    }, (_, at) => {
-     const parts = columns.map((column, i) => {
-      const text = wrapped[i][at] ?? '';
-      const gap = ' '.repeat(Math.max(0, widths[i] - displayWidth(text)));
-      const tone = forced ?? toneOf(cells[i] ?? '');
-      const painted = tone === 'plain' ? text : style.paint(tone, text);
-      return column.align === 'right' ? gap + painted : painted + gap;
-     });
-     return (sides.left + parts.join(sides.between) + sides.right).trimEnd();
-    });
-   };
-   const rule = (left, middle, right) => left + widths.map(width => '─'.repeat(width + 2)).join(middle) + right;
-   const out = [];
-   if (style.boxes) out.push(rule('┌', '┬', '┐'));
-   out.push(...line(columns.map(column => column.title), 'strong'));
-   out.push(style.boxes ? rule('├', '┼', '┤') : widths.map(width => '-'.repeat(width)).join('  '));
-   for (const row of rows) out.push(...line(row));
-   if (style.boxes) out.push(rule('└', '┴', '┘'));
-   return `${out.join('\n')}\n`;
-  }
-  function fitted(natural, columns, style) {
-   const widths = [ ...natural ];
-   const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1);
-   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width;
-   while (over > 0) {
-    let widest = -1;
-    columns.forEach((column, i) => {
-     if (column.flexible && widths[i] > 12 && (widest < 0 || widths[i] > widths[widest])) widest = i;
-    });
-    if (widest < 0) break;
-    widths[widest]--;
-    over--;
-   }
-   return widths;
-  }
   const RULES = {
    exceeds: 'The model does not fit the GPU its deployment declares',
    tight: 'The model barely fits: the high end of the estimate is over the budget',
@@ -45466,9 +47006,9 @@ var __webpack_modules__ = {
    }
    return lines.length > 1 ? lines : [];
   }
-  const MOST_ENTRIES = 20 * MOST_FILES;
+  const working_tree_MOST_ENTRIES = 20 * MOST_FILES;
   function workingTree(root, selection = {}) {
-   const base = (0, external_node_fs_namespaceObject.realpathSync)(root);
+   const base = (0, external_node_fs_.realpathSync)(root);
    return {
     list: async () => working_tree_list(base, selection, await globFilter(selection)),
     read: async (path, limit = TEXT_LIMIT) => {
@@ -45495,15 +47035,15 @@ var __webpack_modules__ = {
     return true;
    };
    const walk = folder => {
-    for (const entry of entriesOf((0, external_node_path_namespaceObject.join)(base, folder))) {
-     if (++entries > MOST_ENTRIES) {
+    for (const entry of entriesOf((0, external_node_path_.join)(base, folder))) {
+     if (++entries > working_tree_MOST_ENTRIES) {
       truncated = true;
       return false;
      }
      const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
      if (entry.isDirectory()) {
       if (!isSkippedFolder(entry.name) && !walk(path)) return false;
-     } else if (entry.isFile() && !add(path, sizeOf((0, external_node_path_namespaceObject.join)(base, path)))) return false;
+     } else if (entry.isFile() && !add(path, sizeOf((0, external_node_path_.join)(base, path)))) return false;
     }
     return true;
    };
@@ -45511,7 +47051,7 @@ var __webpack_modules__ = {
     const path = selection_plainPath(asked);
     const real = path === null ? null : inside(base, path);
     if (path === null || real === null) continue;
-    const kind = (0, external_node_fs_namespaceObject.statSync)(real, {
+    const kind = (0, external_node_fs_.statSync)(real, {
      throwIfNoEntry: false
     });
     if (!(kind?.isDirectory() ? walk(path) : !kind?.isFile() || add(path, kind.size))) break;
@@ -45523,7 +47063,7 @@ var __webpack_modules__ = {
   }
   function entriesOf(folder) {
    try {
-    return (0, external_node_fs_namespaceObject.readdirSync)(folder, {
+    return (0, external_node_fs_.readdirSync)(folder, {
      withFileTypes: true
     }).sort((a, b) => a.name < b.name ? -1 : 1);
    } catch {
@@ -45531,16 +47071,15 @@ var __webpack_modules__ = {
    }
   }
   function sizeOf(path) {
-   return (0, external_node_fs_namespaceObject.statSync)(path, {
+   return (0, external_node_fs_.statSync)(path, {
     throwIfNoEntry: false
    })?.size ?? 0;
   }
   function inside(base, path) {
    try {
-    const real = (0, external_node_fs_namespaceObject.realpathSync)((0, external_node_path_namespaceObject.join)(base, path));
-    const way = (0, external_node_path_namespaceObject.relative)(base, real);
-    return way === '..' || way.startsWith(`..${external_node_path_namespaceObject.sep}`) || (0, 
-    external_node_path_namespaceObject.resolve)(way) === way ? null : real;
+    const real = (0, external_node_fs_.realpathSync)((0, external_node_path_.join)(base, path));
+    const way = (0, external_node_path_.relative)(base, real);
+    return way === '..' || way.startsWith(`..${external_node_path_.sep}`) || (0, external_node_path_.resolve)(way) === way ? null : real;
    } catch {
     return null;
    }
@@ -45548,18 +47087,18 @@ var __webpack_modules__ = {
   function readPart(base, asked, start, end, limit) {
    const path = selection_plainPath(asked);
    const real = path === null ? null : inside(base, path);
-   if (real === null || !(0, external_node_fs_namespaceObject.statSync)(real, {
+   if (real === null || !(0, external_node_fs_.statSync)(real, {
     throwIfNoEntry: false
    })?.isFile()) return null;
    let file = null;
    try {
-    file = (0, external_node_fs_namespaceObject.openSync)(real, 'r');
-    const {size} = (0, external_node_fs_namespaceObject.fstatSync)(file);
+    file = (0, external_node_fs_.openSync)(real, 'r');
+    const {size} = (0, external_node_fs_.fstatSync)(file);
     if (size > limit) return null;
     const bytes = new Uint8Array(Math.max(0, Math.min(end ?? size, size) - start));
     let filled = 0;
     while (filled < bytes.length) {
-     const count = (0, external_node_fs_namespaceObject.readSync)(file, bytes, filled, bytes.length - filled, start + filled);
+     const count = (0, external_node_fs_.readSync)(file, bytes, filled, bytes.length - filled, start + filled);
      if (count === 0) break;
      filled += count;
     }
@@ -45567,7 +47106,7 @@ var __webpack_modules__ = {
    } catch {
     return null;
    } finally {
-    if (file !== null) (0, external_node_fs_namespaceObject.closeSync)(file);
+    if (file !== null) (0, external_node_fs_.closeSync)(file);
    }
   }
   const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process");
@@ -45639,7 +47178,7 @@ var __webpack_modules__ = {
    if (origin === '') return (0, lib_problem.MB)('revision-missing', 'the clone has no remote named origin to fetch from');
    const common = (await git(root, 'rev-parse', '--path-format=absolute', '--git-common-dir')).stdout.trim();
    const folder = await (0, external_node_fs_promises_namespaceObject.mkdtemp)((0, 
-   external_node_path_namespaceObject.join)((0, external_node_os_namespaceObject.tmpdir)(), 'hf-vram-calc-'));
+   external_node_path_.join)((0, external_node_os_namespaceObject.tmpdir)(), 'hf-vram-calc-'));
    const remove = () => (0, external_node_fs_promises_namespaceObject.rm)(folder, {
     recursive: true,
     force: true
@@ -45649,12 +47188,12 @@ var __webpack_modules__ = {
     await remove();
     return (0, lib_problem.MB)('revision-missing', `git could not prepare a folder for the base: ${made.stderr.trim().split('\n')[0]}`);
    }
-   await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_namespaceObject.join)(folder, 'objects/info/alternates'), `${(0, 
-   external_node_path_namespaceObject.join)(common, 'objects')}\n`);
+   await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_.join)(folder, 'objects/info/alternates'), `${(0, 
+   external_node_path_.join)(common, 'objects')}\n`);
    const shallow = await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
-   external_node_path_namespaceObject.join)(common, 'shallow'), 'utf8').catch(() => null);
+   external_node_path_.join)(common, 'shallow'), 'utf8').catch(() => null);
    if (shallow !== null) await (0, external_node_fs_promises_namespaceObject.writeFile)((0, 
-   external_node_path_namespaceObject.join)(folder, 'shallow'), shallow);
+   external_node_path_.join)(folder, 'shallow'), shallow);
    const answer = await run(folder, [ 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', `--depth=${options.depth}`, '--end-of-options', origin, ...wanted ], credentials(options, origin));
    if (answer.code === 0) return (0, lib_problem.uw)({
     folder,
@@ -46133,7 +47672,7 @@ var __webpack_modules__ = {
    const event = process.env['GITHUB_EVENT_PATH'];
    delete process.env['GITHUB_EVENT_PATH'];
    try {
-    const {getOctokit} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2413));
+    const {getOctokit} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8587));
     return getOctokit(token, {
      baseUrl
     });
@@ -46492,10 +48031,10 @@ var __webpack_modules__ = {
   }
   function surroundings(inputs, world) {
    const {env} = world;
-   const workspace = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.');
-   const folder = (0, external_node_path_namespaceObject.resolve)(workspace, inputs.workingDirectory);
-   const inside = (0, external_node_path_namespaceObject.relative)(workspace, folder);
-   if (inside.startsWith('..') || (0, external_node_path_namespaceObject.isAbsolute)(inside)) return {
+   const workspace = (0, external_node_path_.resolve)(env['GITHUB_WORKSPACE'] || '.');
+   const folder = (0, external_node_path_.resolve)(workspace, inputs.workingDirectory);
+   const inside = (0, external_node_path_.relative)(workspace, folder);
+   if (inside.startsWith('..') || (0, external_node_path_.isAbsolute)(inside)) return {
     ok: false,
     problem: {
      code: 'usage',
@@ -46510,7 +48049,7 @@ var __webpack_modules__ = {
    let trouble = null;
    const path = env['GITHUB_EVENT_PATH'];
    if (!path) trouble = 'GITHUB_EVENT_PATH is not set'; else try {
-    payload = JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8'));
+    payload = JSON.parse((0, external_node_fs_.readFileSync)(path, 'utf8'));
    } catch (error) {
     trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`;
    }
@@ -46566,7 +48105,7 @@ var __webpack_modules__ = {
     }, around.api);
     if (!found.ok) return found;
     headTreeFound = found.value;
-    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
+    const repository = await found.value.repository({}, (0, external_node_path_.relative)(around.root, around.folder));
     if (!repository.ok) return repository;
     head = repository.value;
    } else if (inputs.headRef !== null) {
@@ -46577,7 +48116,7 @@ var __webpack_modules__ = {
     }, around.api);
     if (!found.ok) return found;
     headTreeFound = found.value;
-    const repository = await found.value.repository({}, (0, external_node_path_namespaceObject.relative)(around.root, around.folder));
+    const repository = await found.value.repository({}, (0, external_node_path_.relative)(around.root, around.folder));
     if (!repository.ok) return repository;
     head = repository.value;
    }
@@ -46597,7 +48136,7 @@ var __webpack_modules__ = {
     headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
     exact: event.baseIsExact,
     head,
-    folder: (0, external_node_path_namespaceObject.relative)(around.root, around.folder)
+    folder: (0, external_node_path_.relative)(around.root, around.folder)
    }, around.api);
    if (!base.ok) messages.push(`no comparison: ${(0, lib_problem.fI)(base.problem)}`);
    return {
@@ -46618,7 +48157,7 @@ var __webpack_modules__ = {
     exclude: [ ...inputs.ignorePaths, ...inputs.files.filter(glob => glob.startsWith('!')).map(glob => glob.slice(1)) ],
     set: Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`)
    };
-   const folder = (0, external_node_path_namespaceObject.relative)(around.root, around.folder);
+   const folder = (0, external_node_path_.relative)(around.root, around.folder);
    const baseFiles = trees.base === null ? null : await trees.base.repository({}, folder);
    const baseRepository = baseFiles?.ok ? baseFiles.value : null;
    const headPolicy = await loadPolicy(trees.head, name);
@@ -46788,24 +48327,23 @@ var __webpack_modules__ = {
    const text = world.scrub(reportJson(report));
    const written = (path, content) => {
     try {
-     (0, external_node_fs_namespaceObject.mkdirSync)((0, external_node_path_namespaceObject.dirname)(path), {
+     (0, external_node_fs_.mkdirSync)((0, external_node_path_.dirname)(path), {
       recursive: true
      });
-     (0, external_node_fs_namespaceObject.writeFileSync)(path, content);
+     (0, external_node_fs_.writeFileSync)(path, content);
      return path;
     } catch (error) {
      runner.warn(`${path} could not be written: ${error instanceof Error ? error.message : String(error)}`);
      return null;
     }
    };
-   const temporary = (0, external_node_path_namespaceObject.join)(env['RUNNER_TEMP'] || (0, 
-   external_node_path_namespaceObject.join)(around.root, '.hf-vram-calc'), 'hf-vram-calc');
+   const temporary = (0, external_node_path_.join)(env['RUNNER_TEMP'] || (0, external_node_path_.join)(around.root, '.hf-vram-calc'), 'hf-vram-calc');
    const reportPath = inputs.reportFile === null ? env['RUNNER_TEMP'] ? written((0, 
-   external_node_path_namespaceObject.join)(temporary, 'report.json'), text) : null : written((0, 
-   external_node_path_namespaceObject.resolve)(around.root, inputs.reportFile), text);
-   const prefix = (0, external_node_path_namespaceObject.relative)(around.root, around.folder).replaceAll('\\', '/');
+   external_node_path_.join)(temporary, 'report.json'), text) : null : written((0, 
+   external_node_path_.resolve)(around.root, inputs.reportFile), text);
+   const prefix = (0, external_node_path_.relative)(around.root, around.folder).replaceAll('\\', '/');
    const rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`);
-   const sarifPath = inputs.sarifFile === null ? null : written((0, external_node_path_namespaceObject.resolve)(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)));
+   const sarifPath = inputs.sarifFile === null ? null : written((0, external_node_path_.resolve)(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)));
    runner.log(reportTable(report, plainStyle));
    const context = markdownContext(report, around, inputs);
    const forComment = reportMarkdown(rooted, context, {
@@ -47043,420 +48581,7 @@ var __webpack_modules__ = {
     problems
    };
   }
-  const schema_bytes = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf());
-  const maybeBytes = valibot_dist.mee(schema_bytes);
-  const report_schema_text = valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.Ru6(2e4));
-  const maybeText = valibot_dist.mee(report_schema_text);
-  const line = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
-  const range = valibot_dist._H3({
-   low: schema_bytes,
-   expected: schema_bytes,
-   high: schema_bytes
-  });
-  const schema_status = valibot_dist.KIO([ 'fits', 'tight', 'exceeds', 'unknown', 'skipped' ]);
-  const schema_verdict = valibot_dist.KIO([ 'pass', 'warn', 'fail', 'unknown', 'error' ]);
-  const count = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
-  const setting = valibot_dist._H3({
-   value: valibot_dist.L5J(),
-   effective: valibot_dist.lqM(valibot_dist.L5J()),
-   from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'model-config', 'engine-default', 'assumed' ]),
-   file: valibot_dist.lqM(report_schema_text),
-   line: valibot_dist.lqM(line),
-   column: valibot_dist.lqM(line),
-   text: valibot_dist.lqM(report_schema_text),
-   note: valibot_dist.lqM(report_schema_text)
-  });
-  const part = valibot_dist._H3({
-   name: valibot_dist.KIO([ 'weights', 'kvCache', 'recurrentState', 'activations', 'cudaGraphs', 'communication', 'context', 'adapters', 'draftWeights', 'gradients', 'optimizerStates', 'masterWeights', 'logits', 'buffers', 'fragmentation' ]),
-   inBudget: valibot_dist.zMY(),
-   bytes: range,
-   basis: valibot_dist.KIO([ 'exact', 'derived', 'measured', 'modelled', 'assumed' ]),
-   formula: report_schema_text,
-   source: report_schema_text
-  });
-  const report_schema_model = valibot_dist._H3({
-   id: maybeText,
-   revision: maybeText,
-   family: maybeText,
-   parameters: maybeBytes,
-   activeParameters: maybeBytes,
-   count: valibot_dist.KIO([ 'exact', 'derived', 'unknown' ]),
-   checkpointBytes: maybeBytes,
-   source: valibot_dist.mee(valibot_dist.KIO([ 'local', 'lock', 'hub', 'catalogue' ])),
-   asOf: maybeText
-  });
-  const schema_finding = valibot_dist._H3({
-   code: report_schema_text,
-   severity: valibot_dist.KIO([ 'error', 'warning', 'notice' ]),
-   message: report_schema_text,
-   file: valibot_dist.lqM(report_schema_text),
-   line: valibot_dist.lqM(line)
-  });
-  const schema_estimate = valibot_dist._H3({
-   method: valibot_dist.KIO([ 'engine', 'rule-of-thumb' ]),
-   perGpu: valibot_dist._H3({
-    rank: report_schema_text,
-    parts: valibot_dist.YOg(part),
-    totalBytes: range,
-    budgetBytes: maybeBytes,
-    headroomBytes: valibot_dist.mee(range)
-   }),
-   kvCache: valibot_dist.mee(valibot_dist._H3({
-    bytesPerToken: valibot_dist.mee(valibot_dist.aig()),
-    bytesPerMaxLengthRequest: maybeBytes,
-    availableBytes: maybeBytes,
-    capacityTokens: maybeBytes,
-    maxConcurrency: valibot_dist.mee(valibot_dist.aig()),
-    fitsOneRequest: valibot_dist.mee(valibot_dist.zMY()),
-    maxModelLenThatFits: maybeBytes
-   })),
-   assumptions: valibot_dist.YOg(report_schema_text)
-  });
-  const change = {
-   setting: report_schema_text,
-   from: valibot_dist.L5J(),
-   to: valibot_dist.L5J()
-  };
-  const deployment = valibot_dist._H3({
-   id: report_schema_text,
-   location: valibot_dist._H3({
-    file: report_schema_text,
-    line,
-    column: line
-   }),
-   format: report_schema_text,
-   workload: valibot_dist.KIO([ 'serve', 'train' ]),
-   engine: valibot_dist._H3({
-    name: report_schema_text,
-    version: maybeText
-   }),
-   model: report_schema_model,
-   draftModel: valibot_dist.mee(report_schema_model),
-   adapters: valibot_dist.YOg(valibot_dist._H3({
-    id: maybeText
-   })),
-   unresolved: valibot_dist.YOg(valibot_dist._H3({
-    name: report_schema_text,
-    file: valibot_dist.lqM(report_schema_text),
-    line: valibot_dist.lqM(line)
-   })),
-   settings: valibot_dist.g1P(report_schema_text, setting),
-   target: valibot_dist.mee(valibot_dist._H3({
-    gpu: maybeText,
-    gpusPerReplica: valibot_dist.mee(valibot_dist.aig()),
-    nodes: valibot_dist.mee(valibot_dist.aig()),
-    memoryBytes: maybeBytes,
-    from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'assumed' ]),
-    file: valibot_dist.lqM(report_schema_text),
-    line: valibot_dist.lqM(line),
-    text: valibot_dist.lqM(report_schema_text)
-   })),
-   estimate: valibot_dist.mee(schema_estimate),
-   verdict: valibot_dist._H3({
-    status: schema_status,
-    certain: valibot_dist.zMY(),
-    reasons: valibot_dist.YOg(valibot_dist._H3({
-     code: report_schema_text,
-     message: report_schema_text
-    }))
-   }),
-   findings: valibot_dist.YOg(schema_finding),
-   remedies: valibot_dist.YOg(valibot_dist._H3({
-    change: valibot_dist.YOg(valibot_dist._H3({
-     ...change,
-     flag: maybeText
-    })),
-    totalBytes: range,
-    status: schema_status,
-    note: report_schema_text
-   })),
-   baseline: valibot_dist.mee(valibot_dist._H3({
-    status: schema_status,
-    totalBytes: valibot_dist.mee(range),
-    deltaBytes: maybeBytes,
-    change: valibot_dist.KIO([ 'new', 'changed', 'unchanged', 'renamed' ]),
-    causes: valibot_dist.YOg(valibot_dist._H3({
-     ...change,
-     deltaBytes: schema_bytes
-    }))
-   })),
-   exemption: valibot_dist.mee(valibot_dist._H3({
-    reason: report_schema_text,
-    until: maybeText,
-    owner: maybeText,
-    expired: valibot_dist.zMY()
-   }))
-  });
-  const reportSchema = valibot_dist._H3({
-   schemaVersion: valibot_dist.euz(1),
-   tool: valibot_dist._H3({
-    name: valibot_dist.euz('hf-vram-calc'),
-    version: valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/))
-   }),
-   verdict: schema_verdict,
-   enforced: valibot_dist.zMY(),
-   counts: valibot_dist._H3({
-    deployments: count,
-    fits: count,
-    tight: count,
-    exceeds: count,
-    unknown: count,
-    skipped: count,
-    exempted: count,
-    filesRead: count,
-    filesParsed: count
-   }),
-   deployments: valibot_dist.FsL(valibot_dist.YOg(deployment), valibot_dist.Ru6(1e5)),
-   notUnderstood: valibot_dist.YOg(valibot_dist._H3({
-    file: report_schema_text,
-    line,
-    reason: report_schema_text,
-    message: report_schema_text
-   })),
-   problems: valibot_dist.YOg(valibot_dist._H3({
-    code: report_schema_text,
-    message: report_schema_text,
-    hint: valibot_dist.lqM(report_schema_text),
-    at: valibot_dist.lqM(valibot_dist._H3({
-     file: report_schema_text,
-     line,
-     column: line
-    }))
-   })),
-   policy: valibot_dist.lqM(valibot_dist._H3({
-    file: maybeText,
-    from: valibot_dist.KIO([ 'base', 'head', 'defaults' ]),
-    edited: valibot_dist.mee(valibot_dist._H3({
-     verdictWithHeadPolicy: schema_verdict,
-     message: report_schema_text
-    })),
-    messages: valibot_dist.YOg(valibot_dist._H3({
-     level: valibot_dist.KIO([ 'warning', 'notice' ]),
-     message: report_schema_text
-    }))
-   })),
-   removed: valibot_dist.lqM(valibot_dist.YOg(valibot_dist._H3({
-    id: report_schema_text,
-    model: maybeText,
-    status: schema_status
-   })))
-  });
-  function readReport(text) {
-   let data;
-   try {
-    data = JSON.parse(text);
-   } catch (error) {
-    return (0, lib_problem.MB)('usage', `the report is no JSON: ${error.message.slice(0, 200)}`);
-   }
-   const read = valibot_dist.xLC(reportSchema, data, {
-    abortEarly: true
-   });
-   if (read.success) return (0, lib_problem.uw)(read.output);
-   const issue = read.issues[0];
-   return (0, lib_problem.MB)('usage', `the report is not of version 1: ${valibot_dist.BuJ(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`);
-  }
-  const post_MOST_REPORT_BYTES = 32 * 1024 * 1024;
-  const post_COMMENT_LIMIT = 6e4;
-  async function postComment(inputs, world) {
-   const {env, runner} = world;
-   const outputs = {
-    ...noOutputs,
-    verdict: 'error',
-    passed: 'false',
-    'comment-status': 'failed'
-   };
-   const refuse = problem => {
-    runner.fail((0, lib_problem.fI)(problem));
-    runner.outputs(outputs);
-    return 2;
-   };
-   if (inputs.reportFile === null) return refuse({
-    code: 'usage',
-    message: 'mode comment needs the input report-file',
-    hint: "give the path of the downloaded artifact's report"
-   });
-   const path = (0, external_node_path_namespaceObject.resolve)(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile);
-   let text;
-   try {
-    if ((0, external_node_fs_namespaceObject.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({
-     code: 'usage',
-     message: `the report ${inputs.reportFile} is larger than 32 MiB`
-    });
-    text = (0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8');
-   } catch (error) {
-    return refuse({
-     code: 'usage',
-     message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`
-    });
-   }
-   const report = readReport(text);
-   if (!report.ok) return refuse(report.problem);
-   const payload = eventOf(env['GITHUB_EVENT_PATH']);
-   const run = readWorkflowRun(payload);
-   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
-   if (inputs.githubToken === '' || owner === '') return refuse({
-    code: 'usage',
-    message: 'mode comment needs github-token and a repository'
-   });
-   const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
-    retries: inputs.maxRetries,
-    requestTimeoutMs: inputs.requestTimeoutMs,
-    deadline: world.now().getTime() + inputs.timeoutMs,
-    now: () => world.now().getTime(),
-    sleep: world.sleep
-   });
-   const headSha = run.headSha;
-   if (headSha === null) return refuse({
-    code: 'usage',
-    message: 'mode comment runs on workflow_run events only: the payload names no head commit'
-   });
-   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha);
-   if (typeof number !== 'number') return refuse(number);
-   const result = await putComment(api, {
-    owner,
-    repo,
-    pullRequest: number
-   }, {
-    mode: inputs.commentMode,
-    createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
-    marker: {
-     key: inputs.commentKey ?? 'workflow_run',
-     headSha,
-     runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-     runId: Number(env['GITHUB_RUN_ID']) || 0,
-     attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
-    },
-    body: world.scrub(reportMarkdown(report.value, {
-     files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
-     headSha,
-     runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
-     notices: [],
-     collapseUnchanged: inputs.collapseUnchanged
-    }, {
-     limit: post_COMMENT_LIMIT - 600,
-     measure: body => body.length,
-     elsewhere: 'the summary of the run'
-    }))
-   });
-   if (result.warning !== null) runner.warn(result.warning);
-   runner.outputs({
-    ...outputs,
-    ...reportOutputs(report.value, text),
-    ...commentOutputs(result),
-    'head-sha': headSha
-   });
-   return result.status === 'failed' ? 1 : 0;
-   async function pullRequestOf(asked, named, sha) {
-    const candidates = asked !== null ? [ asked ] : named;
-    if (candidates.length === 0) {
-     if (run.head === null) return {
-      code: 'usage',
-      message: 'the payload names no head branch to find the pull request by'
-     };
-     const found = await api.request('GET /repos/{owner}/{repo}/pulls', {
-      owner,
-      repo,
-      state: 'all',
-      head: run.head,
-      per_page: 100
-     });
-     if (!found.ok) return {
-      code: 'network',
-      message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`
-     };
-     const match = found.data.find(pull => pull.head.sha === sha);
-     return match?.number ?? {
-      code: 'usage',
-      message: `no pull request has the head ${sha}: it was pushed to since, or closed`
-     };
-    }
-    for (const candidate of candidates) {
-     const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
-      owner,
-      repo,
-      pull_number: candidate
-     });
-     if (pull.ok && pull.data.head.sha === sha) return candidate;
-    }
-    return {
-     code: 'usage',
-     message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`
-    };
-   }
-  }
-  function eventOf(path) {
-   try {
-    return path ? JSON.parse((0, external_node_fs_namespaceObject.readFileSync)(path, 'utf8')) : null;
-   } catch {
-    return null;
-   }
-  }
-  var external_node_crypto_ = __nccwpck_require__(7598);
-  function runnerOf(scrubber, env) {
-   const clean = scrubber.scrub;
-   return {
-    mask: () => {
-     for (const secret of scrubber.masks) core_setSecret(secret);
-    },
-    log: text => {
-     const token = (0, external_node_crypto_.randomUUID)();
-     process.stdout.write(`::stop-commands::${token}\n${clean(text).replaceAll('##[', '##​[')}\n::${token}::\n`);
-    },
-    warn: message => warning(clean(message)),
-    fail: message => error(clean(message)),
-    outputs: outputs => {
-     if (!env['GITHUB_OUTPUT']) {
-      warning('GITHUB_OUTPUT is not set: no output is written');
-      return;
-     }
-     try {
-      for (const [name, value] of Object.entries(outputs)) setOutput(name, clean(value));
-     } catch (error) {
-      warning(`the outputs could not be written: ${clean(String(error))}`);
-     }
-    },
-    summary: async markdown => {
-     if (!env['GITHUB_STEP_SUMMARY']) {
-      warning('GITHUB_STEP_SUMMARY is not set: no job summary is written');
-      return;
-     }
-     try {
-      await summary.addRaw(clean(markdown), true).write();
-     } catch (error) {
-      warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`);
-     }
-    },
-    annotate: (annotations, prefix) => {
-     const say = {
-      error,
-      warning,
-      notice
-     };
-     for (const annotation of cappedAnnotations(annotations)) say[annotation.level](clean(annotation.message), {
-      title: clean(annotation.title),
-      file: `${prefix}${annotation.file}`,
-      startLine: annotation.line,
-      ...annotation.column === null ? {} : {
-       startColumn: annotation.column
-      }
-     });
-    }
-   };
-  }
-  function secrets_forms(secret) {
-   const base64 = text => Buffer.from(text, 'utf8').toString('base64');
-   const lines = secret.split(/\r?\n/).map(line => line.trim());
-   const all = [ secret, ...lines ].flatMap(text => [ text, encodeURIComponent(text), base64(text), base64(`x-access-token:${text}`), base64(`user:${text}`) ]);
-   return [ ...new Set(all) ].filter(text => text.length >= 8).sort((a, b) => b.length - a.length);
-  }
-  function scrubber(secrets) {
-   const masks = secrets.filter(secret => secret.trim() !== '').flatMap(secrets_forms);
-   return {
-    masks,
-    scrub: text => masks.reduce((left, mask) => left.replaceAll(mask, '***'), text)
-   };
-  }
-  var node_modules_semver = __nccwpck_require__(2088);
+  var node_modules_semver = __nccwpck_require__(6626);
   void 0 && (void 0).__awaiter;
   __WEBPACK_EXTERNAL_createRequire(import.meta.url)("stream");
   __nccwpck_require__(9023);
@@ -47592,17 +48717,7 @@ var __webpack_modules__ = {
   }
   var external_node_http_ = __nccwpck_require__(7067);
   var external_node_http_namespaceObject = __nccwpck_require__.t(external_node_http_, 2);
-  function catalogueBeside(script) {
-   return () => {
-    const folder = (0, external_node_path_namespaceObject.dirname)((0, external_node_fs_namespaceObject.realpathSync)(script));
-    const places = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ];
-    const found = places.map(place => (0, external_node_path_namespaceObject.join)(folder, place)).find(path => (0, 
-    external_node_fs_namespaceObject.existsSync)(path));
-    if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
-    return (0, external_node_fs_namespaceObject.readFileSync)(found, 'utf8');
-   };
-  }
-  var models_facts = __nccwpck_require__(9905);
+  var models_facts = __nccwpck_require__(7896);
   function openCatalogue(read) {
    let loaded = null;
    const open = () => {
@@ -47651,7 +48766,17 @@ var __webpack_modules__ = {
    }
    return null;
   }
-  var config_text = __nccwpck_require__(3649);
+  function catalogueBeside(script) {
+   return () => {
+    const folder = (0, external_node_path_.dirname)((0, external_node_fs_.realpathSync)(script));
+    const places = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ];
+    const found = places.map(place => (0, external_node_path_.join)(folder, place)).find(path => (0, 
+    external_node_fs_.existsSync)(path));
+    if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
+    return (0, external_node_fs_.readFileSync)(found, 'utf8');
+   };
+  }
+  var config_text = __nccwpck_require__(9744);
   async function localFacts(repository, path, id, at) {
    const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
    const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
@@ -47898,8 +49023,8 @@ var __webpack_modules__ = {
   }
   async function findModelFor(choices) {
    const {repository} = choices;
-   const settings = hubSettings(choices.env, path => (0, external_node_fs_namespaceObject.existsSync)(path) ? (0, 
-   external_node_fs_namespaceObject.readFileSync)(path, 'utf8') : null);
+   const settings = hubSettings(choices.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
+   external_node_fs_.readFileSync)(path, 'utf8') : null);
    if (!settings.ok) return settings;
    const lock = repository === null ? (0, lib_problem.uw)(null) : await readLock(repository, choices.lockFile);
    if (!lock.ok) return lock;
@@ -47915,7 +49040,7 @@ var __webpack_modules__ = {
    }));
   }
   async function readLock(repository, named) {
-   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2107));
+   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
    const file = named ?? LOCK_FILE;
    const text = await repository.read(file, LOCK_LIMIT);
    if (text !== null) return parseLock(text, file);
@@ -47932,7 +49057,10 @@ var __webpack_modules__ = {
   async function makeHub(settings, choices) {
    const {setGlobalProxyFromEnv} = external_node_http_namespaceObject;
    if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
-   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 819));
+   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2569));
+   const {cacheFolder, fileCache} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 517));
+   const folder = cacheFolder(choices.env, settings.endpoint);
+   const cache = choices.cache ?? (folder === null ? null : fileCache(folder));
    return hubClient(settings, {
     fetch: globalThis.fetch,
     sleep: async ms => {
@@ -47941,8 +49069,8 @@ var __webpack_modules__ = {
     now: () => performance.now(),
     random: Math.random
    }, {
-    ...choices.cache ? {
-     cache: choices.cache
+    ...cache ? {
+     cache
     } : {},
     ...choices.http ? {
      http: choices.http
@@ -47984,7 +49112,7 @@ var __webpack_modules__ = {
      try {
       const folder = tool_cache_find(tool(id, variant), asVersion(sha));
       return folder === '' ? null : JSON.parse(await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
-      external_node_path_namespaceObject.join)(folder, FILE), 'utf8'));
+      external_node_path_.join)(folder, FILE), 'utf8'));
      } catch {
       return null;
      }
@@ -47995,9 +49123,9 @@ var __webpack_modules__ = {
       recursive: true
      });
      const folder = await (0, external_node_fs_promises_namespaceObject.mkdtemp)((0, 
-     external_node_path_namespaceObject.join)(temporary, 'hf-vram-calc-facts-'));
+     external_node_path_.join)(temporary, 'hf-vram-calc-facts-'));
      try {
-      await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_namespaceObject.join)(folder, FILE), JSON.stringify(facts));
+      await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_.join)(folder, FILE), JSON.stringify(facts));
       await cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision));
      } catch {} finally {
       await (0, external_node_fs_promises_namespaceObject.rm)(folder, {
@@ -48006,6 +49134,419 @@ var __webpack_modules__ = {
       });
      }
     }
+   };
+  }
+  const schema_bytes = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf());
+  const maybeBytes = valibot_dist.mee(schema_bytes);
+  const report_schema_text = valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.Ru6(2e4));
+  const maybeText = valibot_dist.mee(report_schema_text);
+  const line = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
+  const range = valibot_dist._H3({
+   low: schema_bytes,
+   expected: schema_bytes,
+   high: schema_bytes
+  });
+  const schema_status = valibot_dist.KIO([ 'fits', 'tight', 'exceeds', 'unknown', 'skipped' ]);
+  const schema_verdict = valibot_dist.KIO([ 'pass', 'warn', 'fail', 'unknown', 'error' ]);
+  const count = valibot_dist.FsL(valibot_dist.aig(), valibot_dist.ndf(), valibot_dist.Wwf(0));
+  const setting = valibot_dist._H3({
+   value: valibot_dist.L5J(),
+   effective: valibot_dist.lqM(valibot_dist.L5J()),
+   from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'model-config', 'engine-default', 'assumed' ]),
+   file: valibot_dist.lqM(report_schema_text),
+   line: valibot_dist.lqM(line),
+   column: valibot_dist.lqM(line),
+   text: valibot_dist.lqM(report_schema_text),
+   note: valibot_dist.lqM(report_schema_text)
+  });
+  const part = valibot_dist._H3({
+   name: valibot_dist.KIO([ 'weights', 'kvCache', 'recurrentState', 'activations', 'cudaGraphs', 'communication', 'context', 'adapters', 'draftWeights', 'gradients', 'optimizerStates', 'masterWeights', 'logits', 'buffers', 'fragmentation' ]),
+   inBudget: valibot_dist.zMY(),
+   bytes: range,
+   basis: valibot_dist.KIO([ 'exact', 'derived', 'measured', 'modelled', 'assumed' ]),
+   formula: report_schema_text,
+   source: report_schema_text
+  });
+  const report_schema_model = valibot_dist._H3({
+   id: maybeText,
+   revision: maybeText,
+   family: maybeText,
+   parameters: maybeBytes,
+   activeParameters: maybeBytes,
+   count: valibot_dist.KIO([ 'exact', 'derived', 'unknown' ]),
+   checkpointBytes: maybeBytes,
+   source: valibot_dist.mee(valibot_dist.KIO([ 'local', 'lock', 'hub', 'catalogue' ])),
+   asOf: maybeText
+  });
+  const schema_finding = valibot_dist._H3({
+   code: report_schema_text,
+   severity: valibot_dist.KIO([ 'error', 'warning', 'notice' ]),
+   message: report_schema_text,
+   file: valibot_dist.lqM(report_schema_text),
+   line: valibot_dist.lqM(line)
+  });
+  const schema_estimate = valibot_dist._H3({
+   method: valibot_dist.KIO([ 'engine', 'rule-of-thumb' ]),
+   perGpu: valibot_dist._H3({
+    rank: report_schema_text,
+    parts: valibot_dist.YOg(part),
+    totalBytes: range,
+    budgetBytes: maybeBytes,
+    headroomBytes: valibot_dist.mee(range)
+   }),
+   kvCache: valibot_dist.mee(valibot_dist._H3({
+    bytesPerToken: valibot_dist.mee(valibot_dist.aig()),
+    bytesPerMaxLengthRequest: maybeBytes,
+    availableBytes: maybeBytes,
+    capacityTokens: maybeBytes,
+    maxConcurrency: valibot_dist.mee(valibot_dist.aig()),
+    fitsOneRequest: valibot_dist.mee(valibot_dist.zMY()),
+    maxModelLenThatFits: maybeBytes
+   })),
+   assumptions: valibot_dist.YOg(report_schema_text)
+  });
+  const change = {
+   setting: report_schema_text,
+   from: valibot_dist.L5J(),
+   to: valibot_dist.L5J()
+  };
+  const deployment = valibot_dist._H3({
+   id: report_schema_text,
+   location: valibot_dist._H3({
+    file: report_schema_text,
+    line,
+    column: line
+   }),
+   format: report_schema_text,
+   workload: valibot_dist.KIO([ 'serve', 'train' ]),
+   engine: valibot_dist._H3({
+    name: report_schema_text,
+    version: maybeText
+   }),
+   model: report_schema_model,
+   draftModel: valibot_dist.mee(report_schema_model),
+   adapters: valibot_dist.YOg(valibot_dist._H3({
+    id: maybeText
+   })),
+   unresolved: valibot_dist.YOg(valibot_dist._H3({
+    name: report_schema_text,
+    file: valibot_dist.lqM(report_schema_text),
+    line: valibot_dist.lqM(line)
+   })),
+   settings: valibot_dist.g1P(report_schema_text, setting),
+   target: valibot_dist.mee(valibot_dist._H3({
+    gpu: maybeText,
+    gpusPerReplica: valibot_dist.mee(valibot_dist.aig()),
+    nodes: valibot_dist.mee(valibot_dist.aig()),
+    memoryBytes: maybeBytes,
+    from: valibot_dist.KIO([ 'file', 'policy', 'flag', 'assumed' ]),
+    file: valibot_dist.lqM(report_schema_text),
+    line: valibot_dist.lqM(line),
+    text: valibot_dist.lqM(report_schema_text)
+   })),
+   estimate: valibot_dist.mee(schema_estimate),
+   verdict: valibot_dist._H3({
+    status: schema_status,
+    certain: valibot_dist.zMY(),
+    reasons: valibot_dist.YOg(valibot_dist._H3({
+     code: report_schema_text,
+     message: report_schema_text
+    }))
+   }),
+   findings: valibot_dist.YOg(schema_finding),
+   remedies: valibot_dist.YOg(valibot_dist._H3({
+    change: valibot_dist.YOg(valibot_dist._H3({
+     ...change,
+     flag: maybeText
+    })),
+    totalBytes: range,
+    status: schema_status,
+    note: report_schema_text
+   })),
+   baseline: valibot_dist.mee(valibot_dist._H3({
+    status: schema_status,
+    totalBytes: valibot_dist.mee(range),
+    deltaBytes: maybeBytes,
+    change: valibot_dist.KIO([ 'new', 'changed', 'unchanged', 'renamed' ]),
+    causes: valibot_dist.YOg(valibot_dist._H3({
+     ...change,
+     deltaBytes: schema_bytes
+    }))
+   })),
+   exemption: valibot_dist.mee(valibot_dist._H3({
+    reason: report_schema_text,
+    until: maybeText,
+    owner: maybeText,
+    expired: valibot_dist.zMY()
+   }))
+  });
+  const reportSchema = valibot_dist._H3({
+   schemaVersion: valibot_dist.euz(1),
+   tool: valibot_dist._H3({
+    name: valibot_dist.euz('hf-vram-calc'),
+    version: valibot_dist.FsL(valibot_dist.YjP(), valibot_dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/))
+   }),
+   verdict: schema_verdict,
+   enforced: valibot_dist.zMY(),
+   counts: valibot_dist._H3({
+    deployments: count,
+    fits: count,
+    tight: count,
+    exceeds: count,
+    unknown: count,
+    skipped: count,
+    exempted: count,
+    filesRead: count,
+    filesParsed: count
+   }),
+   deployments: valibot_dist.FsL(valibot_dist.YOg(deployment), valibot_dist.Ru6(1e5)),
+   notUnderstood: valibot_dist.YOg(valibot_dist._H3({
+    file: report_schema_text,
+    line,
+    reason: report_schema_text,
+    message: report_schema_text
+   })),
+   problems: valibot_dist.YOg(valibot_dist._H3({
+    code: report_schema_text,
+    message: report_schema_text,
+    hint: valibot_dist.lqM(report_schema_text),
+    at: valibot_dist.lqM(valibot_dist._H3({
+     file: report_schema_text,
+     line,
+     column: line
+    }))
+   })),
+   policy: valibot_dist.lqM(valibot_dist._H3({
+    file: maybeText,
+    from: valibot_dist.KIO([ 'base', 'head', 'defaults' ]),
+    edited: valibot_dist.mee(valibot_dist._H3({
+     verdictWithHeadPolicy: schema_verdict,
+     message: report_schema_text
+    })),
+    messages: valibot_dist.YOg(valibot_dist._H3({
+     level: valibot_dist.KIO([ 'warning', 'notice' ]),
+     message: report_schema_text
+    }))
+   })),
+   removed: valibot_dist.lqM(valibot_dist.YOg(valibot_dist._H3({
+    id: report_schema_text,
+    model: maybeText,
+    status: schema_status
+   })))
+  });
+  function readReport(text) {
+   let data;
+   try {
+    data = JSON.parse(text);
+   } catch (error) {
+    return (0, lib_problem.MB)('usage', `the report is no JSON: ${error.message.slice(0, 200)}`);
+   }
+   const read = valibot_dist.xLC(reportSchema, data, {
+    abortEarly: true
+   });
+   if (read.success) return (0, lib_problem.uw)(read.output);
+   const issue = read.issues[0];
+   return (0, lib_problem.MB)('usage', `the report is not of version 1: ${valibot_dist.BuJ(issue) ?? 'top level'}: ${issue.message.slice(0, 200)}`);
+  }
+  const post_MOST_REPORT_BYTES = 32 * 1024 * 1024;
+  const post_COMMENT_LIMIT = 6e4;
+  async function postComment(inputs, world) {
+   const {env, runner} = world;
+   const outputs = {
+    ...noOutputs,
+    verdict: 'error',
+    passed: 'false',
+    'comment-status': 'failed'
+   };
+   const refuse = problem => {
+    runner.fail((0, lib_problem.fI)(problem));
+    runner.outputs(outputs);
+    return 2;
+   };
+   if (inputs.reportFile === null) return refuse({
+    code: 'usage',
+    message: 'mode comment needs the input report-file',
+    hint: "give the path of the downloaded artifact's report"
+   });
+   const path = (0, external_node_path_.resolve)(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile);
+   let text;
+   try {
+    if ((0, external_node_fs_.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({
+     code: 'usage',
+     message: `the report ${inputs.reportFile} is larger than 32 MiB`
+    });
+    text = (0, external_node_fs_.readFileSync)(path, 'utf8');
+   } catch (error) {
+    return refuse({
+     code: 'usage',
+     message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`
+    });
+   }
+   const report = readReport(text);
+   if (!report.ok) return refuse(report.problem);
+   const payload = eventOf(env['GITHUB_EVENT_PATH']);
+   const run = readWorkflowRun(payload);
+   const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/');
+   if (inputs.githubToken === '' || owner === '') return refuse({
+    code: 'usage',
+    message: 'mode comment needs github-token and a repository'
+   });
+   const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
+    retries: inputs.maxRetries,
+    requestTimeoutMs: inputs.requestTimeoutMs,
+    deadline: world.now().getTime() + inputs.timeoutMs,
+    now: () => world.now().getTime(),
+    sleep: world.sleep
+   });
+   const headSha = run.headSha;
+   if (headSha === null) return refuse({
+    code: 'usage',
+    message: 'mode comment runs on workflow_run events only: the payload names no head commit'
+   });
+   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha);
+   if (typeof number !== 'number') return refuse(number);
+   const result = await putComment(api, {
+    owner,
+    repo,
+    pullRequest: number
+   }, {
+    mode: inputs.commentMode,
+    createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
+    marker: {
+     key: inputs.commentKey ?? 'workflow_run',
+     headSha,
+     runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+     runId: Number(env['GITHUB_RUN_ID']) || 0,
+     attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
+    },
+    body: world.scrub(reportMarkdown(report.value, {
+     files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
+     headSha,
+     runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
+     notices: [],
+     collapseUnchanged: inputs.collapseUnchanged
+    }, {
+     limit: post_COMMENT_LIMIT - 600,
+     measure: body => body.length,
+     elsewhere: 'the summary of the run'
+    }))
+   });
+   if (result.warning !== null) runner.warn(result.warning);
+   runner.outputs({
+    ...outputs,
+    ...reportOutputs(report.value, text),
+    ...commentOutputs(result),
+    'head-sha': headSha
+   });
+   return result.status === 'failed' ? 1 : 0;
+   async function pullRequestOf(asked, named, sha) {
+    const candidates = asked !== null ? [ asked ] : named;
+    if (candidates.length === 0) {
+     if (run.head === null) return {
+      code: 'usage',
+      message: 'the payload names no head branch to find the pull request by'
+     };
+     const found = await api.request('GET /repos/{owner}/{repo}/pulls', {
+      owner,
+      repo,
+      state: 'all',
+      head: run.head,
+      per_page: 100
+     });
+     if (!found.ok) return {
+      code: 'network',
+      message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`
+     };
+     const match = found.data.find(pull => pull.head.sha === sha);
+     return match?.number ?? {
+      code: 'usage',
+      message: `no pull request has the head ${sha}: it was pushed to since, or closed`
+     };
+    }
+    for (const candidate of candidates) {
+     const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
+      owner,
+      repo,
+      pull_number: candidate
+     });
+     if (pull.ok && pull.data.head.sha === sha) return candidate;
+    }
+    return {
+     code: 'usage',
+     message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`
+    };
+   }
+  }
+  function eventOf(path) {
+   try {
+    return path ? JSON.parse((0, external_node_fs_.readFileSync)(path, 'utf8')) : null;
+   } catch {
+    return null;
+   }
+  }
+  var external_node_crypto_ = __nccwpck_require__(7598);
+  function runnerOf(scrubber, env) {
+   const clean = scrubber.scrub;
+   return {
+    mask: () => {
+     for (const secret of scrubber.masks) core_setSecret(secret);
+    },
+    log: text => {
+     const token = (0, external_node_crypto_.randomUUID)();
+     process.stdout.write(`::stop-commands::${token}\n${clean(text).replaceAll('##[', '##​[')}\n::${token}::\n`);
+    },
+    warn: message => warning(clean(message)),
+    fail: message => error(clean(message)),
+    outputs: outputs => {
+     if (!env['GITHUB_OUTPUT']) {
+      warning('GITHUB_OUTPUT is not set: no output is written');
+      return;
+     }
+     try {
+      for (const [name, value] of Object.entries(outputs)) setOutput(name, clean(value));
+     } catch (error) {
+      warning(`the outputs could not be written: ${clean(String(error))}`);
+     }
+    },
+    summary: async markdown => {
+     if (!env['GITHUB_STEP_SUMMARY']) {
+      warning('GITHUB_STEP_SUMMARY is not set: no job summary is written');
+      return;
+     }
+     try {
+      await summary.addRaw(clean(markdown), true).write();
+     } catch (error) {
+      warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`);
+     }
+    },
+    annotate: (annotations, prefix) => {
+     const say = {
+      error,
+      warning,
+      notice
+     };
+     for (const annotation of cappedAnnotations(annotations)) say[annotation.level](clean(annotation.message), {
+      title: clean(annotation.title),
+      file: `${prefix}${annotation.file}`,
+      startLine: annotation.line,
+      ...annotation.column === null ? {} : {
+       startColumn: annotation.column
+      }
+     });
+    }
+   };
+  }
+  function secrets_forms(secret) {
+   const base64 = text => Buffer.from(text, 'utf8').toString('base64');
+   const lines = secret.split(/\r?\n/).map(line => line.trim());
+   const all = [ secret, ...lines ].flatMap(text => [ text, encodeURIComponent(text), base64(text), base64(`x-access-token:${text}`), base64(`user:${text}`) ]);
+   return [ ...new Set(all) ].filter(text => text.length >= 8).sort((a, b) => b.length - a.length);
+  }
+  function scrubber(secrets) {
+   const masks = secrets.filter(secret => secret.trim() !== '').flatMap(secrets_forms);
+   return {
+    masks,
+    scrub: text => masks.reduce((left, mask) => left.replaceAll(mask, '***'), text)
    };
   }
   async function startAction(env) {
@@ -48051,10 +49592,10 @@ var __webpack_modules__ = {
    }
   }
  },
- 342: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+ 8383: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
    try {
-    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1252);
+    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9710);
     process.exitCode = await (0, _github_start_js__WEBPACK_IMPORTED_MODULE_0__.R)(process.env);
     __webpack_async_result__();
    } catch (e) {
@@ -48062,7 +49603,7 @@ var __webpack_modules__ = {
    }
   }, 1);
  },
- 3358: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6541: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Bu: () => parseConfigText,
    TS: () => Config,
@@ -48186,7 +49727,7 @@ var __webpack_modules__ = {
    }
   }
  },
- 9905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7896: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    p: () => unknownCheckpoint
   });
@@ -48196,8 +49737,9 @@ var __webpack_modules__ = {
    tensors: null
   };
  },
- 3649: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9744: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
+   $h: () => isQuantised,
    Gv: () => isObject,
    PS: () => CONFIG_LIMIT,
    YV: () => configObject,
@@ -48205,8 +49747,8 @@ var __webpack_modules__ = {
    bk: () => INDEX_LIMIT,
    oi: () => indexTotalSize
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7748);
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3358);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7091);
+  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6541);
   const CONFIG_LIMIT = 10 * 1024 * 1024;
   const INDEX_LIMIT = 250 * 1024 * 1024;
   function configObject(text, where, at) {
@@ -48227,8 +49769,12 @@ var __webpack_modules__ = {
   function isObject(value) {
    return typeof value === 'object' && value !== null && !Array.isArray(value);
   }
+  function isQuantised(config) {
+   const text = config['text_config'];
+   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => isObject(config[key]) || isObject(text) && isObject(text[key]));
+  }
   function withQuantConfig(config, quantText) {
-   if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config'])) return config;
+   if (quantText === null || isQuantised(config)) return config;
    const read = configObject(quantText, 'hf_quant_config.json');
    if (!read.ok) return config;
    const {quantization, producer} = read.value;
@@ -48255,13 +49801,66 @@ var __webpack_modules__ = {
    }
   }
  },
- 819: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 517: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   cacheFolder: () => cacheFolder,
+   fileCache: () => fileCache
+  });
+  var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+  var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9744);
+  const FORM = 'facts-1';
+  function cacheFolder(env, endpoint) {
+   const base = env['XDG_CACHE_HOME'] || (env['HOME'] ? (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['HOME'], '.cache') : env['LOCALAPPDATA']);
+   const {protocol, host} = new URL(endpoint);
+   return base && protocol === 'https:' ? (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(base, 'hf-vram-calc', host.replace(/[^\w.-]/g, '-')) : null;
+  }
+  function fileCache(folder) {
+   const path = (id, sha, variant) => (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, FORM, id.replace('/', '--'), `${sha}${variant === null ? '' : `-${encodeURIComponent(variant)}`}.json`);
+   return {
+    get: async (id, sha, variant) => {
+     try {
+      const json = JSON.parse((0, node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path(id, sha, variant), 'utf8'));
+      return isFacts(json) && json.id === id && json.revision === sha ? json : null;
+     } catch {
+      return null;
+     }
+    },
+    put: async (facts, variant) => {
+     if (facts.revision === null) return;
+     const target = path(facts.id, facts.revision, variant);
+     const draft = `${target}.${process.pid}`;
+     try {
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.mkdirSync)((0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(target, '..'), {
+       recursive: true
+      });
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.writeFileSync)(draft, JSON.stringify(facts));
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.renameSync)(draft, target);
+     } catch {
+      discard(draft);
+     }
+    }
+   };
+  }
+  function discard(path) {
+   try {
+    (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.rmSync)(path, {
+     force: true
+    });
+   } catch {}
+  }
+  function isFacts(json) {
+   return (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json) && json['source'] === 'hub' && (0, 
+   _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['config']) && (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['checkpoint']);
+  }
+ },
+ 2569: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    hubClient: () => hubClient
   });
-  var problem = __nccwpck_require__(7748);
-  var facts = __nccwpck_require__(9905);
-  var config_text = __nccwpck_require__(3649);
+  var problem = __nccwpck_require__(7091);
+  var facts = __nccwpck_require__(7896);
+  var config_text = __nccwpck_require__(9744);
   const httpDefaults = {
    idleTimeout: 1e4,
    totalTimeout: 12e4,
@@ -48584,7 +50183,7 @@ var __webpack_modules__ = {
    const read = (0, config_text.YV)(textOf(file.value), `${reference.id}/config.json`);
    if (!read.ok) return read;
    let config = read.value;
-   if (info.files.includes('hf_quant_config.json') && !(0, config_text.Gv)(config['quantization_config'])) {
+   if (info.files.includes('hf_quant_config.json') && !(0, config_text.$h)(config)) {
     const quant = await asker.file(reference, info.sha, 'hf_quant_config.json', config_text.PS);
     if (!quant.ok) return quant;
     config = (0, config_text.ah)(config, textOf(quant.value));
@@ -48626,7 +50225,7 @@ var __webpack_modules__ = {
   const PACKED = new Set([ 'I32', 'I64', 'I16', 'U8', 'I8' ]);
   async function checkpointOf(asker, reference, info, config) {
    const {elements} = info;
-   const counted = elements === null ? null : countedBytes(elements, isQuantised(config));
+   const counted = elements === null ? null : countedBytes(elements, (0, config_text.$h)(config));
    if (counted !== null) return (0, problem.uw)({
     totalBytes: counted,
     elementsByDtype: elements,
@@ -48647,11 +50246,6 @@ var __webpack_modules__ = {
     elementsByDtype: elements
    });
   }
-  function isQuantised(config) {
-   const text = config['text_config'];
-   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => (0, 
-   config_text.Gv)(config[key]) || (0, config_text.Gv)(text) && (0, config_text.Gv)(text[key]));
-  }
   function countedBytes(elements, quantised) {
    let bytes = 0;
    for (const [dtype, count] of Object.entries(elements)) {
@@ -48662,15 +50256,15 @@ var __webpack_modules__ = {
    return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
   }
  },
- 2107: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    LOCK_FILE: () => LOCK_FILE,
    LOCK_LIMIT: () => LOCK_LIMIT,
    parseLock: () => parseLock
   });
-  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
-  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3649);
+  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5832);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9744);
   const LOCK_FILE = 'hf-vram-calc.lock.json';
   const LOCK_LIMIT = 32 * 1024 * 1024;
   const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
@@ -48711,7 +50305,7 @@ var __webpack_modules__ = {
   }
   new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
  },
- 7748: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7091: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    MB: () => bad,
    fI: () => problemText,
@@ -48734,7 +50328,7 @@ var __webpack_modules__ = {
    return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
   }
  },
- 2413: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8587: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    getOctokit: () => getOctokit
   });
@@ -48786,8 +50380,8 @@ var __webpack_modules__ = {
     throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'");
    }
   }
-  var lib = __nccwpck_require__(9659);
-  var undici = __nccwpck_require__(6752);
+  var lib = __nccwpck_require__(129);
+  var undici = __nccwpck_require__(4718);
   var __awaiter = void 0 && (void 0).__awaiter || function(thisArg, _arguments, P, generator) {
    function adopt(value) {
     return value instanceof P ? value : new P(function(resolve) {
@@ -51365,7 +52959,7 @@ var __webpack_modules__ = {
    return new GitHubWithPlugins(getOctokitOptions(token, options));
   }
  },
- 7934: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5832: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    BpQ: () => minLength,
    BuJ: () => getDotPath,
@@ -52216,6 +53810,6 @@ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeU
  };
 })();
 
-var __webpack_exports__ = __nccwpck_require__(342);
+var __webpack_exports__ = __nccwpck_require__(8383);
 
 __webpack_exports__ = await __webpack_exports__;

@@ -2,9 +2,9 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 
 var __webpack_modules__ = {
- 4006: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const pico = __nccwpck_require__(8016);
-  const utils = __nccwpck_require__(4059);
+ 636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const pico = __nccwpck_require__(1366);
+  const utils = __nccwpck_require__(5313);
   function picomatch(glob, options, returnState = false) {
    if (options && (options.windows === null || options.windows === void 0)) options = {
     ...options,
@@ -15,7 +15,7 @@ var __webpack_modules__ = {
   Object.assign(picomatch, pico);
   module.exports = picomatch;
  },
- 5595: module => {
+ 4701: module => {
   const WIN_SLASH = '\\\\/';
   const WIN_NO_SLASH = `[^${WIN_SLASH}]`;
   const DEFAULT_MAX_EXTGLOB_RECURSION = 0;
@@ -178,9 +178,9 @@ var __webpack_modules__ = {
    }
   };
  },
- 8265: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const constants = __nccwpck_require__(5595);
-  const utils = __nccwpck_require__(4059);
+ 9915: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const constants = __nccwpck_require__(4701);
+  const utils = __nccwpck_require__(5313);
   const {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants;
   const expandRange = (args, options) => {
    if (typeof options.expandRange === 'function') return options.expandRange(...args, options);
@@ -1185,11 +1185,11 @@ var __webpack_modules__ = {
   };
   module.exports = parse;
  },
- 8016: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const scan = __nccwpck_require__(1781);
-  const parse = __nccwpck_require__(8265);
-  const utils = __nccwpck_require__(4059);
-  const constants = __nccwpck_require__(5595);
+ 1366: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const scan = __nccwpck_require__(5607);
+  const parse = __nccwpck_require__(9915);
+  const utils = __nccwpck_require__(5313);
+  const constants = __nccwpck_require__(4701);
   const isObject = val => val && typeof val === 'object' && !Array.isArray(val);
   const picomatch = (glob, options, returnState = false) => {
    if (Array.isArray(glob)) {
@@ -1320,9 +1320,9 @@ var __webpack_modules__ = {
   picomatch.constants = constants;
   module.exports = picomatch;
  },
- 1781: (module, __unused_webpack_exports, __nccwpck_require__) => {
-  const utils = __nccwpck_require__(4059);
-  const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(5595);
+ 5607: (module, __unused_webpack_exports, __nccwpck_require__) => {
+  const utils = __nccwpck_require__(5313);
+  const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(4701);
   const isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH;
   const depth = token => {
    if (token.isPrefix !== true) token.depth = token.isGlobstar ? 1 / 0 : 1;
@@ -1596,8 +1596,8 @@ var __webpack_modules__ = {
   };
   module.exports = scan;
  },
- 4059: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(5595);
+ 5313: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(4701);
   exports.isObject = val => val !== null && typeof val === 'object' && !Array.isArray(val);
   exports.hasRegexChars = str => REGEX_SPECIAL_CHARS.test(str);
   exports.isRegexChar = str => str.length === 1 && exports.hasRegexChars(str);
@@ -1655,14 +1655,14 @@ var __webpack_modules__ = {
  932: module => {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("process");
  },
- 7349: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveBlockMap = __nccwpck_require__(7103);
-  var resolveBlockSeq = __nccwpck_require__(334);
-  var resolveFlowCollection = __nccwpck_require__(3142);
+ 2387: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveBlockMap = __nccwpck_require__(1653);
+  var resolveBlockSeq = __nccwpck_require__(2624);
+  var resolveFlowCollection = __nccwpck_require__(692);
   function resolveCollection(CN, ctx, token, onError, tagName, tag) {
    const coll = token.type === 'block-map' ? resolveBlockMap.resolveBlockMap(CN, ctx, token, onError, tag) : token.type === 'block-seq' ? resolveBlockSeq.resolveBlockSeq(CN, ctx, token, onError, tag) : resolveFlowCollection.resolveFlowCollection(CN, ctx, token, onError, tag);
    const Coll = coll.constructor;
@@ -1709,11 +1709,11 @@ var __webpack_modules__ = {
   }
   exports.composeCollection = composeCollection;
  },
- 3683: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Document = __nccwpck_require__(3021);
-  var composeNode = __nccwpck_require__(5937);
-  var resolveEnd = __nccwpck_require__(7788);
-  var resolveProps = __nccwpck_require__(4631);
+ 2873: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Document = __nccwpck_require__(5755);
+  var composeNode = __nccwpck_require__(3755);
+  var resolveEnd = __nccwpck_require__(1462);
+  var resolveProps = __nccwpck_require__(8017);
   function composeDoc(options, directives, {offset, start, value, end}, onError) {
    const opts = Object.assign({
     _directives: directives
@@ -1747,13 +1747,13 @@ var __webpack_modules__ = {
   }
   exports.composeDoc = composeDoc;
  },
- 5937: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var composeCollection = __nccwpck_require__(7349);
-  var composeScalar = __nccwpck_require__(5413);
-  var resolveEnd = __nccwpck_require__(7788);
-  var utilEmptyScalarPosition = __nccwpck_require__(2599);
+ 3755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var composeCollection = __nccwpck_require__(2387);
+  var composeScalar = __nccwpck_require__(4995);
+  var resolveEnd = __nccwpck_require__(1462);
+  var utilEmptyScalarPosition = __nccwpck_require__(9933);
   const CN = {
    composeNode,
    composeEmptyNode
@@ -1839,11 +1839,11 @@ var __webpack_modules__ = {
   exports.composeEmptyNode = composeEmptyNode;
   exports.composeNode = composeNode;
  },
- 5413: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var resolveBlockScalar = __nccwpck_require__(8913);
-  var resolveFlowScalar = __nccwpck_require__(6842);
+ 4995: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var resolveBlockScalar = __nccwpck_require__(599);
+  var resolveFlowScalar = __nccwpck_require__(7120);
   function composeScalar(ctx, token, tagToken, onError) {
    const {value, type, comment, range} = token.type === 'block-scalar' ? resolveBlockScalar.resolveBlockScalar(ctx, token, onError) : resolveFlowScalar.resolveFlowScalar(token, ctx.options.strict, onError);
    const tagName = tagToken ? ctx.directives.tagName(tagToken.source, msg => onError(tagToken, 'TAG_RESOLVE_FAILED', msg)) : null;
@@ -1897,14 +1897,14 @@ var __webpack_modules__ = {
   }
   exports.composeScalar = composeScalar;
  },
- 9984: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 2750: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
-  var directives = __nccwpck_require__(1342);
-  var Document = __nccwpck_require__(3021);
-  var errors = __nccwpck_require__(1464);
-  var identity = __nccwpck_require__(1127);
-  var composeDoc = __nccwpck_require__(3683);
-  var resolveEnd = __nccwpck_require__(7788);
+  var directives = __nccwpck_require__(8144);
+  var Document = __nccwpck_require__(5755);
+  var errors = __nccwpck_require__(2130);
+  var identity = __nccwpck_require__(2617);
+  var composeDoc = __nccwpck_require__(2873);
+  var resolveEnd = __nccwpck_require__(1462);
   function getErrorPos(src) {
    if (typeof src === 'number') return [ src, src + 1 ];
    if (Array.isArray(src)) return src.length === 2 ? src : [ src[0], src[1] ];
@@ -2076,13 +2076,13 @@ var __webpack_modules__ = {
   }
   exports.Composer = Composer;
  },
- 7103: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilContainsNewline = __nccwpck_require__(9499);
-  var utilFlowIndentCheck = __nccwpck_require__(4051);
-  var utilMapIncludes = __nccwpck_require__(1187);
+ 1653: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilContainsNewline = __nccwpck_require__(6761);
+  var utilFlowIndentCheck = __nccwpck_require__(4437);
+  var utilMapIncludes = __nccwpck_require__(3485);
   const startColMsg = 'All mapping items must start at the same column';
   function resolveBlockMap({composeNode, composeEmptyNode}, ctx, bm, onError, tag) {
    const NodeClass = tag?.nodeClass ?? YAMLMap.YAMLMap;
@@ -2150,8 +2150,8 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockMap = resolveBlockMap;
  },
- 8913: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 599: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   function resolveBlockScalar(ctx, scalar, onError) {
    const start = scalar.offset;
    const header = parseBlockScalarHeader(scalar, ctx.options.strict, onError);
@@ -2324,10 +2324,10 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockScalar = resolveBlockScalar;
  },
- 334: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilFlowIndentCheck = __nccwpck_require__(4051);
+ 2624: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilFlowIndentCheck = __nccwpck_require__(4437);
   function resolveBlockSeq({composeNode, composeEmptyNode}, ctx, bs, onError, tag) {
    const NodeClass = tag?.nodeClass ?? YAMLSeq.YAMLSeq;
    const seq = new NodeClass(ctx.schema);
@@ -2359,7 +2359,7 @@ var __webpack_modules__ = {
   }
   exports.resolveBlockSeq = resolveBlockSeq;
  },
- 7788: (__unused_webpack_module, exports) => {
+ 1462: (__unused_webpack_module, exports) => {
   function resolveEnd(end, offset, reqSpace, onError) {
    let comment = '';
    if (end) {
@@ -2399,15 +2399,15 @@ var __webpack_modules__ = {
   }
   exports.resolveEnd = resolveEnd;
  },
- 3142: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var resolveEnd = __nccwpck_require__(7788);
-  var resolveProps = __nccwpck_require__(4631);
-  var utilContainsNewline = __nccwpck_require__(9499);
-  var utilMapIncludes = __nccwpck_require__(1187);
+ 692: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var resolveEnd = __nccwpck_require__(1462);
+  var resolveProps = __nccwpck_require__(8017);
+  var utilContainsNewline = __nccwpck_require__(6761);
+  var utilMapIncludes = __nccwpck_require__(3485);
   const blockMsg = 'Block collections are not allowed within flow collections';
   const isBlock = token => token && (token.type === 'block-map' || token.type === 'block-seq');
   function resolveFlowCollection({composeNode, composeEmptyNode}, ctx, fc, onError, tag) {
@@ -2538,9 +2538,9 @@ var __webpack_modules__ = {
   }
   exports.resolveFlowCollection = resolveFlowCollection;
  },
- 6842: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var resolveEnd = __nccwpck_require__(7788);
+ 7120: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var resolveEnd = __nccwpck_require__(1462);
   function resolveFlowScalar(scalar, strict, onError) {
    const {offset, type, source, end} = scalar;
    let _type;
@@ -2726,7 +2726,7 @@ var __webpack_modules__ = {
   }
   exports.resolveFlowScalar = resolveFlowScalar;
  },
- 4631: (__unused_webpack_module, exports) => {
+ 8017: (__unused_webpack_module, exports) => {
   function resolveProps(tokens, {flow, indicator, next, offset, onError, parentIndent, startOnNewline}) {
    let spaceBefore = false;
    let atNewline = startOnNewline;
@@ -2838,7 +2838,7 @@ var __webpack_modules__ = {
   }
   exports.resolveProps = resolveProps;
  },
- 9499: (__unused_webpack_module, exports) => {
+ 6761: (__unused_webpack_module, exports) => {
   function containsNewline(key) {
    if (!key) return null;
    switch (key.type) {
@@ -2864,7 +2864,7 @@ var __webpack_modules__ = {
   }
   exports.containsNewline = containsNewline;
  },
- 2599: (__unused_webpack_module, exports) => {
+ 9933: (__unused_webpack_module, exports) => {
   function emptyScalarPosition(offset, before, pos) {
    if (before) {
     pos ?? (pos = before.length);
@@ -2889,8 +2889,8 @@ var __webpack_modules__ = {
   }
   exports.emptyScalarPosition = emptyScalarPosition;
  },
- 4051: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var utilContainsNewline = __nccwpck_require__(9499);
+ 4437: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var utilContainsNewline = __nccwpck_require__(6761);
   function flowIndentCheck(indent, fc, onError) {
    if (fc?.type === 'flow-collection') {
     const end = fc.end[0];
@@ -2902,8 +2902,8 @@ var __webpack_modules__ = {
   }
   exports.flowIndentCheck = flowIndentCheck;
  },
- 1187: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 3485: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   function mapIncludes(ctx, items, search) {
    const {uniqueKeys} = ctx.options;
    if (uniqueKeys === false) return false;
@@ -2912,18 +2912,18 @@ var __webpack_modules__ = {
   }
   exports.mapIncludes = mapIncludes;
  },
- 3021: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var toJS = __nccwpck_require__(4043);
-  var Schema = __nccwpck_require__(5840);
-  var stringifyDocument = __nccwpck_require__(6829);
-  var anchors = __nccwpck_require__(1596);
-  var applyReviver = __nccwpck_require__(3661);
-  var createNode = __nccwpck_require__(2404);
-  var directives = __nccwpck_require__(1342);
+ 5755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var toJS = __nccwpck_require__(3709);
+  var Schema = __nccwpck_require__(4902);
+  var stringifyDocument = __nccwpck_require__(5719);
+  var anchors = __nccwpck_require__(5702);
+  var applyReviver = __nccwpck_require__(2703);
+  var createNode = __nccwpck_require__(9462);
+  var directives = __nccwpck_require__(8144);
   class Document {
    constructor(value, replacer, options) {
     this.commentBefore = null;
@@ -3133,9 +3133,9 @@ var __webpack_modules__ = {
   }
   exports.Document = Document;
  },
- 1596: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var visit = __nccwpck_require__(204);
+ 5702: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var visit = __nccwpck_require__(7182);
   function anchorIsValid(anchor) {
    if (/[\x00-\x19\s,[\]{}]/.test(anchor)) {
     const sa = JSON.stringify(anchor);
@@ -3189,7 +3189,7 @@ var __webpack_modules__ = {
   exports.createNodeAnchors = createNodeAnchors;
   exports.findNewAnchor = findNewAnchor;
  },
- 3661: (__unused_webpack_module, exports) => {
+ 2703: (__unused_webpack_module, exports) => {
   function applyReviver(reviver, obj, key, val) {
    if (val && typeof val === 'object') if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
     const v0 = val[i];
@@ -3213,10 +3213,10 @@ var __webpack_modules__ = {
   }
   exports.applyReviver = applyReviver;
  },
- 2404: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
+ 9462: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
   const defaultTagPrefix = 'tag:yaml.org,2002:';
   function findTagObject(value, tagName, tags) {
    if (tagName) {
@@ -3273,9 +3273,9 @@ var __webpack_modules__ = {
   }
   exports.createNode = createNode;
  },
- 1342: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var visit = __nccwpck_require__(204);
+ 8144: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var visit = __nccwpck_require__(7182);
   const escapeChars = {
    '!': '%21',
    ',': '%2C',
@@ -3420,7 +3420,7 @@ var __webpack_modules__ = {
   };
   exports.Directives = Directives;
  },
- 1464: (__unused_webpack_module, exports) => {
+ 2130: (__unused_webpack_module, exports) => {
   class YAMLError extends Error {
    constructor(name, pos, code, message) {
     super();
@@ -3471,23 +3471,23 @@ var __webpack_modules__ = {
   exports.YAMLWarning = YAMLWarning;
   exports.prettifyError = prettifyError;
  },
- 8815: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var composer = __nccwpck_require__(9984);
-  var Document = __nccwpck_require__(3021);
-  var Schema = __nccwpck_require__(5840);
-  var errors = __nccwpck_require__(1464);
-  var Alias = __nccwpck_require__(4065);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  __nccwpck_require__(3461);
-  var lexer = __nccwpck_require__(361);
-  var lineCounter = __nccwpck_require__(6628);
-  var parser = __nccwpck_require__(3456);
-  var publicApi = __nccwpck_require__(4047);
-  var visit = __nccwpck_require__(204);
+ 3645: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var composer = __nccwpck_require__(2750);
+  var Document = __nccwpck_require__(5755);
+  var Schema = __nccwpck_require__(4902);
+  var errors = __nccwpck_require__(2130);
+  var Alias = __nccwpck_require__(9671);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  __nccwpck_require__(3427);
+  var lexer = __nccwpck_require__(795);
+  var lineCounter = __nccwpck_require__(9706);
+  var parser = __nccwpck_require__(7374);
+  var publicApi = __nccwpck_require__(6205);
+  var visit = __nccwpck_require__(7182);
   composer.Composer;
   Document.Document;
   Schema.Schema;
@@ -3517,7 +3517,7 @@ var __webpack_modules__ = {
   visit.visit;
   visit.visitAsync;
  },
- 7249: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 9923: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
   function debug(logLevel, ...messages) {
    if (logLevel === 'debug') console.log(...messages);
@@ -3528,12 +3528,12 @@ var __webpack_modules__ = {
   exports.debug = debug;
   exports.warn = warn;
  },
- 4065: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var anchors = __nccwpck_require__(1596);
-  var visit = __nccwpck_require__(204);
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
-  var toJS = __nccwpck_require__(4043);
+ 9671: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var anchors = __nccwpck_require__(5702);
+  var visit = __nccwpck_require__(7182);
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
+  var toJS = __nccwpck_require__(3709);
   class Alias extends Node.NodeBase {
    constructor(source) {
     super(identity.ALIAS);
@@ -3628,10 +3628,10 @@ var __webpack_modules__ = {
   }
   exports.Alias = Alias;
  },
- 101: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
+ 6039: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
   function collectionFromPath(schema, path, value) {
    let v = value;
    for (let i = path.length - 1; i >= 0; --i) {
@@ -3713,10 +3713,10 @@ var __webpack_modules__ = {
   exports.collectionFromPath = collectionFromPath;
   exports.isEmptyPath = isEmptyPath;
  },
- 6673: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var applyReviver = __nccwpck_require__(3661);
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(4043);
+ 4615: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var applyReviver = __nccwpck_require__(2703);
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
   class NodeBase {
    constructor(type) {
     Object.defineProperty(this, identity.NODE_TYPE, {
@@ -3747,11 +3747,11 @@ var __webpack_modules__ = {
   }
   exports.NodeBase = NodeBase;
  },
- 7165: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var stringifyPair = __nccwpck_require__(9748);
-  var addPairToJSMap = __nccwpck_require__(7104);
-  var identity = __nccwpck_require__(1127);
+ 2815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var stringifyPair = __nccwpck_require__(1174);
+  var addPairToJSMap = __nccwpck_require__(614);
+  var identity = __nccwpck_require__(2617);
   function createPair(key, value, ctx) {
    const k = createNode.createNode(key, void 0, ctx);
    const v = createNode.createNode(value, void 0, ctx);
@@ -3782,10 +3782,10 @@ var __webpack_modules__ = {
   exports.Pair = Pair;
   exports.createPair = createPair;
  },
- 3301: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Node = __nccwpck_require__(6673);
-  var toJS = __nccwpck_require__(4043);
+ 9271: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Node = __nccwpck_require__(4615);
+  var toJS = __nccwpck_require__(3709);
   const isScalarValue = value => !value || typeof value !== 'function' && typeof value !== 'object';
   class Scalar extends Node.NodeBase {
    constructor(value) {
@@ -3807,13 +3807,13 @@ var __webpack_modules__ = {
   exports.Scalar = Scalar;
   exports.isScalarValue = isScalarValue;
  },
- 4454: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyCollection = __nccwpck_require__(1212);
-  var addPairToJSMap = __nccwpck_require__(7104);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
+ 2448: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyCollection = __nccwpck_require__(8454);
+  var addPairToJSMap = __nccwpck_require__(614);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
   function findPair(items, key) {
    const k = identity.isScalar(key) ? key.value : key;
    for (const it of items) if (identity.isPair(it)) {
@@ -3898,13 +3898,13 @@ var __webpack_modules__ = {
   exports.YAMLMap = YAMLMap;
   exports.findPair = findPair;
  },
- 2223: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var createNode = __nccwpck_require__(2404);
-  var stringifyCollection = __nccwpck_require__(1212);
-  var Collection = __nccwpck_require__(101);
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var toJS = __nccwpck_require__(4043);
+ 5125: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var createNode = __nccwpck_require__(9462);
+  var stringifyCollection = __nccwpck_require__(8454);
+  var Collection = __nccwpck_require__(6039);
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var toJS = __nccwpck_require__(3709);
   class YAMLSeq extends Collection.Collection {
    static get tagName() {
     return 'tag:yaml.org,2002:seq';
@@ -3981,12 +3981,12 @@ var __webpack_modules__ = {
   }
   exports.YAMLSeq = YAMLSeq;
  },
- 7104: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var log = __nccwpck_require__(7249);
-  var merge = __nccwpck_require__(452);
-  var stringify = __nccwpck_require__(2148);
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(4043);
+ 614: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var log = __nccwpck_require__(9923);
+  var merge = __nccwpck_require__(2610);
+  var stringify = __nccwpck_require__(9666);
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
   function addPairToJSMap(ctx, map, {key, value}) {
    if (identity.isNode(key) && key.addToJSMap) key.addToJSMap(ctx, map, value); else if (merge.isMergeKey(ctx, key)) merge.addMergeToJSMap(ctx, map, value); else {
     const jsKey = toJS.toJS(key, '', ctx);
@@ -4025,7 +4025,7 @@ var __webpack_modules__ = {
   }
   exports.addPairToJSMap = addPairToJSMap;
  },
- 1127: (__unused_webpack_module, exports) => {
+ 2617: (__unused_webpack_module, exports) => {
   const ALIAS = Symbol.for('yaml.alias');
   const DOC = Symbol.for('yaml.document');
   const MAP = Symbol.for('yaml.map');
@@ -4075,8 +4075,8 @@ var __webpack_modules__ = {
   exports.isScalar = isScalar;
   exports.isSeq = isSeq;
  },
- 4043: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 3709: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   function toJS(value, arg, ctx) {
    if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
    if (value && typeof value.toJSON === 'function') {
@@ -4100,11 +4100,11 @@ var __webpack_modules__ = {
   }
   exports.toJS = toJS;
  },
- 110: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var resolveBlockScalar = __nccwpck_require__(8913);
-  var resolveFlowScalar = __nccwpck_require__(6842);
-  var errors = __nccwpck_require__(1464);
-  var stringifyString = __nccwpck_require__(3069);
+ 8564: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var resolveBlockScalar = __nccwpck_require__(599);
+  var resolveFlowScalar = __nccwpck_require__(7120);
+  var errors = __nccwpck_require__(2130);
+  var stringifyString = __nccwpck_require__(6179);
   function resolveAsScalar(token, strict = true, onError) {
    if (token) {
     const _onError = (pos, code, message) => {
@@ -4364,7 +4364,7 @@ var __webpack_modules__ = {
   exports.resolveAsScalar = resolveAsScalar;
   exports.setScalarValue = setScalarValue;
  },
- 1733: (__unused_webpack_module, exports) => {
+ 7455: (__unused_webpack_module, exports) => {
   const stringify = cst => 'type' in cst ? stringifyToken(cst) : stringifyItem(cst);
   function stringifyToken(token) {
    switch (token.type) {
@@ -4416,7 +4416,7 @@ var __webpack_modules__ = {
   }
   exports.stringify = stringify;
  },
- 7715: (__unused_webpack_module, exports) => {
+ 4257: (__unused_webpack_module, exports) => {
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove item');
@@ -4465,10 +4465,10 @@ var __webpack_modules__ = {
   }
   exports.visit = visit;
  },
- 3461: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var cstScalar = __nccwpck_require__(110);
-  var cstStringify = __nccwpck_require__(1733);
-  var cstVisit = __nccwpck_require__(7715);
+ 3427: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var cstScalar = __nccwpck_require__(8564);
+  var cstStringify = __nccwpck_require__(7455);
+  var cstVisit = __nccwpck_require__(4257);
   const BOM = '\ufeff';
   const DOCUMENT = '';
   const FLOW_END = '';
@@ -4588,8 +4588,8 @@ var __webpack_modules__ = {
   exports.prettyToken = prettyToken;
   exports.tokenType = tokenType;
  },
- 361: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var cst = __nccwpck_require__(3461);
+ 795: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var cst = __nccwpck_require__(3427);
   function isEmpty(ch) {
    switch (ch) {
    case void 0:
@@ -5103,7 +5103,7 @@ var __webpack_modules__ = {
   }
   exports.Lexer = Lexer;
  },
- 6628: (__unused_webpack_module, exports) => {
+ 9706: (__unused_webpack_module, exports) => {
   class LineCounter {
    constructor() {
     this.lineStarts = [];
@@ -5133,10 +5133,10 @@ var __webpack_modules__ = {
   }
   exports.LineCounter = LineCounter;
  },
- 3456: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 7374: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_process = __nccwpck_require__(932);
-  var cst = __nccwpck_require__(3461);
-  var lexer = __nccwpck_require__(361);
+  var cst = __nccwpck_require__(3427);
+  var lexer = __nccwpck_require__(795);
   function includesToken(list, type) {
    for (let i = 0; i < list.length; ++i) if (list[i].type === type) return true;
    return false;
@@ -6011,14 +6011,14 @@ var __webpack_modules__ = {
   }
   exports.Parser = Parser;
  },
- 4047: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var composer = __nccwpck_require__(9984);
-  var Document = __nccwpck_require__(3021);
-  var errors = __nccwpck_require__(1464);
-  var log = __nccwpck_require__(7249);
-  var identity = __nccwpck_require__(1127);
-  var lineCounter = __nccwpck_require__(6628);
-  var parser = __nccwpck_require__(3456);
+ 6205: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var composer = __nccwpck_require__(2750);
+  var Document = __nccwpck_require__(5755);
+  var errors = __nccwpck_require__(2130);
+  var log = __nccwpck_require__(9923);
+  var identity = __nccwpck_require__(2617);
+  var lineCounter = __nccwpck_require__(9706);
+  var parser = __nccwpck_require__(7374);
   function parseOptions(options) {
    const prettyErrors = options.prettyErrors !== false;
    const lineCounter$1 = options.lineCounter || prettyErrors && new lineCounter.LineCounter || null;
@@ -6091,12 +6091,12 @@ var __webpack_modules__ = {
   exports.parseDocument = parseDocument;
   exports.stringify = stringify;
  },
- 5840: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var map = __nccwpck_require__(7451);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var tags = __nccwpck_require__(18);
+ 4902: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var map = __nccwpck_require__(8229);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var tags = __nccwpck_require__(1656);
   const sortMapEntriesByKey = (a, b) => a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
   class Schema {
    constructor({compat, customTags, merge, resolveKnownTags, schema, sortMapEntries, toStringDefaults}) {
@@ -6124,9 +6124,9 @@ var __webpack_modules__ = {
   }
   exports.Schema = Schema;
  },
- 7451: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var YAMLMap = __nccwpck_require__(4454);
+ 8229: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var YAMLMap = __nccwpck_require__(2448);
   const map = {
    collection: 'map',
    default: true,
@@ -6140,8 +6140,8 @@ var __webpack_modules__ = {
   };
   exports.map = map;
  },
- 3632: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 7890: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   const nullTag = {
    identify: value => value == null,
    createNode: () => new Scalar.Scalar(null),
@@ -6153,9 +6153,9 @@ var __webpack_modules__ = {
   };
   exports.nullTag = nullTag;
  },
- 1706: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var YAMLSeq = __nccwpck_require__(2223);
+ 2400: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var YAMLSeq = __nccwpck_require__(5125);
   const seq = {
    collection: 'seq',
    default: true,
@@ -6169,8 +6169,8 @@ var __webpack_modules__ = {
   };
   exports.seq = seq;
  },
- 6464: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyString = __nccwpck_require__(3069);
+ 2374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyString = __nccwpck_require__(6179);
   const string = {
    identify: value => typeof value === 'string',
    default: true,
@@ -6185,8 +6185,8 @@ var __webpack_modules__ = {
   };
   exports.string = string;
  },
- 3959: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 1477: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   const boolTag = {
    identify: value => typeof value === 'boolean',
    default: true,
@@ -6203,9 +6203,9 @@ var __webpack_modules__ = {
   };
   exports.boolTag = boolTag;
  },
- 8405: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyNumber = __nccwpck_require__(8689);
+ 8251: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
    identify: value => typeof value === 'number',
    default: true,
@@ -6243,8 +6243,8 @@ var __webpack_modules__ = {
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
  },
- 9874: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 7052: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   const intResolve = (str, offset, radix, {intAsBigInt}) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
   function intStringify(node, radix, prefix) {
@@ -6282,21 +6282,21 @@ var __webpack_modules__ = {
   exports.intHex = intHex;
   exports.intOct = intOct;
  },
- 896: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var bool = __nccwpck_require__(3959);
-  var float = __nccwpck_require__(8405);
-  var int = __nccwpck_require__(9874);
+ 4810: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var bool = __nccwpck_require__(1477);
+  var float = __nccwpck_require__(8251);
+  var int = __nccwpck_require__(7052);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.boolTag, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float ];
   exports.schema = schema;
  },
- 3559: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var map = __nccwpck_require__(7451);
-  var seq = __nccwpck_require__(1706);
+ 7925: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var map = __nccwpck_require__(8229);
+  var seq = __nccwpck_require__(2400);
   function intIdentify(value) {
    return typeof value === 'bigint' || Number.isInteger(value);
   }
@@ -6349,23 +6349,23 @@ var __webpack_modules__ = {
   const schema = [ map.map, seq.seq ].concat(jsonScalars, jsonError);
   exports.schema = schema;
  },
- 18: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var bool = __nccwpck_require__(3959);
-  var float = __nccwpck_require__(8405);
-  var int = __nccwpck_require__(9874);
-  var schema = __nccwpck_require__(896);
-  var schema$1 = __nccwpck_require__(3559);
-  var binary = __nccwpck_require__(6083);
-  var merge = __nccwpck_require__(452);
-  var omap = __nccwpck_require__(303);
-  var pairs = __nccwpck_require__(8385);
-  var schema$2 = __nccwpck_require__(5913);
-  var set = __nccwpck_require__(1528);
-  var timestamp = __nccwpck_require__(6752);
+ 1656: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var bool = __nccwpck_require__(1477);
+  var float = __nccwpck_require__(8251);
+  var int = __nccwpck_require__(7052);
+  var schema = __nccwpck_require__(4810);
+  var schema$1 = __nccwpck_require__(7925);
+  var binary = __nccwpck_require__(6817);
+  var merge = __nccwpck_require__(2610);
+  var omap = __nccwpck_require__(61);
+  var pairs = __nccwpck_require__(7815);
+  var schema$2 = __nccwpck_require__(7755);
+  var set = __nccwpck_require__(9138);
+  var timestamp = __nccwpck_require__(6282);
   const schemas = new Map([ [ 'core', schema.schema ], [ 'failsafe', [ map.map, seq.seq, string.string ] ], [ 'json', schema$1.schema ], [ 'yaml11', schema$2.schema ], [ 'yaml-1.1', schema$2.schema ] ]);
   const tagsByName = {
    binary: binary.binary,
@@ -6419,10 +6419,10 @@ var __webpack_modules__ = {
   exports.coreKnownTags = coreKnownTags;
   exports.getTags = getTags;
  },
- 6083: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ 6817: (__unused_webpack_module, exports, __nccwpck_require__) => {
   var node_buffer = __nccwpck_require__(181);
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyString = __nccwpck_require__(3069);
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyString = __nccwpck_require__(6179);
   const binary = {
    identify: value => value instanceof Uint8Array,
    default: false,
@@ -6464,8 +6464,8 @@ var __webpack_modules__ = {
   };
   exports.binary = binary;
  },
- 8398: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
+ 3260: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
   function boolStringify({value, source}, ctx) {
    const boolObj = value ? trueTag : falseTag;
    if (source && boolObj.test.test(source)) return source;
@@ -6490,9 +6490,9 @@ var __webpack_modules__ = {
   exports.falseTag = falseTag;
   exports.trueTag = trueTag;
  },
- 5782: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var stringifyNumber = __nccwpck_require__(8689);
+ 396: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
    identify: value => typeof value === 'number',
    default: true,
@@ -6533,8 +6533,8 @@ var __webpack_modules__ = {
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
  },
- 873: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 5883: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   function intResolve(str, offset, radix, {intAsBigInt}) {
    const sign = str[0];
@@ -6608,9 +6608,9 @@ var __webpack_modules__ = {
   exports.intHex = intHex;
   exports.intOct = intOct;
  },
- 452: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
+ 2610: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
   const MERGE_KEY = '<<';
   const merge = {
    identify: value => value === MERGE_KEY || typeof value === 'symbol' && value.description === MERGE_KEY,
@@ -6648,12 +6648,12 @@ var __webpack_modules__ = {
   exports.isMergeKey = isMergeKey;
   exports.merge = merge;
  },
- 303: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var toJS = __nccwpck_require__(4043);
-  var YAMLMap = __nccwpck_require__(4454);
-  var YAMLSeq = __nccwpck_require__(2223);
-  var pairs = __nccwpck_require__(8385);
+ 61: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var toJS = __nccwpck_require__(3709);
+  var YAMLMap = __nccwpck_require__(2448);
+  var YAMLSeq = __nccwpck_require__(5125);
+  var pairs = __nccwpck_require__(7815);
   class YAMLOMap extends YAMLSeq.YAMLSeq {
    constructor() {
     super();
@@ -6704,11 +6704,11 @@ var __webpack_modules__ = {
   exports.YAMLOMap = YAMLOMap;
   exports.omap = omap;
  },
- 8385: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var Scalar = __nccwpck_require__(3301);
-  var YAMLSeq = __nccwpck_require__(2223);
+ 7815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var Scalar = __nccwpck_require__(9271);
+  var YAMLSeq = __nccwpck_require__(5125);
   function resolvePairs(seq, onError) {
    if (identity.isSeq(seq)) for (let i = 0; i < seq.items.length; ++i) {
     let item = seq.items[i];
@@ -6759,27 +6759,27 @@ var __webpack_modules__ = {
   exports.pairs = pairs;
   exports.resolvePairs = resolvePairs;
  },
- 5913: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var map = __nccwpck_require__(7451);
-  var _null = __nccwpck_require__(3632);
-  var seq = __nccwpck_require__(1706);
-  var string = __nccwpck_require__(6464);
-  var binary = __nccwpck_require__(6083);
-  var bool = __nccwpck_require__(8398);
-  var float = __nccwpck_require__(5782);
-  var int = __nccwpck_require__(873);
-  var merge = __nccwpck_require__(452);
-  var omap = __nccwpck_require__(303);
-  var pairs = __nccwpck_require__(8385);
-  var set = __nccwpck_require__(1528);
-  var timestamp = __nccwpck_require__(6752);
+ 7755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var map = __nccwpck_require__(8229);
+  var _null = __nccwpck_require__(7890);
+  var seq = __nccwpck_require__(2400);
+  var string = __nccwpck_require__(2374);
+  var binary = __nccwpck_require__(6817);
+  var bool = __nccwpck_require__(3260);
+  var float = __nccwpck_require__(396);
+  var int = __nccwpck_require__(5883);
+  var merge = __nccwpck_require__(2610);
+  var omap = __nccwpck_require__(61);
+  var pairs = __nccwpck_require__(7815);
+  var set = __nccwpck_require__(9138);
+  var timestamp = __nccwpck_require__(6282);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.trueTag, bool.falseTag, int.intBin, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float, binary.binary, merge.merge, omap.omap, pairs.pairs, set.set, timestamp.intTime, timestamp.floatTime, timestamp.timestamp ];
   exports.schema = schema;
  },
- 1528: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Pair = __nccwpck_require__(7165);
-  var YAMLMap = __nccwpck_require__(4454);
+ 9138: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Pair = __nccwpck_require__(2815);
+  var YAMLMap = __nccwpck_require__(2448);
   class YAMLSet extends YAMLMap.YAMLMap {
    constructor(schema) {
     super(schema);
@@ -6835,8 +6835,8 @@ var __webpack_modules__ = {
   exports.YAMLSet = YAMLSet;
   exports.set = set;
  },
- 6752: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var stringifyNumber = __nccwpck_require__(8689);
+ 6282: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var stringifyNumber = __nccwpck_require__(2491);
   function parseSexagesimal(str, asBigInt) {
    const sign = str[0];
    const parts = sign === '-' || sign === '+' ? str.substring(1) : str;
@@ -6908,7 +6908,7 @@ var __webpack_modules__ = {
   exports.intTime = intTime;
   exports.timestamp = timestamp;
  },
- 4475: (__unused_webpack_module, exports) => {
+ 7089: (__unused_webpack_module, exports) => {
   const FOLD_FLOW = 'flow';
   const FOLD_BLOCK = 'block';
   const FOLD_QUOTED = 'quoted';
@@ -7014,11 +7014,11 @@ var __webpack_modules__ = {
   exports.FOLD_QUOTED = FOLD_QUOTED;
   exports.foldFlowLines = foldFlowLines;
  },
- 2148: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var anchors = __nccwpck_require__(1596);
-  var identity = __nccwpck_require__(1127);
-  var stringifyComment = __nccwpck_require__(9799);
-  var stringifyString = __nccwpck_require__(3069);
+ 9666: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var anchors = __nccwpck_require__(5702);
+  var identity = __nccwpck_require__(2617);
+  var stringifyComment = __nccwpck_require__(6949);
+  var stringifyString = __nccwpck_require__(6179);
   function createStringifyContext(doc, options) {
    const opt = Object.assign({
     blockQuote: true,
@@ -7123,10 +7123,10 @@ var __webpack_modules__ = {
   exports.createStringifyContext = createStringifyContext;
   exports.stringify = stringify;
  },
- 1212: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 8454: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(6949);
   function stringifyCollection(collection, ctx, options) {
    const flow = ctx.inFlow ?? collection.flow;
    const stringify = flow ? stringifyFlowCollection : stringifyBlockCollection;
@@ -7238,7 +7238,7 @@ var __webpack_modules__ = {
   }
   exports.stringifyCollection = stringifyCollection;
  },
- 9799: (__unused_webpack_module, exports) => {
+ 6949: (__unused_webpack_module, exports) => {
   const stringifyComment = str => str.replace(/^(?!$)(?: $)?/gm, '#');
   function indentComment(comment, indent) {
    if (/^\n+$/.test(comment)) return comment.substring(1);
@@ -7249,10 +7249,10 @@ var __webpack_modules__ = {
   exports.lineComment = lineComment;
   exports.stringifyComment = stringifyComment;
  },
- 6829: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 5719: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(6949);
   function stringifyDocument(doc, options) {
    const lines = [];
    let hasDirectives = options.directives === true;
@@ -7306,7 +7306,7 @@ var __webpack_modules__ = {
   }
   exports.stringifyDocument = stringifyDocument;
  },
- 8689: (__unused_webpack_module, exports) => {
+ 2491: (__unused_webpack_module, exports) => {
   function stringifyNumber({format, minFractionDigits, tag, value}) {
    if (typeof value === 'bigint') return String(value);
    const num = typeof value === 'number' ? value : Number(value);
@@ -7325,11 +7325,11 @@ var __webpack_modules__ = {
   }
   exports.stringifyNumber = stringifyNumber;
  },
- 9748: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
-  var Scalar = __nccwpck_require__(3301);
-  var stringify = __nccwpck_require__(2148);
-  var stringifyComment = __nccwpck_require__(9799);
+ 1174: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
+  var Scalar = __nccwpck_require__(9271);
+  var stringify = __nccwpck_require__(9666);
+  var stringifyComment = __nccwpck_require__(6949);
   function stringifyPair({key, value}, ctx, onComment, onChompKeep) {
    const {allNullValues, doc, indent, indentStep, options: {commentString, indentSeq, simpleKeys}} = ctx;
    let keyComment = identity.isNode(key) && key.comment || null;
@@ -7421,9 +7421,9 @@ var __webpack_modules__ = {
   }
   exports.stringifyPair = stringifyPair;
  },
- 3069: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var Scalar = __nccwpck_require__(3301);
-  var foldFlowLines = __nccwpck_require__(4475);
+ 6179: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var Scalar = __nccwpck_require__(9271);
+  var foldFlowLines = __nccwpck_require__(7089);
   const getFoldOptions = (ctx, isBlock) => ({
    indentAtStart: isBlock ? ctx.indent.length : ctx.indentAtStart,
    lineWidth: ctx.options.lineWidth,
@@ -7655,8 +7655,8 @@ var __webpack_modules__ = {
   }
   exports.stringifyString = stringifyString;
  },
- 204: (__unused_webpack_module, exports, __nccwpck_require__) => {
-  var identity = __nccwpck_require__(1127);
+ 7182: (__unused_webpack_module, exports, __nccwpck_require__) => {
+  var identity = __nccwpck_require__(2617);
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove node');
@@ -7763,7 +7763,7 @@ var __webpack_modules__ = {
   exports.visit = visit;
   exports.visitAsync = visitAsync;
  },
- 3246: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7121: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    T3: () => GPU_STEPS,
    YL: () => STRATEGIES,
@@ -7841,7 +7841,7 @@ var __webpack_modules__ = {
   const GPU_STEPS = [ 4, 8, 16, 24, 40, 80 ];
   const STRATEGIES = [ [ 'Single GPU', 1, 1, 1, 1 ], [ 'Tensor Parallel', 2, 1, 1, 1 ], [ 'Tensor Parallel', 4, 1, 1, 1 ], [ 'Tensor Parallel', 8, 1, 1, 1 ], [ 'Pipeline Parallel', 1, 2, 1, 1 ], [ 'Pipeline Parallel', 1, 4, 1, 1 ], [ 'Pipeline Parallel', 1, 8, 1, 1 ], [ 'TP + PP', 2, 2, 1, 1 ], [ 'TP + PP', 2, 4, 1, 1 ], [ 'TP + PP', 4, 2, 1, 1 ], [ 'TP + PP', 4, 4, 1, 1 ], [ 'Data Parallel', 1, 1, 1, 2 ], [ 'Data Parallel', 1, 1, 1, 4 ], [ 'Data Parallel', 1, 1, 1, 8 ] ];
  },
- 739: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7318: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    catalogueBeside: () => catalogueBeside
@@ -7859,12 +7859,12 @@ var __webpack_modules__ = {
    };
   }
  },
- 9792: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9811: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    openCatalogue: () => openCatalogue
   });
-  var _models_facts_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9905);
+  var _models_facts_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7896);
   function openCatalogue(read) {
    let loaded = null;
    const open = () => {
@@ -7914,10 +7914,10 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 9069: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+ 490: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
    try {
-    var _terminal_run_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5653);
+    var _terminal_run_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4968);
     process.exitCode = await (0, _terminal_run_js__WEBPACK_IMPORTED_MODULE_0__.r)(process.argv.slice(2), process);
     __webpack_async_result__();
    } catch (e) {
@@ -7925,7 +7925,7 @@ var __webpack_modules__ = {
    }
   }, 1);
  },
- 3540: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3617: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    F: () => baseName,
    b: () => pythonModule
@@ -7948,19 +7948,19 @@ var __webpack_modules__ = {
    return path.slice(path.lastIndexOf('/') + 1);
   }
  },
- 3882: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1275: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    fT: () => assemble,
    Zm: () => commandLines,
    PE: () => deploymentOf,
    GJ: () => recognise
   });
-  var deployments_command = __nccwpck_require__(5617);
-  var deployment = __nccwpck_require__(6725);
-  var deployments_images = __nccwpck_require__(6012);
-  var command_line = __nccwpck_require__(3540);
-  var flags = __nccwpck_require__(2011);
-  var values = __nccwpck_require__(8492);
+  var deployments_command = __nccwpck_require__(8906);
+  var deployment = __nccwpck_require__(2796);
+  var deployments_images = __nccwpck_require__(4621);
+  var command_line = __nccwpck_require__(3617);
+  var flags = __nccwpck_require__(764);
+  var values = __nccwpck_require__(3897);
   function environmentUses(env, table, prefix = '') {
    const uses = [];
    for (const [variable, value] of env) {
@@ -8174,9 +8174,9 @@ var __webpack_modules__ = {
     draftModel: draft ? (0, values.Sn)(draft.value, collector) : null
    };
   }
-  var nim = __nccwpck_require__(868);
-  var ollama = __nccwpck_require__(9416);
-  var sglang = __nccwpck_require__(6364);
+  var nim = __nccwpck_require__(1851);
+  var ollama = __nccwpck_require__(1753);
+  var sglang = __nccwpck_require__(3137);
   const tgiFlags = (0, flags.tS)({
    one: `\n    api-key cors-allow-origin cuda-graphs cuda-memory-fraction dtype hostname huggingface-hub-cache kv-cache-dtype\n    lora-adapters master-addr master-port max-batch-prefill-tokens max-batch-size max-batch-total-tokens max-best-of\n    max-client-batch-size max-concurrent-requests max-image-fetch-size max-input-length max-input-tokens\n    max-stop-sequences max-top-n-tokens max-total-tokens max-waiting-tokens model-id ngrok-authtoken ngrok-edge\n    num-shard otlp-endpoint otlp-service-name payload-limit port=-p prometheus-port quantize revision rope-factor\n    rope-scaling shard-uds-path sharded speculate tokenizer-config-path usage-stats validation-workers\n    waiting-served-ratio watermark-delta watermark-gamma weights-cache-override`,
    switches: `\n    disable-crash-reports disable-custom-kernels disable-grammar-support disable-usage-stats enable-prefill-logprobs\n    env=-e json-output ngrok trust-remote-code`
@@ -8291,8 +8291,8 @@ var __webpack_modules__ = {
     };
    }
   };
-  var trtllm = __nccwpck_require__(2328);
-  var vllm = __nccwpck_require__(3187);
+  var trtllm = __nccwpck_require__(5338);
+  var vllm = __nccwpck_require__(4046);
   const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton ];
   function recognise(command) {
    const argv = command.argv.slice(0, 12).map(word => word.value);
@@ -8437,14 +8437,14 @@ var __webpack_modules__ = {
    };
   }
  },
- 868: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1851: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    CI: () => nimEnvironment,
    Ok: () => nimModel,
    bQ: () => nim
   });
-  var _images_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6012);
-  var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8492);
+  var _images_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4621);
+  var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3897);
   const nim = {
    engine: 'nim',
    title: 'NVIDIA NIM: nim/<org>/<model> images, NIM_ variables',
@@ -8495,13 +8495,13 @@ var __webpack_modules__ = {
    };
   }
  },
- 9416: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1753: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    d: () => ollama,
    e: () => ollamaEnvironment
   });
-  var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8492);
-  var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3540);
+  var _values_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3897);
+  var _command_line_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3617);
   const ollama = {
    engine: 'ollama',
    title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
@@ -8539,16 +8539,16 @@ var __webpack_modules__ = {
    }, _values_js__WEBPACK_IMPORTED_MODULE_1__.Vm);
   }
  },
- 6364: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3137: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    T: () => readSglangMap,
    j: () => sglang
   });
-  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2011);
-  var _flags_sglang_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4004);
-  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8492);
-  var _yaml_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9397);
-  var _command_line_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3540);
+  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(764);
+  var _flags_sglang_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(133);
+  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3897);
+  var _yaml_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7764);
+  var _command_line_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3617);
   const style = {
    underscores: true,
    prefixes: true,
@@ -8644,20 +8644,20 @@ var __webpack_modules__ = {
    };
   }
  },
- 2328: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5338: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    i: () => readTrtllmMap,
    _: () => trtllm
   });
-  var flags = __nccwpck_require__(2011);
+  var flags = __nccwpck_require__(764);
   const trtllmFlags = (0, flags.tS)({
    one: `\n    backend cluster-size config=--extra-llm-api-options,--extra-engine-args context-parallel-size=--cp-size\n    custom-tokenizer dataset dtype engine-dir free-gpu-memory-fraction=--kv-cache-free-gpu-memory-fraction,--kv-cache-free-gpu-mem-fraction\n    gpus-per-node host kv-cache-dtype log-level max-batch-size max-beam-width max-input-len max-num-tokens\n    max-seq-len metadata-server-config-file model=-m,--model-path model-type\n    moe-cluster-parallel-size moe-expert-parallel-size=--ep-size,--ep,--expert-parallel-size num-postprocess-workers\n    pipeline-parallel-size=--pp-size,--pp port quantization reasoning-parser revision served-model-name server-role\n    tensor-parallel-size=--tp-size,--tp tokenizer tool-parser workspace=-w`,
    switches: `\n    enable-attention-dp enable-chunked-context enable-chunked-prefill fail-fast-on-attention-window-too-large\n    otlp-traces streaming trust-remote-code`
   });
-  var tree = __nccwpck_require__(9314);
-  var values = __nccwpck_require__(8492);
-  var yaml = __nccwpck_require__(9397);
-  var command_line = __nccwpck_require__(3540);
+  var tree = __nccwpck_require__(1687);
+  var values = __nccwpck_require__(3897);
+  var yaml = __nccwpck_require__(7764);
+  var command_line = __nccwpck_require__(3617);
   const style = {
    underscores: true,
    prefixes: false,
@@ -8764,19 +8764,19 @@ var __webpack_modules__ = {
    };
   }
  },
- 3187: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 4046: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    CC: () => readVllmUses,
    SS: () => vllm,
    X7: () => vllmStyle,
    mh: () => readVllmMap
   });
-  var _command_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5617);
-  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2011);
-  var _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7611);
-  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8492);
-  var _yaml_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9397);
-  var _command_line_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3540);
+  var _command_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8906);
+  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(764);
+  var _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7666);
+  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3897);
+  var _yaml_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7764);
+  var _command_line_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3617);
   const vllmStyle = {
    underscores: true,
    prefixes: true,
@@ -8956,7 +8956,7 @@ var __webpack_modules__ = {
    return readVllmUses((0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.YR)(map, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle), null, new _values_js__WEBPACK_IMPORTED_MODULE_4__.gR, null);
   }
  },
- 5617: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8906: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Ft: () => placeholders,
    SP: () => shown,
@@ -8980,7 +8980,7 @@ var __webpack_modules__ = {
    return text.includes(HOLE_OPEN) ? text.replace(HOLE, (_, name) => `{{ ${name} }}`) : text;
   }
  },
- 6725: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2796: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    g: () => noHardware
   });
@@ -8991,7 +8991,7 @@ var __webpack_modules__ = {
    accelerator: null
   };
  },
- 2011: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 764: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    DI: () => walkFlags,
    IL: () => jsonValue,
@@ -9001,11 +9001,11 @@ var __webpack_modules__ = {
    tS: () => flagTable,
    yC: () => lastUse
   });
-  var _command_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5617);
-  var _shell_words_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9824);
-  var _text_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2229);
-  var _tree_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(9314);
-  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8492);
+  var _command_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8906);
+  var _shell_words_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5820);
+  var _text_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5300);
+  var _tree_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1687);
+  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3897);
   function flagTable(groups) {
    const spelled = new Map;
    addAll(spelled, groups);
@@ -9263,11 +9263,11 @@ var __webpack_modules__ = {
   }
   const SECRET = /api-key|token$|password|secret/;
  },
- 4004: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 133: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    U: () => sglangFlags
   });
-  var _flags_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2011);
+  var _flags_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(764);
   const sglangFlags = (0, _flags_js__WEBPACK_IMPORTED_MODULE_0__.tS)({
    one: `\n    admin-api-key api-key asr-max-buffer-seconds asr-max-concurrent-sessions attention-backend\n    attn-cp-size=--attention-context-parallel-size attn-dp-size=--attention-data-parallel-size base-gpu-id\n    batch-notify-size bf16-gemm-backend boundary-reduction c128-page-size chat-template chunked-prefill-size\n    completion-template config constrained-json-max-whitespace-cnt constrained-json-whitespace-pattern\n    context-length cp-strategy cpu-offload-gb crash-dump-folder cuda-graph-backend-decode cuda-graph-backend-prefill\n    cuda-graph-config cuda-graph-max-bs-decode cuda-graph-max-bs-prefill cuda-graph-max-seq-len-prefill\n    cuda-graph-prefill-max-context=--context-bucket dcp-comm-backend dcp-size=--decode-context-parallel-size\n    debug-tensor-dump-input-file debug-tensor-dump-output-folder decode-attention-backend decode-log-interval\n    decoupled-spec-bind-endpoint decoupled-spec-connect-endpoints decoupled-spec-rank decoupled-spec-role\n    decrypted-config-file decrypted-draft-config-file deepep-config deepep-dispatcher-output-dtype deepep-mode\n    deepep-v2-mode default-chat-template-kwargs default-priority-value detokenizer-worker-num device\n    disaggregation-bootstrap-port disaggregation-decode-allocation-policy disaggregation-decode-extra-slots\n    disaggregation-decode-host-receive-threshold disaggregation-decode-polling-interval\n    disaggregation-decode-retraction-backup disaggregation-ib-device disaggregation-mode\n    disaggregation-transfer-backend dist-init-addr=--nccl-init-addr dist-timeout dllm-algorithm\n    dllm-algorithm-config download-dir dp-size=--data-parallel-size dsa-decode-backend dsa-paged-mqa-logits-backend\n    dsa-prefill-backend dsa-topk-backend dsa-triton-union dsv4-attn-backend dsv4-prefill-backend dtype dwdp-size\n    dynamic-batch-tokenizer-batch-size dynamic-batch-tokenizer-batch-timeout elastic-ep-backend\n    elastic-ep-initial-size elastic-ep-join-mode elastic-ep-join-rank-offset elastic-ep-scale-timeout\n    encoder-bootstrap-port encoder-transfer-backend engine-info-bootstrap-port ep-dispatch-algorithm\n    ep-num-redundant-experts ep-size=--expert-parallel-size,--ep eplb-algorithm\n    eplb-min-rebalancing-utilization-threshold eplb-rebalance-layers-per-chunk eplb-rebalance-num-iterations\n    expert-balancedness-report-mode expert-distribution-recorder-buffer-size expert-distribution-recorder-mode\n    export-metrics-to-file-dir extra-metric-labels fastapi-root-path file-storage-path flashinfer-a2a-dispatch-type\n    flashinfer-allreduce-fusion-backend flashinfer-mxfp4-moe-precision flexkv-config-file forward-hooks\n    forward-pass-metrics-ipc-name forward-pass-metrics-worker-id fp4-gemm-backend fp8-gemm-backend fuseep-mode\n    gated-launch-port gc-warning-threshold-secs gpu-id-step grammar-backend grpc-port grpc-response-timeout-secs\n    hf-chat-template-name hicache-host-memory-fraction hicache-host-memory-mode hicache-io-backend\n    hicache-mem-layout hicache-ratio hicache-size hicache-storage-backend hicache-storage-backend-extra-config\n    hicache-storage-prefetch-policy hicache-storage-prefetch-retry-max-attempts\n    hicache-storage-prefetch-retry-poll-interval hicache-write-policy\n    hisparse-config=--hierarchical-sparse-attention-extra-config host http2-initial-connection-window-size\n    http2-max-concurrent-streams image-processor-backend init-expert-location int8-mamba-ckpt-size\n    json-model-override-args kt-cpuinfer kt-max-deferred-experts-per-token kt-method kt-num-gpu-experts\n    kt-threadpool-count kt-weight-path kv-cache-dtype kv-canary kv-canary-real-data kv-canary-sweep-interval\n    kv-events-config limit-mm-data-per-request linear-attn-backend linear-attn-decode-backend\n    linear-attn-prefill-backend linear-attn-verify-backend linear-replayssm-cache-len lmcache-config-file\n    load-balance-method load-format load-publish-endpoint load-snapshot-publish-interval log-level log-level-http\n    log-requests-format log-requests-level lora-backend lora-drain-wait-threshold lora-eviction-policy mamba-backend\n    mamba-cache-philox-rounds mamba-full-memory-ratio mamba-max-states-per-path mamba-radix-cache-strategy\n    mamba-ssm-dtype mamba-track-interval max-ep-size max-loaded-loras max-lora-chunk-size max-lora-rank\n    max-loras-per-batch max-mamba-cache-size max-prefill-tokens max-queued-requests max-running-requests\n    max-total-tokens media-url-max-file-size-mb mem-fraction-static min-free-slots-delay mm-attention-backend\n    mm-feature-transport mm-global-cache-backend mm-io-worker-num mm-preprocess-cache-size-mb mm-process-config\n    mm-processor-worker-num model-config-parser model-impl model-loader-extra-config model-path=--model\n    modelexpress-config modelopt-checkpoint-restore-path modelopt-checkpoint-save-path modelopt-export-path\n    modelopt-quant moe-a2a-backend moe-dense-tp-size moe-dp-size=--moe-data-parallel-size moe-runner-backend\n    mooncake-ib-device msprobe-dump-config nccl-port nnodes node-rank num-continuous-decode-steps\n    num-reserved-decode-tokens offload-group-size offload-mode offload-num-in-group offload-prefetch-step\n    optimistic-prefill-attempts otlp-service-name otlp-traces-endpoint page-size paged-experts-num-resident\n    pdmux-config-path ple-offload-backend ple-offload-dir port pp-async-batch-depth pp-max-micro-batch-size\n    pp-size=--pipeline-parallel-size preferred-sampling-params prefill-attention-backend prefill-decode-interval\n    prefill-decode-interval-min-bs prefill-delayer-max-delay-ms prefill-delayer-max-delay-passes\n    prefill-delayer-queue-min-ratio prefill-delayer-token-usage-low-watermark prefill-kv-cache-dequant-dtype\n    prefill-max-requests priority-scheduling-preemption-threshold qsa-indexer-dtype quantization\n    quantization-param-path radix-cache-backend radix-eviction-policy radix-eviction-policy-config random-seed\n    reasoning-parser remote-instance-weight-loader-backend remote-instance-weight-loader-seed-instance-ip\n    remote-instance-weight-loader-seed-instance-service-port remote-instance-weight-loader-send-weights-group-ports\n    retraction-policy return-hidden-states-mode revision rl-on-policy-target rl-quant-profile sampling-backend\n    sampling-defaults sampling-mask-max-tokens schedule-conservativeness schedule-policy scheduler-recv-interval\n    served-model-name shared-experts-tp-size sidecar sidecar-args sm-group-num\n    smg-http-sidecar-port=--grpc-http-sidecar-port soft-watchdog-timeout spec-trace-dir\n    speculative-accept-threshold-acc speculative-accept-threshold-single speculative-adaptive-config\n    speculative-algorithm speculative-attention-mode speculative-dflash-block-size\n    speculative-domino-candidate-pool-size speculative-draft-attention-backend speculative-draft-kv-cache-dtype\n    speculative-draft-load-format speculative-draft-model-path=--speculative-draft-model\n    speculative-draft-model-quantization speculative-draft-model-revision speculative-draft-sink-size\n    speculative-draft-window-size speculative-dsa-topk-backend speculative-dspark-block-size\n    speculative-dspark-confidence-sts-path speculative-dspark-sps-table-path speculative-eagle-topk\n    speculative-moe-a2a-backend speculative-moe-runner-backend speculative-ngram-capacity\n    speculative-ngram-external-corpus-max-tokens speculative-ngram-external-corpus-path\n    speculative-ngram-external-sam-budget speculative-ngram-match-type speculative-ngram-max-bfs-breadth\n    speculative-ngram-max-trie-depth speculative-ngram-min-bfs-breadth speculative-num-draft-tokens\n    speculative-num-steps speculative-token-map ssl-ca-certs ssl-certfile ssl-keyfile ssl-keyfile-password\n    startup-weight-load-mode stream-interval swa-full-tokens-ratio swa-prefix-tails tbo-token-distribution-threshold\n    tokenizer-backend tokenizer-metrics-custom-labels-header tokenizer-mode tokenizer-path tokenizer-worker-num\n    tool-call-parser tool-server torch-compile-max-bs tp-size=--tensor-parallel-size trace-modules\n    triton-attention-num-kv-splits triton-attention-split-tile-size unified-cache-external-linker-backend\n    unified-cache-external-linker-config uno-lora-path warmups watchdog-timeout watermark-config weight-cache-mode\n    weight-cache-socket weight-cache-timeout weight-loader-prefetch-num-threads weight-version`,
    switches: `\n    abort-on-priority-when-disabled allow-auto-truncate checkpoint-engine-wait-weights-before-ready\n    constrained-json-disable-any-whitespace dcp-replicate-q-proj debug-cuda-graph delete-ckpt-after-loading\n    disable-aiter-allreduce-fusion-in-decode disable-aiter-allreduce-fusion-in-prefill disable-attn-tp-gather\n    disable-chunked-prefix-cache disable-cuda-graph disable-cuda-graph-padding disable-custom-all-reduce\n    disable-decode-cuda-graph disable-fast-image-processor disable-flashinfer-autotune\n    disable-flashinfer-cutlass-moe-fp4-allgather disable-hybrid-swa-memory disable-outlines-disk-cache\n    disable-overlap-schedule disable-prefill-cuda-graph disable-priority-preemption disable-radix-cache\n    disable-shared-experts-fusion disable-tokenizer-batch-decode disaggregation-decode-enable-offload-kvcache\n    disaggregation-decode-enable-radix-cache disaggregation-enable-kv-checksum dllm-fdfo\n    enable-adaptive-dispatch-to-encoder enable-aiter-allreduce-fusion enable-amd-monokernel\n    enable-attn-tp-input-scattered enable-broadcast-mm-inputs-process enable-cache-report enable-cp-decode-attn-tp\n    enable-cudagraph-gc enable-custom-logit-processor enable-decoder-swa-bounded-replay\n    enable-deepseek-v4-fp4-indexer enable-dense-mlp-attn-tp enable-deterministic-inference enable-dp-attention\n    enable-dp-attention-local-control-broadcast enable-dp-lm-head enable-draft-weights-cpu-backup\n    enable-dsa-cache-layer-split enable-dsa-fused-indexer enable-dynamic-batch-tokenizer enable-dynamic-chunking\n    enable-elastic-expert-backup enable-encoder-swa-bounded-replay enable-eplb enable-flashinfer-allreduce-fusion\n    enable-flexkv enable-forward-pass-metrics enable-fp32-lm-head enable-fused-moe-sum-all-reduce\n    enable-fused-qk-norm-rope enable-hierarchical-cache=--enable-hicache enable-hisparse\n    enable-http-worker-reuseport enable-http2 enable-int8-mamba-checkpoint enable-kv-cache-sharding\n    enable-layernorm-sp enable-layerwise-nvtx-marker enable-lean-attention enable-linear-replayssm\n    enable-linear-replayssm-spec enable-linker-mla-dedup enable-lmcache enable-lora enable-lora-overlap-loading\n    enable-mamba-cache-stochastic-rounding enable-megamoe-for-layernorm-sp enable-memory-saver enable-metrics\n    enable-metrics-for-all-schedulers enable-mfu-metrics enable-mis enable-mixed-chunk enable-mm-global-cache\n    enable-mscclpp enable-multi-layer-eagle enable-multimodal enable-nccl-nvls enable-nvidia-megakernel\n    enable-p2p-check enable-page-major-kv-layout enable-paged-experts enable-pd-role-switch enable-pdmux\n    enable-precise-embedding-interpolation enable-prefill-cp enable-prefill-delayer enable-prefix-mm-cache\n    enable-priority-scheduling enable-profile-cuda-graph enable-quant-communications\n    enable-request-time-stats-logging enable-response-store enable-return-aux-hidden-states\n    enable-return-hidden-states enable-return-indexer-topk enable-return-routed-experts enable-scattered-sconv\n    enable-session-radix-cache enable-shared-experts-attn-tp enable-single-batch-overlap enable-ssl-refresh\n    enable-streaming-session enable-strict-thinking enable-symm-mem enable-tf32-matmul enable-tokenizer-batch-encode\n    enable-torch-compile enable-torch-compile-debug-mode enable-torch-symm-mem enable-tp-lm-head-all-to-all\n    enable-trace enable-two-batch-overlap enable-unified-cache-external-linker enable-unified-memory\n    enable-w4a4-mxfp4-megamoe enable-waterfill enable-watermark enable-weights-cpu-backup encoder-only\n    enforce-disable-flashinfer-allreduce-fusion enforce-shared-experts-fusion experts-shared-outer-loras\n    export-metrics-to-file flashinfer-mla-disable-ragged grpc-mode incremental-streaming-output is-embedding\n    language-model-only language-only log-requests lora-strict-loading lora-use-virtual-experts mlx-enable-sampling\n    mm-enable-dp-encoder monokernel-backend ple-offload-embedding pre-warm-nccl prefill-only-disable-kv-cache\n    quantize-and-serve remote-instance-weight-loader-start-seed-via-transfer-engine return-input-ids\n    return-output-ids schedule-low-priority-values-first show-time-cost skip-server-warmup skip-tokenizer-init\n    sleep-on-idle smg-grpc-mode speculative-adaptive speculative-dspark-align-verify-tokens-to-graph-tier\n    speculative-enable-w4a4-mxfp4-megamoe speculative-use-block-verification speculative-use-rejection-sampling\n    stream-response-default-include-usage strip-thinking-cache triton-attention-reduce-in-fp32\n    trust-mm-content-hashes trust-remote-code trust-request-chat-template use-ray weight-loader-disable-mmap\n    weight-loader-drop-cache-after-load weight-loader-prefetch-checkpoints`,
@@ -9275,11 +9275,11 @@ var __webpack_modules__ = {
    optional: `\n    model-checksum`
   });
  },
- 7611: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7666: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    B: () => vllmFlags
   });
-  var _flags_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2011);
+  var _flags_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(764);
   const vllmFlags = (0, _flags_js__WEBPACK_IMPORTED_MODULE_0__.tS)({
    one: `\n    additional-config all2all-backend allowed-headers allowed-local-media-path allowed-methods allowed-origins\n    anthropic-disabled-thinking-effort api-server-count=-asc attention-backend attention-config=-ac\n    aux-output-config block-size chat-template chat-template-content-format code-revision cohere-format\n    compilation-config=-cc config config-format convert cp-kv-cache-interleave-size cpu-distributed-timeout-seconds\n    cpu-offload-gb custom-histogram-buckets data-parallel-address=-dpa data-parallel-backend=-dpb\n    data-parallel-rank=-dpn data-parallel-rpc-port=-dpp data-parallel-size-local=-dpl data-parallel-size=-dp\n    data-parallel-start-rank=-dpr data-parallel-supervisor-port dbo-decode-token-threshold\n    dbo-prefill-token-threshold dcp-comm-backend dcp-kv-cache-interleave-size decode-context-parallel-size=-dcp\n    default-chat-template-kwargs default-mm-loras device-ids diffusion-config=-dc disable-access-log-for-endpoints\n    distributed-executor-backend distributed-timeout-seconds download-dir dp-supervisor-probe-failure-threshold\n    dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s dp-sync-interval dtype ec-manager-config\n    ec-transfer-config elastic-ep-max-dp-size engram-config eplb-config expert-placement-strategy\n    fault-tolerance-config fingerprint-mode fingerprint-value gdn-prefill-backend generation-config\n    gpu-memory-utilization=--device-memory-utilization grpc-port h11-max-header-count h11-max-incomplete-event-size\n    hf-config-path hf-overrides host io-processor-plugin ir-op-priority jit-monitor-mode kda-decode-backend\n    kda-prefill-backend kernel-config kv-cache-dtype kv-cache-memory-bytes kv-cache-metrics-sample kv-events-config\n    kv-offloading-backend kv-offloading-size kv-transfer-config limit-mm-per-prompt linear-backend load-format\n    log-config-file log-level logging-config logprobs-mode long-prefill-token-threshold lora-dtype mamba-backend\n    mamba-block-size mamba-cache-dtype mamba-cache-mode mamba-cache-philox-rounds mamba-ssm-cache-dtype\n    mamba-ssu-algorithm master-addr master-port max-cpu-loras max-cudagraph-capture-size max-log-len max-logprobs\n    max-lora-cls-labels max-lora-rank max-loras max-model-len max-num-active-seqs max-num-batched-tokens\n    max-num-queued-reqs max-num-queued-tokens max-num-scheduled-tokens max-num-seqs max-parallel-loading-workers\n    media-io-kwargs middleware mm-encoder-attn-backend mm-encoder-attn-dtype mm-encoder-fp8-scale-path\n    mm-encoder-fp8-scale-save-margin mm-encoder-fp8-scale-save-path mm-encoder-tp-mode mm-hasher-algorithm\n    mm-ipc-gpu-memory-gb mm-processor-cache-gb mm-processor-cache-type mm-processor-device mm-processor-kwargs\n    mm-shm-cache-max-object-size-mb mm-tensor-ipc model model-class-overrides model-impl model-loader-extra-config\n    moe-backend nnodes=-n node-rank=-r num-gpu-blocks-override offload-backend offload-group-size\n    offload-num-in-group offload-prefetch-step optimization-level otlp-traces-endpoint override-generation-config\n    per-request-spec-decode-metrics performance-mode pipeline-parallel-size=-pp pooler-config port\n    prefill-context-parallel-size=-pcp prefill-schedule-interval prefix-cache-retention-interval\n    prefix-caching-hash-algo prefix-match-unit profiler-config pt-load-map-location quantization-config\n    quantization=-q reasoning-config reasoning-effort-map reasoning-parser reasoning-parser-plugin\n    renderer-num-workers replayssm-buffer-len response-role revision root-path runner safetensors-load-strategy\n    safetensors-prefetch-block-size safetensors-prefetch-num-threads scheduler-cls scheduling-policy seed\n    show-hidden-metrics-for-version shutdown-timeout sleep-mode-backend sparse-indexer-topk-backend spec-method\n    spec-model spec-tokens speculative-config=-sc sse-keep-alive-interval ssl-ca-certs ssl-cert-reqs ssl-certfile\n    ssl-ciphers ssl-keyfile stream-interval structured-outputs-config tensor-parallel-size=-tp tokenizer\n    tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server tool-strict-level ubatch-size\n    uds uvicorn-log-level video-pruning-method video-pruning-rate watchdog-config watermark watermark-config\n    weight-transfer-config worker-cls worker-extension-cls`,
    switches: `\n    aggregate-engine-logging allow-credentials allow-deprecated-quantization async-scheduling\n    cohere-is-reasoning-model cudagraph-metrics data-parallel-external-lb=-dpe data-parallel-hybrid-lb=-dph\n    data-parallel-multi-port-external-lb=-dpm dcp-q-replicate disable-cascade-attn disable-chunked-mm-input\n    disable-custom-all-reduce disable-fastapi-docs disable-hybrid-kv-cache-manager disable-log-stats\n    disable-nccl-for-dp-synchronization disable-sliding-window disable-uvicorn-access-log enable-auto-tool-choice\n    enable-batch-sharded-sampling enable-chunked-prefill enable-cumem-allocator enable-dbo enable-elastic-ep\n    enable-ep-weight-filter enable-eplb enable-expert-parallel=-ep enable-fault-tolerance\n    enable-flash-late-interaction enable-flashinfer-autotune enable-force-include-usage enable-hc-sp\n    enable-layerwise-nvtx-tracing enable-log-deltas enable-log-outputs enable-log-requests\n    enable-logging-iteration-details enable-lora enable-mamba-cache-stochastic-rounding\n    enable-mamba-shared-prefix-checkpoint enable-mfu-metrics enable-mixed-moe-lora-format enable-mm-embeds\n    enable-moe-shared-loras enable-nccl-comm-suspend enable-offline-docs enable-per-request-metrics\n    enable-prefix-caching enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers\n    enable-return-routed-experts enable-scale-out enable-server-load-tracking enable-shm-tensor-arena\n    enable-sleep-mode enable-ssl-refresh enable-tokenizer-info-endpoint enable-tower-connector-lora\n    enable-trace-replay enforce-eager exclude-tools-when-tool-choice-none fail-on-environ-validation\n    fully-sharded-loras grpc headless interleave-mm-strings jit-monitor-verbose kv-cache-metrics\n    kv-sharing-fast-prefill language-model-only log-error-stack long-prefill-token-threshold-adaptive\n    mm-device-do-normalize mm-encoder-only monokernel numa-bind ray-workers-use-nsight return-sampling-mask\n    return-tokens-as-token-ids scheduler-reserve-full-isl skip-mm-profiling skip-tokenizer-init\n    sleep-mode-offload-cudagraph specialize-active-lora swa-bounded-replay tokens-only trust-remote-code\n    trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel use-replayssm use-tqdm-on-load`,
@@ -9291,14 +9291,14 @@ var __webpack_modules__ = {
    }
   });
  },
- 541: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8249: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    formats: () => formats
   });
-  var command_lines = __nccwpck_require__(3882);
-  var command_line = __nccwpck_require__(3540);
-  var deployment = __nccwpck_require__(6725);
-  var deployments_text = __nccwpck_require__(2229);
+  var command_lines = __nccwpck_require__(1275);
+  var command_line = __nccwpck_require__(3617);
+  var deployment = __nccwpck_require__(2796);
+  var deployments_text = __nccwpck_require__(5300);
   const SWITCHES = new Set('d detach rm i interactive t tty it dit itd ti id P publish-all privileged init no-healthcheck oom-kill-disable read-only sig-proxy disable-content-trust quiet q replace no-hosts'.split(' '));
   function dockerRun(argv, outer) {
    const env = new Map;
@@ -9427,8 +9427,8 @@ var __webpack_modules__ = {
     gpusText: text
    };
   }
-  var parse = __nccwpck_require__(8122);
-  var shell_words = __nccwpck_require__(9824);
+  var parse = __nccwpck_require__(2085);
+  var shell_words = __nccwpck_require__(5820);
   const MAX_STEPS = 2e4;
   const MAX_CALLS = 8;
   const MAX_LOOP = 16;
@@ -9808,7 +9808,7 @@ var __webpack_modules__ = {
    }
    return [];
   }
-  var tree = __nccwpck_require__(9314);
+  var tree = __nccwpck_require__(1687);
   const MAX_SCRIPT = 256 * 1024;
   const shell = {
    kind: 'file',
@@ -9931,7 +9931,7 @@ var __webpack_modules__ = {
    }
    return variables;
   }
-  var parameters = __nccwpck_require__(1913);
+  var parameters = __nccwpck_require__(3972);
   const compose = {
    kind: 'document',
    name: 'compose',
@@ -10138,7 +10138,7 @@ var __webpack_modules__ = {
    }
    return [ deployments_text.E.at(rest, 'sh'), deployments_text.E.at(rest, '-c'), rest ];
   }
-  var yaml = __nccwpck_require__(9397);
+  var yaml = __nccwpck_require__(7764);
   const MAX_NEIGHBOURS = 40;
   class ConfigMaps {
    #context;
@@ -10164,7 +10164,7 @@ var __webpack_modules__ = {
     const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
     const files = (await this.#context.list(folder)).filter(file => /\.ya?ml$/.test(file) && file !== path).slice(0, MAX_NEIGHBOURS);
     for (const file of files) {
-     const text = await this.#context.read(`/${file}`);
+     const text = await this.#context.open(file);
      if (text && /kind:\s*["']?ConfigMap/.test(text.value)) for (const {root} of (0, 
      yaml.h)(text)) this.#add(root);
     }
@@ -10465,11 +10465,11 @@ var __webpack_modules__ = {
     return found;
    }
   };
-  var sglang = __nccwpck_require__(6364);
-  var trtllm = __nccwpck_require__(2328);
-  var vllm = __nccwpck_require__(3187);
-  var flags_sglang = __nccwpck_require__(4004);
-  var flags_vllm = __nccwpck_require__(7611);
+  var sglang = __nccwpck_require__(3137);
+  var trtllm = __nccwpck_require__(5338);
+  var vllm = __nccwpck_require__(4046);
+  var flags_sglang = __nccwpck_require__(133);
+  var flags_vllm = __nccwpck_require__(7666);
   const engineConfig = {
    kind: 'document',
    name: 'engine-config',
@@ -10509,8 +10509,8 @@ var __webpack_modules__ = {
   function mostly(keys, table) {
    return keys.filter(key => table.spelled.has(key)).length >= .8 * keys.length;
   }
-  var deployments_images = __nccwpck_require__(6012);
-  var values = __nccwpck_require__(8492);
+  var deployments_images = __nccwpck_require__(4621);
+  var values = __nccwpck_require__(3897);
   function kebabKeys(...maps) {
    const entries = maps.flatMap(map => map.entries.flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null && value.text.value !== '' ? [ {
     key: deployments_text.E.at(key, flagName(key.value)),
@@ -10748,7 +10748,7 @@ var __webpack_modules__ = {
   const nodeLabels = root => ({
    names: root.kind === 'map' ? nodeHardware(root).names : []
   });
-  var instances = __nccwpck_require__(2896);
+  var instances = __nccwpck_require__(2117);
   const KINDS = /^(?:Workspace|InferenceSet|MultiRoleInference)$/;
   const kaito = {
    kind: 'document',
@@ -10871,7 +10871,7 @@ var __webpack_modules__ = {
    const type = (0, tree.bX)(role, 'type') ?? 'role';
    return [ kaitoDeployment(model, (0, vllm.CC)([], null, new values.gR, null), hardware, `${name}/${type}`) ];
   }
-  var flags = __nccwpck_require__(2011);
+  var flags = __nccwpck_require__(764);
   const kserve_KINDS = /^(?:InferenceService|LLMInferenceService|LLMInferenceServiceConfig|ServingRuntime|ClusterServingRuntime)$/;
   const kserve = {
    kind: 'document',
@@ -11059,7 +11059,7 @@ var __webpack_modules__ = {
    const pods = data > 1 && local >= 1 ? data / local : pipeline;
    return Number.isSafeInteger(pods) && pods >= 1 && pods <= 1e3 ? pods : 1;
   }
-  var ollama = __nccwpck_require__(9416);
+  var ollama = __nccwpck_require__(1753);
   const kubeai = {
    kind: 'document',
    name: 'kubeai',
@@ -11470,7 +11470,7 @@ var __webpack_modules__ = {
    parts.push(recipe.slice(plain));
    return deployments_text.E.join(parts);
   }
-  var nim = __nccwpck_require__(868);
+  var nim = __nccwpck_require__(1851);
   const nim_operator_KINDS = /^NIM(?:Service|Cache|Pipeline)$/;
   const nimOperator = {
    kind: 'document',
@@ -11974,7 +11974,7 @@ var __webpack_modules__ = {
   }
   const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd ];
  },
- 6012: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 4621: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    H7: () => imageAccelerator,
    K9: () => imageVersion,
@@ -12014,14 +12014,329 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 1913: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2528: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   o: () => extract
+  });
+  var command_lines = __nccwpck_require__(1275);
+  var formats = __nccwpck_require__(8249);
+  var command = __nccwpck_require__(8906);
+  var deployments_text = __nccwpck_require__(5300);
+  var tree = __nccwpck_require__(1687);
+  function isHelmTemplate(path, source) {
+   return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source));
+  }
+  function chartFolder(path) {
+   const at = path.lastIndexOf('templates/');
+   return at < 0 ? path.slice(0, path.lastIndexOf('/') + 1) : path.slice(0, at);
+  }
+  function substituteValues(source, values) {
+   const parts = [];
+   const skipping = [];
+   let plain = 0;
+   const copy = to => {
+    if (to > plain && !skipping.includes(true)) parts.push(source.slice(plain, to));
+   };
+   for (const action of actions(source.value)) {
+    const [from, to] = action.alone ? lineOf(source.value, action) : [ action.from, action.to ];
+    copy(from);
+    plain = to;
+    const keyword = /^(?:else if|\w+)/.exec(action.body)?.[0];
+    if (keyword === 'if' || keyword === 'with') skipping.push(condition(action.body, values) === false); else if (keyword === 'range' || keyword === 'define' || keyword === 'block') skipping.push(false); else if (keyword === 'else' || keyword === 'else if') skipping.push(skipping.pop() === false || keyword === 'else if' && condition(action.body.slice(5), values) === false); else if (keyword === 'end') skipping.pop(); else if (!skipping.includes(true)) parts.push(...replacement(action, source, values));
+   }
+   copy(source.value.length);
+   return parts.length === 0 ? source.slice(0, 0) : deployments_text.E.join(parts);
+  }
+  function actions(text) {
+   const found = [];
+   for (let from = text.indexOf('{{'); from >= 0 && found.length < 5e3; ) {
+    const comment = /^\{\{-?\s*\/\*/.test(text.slice(from, from + 10));
+    const end = text.indexOf(comment ? '*/' : '}}', from + 2);
+    const close = end < 0 ? -1 : comment ? text.indexOf('}}', end) : end;
+    if (close < 0) break;
+    const to = close + 2;
+    const before = text.slice(text.lastIndexOf('\n', from - 1) + 1, from);
+    const lineEnd = text.indexOf('\n', to);
+    const after = text.slice(to, lineEnd < 0 ? void 0 : lineEnd);
+    const body = text.slice(from + 2, close).replace(/^-|-$/g, '').trim();
+    found.push({
+     from,
+     to,
+     body: comment ? 'end-of-comment' : body,
+     alone: before.trim() === '' && after.trim() === ''
+    });
+    from = text.indexOf('{{', to);
+   }
+   return found;
+  }
+  function lineOf(text, action) {
+   const from = text.lastIndexOf('\n', action.from - 1) + 1;
+   const end = text.indexOf('\n', action.to);
+   return [ from, end < 0 ? text.length : end + 1 ];
+  }
+  function replacement(action, source, values) {
+   const here = source.slice(action.from, action.to);
+   const dump = /^toYaml\s+\(?\s*\.Values\.([\w.]+)/.exec(action.body);
+   if (dump) {
+    const node = valueAt(values, dump[1]);
+    const indent = /(?:n?indent)\s+(\d+)/.exec(action.body)?.[1];
+    if (!node) return [];
+    const start = node.kind === 'scalar' ? node.text : node.start;
+    const line = `${action.alone ? ' '.repeat(Number(indent ?? 0)) : ' '}${JSON.stringify((0, 
+    tree._y)(node))}${action.alone ? '\n' : ''}`;
+    return [ deployments_text.E.at(start, line) ];
+   }
+   const value = /\.Values\.([\w.]+)/.exec(action.body);
+   const node = value ? valueAt(values, value[1]) : void 0;
+   const quoted = /\|\s*s?quote/.test(action.body);
+   const mark = text => quoted ? [ deployments_text.E.at(here, '"'), text, deployments_text.E.at(here, '"') ] : [ text ];
+   if (node?.kind === 'scalar' && node.value !== null && node.text.value !== '') return mark(node.text);
+   const otherwise = /\bdefault\s+"?([^"|)\s]+)"?/.exec(action.body);
+   if (value && otherwise && !otherwise[1].startsWith('.')) return mark(deployments_text.E.at(here, otherwise[1]));
+   if (action.alone) return [];
+   const name = value ? `.Values.${value[1]}` : action.body.replace(/[\uE000\uE001"'#:\n]/g, ' ').slice(0, 80).trim();
+   return mark(deployments_text.E.at(here, `${command.Yl}${name}${command.ye}`));
+  }
+  function valueAt(values, path) {
+   return values ? (0, tree.at)(values, ...path.split('.').filter(Boolean)) : void 0;
+  }
+  function condition(body, values) {
+   const match = /^(?:if|with)\s+(not\s+)?\.Values\.([\w.]+)$/.exec(body);
+   const node = match ? valueAt(values, match[2]) : void 0;
+   if (!match || !node) return null;
+   const empty = node.kind === 'scalar' ? node.value === null || node.value === false || node.value === '' || node.value === 0 : node.kind === 'list' ? node.items.length === 0 : node.entries.length === 0;
+   return match[1] ? empty : !empty;
+  }
+  var yaml = __nccwpck_require__(7764);
+  const MAX_BYTES = 1024 * 1024;
+  const MAX_JSON_BYTES = 256 * 1024;
+  const PARSED = /\.(?:ya?ml|json)$/i;
+  const documentFormats = formats.formats.filter(format => format.kind === 'document');
+  const fileFormats = formats.formats.filter(format => format.kind === 'file');
+  const marks = [ ...new Set([ ...command_lines.Zm, ...formats.formats ].flatMap(reader => reader.marks)) ];
+  const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i');
+  async function extract(repository) {
+   const {files, truncated} = await repository.list();
+   const problems = [];
+   if (truncated) problems.push({
+    code: 'too-many-files',
+    message: 'the list of files was cut off',
+    hint: 'narrow it with include or exclude'
+   });
+   const deployments = [];
+   const notUnderstood = [];
+   const folders = new Folders(files);
+   const referred = new Set;
+   const counts = {
+    filesRead: 0,
+    filesParsed: 0
+   };
+   for (const file of files) {
+    const readers = fileFormats.filter(format => format.paths(file.path));
+    const structured = PARSED.test(file.path);
+    if (readers.length === 0 && !structured) continue;
+    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
+     const entry = await tooLarge(file, repository);
+     if (entry) notUnderstood.push(entry);
+     continue;
+    }
+    const source = await repository.read(file.path);
+    if (source === null) continue;
+    counts.filesRead++;
+    if (!candidate.test(source)) continue;
+    counts.filesParsed++;
+    const found = await readFile(file.path, source, readers, structured, repository, folders);
+    notUnderstood.push(...found.notUnderstood);
+    problems.push(...found.problems);
+    for (const path of found.referred) referred.add(path);
+    deployments.push(...found.deployments);
+   }
+   return {
+    deployments: named(deployments.filter(one => !isPart(one, referred))),
+    notUnderstood,
+    problems,
+    counts
+   };
+  }
+  function isPart(deployment, referred) {
+   return deployment.format === 'engine-config' && referred.has(deployment.location.file);
+  }
+  function named(deployments) {
+   const ids = new Map;
+   return deployments.map(deployment => {
+    let count = (ids.get(deployment.id) ?? 0) + 1;
+    ids.set(deployment.id, count);
+    if (count === 1) return deployment;
+    while (ids.has(`${deployment.id}/${count}`)) count++;
+    const id = `${deployment.id}/${count}`;
+    ids.set(deployment.id, count);
+    ids.set(id, 1);
+    return {
+     ...deployment,
+     id
+    };
+   });
+  }
+  async function readFile(path, source, readers, structured, repository, folders) {
+   const found = {
+    deployments: [],
+    notUnderstood: [],
+    problems: [],
+    referred: []
+   };
+   const text = deployments_text.E.file(path, source);
+   const template = structured && isHelmTemplate(path, source);
+   const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text;
+   let documents = null;
+   const context = {
+    path,
+    text,
+    documents: () => documents ??= (0, yaml.h)(parsed),
+    read: async asked => {
+     const near = await readNear(path, asked, repository);
+     if (near) found.referred.push(near.file);
+     return near;
+    },
+    open: async other => openText(other, repository),
+    list: async folder => folders.under(folder),
+    notUnderstood: entry => found.notUnderstood.push({
+     file: path,
+     ...entry
+    })
+   };
+   for (const reader of readers) found.deployments.push(...await reader.read(context));
+   if (!structured) return found;
+   for (const document of context.documents()) await readDocument(document, context, found);
+   if (template) asTemplate(source, context, found);
+   return found;
+  }
+  async function chartValues(path, repository) {
+   const file = `${chartFolder(path)}values.yaml`;
+   const text = await repository.read(file);
+   return text === null || text.length > MAX_BYTES ? null : (0, yaml.h)(deployments_text.E.file(file, text))[0]?.root ?? null;
+  }
+  function asTemplate(source, context, found) {
+   found.problems.length = 0;
+   found.notUnderstood.length = 0;
+   if (found.deployments.length > 0 || !/^\s*(?:- )?(?:containers|image):/m.test(source)) return;
+   const line = source.slice(0, Math.max(0, source.indexOf('{{'))).split('\n').length;
+   context.notUnderstood({
+    line,
+    reason: 'helm-template',
+    message: 'an unrendered Helm template; render the chart and check its output, or check its values file'
+   });
+  }
+  async function readDocument(document, context, found) {
+   const {root} = document;
+   const before = found.deployments.length;
+   if (root) {
+    const read = await readRoot(root, context);
+    found.deployments.push(...read.filter(one => !found.deployments.slice(0, before).some(other => sameObject(one, other))));
+   }
+   const [error] = document.errors;
+   if (error) {
+    const message = `not valid YAML: ${error.message}`;
+    if (found.deployments.length > before) found.problems.push({
+     code: 'yaml-invalid',
+     message,
+     at: {
+      file: context.path,
+      line: error.line,
+      column: 1
+     }
+    }); else if (context.path.endsWith('.json') === false) context.notUnderstood({
+     line: error.line,
+     reason: 'yaml-invalid',
+     message
+    });
+   }
+   const first = found.deployments[before];
+   if (first && document.duplicates.length > 0) {
+    const findings = document.duplicates.slice(0, 5).map(key => ({
+     code: 'duplicate-key',
+     severity: 'warning',
+     message: `the key ${JSON.stringify(key.value.slice(0, 80))} stands twice in one mapping; the last one counts`,
+     file: context.path,
+     line: key.place.line
+    }));
+    found.deployments[before] = {
+     ...first,
+     findings: [ ...first.findings, ...findings ]
+    };
+   }
+  }
+  async function readRoot(root, context) {
+   for (const format of documentFormats) {
+    const found = format.claims(root, context.path) ? await format.read(root, context) : null;
+    if (found !== null) return found;
+   }
+   return [];
+  }
+  function sameObject(a, b) {
+   return a.id === b.id && a.format === b.format && a.engine.name === b.engine.name && a.model.id === b.model.id;
+  }
+  async function readNear(from, asked, repository) {
+   const plain = asked.replace(/^\.\//, '');
+   if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null;
+   const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '';
+   const paths = plain.startsWith('/') ? [ plain.slice(1), join(folder, plain.slice(plain.lastIndexOf('/') + 1)) ] : [ join(folder, plain), plain ];
+   for (const path of new Set(paths)) {
+    if (path === null || path === from) continue;
+    const text = await openText(path, repository);
+    if (text) return text;
+   }
+   return null;
+  }
+  async function openText(path, repository) {
+   const text = await repository.read(path);
+   return text === null || text.length > MAX_BYTES ? null : deployments_text.E.file(path, text);
+  }
+  function join(folder, path) {
+   const parts = [];
+   for (const part of `${folder}/${path}`.split('/')) {
+    if (part === '' || part === '.') continue;
+    if (part !== '..') parts.push(part); else if (parts.pop() === void 0) return null;
+   }
+   return parts.join('/');
+  }
+  async function tooLarge(file, repository) {
+   if (file.path.endsWith('.json')) return null;
+   const bytes = await repository.readBytes(file.path, 0, 65536);
+   if (!bytes || !candidate.test((new TextDecoder).decode(bytes))) return null;
+   return {
+    file: file.path,
+    line: 1,
+    reason: 'file-too-large',
+    message: `larger than ${MAX_BYTES / 1024} KiB: not read`
+   };
+  }
+  class Folders {
+   #files;
+   #byFolder=null;
+   constructor(files) {
+    this.#files = files;
+   }
+   under(folder) {
+    if (!this.#byFolder) {
+     this.#byFolder = new Map;
+     for (const {path} of this.#files) {
+      const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
+      const list = this.#byFolder.get(parent);
+      if (list) list.push(path); else this.#byFolder.set(parent, [ path ]);
+     }
+    }
+    return this.#byFolder.get(folder) ?? [];
+   }
+  }
+ },
+ 3972: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    ET: () => closing,
    GW: () => interpolate,
    Wi: () => parameter,
    mJ: () => kubernetesVariables
   });
-  var _text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2229);
+  var _text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5300);
   const MAX_REACH = 4e3;
   function closing(text, from, open, close, budget) {
    if (budget.left <= 0) return -1;
@@ -12150,13 +12465,13 @@ var __webpack_modules__ = {
    return _text_js__WEBPACK_IMPORTED_MODULE_0__.E.join(parts);
   }
  },
- 8122: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2085: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    ZP: () => arrayWords,
    cK: () => wordSpans,
    tl: () => parseScript
   });
-  var _parameters_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1913);
+  var _parameters_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3972);
   const OPERATORS = [ '<<<', '<<-', '&>>', ';;&', '<<', '>>', '>&', '<&', '&>', '>|', '&&', '||', '|&', ';;', ';&', ';', '&', '|', '(', ')', '<', '>', '\n' ];
   const MAX_TOKENS = 6e4;
   const MAX_DEPTH = 60;
@@ -12504,16 +12819,16 @@ var __webpack_modules__ = {
    }
   }
  },
- 9824: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5820: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Ad: () => splitText,
    Ls: () => MAX_VALUE,
    Vo: () => expandWord,
    wy: () => expandText
   });
-  var _text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(2229);
-  var _parameters_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1913);
-  var _parse_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8122);
+  var _text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5300);
+  var _parameters_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3972);
+  var _parse_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2085);
   const MAX_VALUE = 1e5;
   function expandWord(raw, variables) {
    const state = new Expansion(raw, variables);
@@ -12765,7 +13080,7 @@ var __webpack_modules__ = {
    return at === tokens.length && Number.isSafeInteger(value) ? value : null;
   }
  },
- 2229: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5300: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    E: () => Text
   });
@@ -12901,7 +13216,7 @@ var __webpack_modules__ = {
    }
   }
  },
- 9314: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1687: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    $6: () => textAt,
    CB: () => textsOf,
@@ -12983,7 +13298,7 @@ var __webpack_modules__ = {
    return Object.fromEntries(node.entries.slice(0, 1e3).map(entry => [ entry.key.value, plainValue(entry.value, depth - 1) ]));
   }
  },
- 8492: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3897: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    $K: () => sglangInteger,
    Im: () => truth,
@@ -12996,7 +13311,7 @@ var __webpack_modules__ = {
    yj: () => positive,
    zO: () => fraction
   });
-  var _command_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5617);
+  var _command_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8906);
   const integer = text => /^[+-]?\d{1,15}$/.test(text) ? Number(text) : void 0;
   const positive = text => {
    const value = integer(text);
@@ -13028,6 +13343,7 @@ var __webpack_modules__ = {
   const sglangInteger = text => {
    const match = /^([+-]?\d{1,15}(?:\.\d{1,9})?)(?:([kMGT])|([KMGT])i)?$/.exec(text);
    if (!match) return;
+   if (match[3] && match[1].includes('.')) return;
    const unit = match[2] ?? match[3];
    const power = unit ? 'kmgt'.indexOf(unit.toLowerCase()) + 1 : 0;
    const value = Number(match[1]) * (match[3] ? 1024 : 1e3) ** power;
@@ -13133,13 +13449,13 @@ var __webpack_modules__ = {
    return name.line === start.line && name.file === start.file ? start : name;
   }
  },
- 9397: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7764: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    h: () => parseYaml
   });
-  var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8815);
-  var _text_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(2229);
-  var _tree_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9314);
+  var yaml__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3645);
+  var _text_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5300);
+  var _tree_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1687);
   const MAX_NODES = 2e5;
   const MAX_DEPTH = 200;
   function parseYaml(source) {
@@ -13347,31 +13663,941 @@ var __webpack_modules__ = {
    return value === null || value === void 0 ? null : String(value);
   }
  },
- 77: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8768: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => engineOf,
    engines: () => engines
   });
-  var problem = __nccwpck_require__(7748);
+  var problem = __nccwpck_require__(7091);
+  const up = Math.ceil;
+  function fp8Block(rows, columns, scaleBytes = 4) {
+   return {
+    name: `fp8 block ${rows}x${columns}`,
+    stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns)
+   };
+  }
+  function byteChannel(kind) {
+   return {
+    name: `${kind} per channel`,
+    stored: (out, input) => out * (input + 2),
+    loaded: (out, input) => out * (input + 4)
+   };
+  }
+  function byteTensor(kind, inputScale) {
+   return {
+    name: `${kind} per tensor`,
+    stored: (out, input) => out * input + (inputScale ? 8 : 4)
+   };
+  }
+  function nvfp4(scalars = 2) {
+   return {
+    name: 'nvfp4 group 16',
+    stored: (out, input) => out * (up(input / 2) + up(input / 16)) + 4 * scalars
+   };
+  }
+  function microscaled(bits) {
+   return {
+    name: `mxfp${bits} group 32`,
+    stored: (out, input) => out * (up(input * bits / 8) + up(input / 32))
+   };
+  }
+  const packed = (count, bits) => 4 * up(count * bits / 32);
+  function awq(bits, group, zeroPoint) {
+   return {
+    name: `awq ${bits}-bit group ${group}`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return input * packed(out, bits) + groups * (2 * out + (zeroPoint ? packed(out, bits) : 0));
+    }
+   };
+  }
+  function gptq(bits, group) {
+   return {
+    name: `gptq ${bits}-bit group ${group}`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return out * packed(input, bits) + groups * (2 * out + packed(out, bits)) + 4 * input;
+    }
+   };
+  }
+  const width = (group, input) => group > 0 ? group : Math.max(1, input);
+  function packQuantized(bits, group, symmetric) {
+   return {
+    name: `int${bits} ${group > 0 ? `group ${group}` : 'per channel'}, packed`,
+    stored: (out, input) => {
+     const groups = up(input / width(group, input));
+     return out * packed(input, bits) + groups * (2 * out + (symmetric ? 0 : packed(out, bits))) + 16;
+    }
+   };
+  }
+  function bitsAndBytes4(double) {
+   const half = (out, input) => up(out * input / 2);
+   const blocks = (out, input) => up(out * input / 64);
+   return {
+    name: double ? 'bitsandbytes 4-bit, double quantised' : 'bitsandbytes 4-bit',
+    stored: (out, input) => double ? half(out, input) + blocks(out, input) + 4 * up(blocks(out, input) / 256) + 4 * (16 + 256) + 100 : half(out, input) + 4 * blocks(out, input) + 4 * 16 + 82,
+    loaded: (out, input) => half(out, input) + 4 * blocks(out, input)
+   };
+  }
+  const bitsAndBytes8 = {
+   name: 'bitsandbytes 8-bit',
+   stored: (out, input) => out * (input + 4)
+  };
+  function affine(method, bits, group) {
+   return {
+    name: `${method} ${bits}-bit group ${group}`,
+    stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input)))
+   };
+  }
+  function bitsPerWeight(method, bits) {
+   return {
+    name: `${method}, about ${bits} bits a weight`,
+    stored: (out, input) => up(out * input * bits / 8) + 2 * out
+   };
+  }
+  const MOST_ENTRIES = 2e5;
+  const LONGEST_PATTERN = 300;
+  const MOST_REPEATS = 4;
+  const noModules = {
+   matches: () => false,
+   byLayer: false
+  };
+  function moduleList(value, field) {
+   if (value === void 0 || value === null) return (0, problem.uw)(noModules);
+   if (!Array.isArray(value) || value.length > MOST_ENTRIES || value.some(entry => typeof entry !== 'string')) return (0, 
+   problem.MB)('config-invalid', `config.json: ${field} is no list of module names`);
+   const plain = new Set;
+   const tests = [];
+   for (const entry of value) {
+    if (entry === '') continue;
+    if (entry.startsWith('re:')) {
+     const expression = safeExpression(entry.slice(3));
+     if (expression === null) return (0, problem.MB)('config-invalid', `config.json: ${field} holds an expression that is not accepted: ${entry.slice(0, 80)}`);
+     tests.push(name => expression.test(name));
+    } else if (entry.includes('*')) tests.push(name => globReaches(entry, name)); else plain.add(entry.endsWith('.') ? entry.slice(0, -1) : entry);
+   }
+   return (0, problem.uw)({
+    matches: names => names.some(name => inPlain(plain, name) || tests.some(test => test(name))),
+    byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry))
+   });
+  }
+  function inPlain(plain, name) {
+   if (plain.size === 0) return false;
+   const segments = name.split('.');
+   for (let start = 0; start < segments.length; start++) {
+    let path = '';
+    for (let end = start; end < segments.length; end++) {
+     path = end === start ? segments[end] : `${path}.${segments[end]}`;
+     if (plain.has(path)) return true;
+    }
+   }
+   return false;
+  }
+  function globReaches(glob, name) {
+   if (globMatches(glob, name)) return true;
+   for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) if (globMatches(glob, name.slice(0, dot))) return true;
+   return false;
+  }
+  function globMatches(glob, text) {
+   let g = 0;
+   let t = 0;
+   let star = -1;
+   let mark = 0;
+   while (t < text.length) if (g < glob.length && glob[g] === '*') {
+    star = g++;
+    mark = t;
+   } else if (g < glob.length && glob[g] === text[t]) {
+    g++;
+    t++;
+   } else if (star >= 0) {
+    g = star + 1;
+    t = ++mark;
+   } else return false;
+   while (glob[g] === '*') g++;
+   return g === glob.length;
+  }
+  function safeExpression(source) {
+   if (source.length > LONGEST_PATTERN || /\)[*+{]/.test(source) || /\\[1-9k]/.test(source) || /\(\?(?!:)/.test(source)) return null;
+   const repeats = source.replace(/\\./g, 'x').replace(/\[[^\]]*\]/g, 'x').match(/[*+{]/g)?.length ?? 0;
+   if (repeats > MOST_REPEATS) return null;
+   try {
+    return new RegExp(`^(?:${source})`);
+   } catch {
+    return null;
+   }
+  }
+  const everywhere = {
+   towers: true,
+   predictions: true
+  };
+  const textModel = {
+   towers: false,
+   predictions: true
+  };
+  const decoderOnly = {
+   towers: false,
+   predictions: false
+  };
+  function inReach(module, reach) {
+   if (module.weight.kind !== 'linear' || module.router || module.place === 'head') return false;
+   if (module.place === 'tower') return reach.towers;
+   return module.place !== 'prediction' || reach.predictions;
+  }
+  function uniform(layout, more = {}) {
+   const reach = more.reach ?? everywhere;
+   return {
+    name: layout.name,
+    basis: more.basis ?? 'exact',
+    byLayer: more.skip?.byLayer ?? false,
+    kvCacheDtype: more.kvCacheDtype ?? null,
+    layoutOf: (module, names) => inReach(module, reach) && !more.skip?.matches(names) ? layout : null
+   };
+  }
+  const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  const MOST_GROUP = 1 << 24;
+  function bitsOf(value, otherwise, field) {
+   if (value === void 0 || value === null) return (0, problem.uw)(otherwise);
+   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 16 ? (0, 
+   problem.uw)(value) : (0, problem.MB)('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a whole number of bits`);
+  }
+  function groupOf(value, otherwise, field) {
+   if (value === void 0 || value === null) return (0, problem.uw)(otherwise);
+   return typeof value === 'number' && Number.isInteger(value) && (value === -1 || value >= 1 && value <= MOST_GROUP) ? (0, 
+   problem.uw)(value) : (0, problem.MB)('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a group size`);
+  }
+  function skipList(json, keys) {
+   for (const key of keys) if (json[key] !== void 0 && json[key] !== null) return moduleList(json[key], `quantization_config.${key}`);
+   return moduleList(null, '');
+  }
+  const SKIPPED = [ 'modules_to_not_convert', 'ignored_layers', 'ignore', 'exclude_modules', 'exclude', 'llm_int8_skip_modules', 'skip_modules' ];
+  const FORMATS = {
+   'float-quantized': byteTensor('fp8', true),
+   'int-quantized': byteChannel('int8'),
+   'pack-quantized': packQuantized(4, 128, true),
+   'nvfp4-pack-quantized': nvfp4(2),
+   'mxfp4-pack-quantized': microscaled(4)
+  };
+  function compressedTensors(json, reach = everywhere) {
+   const ignore = moduleList(json['ignore'], 'quantization_config.ignore');
+   if (!ignore.ok) return ignore;
+   const groups = [];
+   for (const [key, value] of Object.entries(asObject(json['config_groups']) ?? {})) {
+    const group = groupFrom(asObject(value), json, `quantization_config.config_groups.${key}`);
+    if (!group.ok) return group;
+    if (group.value !== null) groups.push(group.value);
+   }
+   if (groups.length === 0) {
+    const layout = typeof json['format'] === 'string' ? FORMATS[json['format']] : void 0;
+    if (layout) return (0, problem.uw)(uniform(layout, {
+     skip: ignore.value,
+     reach,
+     basis: 'assumed'
+    }));
+    return (0, problem.MB)('config-invalid', 'config.json: quantization_config.config_groups names no weights');
+   }
+   return (0, problem.uw)({
+    name: [ ...new Set(groups.map(group => group.layout.name)) ].join(' and '),
+    basis: 'exact',
+    byLayer: ignore.value.byLayer || groups.some(group => group.modules.byLayer),
+    kvCacheDtype: cacheScheme(json['kv_cache_scheme']),
+    layoutOf: (module, names) => {
+     if (module.weight.kind !== 'linear') return null;
+     const named = groups.find(group => group.modules.matches(names));
+     if (named && !ignore.value.matches(names)) return named.layout;
+     return inReach(module, reach) && !ignore.value.matches(names) ? groups.find(group => group.classes)?.layout ?? null : null;
+    }
+   });
+  }
+  function groupFrom(group, json, field) {
+   const weights = asObject(group?.['weights']);
+   if (group === null || weights === null) return (0, problem.uw)(null);
+   const layout = weightLayout(weights, group['format'] ?? json['format'], asObject(group['input_activations']), field);
+   if (!layout.ok) return layout;
+   const targets = Array.isArray(group['targets']) ? group['targets'] : [ 'Linear' ];
+   const isClass = target => typeof target === 'string' && /^[A-Z]\w*$/.test(target);
+   const modules = moduleList(targets.filter(target => !isClass(target)), `${field}.targets`);
+   return modules.ok ? (0, problem.uw)({
+    layout: layout.value,
+    classes: targets.some(isClass),
+    modules: modules.value
+   }) : modules;
+  }
+  function weightLayout(weights, format, inputs, field) {
+   const bits = bitsOf(weights['num_bits'], 8, `${field}.weights.num_bits`);
+   if (!bits.ok) return bits;
+   const group = groupOf(weights['group_size'], -1, `${field}.weights.group_size`);
+   if (!group.ok) return group;
+   const strategy = weights['strategy'];
+   const float = weights['type'] === 'float';
+   const block = weights['block_structure'];
+   if (float && bits.value === 4) return (0, problem.uw)(format === 'mxfp4-pack-quantized' || group.value === 32 ? microscaled(4) : nvfp4(inputs === null ? 1 : 2));
+   if (bits.value === 8 && (float || format === 'int-quantized' || format === 'naive-quantized')) {
+    const kind = float ? 'fp8' : 'int8';
+    if (float && group.value === 32) return (0, problem.uw)(microscaled(8));
+    if (strategy === 'block' && Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) return (0, 
+    problem.uw)(fp8Block(block[0], block[1], 2));
+    if (strategy === 'channel') return (0, problem.uw)(byteChannel(kind));
+    return (0, problem.uw)(byteTensor(kind, inputs !== null && inputs['dynamic'] !== true));
+   }
+   return (0, problem.uw)(packQuantized(bits.value, strategy === 'channel' ? -1 : group.value, weights['symmetric'] !== false));
+  }
+  function cacheScheme(value) {
+   const scheme = asObject(value);
+   if (scheme === null) return null;
+   if (scheme['num_bits'] === 8) return scheme['type'] === 'int' ? 'int8' : 'fp8';
+   return scheme['num_bits'] === 4 && scheme['type'] === 'float' ? 'nvfp4' : null;
+  }
+  const awqScheme = ({json}) => {
+   const bits = bitsOf(json['bits'] ?? json['w_bit'], 4, 'quantization_config.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'] ?? json['q_group_size'], 128, 'quantization_config.group_size');
+   if (!group.ok) return group;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const layout = awq(bits.value, group.value, json['zero_point'] !== false);
+   return (0, problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach: decoderOnly
+   }));
+  };
+  const gptqScheme = ({json}) => {
+   const bits = bitsOf(json['bits'], 4, 'quantization_config.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'], 128, 'quantization_config.group_size');
+   if (!group.ok) return group;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const packing = String(json['packing_format'] ?? json['quant_method'] ?? '');
+   const layoutFor = (b, g) => packing.includes('awq') ? awq(b, g, json['sym'] !== true) : gptq(b, g);
+   const overrides = overridesOf(json, bits.value, group.value, layoutFor);
+   if (!overrides.ok) return overrides;
+   const layout = layoutFor(bits.value, group.value);
+   const plain = uniform(layout, {
+    skip: skip.value,
+    reach: decoderOnly
+   });
+   return (0, problem.uw)({
+    ...plain,
+    byLayer: plain.byLayer || overrides.value.some(each => each.modules.byLayer),
+    layoutOf: (module, names) => {
+     const override = module.weight.kind === 'linear' ? overrides.value.find(each => each.modules.matches(names)) : void 0;
+     if (override) return override.layout;
+     if (module.place === 'head' && json['lm_head'] === true && module.weight.kind === 'linear') return layout;
+     return plain.layoutOf(module, names);
+    }
+   });
+  };
+  function overridesOf(json, bits, group, layoutFor) {
+   const list = [];
+   for (const key of [ 'dynamic', 'extra_config' ]) for (const [pattern, value] of Object.entries(asObject(json[key]) ?? {})) {
+    const row = asObject(value) ?? {};
+    const out = pattern.startsWith('-:');
+    const text = pattern.replace(/^[+-]:/, '');
+    const expression = key === 'dynamic' || /[\\^$|()[\]]/.test(text) ? `re:${text}` : text;
+    const modules = moduleList([ expression ], `quantization_config.${key}`);
+    if (!modules.ok) return modules;
+    const b = bitsOf(row['bits'], bits, `quantization_config.${key}.bits`);
+    if (!b.ok) return b;
+    const g = groupOf(row['group_size'], group, `quantization_config.${key}.group_size`);
+    if (!g.ok) return g;
+    list.push({
+     modules: modules.value,
+     layout: out || b.value === 16 ? null : layoutFor(b.value, g.value)
+    });
+   }
+   return (0, problem.uw)(list);
+  }
+  function modelopt(file, base = null) {
+   const json = asObject(file['quantization']) ?? file;
+   const algorithm = typeof json['quant_algo'] === 'string' ? json['quant_algo'].toUpperCase() : null;
+   const kvCacheDtype = cacheAlgorithm(json['kv_cache_quant_algo']) ?? cacheScheme(json['kv_cache_scheme']);
+   if (algorithm === 'MIXED_PRECISION' || algorithm === null && asObject(json['quantized_layers']) !== null) return mixed(json, kvCacheDtype, base);
+   if (algorithm === null) {
+    const groups = compressedTensors(json);
+    return groups.ok ? (0, problem.uw)({
+     ...groups.value,
+     kvCacheDtype: kvCacheDtype ?? groups.value.kvCacheDtype
+    }) : groups;
+   }
+   const layout = algorithmLayout(algorithm, json['group_size'], 'quantization_config');
+   if (!layout.ok) return layout;
+   const skip = exceptions(json);
+   if (!skip.ok) return skip;
+   return (0, problem.uw)({
+    name: layout.value.name,
+    basis: 'exact',
+    byLayer: skip.value.byLayer,
+    kvCacheDtype,
+    layoutOf: (module, names) => inReach(module, everywhere) && !skip.value.matches(names) ? layout.value : null
+   });
+  }
+  function mixed(json, kvCacheDtype, base) {
+   const layers = asObject(json['quantized_layers']);
+   if (layers === null) {
+    const groups = compressedTensors(json);
+    return groups.ok ? (0, problem.uw)({
+     ...groups.value,
+     kvCacheDtype: kvCacheDtype ?? groups.value.kvCacheDtype
+    }) : groups;
+   }
+   const byLayout = new Map;
+   for (const [name, value] of Object.entries(layers)) {
+    const row = asObject(value);
+    const algorithm = typeof row?.['quant_algo'] === 'string' ? row['quant_algo'].toUpperCase() : '';
+    const layout = algorithmLayout(algorithm, row?.['group_size'], `quantization_config.quantized_layers.${name}`);
+    if (!layout.ok) return layout;
+    const known = byLayout.get(layout.value.name) ?? {
+     layout: layout.value,
+     entries: []
+    };
+    known.entries.push(name);
+    byLayout.set(layout.value.name, known);
+   }
+   const rules = [];
+   for (const {layout, entries} of byLayout.values()) {
+    const modules = moduleList(entries, 'quantization_config.quantized_layers');
+    if (!modules.ok) return modules;
+    rules.push({
+     layout,
+     modules: modules.value
+    });
+   }
+   return (0, problem.uw)({
+    name: `mixed: ${[ ...rules.map(rule => rule.layout.name), ...base ? [ base.name ] : [] ].join(', ')}`,
+    basis: 'exact',
+    byLayer: rules.some(rule => rule.modules.byLayer) || (base?.byLayer ?? false),
+    kvCacheDtype,
+    layoutOf: (module, names) => {
+     const rule = module.weight.kind === 'linear' ? rules.find(each => each.modules.matches(names)) : void 0;
+     return rule?.layout ?? base?.layoutOf(module, names) ?? null;
+    }
+   });
+  }
+  function exceptions(json) {
+   for (const key of [ 'exclude_modules', 'ignore', 'modules_to_not_convert' ]) if (json[key] !== void 0 && json[key] !== null) return moduleList(json[key], `quantization_config.${key}`);
+   return moduleList(null, '');
+  }
+  function algorithmLayout(algorithm, groupSize, field) {
+   const group = groupOf(groupSize, 128, `${field}.group_size`);
+   if (!group.ok) return group;
+   switch (algorithm) {
+   case 'FP8':
+    return (0, problem.uw)(byteTensor('fp8', true));
+
+   case 'FP8_PER_CHANNEL_PER_TOKEN':
+    return (0, problem.uw)(byteChannel('fp8'));
+
+   case 'FP8_PB_WO':
+   case 'FP8_PB_REAL':
+    return (0, problem.uw)(fp8Block(128, 128));
+
+   case 'NVFP4':
+   case 'NVFP4_AWQ':
+   case 'W4A8_NVFP4_FP8':
+    return (0, problem.uw)(nvfp4(2));
+
+   case 'W4A16_NVFP4':
+    return (0, problem.uw)(nvfp4(1));
+
+   case 'MXFP4':
+   case 'W4A8_MXFP4_FP8':
+    return (0, problem.uw)(microscaled(4));
+
+   case 'MXFP8':
+    return (0, problem.uw)(microscaled(8));
+
+   case 'W8A8_SQ_PER_CHANNEL':
+   case 'INT8_SQ':
+   case 'W8A16':
+    return (0, problem.uw)(byteChannel('int8'));
+
+   case 'W4A16_AWQ':
+   case 'INT4_AWQ':
+   case 'W4A8_AWQ':
+    return (0, problem.uw)(awq(4, group.value, false));
+
+   case 'W4A16':
+    return (0, problem.uw)(affine('int', 4, group.value));
+
+   default:
+    return (0, problem.MB)('config-invalid', `config.json: ${field}.quant_algo ${JSON.stringify(algorithm)} is not known`);
+   }
+  }
+  function cacheAlgorithm(value) {
+   if (typeof value !== 'string') return null;
+   const name = value.toLowerCase();
+   return [ 'fp8', 'nvfp4', 'int8' ].includes(name) ? name : null;
+  }
+  function derived(make) {
+   return ({json, reach}) => {
+    const layout = make(json);
+    if (!layout.ok) return layout;
+    const skip = skipList(json, SKIPPED);
+    return skip.ok ? (0, problem.uw)(uniform(layout.value, {
+     skip: skip.value,
+     reach,
+     basis: 'derived'
+    })) : skip;
+   };
+  }
+  function grouped(method, bitKeys, group) {
+   return derived(json => {
+    const inner = asObject(asObject(json['quant_config'])?.['weight_quant_params']) ?? json;
+    const given = bitKeys.map(key => inner[key] ?? json[key]).find(value => value !== void 0);
+    const bits = bitsOf(given, 4, `quantization_config.${bitKeys[0]}`);
+    if (!bits.ok) return bits;
+    const size = groupOf(inner['group_size'] ?? json['group_size'], group, 'quantization_config.group_size');
+    return size.ok ? (0, problem.uw)(affine(method, bits.value, size.value)) : size;
+   });
+  }
+  const aqlm = derived(json => {
+   const books = bitsOf(json['num_codebooks'], 1, 'quantization_config.num_codebooks');
+   const bits = bitsOf(json['nbits_per_codebook'], 16, 'quantization_config.nbits_per_codebook');
+   const group = groupOf(json['in_group_size'], 8, 'quantization_config.in_group_size');
+   if (!books.ok) return books;
+   if (!bits.ok) return bits;
+   if (!group.ok) return group;
+   return (0, problem.uw)(bitsPerWeight('aqlm', books.value * bits.value / Math.max(1, group.value)));
+  });
+  const torchao = derived(json => {
+   const type = JSON.stringify(json['quant_type'] ?? '').toLowerCase();
+   const size = /"group_size":\s*(\d{1,6})/.exec(type);
+   const group = size ? Number(size[1]) : 128;
+   if (type.includes('int4') || type.includes('uint4')) return (0, problem.uw)(affine('torchao', 4, group));
+   if (type.includes('nvfp4')) return (0, problem.uw)(nvfp4(1));
+   if (type.includes('mxfp4') || type.includes('mx') && type.includes('float4')) return (0, 
+   problem.uw)(microscaled(4));
+   if (type.includes('float8') || type.includes('fp8')) return (0, problem.uw)(byteChannel('fp8'));
+   if (type.includes('int8')) return (0, problem.uw)(byteChannel('int8'));
+   return (0, problem.MB)('config-invalid', 'config.json: quantization_config.quant_type of torchao is not known');
+  });
+  const QUANTO = {
+   int8: byteChannel('int8'),
+   float8: byteChannel('fp8'),
+   int4: affine('quanto', 4, 128),
+   int2: affine('quanto', 2, 128)
+  };
+  const quanto = derived(json => {
+   const layout = QUANTO[String(json['weights'] ?? 'int8')];
+   return layout ? (0, problem.uw)(layout) : (0, problem.MB)('config-invalid', 'config.json: quantization_config.weights of quanto is not known');
+  });
+  function quarkLayout(weight) {
+   if (weight === null) return (0, problem.uw)(null);
+   const dtype = String(weight['dtype'] ?? '');
+   const scheme = String(weight['qscheme'] ?? 'per_tensor');
+   const group = groupOf(weight['group_size'], 128, 'quantization_config.weight.group_size');
+   if (!group.ok) return group;
+   if (/^fp8/.test(dtype)) return (0, problem.uw)(scheme === 'per_channel' ? byteChannel('fp8') : byteTensor('fp8', true));
+   if (dtype === 'fp4' || dtype === 'mxfp4' || dtype === 'mx') return (0, problem.uw)(microscaled(4));
+   if (/^(fp6|mxfp6)/.test(dtype)) return (0, problem.uw)(microscaled(6));
+   if (dtype === 'mxfp8') return (0, problem.uw)(microscaled(8));
+   if (dtype === 'int8' || dtype === 'uint8') return (0, problem.uw)(byteChannel('int8'));
+   if (dtype === 'int4' || dtype === 'uint4') return (0, problem.uw)(packQuantized(4, group.value, dtype === 'int4'));
+   return (0, problem.MB)('config-invalid', `config.json: quantization_config.weight.dtype ${JSON.stringify(dtype)} of quark is not known`);
+  }
+  const quark = ({json, reach}) => {
+   const whole = quarkLayout(asObject(asObject(json['global_quant_config'])?.['weight']));
+   if (!whole.ok) return whole;
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const rules = [];
+   for (const [pattern, value] of Object.entries(asObject(json['layer_quant_config']) ?? {})) {
+    const layout = quarkLayout(asObject(asObject(value)?.['weight']));
+    if (!layout.ok) return layout;
+    const modules = moduleList([ pattern ], 'quantization_config.layer_quant_config');
+    if (!modules.ok) return modules;
+    rules.push({
+     modules: modules.value,
+     layout: layout.value
+    });
+   }
+   const plain = whole.value === null ? null : uniform(whole.value, {
+    skip: skip.value,
+    reach,
+    basis: 'derived'
+   });
+   return (0, problem.uw)({
+    name: `quark ${plain?.name ?? 'by layer'}`,
+    basis: 'derived',
+    byLayer: skip.value.byLayer || rules.some(rule => rule.modules.byLayer),
+    kvCacheDtype: quarkCache(json),
+    layoutOf: (module, names) => {
+     if (module.weight.kind !== 'linear' || skip.value.matches(names)) return null;
+     const rule = rules.find(each => each.modules.matches(names));
+     return rule ? rule.layout : plain?.layoutOf(module, names) ?? null;
+    }
+   });
+  };
+  function quarkCache(json) {
+   const text = JSON.stringify(json['kv_cache_quant_config'] ?? asObject(json['export'])?.['kv_cache_group'] ?? null);
+   return /fp8/.test(text) ? 'fp8' : null;
+  }
+  const mlx = ({json}) => {
+   const bits = bitsOf(json['bits'], 4, 'quantization.bits');
+   if (!bits.ok) return bits;
+   const group = groupOf(json['group_size'], 64, 'quantization.group_size');
+   if (!group.ok) return group;
+   const layout = mlxLayout(json['mode'], bits.value, group.value);
+   const rules = [];
+   for (const [name, value] of Object.entries(json)) {
+    const own = asObject(value);
+    if (own === null && value !== false) continue;
+    const modules = moduleList([ name ], 'quantization');
+    if (!modules.ok) return modules;
+    const b = bitsOf(own?.['bits'], bits.value, `quantization.${name}.bits`);
+    if (!b.ok) return b;
+    const g = groupOf(own?.['group_size'], group.value, `quantization.${name}.group_size`);
+    if (!g.ok) return g;
+    rules.push({
+     modules: modules.value,
+     layout: own === null ? null : mlxLayout(own['mode'] ?? json['mode'], b.value, g.value)
+    });
+   }
+   return (0, problem.uw)({
+    name: layout.name,
+    basis: 'exact',
+    byLayer: rules.some(rule => rule.modules.byLayer),
+    kvCacheDtype: null,
+    layoutOf: (module, names) => {
+     const {weight, place} = module;
+     if (weight.kind !== 'linear' && weight.kind !== 'embedding' || place === 'tower') return null;
+     const rule = rules.find(each => each.modules.matches(names));
+     return rule ? rule.layout : layout;
+    }
+   });
+  };
+  function mlxLayout(mode, bits, group) {
+   if (mode === 'mxfp4') return microscaled(4);
+   if (mode === 'mxfp8') return microscaled(8);
+   if (mode === 'nvfp4') return nvfp4(0);
+   return affine('mlx', bits, group);
+  }
+  const otherMethods = {
+   mlx,
+   metal: grouped('metal', [ 'bits' ], 64),
+   hqq: grouped('hqq', [ 'nbits', 'bits' ], 64),
+   sinq: grouped('sinq', [ 'nbits', 'bits' ], 64),
+   torchao,
+   quanto,
+   quark,
+   aqlm,
+   vptq: derived(() => (0, problem.uw)(bitsPerWeight('vptq', 2.3))),
+   higgs: grouped('higgs', [ 'bits' ], 256),
+   spqr: derived(() => (0, problem.uw)(bitsPerWeight('spqr', 4.6))),
+   bitnet: derived(() => (0, problem.uw)(bitsPerWeight('bitnet', 2))),
+   fp_quant: derived(json => (0, problem.uw)(json['forward_dtype'] === 'nvfp4' ? nvfp4(2) : microscaled(4))),
+   fouroversix: derived(() => (0, problem.uw)(nvfp4(2))),
+   nvfp4: derived(() => (0, problem.uw)(nvfp4(2))),
+   mxfp8: derived(() => (0, problem.uw)(microscaled(8))),
+   deepspeedfp: derived(json => {
+    const bits = bitsOf(json['bits'], 8, 'quantization_config.bits');
+    return bits.ok ? (0, problem.uw)(affine('deepspeed fp', bits.value, 512)) : bits;
+   })
+  };
+  const fp8 = ({json, config, reach}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const block = json['weight_block_size'];
+   let layout;
+   if (block === void 0 || block === null) layout = byteTensor('fp8', json['activation_scheme'] === 'static'); else if (Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) layout = fp8Block(block[0], block[1], config['expert_dtype'] === void 0 ? 4 : 1); else return (0, 
+   problem.MB)('config-invalid', `config.json: quantization_config.weight_block_size is ${JSON.stringify(block)}`);
+   const scheme = uniform(layout, {
+    skip: skip.value,
+    reach
+   });
+   const base = config['expert_dtype'] === 'fp4' ? fourBitExperts(scheme) : scheme;
+   return json['quant_algo'] === 'MIXED_PRECISION' ? modelopt(json, base) : (0, problem.uw)(base);
+  };
+  function fourBitExperts(base) {
+   const layout = microscaled(4);
+   return {
+    ...base,
+    name: `${layout.name} experts, ${base.name}`,
+    layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names)
+   };
+  }
+  const isExpert = split => split === 'expert-column' || split === 'expert-row';
+  const mxfp4 = ({json}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const layout = microscaled(4);
+   return (0, problem.uw)({
+    name: `${layout.name} experts`,
+    basis: 'exact',
+    byLayer: skip.value.byLayer,
+    kvCacheDtype: null,
+    layoutOf: (module, names) => isExpert(module.weight.split) && !skip.value.matches(names) ? layout : null
+   });
+  };
+  const bitsandbytes = ({json, reach}) => {
+   const skip = skipList(json, SKIPPED);
+   if (!skip.ok) return skip;
+   const eight = json['load_in_8bit'] === true || json['_load_in_8bit'] === true;
+   const layout = eight ? bitsAndBytes8 : bitsAndBytes4(json['bnb_4bit_use_double_quant'] === true);
+   return (0, problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach
+   }));
+  };
+  const methods = {
+   fp8,
+   mxfp4,
+   gpt_oss_mxfp4: mxfp4,
+   awq: awqScheme,
+   gptq: gptqScheme,
+   marlin: gptqScheme,
+   'auto-round': gptqScheme,
+   'intel/auto-round': gptqScheme,
+   inc: gptqScheme,
+   bitsandbytes,
+   'compressed-tensors': ({json, reach}) => compressedTensors(json, reach),
+   modelopt: ({json}) => modelopt(json),
+   modelopt_fp4: ({json}) => modelopt(json),
+   modelopt_mixed: ({json}) => modelopt(json),
+   fbgemm_fp8: ({json, reach}) => skipping(json, byteChannel('fp8'), reach),
+   eetq: ({json, reach}) => skipping(json, byteChannel('int8'), reach),
+   ...otherMethods
+  };
+  function skipping(json, layout, reach) {
+   const skip = skipList(json, SKIPPED);
+   return skip.ok ? (0, problem.uw)(uniform(layout, {
+    skip: skip.value,
+    reach
+   })) : skip;
+  }
+  function schemeOf(method, declaration) {
+   const found = Object.hasOwn(methods, method) ? methods[method] : void 0;
+   return found ? found(declaration) : (0, problem.MB)('config-invalid', `config.json: quant_method ${JSON.stringify(method.slice(0, 40))} is not known`);
+  }
+  const KEYS = [ 'quantization_config', 'compression_config', 'hf_quant_config' ];
+  const NESTED = [ 'text_config', 'language_config', 'llm_config', 'thinker_config' ];
+  function declaredScheme(config) {
+   for (const key of KEYS) {
+    const json = asObject(config[key]);
+    if (json !== null) return from(json, config, everywhere);
+   }
+   const quantization = asObject(config['quantization']);
+   if (quantization !== null) return schemeOf('mlx', {
+    json: quantization,
+    config,
+    reach: everywhere
+   });
+   for (const outer of NESTED) {
+    const text = asObject(config[outer]);
+    if (text === null) continue;
+    for (const key of KEYS) {
+     const json = asObject(text[key]);
+     if (json !== null) return from(json, config, textModel);
+    }
+   }
+   return (0, problem.uw)(null);
+  }
+  function from(json, config, reach) {
+   const method = methodOf(json, asObject(config['quantization']) !== null);
+   if (method === null) return (0, problem.uw)(null);
+   return schemeOf(method, {
+    json,
+    config,
+    reach
+   });
+  }
+  function methodOf(json, mlxToo) {
+   const named = json['quant_method'];
+   if (typeof named === 'string' && named !== '') return named.toLowerCase();
+   if (json['quant_algo'] !== void 0 || asObject(json['quantization']) !== null) return 'modelopt';
+   if (asObject(json['config_groups']) !== null) return 'compressed-tensors';
+   if (json['load_in_4bit'] === true || json['load_in_8bit'] === true) return 'bitsandbytes';
+   if (mlxToo || typeof json['bits'] === 'number' && typeof json['group_size'] === 'number') return 'mlx';
+   return null;
+  }
+  const LAYER_PREFIXES = [ 'model.layers', 'model.language_model.layers', 'language_model.model.layers', 'backbone.layers', 'transformer.h', 'layers' ];
+  const TOWER_PREFIXES = {
+   vision: [ 'model.visual', 'visual', 'model.vision_tower', 'vision_tower', 'vision_model', 'model.vision_backbone', 'vision_encoder' ],
+   audio: [ 'model.audio_tower', 'audio_tower', 'audio_encoder', 'model.embed_audio' ],
+   projector: [ 'model.multi_modal_projector', 'multi_modal_projector', 'mm_projector', 'model.visual.merger', 'visual.merger', 'patch_merge_mlp', 'model.embed_vision' ],
+   encoder: [ 'model.encoder', 'encoder' ],
+   other: []
+  };
+  const EXPERT_NAMES = {
+   gate_proj: [ 'w1', 'gate_up_proj' ],
+   up_proj: [ 'w3', 'gate_up_proj' ],
+   down_proj: [ 'w2' ]
+  };
+  function modulesOf(shape) {
+   const modules = new Map;
+   const single = (weights, place, prefixes) => {
+    for (const weight of weights) modules.set(weight, plainModule(weight, place, prefixes));
+   };
+   single(shape.embedding, 'embedding', [ 'model', 'model.language_model', 'language_model.model', 'backbone' ]);
+   addStack(modules, shape.layers, 'layer', LAYER_PREFIXES, 0);
+   for (const weight of shape.final) modules.set(weight, plainModule(weight, 'head', [ 'model', 'language_model', 'model.language_model' ]));
+   for (const tower of shape.towers) {
+    const prefixes = [ ...TOWER_PREFIXES[tower.role], tower.name, `model.${tower.name}` ];
+    single(tower.weights, 'tower', prefixes);
+    addStack(modules, tower.stack, 'tower', prefixes.map(prefix => `${prefix}.layers`), 0);
+   }
+   if (shape.mtp !== null) addStack(modules, shape.mtp, 'prediction', [ ...LAYER_PREFIXES, 'mtp.layers' ], shape.layers.order.length);
+   return modules;
+  }
+  function moduleNamed(weight, path) {
+   const prefixes = LAYER_PREFIXES.map(prefix => `${prefix}.0`);
+   const names = [ path, ...prefixes.map(prefix => `${prefix}.${path}`) ].flatMap(spellings);
+   return {
+    weight,
+    place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer',
+    router: isRouter(weight),
+    layers: [ 0 ],
+    names: () => names
+   };
+  }
+  function plainModule(weight, place, prefixes) {
+   const names = [ weight.name, ...prefixes.map(prefix => `${prefix}.${weight.name}`) ].flatMap(spellings);
+   return {
+    weight,
+    place,
+    router: isRouter(weight),
+    layers: [ 0 ],
+    names: () => names
+   };
+  }
+  function addStack(modules, stack, place, prefixes, first) {
+   const layersOf = stack.kinds.map(() => []);
+   for (const [layer, kind] of stack.order.entries()) layersOf[kind].push(first + layer);
+   stack.kinds.forEach((kind, k) => {
+    for (const weight of kind.weights) {
+     const layers = [ ...modules.get(weight)?.layers ?? [], ...layersOf[k] ];
+     const spelt = spellings(weight.name);
+     const names = layer => [ ...prefixes.flatMap(prefix => spelt.map(name => `${prefix}.${layer}.${name}`)), ...place === 'prediction' ? spelt.map(name => `mtp.layers.${layer - first}.${name}`) : [] ];
+     const own = weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : place;
+     modules.set(weight, {
+      weight,
+      place: own,
+      router: isRouter(weight),
+      layers,
+      names
+     });
+    }
+   });
+  }
+  function spellings(name) {
+   const match = /^(?:(.*)\.)??(?:(mlp|block_sparse_moe|mixer|feed_forward|ffn)\.)?experts\.(\w+)$/.exec(name);
+   if (!match) return name.startsWith('mlp.') ? [ name, `block_sparse_moe.${name.slice(4)}` ] : [ name ];
+   const block = match[2] ?? 'mlp';
+   const projections = [ match[3], ...EXPERT_NAMES[match[3]] ?? [] ];
+   const blocks = block === 'mlp' ? [ 'mlp', 'block_sparse_moe', 'ffn' ] : [ block ];
+   const before = match[1] === void 0 ? '' : `${match[1]}.`;
+   return blocks.flatMap(b => projections.flatMap(p => [ `${before}${b}.experts.0.${p}`, `${before}${b}.experts.${p}` ]));
+  }
+  function isRouter(weight) {
+   return weight.split === 'none' && /(^|\.)(gate|router|wg|eh_proj|shared_expert_gate|router\.(proj|layer|classifier|weight))$/.test(weight.name);
+  }
+  const ONLINE = {
+   fp8: byteTensor('fp8', false),
+   fp8_per_tensor: byteTensor('fp8', false),
+   fp8_per_block: fp8Block(128, 128),
+   ptpc_fp8: byteChannel('fp8'),
+   w8a8_fp8: byteChannel('fp8'),
+   fbgemm_fp8: byteChannel('fp8'),
+   w8a8_int8: byteChannel('int8'),
+   int8: byteChannel('int8'),
+   eetq: byteChannel('int8'),
+   bitsandbytes: bitsAndBytes4(true),
+   'bitsandbytes-nf4': bitsAndBytes4(true),
+   'bitsandbytes-fp4': bitsAndBytes4(true),
+   'bitsandbytes-int8': bitsAndBytes8,
+   mxfp4: microscaled(4),
+   mxfp8: microscaled(8),
+   rtn: packQuantized(4, 128, true)
+  };
+  const CHECKPOINT_ONLY = new Set([ 'awq', 'awq_marlin', 'gptq', 'gptq_marlin', 'marlin', 'compressed-tensors', 'modelopt', 'modelopt_fp4', 'modelopt_fp8', 'modelopt_mixed', 'auto-round', 'aqlm', 'hqq', 'torchao', 'quark', 'moe_wna16' ]);
+  function onlineScheme(asked) {
+   const name = asked.toLowerCase();
+   if (name === 'none' || name === 'auto' || name === '') return (0, problem.uw)(null);
+   if (name === 'experts_int8') return (0, problem.uw)(expertsOnly(byteChannel('int8')));
+   const layout = Object.hasOwn(ONLINE, name) ? ONLINE[name] : void 0;
+   if (layout) return (0, problem.uw)(uniform(layout, {
+    basis: 'derived'
+   }));
+   return CHECKPOINT_ONLY.has(name) ? (0, problem.MB)('setting-invalid', `quantization ${name} needs a checkpoint in that format; config.json declares none`) : (0, 
+   problem.MB)('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`);
+  }
+  function expertsOnly(layout) {
+   return {
+    name: `${layout.name} experts`,
+    basis: 'derived',
+    byLayer: false,
+    kvCacheDtype: null,
+    layoutOf: module => module.weight.split.startsWith('expert') ? layout : null
+   };
+  }
   const BYTES = {
    float32: 4,
    float16: 2,
    bfloat16: 2,
    float64: 8
   };
-  function storageOf(_shape, _config, asked) {
-   const size = BYTES[asked.dtype];
-   if (size === void 0) return (0, problem.MB)('setting-invalid', `dtype ${asked.dtype} is not known`);
-   return (0, problem.uw)({
+  const dtypeBytes = dtype => Object.hasOwn(BYTES, dtype) ? BYTES[dtype] : null;
+  function storageOf(shape, config, asked) {
+   const size = dtypeBytes(asked.dtype);
+   if (size === null) return (0, problem.MB)('setting-invalid', `dtype ${asked.dtype} is not known`);
+   const declared = declaredScheme(config);
+   if (!declared.ok) return declared;
+   const online = declared.value === null && asked.quantization !== null ? onlineScheme(asked.quantization) : (0, 
+   problem.uw)(null);
+   if (!online.ok) return online;
+   const scheme = declared.value ?? online.value;
+   if (scheme === null) return (0, problem.uw)({
     scheme: asked.dtype,
     basis: 'exact',
-    bytes: (_weight, part) => part.copies * (part.out * part.in + part.bias) * size,
+    bytes: plainBytes(size),
     dtype: asked.dtype,
     kvCacheDtype: null
    });
+   return (0, problem.uw)({
+    scheme: scheme.name,
+    basis: scheme.basis,
+    bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'),
+    dtype: asked.dtype,
+    kvCacheDtype: scheme.kvCacheDtype
+   });
   }
-  var units_bytes = __nccwpck_require__(1160);
-  var memory_parts = __nccwpck_require__(7977);
+  function plainBytes(size) {
+   return (weight, part) => weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * size;
+  }
+  function quantisedBytes(shape, scheme, size, where) {
+   const plain = plainBytes(size);
+   let modules = null;
+   const known = new Map;
+   const sharesOf = (weight, path) => {
+    const found = known.get(weight);
+    if (found) return found;
+    modules ??= modulesOf(shape);
+    const shares = layoutShares(scheme, modules.get(weight) ?? moduleNamed(weight, path));
+    known.set(weight, shares);
+    return shares;
+   };
+   return (weight, part, path) => {
+    if (weight.kind !== 'linear' && weight.kind !== 'embedding') return plain(weight, part, path);
+    let bytes = 0;
+    for (const {layout, share} of sharesOf(weight, path)) {
+     const matrix = layout === null ? null : where === 'memory' ? layout.loaded ?? layout.stored : layout.stored;
+     bytes += share * (matrix === null ? plain(weight, part, path) : part.copies * (matrix(part.out, part.in) + part.bias * size));
+    }
+    return Math.round(bytes);
+   };
+  }
+  function layoutShares(scheme, module) {
+   const layers = scheme.byLayer ? module.layers : module.layers.slice(0, 1);
+   const counts = new Map;
+   for (const layer of layers) {
+    const layout = scheme.layoutOf(module, module.names(layer));
+    counts.set(layout, (counts.get(layout) ?? 0) + 1);
+   }
+   return [ ...counts ].map(([layout, count]) => ({
+    layout,
+    share: count / layers.length
+   }));
+  }
   function partOf(weight, p) {
    const t = p.tensor;
    const whole = {
@@ -13480,6 +14706,71 @@ var __webpack_modules__ = {
     return stage;
    });
   }
+  const storages = new WeakMap;
+  function storageFor(shape, config, asked) {
+   let known = storages.get(shape);
+   if (known?.config !== config) known = {
+    config,
+    byAsked: new Map
+   };
+   storages.set(shape, known);
+   const key = `${asked.dtype} ${asked.quantization ?? ''}`;
+   const result = known.byAsked.get(key) ?? storageOf(shape, config, asked);
+   known.byAsked.set(key, result);
+   return result;
+  }
+  function stageWeights(shape, storage, p) {
+   const sums = Array.from({
+    length: p.pipeline
+   }, () => ({
+    bytes: 0,
+    elements: 0
+   }));
+   const first = sums[0];
+   const last = sums[sums.length - 1];
+   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
+   for (const tower of shape.towers) {
+    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
+    const kinds = kindSums(tower.stack.kinds, storage, p);
+    for (const kind of tower.stack.order) plus(first, kinds[kind]);
+   }
+   const kinds = kindSums(shape.layers.kinds, storage, p);
+   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
+    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
+   });
+   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
+   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
+   return {
+    bytes: sums.map(sum => sum.bytes),
+    elements: sums.map(sum => sum.elements)
+   };
+  }
+  function predictionWeights(shape, storage, p) {
+   if (shape.mtp === null) return 0;
+   const kinds = kindSums(shape.mtp.kinds, storage, p);
+   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
+  }
+  function kindSums(kinds, storage, p) {
+   return kinds.map(kind => {
+    const sum = {
+     bytes: 0,
+     elements: 0
+    };
+    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
+    return sum;
+   });
+  }
+  function add(sum, weight, storage, p, path) {
+   const part = partOf(weight, p);
+   sum.bytes += storage.bytes(weight, part, path);
+   sum.elements += part.copies * (part.out * part.in + part.bias);
+  }
+  function plus(sum, other) {
+   sum.bytes += other.bytes;
+   sum.elements += other.elements;
+  }
+  var units_bytes = __nccwpck_require__(3439);
+  var memory_parts = __nccwpck_require__(2140);
   function adapterBytes(shape, r) {
    const {slots, rank} = r.loras ?? {
     slots: 0,
@@ -13583,6 +14874,26 @@ var __webpack_modules__ = {
    }
    return low;
   }
+  function requestFormula(plan, length, stage, s, wanted) {
+   const buckets = plan.buckets.filter(bucket => bucket.reach.kind === 'state' === (wanted === 'state'));
+   const block = plan.blockBytes[stage];
+   const [only] = buckets;
+   if (only === void 0) return 'no layer keeps anything';
+   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${(0, 
+   units_bytes.zD)(blocksOf(only, length, s))} blocks x ${(0, units_bytes.zD)(only.block)} tokens x ${(0, 
+   units_bytes.zD)(block / only.block)} B`;
+   if (s.chargesGroups) {
+    const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ');
+    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${(0, units_bytes.zD)(block)} B`;
+   }
+   return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ');
+  }
+  const times = (groups, blocks) => groups === 1 ? (0, units_bytes.zD)(blocks) : `${(0, 
+  units_bytes.zD)(groups)} x ${(0, units_bytes.zD)(blocks)}`;
+  function layerTerms(bucket, blocks, stage) {
+   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${(0, 
+   units_bytes.zD)(blocks)} blocks x ${(0, units_bytes.zD)(member.page)} B`);
+  }
   const newestRelease = release(0, 33);
   function release(major, minor, patch = 0) {
    return major * 1e6 + minor * 1e3 + patch;
@@ -13595,7 +14906,14 @@ var __webpack_modules__ = {
    return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
   }
   const cache = new Map;
-  function rulesOf(version) {
+  function rulesOf(version, v0 = false) {
+   const rules = newRules(version);
+   return v0 && version < release(0, 11) ? {
+    ...rules,
+    v0
+   } : rules;
+  }
+  function newRules(version) {
    let rules = cache.get(version);
    if (rules === void 0) {
     const from = minor => version >= release(0, minor);
@@ -13606,8 +14924,9 @@ var __webpack_modules__ = {
      windowCountsBatches: from(25),
      nullBlock: from(30),
      chargesGroups: from(25),
+     capacityByConcurrency: from(20),
      asyncDefault: from(14),
-     statePrefixCaching: from(25),
+     statePrefixCaching: from(20),
      stateCheckpoints: from(30),
      crossByBatch: from(13),
      hugeTier: from(30),
@@ -13642,12 +14961,12 @@ var __webpack_modules__ = {
    const {facts} = shape;
    const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
    const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
-   const expected = Math.max(2 * r.batchTokens * width * factor, FORWARD_FLOOR);
+   const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR);
    return {
     low: Math.max(.6 * expected, FORWARD_FLOOR),
     expected,
     high: 1.4 * expected + .2 * units_bytes.T3,
-    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batchTokens)} tokens x ${(0, 
+    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batch.tokens)} tokens x ${(0, 
     units_bytes.zD)(width)} x 2 B`
    };
   }
@@ -13664,13 +14983,13 @@ var __webpack_modules__ = {
    };
   }
   function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.sequences * shape.facts.vocabulary * 4;
+   const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
    const c = samplerFactor(r);
    return {
     low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
     expected: c.expected * rows,
     high: c.high * rows + .1 * units_bytes.T3,
-    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.sequences)} sequences x ${(0, 
+    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.batch.sequences)} sequences x ${(0, 
     units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
    };
   }
@@ -13682,7 +15001,7 @@ var __webpack_modules__ = {
     text: ''
    };
    if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
-   const patches = 4 * Math.min(r.batchTokens, 16384);
+   const patches = 4 * Math.min(r.batch.tokens, 16384);
    const copy = patches * towerWidth(config) * 2;
    return {
     low: 0,
@@ -13728,7 +15047,7 @@ var __webpack_modules__ = {
     formula: 'none: eager',
     source: 'enforce-eager'
    };
-   const largest = Math.min(2 * r.sequences, 512);
+   const largest = Math.min(2 * r.batch.sequences, 512);
    const share = largest / 512;
    return {
     bytes: {
@@ -13740,13 +15059,58 @@ var __webpack_modules__ = {
     source: 'graph capture lines of public logs'
    };
   }
+  function tier(input, rules) {
+   if (rules.v0) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM V0 default'
+   };
+   const {gpu} = input;
+   if (gpu === null) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM default for small cards; the card is not known'
+   };
+   const ampere = /a100|a800/i.test(gpu.name);
+   if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {
+    tokens: 16384,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 160 GiB'
+   };
+   if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return {
+    tokens: 8192,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
+   };
+   return {
+    tokens: 2048,
+    sequences: 256,
+    note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
+   };
+  }
+  function batchOf(input, rules, option, given, length) {
+   const {tokens: usual, sequences: most, note} = tier(input, rules);
+   const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
+   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
+   const sequencesGiven = given.count('maxNumSeqs');
+   const tokensDefault = () => {
+    const whole = chunked ? usual * times : Math.max(usual * times, length);
+    return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
+   };
+   const tokens = given.count('maxNumBatchedTokens') ?? given.fallback('maxNumBatchedTokens', tokensDefault(), note);
+   const sequences = sequencesGiven ?? given.fallback('maxNumSeqs', Math.min(most * times, tokens), note);
+   return {
+    tokens,
+    sequences
+   };
+  }
   const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
-  const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  const context_asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
   function contextOf(shape, config) {
    const positions = shape.facts.contextLength;
    if (positions === null) return null;
-   const text = asObject(config['text_config']) ?? asObject(config['llm_config']) ?? config;
-   const scaling = asObject(text['rope_scaling']) ?? asObject(text['rope_parameters']) ?? asObject(config['rope_scaling']);
+   const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
+   const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
    if (scaling === null) return positions;
    const type = scaling['rope_type'] ?? scaling['type'];
    const factor = scaling['factor'];
@@ -13755,6 +15119,66 @@ var __webpack_modules__ = {
    const original = scaling['original_max_position_embeddings'];
    const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
    return Math.max(1, Math.floor(base * factor));
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
+  function placed(setting) {
+   return {
+    ...setting?.file === void 0 ? {} : {
+     file: setting.file
+    },
+    ...setting?.line === void 0 ? {} : {
+     line: setting.line
+    }
+   };
+  }
+  function givenSettings(input, findings) {
+   const filled = {
+    ...input.settings
+   };
+   const valid = (name, test, expected) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    const {value} = setting;
+    if (test(value)) return value;
+    const shown = (JSON.stringify(value) ?? String(value)).slice(0, 60);
+    findings.push({
+     ...placed(setting),
+     code: 'setting-invalid',
+     severity: 'error',
+     message: `${name} is ${shown}, expected ${expected}`
+    });
+    return null;
+   };
+   return {
+    valid,
+    count: name => valid(name, isCount, 'a whole number of at least 1'),
+    fallback: (name, value, note, from = 'engine-default') => {
+     const given = input.settings[name];
+     filled[name] = given === void 0 ? {
+      value,
+      from,
+      note
+     } : {
+      ...given,
+      effective: value,
+      note
+     };
+     return value;
+    },
+    effective: (name, value) => {
+     const given = filled[name];
+     if (given !== void 0 && given.value !== value) filled[name] = {
+      ...given,
+      effective: value
+     };
+    },
+    filled
+   };
   }
   function readOptions(options, findings) {
    const malformed = (name, expected) => {
@@ -13792,9 +15216,78 @@ var __webpack_modules__ = {
     text,
     flag,
     count,
-    has: name => options[name] !== void 0,
-    expertParallel: flag('enable-expert-parallel'),
-    eager: flag('enforce-eager')
+    has: name => options[name] !== void 0
+   };
+  }
+  function speculativeOf(input, option, findings) {
+   const text = option.text('speculative-config');
+   const config = text === null ? {} : parsed(text);
+   if (config === null) findings.push({
+    code: 'setting-invalid',
+    severity: 'error',
+    message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
+   });
+   const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens'];
+   if (text === null && input.draft === null && asked === void 0) return null;
+   const method = config?.['method'];
+   const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
+   return {
+    method: typeof method === 'string' ? method : usual,
+    tokens: isCount(asked) ? asked : 1
+   };
+  }
+  function parsed(text) {
+   try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+   } catch {
+    return null;
+   }
+  }
+  const UNSTATED_LENGTH = 2048;
+  function resolve(input) {
+   const findings = [];
+   const assumptions = [];
+   const option = readOptions(input.options, findings);
+   const given = givenSettings(input, findings);
+   const {count, valid} = given;
+   const release = releaseFor(input, findings, assumptions);
+   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
+   const context = contextOf(input.shape, input.facts.config);
+   const maxModelLen = lengthOf(given, context);
+   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
+   const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH);
+   return {
+    release,
+    rules,
+    tensor: count('tensorParallel') ?? given.fallback('tensorParallel', 1, 'vLLM default'),
+    pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
+    data: count('dataParallel') ?? 1,
+    expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
+    contextRanks: (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks,
+    prefillRanks,
+    maxModelLen,
+    context,
+    batch,
+    fraction: fractionOf(input, given, rules, findings),
+    dtype: dtypeOf(input, given),
+    quantization: valid('quantization', isText, 'a method'),
+    kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
+    blockSize: count('blockSize'),
+    eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
+    asyncScheduling: option.flag('async-scheduling') ?? rules.asyncDefault,
+    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
+    prefixCaching: option.flag('enable-prefix-caching') ?? true,
+    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
+    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
+    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
+    poolBlocks: option.count('num-gpu-blocks-override'),
+    loras: option.flag('enable-lora') === true ? loraSlots(given) : null,
+    speculative: speculativeOf(input, option, findings),
+    option,
+    settings: given.filled,
+    findings,
+    assumptions
    };
   }
   function parallelismOf(r) {
@@ -13806,273 +15299,63 @@ var __webpack_modules__ = {
     expertTensor: ranks
    };
   }
-  function resolve(input) {
-   const findings = [];
-   const assumptions = [];
-   const settings = {
-    ...input.settings
-   };
-   const option = readOptions(input.options, findings);
-   const {release, rules} = versionOf(input, findings, assumptions);
-   const valid = (name, test, what) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    if (test(setting.value)) return setting.value;
-    findings.push(invalid(setting, `${name} is ${shown(setting.value)}, expected ${what}`));
-    return null;
-   };
-   const count = name => valid(name, isCount, 'a whole number of at least 1');
-   const fallback = (name, value, note, from = 'engine-default') => {
-    const given = input.settings[name];
-    const filled = given === void 0 ? {
-     value,
-     from,
-     note
-    } : {
-     ...given,
-     effective: value,
-     note
-    };
-    Object.assign(settings, {
-     [name]: filled
-    });
-    return value;
-   };
-   const effective = (name, value, note) => {
-    const given = settings[name];
-    if (given !== void 0 && given.value !== value) Object.assign(settings, {
-     [name]: {
-      ...given,
-      effective: value,
-      ...note === void 0 ? {} : {
-       note
-      }
-     }
-    });
-   };
-   const tensor = count('tensorParallel') ?? fallback('tensorParallel', 1, 'vLLM default');
-   const pipeline = Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
-   const data = count('dataParallel') ?? 1;
-   const expertParallel = option.expertParallel ?? (input.settings.expertParallel?.value ?? false) !== false;
-   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
-   const contextRanks = (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks;
-   const fractionGiven = valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
-   const fractionRight = fractionGiven !== null && fractionGiven > 0 && fractionGiven <= 1;
-   if (fractionGiven !== null && !fractionRight) findings.push({
+  function releaseFor(input, findings, assumptions) {
+   const newest = releaseText(newestRelease);
+   if (input.version === null) {
+    assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
+    return newestRelease;
+   }
+   const read = releaseOf(input.version);
+   if (read === null) findings.push({
+    code: 'version-unknown',
+    severity: 'warning',
+    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`
+   }); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   return read ?? newestRelease;
+  }
+  function lengthOf(given, context) {
+   const asked = given.valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
+   if (asked === 'auto') return null;
+   if (asked !== null) return asked;
+   return context === null ? given.fallback('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`) : given.fallback('maxModelLen', context, "the model's context", 'model-config');
+  }
+  function fractionOf(input, given, rules, findings) {
+   const asked = given.valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
+   if (asked !== null && asked > 0 && asked <= 1) return asked;
+   if (asked !== null) findings.push({
     ...placed(input.settings.memoryFraction),
     code: 'fraction-out-of-range',
     severity: 'error',
-    message: `gpu-memory-utilization is ${fractionGiven}: vLLM takes more than 0 and at most 1`
+    message: `gpu-memory-utilization is ${asked}: vLLM takes more than 0 and at most 1`
    });
-   const fraction = fractionRight ? fractionGiven : fallback('memoryFraction', rules.memoryFraction, rules.memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
-   const dtypeGiven = valid('dtype', isText, 'a dtype');
-   const dtype = computeDtype(dtypeGiven ?? 'auto', input);
-   if (dtypeGiven === null) fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else effective('dtype', dtype);
-   const context = contextOf(input.shape, input.facts.config);
-   const lengthGiven = valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
-   const maxModelLen = lengthGiven === 'auto' ? null : lengthGiven ?? fallback('maxModelLen', context ?? 2048, context === null ? 'the model states no length: vLLM takes 2048' : "the model's context", context === null ? 'engine-default' : 'model-config');
-   const speculative = readSpeculative(input, option, findings);
-   const batch = batchDefaults(input, rules);
-   const length = maxModelLen ?? context ?? 2048;
-   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
-   const sequencesGiven = count('maxNumSeqs');
-   const throughput = option.text('performance-mode') === 'throughput' ? 2 : 1;
-   const tokensGiven = count('maxNumBatchedTokens');
-   const tokensDefault = sequences => {
-    const plain = (rules.v0 && !chunked ? Math.max(length, 2048) : batch.tokens) * throughput;
-    const whole = chunked ? plain : Math.max(plain, length);
-    return rules.v0 ? whole : Math.min(whole, sequences * length);
-   };
-   const sequencesDefault = batch.sequences * throughput;
-   const batchTokens = tokensGiven ?? fallback('maxNumBatchedTokens', tokensDefault(sequencesGiven ?? sequencesDefault), batch.note);
-   const sequences = sequencesGiven ?? fallback('maxNumSeqs', Math.min(sequencesDefault, batchTokens), batch.note);
-   const kvGiven = valid('kvCacheDtype', isText, 'a dtype') ?? 'auto';
-   const eager = valid('enforceEager', isFlag, 'true or false') ?? option.eager ?? false;
-   const asyncScheduling = option.flag('async-scheduling') ?? rules.asyncDefault;
-   return {
-    release,
-    rules,
-    tensor,
-    pipeline,
-    data,
-    expertParallel,
-    contextRanks,
-    prefillRanks,
-    maxModelLen,
-    context,
-    batchTokens,
-    sequences,
-    fraction,
-    dtype,
-    quantization: valid('quantization', isText, 'a method'),
-    kvDtype: kvGiven,
-    blockSize: count('blockSize'),
-    eager,
-    asyncScheduling,
-    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
-    prefixCaching: option.flag('enable-prefix-caching') ?? true,
-    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
-    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
-    poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? {
-     slots: count('maxLoras') ?? fallback('maxLoras', 1, 'vLLM default'),
-     rank: count('maxLoraRank') ?? fallback('maxLoraRank', 16, 'vLLM default')
-    } : null,
-    speculative,
-    option,
-    settings,
-    findings,
-    assumptions
-   };
+   const {memoryFraction} = rules;
+   return given.fallback('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
   }
-  function versionOf(input, findings, assumptions) {
-   const read = input.version === null ? null : releaseOf(input.version);
-   if (input.version === null) assumptions.push(`vLLM version unknown: the rules of ${releaseText(newestRelease)} are used`); else if (read === null) findings.push({
-    code: 'version-unknown',
-    severity: 'warning',
-    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${releaseText(newestRelease)} are used`
-   }); else if (read >= newestRelease + 1e3) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${releaseText(newestRelease)} are used`);
-   const release = read ?? newestRelease;
-   return {
-    release,
-    rules: rulesOf(release)
-   };
-  }
-  function computeDtype(asked, input) {
-   const named = {
-    half: 'float16',
-    float: 'float32',
-    bf16: 'bfloat16',
-    fp16: 'float16',
-    fp32: 'float32'
-   };
-   if (asked !== 'auto') return named[asked] ?? asked;
+  const DTYPES = {
+   half: 'float16',
+   fp16: 'float16',
+   bf16: 'bfloat16',
+   float: 'float32',
+   fp32: 'float32'
+  };
+  function dtypeOf(input, given) {
+   const asked = given.valid('dtype', isText, 'a dtype');
+   if (asked !== null && asked !== 'auto') {
+    const dtype = DTYPES[asked] ?? asked;
+    given.effective('dtype', dtype);
+    return dtype;
+   }
    const own = input.shape.facts.dtype;
    const capability = Number(input.gpu?.computeCapability ?? '9.0');
-   if (own === 'float16' || own === 'half') return 'float16';
-   return capability < 8 ? 'float16' : 'bfloat16';
+   const dtype = own === 'float16' || own === 'half' || capability < 8 ? 'float16' : 'bfloat16';
+   if (asked === null) given.fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else given.effective('dtype', dtype);
+   return dtype;
   }
-  function batchDefaults(input, rules) {
-   if (rules.v0) return {
-    tokens: 2048,
-    sequences: 256,
-    note: 'vLLM V0 default'
-   };
-   const {gpu} = input;
-   const memory = gpu === null ? 0 : gpu.driverBytes;
-   const large = memory >= 70 * units_bytes.T3 && !/a100|a800/i.test(gpu?.name ?? '') && !/gb10/i.test(gpu?.name ?? '');
-   if (rules.hugeTier && memory >= 160 * units_bytes.T3) return {
-    tokens: 16384,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 160 GiB'
-   };
-   if (large) return {
-    tokens: 8192,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
-   };
+  function loraSlots(given) {
    return {
-    tokens: 2048,
-    sequences: 256,
-    note: gpu === null ? 'vLLM default for small cards; the card is not known' : 'vLLM default for this card'
+    slots: given.count('maxLoras') ?? given.fallback('maxLoras', 1, 'vLLM default'),
+    rank: given.count('maxLoraRank') ?? given.fallback('maxLoraRank', 16, 'vLLM default')
    };
-  }
-  function readSpeculative(input, option, findings) {
-   const given = option.text('speculative-config');
-   let json = {};
-   if (given !== null) try {
-    const parsed = JSON.parse(given);
-    if (typeof parsed === 'object' && parsed !== null) json = parsed;
-   } catch {
-    findings.push({
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `speculative-config is not JSON: ${given.slice(0, 60)}`
-    });
-   }
-   const asked = input.settings.speculativeTokens?.value ?? json['num_speculative_tokens'];
-   if (given === null && input.draft === null && asked === void 0) return null;
-   const method = typeof json['method'] === 'string' ? json['method'] : input.draft !== null ? 'draft_model' : 'ngram';
-   return {
-    method,
-    tokens: isCount(asked) ? asked : 1
-   };
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
-  const shown = value => (JSON.stringify(value) ?? String(value)).slice(0, 60);
-  function placed(setting) {
-   return {
-    ...setting?.file === void 0 ? {} : {
-     file: setting.file
-    },
-    ...setting?.line === void 0 ? {} : {
-     line: setting.line
-    }
-   };
-  }
-  function invalid(setting, message) {
-   return {
-    ...placed(setting),
-    code: 'setting-invalid',
-    severity: 'error',
-    message
-   };
-  }
-  function stageWeights(shape, storage, p) {
-   const sums = Array.from({
-    length: p.pipeline
-   }, () => ({
-    bytes: 0,
-    elements: 0
-   }));
-   const first = sums[0];
-   const last = sums[sums.length - 1];
-   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
-   for (const tower of shape.towers) {
-    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
-    const kinds = kindSums(tower.stack.kinds, storage, p);
-    for (const kind of tower.stack.order) plus(first, kinds[kind]);
-   }
-   const kinds = kindSums(shape.layers.kinds, storage, p);
-   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
-    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
-   });
-   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
-   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
-   return {
-    bytes: sums.map(sum => sum.bytes),
-    elements: sums.map(sum => sum.elements)
-   };
-  }
-  function predictionWeights(shape, storage, p) {
-   if (shape.mtp === null) return 0;
-   const kinds = kindSums(shape.mtp.kinds, storage, p);
-   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
-  }
-  function kindSums(kinds, storage, p) {
-   return kinds.map(kind => {
-    const sum = {
-     bytes: 0,
-     elements: 0
-    };
-    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
-    return sum;
-   });
-  }
-  function add(sum, weight, storage, p, path) {
-   const part = partOf(weight, p);
-   sum.bytes += storage.bytes(weight, part, path);
-   sum.elements += part.copies * (part.out * part.in + part.bias);
-  }
-  function plus(sum, other) {
-   sum.bytes += other.bytes;
-   sum.elements += other.elements;
   }
   const shares = new WeakMap;
   function remembered(shape, storage, p, key) {
@@ -14123,7 +15406,7 @@ var __webpack_modules__ = {
    const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
    const stages = account_stagesOf(about, fractionBytes);
    const fitting = longest(about, stages);
-   const asked = r.maxModelLen ?? r.context ?? 2048;
+   const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH;
    const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
    const at = fullest(about, stages, length);
    const stage = stages[at];
@@ -14132,7 +15415,7 @@ var __webpack_modules__ = {
    const parts = [ ...stage.parts, ...cache.parts, ...rest ];
    const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
    return {
-    settings: settled(r, length),
+    settings: settled(about, length),
     findings: found,
     estimate: {
      method: 'engine',
@@ -14152,15 +15435,31 @@ var __webpack_modules__ = {
     }
    };
   }
-  function settled(r, length) {
-   const given = r.settings.maxModelLen;
-   if (r.maxModelLen !== null || given === void 0) return r.settings;
+  function settled({r, kv}, length) {
+   const {maxModelLen, kvCacheDtype, blockSize} = r.settings;
+   const block = kv.blocks.block;
    return {
     ...r.settings,
-    maxModelLen: {
-     ...given,
-     effective: length,
-     note: 'the largest that fits'
+    ...r.maxModelLen === null && maxModelLen !== void 0 ? {
+     maxModelLen: {
+      ...maxModelLen,
+      effective: length,
+      note: 'the largest that fits'
+     }
+    } : {},
+    ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {
+     kvCacheDtype: {
+      ...kvCacheDtype,
+      effective: kv.dtype
+     }
+    } : {},
+    blockSize: blockSize === void 0 ? {
+     value: block,
+     from: 'engine-default',
+     note: 'vLLM, by attention kernel and state size'
+    } : block === blockSize.value ? blockSize : {
+     ...blockSize,
+     effective: block
     }
    };
   }
@@ -14229,8 +15528,7 @@ var __webpack_modules__ = {
    const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
    const block = kv.plan.blockBytes[at];
    const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
-   const requests = input.concurrency > 1 ? ` x ${(0, units_bytes.zD)(input.concurrency)} requests` : '';
-   const blocks = requestBlocks(kv.plan, length, kv.request);
+   const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
    const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
    units_bytes.zD)(kv.blocks.block)} tokens`;
    const part = (name, bytes, formula) => ({
@@ -14242,16 +15540,8 @@ var __webpack_modules__ = {
     source
    });
    const parts = [];
-   const stateBlocks = states / (block * input.concurrency);
-   if (total > states || states === 0) {
-    const formula = r.rules.chargesGroups ? `${(0, units_bytes.zD)(blocks - stateBlocks)} blocks x ${(0, 
-    units_bytes.zD)(block)} B${requests}` : `${(0, units_bytes.zD)((total - states) / input.concurrency)} B over the layers for ${(0, 
-    units_bytes.zD)(length)} tokens${requests}`;
-    parts.push(part('kvCache', total - states, block === 0 ? 'no layer keeps keys and values' : formula));
-   }
-   if (states > 0) parts.push(part('recurrentState', states, r.rules.chargesGroups ? `${(0, 
-   units_bytes.zD)(stateBlocks)} blocks x ${(0, units_bytes.zD)(block)} B${requests}` : `${(0, 
-   units_bytes.zD)(states / input.concurrency)} B over the layers${requests}`));
+   if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
+   if (states > 0) parts.push(part('recurrentState', states, formula('state')));
    const kept = r.rules.nullBlock ? block : 0;
    if (kept > 0) parts.push({
     ...part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`)
@@ -14261,6 +15551,7 @@ var __webpack_modules__ = {
     bytes: total + kept
    };
   }
+  const account_times = (formula, requests) => requests === 1 ? formula : `${(0, units_bytes.zD)(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
   function pool(about, stage, cache, memory, fractionBytes) {
    const {r} = about;
    const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
@@ -14316,7 +15607,7 @@ var __webpack_modules__ = {
   }
   function capacity(about, blocks, concurrency, length) {
    const {kv, r} = about;
-   if (r.rules.chargesGroups) return Math.floor(concurrency * length);
+   if (r.rules.capacityByConcurrency) return Math.floor(concurrency * length);
    const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
    const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
    return Math.floor(blocks / groups) * block * kv.request.contextRanks;
@@ -14400,7 +15691,7 @@ var __webpack_modules__ = {
    };
    const {draft, shape} = input;
    if (draft !== null) {
-    const own = storageOf(draft.shape, draft.facts.config, {
+    const own = storageFor(draft.shape, draft.facts.config, {
      dtype: r.dtype,
      quantization: null
     });
@@ -14518,7 +15809,7 @@ var __webpack_modules__ = {
   }
   function widths(input, r, say) {
    const parallel = parallelismOf(r);
-   const block = fp8Block(input.facts.config);
+   const block = model_findings_fp8Block(input.facts.config);
    const at = input.settings.tensorParallel;
    const said = new Set;
    const once = (code, message) => {
@@ -14538,7 +15829,7 @@ var __webpack_modules__ = {
    const part = partOf(weight, parallel);
    return weight.split.endsWith('column') ? part.out : part.in;
   }
-  function fp8Block(config) {
+  function model_findings_fp8Block(config) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return null;
    const {quant_method: method, weight_block_size: sizes} = quantization;
@@ -14567,12 +15858,12 @@ var __webpack_modules__ = {
   function quantizationFindings(input, r, capability, say) {
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
    const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
-   const method = r.quantization ?? methodOf(input.facts.config);
+   const method = r.quantization ?? quantization_methodOf(input.facts.config);
    const least = method === null ? void 0 : LEAST[method];
    if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
    if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
   }
-  function methodOf(config) {
+  function quantization_methodOf(config) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return null;
    const method = quantization['quant_method'];
@@ -15042,7 +16333,7 @@ var __webpack_modules__ = {
     pipeline: r.pipeline,
     format: format ?? plain(modelBytes),
     plain: plain(modelBytes),
-    ...skipping(shape, r, dtype),
+    ...kv_skipping(shape, r, dtype),
     ...stateDtypes(shape, r, modelBytes),
     speculativeTokens,
     capability,
@@ -15065,8 +16356,8 @@ var __webpack_modules__ = {
      stages: r.pipeline
     }),
     request: {
-     batchTokens: r.batchTokens,
-     inFlight: r.batchTokens * concurrentBatches(r),
+     batchTokens: r.batch.tokens,
+     inFlight: r.batch.tokens * concurrentBatches(r),
      contextRanks: r.contextRanks,
      speculativeTokens,
      stateMode,
@@ -15098,7 +16389,7 @@ var __webpack_modules__ = {
    if (r.v2Runner) return r.asyncScheduling ? r.pipeline + 1 : r.pipeline;
    return r.pipeline === 1 && r.asyncScheduling ? 2 : r.pipeline;
   }
-  function skipping(shape, r, dtype) {
+  function kv_skipping(shape, r, dtype) {
    const skipped = new Set;
    const asked = (r.option.text('kv-cache-dtype-skip-layers') ?? '').split(/[,\s]+/);
    for (const word of asked) if (/^\d{1,6}$/.test(word)) skipped.add(Number(word));
@@ -15145,15 +16436,15 @@ var __webpack_modules__ = {
     hidden: 256
    };
   }
-  const up = (width, multiple) => Math.ceil(width / multiple) * multiple;
+  const mxfp4_up = (width, multiple) => Math.ceil(width / multiple) * multiple;
   function loaded(storage, config, capability) {
    const quantization = config['quantization_config'];
    if (typeof quantization !== 'object' || quantization === null) return storage;
    if (quantization['quant_method'] !== 'mxfp4') return storage;
    const {inner, hidden} = padding(capability);
    const padded = (weight, part) => {
-    const out = up(part.out, weight.split === 'expert-column' ? inner : hidden);
-    const width = up(part.in, weight.split === 'expert-row' ? inner : hidden);
+    const out = mxfp4_up(part.out, weight.split === 'expert-column' ? inner : hidden);
+    const width = mxfp4_up(part.in, weight.split === 'expert-row' ? inner : hidden);
     return {
      ...part,
      out,
@@ -15192,7 +16483,7 @@ var __webpack_modules__ = {
   }
   function under(input) {
    const r = resolve(input);
-   const storage = storageFor(input, r);
+   const storage = checkpointStorage(input, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
@@ -15218,8 +16509,8 @@ var __webpack_modules__ = {
    const value = text === null || text === void 0 ? Number.NaN : Number(text);
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
-  function storageFor(input, r) {
-   const result = storageOf(input.shape, input.facts.config, {
+  function checkpointStorage(input, r) {
+   const result = storageFor(input.shape, input.facts.config, {
     dtype: r.dtype,
     quantization: r.quantization
    });
@@ -15245,99 +16536,23 @@ var __webpack_modules__ = {
    return byName.get(name) ?? null;
   }
  },
- 3665: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8204: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    oC: () => findModelFor,
+   wA: () => makeHub,
    VA: () => scriptPath
   });
   var external_node_fs_ = __nccwpck_require__(3024);
   const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
   var external_node_http_namespaceObject_0 = __nccwpck_require__.t(external_node_http_namespaceObject, 2);
   const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-  var catalogue_file = __nccwpck_require__(739);
-  var catalogue = __nccwpck_require__(9792);
-  var problem = __nccwpck_require__(7748);
-  var suggest = __nccwpck_require__(4749);
-  var local = __nccwpck_require__(1652);
-  function lockKey(reference) {
-   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
-  }
-  function lockedFacts(lock, reference) {
-   const key = lockKey(reference);
-   const lower = key.toLowerCase();
-   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
-   if (entry === void 0) return null;
-   return {
-    id: reference.id,
-    revision: entry.revision,
-    source: 'lock',
-    asOf: entry.locked,
-    config: entry.config,
-    checkpoint: {
-     totalBytes: entry.bytes,
-     elementsByDtype: entry.tensors,
-     tensors: null
-    },
-    ...entry.gguf === void 0 ? {} : {
-     gguf: entry.gguf
-    }
-   };
-  }
-  const LONGEST_ID = 200;
-  const PART = /^\w(?:[\w.-]*\w)?$/;
-  function hubReference(reference) {
-   const {revision} = reference;
-   if (revision !== null && !isRevision(revision)) return (0, problem.MB)('model-id-invalid', `revision ${shown(revision)} of ${shown(reference.id)} is no commit, tag or branch`, {
-    hint: 'give a commit hash, a tag or a branch'
-   });
-   const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id);
-   const id = tag ? tag[1] : reference.id;
-   if (isHubId(id)) return (0, problem.uw)({
-    id,
-    revision,
-    variant: reference.variant ?? tag?.[2] ?? null
-   });
-   return {
-    ok: false,
-    problem: notOnTheHub(reference.id)
-   };
-  }
-  function isHubId(id) {
-   const parts = id.split('/');
-   return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id);
-  }
-  function isRevision(revision) {
-   return /^\w[\w./+-]{0,199}$/.test(revision) && !revision.includes('..') && !revision.includes('//');
-  }
-  function notOnTheHub(id) {
-   const name = shown(id);
-   const inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`;
-   if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
-    if (/^(nim|kaito|ollama):/.test(id)) return {
-     code: 'model-unknown',
-     message: `${name} is not known by its name in the catalogue`,
-     hint: inPolicy
-    };
-    if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
-     code: 'model-unknown',
-     message: `${name} is a storage address: the files do not say which model lies there`,
-     hint: inPolicy
-    };
-    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..')) return {
-     code: 'model-unknown',
-     message: `${name} is a path: the files do not say which model lies there`,
-     hint: inPolicy
-    };
-   }
-   return {
-    code: 'model-id-invalid',
-    message: `${name} is no model id`,
-    hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
-   };
-  }
-  function shown(text) {
-   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
-  }
+  var catalogue = __nccwpck_require__(9811);
+  var catalogue_file = __nccwpck_require__(7318);
+  var problem = __nccwpck_require__(7091);
+  var suggest = __nccwpck_require__(138);
+  var local = __nccwpck_require__(4549);
+  var sources_locked = __nccwpck_require__(2110);
+  var sources_reference = __nccwpck_require__(3183);
   function factsFinder(ports) {
    const found = new Map;
    return reference => {
@@ -15363,7 +16578,7 @@ var __webpack_modules__ = {
     id: entry.id,
     revision: entry.revision ?? asked.revision
    };
-   const checked = hubReference(named);
+   const checked = (0, sources_reference.j)(named);
    if (!checked.ok) return entry === void 0 ? checked : {
     ok: false,
     problem: {
@@ -15372,7 +16587,7 @@ var __webpack_modules__ = {
     }
    };
    const reference = checked.value;
-   const locked = ports.lock === null ? null : lockedFacts(ports.lock, reference);
+   const locked = ports.lock === null ? null : (0, sources_locked.E)(ports.lock, reference);
    if (locked !== null) return (0, problem.uw)(locked);
    const {catalogue} = ports;
    if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
@@ -15392,7 +16607,7 @@ var __webpack_modules__ = {
   const isDefaultBranch = revision => revision === null || revision === 'main';
   function unknownOffline(reference, catalogue) {
    const known = catalogue?.find(reference.id) ?? null;
-   const message = `${lockKey(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
+   const message = `${(0, sources_locked.T)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
    if (known !== null && !isDefaultBranch(reference.revision)) return {
     code: 'model-unknown',
     message,
@@ -15428,47 +16643,10 @@ var __webpack_modules__ = {
    const near = (0, suggest.k)(wanted.name, byName.keys());
    return near === null ? null : byName.get(near);
   }
-  function hubSettings(env, readFile) {
-   const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co');
-   if (!endpoint.ok) return endpoint;
-   const named = [ 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN' ].find(name => env[name]?.trim());
-   const file = tokenFile(env);
-   const token = (named ? env[named] : file === null ? null : readFile(file))?.trim() || null;
-   if (token !== null && !/^[\x21-\x7e]{1,4096}$/.test(token)) return (0, problem.MB)('usage', `the token in ${named ?? file} holds spaces, line breaks or letters beyond ASCII`, {
-    hint: 'copy it anew from huggingface.co/settings/tokens'
-   });
-   const offline = [ 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE' ].some(name => /^(1|true|yes|on)$/i.test(env[name] ?? ''));
-   return (0, problem.uw)({
-    endpoint: endpoint.value,
-    token,
-    offline
-   });
-  }
-  function checkedEndpoint(text) {
-   const fail = why => (0, problem.MB)('usage', `HF_ENDPOINT ${why}`, {
-    hint: 'give an address such as https://huggingface.co'
-   });
-   let url;
-   try {
-    url = new URL(text);
-   } catch {
-    return fail('is no address');
-   }
-   if (url.username !== '' || url.password !== '') return fail('must not hold a user or password');
-   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return fail('must be https (http only to this machine)');
-   if (url.search !== '' || url.hash !== '') return fail('must not hold a query');
-   return (0, problem.uw)(url.origin + url.pathname.replace(/\/+$/, ''));
-  }
-  const isLoopback = host => host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
-  function tokenFile(env) {
-   if (env['HF_TOKEN_PATH']) return env['HF_TOKEN_PATH'];
-   if (env['HF_HOME']) return `${env['HF_HOME']}/token`;
-   const cache = env['XDG_CACHE_HOME'] || (env['HOME'] ? `${env['HOME']}/.cache` : null) || (env['USERPROFILE'] ? `${env['USERPROFILE']}/.cache` : null);
-   return cache === null ? null : `${cache}/huggingface/token`;
-  }
+  var hub_settings = __nccwpck_require__(4063);
   async function findModelFor(choices) {
    const {repository} = choices;
-   const settings = hubSettings(choices.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
+   const settings = (0, hub_settings.l)(choices.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
    external_node_fs_.readFileSync)(path, 'utf8') : null);
    if (!settings.ok) return settings;
    const lock = repository === null ? (0, problem.uw)(null) : await readLock(repository, choices.lockFile);
@@ -15485,7 +16663,7 @@ var __webpack_modules__ = {
    }));
   }
   async function readLock(repository, named) {
-   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2107));
+   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
    const file = named ?? LOCK_FILE;
    const text = await repository.read(file, LOCK_LIMIT);
    if (text !== null) return parseLock(text, file);
@@ -15502,7 +16680,10 @@ var __webpack_modules__ = {
   async function makeHub(settings, choices) {
    const {setGlobalProxyFromEnv} = external_node_http_namespaceObject_0;
    if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
-   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 819));
+   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2569));
+   const {cacheFolder, fileCache} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 517));
+   const folder = cacheFolder(choices.env, settings.endpoint);
+   const cache = choices.cache ?? (folder === null ? null : fileCache(folder));
    return hubClient(settings, {
     fetch: globalThis.fetch,
     sleep: async ms => {
@@ -15511,8 +16692,8 @@ var __webpack_modules__ = {
     now: () => performance.now(),
     random: Math.random
    }, {
-    ...choices.cache ? {
-     cache: choices.cache
+    ...cache ? {
+     cache
     } : {},
     ...choices.http ? {
      http: choices.http
@@ -15523,12 +16704,12 @@ var __webpack_modules__ = {
    return process.argv[1] ?? '';
   }
  },
- 3294: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7743: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    EN: () => visibleBytes,
    V5: () => computesFp8
   });
-  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1160);
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
   function visibleBytes(driverBytes) {
    return driverBytes - Math.round((driverBytes >= 170 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3 ? .8 : .45) * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
   }
@@ -15541,13 +16722,13 @@ var __webpack_modules__ = {
    return generation === null ? null : generation >= 8.9;
   }
  },
- 8672: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5970: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    a: () => gpuNamed,
    gpus: () => gpus
   });
-  var bytes = __nccwpck_require__(1160);
-  var gpu = __nccwpck_require__(3294);
+  var bytes = __nccwpck_require__(3439);
+  var gpu = __nccwpck_require__(7743);
   const SOURCES = {
    log: 'engine logs and nvidia-smi outputs in public issues',
    smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
@@ -15589,8 +16770,8 @@ var __webpack_modules__ = {
   const amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ];
   const shared = 'memory is shared with the CPU';
   const noRules = 'no rules for this accelerator';
-  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro applesilicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
-  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Data Center GPU Max', 'datacentermax1550 max1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
+  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
+  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
   const unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ];
   const gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
   const byName = new Map(gpus.map(row => [ row.name, row ]));
@@ -15600,12 +16781,12 @@ var __webpack_modules__ = {
    return row;
   }
  },
- 2896: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2117: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    I: () => lookUpInstance,
    instances: () => instances
   });
-  var _gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8672);
+  var _gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5970);
   const AWS = [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, 1 / 2 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ];
   const GCP = [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ];
   const AZURE = [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, 1 / 2 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ];
@@ -15640,16 +16821,16 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 5756: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6352: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    P: () => bareGpu,
    lookUpGpu: () => lookUpGpu
   });
-  var problem = __nccwpck_require__(7748);
-  var units_bytes = __nccwpck_require__(1160);
-  var suggest = __nccwpck_require__(4749);
-  var gpus = __nccwpck_require__(8672);
-  var instances = __nccwpck_require__(2896);
+  var problem = __nccwpck_require__(7091);
+  var units_bytes = __nccwpck_require__(3439);
+  var suggest = __nccwpck_require__(138);
+  var gpus = __nccwpck_require__(5970);
+  var instances = __nccwpck_require__(2117);
   const PROFILE = /(?<![a-z0-9])(\d{1,2})g[._](\d{1,3})gb(?:[.+]me(?:\.all)?|-me)?(?![a-z0-9])/i;
   function migProfile(text) {
    const found = PROFILE.exec(text);
@@ -15710,7 +16891,7 @@ var __webpack_modules__ = {
     note: 'no card is known to offer this profile: its memory is taken from its name'
    };
   }
-  const NOISE = new Set(('nvidia amd intel tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation max q maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
+  const NOISE = new Set(('nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
   const SOMETIMES_NOISE = new Set([ 'blackwell', 'ada', 'quadro', 'nvl72', 'lovelace' ]);
   const byKey = new Map;
   for (const row of gpus.gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
@@ -15733,7 +16914,7 @@ var __webpack_modules__ = {
    const words = [];
    let gigabytes = null;
    let size = '';
-   for (const word of name.toLowerCase().split(/[^a-z0-9]+/)) {
+   for (const word of name.toLowerCase().replace('max-q', 'maxq').split(/[^a-z0-9]+/)) {
     const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word);
     if (memory && gigabytes === null) {
      gigabytes = Number(memory[1]);
@@ -15746,6 +16927,7 @@ var __webpack_modules__ = {
     size
    };
   }
+  const SIZE = /^\s*\d+(?:\.\d+)?\s*(?:[gmt]i?b|[gm]i)\s*$/i;
   const joined = (words, drop) => words.filter(word => !drop(word)).join('');
   function cardsNamed(words) {
    for (const drop of [ word => NOISE.has(word) && !SOMETIMES_NOISE.has(word), word => NOISE.has(word) ]) {
@@ -15860,7 +17042,7 @@ var __webpack_modules__ = {
    if (count === 0) return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
     hint: 'give a count of 1 or more'
    });
-   const bytes = (0, units_bytes.z_)(name);
+   const bytes = SIZE.test(name) ? (0, units_bytes.z_)(name) : null;
    if (bytes !== null) {
     if (bytes > 0) return (0, problem.uw)({
      gpu: bareGpu(bytes),
@@ -15911,7 +17093,7 @@ var __webpack_modules__ = {
    });
   }
  },
- 7977: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2140: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    WQ: () => whole,
    cz: () => sum,
@@ -15934,7 +17116,7 @@ var __webpack_modules__ = {
    high: Math.ceil(range.high)
   });
  },
- 9336: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5447: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    $4: () => positionEmbedding,
    X5: () => total,
@@ -16041,7 +17223,7 @@ var __webpack_modules__ = {
    return sum;
   }
  },
- 3358: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6541: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Bu: () => parseConfigText,
    TS: () => Config,
@@ -16165,13 +17347,13 @@ var __webpack_modules__ = {
    }
   }
  },
- 3257: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3536: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    DF: () => activeParameterCount,
    F9: () => parameterCount,
    pW: () => allWeights
   });
-  var _blocks_weights_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9336);
+  var _blocks_weights_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5447);
   function allWeights(shape) {
    const list = [];
    const add = (weights, times, block) => {
@@ -16207,7 +17389,7 @@ var __webpack_modules__ = {
    }, 0);
   }
  },
- 9905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7896: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    p: () => unknownCheckpoint
   });
@@ -16217,7 +17399,7 @@ var __webpack_modules__ = {
    tensors: null
   };
  },
- 5799: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9106: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    $h: () => uniformStack,
    Go: () => noLayers,
@@ -16227,7 +17409,7 @@ var __webpack_modules__ = {
    rJ: () => layerKinds,
    zb: () => layerCount
   });
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3358);
+  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6541);
   const MOST_LAYERS = 1e4;
   function layerCount(config, name = 'num_hidden_layers') {
    const layers = config.size(name);
@@ -16310,14 +17492,14 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 7872: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9275: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    families: () => families,
    F: () => shapeOf
   });
-  var problem = __nccwpck_require__(7748);
-  var models_config = __nccwpck_require__(3358);
-  var blocks_weights = __nccwpck_require__(9336);
+  var problem = __nccwpck_require__(7091);
+  var models_config = __nccwpck_require__(6541);
+  var blocks_weights = __nccwpck_require__(5447);
   function attentionWeights(a) {
    const prefix = a.prefix ?? 'self_attn';
    const valueDim = a.valueDim ?? a.headDim;
@@ -16409,7 +17591,7 @@ var __webpack_modules__ = {
    if (typeof labels === 'object' && labels !== null && !Array.isArray(labels)) return Object.keys(labels).length;
    return config.sizeOrNull('num_labels') ?? 2;
   }
-  var family = __nccwpck_require__(5799);
+  var family = __nccwpck_require__(9106);
   function decoder(row) {
    const modelTypes = [ row.type, ...row.also ?? [] ];
    return {
@@ -16801,15 +17983,16 @@ var __webpack_modules__ = {
    ...weight,
    bias
   } : weight);
-  function bart_relatives_prompt(layers, config) {
+  function prompts(config) {
    const hidden = config.size('d_model');
    const middle = config.size('prompt_mid_dim');
-   return [ (0, blocks_weights.$4)(config.size('prompt_length'), hidden, 'self_attn_prompt.prompt_embedding'), (0, 
-   blocks_weights.fi)('self_attn_prompt.prompt_trans.1', middle, hidden, {
+   const width = 2 * config.size('decoder_layers') * hidden;
+   return [ 'self_attn_prompt', 'cross_attn_prompt' ].flatMap(name => [ (0, blocks_weights.$4)(config.size('prompt_length'), hidden, `${name}.prompt_embedding`), (0, 
+   blocks_weights.fi)(`${name}.prompt_trans.1`, middle, hidden, {
     bias: true
-   }), (0, blocks_weights.nM)('self_attn_prompt.prompt_trans.3', 2 * layers * hidden, middle, {
+   }), (0, blocks_weights.nM)(`${name}.prompt_trans.3`, width, middle, {
     bias: true
-   }) ];
+   }) ]);
   }
   const bart_relatives_types = [ {
    type: 'plbart',
@@ -16856,7 +18039,7 @@ var __webpack_modules__ = {
     prompt_length: 100,
     prompt_mid_dim: 800
    },
-   beside: (half, config) => config.flag('use_prompt') ? bart_relatives_prompt(config.size(`${half}_layers`), config) : []
+   beside: (half, config) => half === 'decoder' && config.flag('use_prompt') ? prompts(config) : []
   }, {
    type: 'led',
    positions: 'stored',
@@ -16909,6 +18092,7 @@ var __webpack_modules__ = {
    embeddingNorm: false,
    finalNorm: false,
    defaults: {
+    vocab_size: 42024,
     src_vocab_size: 42024,
     tgt_vocab_size: 42024,
     tie_word_embeddings: false
@@ -17568,6 +18752,10 @@ var __webpack_modules__ = {
     type_vocab_size: 1
    },
    embedding: d => embeddingWithout(d, 'position_embeddings'),
+   layer: d => bertLayer(d).map(weight => weight.name === 'attention.output.dense' ? {
+    ...weight,
+    in: d.heads * d.headDim
+   } : weight),
    sequence: 'dense'
   }, {
    ...bertLike,
@@ -17938,16 +19126,18 @@ var __webpack_modules__ = {
   } ];
   function mobileLayer(d) {
    const bottleneck = d.config.flag('use_bottleneck');
-   const inner = bottleneck ? d.config.size('intra_bottleneck_size') : d.hidden;
+   const narrow = d.config.size('intra_bottleneck_size');
+   const inner = d.config.sizeOrNull('true_hidden_size') ?? (bottleneck ? narrow : d.hidden);
+   const all = d.heads * Math.floor(inner / d.heads);
    const dense = (name, out, input) => (0, blocks_weights.fi)(name, out, input, {
     bias: true
    });
-   const narrowing = name => [ dense(`${name}.dense`, inner, d.hidden), (0, blocks_weights.xb)(`${name}.LayerNorm`, inner, true) ];
+   const narrowing = name => [ dense(`${name}.dense`, narrow, d.hidden), (0, blocks_weights.xb)(`${name}.LayerNorm`, narrow, true) ];
    const feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), (0, 
    blocks_weights.nM)(`${prefix}output.dense`, inner, d.width, {
     bias: true
    }), (0, blocks_weights.xb)(`${prefix}output.LayerNorm`, inner, true) ];
-   return [ dense('attention.self.query', inner, inner), dense('attention.self.key', inner, inner), dense('attention.self.value', inner, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), (0, 
+   return [ dense('attention.self.query', all, inner), dense('attention.self.key', all, inner), dense('attention.self.value', all, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), (0, 
    blocks_weights.nM)('attention.output.dense', inner, inner, {
     bias: true
    }), (0, blocks_weights.xb)('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
@@ -19868,7 +21058,7 @@ var __webpack_modules__ = {
     ...body,
     family: 'gemma4_unified_assistant',
     modelType: config.text('model_type') ?? 'gemma4_unified_assistant',
-    count: ordered ? 'derived' : body.count,
+    count: body.count,
     embedding: [ ...body.embedding, (0, blocks_weights.kz)('pre_projection', body.facts.hidden, 2 * outer) ],
     final: [ ...body.final, (0, blocks_weights.kz)('post_projection', outer, body.facts.hidden), ...ordered ? [ (0, 
     blocks_weights.kz)('masked_embedding.centroids', config.size('num_centroids'), body.facts.hidden) ] : [] ]
@@ -19885,7 +21075,8 @@ var __webpack_modules__ = {
    modelTypes: [ 'gemma4_unified_assistant' ],
    verified: 'every row of the parameter oracle (transformers 5.24)',
    shape: config => assistantShape(config.with({
-    backbone_hidden_size: 3840
+    backbone_hidden_size: 3840,
+    num_centroids: 2048
    }))
   } ];
   function encoderLayer(l) {
@@ -20159,12 +21350,15 @@ var __webpack_modules__ = {
   function readsMoreThanText(config) {
    return textKeyOf(config) !== null || towerKeys.some(([name]) => isObject(config.json[name]));
   }
+  const TOWER_KEYS = [ [ 'fullatt_block_indexes', 'qwen2_5_vl' ], [ 'deepstack_visual_indexes', 'qwen3_vl' ], [ 'num_global_layers', 'mllama' ] ];
   function towerFamilies(config) {
-   return towerKeys.flatMap(([name]) => {
+   const vision = config.json['vision_config'];
+   const named = towerKeys.flatMap(([name]) => {
     const nested = config.json[name];
     const type = isObject(nested) ? nested['model_type'] : null;
     return typeof type === 'string' ? [ type.replace(/_(vision|audio|encoder)(_model|_encoder)?$/, '') ] : [];
    });
+   return [ ...named, ...TOWER_KEYS.flatMap(([key, family]) => isObject(vision) && key in vision ? [ family ] : []) ];
   }
   function genericMultimodal(config, nested) {
    const text = nested(textPart(config));
@@ -20296,16 +21490,19 @@ var __webpack_modules__ = {
    };
   }
   const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
+  function whatIsMissing(config) {
+   const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0]);
+   return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`;
+  }
   const FIT = {
    file: 10,
    default: -6,
    nowhere: -1
   };
-  const TELLING = /expert|moe_|lora_rank|mamba|ssm|state_size|linear_num|layers_block_type|conv_|per_layer|altup|laurel/;
   const COUNTED = /experts$/;
   function byKeys(config, families, nested) {
    if (!NEEDED.every(names => names.some(name => name in config.json))) return null;
-   const telling = Object.keys(config.json).filter(key => TELLING.test(key) && isSize(config.json[key]));
+   const json = withTieFlag(config.json);
    const generates = architectureOf(config).ending === 'ForCausalLM';
    const llamaFirst = [ ...families ].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'));
    let best = null;
@@ -20316,9 +21513,9 @@ var __webpack_modules__ = {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
      if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
     };
-    const shape = attempt(family, new models_config.TS(config.json, {}, {}, '', watch), nested);
-    if (shape === null || invented || telling.some(key => !weights.has(key))) continue;
-    if (shape.facts.multimodal || generates && shape.facts.task !== 'generate') continue;
+    const shape = attempt(family, new models_config.TS(json, {}, {}, '', watch), nested);
+    if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue;
+    if (generates && shape.facts.task !== 'generate') continue;
     const score = [ ...weights.values() ].reduce((sum, weight) => sum + weight, 0);
     if (best === null || score > best.score) best = {
      family,
@@ -20331,7 +21528,20 @@ var __webpack_modules__ = {
     how: `like ${best.family.name}`
    };
   }
-  const isSize = value => typeof value === 'number' && Number.isInteger(value) && value > 1;
+  const TIED_CLASSES = [ 'final_logit_softcapping', 'query_pre_attn_scalar', 'hidden_activation', 'logit_scale' ];
+  function withTieFlag(json) {
+   const tied = !('tie_word_embeddings' in json) && TIED_CLASSES.some(key => key in json);
+   return tied ? {
+    ...json,
+    tie_word_embeddings: true
+   } : json;
+  }
+  const PLAIN_ACTIVATIONS = new Set([ 'relu', 'relu2', 'xielu', 'gelu_new', 'gelu_fast' ]);
+  function contradicts(shape, config) {
+   if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true;
+   const isGate = name => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj');
+   return PLAIN_ACTIVATIONS.has(config.json['hidden_act']) && shape.layers.kinds.some(kind => kind.weights.some(weight => isGate(weight.name)));
+  }
   function attempt(family, config, nested) {
    try {
     return family.shape(config, nested);
@@ -21436,7 +22646,7 @@ var __webpack_modules__ = {
   function granite(config) {
    const d = sizesOf(config);
    const experts = config.count('num_local_experts');
-   const perToken = experts > 0 ? config.sizeOrNull('num_experts_per_tok') : null;
+   const perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null;
    const width = config.size('intermediate_size');
    const kinds = (0, family.rJ)(config, d.layers);
    const isAttention = i => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention';
@@ -22138,253 +23348,6 @@ var __webpack_modules__ = {
     stack: family.Go
    };
   }
-  const whisperLarge = {
-   num_mel_bins: 128,
-   encoder_layers: 32,
-   encoder_attention_heads: 20,
-   encoder_ffn_dim: 5120,
-   d_model: 1280,
-   max_source_positions: 1500
-  };
-  function whisperEncoder(file) {
-   const config = file.with(whisperLarge, {
-    encoder_layers: [ 'num_hidden_layers' ],
-    encoder_attention_heads: [ 'num_attention_heads' ],
-    encoder_ffn_dim: [ 'intermediate_size' ],
-    d_model: [ 'hidden_size' ]
-   });
-   const hidden = config.size('d_model');
-   return {
-    weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
-    stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
-     name: 'encoder',
-     weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
-     cache: []
-    }),
-    heads: config.size('encoder_attention_heads'),
-    width: hidden
-   };
-  }
-  const audio_language_types = [ {
-   type: 'qwen2_audio',
-   text: {
-    type: 'qwen2'
-   },
-   tie: 'never',
-   towers: m => {
-    const encoder = whisperEncoder(m.part('audio_config'));
-    return [ tower('audio_tower', 'audio', encoder), projector([ (0, blocks_weights.sn)('linear', m.hidden, encoder.width, 'none', {
-     bias: true
-    }) ]) ];
-   }
-  } ];
-  const audioLanguage = audio_language_types.map(multimodal);
-  const MOBILENET_V5_WEIGHTS = 294126912;
-  function conformerLayer(c) {
-   const h = c.hidden;
-   const feed = name => [ (0, blocks_weights.xb)(`${name}.pre_layer_norm`, h), (0, 
-   blocks_weights.fi)(`${name}.ffw_layer_1`, 4 * h, h), (0, blocks_weights.nM)(`${name}.ffw_layer_2`, h, 4 * h), (0, 
-   blocks_weights.xb)(`${name}.post_layer_norm`, h) ];
-   const headDim = Math.floor(h / c.heads);
-   const inner = headDim * c.heads;
-   return [ ...feed('ffw_layer_start'), (0, blocks_weights.xb)('attention.pre_attn_norm', h), ...[ 'q_proj', 'k_proj', 'v_proj', 'pos_proj' ].map(name => (0, 
-   blocks_weights.fi)(`attention.attn.${name}`, inner, h)), (0, blocks_weights.i1)('attention.attn.per_dim_scale', headDim), (0, 
-   blocks_weights.nM)('attention.post', h, h), (0, blocks_weights.xb)('attention.post_norm', h), (0, 
-   blocks_weights.xb)('lconv1d.pre_layer_norm', h), (0, blocks_weights.fi)('lconv1d.linear_start', 2 * h, h), (0, 
-   blocks_weights.xT)('lconv1d.depthwise_conv1d', h, c.kernel, false), (0, blocks_weights.xb)('lconv1d.conv_norm', h), (0, 
-   blocks_weights.nM)('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), (0, blocks_weights.xb)('norm', h) ];
-  }
-  function conformer(config, c, layers, more = []) {
-   const [first, second] = c.channels;
-   return {
-    weights: [ (0, blocks_weights.xT)('subsample_conv_projection.conv_0', first, 9, false), (0, 
-    blocks_weights.xb)('subsample_conv_projection.norm_0', first), (0, blocks_weights.xT)('subsample_conv_projection.conv_1', second, 9 * first, false), (0, 
-    blocks_weights.xb)('subsample_conv_projection.norm_1', second), (0, blocks_weights.sn)('subsample_conv_projection.input_proj_linear', c.hidden, c.input, 'none'), ...more ],
-    stack: (0, family.$h)((0, family.zb)(config, layers), {
-     name: 'conformer',
-     weights: conformerLayer(c),
-     cache: []
-    }),
-    heads: c.heads,
-    width: c.hidden
-   };
-  }
-  function channels(config, name) {
-   const [first, second] = config.list(name) ?? [];
-   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
-   return valid(first) && valid(second) ? [ first, second ] : config.invalid(name, 'is not a list of two whole numbers of at least 1');
-  }
-  const gemma_multimodal_halved = features => Math.floor((features - 1) / 2) + 1;
-  function embedder(m, name, vocabulary, width) {
-   return projector([ (0, blocks_weights.$4)(vocabulary, width, 'embedding'), (0, blocks_weights.xb)('hard_embedding_norm', width), (0, 
-   blocks_weights.xb)('soft_embedding_norm', width), (0, blocks_weights.sn)('embedding_projection', m.hidden, width, 'none') ], name);
-  }
-  function gemma3nTowers(m) {
-   const vision = m.part('vision_config').with({
-    architecture: 'mobilenetv5_300m_enc',
-    hidden_size: 2048,
-    vocab_size: 128
-   });
-   if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
-   const audio = m.part('audio_config').with({
-    hidden_size: 1536,
-    vocab_size: 128,
-    input_feat_size: 128,
-    conf_num_attention_heads: 8,
-    conf_num_hidden_layers: 12,
-    conf_conv_kernel_size: 5,
-    sscp_conv_channel_size: [ 128, 32 ]
-   });
-   const sizes = channels(audio, 'sscp_conv_channel_size');
-   const heard = {
-    hidden: audio.size('hidden_size'),
-    heads: audio.size('conf_num_attention_heads'),
-    kernel: audio.size('conf_conv_kernel_size'),
-    channels: sizes,
-    input: sizes[1] * gemma_multimodal_halved(gemma_multimodal_halved(audio.size('input_feat_size')))
-   };
-   const seen = [ (0, blocks_weights.xT)('timm_model', MOBILENET_V5_WEIGHTS, 1, false) ];
-   return [ tower('vision_tower', 'vision', {
-    weights: seen,
-    stack: family.Go,
-    heads: null,
-    width: vision.size('hidden_size')
-   }), tower('audio_tower', 'audio', conformer(audio, heard, 'conf_num_hidden_layers')), embedder(m, 'embed_vision', vision.size('vocab_size'), vision.size('hidden_size')), embedder(m, 'embed_audio', audio.size('vocab_size'), audio.size('hidden_size')) ];
-  }
-  function gemma4Vision(file) {
-   const config = file.with({
-    hidden_size: 768,
-    intermediate_size: 3072,
-    num_hidden_layers: 16,
-    num_attention_heads: 12,
-    num_key_value_heads: 12,
-    head_dim: 64,
-    patch_size: 16,
-    position_embedding_size: 10240
-   });
-   const hidden = config.size('hidden_size');
-   const heads = config.size('num_attention_heads');
-   const headDim = config.size('head_dim');
-   const keys = config.size('num_key_value_heads') * headDim;
-   const patch = config.size('patch_size');
-   const layer = encoderLayer({
-    hidden,
-    width: config.size('intermediate_size'),
-    attention: heads * headDim,
-    qkvBias: false,
-    outBias: false,
-    mlpBias: false,
-    gated: true,
-    rms: true,
-    norms: [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ],
-    names: {
-     out: 'o_proj'
-    }
-   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
-    ...weight,
-    out: keys
-   } : weight);
-   return {
-    weights: [ (0, blocks_weights.$4)(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), (0, 
-    blocks_weights.sn)('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none') ],
-    stack: (0, family.$h)((0, family.zb)(config), {
-     name: 'encoder',
-     weights: [ ...layer, (0, blocks_weights.xb)('self_attn.q_norm', headDim), (0, blocks_weights.xb)('self_attn.k_norm', headDim) ],
-     cache: []
-    }),
-    heads,
-    width: hidden
-   };
-  }
-  const projection = (m, name, width) => projector([ (0, blocks_weights.sn)('embedding_projection', m.hidden, width, 'none') ], name);
-  function gemma4Towers(m) {
-   const towers = [];
-   const seen = m.optional('vision_config');
-   if (seen) {
-    const encoder = gemma4Vision(seen);
-    towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width));
-   }
-   const heard = m.optional('audio_config')?.with({
-    hidden_size: 1024,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    subsampling_conv_channels: [ 128, 32 ],
-    conv_kernel_size: 5,
-    output_proj_dims: 1536
-   });
-   if (heard) {
-    const sizes = channels(heard, 'subsampling_conv_channels');
-    const hidden = heard.size('hidden_size');
-    const output = heard.size('output_proj_dims');
-    const sized = {
-     hidden,
-     heads: heard.size('num_attention_heads'),
-     kernel: heard.size('conv_kernel_size'),
-     channels: sizes,
-     input: Math.floor(sizes[0] / 4) * sizes[1]
-    };
-    const last = (0, blocks_weights.sn)('output_proj', output, hidden, 'none', {
-     bias: true
-    });
-    towers.push(tower('audio_tower', 'audio', conformer(heard, sized, 'num_hidden_layers', [ last ])), projection(m, 'embed_audio', output));
-   }
-   return towers;
-  }
-  function unifiedTowers(m) {
-   const towers = [];
-   const seen = m.optional('vision_config')?.with({
-    patch_size: 16,
-    pooling_kernel_size: 3,
-    mm_embed_dim: 3840,
-    mm_posemb_size: 1120,
-    output_proj_dims: 3840
-   });
-   if (seen) {
-    const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2;
-    const width = seen.size('mm_embed_dim');
-    const weights = [ (0, blocks_weights.xb)('patch_ln1', pixels, true), (0, blocks_weights.sn)('patch_dense', width, pixels, 'none', {
-     bias: true
-    }), (0, blocks_weights.xb)('patch_ln2', width, true), (0, blocks_weights.$4)(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), (0, 
-    blocks_weights.xb)('pos_norm', width, true) ];
-    towers.push(tower('vision_embedder', 'vision', {
-     weights,
-     stack: family.Go,
-     heads: null,
-     width
-    }), projection(m, 'vision_embedder.multimodal_embedder', seen.size('output_proj_dims')));
-   }
-   const heard = m.optional('audio_config')?.with({
-    audio_embed_dim: 640
-   });
-   if (heard) towers.push(projection(m, 'embed_audio', heard.size('audio_embed_dim')));
-   return towers;
-  }
-  const gemma_multimodal_types = [ {
-   type: 'gemma3n',
-   text: {
-    type: 'gemma3n_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: gemma3nTowers
-  }, {
-   type: 'gemma4',
-   text: {
-    type: 'gemma4_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: gemma4Towers
-  }, {
-   type: 'gemma4_unified',
-   text: {
-    type: 'gemma4_unified_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: unifiedTowers
-  } ];
-  const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
   function twoLayers(input, output, bias, inner = output) {
    return [ (0, blocks_weights.fi)('linear_1', inner, input, {
     bias
@@ -22432,6 +23395,20 @@ var __webpack_modules__ = {
    const input = merged(encoder.width, m.config.size('scale_factor'));
    return [ named, projector([ (0, blocks_weights.sn)('modality_projection.proj', m.hidden, input, 'none') ], 'connector') ];
   };
+  const gemma3 = (type, classes) => ({
+   type,
+   classes,
+   text: {
+    type: 'gemma3_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const {encoder, named} = visionTower(m, 'siglip_vision_model', {});
+    return [ named, projector([ (0, blocks_weights.sn)('mm_input_projection_weight', encoder.width, m.hidden, 'none'), (0, 
+    blocks_weights.xb)('mm_soft_emb_norm', encoder.width) ]) ];
+   }
+  });
   const llava_types = [ {
    type: 'llava',
    text: {
@@ -22521,19 +23498,7 @@ var __webpack_modules__ = {
     const merge = merged(encoder.width, m.config.size('spatial_merge_size'));
     return [ named, projector([ (0, blocks_weights.xb)('norm', encoder.width), (0, blocks_weights.sn)('patch_merger.merging_layer', encoder.width, merge, 'none'), ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias')) ]) ];
    }
-  }, {
-   type: 'gemma3',
-   text: {
-    type: 'gemma3_text'
-   },
-   tie: 'top',
-   tiedByDefault: true,
-   towers: m => {
-    const {encoder, named} = visionTower(m, 'siglip_vision_model', {});
-    return [ named, projector([ (0, blocks_weights.sn)('mm_input_projection_weight', encoder.width, m.hidden, 'none'), (0, 
-    blocks_weights.xb)('mm_soft_emb_norm', encoder.width) ]) ];
-   }
-  }, {
+  }, gemma3('gemma3', []), gemma3('shieldgemma2', [ 'Gemma3' ]), {
    type: 'paligemma',
    defaults: {
     projection_dim: 2048
@@ -22658,157 +23623,160 @@ var __webpack_modules__ = {
    return factor >= 1 && factor <= 1024 ? factor : m.config.invalid('downsample_ratio', `is ${ratio}, expected 0.001 to 1`);
   }
   const llava = llava_types.map(multimodal);
-  const mllamaText = layered({
-   type: 'mllama_text_model',
-   classes: [ 'Mllama' ],
-   defaults: {
-    vocab_size: 128256,
-    hidden_size: 4096,
-    intermediate_size: 14336,
-    num_hidden_layers: 40,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
-    max_position_embeddings: 131072,
-    cross_attention_layers: [ 3, 8, 13, 18, 23, 28, 33, 38 ],
-    cross_attention_tokens: 6404
-   },
-   read: config => {
-    const d = sizesOf(config);
-    const intermediate = config.size('intermediate_size');
-    const crossing = new Set(config.list('cross_attention_layers') ?? []);
-    const own = attentionPart(d, null, () => attentionWeights(d));
-    const dense = densePart(d, intermediate);
-    const cross = {
-     name: 'cross',
-     weights: () => [ ...attentionWeights({
-      ...d,
-      prefix: 'cross_attn'
-     }), ...queryKeyNorms(d, 'head', 'cross_attn'), (0, blocks_weights.i1)('cross_attn_attn_gate', 1), (0, 
-     blocks_weights.i1)('cross_attn_mlp_gate', 1), (0, blocks_weights.xb)('input_layernorm', d.hidden) ],
-     cache: [ {
-      kind: 'cross',
-      encoderTokens: config.size('cross_attention_tokens'),
-      ...keyValueHeads(d)
-     } ]
-    };
-    return {
-     sizes: d,
-     layer: i => [ crossing.has(i) ? cross : own, dense ],
-     intermediate,
-     embedding: [ (0, blocks_weights.xP)(d.vocabulary + 8, d.hidden) ],
-     tied: false
-    };
-   }
-  });
-  function vision(file) {
-   const config = file.with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 448,
-    patch_size: 14
-   });
-   const hidden = config.size('hidden_size');
-   const width = config.size('intermediate_size');
-   return plainEncoder(config, [ (0, blocks_weights.i1)('global_img_feature_extensor', hidden), (0, 
-   blocks_weights.i1)('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
-    bias: true
-   }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), (0, 
-   blocks_weights.xb)('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], {
-    hidden,
-    width
-   });
-  }
-  function subsampling(config, hidden) {
-   const channels = config.size('nemo_conv_channels');
-   const steps = Math.floor(Math.log2(config.size('time_reduction')));
-   const again = Array.from({
-    length: Math.max(steps - 1, 0)
-   }, (_, i) => [ (0, blocks_weights.xT)(`embed.conv.${3 * i + 2}`, channels, 9, true), (0, 
-   blocks_weights.xT)(`embed.conv.${3 * i + 3}`, channels, channels, true) ]).flat();
-   const output = channels * config.size('nemo_final_size');
-   return [ (0, blocks_weights.xT)('embed.conv.0', channels, 9, true), ...again, (0, 
-   blocks_weights.sn)('embed.out', hidden, output, 'none', {
-    bias: true
-   }) ];
-  }
-  function phi4_multimodal_conformer(config, hidden) {
-   const width = config.size('intermediate_size');
-   const heads = config.size('num_attention_heads');
-   const inner = Math.floor(hidden / heads) * heads;
-   const outer = config.size('ext_pw_out_channel');
-   const bias = {
-    bias: true
-   };
-   return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => (0, 
-   blocks_weights.fi)(`self_attn.${name}`, inner, hidden, bias)), (0, blocks_weights.nM)('self_attn.o_proj', hidden, inner, bias), (0, 
-   blocks_weights.xb)('conv.layer_norm', hidden, true), (0, blocks_weights.i1)('conv.glu.b1', outer), (0, 
-   blocks_weights.i1)('conv.glu.b2', outer), (0, blocks_weights.xT)('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), (0, 
-   blocks_weights.xT)('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), (0, 
-   blocks_weights.xT)('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), (0, 
-   blocks_weights.xT)('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), (0, 
-   blocks_weights.xb)('layer_norm_att', hidden, true), (0, blocks_weights.xb)('layer_norm', hidden, true) ];
-  }
-  const audioDefaults = {
-   hidden_size: 1024,
-   intermediate_size: 1536,
-   num_blocks: 24,
-   num_attention_heads: 16,
-   ext_pw_out_channel: 1024,
-   depthwise_separable_out_channel: 1024,
-   kernel_size: 3,
-   time_reduction: 8,
-   bias_max_distance: 1e3,
-   bias_symmetric: false,
-   nemo_conv_channels: 1024,
-   downsample_rate: 1,
-   nemo_final_size: 10
+  const whisperLarge = {
+   num_mel_bins: 128,
+   encoder_layers: 32,
+   encoder_attention_heads: 20,
+   encoder_ffn_dim: 5120,
+   d_model: 1280,
+   max_source_positions: 1500
   };
-  function audio(config) {
-   const hidden = config.size('hidden_size');
-   const heads = config.size('num_attention_heads');
-   const buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance');
+  const whisperAliases = {
+   encoder_layers: [ 'num_hidden_layers' ],
+   encoder_attention_heads: [ 'num_attention_heads' ],
+   encoder_ffn_dim: [ 'intermediate_size' ],
+   d_model: [ 'hidden_size' ]
+  };
+  function whisperEncoder(file) {
+   const config = file.with(whisperLarge, whisperAliases);
+   const hidden = config.size('d_model');
    return {
-    weights: [ ...subsampling(config, hidden), (0, blocks_weights.$4)(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
-    stack: (0, family.$h)((0, family.zb)(config, 'num_blocks'), {
-     name: 'conformer',
-     weights: phi4_multimodal_conformer(config, hidden),
+    weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
+    stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
      cache: []
     }),
-    heads,
-    width: hidden * config.size('downsample_rate')
+    heads: config.size('encoder_attention_heads'),
+    width: hidden
    };
   }
-  function towers(m) {
-   const seen = vision(m.part('vision_config'));
-   const heard = audio(m.part('audio_config').with(audioDefaults));
-   const pair = (up, down, input) => [ (0, blocks_weights.fi)(up, m.hidden, input, {
+  const voxtralText = {
+   vocab_size: 131072,
+   hidden_size: 3072,
+   intermediate_size: 8192,
+   num_hidden_layers: 30,
+   num_key_value_heads: 8,
+   head_dim: 128,
+   max_position_embeddings: 131072
+  };
+  const flamingo = type => ({
+   type,
+   text: {
+    type: 'qwen2'
+   },
+   tie: 'never',
+   towers: m => {
+    const encoder = whisperEncoder(m.part('audio_config'));
+    const bias = m.config.flag('projector_bias', true);
+    return [ tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias)) ];
+   }
+  });
+  function qwen25Audio(file) {
+   const config = file.with({
+    ...whisperLarge,
+    output_dim: 3584
+   }, whisperAliases);
+   const encoder = whisperEncoder(config);
+   const output = config.size('output_dim');
+   return {
+    ...encoder,
+    weights: [ ...encoder.weights.filter(weight => weight.name !== 'embed_positions'), (0, 
+    blocks_weights.$4)(2, output, 'audio_bos_eos_token'), (0, blocks_weights.sn)('proj', output, encoder.width, 'none', {
+     bias: true
+    }) ],
+    width: output
+   };
+  }
+  function qwen3Audio(file, defaults = {}) {
+   const config = file.with({
+    ...whisperLarge,
+    downsample_hidden_size: 480,
+    ...defaults
+   }, whisperAliases);
+   const hidden = config.size('d_model');
+   const channels = config.size('downsample_hidden_size');
+   const halved = features => Math.floor((features + 1) / 2);
+   const features = halved(halved(halved(config.size('num_mel_bins'))));
+   return {
+    weights: [ (0, blocks_weights.xT)('conv2d1', channels, 9, true), (0, blocks_weights.xT)('conv2d2', channels, 9 * channels, true), (0, 
+    blocks_weights.xT)('conv2d3', channels, 9 * channels, true), (0, blocks_weights.sn)('conv_out', hidden, channels * features, 'none'), (0, 
+    blocks_weights.xb)('ln_post', hidden, true) ],
+    stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width: config.size('encoder_ffn_dim'),
+      norms: [ 'self_attn_layer_norm', 'final_layer_norm' ]
+     }),
+     cache: []
+    }),
+    heads: config.size('encoder_attention_heads'),
+    width: hidden
+   };
+  }
+  function qwen3AudioProjection(file, width) {
+   const output = file.with({
+    output_dim: 3584
+   }).size('output_dim');
+   return [ (0, blocks_weights.sn)('proj1', width, width, 'none', {
     bias: true
-   }), (0, blocks_weights.nM)(down, m.hidden, m.hidden, {
+   }), (0, blocks_weights.sn)('proj2', output, width, 'none', {
     bias: true
    }) ];
-   return [ tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([ ...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width) ], 'embed_tokens_extend') ];
   }
-  const phi4Multimodal = multimodal({
-   type: 'phi4_multimodal',
+  const audio_language_types = [ {
+   type: 'qwen2_audio',
    text: {
-    type: 'phi3',
-    flat: true,
-    defaults: {
-     vocab_size: 200064,
-     hidden_size: 3072,
-     intermediate_size: 8192,
-     num_hidden_layers: 32,
-     num_attention_heads: 32,
+    type: 'qwen2'
+   },
+   tie: 'never',
+   towers: m => {
+    const encoder = whisperEncoder(m.part('audio_config'));
+    return [ tower('audio_tower', 'audio', encoder), projector([ (0, blocks_weights.sn)('linear', m.hidden, encoder.width, 'none', {
+     bias: true
+    }) ]) ];
+   }
+  }, {
+   type: 'voxtral',
+   text: {
+    type: 'llama',
+    absent: voxtralText
+   },
+   tie: 'never',
+   towers: m => {
+    const config = m.part('audio_config').with(whisperLarge, whisperAliases);
+    const encoder = whisperEncoder(config);
+    return [ tower('audio_tower', 'audio', encoder), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)) ];
+   }
+  }, flamingo('audioflamingo3'), flamingo('musicflamingo'), {
+   type: 'qwen3_asr',
+   text: {
+    type: 'qwen3',
+    absent: {
+     hidden_size: 2048,
+     intermediate_size: 6144,
+     num_hidden_layers: 28,
+     num_attention_heads: 16,
      num_key_value_heads: 8,
-     max_position_embeddings: 131072
+     max_position_embeddings: 65536,
+     tie_word_embeddings: true
     }
    },
    tie: 'top',
-   towers
-  });
+   tiedByDefault: true,
+   towers: m => {
+    const config = m.part('audio_config');
+    const encoder = qwen3Audio(config, {
+     encoder_layers: 24,
+     encoder_attention_heads: 16,
+     encoder_ffn_dim: 4096,
+     d_model: 1024
+    });
+    return [ tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width)) ];
+   }
+  } ];
+  const audioLanguage = audio_language_types.map(multimodal);
   function patchEmbed(config, hidden, bias) {
    const frames = sides(config, 'temporal_patch_size')[0];
    return patchConv('patch_embed.proj', config, hidden, {
@@ -23056,6 +24024,759 @@ var __webpack_modules__ = {
    towers: visual(glmVisual)
   } ];
   const qwenVl = qwen_vl_types.map(multimodal);
+  const SAM_WINDOW = 14;
+  function samTower(file) {
+   const config = file.with({
+    hidden_size: 768,
+    output_channels: 256,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    num_channels: 3,
+    image_size: 1024,
+    patch_size: 16,
+    qkv_bias: true,
+    use_abs_pos: true,
+    use_rel_pos: true,
+    window_size: SAM_WINDOW,
+    global_attn_indexes: [ 2, 5, 8, 11 ],
+    mlp_dim: 3072
+   });
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const channels = config.size('output_channels');
+   const global = new Set(config.list('global_attn_indexes') ?? []);
+   const reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]);
+   const headDim = Math.floor(hidden / heads);
+   const relative = side => config.flag('use_rel_pos') ? [ (0, blocks_weights.i1)('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), (0, 
+   blocks_weights.i1)('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [];
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('mlp_dim'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   });
+   return {
+    weights: [ ...config.flag('use_abs_pos') ? [ patchPositions('pos_embed', config, hidden) ] : [], patchConv('patch_embed.projection', config, hidden, {
+     bias: true
+    }), (0, blocks_weights.xT)('neck.conv1', channels, hidden, false), (0, blocks_weights.xb)('neck.layer_norm1', channels, true), (0, 
+    blocks_weights.xT)('neck.conv2', channels, 9 * channels, false), (0, blocks_weights.xb)('neck.layer_norm2', channels, true) ],
+    stack: (0, family.US)((0, family.zb)(config), i => global.has(i) ? 'global encoder' : 'windowed encoder', (i, name) => ({
+     name,
+     weights: [ ...layer, ...relative(global.has(i) ? reach : config.size('window_size')) ],
+     cache: []
+    })),
+    heads,
+    width: channels
+   };
+  }
+  function gotTowers(m) {
+   const encoder = samTower(m.part('vision_config'));
+   return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.xT)('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), (0, 
+   blocks_weights.xT)('conv_upsampler2', m.hidden, 18 * encoder.width, false), (0, 
+   blocks_weights.sn)('multimodal_projector', m.hidden, m.hidden, 'none', {
+    bias: true
+   }) ]) ];
+  }
+  function lightOnTowers(m) {
+   const absent = {
+    image_size: 1540,
+    patch_size: 14
+   };
+   const encoder = encoderOf(m.part('vision_config', absent), 'pixtral');
+   const merge = encoder.width * m.config.size('spatial_merge_size') ** 2;
+   return [ tower('vision_encoder', 'vision', encoder), projector([ (0, blocks_weights.xb)('norm', encoder.width), (0, 
+   blocks_weights.sn)('patch_merger.merging_layer', encoder.width, merge, 'none'), ...twoLayers(encoder.width, m.hidden, false) ], 'vision_projection') ];
+  }
+  function paddleTowers(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 384,
+    patch_size: 14,
+    spatial_merge_size: 2
+   });
+   const hidden = config.size('hidden_size');
+   const encoder = plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), (0, blocks_weights.$4)(patchCount(config), hidden, 'embeddings.position_embedding'), (0, 
+   blocks_weights.xb)('post_layernorm', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size')
+   });
+   const inner = hidden * config.size('spatial_merge_size') ** 2;
+   return [ tower('visual.vision_model', 'vision', encoder), projector([ (0, blocks_weights.xb)('pre_norm', hidden, true), ...twoLayers(inner, m.hidden, true, inner) ], 'projector') ];
+  }
+  function ernieTowers(m) {
+   const config = m.part('vision_config').with({
+    depth: 32,
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_heads: 16,
+    in_channels: 3,
+    patch_size: 14,
+    spatial_merge_size: 2,
+    temporal_merge_size: 2
+   });
+   const hidden = config.size('hidden_size');
+   const patch = patchConv('patch_embed.proj', config, hidden, {
+    bias: false,
+    channels: 'in_channels'
+   });
+   const encoder = plainEncoder(config, [ (0, blocks_weights.sn)(patch.name, patch.out, patch.in, 'none'), (0, 
+   blocks_weights.xb)('ln', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    norms: [ 'norm1', 'norm2' ],
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   }, {
+    layers: 'depth',
+    heads: 'num_heads'
+   });
+   const inner = hidden * config.size('spatial_merge_size') ** 2;
+   const bias = {
+    bias: true
+   };
+   const resampler = (name, input) => [ (0, blocks_weights.sn)(`${name}.fc1`, inner, input, 'none', bias), (0, 
+   blocks_weights.sn)(`${name}.fc2`, inner, inner, 'none', bias), (0, blocks_weights.xb)(`${name}.ln`, inner, true) ];
+   return [ tower('vision_tower', 'vision', encoder), projector([ ...resampler('spatial_linear', inner), ...resampler('temporal_linear', inner * config.size('temporal_merge_size')), (0, 
+   blocks_weights.sn)('mlp', m.hidden, inner, 'none', bias), (0, blocks_weights.xb)('after_norm', m.hidden) ], 'resampler_model') ];
+  }
+  function exaoneTowers(m) {
+   const config = m.part('vision_config').with({
+    num_key_value_heads: 8,
+    num_heads: 16
+   });
+   const encoder = qwen25Visual(config);
+   const heads = config.size('num_heads');
+   const kvHeads = config.size('num_key_value_heads');
+   const kinds = encoder.stack.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => weight.name === 'attn.qkv' ? {
+     ...weight,
+     out: Math.floor(weight.in / heads) * (heads + 2 * kvHeads)
+    } : weight)
+   }));
+   return [ tower('visual', 'vision', {
+    ...encoder,
+    stack: {
+     ...encoder.stack,
+     kinds
+    }
+   }) ];
+  }
+  function molmoTowers(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 25,
+    num_attention_heads: 16,
+    num_key_value_heads: 16,
+    head_dim: 72,
+    image_size: [ 378, 378 ],
+    patch_size: 14,
+    num_channels: 3,
+    attention_bias: true
+   });
+   const hidden = config.size('hidden_size');
+   const bias = config.flag('attention_bias');
+   const heads = config.size('num_attention_heads');
+   const headDim = config.size('head_dim');
+   const keys = config.size('num_key_value_heads') * headDim;
+   const patch = patchConv('patch_embedding', config, hidden, {
+    bias: true
+   });
+   const positions = config.sizeOrNull('num_position_embeddings') ?? patchCount(config);
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    attention: heads * headDim,
+    qkvBias: bias,
+    outBias: bias,
+    names: {
+     out: 'o_proj'
+    }
+   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
+    ...weight,
+    out: keys
+   } : weight);
+   const encoder = {
+    weights: [ (0, blocks_weights.i1)('positional_embedding', positions * hidden), (0, 
+    blocks_weights.sn)(patch.name, patch.out, patch.in, 'none', {
+     bias: true
+    }) ],
+    stack: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: layer,
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m, hidden) ];
+  }
+  function molmoAdapter(m, vision) {
+   const config = m.part('adapter_config').with({
+    vision_feature_layer: [ 24, 18 ],
+    hidden_size: 1152,
+    num_attention_heads: 16,
+    num_key_value_heads: 16,
+    head_dim: 72,
+    attention_bias: true,
+    intermediate_size: 18944,
+    text_hidden_size: 3584,
+    mlp_bias: false
+   });
+   const hidden = config.size('hidden_size');
+   const input = vision * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
+   const headDim = config.size('head_dim');
+   const queries = config.size('num_attention_heads') * headDim;
+   const keys = config.size('num_key_value_heads') * headDim;
+   const bias = {
+    bias: config.flag('attention_bias')
+   };
+   const width = config.size('intermediate_size');
+   const mlpBias = {
+    bias: config.flag('mlp_bias')
+   };
+   return projector([ (0, blocks_weights.sn)('image_pooling_2d.q_proj', queries, input, 'none', bias), (0, 
+   blocks_weights.sn)('image_pooling_2d.k_proj', keys, input, 'none', bias), (0, blocks_weights.sn)('image_pooling_2d.v_proj', keys, input, 'none', bias), (0, 
+   blocks_weights.sn)('image_pooling_2d.o_proj', hidden, queries, 'none', {
+    bias: true
+   }), (0, blocks_weights.fi)('image_projector.gate_proj', width, hidden, mlpBias), (0, 
+   blocks_weights.fi)('image_projector.up_proj', width, hidden, mlpBias), (0, blocks_weights.nM)('image_projector.down_proj', config.size('text_hidden_size'), width, mlpBias) ]);
+  }
+  function molmoText(shape, config) {
+   const text = (config.nested('text_config') ?? config).with({
+    additional_vocab_size: 128
+   });
+   const extra = (0, blocks_weights.$4)(text.count('additional_vocab_size'), shape.facts.hidden, 'model.new_embedding');
+   const kinds = shape.layers.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => weight.name.endsWith('.o_proj') ? {
+     ...weight,
+     bias: false
+    } : weight)
+   }));
+   return {
+    ...shape,
+    embedding: [ ...shape.embedding, extra ],
+    layers: {
+     ...shape.layers,
+     kinds
+    }
+   };
+  }
+  const document_vision_types = [ {
+   type: 'got_ocr2',
+   text: {
+    type: 'qwen2',
+    absent: {
+     vocab_size: 151860,
+     hidden_size: 1024,
+     intermediate_size: 2816,
+     num_hidden_layers: 24,
+     num_attention_heads: 16,
+     num_key_value_heads: 16
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gotTowers
+  }, {
+   type: 'lighton_ocr',
+   defaults: {
+    spatial_merge_size: 2
+   },
+   text: {
+    type: 'qwen3',
+    absent: {
+     hidden_size: 1024,
+     intermediate_size: 3072,
+     num_hidden_layers: 28,
+     num_attention_heads: 16,
+     num_key_value_heads: 8,
+     max_position_embeddings: 40960
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: lightOnTowers
+  }, {
+   type: 'paddleocr_vl',
+   text: {
+    type: 'ernie4_5',
+    own: [ 'paddleocr_vl_text' ],
+    defaults: {
+     vocab_size: 103424,
+     hidden_size: 1024,
+     intermediate_size: 3072,
+     num_hidden_layers: 18,
+     num_attention_heads: 16,
+     num_key_value_heads: 2,
+     head_dim: 128
+    }
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: paddleTowers
+  }, {
+   type: 'ernie4_5_vl_moe',
+   text: {
+    type: 'ernie4_5_vl_moe_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: ernieTowers
+  }, {
+   type: 'exaone4_5',
+   text: {
+    type: 'exaone4'
+   },
+   tie: 'top',
+   towers: exaoneTowers
+  }, {
+   type: 'hyperclovax_vision_v2',
+   text: {
+    type: 'hyperclovax'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const encoder = qwen25Visual(m.part('vision_config'));
+    return [ tower('vision_model', 'vision', encoder), projector([ (0, blocks_weights.sn)('projector', m.hidden, encoder.width, 'none', {
+     bias: true
+    }) ], 'model') ];
+   }
+  }, {
+   type: 'deepseek_vl',
+   text: {
+    type: 'llama'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: m => {
+    const encoder = encoderOf(m.part('vision_config'), 'siglip_vision_model');
+    return [ tower('vision_model', 'vision', encoder), projector(twoLayers(encoder.width, m.hidden, true), 'aligner') ];
+   }
+  }, {
+   type: 'molmo2',
+   text: {
+    type: 'qwen3',
+    own: [ 'molmo2_text' ],
+    defaults: {
+     vocab_size: 151936,
+     hidden_size: 4096,
+     intermediate_size: 12288,
+     num_hidden_layers: 36,
+     num_attention_heads: 32,
+     num_key_value_heads: 8,
+     head_dim: 128,
+     max_position_embeddings: 36864
+    }
+   },
+   tie: 'never',
+   towers: molmoTowers,
+   finish: molmoText
+  } ];
+  const documentVision = document_vision_types.map(multimodal);
+  const MOBILENET_V5_WEIGHTS = 294126912;
+  function conformerLayer(c) {
+   const h = c.hidden;
+   const feed = name => [ (0, blocks_weights.xb)(`${name}.pre_layer_norm`, h), (0, 
+   blocks_weights.fi)(`${name}.ffw_layer_1`, 4 * h, h), (0, blocks_weights.nM)(`${name}.ffw_layer_2`, h, 4 * h), (0, 
+   blocks_weights.xb)(`${name}.post_layer_norm`, h) ];
+   const headDim = Math.floor(h / c.heads);
+   const inner = headDim * c.heads;
+   return [ ...feed('ffw_layer_start'), (0, blocks_weights.xb)('attention.pre_attn_norm', h), ...[ 'q_proj', 'k_proj', 'v_proj', 'pos_proj' ].map(name => (0, 
+   blocks_weights.fi)(`attention.attn.${name}`, inner, h)), (0, blocks_weights.i1)('attention.attn.per_dim_scale', headDim), (0, 
+   blocks_weights.nM)('attention.post', h, h), (0, blocks_weights.xb)('attention.post_norm', h), (0, 
+   blocks_weights.xb)('lconv1d.pre_layer_norm', h), (0, blocks_weights.fi)('lconv1d.linear_start', 2 * h, h), (0, 
+   blocks_weights.xT)('lconv1d.depthwise_conv1d', h, c.kernel, false), (0, blocks_weights.xb)('lconv1d.conv_norm', h), (0, 
+   blocks_weights.nM)('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), (0, blocks_weights.xb)('norm', h) ];
+  }
+  function conformer(config, c, layers, more = []) {
+   const [first, second] = c.channels;
+   return {
+    weights: [ (0, blocks_weights.xT)('subsample_conv_projection.conv_0', first, 9, false), (0, 
+    blocks_weights.xb)('subsample_conv_projection.norm_0', first), (0, blocks_weights.xT)('subsample_conv_projection.conv_1', second, 9 * first, false), (0, 
+    blocks_weights.xb)('subsample_conv_projection.norm_1', second), (0, blocks_weights.sn)('subsample_conv_projection.input_proj_linear', c.hidden, c.input, 'none'), ...more ],
+    stack: (0, family.$h)((0, family.zb)(config, layers), {
+     name: 'conformer',
+     weights: conformerLayer(c),
+     cache: []
+    }),
+    heads: c.heads,
+    width: c.hidden
+   };
+  }
+  function channels(config, name) {
+   const [first, second] = config.list(name) ?? [];
+   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
+   return valid(first) && valid(second) ? [ first, second ] : config.invalid(name, 'is not a list of two whole numbers of at least 1');
+  }
+  const gemma_multimodal_halved = features => Math.floor((features - 1) / 2) + 1;
+  function embedder(m, name, vocabulary, width) {
+   return projector([ (0, blocks_weights.$4)(vocabulary, width, 'embedding'), (0, blocks_weights.xb)('hard_embedding_norm', width), (0, 
+   blocks_weights.xb)('soft_embedding_norm', width), (0, blocks_weights.sn)('embedding_projection', m.hidden, width, 'none') ], name);
+  }
+  function gemma3nTowers(m) {
+   const vision = m.part('vision_config').with({
+    architecture: 'mobilenetv5_300m_enc',
+    hidden_size: 2048,
+    vocab_size: 128
+   });
+   if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
+   const audio = m.part('audio_config').with({
+    hidden_size: 1536,
+    vocab_size: 128,
+    input_feat_size: 128,
+    conf_num_attention_heads: 8,
+    conf_num_hidden_layers: 12,
+    conf_conv_kernel_size: 5,
+    sscp_conv_channel_size: [ 128, 32 ]
+   });
+   const sizes = channels(audio, 'sscp_conv_channel_size');
+   const heard = {
+    hidden: audio.size('hidden_size'),
+    heads: audio.size('conf_num_attention_heads'),
+    kernel: audio.size('conf_conv_kernel_size'),
+    channels: sizes,
+    input: sizes[1] * gemma_multimodal_halved(gemma_multimodal_halved(audio.size('input_feat_size')))
+   };
+   const seen = [ (0, blocks_weights.xT)('timm_model', MOBILENET_V5_WEIGHTS, 1, false) ];
+   return [ tower('vision_tower', 'vision', {
+    weights: seen,
+    stack: family.Go,
+    heads: null,
+    width: vision.size('hidden_size')
+   }), tower('audio_tower', 'audio', conformer(audio, heard, 'conf_num_hidden_layers')), embedder(m, 'embed_vision', vision.size('vocab_size'), vision.size('hidden_size')), embedder(m, 'embed_audio', audio.size('vocab_size'), audio.size('hidden_size')) ];
+  }
+  function gemma4Vision(file) {
+   const config = file.with({
+    hidden_size: 768,
+    intermediate_size: 3072,
+    num_hidden_layers: 16,
+    num_attention_heads: 12,
+    num_key_value_heads: 12,
+    head_dim: 64,
+    patch_size: 16,
+    position_embedding_size: 10240
+   });
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const headDim = config.size('head_dim');
+   const keys = config.size('num_key_value_heads') * headDim;
+   const patch = config.size('patch_size');
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    attention: heads * headDim,
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    gated: true,
+    rms: true,
+    norms: [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ],
+    names: {
+     out: 'o_proj'
+    }
+   }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
+    ...weight,
+    out: keys
+   } : weight);
+   return {
+    weights: [ (0, blocks_weights.$4)(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), (0, 
+    blocks_weights.sn)('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none') ],
+    stack: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: [ ...layer, (0, blocks_weights.xb)('self_attn.q_norm', headDim), (0, blocks_weights.xb)('self_attn.k_norm', headDim) ],
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+  }
+  const projection = (m, name, width) => projector([ (0, blocks_weights.sn)('embedding_projection', m.hidden, width, 'none') ], name);
+  function gemma4Towers(m) {
+   const towers = [];
+   const seen = m.optional('vision_config');
+   if (seen) {
+    const encoder = gemma4Vision(seen);
+    towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width));
+   }
+   const heard = m.optional('audio_config')?.with({
+    hidden_size: 1024,
+    num_hidden_layers: 12,
+    num_attention_heads: 8,
+    subsampling_conv_channels: [ 128, 32 ],
+    conv_kernel_size: 5,
+    output_proj_dims: 1536
+   });
+   if (heard) {
+    const sizes = channels(heard, 'subsampling_conv_channels');
+    const hidden = heard.size('hidden_size');
+    const output = heard.size('output_proj_dims');
+    const sized = {
+     hidden,
+     heads: heard.size('num_attention_heads'),
+     kernel: heard.size('conv_kernel_size'),
+     channels: sizes,
+     input: Math.floor(sizes[0] / 4) * sizes[1]
+    };
+    const last = (0, blocks_weights.sn)('output_proj', output, hidden, 'none', {
+     bias: true
+    });
+    towers.push(tower('audio_tower', 'audio', conformer(heard, sized, 'num_hidden_layers', [ last ])), projection(m, 'embed_audio', output));
+   }
+   return towers;
+  }
+  function unifiedTowers(m) {
+   const towers = [];
+   const seen = m.optional('vision_config')?.with({
+    patch_size: 16,
+    pooling_kernel_size: 3,
+    mm_embed_dim: 3840,
+    mm_posemb_size: 1120,
+    output_proj_dims: 3840
+   });
+   if (seen) {
+    const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2;
+    const width = seen.size('mm_embed_dim');
+    const weights = [ (0, blocks_weights.xb)('patch_ln1', pixels, true), (0, blocks_weights.sn)('patch_dense', width, pixels, 'none', {
+     bias: true
+    }), (0, blocks_weights.xb)('patch_ln2', width, true), (0, blocks_weights.$4)(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), (0, 
+    blocks_weights.xb)('pos_norm', width, true) ];
+    towers.push(tower('vision_embedder', 'vision', {
+     weights,
+     stack: family.Go,
+     heads: null,
+     width
+    }), projection(m, 'vision_embedder.multimodal_embedder', seen.size('output_proj_dims')));
+   }
+   const heard = m.optional('audio_config')?.with({
+    audio_embed_dim: 640
+   });
+   if (heard) towers.push(projection(m, 'embed_audio', heard.size('audio_embed_dim')));
+   return towers;
+  }
+  const gemma_multimodal_types = [ {
+   type: 'gemma3n',
+   text: {
+    type: 'gemma3n_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gemma3nTowers
+  }, {
+   type: 'gemma4',
+   text: {
+    type: 'gemma4_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: gemma4Towers
+  }, {
+   type: 'gemma4_unified',
+   text: {
+    type: 'gemma4_unified_text'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: unifiedTowers
+  } ];
+  const gemmaMultimodal = gemma_multimodal_types.map(multimodal);
+  const mllamaText = layered({
+   type: 'mllama_text_model',
+   classes: [ 'Mllama' ],
+   defaults: {
+    vocab_size: 128256,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 40,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    max_position_embeddings: 131072,
+    cross_attention_layers: [ 3, 8, 13, 18, 23, 28, 33, 38 ],
+    cross_attention_tokens: 6404
+   },
+   read: config => {
+    const d = sizesOf(config);
+    const intermediate = config.size('intermediate_size');
+    const crossing = new Set(config.list('cross_attention_layers') ?? []);
+    const own = attentionPart(d, null, () => attentionWeights(d));
+    const dense = densePart(d, intermediate);
+    const cross = {
+     name: 'cross',
+     weights: () => [ ...attentionWeights({
+      ...d,
+      prefix: 'cross_attn'
+     }), ...queryKeyNorms(d, 'head', 'cross_attn'), (0, blocks_weights.i1)('cross_attn_attn_gate', 1), (0, 
+     blocks_weights.i1)('cross_attn_mlp_gate', 1), (0, blocks_weights.xb)('input_layernorm', d.hidden) ],
+     cache: [ {
+      kind: 'cross',
+      encoderTokens: config.size('cross_attention_tokens'),
+      ...keyValueHeads(d)
+     } ]
+    };
+    return {
+     sizes: d,
+     layer: i => [ crossing.has(i) ? cross : own, dense ],
+     intermediate,
+     embedding: [ (0, blocks_weights.xP)(d.vocabulary + 8, d.hidden) ],
+     tied: false
+    };
+   }
+  });
+  function vision(file) {
+   const config = file.with({
+    hidden_size: 1152,
+    intermediate_size: 4304,
+    num_hidden_layers: 27,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 448,
+    patch_size: 14
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   return plainEncoder(config, [ (0, blocks_weights.i1)('global_img_feature_extensor', hidden), (0, 
+   blocks_weights.i1)('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), (0, 
+   blocks_weights.xb)('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], {
+    hidden,
+    width
+   });
+  }
+  function subsampling(config, hidden) {
+   const channels = config.size('nemo_conv_channels');
+   const steps = Math.floor(Math.log2(config.size('time_reduction')));
+   const again = Array.from({
+    length: Math.max(steps - 1, 0)
+   }, (_, i) => [ (0, blocks_weights.xT)(`embed.conv.${3 * i + 2}`, channels, 9, true), (0, 
+   blocks_weights.xT)(`embed.conv.${3 * i + 3}`, channels, channels, true) ]).flat();
+   const output = channels * config.size('nemo_final_size');
+   return [ (0, blocks_weights.xT)('embed.conv.0', channels, 9, true), ...again, (0, 
+   blocks_weights.sn)('embed.out', hidden, output, 'none', {
+    bias: true
+   }) ];
+  }
+  function phi4_multimodal_conformer(config, hidden) {
+   const width = config.size('intermediate_size');
+   const heads = config.size('num_attention_heads');
+   const inner = Math.floor(hidden / heads) * heads;
+   const outer = config.size('ext_pw_out_channel');
+   const bias = {
+    bias: true
+   };
+   return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => (0, 
+   blocks_weights.fi)(`self_attn.${name}`, inner, hidden, bias)), (0, blocks_weights.nM)('self_attn.o_proj', hidden, inner, bias), (0, 
+   blocks_weights.xb)('conv.layer_norm', hidden, true), (0, blocks_weights.i1)('conv.glu.b1', outer), (0, 
+   blocks_weights.i1)('conv.glu.b2', outer), (0, blocks_weights.xT)('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), (0, 
+   blocks_weights.xT)('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), (0, 
+   blocks_weights.xT)('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), (0, 
+   blocks_weights.xT)('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), (0, 
+   blocks_weights.xb)('layer_norm_att', hidden, true), (0, blocks_weights.xb)('layer_norm', hidden, true) ];
+  }
+  const audioDefaults = {
+   hidden_size: 1024,
+   intermediate_size: 1536,
+   num_blocks: 24,
+   num_attention_heads: 16,
+   ext_pw_out_channel: 1024,
+   depthwise_separable_out_channel: 1024,
+   kernel_size: 3,
+   time_reduction: 8,
+   bias_max_distance: 1e3,
+   bias_symmetric: false,
+   nemo_conv_channels: 1024,
+   downsample_rate: 1,
+   nemo_final_size: 10
+  };
+  function audio(config) {
+   const hidden = config.size('hidden_size');
+   const heads = config.size('num_attention_heads');
+   const buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance');
+   return {
+    weights: [ ...subsampling(config, hidden), (0, blocks_weights.$4)(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
+    stack: (0, family.$h)((0, family.zb)(config, 'num_blocks'), {
+     name: 'conformer',
+     weights: phi4_multimodal_conformer(config, hidden),
+     cache: []
+    }),
+    heads,
+    width: hidden * config.size('downsample_rate')
+   };
+  }
+  function towers(m) {
+   const seen = vision(m.part('vision_config'));
+   const heard = audio(m.part('audio_config').with(audioDefaults));
+   const pair = (up, down, input) => [ (0, blocks_weights.fi)(up, m.hidden, input, {
+    bias: true
+   }), (0, blocks_weights.nM)(down, m.hidden, m.hidden, {
+    bias: true
+   }) ];
+   return [ tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([ ...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width) ], 'embed_tokens_extend') ];
+  }
+  const phi4Multimodal = multimodal({
+   type: 'phi4_multimodal',
+   text: {
+    type: 'phi3',
+    flat: true,
+    defaults: {
+     vocab_size: 200064,
+     hidden_size: 3072,
+     intermediate_size: 8192,
+     num_hidden_layers: 32,
+     num_attention_heads: 32,
+     num_key_value_heads: 8,
+     max_position_embeddings: 131072
+    }
+   },
+   tie: 'top',
+   towers
+  });
+  const qwen_omni_types = [ {
+   type: 'qwen2_5_omni_thinker',
+   classes: [ 'Qwen2_5OmniThinker', 'Qwen2_5Omni' ],
+   text: {
+    type: 'qwen2',
+    own: [ 'qwen2_5_omni_text' ],
+    defaults: {
+     vocab_size: 152064,
+     hidden_size: 3584,
+     intermediate_size: 18944,
+     num_hidden_layers: 28,
+     num_attention_heads: 28,
+     num_key_value_heads: 4
+    }
+   },
+   tie: 'top',
+   towers: m => [ tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config'))) ]
+  }, {
+   type: 'qwen3_omni_moe_thinker',
+   text: {
+    type: 'qwen3_omni_moe_text'
+   },
+   tie: 'top',
+   towers: m => {
+    const config = m.part('audio_config');
+    const heard = qwen3Audio(config);
+    return [ tower('audio_tower', 'audio', heard), projector(qwen3AudioProjection(config, heard.width), 'audio_tower'), tower('visual', 'vision', qwen3Visual(m.part('vision_config'), true)) ];
+   }
+  } ];
+  const qwenOmni = qwen_omni_types.map(multimodal);
   const verified = 'every row of the parameter oracle (transformers 5.24)';
   function vision_encoders_encoderShape(config, type, parts) {
    const {exact, facts, ...weights} = parts;
@@ -23540,7 +25261,7 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  const multimodalFamilies = [ ...audioLanguage, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -23857,7 +25578,6 @@ var __webpack_modules__ = {
     outBias: bias,
     norm: true
    };
-   const attentionBias = config.flag('attention_bias');
    const width = config.sizeOrNull('intermediate_size');
    const mixers = {
     mamba2: {
@@ -23867,9 +25587,7 @@ var __webpack_modules__ = {
     full: {
      weights: () => attentionWeights({
       ...d,
-      prefix: 'mixer',
-      qkvBias: attentionBias,
-      outBias: attentionBias
+      prefix: 'mixer'
      }),
      cache: [ attentionCache(null, {
       kvHeads: d.kvHeads,
@@ -24168,7 +25886,7 @@ var __webpack_modules__ = {
     width,
     experts,
     perToken: config.sizeOrNull('num_experts_per_tok'),
-    routerExtra: config.flag('shared_expert_sink') ? shared : 0
+    routerExtra: shared
    }), ...shared > 0 ? sharedExpert(hidden, width * shared) : [], scale ]);
    const plain = feedPart('dense', full, () => [ ...gatedFeedForward(hidden, dense), scale ]);
    return {
@@ -24290,8 +26008,7 @@ var __webpack_modules__ = {
     moe_intermediate_size: 3072,
     n_routed_experts: 256,
     num_experts_per_tok: 6,
-    n_shared_experts: 2,
-    shared_expert_sink: true
+    n_shared_experts: 2
    },
    aliases: {
     sliding_window_size: [ 'sliding_window' ],
@@ -24601,7 +26318,8 @@ var __webpack_modules__ = {
    lm: d => ({
     transform: denseTransform(d),
     width: d.hidden,
-    bias: 'own'
+    bias: 'own',
+    tied: false
    })
   }, {
    type: 'ultrabert',
@@ -25318,19 +27036,16 @@ var __webpack_modules__ = {
     encoder_num_hidden_layers: 6,
     decoder_num_hidden_layers: 6,
     encoder_num_attention_heads: 8,
-    decoder_num_attention_heads: 8,
     max_position_embeddings: 512,
     tie_word_embeddings: true
    }, {
-    decoder_num_hidden_layers: [ 'num_hidden_layers' ],
-    decoder_num_attention_heads: [ 'num_attention_heads' ]
+    decoder_num_hidden_layers: [ 'num_hidden_layers' ]
    });
    const hidden = config.size('hidden_size');
    const width = config.size('intermediate_size');
    const vocabulary = config.size('vocab_size');
    const layers = (0, family.zb)(config, 'decoder_num_hidden_layers');
-   const attention = half => halfAttention(config, hidden, `${half}_num_attention_heads`, `${half}_num_key_value_heads`, config.flag('attention_bias'));
-   const self = attention('decoder');
+   const self = halfAttention(config, hidden, 'encoder_num_attention_heads', 'encoder_num_key_value_heads', config.flag('attention_bias'));
    return assembleEncoderDecoder(config, {
     type: 'moonshine',
     exact: true,
@@ -25341,7 +27056,7 @@ var __webpack_modules__ = {
      blocks_weights.xb)('layer_norm', hidden) ],
      stack: (0, family.$h)((0, family.zb)(config, 'encoder_num_hidden_layers'), {
       name: 'encoder',
-      weights: [ ...attentionWeights(attention('encoder')), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), (0, 
+      weights: [ ...attentionWeights(self), ...plainFeedForward(hidden, width, true, [ 'mlp.fc1', 'mlp.fc2' ]), (0, 
       blocks_weights.xb)('input_layernorm', hidden), (0, blocks_weights.xb)('post_attention_layernorm', hidden) ],
       cache: []
      })
@@ -26502,19 +28217,18 @@ var __webpack_modules__ = {
    }), (0, blocks_weights.nM)('ffn.proj_down', hidden, width, {
     bias
    }) ];
-   return assemble(config.with({
-    tie_word_embeddings: false
-   }), {
+   return assemble(config, {
     type: 'xlstm',
     classes: [],
-    exact: !config.flag('tie_word_embeddings') && config.flag('add_out_norm', true),
+    exact: true,
+    tied: false,
     embedding: [ (0, blocks_weights.xP)(vocabulary, config.sizeOrNull('embedding_dim') ?? hidden, 'backbone.embeddings') ],
     layers: (0, family.$h)(layers, {
      name: 'mlstm',
      weights,
      cache: []
     }),
-    final: config.flag('add_out_norm', true) ? [ (0, blocks_weights.xb)('backbone.out_norm', hidden) ] : [],
+    final: [ (0, blocks_weights.xb)('backbone.out_norm', hidden) ],
     facts: {
      hidden,
      layers,
@@ -26768,13 +28482,14 @@ var __webpack_modules__ = {
    if (shape) return shape;
    throw new models_config.k4({
     code: 'architecture-unsupported',
-    message: `model_type ${JSON.stringify(type)} is not known`,
+    message: `config.json: ${config.path}model_type ${JSON.stringify(type)} is not known, ${whatIsMissing(config)}`,
     hint: 'see `hf-vram-calc list families`'
    });
   }
  },
- 3649: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9744: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
+   $h: () => isQuantised,
    Gv: () => isObject,
    PS: () => CONFIG_LIMIT,
    YV: () => configObject,
@@ -26782,8 +28497,8 @@ var __webpack_modules__ = {
    bk: () => INDEX_LIMIT,
    oi: () => indexTotalSize
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7748);
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3358);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7091);
+  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6541);
   const CONFIG_LIMIT = 10 * 1024 * 1024;
   const INDEX_LIMIT = 250 * 1024 * 1024;
   function configObject(text, where, at) {
@@ -26804,8 +28519,12 @@ var __webpack_modules__ = {
   function isObject(value) {
    return typeof value === 'object' && value !== null && !Array.isArray(value);
   }
+  function isQuantised(config) {
+   const text = config['text_config'];
+   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => isObject(config[key]) || isObject(text) && isObject(text[key]));
+  }
   function withQuantConfig(config, quantText) {
-   if (quantText === null || isObject(config['quantization_config']) || isObject(config['compression_config'])) return config;
+   if (quantText === null || isQuantised(config)) return config;
    const read = configObject(quantText, 'hf_quant_config.json');
    if (!read.ok) return config;
    const {quantization, producer} = read.value;
@@ -26832,13 +28551,110 @@ var __webpack_modules__ = {
    }
   }
  },
- 819: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 517: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   cacheFolder: () => cacheFolder,
+   fileCache: () => fileCache
+  });
+  var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
+  var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(9744);
+  const FORM = 'facts-1';
+  function cacheFolder(env, endpoint) {
+   const base = env['XDG_CACHE_HOME'] || (env['HOME'] ? (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(env['HOME'], '.cache') : env['LOCALAPPDATA']);
+   const {protocol, host} = new URL(endpoint);
+   return base && protocol === 'https:' ? (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(base, 'hf-vram-calc', host.replace(/[^\w.-]/g, '-')) : null;
+  }
+  function fileCache(folder) {
+   const path = (id, sha, variant) => (0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(folder, FORM, id.replace('/', '--'), `${sha}${variant === null ? '' : `-${encodeURIComponent(variant)}`}.json`);
+   return {
+    get: async (id, sha, variant) => {
+     try {
+      const json = JSON.parse((0, node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(path(id, sha, variant), 'utf8'));
+      return isFacts(json) && json.id === id && json.revision === sha ? json : null;
+     } catch {
+      return null;
+     }
+    },
+    put: async (facts, variant) => {
+     if (facts.revision === null) return;
+     const target = path(facts.id, facts.revision, variant);
+     const draft = `${target}.${process.pid}`;
+     try {
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.mkdirSync)((0, node_path__WEBPACK_IMPORTED_MODULE_1__.join)(target, '..'), {
+       recursive: true
+      });
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.writeFileSync)(draft, JSON.stringify(facts));
+      (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.renameSync)(draft, target);
+     } catch {
+      discard(draft);
+     }
+    }
+   };
+  }
+  function discard(path) {
+   try {
+    (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.rmSync)(path, {
+     force: true
+    });
+   } catch {}
+  }
+  function isFacts(json) {
+   return (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json) && json['source'] === 'hub' && (0, 
+   _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['config']) && (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['checkpoint']);
+  }
+ },
+ 4063: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   l: () => hubSettings
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7091);
+  function hubSettings(env, readFile) {
+   const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co');
+   if (!endpoint.ok) return endpoint;
+   const named = [ 'HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN' ].find(name => env[name]?.trim());
+   const file = tokenFile(env);
+   const token = (named ? env[named] : file === null ? null : readFile(file))?.trim() || null;
+   if (token !== null && !/^[\x21-\x7e]{1,4096}$/.test(token)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('usage', `the token in ${named ?? file} holds spaces, line breaks or letters beyond ASCII`, {
+    hint: 'copy it anew from huggingface.co/settings/tokens'
+   });
+   const offline = [ 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE' ].some(name => /^(1|true|yes|on)$/i.test(env[name] ?? ''));
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    endpoint: endpoint.value,
+    token,
+    offline
+   });
+  }
+  function checkedEndpoint(text) {
+   const fail = why => (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('usage', `HF_ENDPOINT ${why}`, {
+    hint: 'give an address such as https://huggingface.co'
+   });
+   let url;
+   try {
+    url = new URL(text);
+   } catch {
+    return fail('is no address');
+   }
+   if (url.username !== '' || url.password !== '') return fail('must not hold a user or password');
+   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) return fail('must be https (http only to this machine)');
+   if (url.search !== '' || url.hash !== '') return fail('must not hold a query');
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)(url.origin + url.pathname.replace(/\/+$/, ''));
+  }
+  const isLoopback = host => host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
+  function tokenFile(env) {
+   if (env['HF_TOKEN_PATH']) return env['HF_TOKEN_PATH'];
+   if (env['HF_HOME']) return `${env['HF_HOME']}/token`;
+   const cache = env['XDG_CACHE_HOME'] || (env['HOME'] ? `${env['HOME']}/.cache` : null) || (env['USERPROFILE'] ? `${env['USERPROFILE']}/.cache` : null);
+   return cache === null ? null : `${cache}/huggingface/token`;
+  }
+ },
+ 2569: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    hubClient: () => hubClient
   });
-  var problem = __nccwpck_require__(7748);
-  var facts = __nccwpck_require__(9905);
-  var config_text = __nccwpck_require__(3649);
+  var problem = __nccwpck_require__(7091);
+  var facts = __nccwpck_require__(7896);
+  var config_text = __nccwpck_require__(9744);
   const httpDefaults = {
    idleTimeout: 1e4,
    totalTimeout: 12e4,
@@ -27161,7 +28977,7 @@ var __webpack_modules__ = {
    const read = (0, config_text.YV)(textOf(file.value), `${reference.id}/config.json`);
    if (!read.ok) return read;
    let config = read.value;
-   if (info.files.includes('hf_quant_config.json') && !(0, config_text.Gv)(config['quantization_config'])) {
+   if (info.files.includes('hf_quant_config.json') && !(0, config_text.$h)(config)) {
     const quant = await asker.file(reference, info.sha, 'hf_quant_config.json', config_text.PS);
     if (!quant.ok) return quant;
     config = (0, config_text.ah)(config, textOf(quant.value));
@@ -27203,7 +29019,7 @@ var __webpack_modules__ = {
   const PACKED = new Set([ 'I32', 'I64', 'I16', 'U8', 'I8' ]);
   async function checkpointOf(asker, reference, info, config) {
    const {elements} = info;
-   const counted = elements === null ? null : countedBytes(elements, isQuantised(config));
+   const counted = elements === null ? null : countedBytes(elements, (0, config_text.$h)(config));
    if (counted !== null) return (0, problem.uw)({
     totalBytes: counted,
     elementsByDtype: elements,
@@ -27224,11 +29040,6 @@ var __webpack_modules__ = {
     elementsByDtype: elements
    });
   }
-  function isQuantised(config) {
-   const text = config['text_config'];
-   return [ 'quantization_config', 'quantization', 'compression_config' ].some(key => (0, 
-   config_text.Gv)(config[key]) || (0, config_text.Gv)(text) && (0, config_text.Gv)(text[key]));
-  }
   function countedBytes(elements, quantised) {
    let bytes = 0;
    for (const [dtype, count] of Object.entries(elements)) {
@@ -27239,14 +29050,14 @@ var __webpack_modules__ = {
    return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
   }
  },
- 1652: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 4549: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    localFacts: () => localFacts
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
-  var _facts_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9905);
-  var _config_text_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3649);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _facts_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7896);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9744);
   async function localFacts(repository, path, id, at) {
    const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
    const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
@@ -27285,15 +29096,17 @@ var __webpack_modules__ = {
    return _facts_js__WEBPACK_IMPORTED_MODULE_0__.p;
   }
  },
- 2107: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
+   KF: () => lockEntry,
    LOCK_FILE: () => LOCK_FILE,
    LOCK_LIMIT: () => LOCK_LIMIT,
+   li: () => lockText,
    parseLock: () => parseLock
   });
-  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
-  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3649);
+  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5832);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _config_text_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9744);
   const LOCK_FILE = 'hf-vram-calc.lock.json';
   const LOCK_LIMIT = 32 * 1024 * 1024;
   const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
@@ -27332,15 +29145,139 @@ var __webpack_modules__ = {
    const path = issue.path?.map(item => String(item.key)).join('.') ?? '';
    return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`);
   }
-  new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
+  function lockText(lock) {
+   const models = [ ...lock.keys() ].sort().map(key => [ key, lock.get(key) ]);
+   return `${JSON.stringify({
+    lockVersion: 1,
+    models: Object.fromEntries(models.map(([key, entry]) => [ key, ordered(entry) ]))
+   }, null, 2)}\n`;
+  }
+  function ordered(value) {
+   if (Array.isArray(value)) return value.map(ordered);
+   if (!(0, _config_text_js__WEBPACK_IMPORTED_MODULE_0__.Gv)(value)) return value;
+   return Object.fromEntries(Object.keys(value).sort().map(key => [ key, ordered(value[key]) ]));
+  }
+  const WITHOUT_EFFECT = new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
+  function lockEntry(facts, today) {
+   return {
+    revision: facts.revision ?? '',
+    locked: today,
+    config: lockedConfig(facts.config),
+    bytes: facts.checkpoint.totalBytes,
+    tensors: facts.checkpoint.elementsByDtype,
+    ...facts.gguf === void 0 ? {} : {
+     gguf: facts.gguf
+    }
+   };
+  }
+  function lockedConfig(config) {
+   const labels = config['id2label'];
+   const kept = Object.entries(config).filter(([key]) => !WITHOUT_EFFECT.has(key));
+   const own = Object.fromEntries(kept.map(([key, value]) => [ key, (0, _config_text_js__WEBPACK_IMPORTED_MODULE_0__.Gv)(value) ? lockedConfig(value) : value ]));
+   return (0, _config_text_js__WEBPACK_IMPORTED_MODULE_0__.Gv)(labels) && own['num_labels'] === void 0 ? {
+    ...own,
+    num_labels: Object.keys(labels).length
+   } : own;
+  }
  },
- 6964: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 2110: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   E: () => lockedFacts,
+   T: () => lockKey
+  });
+  function lockKey(reference) {
+   return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
+  }
+  function lockedFacts(lock, reference) {
+   const key = lockKey(reference);
+   const lower = key.toLowerCase();
+   const entry = lock.get(key) ?? [ ...lock ].find(([name]) => name.toLowerCase() === lower)?.[1];
+   if (entry === void 0) return null;
+   return {
+    id: reference.id,
+    revision: entry.revision,
+    source: 'lock',
+    asOf: entry.locked,
+    config: entry.config,
+    checkpoint: {
+     totalBytes: entry.bytes,
+     elementsByDtype: entry.tensors,
+     tensors: null
+    },
+    ...entry.gguf === void 0 ? {} : {
+     gguf: entry.gguf
+    }
+   };
+  }
+ },
+ 3183: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   j: () => hubReference
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7091);
+  const LONGEST_ID = 200;
+  const PART = /^\w(?:[\w.-]*\w)?$/;
+  function hubReference(reference) {
+   const {revision} = reference;
+   if (revision !== null && !isRevision(revision)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('model-id-invalid', `revision ${shown(revision)} of ${shown(reference.id)} is no commit, tag or branch`, {
+    hint: 'give a commit hash, a tag or a branch'
+   });
+   const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id);
+   const id = tag ? tag[1] : reference.id;
+   if (isHubId(id)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    id,
+    revision,
+    variant: reference.variant ?? tag?.[2] ?? null
+   });
+   return {
+    ok: false,
+    problem: notOnTheHub(reference.id)
+   };
+  }
+  function isHubId(id) {
+   const parts = id.split('/');
+   return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id);
+  }
+  function isRevision(revision) {
+   return /^\w[\w./+-]{0,199}$/.test(revision) && !revision.includes('..') && !revision.includes('//');
+  }
+  function notOnTheHub(id) {
+   const name = shown(id);
+   const inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`;
+   if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
+    if (/^(nim|kaito|ollama):/.test(id)) return {
+     code: 'model-unknown',
+     message: `${name} is not known by its name in the catalogue`,
+     hint: inPolicy
+    };
+    if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
+     code: 'model-unknown',
+     message: `${name} is a storage address: the files do not say which model lies there`,
+     hint: inPolicy
+    };
+    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..')) return {
+     code: 'model-unknown',
+     message: `${name} is a path: the files do not say which model lies there`,
+     hint: inPolicy
+    };
+   }
+   return {
+    code: 'model-id-invalid',
+    message: `${name} is no model id`,
+    hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
+   };
+  }
+  function shown(text) {
+   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+  }
+ },
+ 6147: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    j: () => POLICY_FILES,
    t: () => loadPolicy
   });
-  var _parse_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8715);
-  var _policy_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3506);
+  var _parse_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(277);
+  var _policy_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6965);
   const POLICY_FILES = [ '.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml' ];
   async function loadPolicy(repository, named) {
    if (named !== void 0) {
@@ -27384,17 +29321,17 @@ var __webpack_modules__ = {
    return (0, _parse_js__WEBPACK_IMPORTED_MODULE_0__.ON)(first.text, first.file);
   }
  },
- 8715: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 277: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    MT: () => amountOf,
    ON: () => parsePolicy,
    KN: () => percent,
    AE: () => settingNumber
   });
-  var dist = __nccwpck_require__(7934);
-  var yaml_dist = __nccwpck_require__(8815);
-  var bytes = __nccwpck_require__(1160);
-  var selection = __nccwpck_require__(3698);
+  var dist = __nccwpck_require__(5832);
+  var yaml_dist = __nccwpck_require__(3645);
+  var bytes = __nccwpck_require__(3439);
+  var selection = __nccwpck_require__(5527);
   async function globsOrNames(patterns) {
    const names = new Set(patterns);
    const matches = await (0, selection.gV)(patterns);
@@ -27416,10 +29353,10 @@ var __webpack_modules__ = {
    const cut = id.indexOf('#');
    return cut < 0 ? [ id, null ] : [ id.slice(0, cut), id.slice(cut + 1) ];
   }
-  var policy = __nccwpck_require__(3506);
-  var problems = __nccwpck_require__(6580);
-  var schema = __nccwpck_require__(5991);
-  var settings = __nccwpck_require__(4661);
+  var policy = __nccwpck_require__(6965);
+  var problems = __nccwpck_require__(8795);
+  var schema = __nccwpck_require__(5960);
+  var settings = __nccwpck_require__(9006);
   const LARGEST_POLICY = 1024 * 1024;
   async function parsePolicy(text, file) {
    if (text.length > LARGEST_POLICY) return refused(file, 'the policy is larger than 1 MiB');
@@ -27686,7 +29623,7 @@ var __webpack_modules__ = {
    return settings.D$.has(name) && typeof value === 'string' ? (0, bytes.z_)(value) : value;
   }
  },
- 3506: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6965: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    G4: () => defaultPolicy,
    L9: () => effectiveFor,
@@ -27744,14 +29681,14 @@ var __webpack_modules__ = {
    };
   }
  },
- 6580: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8795: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Cv: () => complaintsOf,
    LF: () => pathText,
    SP: () => shown,
    vX: () => unknownKeys
   });
-  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4749);
+  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(138);
   function pathText(path) {
    return path.map((part, i) => typeof part === 'number' ? `[${part}]` : plainKey(part, i)).join('');
   }
@@ -27835,13 +29772,13 @@ var __webpack_modules__ = {
    });
   }
  },
- 5991: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5960: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    w: () => policySchema,
    y: () => choiceEntries
   });
-  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7934);
-  var _settings_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4661);
+  var valibot__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5832);
+  var _settings_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9006);
   const ENGINES = {
    vllm: true,
    sglang: true,
@@ -27923,14 +29860,14 @@ var __webpack_modules__ = {
    exemptions: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(list(exemption), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('failures accepted for a time')))
   }, 'keys such as version, defaults and rules');
  },
- 4661: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9006: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    D$: () => BYTE_SETTINGS,
    H$: () => settingNames,
    SA: () => settingValue,
    dP: () => settingsSchema
   });
-  var valibot__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7934);
+  var valibot__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5832);
   const whole = (least, unit) => {
    const expected = `a whole number of ${unit} of at least ${least}`;
    return valibot__WEBPACK_IMPORTED_MODULE_0__.FsL(valibot__WEBPACK_IMPORTED_MODULE_0__.aig(expected), valibot__WEBPACK_IMPORTED_MODULE_0__.ndf(expected), valibot__WEBPACK_IMPORTED_MODULE_0__.Wwf(least, expected), valibot__WEBPACK_IMPORTED_MODULE_0__.cGV(2 ** 40, `${expected} and at most 2^40`));
@@ -27989,7 +29926,7 @@ var __webpack_modules__ = {
    };
   }
  },
- 7748: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7091: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    MB: () => bad,
    fI: () => problemText,
@@ -28012,7 +29949,7 @@ var __webpack_modules__ = {
    return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
   }
  },
- 7e3: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 1459: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    F1: () => displayWidth,
    LV: () => wrap,
@@ -28108,7 +30045,7 @@ var __webpack_modules__ = {
    return widths;
   }
  },
- 8191: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9206: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    MT: () => verdictLine,
    Z3: () => targetText,
@@ -28118,7 +30055,7 @@ var __webpack_modules__ = {
    mx: () => deltaText,
    w6: () => needText
   });
-  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(1160);
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
   const placeText = at => `${at.file}:${at.line}`;
   function targetText(deployment) {
    const {target} = deployment;
@@ -28171,7 +30108,7 @@ var __webpack_modules__ = {
    return `${report.verdict.toUpperCase()} ${what}${soft}`;
   }
  },
- 3698: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5527: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    Q4: () => MOST_FILES,
    W$: () => TEXT_LIMIT,
@@ -28188,7 +30125,7 @@ var __webpack_modules__ = {
   const isSkippedFolder = name => SKIPPED_FOLDERS.has(name);
   async function globs(patterns) {
    if (patterns.length === 0) return () => false;
-   const {default: picomatch} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 4006, 19));
+   const {default: picomatch} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 636, 19));
    return picomatch([ ...patterns ], {
     dot: true
    });
@@ -28212,7 +30149,7 @@ var __webpack_modules__ = {
   }
   const byPath = (a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
  },
- 788: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3991: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    gitRootOf: () => gitRootOf,
@@ -28221,7 +30158,7 @@ var __webpack_modules__ = {
   });
   var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
   var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-  var _selection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3698);
+  var _selection_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5527);
   const MOST_ENTRIES = 20 * _selection_js__WEBPACK_IMPORTED_MODULE_2__.Q4;
   function workingTree(root, selection = {}) {
    const base = (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.realpathSync)(root);
@@ -28352,15 +30289,15 @@ var __webpack_modules__ = {
    }
   }
  },
- 2340: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6893: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    BK: () => helpText,
    IN: () => helpFlag,
    lR: () => readArguments
   });
   var node_util__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7975);
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7748);
-  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4749);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(138);
   const helpFlag = {
    name: 'help',
    type: 'boolean',
@@ -28432,7 +30369,7 @@ var __webpack_modules__ = {
    return `Usage: ${usage}\n\n${about}\n\n${lines.join('\n')}\n${after ? `\n${after}\n` : ''}`;
   }
  },
- 5416: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5203: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    calculateCommand: () => calculateCommand
@@ -28492,7 +30429,7 @@ var __webpack_modules__ = {
     notices
    };
   }
-  var bytes = __nccwpck_require__(1160);
+  var bytes = __nccwpck_require__(3439);
   function roundedText(x, digits) {
    const scaled = x * 2 ** (digits + 1);
    const tie = Number.isInteger(scaled) && scaled % 2 !== 0;
@@ -28539,18 +30476,21 @@ var __webpack_modules__ = {
    return String(n);
   }
   const documentGib = x => rounded(x, 2);
-  var weights = __nccwpck_require__(9336);
-  var family = __nccwpck_require__(5799);
-  var count = __nccwpck_require__(3257);
-  var models_config = __nccwpck_require__(3358);
-  var families = __nccwpck_require__(7872);
-  var problem = __nccwpck_require__(7748);
-  var suggest = __nccwpck_require__(4749);
+  var weights = __nccwpck_require__(5447);
+  var models_config = __nccwpck_require__(6541);
+  var count = __nccwpck_require__(3536);
+  var family = __nccwpck_require__(9106);
+  var families = __nccwpck_require__(9275);
+  var problem = __nccwpck_require__(7091);
+  var suggest = __nccwpck_require__(138);
   function calculate(name, facts, request, tables, engine) {
    const read = (0, families.F)(facts.config);
    if (!read.ok) return read;
    const shape = read.value;
-   const fields = ruleFields(facts.config);
+   if (shape.family === 'generic') return (0, problem.MB)('architecture-unsupported', `model_type ${JSON.stringify(shape.modelType)} is not known: no figure is computed from a guessed count`, {
+    hint: 'see hf-vram-calc list families; hf-vram-calc check gives a derived estimate'
+   });
+   const fields = ruleFields(facts.config, shape);
    if (!fields.ok) return fields;
    const parameters = (0, count.F9)(shape);
    const configDtype = dtypeOf(facts.config);
@@ -28620,29 +30560,30 @@ var __webpack_modules__ = {
   const HIDDEN = [ 'hidden_size', 'n_embd', 'd_model' ];
   const LAYERS = [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers' ];
   const HEADS = [ 'num_attention_heads', 'n_head', 'num_heads' ];
+  const KV_BY_ANOTHER_NAME = new Set([ 'falcon', 'gpt_bigcode', 'mpt', 'chatglm', 'RefinedWeb', 'RefinedWebModel' ]);
   function textConfig(config) {
    const text = config['text_config'];
    return typeof text === 'object' && text !== null && !Array.isArray(text) ? text : config;
   }
-  function ruleFields(config) {
+  function ruleFields(config, shape) {
    const source = textConfig(config);
    const first = names => {
     const name = names.find(candidate => candidate in source);
     const value = name === void 0 ? null : source[name];
     return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : null;
    };
-   const hidden = first(HIDDEN);
-   const layers = first(LAYERS);
-   const heads = first(HEADS);
-   const missing = [ hidden === null ? HIDDEN : null, layers === null ? LAYERS : null, heads === null ? HEADS : null ].filter(names => names !== null).map(names => names.join('/'));
-   if (hidden === null || layers === null || heads === null) return (0, problem.MB)('field-missing', `config.json: missing or malformed ${missing.join(', ')}`, {
-    hint: 'the rule of thumb needs width, layers and attention heads'
+   const hidden = first(HIDDEN) ?? shape.facts.hidden;
+   const layers = first(LAYERS) ?? shape.facts.layers;
+   const heads = first(HEADS) ?? shape.facts.heads;
+   if (heads === null) return (0, problem.MB)('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, {
+    hint: 'the rule of thumb needs attention heads: this model has none'
    });
+   const byClass = KV_BY_ANOTHER_NAME.has(shape.modelType) ? heads : shape.facts.kvHeads ?? heads;
    return (0, problem.uw)({
     hidden,
     layers,
     heads,
-    kvHeads: first([ 'num_key_value_heads' ]) ?? heads
+    kvHeads: first([ 'num_key_value_heads' ]) ?? byClass
    });
   }
   function dtypeOf(config) {
@@ -28652,8 +30593,51 @@ var __webpack_modules__ = {
    if (dtype.startsWith('fp8') || dtype === 'int8') return 1;
    return dtype === 'nvfp4' ? .5625 : dtype === 'fp32' || dtype === 'float32' ? 4 : 2;
   }
-  var engines = __nccwpck_require__(77);
-  var memory_parts = __nccwpck_require__(7977);
+  function document_document(calculation) {
+   const {request, model} = calculation;
+   return {
+    model: {
+     name: calculation.name,
+     architecture: calculation.architecture,
+     parameters: model.parameters,
+     parameters_formatted: shortCount(model.parameters),
+     original_torch_dtype: calculation.configDtype === null ? null : `torch.${calculation.configDtype}`,
+     user_specified_dtype: request.dtypes === null ? null : request.dtypes.join(',').toUpperCase(),
+     active_parameters: calculation.activeParameters,
+     count: calculation.count,
+     source: calculation.source
+    },
+    memory_requirements: calculation.rows.map(row => ({
+     dtype: row.dtype.name.toUpperCase(),
+     batch_size: request.batch,
+     sequence_length: request.sequence,
+     lora_rank: request.loraRank,
+     tensor_parallel_size: request.tp,
+     max_num_tokens: request.maxNumTokens,
+     model_size_gib: documentGib(row.weights),
+     kv_cache_size_gib: documentGib(row.kvCache),
+     inference_total_gib: documentGib(row.inference),
+     training_gib: documentGib(row.training),
+     lora_size_gib: documentGib(row.lora),
+     activation_size_gib: documentGib(row.activation)
+    })),
+    engine_estimate: calculation.engine === null ? null : {
+     engine: calculation.engine.engine,
+     per_gpu: calculation.engine.rows.map(row => ({
+      dtype: row.dtype.toUpperCase(),
+      weights_scheme: row.scheme,
+      weights_bytes: row.weights,
+      kv_cache_bytes: row.kvCache,
+      other_bytes: row.other,
+      total_bytes: row.total,
+      rule_of_thumb_differs: row.differs
+     })),
+     notes: calculation.engine.notes
+    }
+   };
+  }
+  var engines = __nccwpck_require__(8768);
+  var memory_parts = __nccwpck_require__(2140);
   const PACKED = {
    bits: 4,
    group_size: 128
@@ -28869,51 +30853,8 @@ var __webpack_modules__ = {
    bytes.ip)(.2 * ruleWeights)} GiB, where the engine needs ${(0, bytes.ip)(kvCache + other.expected)} GiB beside them` ];
    return `${why} (${says})`;
   }
-  function document_document(calculation) {
-   const {request, model} = calculation;
-   return {
-    model: {
-     name: calculation.name,
-     architecture: calculation.architecture,
-     parameters: model.parameters,
-     parameters_formatted: shortCount(model.parameters),
-     original_torch_dtype: calculation.configDtype === null ? null : `torch.${calculation.configDtype}`,
-     user_specified_dtype: request.dtypes === null ? null : request.dtypes.join(',').toUpperCase(),
-     active_parameters: calculation.activeParameters,
-     count: calculation.count,
-     source: calculation.source
-    },
-    memory_requirements: calculation.rows.map(row => ({
-     dtype: row.dtype.name.toUpperCase(),
-     batch_size: request.batch,
-     sequence_length: request.sequence,
-     lora_rank: request.loraRank,
-     tensor_parallel_size: request.tp,
-     max_num_tokens: request.maxNumTokens,
-     model_size_gib: documentGib(row.weights),
-     kv_cache_size_gib: documentGib(row.kvCache),
-     inference_total_gib: documentGib(row.inference),
-     training_gib: documentGib(row.training),
-     lora_size_gib: documentGib(row.lora),
-     activation_size_gib: documentGib(row.activation)
-    })),
-    engine_estimate: calculation.engine === null ? null : {
-     engine: calculation.engine.engine,
-     per_gpu: calculation.engine.rows.map(row => ({
-      dtype: row.dtype.toUpperCase(),
-      weights_scheme: row.scheme,
-      weights_bytes: row.weights,
-      kv_cache_bytes: row.kvCache,
-      other_bytes: row.other,
-      total_bytes: row.total,
-      rule_of_thumb_differs: row.differs
-     })),
-     notes: calculation.engine.notes
-    }
-   };
-  }
-  var grid = __nccwpck_require__(7e3);
-  var data = __nccwpck_require__(3246);
+  var grid = __nccwpck_require__(1459);
+  var data = __nccwpck_require__(7121);
   const two = x => roundedText(x, 2);
   function panel(title, lines, style) {
    if (!style.boxes) return `${title}\n${lines.map(line => `  ${line}`).join('\n')}\n`;
@@ -29286,10 +31227,10 @@ var __webpack_modules__ = {
     }
    });
   }
-  var terminal_arguments = __nccwpck_require__(2340);
-  var find_model = __nccwpck_require__(3665);
-  var run = __nccwpck_require__(5653);
-  var terminal = __nccwpck_require__(402);
+  var find_model = __nccwpck_require__(8204);
+  var terminal_arguments = __nccwpck_require__(6893);
+  var terminal_process = __nccwpck_require__(5244);
+  var terminal = __nccwpck_require__(8586);
   const ENGINES = [ 'vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers' ];
   const flags = [ {
    name: 'model',
@@ -29402,41 +31343,41 @@ var __webpack_modules__ = {
   const help = (0, terminal_arguments.BK)('hf-vram-calc [estimate] --model ID [FLAG ...]', 'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.', flags, [ 'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.', '', 'Examples:', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --max_batch_size 4 --max_seq_len 4096', '  hf-vram-calc Qwen/Qwen3-32B --tp 2 --log_level verbose', '  hf-vram-calc --extra_llm_api_options options.yaml --output_json result.json' ].join('\n'));
   const calculateCommand = async (argv, process) => {
    const parsed = (0, terminal_arguments.lR)(argv, flags);
-   if (!parsed.ok) return (0, run.T)(process, [ parsed.problem ]);
+   if (!parsed.ok) return (0, terminal_process.T)(process, [ parsed.problem ]);
    const options = parsed.value;
    if (options.on['help']) {
     process.stdout.write(help);
     return 0;
    }
    if (options.on['version']) {
-    const {version} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 3411));
+    const {version} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 644));
     process.stdout.write(`hf-vram-calc ${version}\n`);
     return 0;
    }
    const yaml = await optionsFile(options, process);
-   if (!yaml.ok) return (0, run.T)(process, [ yaml.problem ]);
+   if (!yaml.ok) return (0, terminal_process.T)(process, [ yaml.problem ]);
    const names = [ ...(options.list['model'] ?? []).flatMap(text => text.split(',')).map(text => text.trim()), ...options.positionals ].filter(text => text !== '');
    const requests = (names.length > 0 ? names : [ null ]).map(name => resolveRequest(given(options, name), yaml.value));
    const wrong = requests.find(request => !request.ok);
-   if (wrong && !wrong.ok) return (0, run.T)(process, [ wrong.problem ]);
+   if (wrong && !wrong.ok) return (0, terminal_process.T)(process, [ wrong.problem ]);
    const wanted = requests.map(request => request.value);
    const first = wanted[0];
    const tables = readTables(first.configDir, process);
-   if (!tables.ok) return (0, run.T)(process, [ tables.problem ]);
+   if (!tables.ok) return (0, terminal_process.T)(process, [ tables.problem ]);
    const style = (0, terminal.V)(process.stdout, process.env);
    if (first.listTypes) {
     process.stdout.write(typesText(tables.value, style));
     return 0;
    }
-   if (first.model === null && first.modelPath === null) return (0, run.T)(process, [ {
+   if (first.model === null && first.modelPath === null) return (0, terminal_process.T)(process, [ {
     code: 'usage',
     message: 'no model is named',
     hint: 'give --model ORG/NAME, or --list_types for what is known'
    } ]);
    const gpu = await targetGpu(options.text['target']);
-   if (!gpu.ok) return (0, run.T)(process, [ gpu.problem ]);
+   if (!gpu.ok) return (0, terminal_process.T)(process, [ gpu.problem ]);
    const unknown = wanted.map(request => unknownType(request, tables.value)).find(problem => problem !== null);
-   if (unknown) return (0, run.T)(process, [ unknown ]);
+   if (unknown) return (0, terminal_process.T)(process, [ unknown ]);
    const calculations = [];
    let failed = false;
    const status = (0, terminal.q)(process.stderr, process.env);
@@ -29446,7 +31387,7 @@ var __webpack_modules__ = {
     if (calculation.ok) calculations.push(calculation.value); else {
      status.end();
      failed = true;
-     const code = (0, run.T)(process, [ calculation.problem ], calculation.problem.code === 'usage' ? 2 : 1);
+     const code = (0, terminal_process.T)(process, [ calculation.problem ], calculation.problem.code === 'usage' ? 2 : 1);
      if (code === 2) return code;
     }
    }
@@ -29456,7 +31397,7 @@ var __webpack_modules__ = {
     const file = options.text['output-json'];
     if (file !== void 0) {
      const trouble = writeDocument((0, external_node_path_.resolve)(process.cwd(), file), calculations);
-     if (trouble !== null) return (0, run.T)(process, [ trouble ]);
+     if (trouble !== null) return (0, terminal_process.T)(process, [ trouble ]);
      process.stdout.write(`\nResults written to ${file}\n`);
     }
    }
@@ -29498,7 +31439,7 @@ var __webpack_modules__ = {
      hint: 'give the path of a YAML file'
     });
    }
-   const {parseDocument, LineCounter} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 8815, 19));
+   const {parseDocument, LineCounter} = await Promise.resolve().then(__nccwpck_require__.t.bind(__nccwpck_require__, 3645, 19));
    const lines = new LineCounter;
    const parsed = parseDocument(text, {
     lineCounter: lines,
@@ -29539,12 +31480,17 @@ var __webpack_modules__ = {
   }
   async function targetGpu(text) {
    if (text === void 0) return (0, problem.uw)(null);
-   const {lookUpGpu} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5756));
+   const {lookUpGpu} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6352));
    const found = lookUpGpu(text);
    return found.ok ? (0, problem.uw)(found.value.gpu) : found;
   }
   function unknownType(request, tables) {
    const known = tables.dataTypes.map(row => row.name);
+   if (!known.includes('fp16')) return {
+    code: 'usage',
+    message: `the data types of --config_dir (${known.join(', ')}) lack fp16, which the rule computes LoRA with`,
+    hint: 'add fp16 with bytes_per_param 2 to data_types.json'
+   };
    const wrong = (request.dtypes ?? []).filter(name => !known.includes(name));
    if (wrong.length === 0) return null;
    const near = known.find(name => name === wrong[0].toLowerCase());
@@ -29590,7 +31536,7 @@ var __webpack_modules__ = {
    })?.isDirectory()) return (0, problem.MB)('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, {
     hint: 'give a directory that holds config.json'
    });
-   const [{localFacts}, {workingTree}] = await Promise.all([ Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 1652)), Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 788)) ]);
+   const [{localFacts}, {workingTree}] = await Promise.all([ Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 4549)), Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 3991)) ]);
    return localFacts(workingTree(folder), '.', name ?? path, {
     file: path,
     line: 1,
@@ -29616,20 +31562,21 @@ var __webpack_modules__ = {
    }
   }
  },
- 8817: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5543: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    checkCommand: () => checkCommand,
+   openRepository: () => openRepository,
    surveyFlags: () => surveyFlags,
    surveyRepository: () => surveyRepository
   });
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
-  var engines = __nccwpck_require__(77);
-  var units_bytes = __nccwpck_require__(1160);
-  var hardware_gpu = __nccwpck_require__(3294);
-  var instances = __nccwpck_require__(2896);
-  var look_up = __nccwpck_require__(5756);
+  var engines = __nccwpck_require__(8768);
+  var units_bytes = __nccwpck_require__(3439);
+  var hardware_gpu = __nccwpck_require__(7743);
+  var instances = __nccwpck_require__(2117);
+  var look_up = __nccwpck_require__(6352);
   const NO_GPU = {
    cpu: 'runs on the CPU',
    tpu: 'runs on TPUs',
@@ -29870,8 +31817,8 @@ var __webpack_modules__ = {
    findings.push(finding('gpu-shared', 'warning', `${how}, without memory isolation: the whole ${gpu.name} is counted here, what the others use comes off it`, shared.at));
    return gpu;
   }
-  var count = __nccwpck_require__(3257);
-  var families = __nccwpck_require__(7872);
+  var count = __nccwpck_require__(3536);
+  var families = __nccwpck_require__(9275);
   function isExpired(exemption, now) {
    return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until;
   }
@@ -29895,7 +31842,7 @@ var __webpack_modules__ = {
     at: exemption.at
    }));
   }
-  var policy_policy = __nccwpck_require__(3506);
+  var policy_policy = __nccwpck_require__(6965);
   const size = setting => {
    const value = setting?.effective ?? setting?.value;
    return typeof value === 'number' && value >= 1 ? value : 1;
@@ -29923,14 +31870,33 @@ var __webpack_modules__ = {
      line: at.line
     });
    }
-   const outside = outsideFinding(answer, gpu, deployment);
-   return outside ? [ ...list, outside ] : list;
+   const card = [ outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment) ];
+   return [ ...list, ...card.filter(finding => finding !== null) ];
+  }
+  const CONTEXT_LEAST = Math.round(.1 * units_bytes.T3);
+  const CONTEXT_MOST = Math.round(.45 * units_bytes.T3);
+  function freeFinding(answer, gpu, deployment) {
+   const budget = answer?.estimate.perGpu.budgetBytes;
+   if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null) return null;
+   const rest = gpu.memoryBytes - budget;
+   const fraction = answer?.settings.memoryFraction;
+   if (rest >= CONTEXT_MOST || fraction === void 0) return null;
+   return {
+    code: 'free-memory',
+    severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
+    message: `${(0, units_bytes.lP)(budget)} are to be free at the start, of ${(0, units_bytes.lP)(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+    file: fraction.file ?? deployment.location.file,
+    line: fraction.line ?? deployment.location.line
+   };
   }
   function outsideShortage(answer, gpu) {
    const {parts, budgetBytes} = answer.estimate.perGpu;
    if (budgetBytes === null || gpu === null) return null;
    const bytes = parts.reduce((total, part) => part.inBudget ? total : total + part.bytes.expected, 0);
-   return bytes === 0 ? null : bytes - (gpu.memoryBytes - budgetBytes);
+   return bytes === 0 ? null : bytes - restOf(answer, gpu, budgetBytes);
+  }
+  function restOf(answer, gpu, budget) {
+   return gpu.memoryBytes - (budget < gpu.memoryBytes ? budget : answer.estimate.perGpu.totalBytes.expected);
   }
   function outsideFinding(answer, gpu, deployment) {
    const short = answer === null ? null : outsideShortage(answer, gpu);
@@ -29938,7 +31904,7 @@ var __webpack_modules__ = {
    const {parts, budgetBytes} = answer.estimate.perGpu;
    const outside = parts.filter(part => !part.inBudget);
    const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0);
-   const rest = gpu.memoryBytes - (budgetBytes ?? 0);
+   const rest = restOf(answer, gpu, budgetBytes ?? 0);
    const fraction = answer.settings.memoryFraction;
    return {
     code: 'outside-budget',
@@ -30095,6 +32061,16 @@ var __webpack_modules__ = {
    const short = `short by ${(0, units_bytes.lP)(total - budget)}`;
    const listed = fixed.filter(part => part.bytes.expected > 0).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${(0, 
    units_bytes.ip)(part.bytes.expected)}`).join(', ');
+   if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
+    const pool = estimate.kvCache?.availableBytes ?? 0;
+    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
+    return {
+     code: 'kv-pool-too-small',
+     message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${(0, 
+     units_bytes.zD)(lengthOf(about.settings.maxModelLen))} tokens`} needs ${(0, units_bytes.lP)(one)} of KV cache; the pool has ${(0, 
+     units_bytes.lP)(pool)}`
+    };
+   }
    if (expected(weights) > budget) return {
     code: 'weights-exceed',
     message: `the weights alone need ${(0, units_bytes.lP)(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${(0, 
@@ -30106,16 +32082,6 @@ var __webpack_modules__ = {
     message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${(0, 
     units_bytes.lP)(needed)} for ${requestsText(about)}, ${short}`
    };
-   if (total <= budget) {
-    const pool = estimate.kvCache?.availableBytes ?? 0;
-    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? needed;
-    return {
-     code: 'kv-pool-too-small',
-     message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${(0, 
-     units_bytes.zD)(lengthOf(about.settings.maxModelLen))} tokens`} needs ${(0, units_bytes.lP)(one)} of KV cache; the pool has ${(0, 
-     units_bytes.lP)(pool)}`
-    };
-   }
    return {
     code: 'kv-cache-exceeds',
     message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${(0, 
@@ -30233,7 +32199,7 @@ var __webpack_modules__ = {
    if (engine === 'tgi') return 'fp8_e4m3fn';
    return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
   }
-  var gpus = __nccwpck_require__(8672);
+  var gpus = __nccwpck_require__(5970);
   const OPTIONS = {
    enforceEager: 'enforce-eager',
    expertParallel: 'enable-expert-parallel'
@@ -30425,7 +32391,7 @@ var __webpack_modules__ = {
    const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
    const budget = question.answer.estimate.perGpu.budgetBytes;
    const sizes = [];
-   for (let size = least; size <= most; size *= 2) {
+   for (let size = Math.max(1, least); size <= most; size *= 2) {
     const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
     const light = budget === null || fixedBytes(question) * now / size <= budget;
     if (divides && light) sizes.push(size);
@@ -30518,7 +32484,7 @@ var __webpack_modules__ = {
   const fraction = (question, goal) => {
    const {gpu} = question.input;
    const now = current(question, 'memoryFraction');
-   if (gpu === null || typeof now !== 'number' || !has(question, 'memoryFraction')) return null;
+   if (gpu === null || typeof now !== 'number' || !(now > 0) || !has(question, 'memoryFraction')) return null;
    const steps = [];
    for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100);
    const trial = firstOf(steps, value => attempt(question, {
@@ -31026,297 +32992,10 @@ var __webpack_modules__ = {
    };
    return steps;
   }
-  var command_lines = __nccwpck_require__(3882);
-  var formats = __nccwpck_require__(541);
-  var command = __nccwpck_require__(5617);
-  var deployments_text = __nccwpck_require__(2229);
-  var tree = __nccwpck_require__(9314);
-  function isHelmTemplate(path, source) {
-   return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source));
-  }
-  function chartFolder(path) {
-   const at = path.lastIndexOf('templates/');
-   return at < 0 ? path.slice(0, path.lastIndexOf('/') + 1) : path.slice(0, at);
-  }
-  function substituteValues(source, values) {
-   const parts = [];
-   const skipping = [];
-   let plain = 0;
-   const copy = to => {
-    if (to > plain && !skipping.includes(true)) parts.push(source.slice(plain, to));
-   };
-   for (const action of actions(source.value)) {
-    const [from, to] = action.alone ? lineOf(source.value, action) : [ action.from, action.to ];
-    copy(from);
-    plain = to;
-    const keyword = /^(?:else if|\w+)/.exec(action.body)?.[0];
-    if (keyword === 'if' || keyword === 'with') skipping.push(condition(action.body, values) === false); else if (keyword === 'range' || keyword === 'define' || keyword === 'block') skipping.push(false); else if (keyword === 'else' || keyword === 'else if') skipping.push(skipping.pop() === false || keyword === 'else if' && condition(action.body.slice(5), values) === false); else if (keyword === 'end') skipping.pop(); else if (!skipping.includes(true)) parts.push(...replacement(action, source, values));
-   }
-   copy(source.value.length);
-   return parts.length === 0 ? source.slice(0, 0) : deployments_text.E.join(parts);
-  }
-  function actions(text) {
-   const found = [];
-   for (let from = text.indexOf('{{'); from >= 0 && found.length < 5e3; ) {
-    const comment = /^\{\{-?\s*\/\*/.test(text.slice(from, from + 10));
-    const end = text.indexOf(comment ? '*/' : '}}', from + 2);
-    const close = end < 0 ? -1 : comment ? text.indexOf('}}', end) : end;
-    if (close < 0) break;
-    const to = close + 2;
-    const before = text.slice(text.lastIndexOf('\n', from - 1) + 1, from);
-    const lineEnd = text.indexOf('\n', to);
-    const after = text.slice(to, lineEnd < 0 ? void 0 : lineEnd);
-    const body = text.slice(from + 2, close).replace(/^-|-$/g, '').trim();
-    found.push({
-     from,
-     to,
-     body: comment ? 'end-of-comment' : body,
-     alone: before.trim() === '' && after.trim() === ''
-    });
-    from = text.indexOf('{{', to);
-   }
-   return found;
-  }
-  function lineOf(text, action) {
-   const from = text.lastIndexOf('\n', action.from - 1) + 1;
-   const end = text.indexOf('\n', action.to);
-   return [ from, end < 0 ? text.length : end + 1 ];
-  }
-  function replacement(action, source, values) {
-   const here = source.slice(action.from, action.to);
-   const dump = /^toYaml\s+\(?\s*\.Values\.([\w.]+)/.exec(action.body);
-   if (dump) {
-    const node = valueAt(values, dump[1]);
-    const indent = /(?:n?indent)\s+(\d+)/.exec(action.body)?.[1];
-    if (!node) return [];
-    const start = node.kind === 'scalar' ? node.text : node.start;
-    const line = `${action.alone ? ' '.repeat(Number(indent ?? 0)) : ' '}${JSON.stringify((0, 
-    tree._y)(node))}${action.alone ? '\n' : ''}`;
-    return [ deployments_text.E.at(start, line) ];
-   }
-   const value = /\.Values\.([\w.]+)/.exec(action.body);
-   const node = value ? valueAt(values, value[1]) : void 0;
-   const quoted = /\|\s*s?quote/.test(action.body);
-   const mark = text => quoted ? [ deployments_text.E.at(here, '"'), text, deployments_text.E.at(here, '"') ] : [ text ];
-   if (node?.kind === 'scalar' && node.value !== null && node.text.value !== '') return mark(node.text);
-   const otherwise = /\bdefault\s+"?([^"|)\s]+)"?/.exec(action.body);
-   if (value && otherwise && !otherwise[1].startsWith('.')) return mark(deployments_text.E.at(here, otherwise[1]));
-   if (action.alone) return [];
-   const name = value ? `.Values.${value[1]}` : action.body.replace(/[\uE000\uE001"'#:\n]/g, ' ').slice(0, 80).trim();
-   return mark(deployments_text.E.at(here, `${command.Yl}${name}${command.ye}`));
-  }
-  function valueAt(values, path) {
-   return values ? (0, tree.at)(values, ...path.split('.').filter(Boolean)) : void 0;
-  }
-  function condition(body, values) {
-   const match = /^(?:if|with)\s+(not\s+)?\.Values\.([\w.]+)$/.exec(body);
-   const node = match ? valueAt(values, match[2]) : void 0;
-   if (!match || !node) return null;
-   const empty = node.kind === 'scalar' ? node.value === null || node.value === false || node.value === '' || node.value === 0 : node.kind === 'list' ? node.items.length === 0 : node.entries.length === 0;
-   return match[1] ? empty : !empty;
-  }
-  var yaml = __nccwpck_require__(9397);
-  const MAX_BYTES = 1024 * 1024;
-  const MAX_JSON_BYTES = 256 * 1024;
-  const PARSED = /\.(?:ya?ml|json)$/i;
-  const documentFormats = formats.formats.filter(format => format.kind === 'document');
-  const fileFormats = formats.formats.filter(format => format.kind === 'file');
-  const marks = [ ...new Set([ ...command_lines.Zm, ...formats.formats ].flatMap(reader => reader.marks)) ];
-  const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i');
-  async function extract(repository) {
-   const {files, truncated} = await repository.list();
-   const problems = [];
-   if (truncated) problems.push({
-    code: 'too-many-files',
-    message: 'the list of files was cut off',
-    hint: 'narrow it with include or exclude'
-   });
-   const deployments = [];
-   const notUnderstood = [];
-   const folders = new Folders(files);
-   const ids = new Set;
-   const counts = {
-    filesRead: 0,
-    filesParsed: 0
-   };
-   for (const file of files) {
-    const readers = fileFormats.filter(format => format.paths(file.path));
-    const structured = PARSED.test(file.path);
-    if (readers.length === 0 && !structured) continue;
-    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
-     const entry = await tooLarge(file, repository);
-     if (entry) notUnderstood.push(entry);
-     continue;
-    }
-    const source = await repository.read(file.path);
-    if (source === null) continue;
-    counts.filesRead++;
-    if (!candidate.test(source)) continue;
-    counts.filesParsed++;
-    const found = await readFile(file.path, source, readers, structured, repository, folders);
-    notUnderstood.push(...found.notUnderstood);
-    problems.push(...found.problems);
-    for (const deployment of found.deployments) {
-     let id = deployment.id;
-     for (let n = 2; ids.has(id); n++) id = `${deployment.id}/${n}`;
-     ids.add(id);
-     deployments.push({
-      ...deployment,
-      id
-     });
-    }
-   }
-   return {
-    deployments,
-    notUnderstood,
-    problems,
-    counts
-   };
-  }
-  async function readFile(path, source, readers, structured, repository, folders) {
-   const found = {
-    deployments: [],
-    notUnderstood: [],
-    problems: []
-   };
-   const text = deployments_text.E.file(path, source);
-   const template = structured && isHelmTemplate(path, source);
-   const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text;
-   let documents = null;
-   const context = {
-    path,
-    text,
-    documents: () => documents ??= (0, yaml.h)(parsed),
-    read: asked => readNear(path, asked, repository),
-    list: async folder => folders.under(folder),
-    notUnderstood: entry => found.notUnderstood.push({
-     file: path,
-     ...entry
-    })
-   };
-   for (const reader of readers) found.deployments.push(...await reader.read(context));
-   if (!structured) return found;
-   for (const document of context.documents()) await readDocument(document, context, found);
-   if (template) asTemplate(source, context, found);
-   return found;
-  }
-  async function chartValues(path, repository) {
-   const file = `${chartFolder(path)}values.yaml`;
-   const text = await repository.read(file);
-   return text === null || text.length > MAX_BYTES ? null : (0, yaml.h)(deployments_text.E.file(file, text))[0]?.root ?? null;
-  }
-  function asTemplate(source, context, found) {
-   found.problems.length = 0;
-   found.notUnderstood.length = 0;
-   if (found.deployments.length > 0 || !/^\s*(?:- )?(?:containers|image):/m.test(source)) return;
-   const line = source.slice(0, Math.max(0, source.indexOf('{{'))).split('\n').length;
-   context.notUnderstood({
-    line,
-    reason: 'helm-template',
-    message: 'an unrendered Helm template; render the chart and check its output, or check its values file'
-   });
-  }
-  async function readDocument(document, context, found) {
-   const {root} = document;
-   const before = found.deployments.length;
-   if (root) {
-    const read = await readRoot(root, context);
-    found.deployments.push(...read.filter(one => !found.deployments.slice(0, before).some(other => sameObject(one, other))));
-   }
-   const [error] = document.errors;
-   if (error) {
-    const message = `not valid YAML: ${error.message}`;
-    if (found.deployments.length > before) found.problems.push({
-     code: 'yaml-invalid',
-     message,
-     at: {
-      file: context.path,
-      line: error.line,
-      column: 1
-     }
-    }); else if (context.path.endsWith('.json') === false) context.notUnderstood({
-     line: error.line,
-     reason: 'yaml-invalid',
-     message
-    });
-   }
-   const first = found.deployments[before];
-   if (first && document.duplicates.length > 0) {
-    const findings = document.duplicates.slice(0, 5).map(key => ({
-     code: 'duplicate-key',
-     severity: 'warning',
-     message: `the key ${JSON.stringify(key.value.slice(0, 80))} stands twice in one mapping; the last one counts`,
-     file: context.path,
-     line: key.place.line
-    }));
-    found.deployments[before] = {
-     ...first,
-     findings: [ ...first.findings, ...findings ]
-    };
-   }
-  }
-  async function readRoot(root, context) {
-   for (const format of documentFormats) {
-    const found = format.claims(root, context.path) ? await format.read(root, context) : null;
-    if (found !== null) return found;
-   }
-   return [];
-  }
-  function sameObject(a, b) {
-   return a.id === b.id && a.format === b.format && a.engine.name === b.engine.name && a.model.id === b.model.id;
-  }
-  async function readNear(from, asked, repository) {
-   const plain = asked.replace(/^\.\//, '');
-   if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null;
-   const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '';
-   const paths = plain.startsWith('/') ? [ plain.slice(1), join(folder, plain.slice(plain.lastIndexOf('/') + 1)) ] : [ join(folder, plain), plain ];
-   for (const path of new Set(paths)) {
-    if (path === null || path === from) continue;
-    const text = await repository.read(path);
-    if (text !== null && text.length <= MAX_BYTES) return deployments_text.E.file(path, text);
-   }
-   return null;
-  }
-  function join(folder, path) {
-   const parts = [];
-   for (const part of `${folder}/${path}`.split('/')) {
-    if (part === '' || part === '.') continue;
-    if (part !== '..') parts.push(part); else if (parts.pop() === void 0) return null;
-   }
-   return parts.join('/');
-  }
-  async function tooLarge(file, repository) {
-   if (file.path.endsWith('.json')) return null;
-   const bytes = await repository.readBytes(file.path, 0, 65536);
-   if (!bytes || !candidate.test((new TextDecoder).decode(bytes))) return null;
-   return {
-    file: file.path,
-    line: 1,
-    reason: 'file-too-large',
-    message: `larger than ${MAX_BYTES / 1024} KiB: not read`
-   };
-  }
-  class Folders {
-   #files;
-   #byFolder=null;
-   constructor(files) {
-    this.#files = files;
-   }
-   under(folder) {
-    if (!this.#byFolder) {
-     this.#byFolder = new Map;
-     for (const {path} of this.#files) {
-      const parent = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
-      const list = this.#byFolder.get(parent);
-      if (list) list.push(path); else this.#byFolder.set(parent, [ path ]);
-     }
-    }
-    return this.#byFolder.get(folder) ?? [];
-   }
-  }
-  var lib_problem = __nccwpck_require__(7748);
-  var run = __nccwpck_require__(1776);
-  var version = __nccwpck_require__(3411);
+  var deployments = __nccwpck_require__(2528);
+  var lib_problem = __nccwpck_require__(7091);
+  var run = __nccwpck_require__(6891);
+  var version = __nccwpck_require__(644);
   async function check(input) {
    const head = await survey(input.head, input.policy, input);
    const base = input.base === null ? null : await survey(input.base, input.policy, input);
@@ -31361,7 +33040,7 @@ var __webpack_modules__ = {
    };
   }
   async function survey(repository, policy, input) {
-   const extraction = await extract(repository);
+   const extraction = await (0, deployments.o)(repository);
    const declared = [ ...extraction.deployments, ...input.extra ?? [] ].filter(deployment => !input.workload || deployment.workload === input.workload);
    const judged = await Promise.all(declared.map(deployment => assess(deployment, policy, input.ports)));
    return {
@@ -31420,13 +33099,14 @@ var __webpack_modules__ = {
     message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.`
    };
   }
-  var load = __nccwpck_require__(6964);
-  var dist = __nccwpck_require__(7934);
-  var suggest = __nccwpck_require__(4749);
-  var parse = __nccwpck_require__(8715);
-  var policy_problems = __nccwpck_require__(6580);
-  var schema = __nccwpck_require__(5991);
-  var policy_settings = __nccwpck_require__(4661);
+  var find_model = __nccwpck_require__(8204);
+  var load = __nccwpck_require__(6147);
+  var dist = __nccwpck_require__(5832);
+  var suggest = __nccwpck_require__(138);
+  var parse = __nccwpck_require__(277);
+  var policy_problems = __nccwpck_require__(8795);
+  var schema = __nccwpck_require__(5960);
+  var policy_settings = __nccwpck_require__(9006);
   const known = dist.rej({
    ...schema.w.entries,
    ...schema.y
@@ -31528,7 +33208,7 @@ var __webpack_modules__ = {
    }
    return settings;
   }
-  var grid = __nccwpck_require__(7e3);
+  var grid = __nccwpck_require__(1459);
   function reportJson(report) {
    const text = JSON.stringify(report, (key, value) => {
     if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`report field ${key} is ${value}`);
@@ -31537,7 +33217,7 @@ var __webpack_modules__ = {
    return `${text}\n`;
   }
   function visible(text) {
-   return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\u001b\[[0-9;]*[A-Za-z]/g, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`);
+   return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`);
   }
   const LONGEST = 300;
   function shortened(text, most = LONGEST) {
@@ -31559,7 +33239,7 @@ var __webpack_modules__ = {
   function encodedPath(path) {
    return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
   }
-  var words = __nccwpck_require__(8191);
+  var words = __nccwpck_require__(9206);
   const WORD = {
    exceeds: '❌&nbsp;exceeds',
    tight: '⚠️&nbsp;tight',
@@ -32138,7 +33818,7 @@ var __webpack_modules__ = {
     child.stdin.write(`${waiting.hash}\n`);
    };
   }
-  var repository_selection = __nccwpck_require__(3698);
+  var repository_selection = __nccwpck_require__(5527);
   const OBJECT_LIMIT = 64 * 1024 * 1024;
   const MOST_LINKS = 40;
   async function gitCommit(root, revision, selection = {}) {
@@ -32222,11 +33902,10 @@ var __webpack_modules__ = {
    }
    return null;
   }
-  var working_tree = __nccwpck_require__(788);
-  var terminal_arguments = __nccwpck_require__(2340);
-  var find_model = __nccwpck_require__(3665);
-  var terminal_run = __nccwpck_require__(5653);
-  var terminal = __nccwpck_require__(402);
+  var working_tree = __nccwpck_require__(3991);
+  var terminal_arguments = __nccwpck_require__(6893);
+  var terminal_process = __nccwpck_require__(5244);
+  var terminal = __nccwpck_require__(8586);
   const STRICTNESS = [ 'fail', 'warn', 'ignore' ];
   const FORMATS = [ 'table', 'markdown', 'json', 'sarif', 'github' ];
   const surveyFlags = [ {
@@ -32345,16 +34024,16 @@ var __webpack_modules__ = {
   const help = (0, terminal_arguments.BK)('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).');
   const checkCommand = async (argv, process) => {
    const parsed = (0, terminal_arguments.lR)(argv, flags);
-   if (!parsed.ok) return (0, terminal_run.T)(process, [ parsed.problem ]);
+   if (!parsed.ok) return (0, terminal_process.T)(process, [ parsed.problem ]);
    const options = parsed.value;
    if (options.on['help']) {
     process.stdout.write(help);
     return 0;
    }
    const outputs = outputsOf(options.list['output'] ?? []);
-   if ('problem' in outputs) return (0, terminal_run.T)(process, [ outputs.problem ]);
+   if ('problem' in outputs) return (0, terminal_process.T)(process, [ outputs.problem ]);
    const surveyed = await surveyRepository(options, process);
-   if (!surveyed.ok) return (0, terminal_run.T)(process, surveyed.problems);
+   if (!surveyed.ok) return (0, terminal_process.T)(process, surveyed.problems);
    const {outcome, policy} = surveyed;
    for (const {format, file} of outputs) {
     const at = (0, external_node_path_.resolve)(process.cwd(), file);
@@ -32364,7 +34043,7 @@ var __webpack_modules__ = {
      });
      (0, external_node_fs_.writeFileSync)(at, formatted(outcome.report, format, grid.sj));
     } catch (error) {
-     return (0, terminal_run.T)(process, [ {
+     return (0, terminal_process.T)(process, [ {
       code: 'usage',
       message: `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`
      } ]);
@@ -32424,19 +34103,19 @@ var __webpack_modules__ = {
    }
    return outputs;
   }
-  async function surveyRepository(options, process) {
+  async function openRepository(options, process) {
    const cwd = process.cwd();
    const asked = options.positionals.length > 0 ? options.positionals : [ '.' ];
    const root = rootOf(asked, cwd);
-   const paths = asked.map(path => (0, external_node_path_.relative)(root, (0, external_node_path_.resolve)(cwd, path)).replaceAll('\\', '/') || '.');
+   const fromRoot = path => (0, external_node_path_.relative)(root, (0, external_node_path_.resolve)(cwd, path)).replaceAll('\\', '/') || '.';
+   const paths = asked.map(fromRoot);
    const missing = (0, working_tree.missingPaths)(root, paths);
    if (missing.length > 0) return {
     ok: false,
     problems: missing
    };
    const whole = (0, working_tree.workingTree)(root);
-   const loaded = await (0, load.t)(whole, options.text['config'] === void 0 ? void 0 : (0, 
-   external_node_path_.relative)(root, (0, external_node_path_.resolve)(cwd, options.text['config'])));
+   const loaded = await (0, load.t)(whole, options.text['config'] === void 0 ? void 0 : fromRoot(options.text['config']));
    if (!loaded.ok) return loaded;
    const overrides = {
     ...options.text,
@@ -32447,15 +34126,29 @@ var __webpack_modules__ = {
    };
    const policy = withOverrides(loaded.value, pickOverrides(overrides));
    if (!policy.ok) return policy;
-   const selection = {
-    paths,
-    include: policy.value.include,
-    exclude: policy.value.exclude
+   const {include, exclude} = policy.value;
+   const lockFile = options.text['lock'] === void 0 ? null : fromRoot(options.text['lock']);
+   return {
+    ok: true,
+    root,
+    policy: policy.value,
+    whole,
+    selection: {
+     paths,
+     include,
+     exclude
+    },
+    lockFile
    };
+  }
+  async function surveyRepository(options, process) {
+   const opened = await openRepository(options, process);
+   if (!opened.ok) return opened;
+   const {root, policy, whole, selection, lockFile} = opened;
    const find = await (0, find_model.oC)({
-    models: policy.value.models,
+    models: policy.models,
     repository: whole,
-    lockFile: options.text['lock'] ?? null,
+    lockFile,
     offline: options.on['offline'] ?? false,
     refresh: options.on['refresh'] ?? false,
     env: process.env
@@ -32483,7 +34176,7 @@ var __webpack_modules__ = {
    status.say('reading deployments and models');
    const outcome = await check({
     head: (0, working_tree.workingTree)(root, selection),
-    policy: policy.value,
+    policy,
     base: baseRepository,
     ports: {
      findModel: find.value,
@@ -32494,7 +34187,7 @@ var __webpack_modules__ = {
    return {
     ok: true,
     outcome,
-    policy: policy.value,
+    policy,
     root
    };
   }
@@ -32518,16 +34211,16 @@ var __webpack_modules__ = {
    })?.isDirectory() ?? false;
   }
  },
- 8713: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8774: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    explainCommand: () => explainCommand
   });
-  var weights = __nccwpck_require__(9336);
-  var count = __nccwpck_require__(3257);
-  var bytes = __nccwpck_require__(1160);
-  var grid = __nccwpck_require__(7e3);
-  var words = __nccwpck_require__(8191);
+  var weights = __nccwpck_require__(5447);
+  var count = __nccwpck_require__(3536);
+  var bytes = __nccwpck_require__(3439);
+  var grid = __nccwpck_require__(1459);
+  var words = __nccwpck_require__(9206);
   const rangeText = range => range.low === range.high ? (0, bytes.ip)(range.expected) : `${(0, 
   bytes.ip)(range.expected)} (${(0, bytes.ip)(range.low)} to ${(0, bytes.ip)(range.high)})`;
   function explainText(row, counts, choices, style) {
@@ -32627,11 +34320,11 @@ var __webpack_modules__ = {
   function shown(value) {
    return typeof value === 'string' ? value : JSON.stringify(value) ?? 'unset';
   }
-  var suggest = __nccwpck_require__(4749);
-  var terminal_arguments = __nccwpck_require__(2340);
-  var check_command = __nccwpck_require__(8817);
-  var run = __nccwpck_require__(5653);
-  var terminal = __nccwpck_require__(402);
+  var suggest = __nccwpck_require__(138);
+  var terminal_arguments = __nccwpck_require__(6893);
+  var check_command = __nccwpck_require__(5543);
+  var terminal_process = __nccwpck_require__(5244);
+  var terminal = __nccwpck_require__(8586);
   const flags = [ {
    name: 'json',
    type: 'boolean',
@@ -32640,14 +34333,14 @@ var __webpack_modules__ = {
   const help = (0, terminal_arguments.BK)('hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]', 'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with\nits formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.', flags);
   const explainCommand = async (argv, process) => {
    const parsed = (0, terminal_arguments.lR)(argv, flags);
-   if (!parsed.ok) return (0, run.T)(process, [ parsed.problem ]);
+   if (!parsed.ok) return (0, terminal_process.T)(process, [ parsed.problem ]);
    const options = parsed.value;
    if (options.on['help']) {
     process.stdout.write(help);
     return 0;
    }
    const [wanted, ...paths] = options.positionals;
-   if (wanted === void 0) return (0, run.T)(process, [ {
+   if (wanted === void 0) return (0, terminal_process.T)(process, [ {
     code: 'usage',
     message: 'explain which deployment?',
     hint: 'give an id of the report: hf-vram-calc check . --format json'
@@ -32656,14 +34349,14 @@ var __webpack_modules__ = {
     ...options,
     positionals: paths
    }, process);
-   if (!surveyed.ok) return (0, run.T)(process, surveyed.problems);
+   if (!surveyed.ok) return (0, terminal_process.T)(process, surveyed.problems);
    const {judged} = surveyed.outcome;
    const exact = judged.filter(one => one.row.id === wanted);
    const found = exact.length > 0 ? exact : judged.filter(one => one.row.id.includes(wanted) || one.row.model.id === wanted);
    if (found.length !== 1) {
     const ids = judged.map(one => one.row.id);
     const near = (0, suggest.k)(wanted, ids);
-    return (0, run.T)(process, [ {
+    return (0, terminal_process.T)(process, [ {
      code: 'usage',
      message: found.length === 0 ? `no deployment is called ${JSON.stringify(wanted)}` : `${JSON.stringify(wanted)} names ${found.length} deployments: ${found.slice(0, 5).map(one => one.row.id).join(', ')}`,
      hint: near === null ? ids.length === 0 ? 'nothing was found under these paths' : `there are ${ids.slice(0, 5).join(', ')}` : `did you mean ${near}?`
@@ -32699,18 +34392,18 @@ var __webpack_modules__ = {
    return [];
   }
  },
- 4288: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8715: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    initCommand: () => initCommand
   });
   var node_fs__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3024);
   var node_path__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6760);
-  var _policy_load_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6964);
-  var _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(1776);
-  var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(2340);
-  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8817);
-  var _run_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5653);
+  var _policy_load_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6147);
+  var _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6891);
+  var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6893);
+  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5543);
+  var _process_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5244);
   const flags = [ {
    name: 'accept-current',
    type: 'boolean',
@@ -32736,7 +34429,7 @@ var __webpack_modules__ = {
   const DAYS = 90;
   const initCommand = async (argv, process) => {
    const parsed = (0, _arguments_js__WEBPACK_IMPORTED_MODULE_3__.lR)(argv, flags);
-   if (!parsed.ok) return (0, _run_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ parsed.problem ]);
+   if (!parsed.ok) return (0, _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ parsed.problem ]);
    const options = parsed.value;
    if (options.on['help']) {
     process.stdout.write(help);
@@ -32744,12 +34437,12 @@ var __webpack_modules__ = {
    }
    const until = options.text['until'] ?? new Date(Date.now() + DAYS * 864e5).toISOString().slice(0, 10);
    if (!/^\d{4}-\d{2}-\d{2}$/.test(until) || Number.isNaN(Date.parse(until)) || new Date(until).toISOString().slice(0, 10) !== until) return (0, 
-   _run_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ {
+   _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ {
     code: 'usage',
     message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31`
    } ]);
    const surveyed = await (0, _check_command_js__WEBPACK_IMPORTED_MODULE_4__.surveyRepository)(options, process);
-   if (!surveyed.ok) return (0, _run_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, surveyed.problems);
+   if (!surveyed.ok) return (0, _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, surveyed.problems);
    const {root, policy, outcome} = surveyed;
    const {report} = outcome;
    const failing = report.deployments.filter(row => (0, _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__.e9)(row, policy.gate).length > 0);
@@ -32763,10 +34456,10 @@ var __webpack_modules__ = {
    }); else if (exemptions !== '') {
     const added = withExemptions((0, node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)((0, 
     node_path__WEBPACK_IMPORTED_MODULE_1__.join)(root, existing), 'utf8'), exemptions);
-    if (added === null) return (0, _run_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ {
+    if (added === null) return (0, _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ {
      code: 'usage',
      message: `${existing} has exemptions that are not a block list`,
-     hint: 'add these by hand:\n' + exemptions
+     hint: `add these by hand:\n${exemptions}`
     } ]);
     files.push({
      path: existing,
@@ -32826,18 +34519,18 @@ var __webpack_modules__ = {
   }
   const WORKFLOW_TEXT = `name: gpu memory\non:\n  pull_request:\n  merge_group:\n\npermissions: {}\n\njobs:\n  gate:\n    runs-on: ubuntu-latest\n    permissions:\n      contents: read\n      pull-requests: write # for the comment; the verdict does not need it\n    steps:\n      - uses: actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2\n        with:\n          persist-credentials: false\n      - uses: org/hf-vram-calc@v1\n`;
  },
- 9774: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8809: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    listCommand: () => listCommand
   });
-  var _report_grid_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7e3);
-  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1160);
-  var _arguments_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(2340);
-  var _find_model_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(3665);
-  var _run_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5653);
-  var _terminal_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(402);
-  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(4749);
+  var _find_model_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8204);
+  var _report_grid_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1459);
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3439);
+  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(138);
+  var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6893);
+  var _process_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5244);
+  var _terminal_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(8586);
   const right = title => ({
    title,
    align: 'right'
@@ -32848,7 +34541,7 @@ var __webpack_modules__ = {
   });
   const LISTS = {
    types: async () => {
-    const {dataTypes} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 3246));
+    const {dataTypes} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7121));
     return {
      columns: [ {
       title: 'Data type'
@@ -32858,20 +34551,20 @@ var __webpack_modules__ = {
     };
    },
    gpus: async () => {
-    const {gpus} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8672));
-    const gib = bytes => bytes > 0 ? (bytes / _units_bytes_js__WEBPACK_IMPORTED_MODULE_1__.T3).toFixed(2) : '-';
+    const {gpus} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5970));
+    const gib = bytes => bytes > 0 ? (bytes / _units_bytes_js__WEBPACK_IMPORTED_MODULE_2__.T3).toFixed(2) : '-';
     return {
      columns: [ {
       title: 'GPU'
      }, right('Driver MiB'), right('Seen by engines, GiB'), right('Compute'), {
       title: 'Judged'
      }, flexible('Source') ],
-     rows: gpus.map(gpu => [ gpu.name, gpu.driverBytes > 0 ? String(Math.round(gpu.driverBytes / _units_bytes_js__WEBPACK_IMPORTED_MODULE_1__.lv)) : '-', gib(gpu.memoryBytes), gpu.computeCapability ?? '-', gpu.supported ? 'yes' : 'no', gpu.source ]),
+     rows: gpus.map(gpu => [ gpu.name, gpu.driverBytes > 0 ? String(Math.round(gpu.driverBytes / _units_bytes_js__WEBPACK_IMPORTED_MODULE_2__.lv)) : '-', gib(gpu.memoryBytes), gpu.computeCapability ?? '-', gpu.supported ? 'yes' : 'no', gpu.source ]),
      data: gpus.map(({keys: _keys, ...gpu}) => gpu)
     };
    },
    instances: async () => {
-    const {instances} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2896));
+    const {instances} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2117));
     return {
      columns: [ {
       title: 'Cloud'
@@ -32891,7 +34584,7 @@ var __webpack_modules__ = {
     };
    },
    engines: async () => {
-    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 77));
+    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8768));
     return {
      columns: [ {
       title: 'Engine'
@@ -32909,7 +34602,7 @@ var __webpack_modules__ = {
     };
    },
    formats: async () => {
-    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 541));
+    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8249));
     return {
      columns: [ {
       title: 'Format'
@@ -32922,7 +34615,7 @@ var __webpack_modules__ = {
     };
    },
    families: async () => {
-    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7872));
+    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9275));
     return {
      columns: [ {
       title: 'Family'
@@ -32936,8 +34629,8 @@ var __webpack_modules__ = {
     };
    },
    models: async () => {
-    const [{catalogueBeside}, {openCatalogue}] = await Promise.all([ Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 739)), Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9792)) ]);
-    const ids = openCatalogue(catalogueBeside((0, _find_model_js__WEBPACK_IMPORTED_MODULE_3__.VA)())).ids();
+    const [{catalogueBeside}, {openCatalogue}] = await Promise.all([ Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7318)), Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9811)) ]);
+    const ids = openCatalogue(catalogueBeside((0, _find_model_js__WEBPACK_IMPORTED_MODULE_0__.VA)())).ids();
     return {
      columns: [ {
       title: `${ids.length} models of the catalogue`
@@ -32951,11 +34644,11 @@ var __webpack_modules__ = {
    name: 'json',
    type: 'boolean',
    help: 'print JSON'
-  }, _arguments_js__WEBPACK_IMPORTED_MODULE_2__.IN ];
-  const help = (0, _arguments_js__WEBPACK_IMPORTED_MODULE_2__.BK)(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags);
+  }, _arguments_js__WEBPACK_IMPORTED_MODULE_3__.IN ];
+  const help = (0, _arguments_js__WEBPACK_IMPORTED_MODULE_3__.BK)(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags);
   const listCommand = async (argv, process) => {
-   const parsed = (0, _arguments_js__WEBPACK_IMPORTED_MODULE_2__.lR)(argv, flags);
-   if (!parsed.ok) return (0, _run_js__WEBPACK_IMPORTED_MODULE_4__.T)(process, [ parsed.problem ]);
+   const parsed = (0, _arguments_js__WEBPACK_IMPORTED_MODULE_3__.lR)(argv, flags);
+   if (!parsed.ok) return (0, _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ parsed.problem ]);
    if (parsed.value.on['help']) {
     process.stdout.write(help);
     return 0;
@@ -32964,7 +34657,7 @@ var __webpack_modules__ = {
    const make = what !== void 0 && Object.hasOwn(LISTS, what) ? LISTS[what] : void 0;
    if (what === void 0 || parsed.value.positionals.length > 1 || make === void 0) {
     const near = what === void 0 ? null : (0, _units_suggest_js__WEBPACK_IMPORTED_MODULE_6__.k)(what, Object.keys(LISTS));
-    return (0, _run_js__WEBPACK_IMPORTED_MODULE_4__.T)(process, [ {
+    return (0, _process_js__WEBPACK_IMPORTED_MODULE_5__.T)(process, [ {
      code: 'usage',
      message: what === void 0 ? 'list what?' : `cannot list ${JSON.stringify(parsed.value.positionals.join(' '))}`,
      hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?`
@@ -32972,41 +34665,237 @@ var __webpack_modules__ = {
    }
    const listing = await make();
    process.stdout.write(parsed.value.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, (0, 
-   _terminal_js__WEBPACK_IMPORTED_MODULE_5__.V)(process.stdout, process.env)));
+   _terminal_js__WEBPACK_IMPORTED_MODULE_4__.V)(process.stdout, process.env)));
    return 0;
   };
   function listingText(listing, style) {
-   return (0, _report_grid_js__WEBPACK_IMPORTED_MODULE_0__.Vg)(listing.columns, listing.rows, style);
+   return (0, _report_grid_js__WEBPACK_IMPORTED_MODULE_1__.Vg)(listing.columns, listing.rows, style);
   }
  },
- 5901: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 892: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    lockCommand: () => lockCommand
   });
-  const lockCommand = async () => 2;
- },
- 5653: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   T: () => refuse,
-   r: () => runCommandLine
-  });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7748);
-  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(4749);
-  var _version_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(3411);
-  const COMMANDS = {
-   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8817))).checkCommand,
-   explain: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8713))).explainCommand,
-   lock: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5901))).lockCommand,
-   init: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 4288))).initCommand,
-   list: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9774))).listCommand,
-   estimate: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5416))).calculateCommand
+  var external_node_fs_ = __nccwpck_require__(3024);
+  var external_node_path_ = __nccwpck_require__(6760);
+  var lib_deployments = __nccwpck_require__(2528);
+  var find_model = __nccwpck_require__(8204);
+  var hub_settings = __nccwpck_require__(4063);
+  var lock_file = __nccwpck_require__(6);
+  var locked = __nccwpck_require__(2110);
+  var reference = __nccwpck_require__(3183);
+  function lockable(references) {
+   const byKey = new Map;
+   for (const asked of references) {
+    const checked = (0, reference.j)(asked);
+    if (checked.ok) byKey.set((0, locked.T)(checked.value), checked.value);
+   }
+   return byKey;
+  }
+  async function renewLock(input) {
+   const wanted = lockable(input.references);
+   const entries = new Map;
+   const problems = [];
+   const changes = [];
+   const found = await Promise.all([ ...wanted ].map(async ([key, reference]) => ({
+    key,
+    facts: await factsOf(input.hub, reference)
+   })));
+   for (const {key, facts} of found) {
+    const before = input.lock?.get(key);
+    if (!facts.ok) {
+     problems.push(facts.problem);
+     if (before) entries.set(key, before);
+     continue;
+    }
+    const fresh = (0, lock_file.KF)(facts.value, input.today);
+    const same = before !== void 0 && textOf({
+     ...fresh,
+     locked: before.locked
+    }) === textOf(before);
+    entries.set(key, same ? before : fresh);
+    if (before === void 0) changes.push(`added ${key} at ${lock_short(fresh.revision)}`); else if (!same) changes.push(`changed ${key} from ${lock_short(before.revision)} to ${lock_short(fresh.revision)}`);
+   }
+   for (const key of input.lock?.keys() ?? []) if (!wanted.has(key)) changes.push(`removed ${key}`);
+   return {
+    text: (0, lock_file.li)(entries),
+    changes: changes.sort(),
+    problems
+   };
+  }
+  async function staleEntries(input) {
+   const wanted = lockable(input.references);
+   const lock = input.lock ?? new Map;
+   const stale = message => ({
+    code: 'lock-invalid',
+    message: `${lock_file.LOCK_FILE}: ${message}`,
+    hint: 'run hf-vram-calc lock'
+   });
+   const missing = [ ...wanted.keys() ].filter(key => !lock.has(key)).map(key => stale(`${key} is missing`));
+   const unused = [ ...lock.keys() ].filter(key => !wanted.has(key)).map(key => stale(`${key} is named by no file any more`));
+   const problems = [];
+   const moved = [];
+   const {hub} = input;
+   const kept = hub === null ? [] : [ ...wanted ].filter(([key]) => lock.has(key));
+   const commits = await Promise.all(kept.map(async ([key, reference]) => ({
+    key,
+    commit: await hub.commit(reference)
+   })));
+   for (const {key, commit} of commits) {
+    const {revision} = lock.get(key);
+    if (!commit.ok) problems.push(commit.problem); else if (commit.value !== revision) moved.push(stale(`${key} is at ${lock_short(commit.value)} now, locked is ${lock_short(revision)}`));
+   }
+   return {
+    stale: [ ...missing, ...unused, ...moved ],
+    problems
+   };
+  }
+  async function factsOf(hub, reference) {
+   if (hub !== null) return hub.facts(reference);
+   const problem = {
+    code: 'usage',
+    message: `${(0, locked.T)(reference)} cannot be locked offline`,
+    hint: 'run without --offline'
+   };
+   return {
+    ok: false,
+    problem
+   };
+  }
+  const lock_short = sha => sha.slice(0, 12);
+  const textOf = entry => (0, lock_file.li)(new Map([ [ '', entry ] ]));
+  var policy_policy = __nccwpck_require__(6965);
+  var problem = __nccwpck_require__(7091);
+  var working_tree = __nccwpck_require__(3991);
+  var terminal_arguments = __nccwpck_require__(6893);
+  var check_command = __nccwpck_require__(5543);
+  var terminal_process = __nccwpck_require__(5244);
+  const flags = [ {
+   name: 'check',
+   type: 'boolean',
+   help: 'write nothing; exit 1 when an entry is missing, unused, or behind its upstream'
+  }, {
+   name: 'lock',
+   type: 'text',
+   shows: 'FILE',
+   help: `lock file (default ${lock_file.LOCK_FILE})`
+  }, {
+   name: 'offline',
+   type: 'boolean',
+   help: 'with --check: do not ask whether the upstream has moved'
+  }, {
+   name: 'config',
+   type: 'text',
+   shows: 'FILE',
+   help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)'
+  }, {
+   name: 'include',
+   type: 'list',
+   shows: 'GLOB',
+   help: 'only files that match; repeatable'
+  }, {
+   name: 'exclude',
+   type: 'list',
+   shows: 'GLOB',
+   help: 'no files that match; repeatable'
+  }, terminal_arguments.IN ];
+  const help = (0, terminal_arguments.BK)('hf-vram-calc lock [PATH ...] [FLAG ...]', 'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and\nnext year: the commit, the config fields that matter, the tensors by data type.', flags, 'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.');
+  const lockCommand = async (argv, process) => {
+   const parsed = (0, terminal_arguments.lR)(argv, flags);
+   if (!parsed.ok) return (0, terminal_process.T)(process, [ parsed.problem ]);
+   const options = parsed.value;
+   if (options.on['help']) {
+    process.stdout.write(help);
+    return 0;
+   }
+   const checking = options.on['check'] ?? false;
+   if (options.on['offline'] && !checking) return (0, terminal_process.T)(process, [ {
+    code: 'usage',
+    message: 'lock asks the Hub and cannot run --offline',
+    hint: 'lock --check --offline names missing and unused entries'
+   } ]);
+   const opened = await (0, check_command.openRepository)(options, process);
+   if (!opened.ok) return (0, terminal_process.T)(process, opened.problems);
+   const settings = (0, hub_settings.l)(process.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
+   external_node_fs_.readFileSync)(path, 'utf8') : null);
+   if (!settings.ok) return (0, terminal_process.T)(process, [ settings.problem ]);
+   const file = opened.lockFile ?? lock_file.LOCK_FILE;
+   const text = await opened.whole.read(file, lock_file.LOCK_LIMIT);
+   const before = text === null ? (0, problem.uw)(null) : (0, lock_file.parseLock)(text, file);
+   if (!before.ok && checking) return (0, terminal_process.T)(process, [ before.problem ]);
+   const references = await referencesIn((0, working_tree.workingTree)(opened.root, opened.selection), opened.policy);
+   const input = {
+    references,
+    lock: before.ok ? before.value : null,
+    hub: options.on['offline'] || settings.value.offline ? null : await (0, find_model.wA)(settings.value, {
+     env: process.env
+    }),
+    today: (new Date).toISOString().slice(0, 10)
+   };
+   if (checking) {
+    const {stale, problems} = await staleEntries(input);
+    if (stale.length + problems.length > 0) return (0, terminal_process.T)(process, [ ...stale, ...problems ], 1);
+    process.stdout.write(`${file} is up to date\n`);
+    return 0;
+   }
+   const {text: renewed, changes, problems} = await renewLock(input);
+   if (renewed !== text) (0, external_node_fs_.writeFileSync)((0, external_node_path_.join)(opened.root, file), renewed);
+   process.stdout.write(`${changes.map(line => `${line}\n`).join('')}${file}: ${renewed === text ? 'unchanged' : 'written'}\n`);
+   return problems.length > 0 ? (0, terminal_process.T)(process, problems, 1) : 0;
   };
-  const HELP = `Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n`;
+  async function referencesIn(repository, policy) {
+   const {deployments} = await (0, lib_deployments.o)(repository);
+   return deployments.flatMap(deployment => {
+    const named = [ deployment.model, ...deployment.draftModel ? [ deployment.draftModel ] : [] ];
+    const about = {
+     id: deployment.id,
+     file: deployment.location.file,
+     engine: deployment.engine.name
+    };
+    const models = deployment.model.id === null ? [] : [ deployment.model.id, policy.models.get(deployment.model.id)?.id ?? '' ];
+    if ((0, policy_policy.L9)(policy, {
+     ...about,
+     models
+    }).ignore) return [];
+    return named.flatMap(({id, revision, variant}) => {
+     const entry = id === null ? void 0 : policy.models.get(id);
+     if (id === null || entry?.path != null) return [];
+     return [ {
+      id: entry?.id ?? id,
+      revision: entry?.revision ?? revision,
+      variant: variant ?? null
+     } ];
+    });
+   });
+  }
+ },
+ 5244: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   T: () => refuse
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7091);
   function refuse(process, problems, code = 2) {
    for (const problem of problems) process.stderr.write(`hf-vram-calc: ${(0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.fI)(problem)}\n`);
    return code;
   }
+ },
+ 4968: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   r: () => runCommandLine
+  });
+  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(138);
+  var _version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(644);
+  var _process_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5244);
+  const COMMANDS = {
+   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5543))).checkCommand,
+   explain: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8774))).explainCommand,
+   lock: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 892))).lockCommand,
+   init: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8715))).initCommand,
+   list: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8809))).listCommand,
+   estimate: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5203))).calculateCommand
+  };
+  const HELP = `Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n`;
   async function runCommandLine(argv, process) {
    process.stdout.on('error', error => {
     if (error.code !== 'EPIPE') throw error;
@@ -33027,7 +34916,7 @@ var __webpack_modules__ = {
     return 2;
    }
    if (first === '--version' || first === '-V') {
-    process.stdout.write(`hf-vram-calc ${_version_js__WEBPACK_IMPORTED_MODULE_1__.version}\n`);
+    process.stdout.write(`hf-vram-calc ${_version_js__WEBPACK_IMPORTED_MODULE_0__.version}\n`);
     return 0;
    }
    if ((first === '--help' || first === '-h' || first === 'help') && argv.length === 1) {
@@ -33037,8 +34926,8 @@ var __webpack_modules__ = {
    const load = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : void 0;
    if (load) return (await load())(argv.slice(1), process);
    if (!first.startsWith('-') && !first.includes('/')) {
-    const near = (0, _units_suggest_js__WEBPACK_IMPORTED_MODULE_2__.k)(first, Object.keys(COMMANDS));
-    if (near !== null) return refuse(process, [ {
+    const near = (0, _units_suggest_js__WEBPACK_IMPORTED_MODULE_1__.k)(first, Object.keys(COMMANDS));
+    if (near !== null) return (0, _process_js__WEBPACK_IMPORTED_MODULE_2__.T)(process, [ {
      code: 'usage',
      message: `unknown command ${JSON.stringify(first)}`,
      hint: `did you mean ${near}?`
@@ -33047,7 +34936,7 @@ var __webpack_modules__ = {
    return (await COMMANDS['estimate']())(argv, process);
   }
  },
- 402: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 8586: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    V: () => styleOf,
    q: () => progress
@@ -33107,7 +34996,7 @@ var __webpack_modules__ = {
    };
   }
  },
- 1160: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 3439: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    T3: () => GiB,
    ip: () => gibText,
@@ -33151,7 +35040,7 @@ var __webpack_modules__ = {
    return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
   }
  },
- 4749: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 138: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => closest
   });
@@ -33189,7 +35078,7 @@ var __webpack_modules__ = {
    return best;
   }
  },
- 1776: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 6891: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    ZH: () => runVerdict,
    e9: () => failures
@@ -33236,13 +35125,13 @@ var __webpack_modules__ = {
    return warned || unread && gate.onUnknown !== 'ignore' ? 'warn' : 'pass';
   }
  },
- 3411: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 644: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    version: () => version
   });
   const version = '1.0.0';
  },
- 7934: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5832: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    BpQ: () => minLength,
    FsL: () => pipe,
@@ -34021,6 +35910,6 @@ if (typeof __nccwpck_require__ !== 'undefined') __nccwpck_require__.ab = decodeU
  };
 })();
 
-var __webpack_exports__ = __nccwpck_require__(9069);
+var __webpack_exports__ = __nccwpck_require__(490);
 
 __webpack_exports__ = await __webpack_exports__;
