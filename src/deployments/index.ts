@@ -160,9 +160,11 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
   const [error] = document.errors
   if (error) {
     const message = `not valid YAML: ${error.message}`
-    if (found.deployments.length > before)
+    // One entry a file: the first error says enough.
+    const known = found.problems.length > 0 || found.notUnderstood.some(entry => entry.reason === 'yaml-invalid')
+    if (found.deployments.length > before && !known)
       found.problems.push({ code: 'yaml-invalid', message, at: { file: context.path, line: error.line, column: 1 } })
-    else if (context.path.endsWith('.json') === false)
+    else if (!known && !context.path.endsWith('.json'))
       context.notUnderstood({ line: error.line, reason: 'yaml-invalid', message })
   }
   const first = found.deployments[before]

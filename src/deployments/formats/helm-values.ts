@@ -1,3 +1,4 @@
+import { lookUpInstance } from '../../hardware/instances.ts'
 import type { Command } from '../command.ts'
 import type { CommandLine } from '../command-lines/command-line.ts'
 import { assemble, commandLines, recognise } from '../command-lines/index.ts'
@@ -22,7 +23,9 @@ export const helmValues: DocumentFormat = {
     root.kind === 'map' &&
     at(root, 'apiVersion') === undefined &&
     at(root, 'kind') === undefined &&
-    (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== undefined),
+    (/values/i.test(path.split('/').slice(-2).join('/')) ||
+      mapAt(root, 'image') !== undefined ||
+      hasEngineSection(root)),
   read: async (root, context) => {
     const ollama = ollamaModels(root)
     if (ollama.length > 0) return ollama
@@ -37,6 +40,28 @@ export const helmValues: DocumentFormat = {
     return null
   },
 }
+
+/** A section named like an engine that holds at least two of its own options: a recipe in a format of somebody's own. */
+function hasEngineSection(root: MapNode): boolean {
+  return [root, ...root.entries.flatMap(({ value }) => (value.kind === 'map' ? [value] : []))].some(
+    map => engineSection(map) !== undefined,
+  )
+}
+
+function engineSection(map: MapNode): CommandLine | undefined {
+  return commandLines.find(line => {
+    const section = mapAt(map, line.engine)
+    return (
+      section !== undefined &&
+      modelText(map, map) !== undefined &&
+      section.entries.filter(({ key }) => TELLING.test(key.value.replaceAll('_', '-'))).length >= 2
+    )
+  })
+}
+
+/** Options that say: this is the configuration of an inference engine. */
+const TELLING =
+  /^(?:tensor-parallel-size|pipeline-parallel-size|max-model-len|max-num-seqs|max-num-batched-tokens|gpu-memory-utilization|kv-cache-dtype|mem-fraction-static|context-length|max-running-requests|max-total-tokens|num-shard)$/
 
 interface Scope {
   readonly name: string
@@ -147,7 +172,7 @@ function engineOf(scope: Scope, image: Text | null): CommandLine | null {
         line => mapAt(scope.map, line.engine, 'serverArgs') ?? mapAt(scope.map, line.engine, 'engineArgs'),
       )
     : undefined
-  return own ?? null
+  return own ?? engineSection(scope.map) ?? null
 }
 
 function imageOf(map: MapNode): Text | null {
@@ -186,7 +211,23 @@ function hardware(map: MapNode, root: MapNode): DeclaredHardware {
   const resources =
     own.accelerator !== null || map === root ? own : resourceHardware(at(root, 'resources'), text => text)
   const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root)
-  const declared = podHardware(node, resources)
+  const pod = podHardware(node, resources)
+  const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type')
+  const declared: DeclaredHardware =
+    instance && lookUpInstance(instance.value)
+      ? {
+          ...pod,
+          names: [
+            ...pod.names,
+            {
+              name: instance.value,
+              kind: 'instance-type',
+              at: instance.place,
+              text: `instance type: ${instance.value}`,
+            },
+          ],
+        }
+      : pod
   if (declared.gpusPerReplica !== null) return declared
   const device = stringAt(map, 'accelDevice')?.toLowerCase()
   if (device === 'gaudi') return { ...declared, accelerator: 'hpu', gpusPerReplica: 0 }
