@@ -1,4 +1,4 @@
-import { type Attention, fusedAttentionWeights } from '../blocks/attention.ts'
+import { fusedAttentionWeights } from '../blocks/attention.ts'
 import { plainFeedForward } from '../blocks/feed-forward.ts'
 import { norm, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
@@ -8,8 +8,9 @@ import type { Family } from './family.ts'
 
 /** Multi-head attention with q, k, v in one matrix of 3 x hidden rows, also when the heads do not divide the width. */
 function wholeFused(d: Dims, bias: boolean, names: readonly [string, string]): Weight[] {
-  const square: Attention = { hidden: d.hidden, heads: d.heads, kvHeads: d.heads, headDim: d.hidden / d.heads }
-  return fusedAttentionWeights({ ...square, qkvBias: bias, outBias: bias }, names)
+  return fusedAttentionWeights({ ...d, qkvBias: bias, outBias: bias }, names).map(weight =>
+    weight.split === 'qkv' ? { ...weight, out: 3 * d.hidden, kvWidth: 2 * d.hidden } : { ...weight, in: d.hidden },
+  )
 }
 
 const feedForwardNames = ['mlp.dense_h_to_4h', 'mlp.dense_4h_to_h'] as const

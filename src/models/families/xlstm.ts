@@ -23,9 +23,9 @@ function scaled(config: Config, key: string, hidden: number): number {
 
 /** mLSTM and a gated feed-forward, read from the class of transformers 5.24. The head is never tied. */
 function shape(file: Config): ModelShape {
-  const config = file.with(defaults, { num_blocks: ['num_hidden_layers'] })
+  const config = file.with(defaults)
   const hidden = config.size('hidden_size')
-  const layers = layerCount(config, config.has('num_blocks') ? 'num_blocks' : 'num_hidden_layers')
+  const layers = layerCount(config, config.sizeOrNull('num_blocks') === null ? 'num_hidden_layers' : 'num_blocks')
   const vocabulary = config.size('vocab_size')
   const heads = config.size('num_heads')
   const keys = scaled(config, 'qk_dim_factor', hidden)
@@ -42,7 +42,7 @@ function shape(file: Config): ModelShape {
     column('mlstm_layer.ogate_preact', values, hidden, { bias }),
     replicated('mlstm_layer.igate_preact', heads, hidden, { bias: true }),
     replicated('mlstm_layer.fgate_preact', heads, hidden, { bias: true }),
-    norm('mlstm_layer.multihead_norm', values, bias),
+    norm('mlstm_layer.multihead_norm', heads * Math.floor(values / heads), bias),
     row('mlstm_layer.out_proj', hidden, values, { bias }),
     norm('norm_mlstm', hidden, bias),
     norm('norm_ffn', hidden, bias),
