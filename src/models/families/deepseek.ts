@@ -110,13 +110,16 @@ function firstMixture(config: Config): Layered {
   const experts = config.size('n_routed_experts')
   const first = config.count('first_k_dense_replace')
   const every = config.sizeOrNull('moe_layer_freq') ?? 1
+  const sparse = config.has('mlp_layer_types')
+    ? sparseFrom(config, d.layers, first)
+    : (i: number) => i >= first && i % every === 0
   const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: bias, outBias: bias }))
   const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
   const width = config.size('intermediate_size')
   const dense = densePart(d, width)
   return {
     sizes: d,
-    layer: i => [full, i >= first && i % every === 0 ? moe : dense],
+    layer: i => [full, sparse(i) ? moe : dense],
     intermediate: width,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok'),

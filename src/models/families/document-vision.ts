@@ -12,7 +12,7 @@ import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
 const SAM_WINDOW = 14
 
 /** GOT-OCR's tower is SAM's: windowed layers and a few global ones, each with relative positions of its own reach. */
-function samTower(file: Config): Encoder {
+export function samTower(file: Config): Encoder {
   const config = file.with({
     hidden_size: 768,
     output_channels: 256,

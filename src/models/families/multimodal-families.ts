@@ -1,4 +1,5 @@
 import { audioLanguage } from './audio-language.ts'
+import { deepseekVision } from './deepseek-vision.ts'
 import { documentVision } from './document-vision.ts'
 import type { Family } from './family.ts'
 import { gemmaMultimodal } from './gemma-multimodal.ts'
@@ -13,6 +14,7 @@ import { visionLanguage } from './vision-language.ts'
 /** Families of models that read more than text, in one list. */
 export const multimodalFamilies: readonly Family[] = [
   ...audioLanguage,
+  ...deepseekVision,
   ...documentVision,
   ...gemmaMultimodal,
   ...llava,

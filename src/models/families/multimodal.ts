@@ -8,6 +8,8 @@ import type { Encoder } from './towers.ts'
 export interface TextPart {
   /** Type that reads it where the nested config is silent about its own. */
   readonly type: string
+  /** The same, where the whole config decides. */
+  readonly typeOf?: (config: Config) => string
   /** Names of its own class for a model that `type` reads, with the defaults of that class. */
   readonly own?: readonly string[]
   readonly defaults?: JsonObject
@@ -116,7 +118,7 @@ function readText(row: MultimodalType, config: Config, nested: NestedReader, arc
   const part = textConfig(row.text, config)
   const said = part.text('model_type')
   const isOwn = said === null || (row.text.own ?? []).includes(said)
-  const type = isOwn ? row.text.type : said
+  const type = isOwn ? (row.text.typeOf?.(config) ?? row.text.type) : said
   const json = { ...(isOwn ? row.text.defaults : {}), ...part.json, ...row.text.fields?.(config), model_type: type }
   const { architectures: _, ...bare } = json as JsonObject
   const head = architecture.head === 'none' ? { architectures: ['Model'] } : {}

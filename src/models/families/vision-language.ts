@@ -50,30 +50,54 @@ function llama4Towers(m: Multimodal): NamedTower[] {
   return [tower('vision_model', 'vision', encoder), projector([column('linear_1', m.hidden, input)])]
 }
 
-/** MoonViT of Kimi-K2.5: a learned grid of positions; patches of a square become one token. */
+/** Names that Kimi's own files use for the sizes of MoonViT. */
+const kimiAliases = {
+  hidden_size: ['vt_hidden_size'],
+  intermediate_size: ['vt_intermediate_size'],
+  num_hidden_layers: ['vt_num_hidden_layers'],
+  num_attention_heads: ['vt_num_attention_heads'],
+  pos_emb_height: ['init_pos_emb_height'],
+  pos_emb_width: ['init_pos_emb_width'],
+}
+
+/**
+ * MoonViT of Kimi-K2.5: a learned grid of positions; patches of a square become one token. K3 drops the biases, norms by
+ * root mean square and widens attention.
+ */
 function kimiTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    patch_size: 14,
-    pos_emb_height: 64,
-    pos_emb_width: 64,
-    merge_kernel_size: [2, 2],
-  })
+  const config = m.part('vision_config').with(
+    {
+      hidden_size: 1152,
+      intermediate_size: 4304,
+      num_hidden_layers: 27,
+      num_attention_heads: 16,
+      num_channels: 3,
+      patch_size: 14,
+      pos_emb_height: 64,
+      pos_emb_width: 64,
+      merge_kernel_size: [2, 2],
+    },
+    kimiAliases,
+  )
   const hidden = config.size('hidden_size')
+  const bias = config.flag('linear_bias', true)
+  const attentionBias = config.flag('attn_bias', true)
+  const rms = config.text('norm_type') === 'rmsnorm'
   const encoder = plainEncoder(
     config,
     [
-      patchConv('patch_embed.proj', config, hidden, { bias: true }),
+      patchConv('patch_embed.proj', config, hidden, { bias: config.flag('patch_embed_proj_bias', true) }),
       positionEmbedding(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'),
-      norm('final_layernorm', hidden, true),
+      norm('final_layernorm', hidden, !rms),
     ],
     {
       hidden,
       width: config.size('intermediate_size'),
+      attention: config.sizeOrNull('qkv_hidden_size') ?? hidden,
+      qkvBias: attentionBias,
+      outBias: attentionBias,
+      mlpBias: bias,
+      rms,
       norms: ['norm1', 'norm2'],
       names: { attention: 'attn', out: 'proj' },
     },
@@ -84,9 +108,9 @@ function kimiTowers(m: Multimodal): NamedTower[] {
     tower('vision_tower', 'vision', encoder),
     projector(
       [
-        norm('pre_norm', m.config.size('projection_hidden_size'), true),
-        linear('in_proj', inner, inner, 'none', { bias: true }),
-        linear('out_proj', m.hidden, inner, 'none', { bias: true }),
+        norm('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms),
+        linear('in_proj', inner, inner, 'none', { bias }),
+        linear('out_proj', m.hidden, inner, 'none', { bias }),
       ],
       'mm_projector',
     ),
@@ -291,6 +315,13 @@ const types: readonly MultimodalType[] = [
     tie: 'top',
     tiedByDefault: true,
     towers: kimiTowers,
+  },
+  {
+    type: 'kimi_k3',
+    text: { type: 'kimi_linear' },
+    tie: 'top',
+    towers: kimiTowers,
+    exact: false,
   },
   {
     type: 'minimax_m3_vl',
