@@ -16,7 +16,7 @@ type Asked = Parameters<typeof storageOf>[2]
 const storages = new WeakMap<ModelShape, { config: JsonObject; byAsked: Map<string, Result<WeightStorage>> }>()
 
 /** `storageOf`, kept with the shape: an engine asks again for every change that a remedy tries. */
-export function storageFor(shape: ModelShape, config: JsonObject, asked: Asked): Result<WeightStorage> {
+export function rememberedStorage(shape: ModelShape, config: JsonObject, asked: Asked): Result<WeightStorage> {
   let known = storages.get(shape)
   if (known?.config !== config) known = { config, byAsked: new Map() }
   storages.set(shape, known)

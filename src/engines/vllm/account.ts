@@ -1,6 +1,7 @@
-import { exactly, type Part, type Range, sum, whole } from '../../memory/parts.ts'
+import { type Part, type Range, sum } from '../../memory/parts.ts'
 import type { WeightStorage } from '../../models/checkpoint/storage.ts'
 import { gibText, grouped } from '../../units/bytes.ts'
+import { exactPart, perGpu, rangePart } from '../answer.ts'
 import type { EngineAnswer, EngineInput } from '../engine.ts'
 import { adapterBytes } from './adapters.ts'
 import type { Draft } from './draft.ts'
@@ -33,7 +34,7 @@ interface Stage {
 const LONGEST = 2 ** 24
 
 /** Adds it all up for the fullest pipeline stage (engines.md 2.1, 2.9). */
-export function account(about: Case, found: EngineAnswer['findings']): EngineAnswer {
+export function account(about: Case): EngineAnswer {
   const { input, r } = about
   const memory = input.gpu?.memoryBytes ?? null
   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory)
@@ -47,26 +48,12 @@ export function account(about: Case, found: EngineAnswer['findings']): EngineAns
   const cache = cacheParts(about, at, length)
   const { rest, budget } = pool(about, stage, cache, memory, fractionBytes)
   const parts = [...stage.parts, ...cache.parts, ...rest]
-  const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes))
   return {
     settings: settled(about, length),
-    findings: found,
+    findings: r.findings,
     estimate: {
       method: 'engine',
-      perGpu: {
-        rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
-        parts,
-        totalBytes,
-        budgetBytes: budget,
-        headroomBytes:
-          budget === null
-            ? null
-            : {
-                low: budget - totalBytes.high,
-                expected: budget - totalBytes.expected,
-                high: budget - totalBytes.low,
-              },
-      },
+      perGpu: perGpu(`pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`, parts, budget),
       kvCache: figures(about, stages, at, length, fitting),
       assumptions: [...r.assumptions, ...input.shape.notes],
     },
@@ -99,10 +86,10 @@ function stagesOf(about: Case, fractionBytes: number | null): Stage[] {
   const { input, r, draft, kv } = about
   const weights = weightsOf(input, r, about.storage, parallelismOf(r))
   const common: Part[] = []
-  if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)))
-  common.push(modelled('activations', peak(input.shape, input.facts.config, r)))
+  if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r), 'modelled'))
+  common.push(modelled('activations', peak(input.shape, input.facts.config, r), 'modelled'))
   common.push(modelled('communication', communication(r), 'measured'))
-  common.push({ ...modelled('cudaGraphs', graphs(r), 'measured'), inBudget: r.rules.graphsInBudget })
+  common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget))
   return weights.bytes.map((_, at) => {
     const withDraft = draft.part !== null && at === r.pipeline - 1 ? [draft.part] : []
     const parts = [weights.part(at), ...withDraft, ...common]
@@ -113,9 +100,8 @@ function stagesOf(about: Case, fractionBytes: number | null): Stage[] {
   })
 }
 
-function modelled(name: Part['name'], m: Modelled, basis: Part['basis'] = 'modelled'): Part {
-  return { name, inBudget: true, bytes: whole(m.bytes), basis, formula: m.formula, source: m.source }
-}
+const modelled = (name: Part['name'], m: Modelled, basis: Part['basis'], inBudget = true): Part =>
+  rangePart(name, m.bytes, basis, m.formula, m.source, inBudget)
 
 /** Bytes of the cache pool that a request may use on a stage: one block is kept back by newer releases. */
 function room(about: Case, stage: Stage, at: number): number | null {
@@ -163,19 +149,12 @@ function cacheParts(about: Case, at: number, length: number): CacheParts {
   const formula = (wanted: 'attention' | 'state'): string =>
     times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency)
   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`
-  const part = (name: Part['name'], bytes: number, formula: string): Part => ({
-    name,
-    inBudget: true,
-    bytes: exactly(bytes),
-    basis,
-    formula,
-    source,
-  })
+  const part = (name: Part['name'], bytes: number, text: string): Part => exactPart(name, bytes, basis, text, source)
   const parts: Part[] = []
   if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')))
   if (states > 0) parts.push(part('recurrentState', states, formula('state')))
   const kept = r.rules.nullBlock ? block : 0
-  if (kept > 0) parts.push({ ...part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`) })
+  if (kept > 0) parts.push(part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`))
   return { parts, bytes: total + kept }
 }
 
@@ -200,14 +179,13 @@ function pool(
   if (cache.bytes > given)
     return { rest: [], budget: budget === null ? null : Math.min(budget, stage.total.low + given) }
   if (given === cache.bytes) return { rest: [], budget }
-  const rest: Part = {
-    name: 'buffers',
-    inBudget: true,
-    bytes: exactly(given - cache.bytes),
-    basis: 'exact',
-    formula: `${gibText(given)} GiB of the pool, less the start condition`,
-    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes',
-  }
+  const rest = exactPart(
+    'buffers',
+    given - cache.bytes,
+    'exact',
+    `${gibText(given)} GiB of the pool, less the start condition`,
+    r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes',
+  )
   return { rest: [rest], budget }
 }
 

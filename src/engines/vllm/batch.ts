@@ -1,6 +1,6 @@
 import { GiB } from '../../units/bytes.ts'
 import type { EngineInput } from '../engine.ts'
-import type { Given } from './given.ts'
+import type { SettingsReader } from '../settings-reader.ts'
 import type { OptionReader } from './options.ts'
 import type { Rules } from './release.ts'
 
@@ -32,17 +32,23 @@ function tier(input: EngineInput, rules: Rules): Tier {
  * Batch sizes, given or by default. Only what is not given is adjusted: doubled in throughput mode, tokens at least the
  * length without chunked prefill and at most one full length a sequence, sequences at most the tokens.
  */
-export function batchOf(input: EngineInput, rules: Rules, option: OptionReader, given: Given, length: number): Batch {
+export function batchOf(
+  input: EngineInput,
+  rules: Rules,
+  option: OptionReader,
+  reader: SettingsReader,
+  length: number,
+): Batch {
   const { tokens: usual, sequences: most, note } = tier(input, rules)
   const times = option.text('performance-mode') === 'throughput' ? 2 : 1
   // V0 turned chunked prefill on for long contexts only
   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768)
-  const sequencesGiven = given.count('maxNumSeqs')
+  const sequencesGiven = reader.count('maxNumSeqs')
   const tokensDefault = (): number => {
     const whole = chunked ? usual * times : Math.max(usual * times, length)
     return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length)
   }
-  const tokens = given.count('maxNumBatchedTokens') ?? given.fallback('maxNumBatchedTokens', tokensDefault(), note)
-  const sequences = sequencesGiven ?? given.fallback('maxNumSeqs', Math.min(most * times, tokens), note)
+  const tokens = reader.countOr('maxNumBatchedTokens', tokensDefault(), note)
+  const sequences = reader.countOr('maxNumSeqs', Math.min(most * times, tokens), note)
   return { tokens, sequences }
 }

@@ -17,6 +17,8 @@ export function contextOf(shape: ModelShape, config: JsonObject): number | null 
   const scaling =
     asObject(text['rope_scaling']) ?? asObject(text['rope_parameters']) ?? asObject(config['rope_scaling'])
   if (scaling === null) return positions
+  // Gemma 3 states its stretched positions already, although it names a linear scaling (vLLM skips it by name too).
+  if (shape.modelType.startsWith('gemma3')) return positions
   const type = scaling['rope_type'] ?? scaling['type']
   const factor = scaling['factor']
   if (typeof type !== 'string' || !EXTENDING.has(type)) return positions

@@ -1,7 +1,8 @@
-import { exactly, type Part } from '../../memory/parts.ts'
-import { predictionWeights, stageWeights, storageFor } from '../../memory/weights.ts'
+import type { Part } from '../../memory/parts.ts'
+import { predictionWeights, rememberedStorage, stageWeights } from '../../memory/weights.ts'
 import type { WeightStorage } from '../../models/checkpoint/storage.ts'
 import type { LayerStack } from '../../models/shape.ts'
+import { exactPart } from '../answer.ts'
 import type { EngineInput } from '../engine.ts'
 import { parallelismOf, type Resolved } from './settings.ts'
 
@@ -20,7 +21,7 @@ export function draftOf(input: EngineInput, r: Resolved, storage: WeightStorage)
   const parallel = { ...parallelismOf(r), pipeline: 1 }
   const { draft, shape } = input
   if (draft !== null) {
-    const own = storageFor(draft.shape, draft.facts.config, { dtype: r.dtype, quantization: null })
+    const own = rememberedStorage(draft.shape, draft.facts.config, { dtype: r.dtype, quantization: null })
     if (!own.ok) return { part: null, stacks: [draft.shape.layers] }
     const bytes = stageWeights(draft.shape, own.value, parallel).bytes[0]!
     return made(bytes, draft.shape.layers, `${draft.facts.id} as ${own.value.scheme} / TP ${r.tensor}`)
@@ -31,15 +32,5 @@ export function draftOf(input: EngineInput, r: Resolved, storage: WeightStorage)
 }
 
 function made(bytes: number, stack: LayerStack, formula: string): Draft {
-  return {
-    stacks: [stack],
-    part: {
-      name: 'draftWeights',
-      inBudget: true,
-      bytes: exactly(Math.round(bytes)),
-      basis: 'derived',
-      formula,
-      source: 'speculative-config',
-    },
-  }
+  return { stacks: [stack], part: exactPart('draftWeights', bytes, 'derived', formula, 'speculative-config') }
 }

@@ -1,25 +1,20 @@
-import type { Finding } from '../../deployments/deployment.ts'
 import type { EngineInput } from '../engine.ts'
-import { placed } from './given.ts'
 import { isFp8 } from './kv/format.ts'
 import type { KvRules } from './kv/index.ts'
 import { modelFindings } from './model-findings.ts'
 import { quantizationFindings } from './quantization.ts'
-import type { Resolved, Say } from './settings.ts'
+import type { Resolved } from './settings.ts'
+
+type Say = Resolved['say']
 
 /** What vLLM refuses, wastes or ignores, whatever the memory. */
-export function findings(input: EngineInput, r: Resolved, kv: KvRules, capability: number | null): Finding[] {
-  const list: Finding[] = []
-  const say: Say = (code, severity, message, at) => {
-    list.push({ ...placed(at), code, severity, message })
-  }
-  heads(input, r, say)
-  modelFindings(input, r, say)
-  gpus(input, r, say)
-  kvDtype(input, r, kv, capability, say)
-  quantizationFindings(input, r, capability, say)
-  withoutEffect(input, r, say)
-  return list
+export function findings(input: EngineInput, r: Resolved, kv: KvRules, capability: number | null): void {
+  heads(input, r, r.say)
+  modelFindings(input, r)
+  gpus(input, r, r.say)
+  kvDtype(input, r, kv, capability, r.say)
+  quantizationFindings(input, r, capability)
+  withoutEffect(input, r, r.say)
 }
 
 /**

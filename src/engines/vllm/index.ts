@@ -1,6 +1,5 @@
-import { storageFor } from '../../memory/weights.ts'
-import { storageOf, type WeightStorage } from '../../models/checkpoint/storage.ts'
 import { sizeText } from '../../units/bytes.ts'
+import { storageFor } from '../answer.ts'
 import type { Engine, EngineAnswer, EngineInput } from '../engine.ts'
 import { account } from './account.ts'
 import { vllmDefaults } from './defaults.ts'
@@ -9,7 +8,7 @@ import { findings } from './findings.ts'
 import { kvRules } from './kv/index.ts'
 import { loaded } from './mxfp4.ts'
 import { newestRelease, releaseText } from './release.ts'
-import { type Resolved, resolve } from './settings.ts'
+import { resolve } from './settings.ts'
 
 export const vllm: Engine = { name: 'vllm', title: 'vLLM', defaults: vllmDefaults, estimate }
 
@@ -27,12 +26,12 @@ function estimate(input: EngineInput): EngineAnswer {
 
 function under(input: EngineInput): EngineAnswer {
   const r = resolve(input)
-  const storage = checkpointStorage(input, r)
+  const storage = storageFor(input, { dtype: r.dtype, quantization: r.quantization }, r)
   const capability = capabilityOf(input)
   const draft = draftOf(input, r, storage)
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)
-  const found = [...r.findings, ...findings(input, r, kv, capability)]
-  return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv }, found)
+  findings(input, r, kv, capability)
+  return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv })
 }
 
 /** Says so when the rules of older releases lead to another answer; null when they agree. */
@@ -50,14 +49,4 @@ function capabilityOf(input: EngineInput): number | null {
   const text = input.gpu?.computeCapability
   const value = text === null || text === undefined ? Number.NaN : Number(text)
   return Number.isFinite(value) ? Math.round(value * 10) : null
-}
-
-/** The checkpoint's storage; a method nobody knows is a finding, and 16 bits stand in for it. */
-function checkpointStorage(input: EngineInput, r: Resolved): WeightStorage {
-  const result = storageFor(input.shape, input.facts.config, { dtype: r.dtype, quantization: r.quantization })
-  if (result.ok) return result.value
-  r.findings.push({ code: 'quantization-unsupported', severity: 'error', message: result.problem.message })
-  const plain = storageOf(input.shape, {}, { dtype: 'bfloat16', quantization: null })
-  if (plain.ok) return { ...plain.value, basis: 'assumed' }
-  throw new Error(plain.problem.message)
 }

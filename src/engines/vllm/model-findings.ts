@@ -2,7 +2,7 @@ import { partOf } from '../../memory/shares.ts'
 import type { JsonObject } from '../../models/config.ts'
 import type { EngineInput } from '../engine.ts'
 import { release } from './release.ts'
-import { parallelismOf, type Resolved, type Say } from './settings.ts'
+import { parallelismOf, type Resolved } from './settings.ts'
 
 /** Model types that releases stopped serving, with the first one that does (vllm-kv.md 4). */
 const DROPPED: Readonly<Record<string, readonly [number, number]>> = {
@@ -16,9 +16,10 @@ const DROPPED: Readonly<Record<string, readonly [number, number]>> = {
 }
 
 /** What the model itself forbids: lengths, divisions, releases that do not serve it. */
-export function modelFindings(input: EngineInput, r: Resolved, say: Say): void {
-  contextAbove(input, r, say)
-  widths(input, r, say)
+export function modelFindings(input: EngineInput, r: Resolved): void {
+  const { say } = r
+  contextAbove(input, r)
+  widths(input, r)
   const { layers, modelType } = input.shape
   const stages = input.settings.pipelineParallel?.value
   if (typeof stages === 'number' && stages > layers.order.length)
@@ -35,11 +36,11 @@ export function modelFindings(input: EngineInput, r: Resolved, say: Say): void {
     say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`)
 }
 
-function contextAbove(input: EngineInput, r: Resolved, say: Say): void {
+function contextAbove(input: EngineInput, r: Resolved): void {
   const { context, maxModelLen } = r
   if (context === null || maxModelLen === null || maxModelLen <= context) return
   const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
-  say(
+  r.say(
     'context-above-model',
     allowed ? 'warning' : 'error',
     allowed
@@ -53,13 +54,13 @@ function contextAbove(input: EngineInput, r: Resolved, say: Say): void {
  * Divided matrices must divide evenly, and with block-scaled fp8 into whole blocks (vLLM layers/linear.py,
  * validate_fp8_block_shape). KV projections and vocabularies have rules of their own. One finding each at most.
  */
-function widths(input: EngineInput, r: Resolved, say: Say): void {
+function widths(input: EngineInput, r: Resolved): void {
   const parallel = parallelismOf(r)
   const block = fp8Block(input.facts.config)
   const at = input.settings.tensorParallel
   const said = new Set<string>()
   const once = (code: string, message: string): void => {
-    if (!said.has(code)) say(code, 'error', message, at)
+    if (!said.has(code)) r.say(code, 'error', message, at)
     said.add(code)
   }
   for (const kind of input.shape.layers.kinds)

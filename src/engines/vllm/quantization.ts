@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../models/config.ts'
 import type { EngineInput } from '../engine.ts'
-import type { Resolved, Say } from './settings.ts'
+import type { Resolved } from './settings.ts'
 
 /** Least compute capability (times ten) of each method's kernels (vLLM layers/quantization, get_min_capability). */
 const LEAST: Readonly<Record<string, number>> = {
@@ -23,8 +23,9 @@ const LEAST: Readonly<Record<string, number>> = {
 }
 
 /** Quantisation methods and dtypes that the card's generation cannot run. */
-export function quantizationFindings(input: EngineInput, r: Resolved, capability: number | null, say: Say): void {
+export function quantizationFindings(input: EngineInput, r: Resolved, capability: number | null): void {
   if (capability === null || input.gpu?.maker !== 'NVIDIA') return
+  const { say } = r
   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`
   const method = r.quantization ?? methodOf(input.facts.config)
   const least = method === null ? undefined : LEAST[method]

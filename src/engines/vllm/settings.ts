@@ -1,9 +1,10 @@
-import type { Finding, Setting, Settings } from '../../deployments/deployment.ts'
+import type { Finding, Settings } from '../../deployments/deployment.ts'
 import type { Parallelism } from '../../memory/shares.ts'
+import { computeDtype } from '../answer.ts'
 import type { EngineInput } from '../engine.ts'
+import { readSettings, type SettingsReader } from '../settings-reader.ts'
 import { type Batch, batchOf } from './batch.ts'
 import { contextOf } from './context.ts'
-import { type Given, givenSettings, isFlag, isLength, isNumber, isSize, isText, placed } from './given.ts'
 import { type OptionReader, readOptions } from './options.ts'
 import { newestRelease, type Release, type Rules, releaseOf, releaseText, rulesOf } from './release.ts'
 import { type Speculative, speculativeOf } from './speculative.ts'
@@ -47,6 +48,7 @@ export interface Resolved {
   /** The given settings with defaults and effective values. */
   readonly settings: Settings
   readonly findings: Finding[]
+  readonly say: SettingsReader['say']
   readonly assumptions: readonly string[]
 }
 
@@ -55,22 +57,21 @@ export const UNSTATED_LENGTH = 2048
 
 /** Reads settings and options, adds vLLM's defaults, and notes what is malformed as findings. */
 export function resolve(input: EngineInput): Resolved {
-  const findings: Finding[] = []
   const assumptions: string[] = []
+  const reader = readSettings(input)
+  const { count, countOr, findings } = reader
   const option = readOptions(input.options, findings)
-  const given = givenSettings(input, findings)
-  const { count, valid } = given
-  const release = releaseFor(input, findings, assumptions)
+  const release = releaseFor(input, reader, assumptions)
   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0')
   const context = contextOf(input.shape, input.facts.config)
-  const maxModelLen = lengthOf(given, context)
+  const maxModelLen = lengthOf(reader, context)
   const pooling = isPooling(input, option)
   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1
-  const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH)
+  const batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
   return {
     release,
     rules,
-    tensor: count('tensorParallel') ?? given.fallback('tensorParallel', 1, 'vLLM default'),
+    tensor: countOr('tensorParallel', 1, 'vLLM default'),
     pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
     data: count('dataParallel') ?? 1,
     expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
@@ -79,24 +80,28 @@ export function resolve(input: EngineInput): Resolved {
     maxModelLen,
     context,
     batch,
-    fraction: fractionOf(input, given, rules, findings),
-    dtype: dtypeOf(input, given),
-    quantization: valid('quantization', isText, 'a method'),
-    kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
+    fraction: fractionOf(reader, rules),
+    dtype: dtypeOf(input, reader),
+    quantization: reader.text('quantization'),
+    kvDtype: kvDtypeOf(reader),
     blockSize: count('blockSize'),
-    eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
+    eager: reader.flag('enforceEager') ?? option.flag('enforce-eager') ?? false,
     pooling,
     asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
     v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
     prefixCaching: option.flag('enable-prefix-caching') ?? true,
     hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
-    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    poolBytes: reader.size('kvCacheMemoryBytes'),
     poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? loraSlots(given) : null,
+    loras:
+      option.flag('enable-lora') === true
+        ? { slots: countOr('maxLoras', 1, 'vLLM default'), rank: countOr('maxLoraRank', 16, 'vLLM default') }
+        : null,
     speculative: speculativeOf(input, option, findings),
     option,
-    settings: given.filled,
+    settings: reader.settings(),
+    say: reader.say,
     findings,
     assumptions,
   }
@@ -108,10 +113,7 @@ export function parallelismOf(r: Resolved): Parallelism {
   return { tensor: r.tensor, pipeline: r.pipeline, expert: r.expertParallel ? ranks : 1, expertTensor: ranks }
 }
 
-/** Notes a finding, at a setting's place where one is given. */
-export type Say = (code: string, severity: Finding['severity'], message: string, at?: Setting) => void
-
-function releaseFor(input: EngineInput, findings: Finding[], assumptions: string[]): Release {
+function releaseFor(input: EngineInput, reader: SettingsReader, assumptions: string[]): Release {
   const newest = releaseText(newestRelease)
   if (input.version === null) {
     assumptions.push(`vLLM version unknown: the rules of ${newest} are used`)
@@ -119,37 +121,38 @@ function releaseFor(input: EngineInput, findings: Finding[], assumptions: string
   }
   const read = releaseOf(input.version)
   if (read === null)
-    findings.push({
-      code: 'version-unknown',
-      severity: 'warning',
-      message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`,
-    })
+    reader.say(
+      'version-unknown',
+      'warning',
+      `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`,
+    )
   else if (releaseText(read) !== newest && read > newestRelease)
     assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`)
   return read ?? newestRelease
 }
 
-function lengthOf(given: Given, context: number | null): number | null {
-  const asked = given.valid('maxModelLen', isLength, 'a whole number of at least 1, or auto')
+function lengthOf(reader: SettingsReader, context: number | null): number | null {
+  const asked = reader.length('maxModelLen')
   if (asked === 'auto') return null
   if (asked !== null) return asked
-  return context === null
-    ? given.fallback('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`)
-    : given.fallback('maxModelLen', context, "the model's context", 'model-config')
+  if (context === null)
+    reader.fill('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`)
+  else reader.fill('maxModelLen', context, "the model's context", 'model-config')
+  return context ?? UNSTATED_LENGTH
 }
 
-function fractionOf(input: EngineInput, given: Given, rules: Rules, findings: Finding[]): number {
-  const asked = given.valid('memoryFraction', isNumber, 'a number above 0 and at most 1')
-  if (asked !== null && asked > 0 && asked <= 1) return asked
-  if (asked !== null)
-    findings.push({
-      ...placed(input.settings.memoryFraction),
-      code: 'fraction-out-of-range',
-      severity: 'error',
-      message: `gpu-memory-utilization is ${asked}: vLLM takes more than 0 and at most 1`,
-    })
+function fractionOf(reader: SettingsReader, rules: Rules): number {
+  const asked = reader.fraction('memoryFraction', 'gpu-memory-utilization')
   const { memoryFraction } = rules
-  return given.fallback('memoryFraction', memoryFraction, memoryFraction === 0.9 ? 'vLLM up to 0.19' : 'vLLM from 0.20')
+  if (asked === null)
+    reader.fill('memoryFraction', memoryFraction, memoryFraction === 0.9 ? 'vLLM up to 0.19' : 'vLLM from 0.20')
+  return asked ?? memoryFraction
+}
+
+function kvDtypeOf(reader: SettingsReader): string {
+  const asked = reader.text('kvCacheDtype')
+  if (asked === null) reader.fill('kvCacheDtype', 'auto', 'vLLM default')
+  return asked ?? 'auto'
 }
 
 const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/
@@ -159,33 +162,12 @@ function isPooling(input: EngineInput, option: OptionReader): boolean {
   return ['runner', 'task', 'convert'].some(name => POOLING.test(option.text(name) ?? ''))
 }
 
-const DTYPES: Readonly<Record<string, string>> = {
-  half: 'float16',
-  fp16: 'float16',
-  bf16: 'bfloat16',
-  float: 'float32',
-  fp32: 'float32',
-}
-
-/** `auto` is 16 bits: float16 for float16 checkpoints and on cards before Ampere, else bfloat16. */
-function dtypeOf(input: EngineInput, given: Given): string {
-  const asked = given.valid('dtype', isText, 'a dtype')
-  if (asked !== null && asked !== 'auto') {
-    const dtype = DTYPES[asked] ?? asked
-    given.effective('dtype', dtype)
-    return dtype
-  }
-  const own = input.shape.facts.dtype
-  const capability = Number(input.gpu?.computeCapability ?? '9.0')
-  const dtype = own === 'float16' || own === 'half' || capability < 8 ? 'float16' : 'bfloat16'
-  if (asked === null) given.fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config')
-  else given.effective('dtype', dtype)
+/** `auto` is the checkpoint's, in 16 bits; cards before Ampere have no bfloat16. */
+function dtypeOf(input: EngineInput, reader: SettingsReader): string {
+  const asked = reader.text('dtype')
+  const named = computeDtype(asked, input.shape)
+  const old = Number(input.gpu?.computeCapability ?? '9.0') < 8
+  const dtype = old && (asked ?? 'auto') === 'auto' ? 'float16' : named
+  reader.fill('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config')
   return dtype
-}
-
-function loraSlots(given: Given): { slots: number; rank: number } {
-  return {
-    slots: given.count('maxLoras') ?? given.fallback('maxLoras', 1, 'vLLM default'),
-    rank: given.count('maxLoraRank') ?? given.fallback('maxLoraRank', 16, 'vLLM default'),
-  }
 }

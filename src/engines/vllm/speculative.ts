@@ -1,7 +1,6 @@
 import type { Finding } from '../../deployments/deployment.ts'
 import type { JsonObject } from '../../models/config.ts'
 import type { EngineInput } from '../engine.ts'
-import { isCount } from './given.ts'
 import type { OptionReader } from './options.ts'
 
 export interface Speculative {
@@ -25,7 +24,10 @@ export function speculativeOf(input: EngineInput, option: OptionReader, findings
   if (text === null && input.draft === null && asked === undefined) return null
   const method = config?.['method']
   const usual = input.draft === null ? (input.shape.mtp === null ? 'ngram' : 'mtp') : 'draft_model'
-  return { method: typeof method === 'string' ? method : usual, tokens: isCount(asked) ? asked : 1 }
+  return {
+    method: typeof method === 'string' ? method : usual,
+    tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1,
+  }
 }
 
 function parsed(text: string): JsonObject | null {

@@ -1,7 +1,7 @@
 import type { CacheLayer, Reach } from './layers.ts'
 
 /** A cache of some layers with its block decided. */
-export interface Paged {
+interface Paged {
   readonly reach: Reach
   readonly latent: boolean
   /** Tokens of one block (of a state: unused). */
