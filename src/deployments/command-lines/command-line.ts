@@ -27,6 +27,8 @@ export interface EngineReading {
   readonly collector: Collector
   readonly model: ModelReference
   readonly draftModel?: ModelReference | null
+  /** A training run instead of a server. */
+  readonly workload?: 'serve' | 'train'
   /** Where the engine itself was told otherwise than the container: a device flag. */
   readonly accelerator?: DeclaredHardware['accelerator']
 }

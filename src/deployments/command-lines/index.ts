@@ -3,6 +3,7 @@ import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import { noHardware } from '../deployment.ts'
 import { imageAccelerator, imageName, imageVersion } from '../images.ts'
 import { baseName, type CommandLine, type EngineReading, type Start, type Tools } from './command-line.ts'
+import { customTraining } from './custom-training.ts'
 import { infinity } from './infinity.ts'
 import { llamacpp } from './llamacpp.ts'
 import { lmdeploy } from './lmdeploy.ts'
@@ -27,6 +28,7 @@ export const commandLines: readonly CommandLine[] = [
   infinity,
   nim,
   triton,
+  customTraining,
 ]
 
 /** Which engine a command starts, if any: program words first, then the image, then flags beside a name. */
@@ -94,7 +96,7 @@ export function assemble(
     id: `${command.at.file}#${finder.name}`,
     location,
     format: finder.format,
-    workload: 'serve',
+    workload: reading.workload ?? 'serve',
     engine: { name: line.engine, version, at: start.place },
     model: hinted(model, command),
     draftModel: reading.draftModel ?? null,

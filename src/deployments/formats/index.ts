@@ -16,6 +16,7 @@ import { modelfile } from './modelfile.ts'
 import { nimOperator } from './nim-operator.ts'
 import { productionStack } from './production-stack.ts'
 import { ray } from './ray.ts'
+import { sagemaker } from './sagemaker.ts'
 import { shell } from './shell.ts'
 import { skypilot } from './skypilot.ts'
 import { systemd } from './systemd.ts'
@@ -45,5 +46,6 @@ export const formats: readonly Format[] = [
   makefile,
   systemd,
   modal,
+  sagemaker,
   modelfile,
 ]

@@ -81,7 +81,13 @@ async function inferenceService(root: Node, name: string, context: Context): Pro
   }
   const uri = textAt(model, 'storageUri') ?? textAt(model, 'storage', 'path')
   const local = reading.model.id === null || reading.model.id.startsWith('/mnt/models')
-  const identity = local && uri ? modelFromUri(uri, collector) : reading.model
+  // A NIM's storage holds its cache; the runtime's name only hints at the model.
+  const identity =
+    engine === 'nim'
+      ? { id: null, revision: null, hint: stringAt(model, 'runtime') ?? '' }
+      : local && uri
+        ? modelFromUri(uri, collector)
+        : reading.model
   return [
     assemble(
       { engine, environment: /^(?:VLLM|NIM)_/ },
