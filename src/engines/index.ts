@@ -1,9 +1,10 @@
 import type { EngineName } from '../deployments/deployment.ts'
 import type { Engine } from './engine.ts'
 import { vllm } from './vllm/index.ts'
+import { vllmInside } from './vllm/inside.ts'
 
 /** Every engine that can be accounted for, in one list. */
-export const engines: readonly Engine[] = [vllm]
+export const engines: readonly Engine[] = [vllm, ...vllmInside]
 
 const byName = new Map(engines.map(engine => [engine.name, engine]))
 
