@@ -14,6 +14,7 @@ import type { ReportDeployment, ReportModel, ReportTarget } from './report/repor
 import { commonFindings, gpusUsed } from './verdict/findings.ts'
 import { judge, type Limits } from './verdict/judge.ts'
 import { remediesFor } from './verdict/remedies.ts'
+import type { Question, Sibling } from './verdict/trial.ts'
 
 /** What is asked of the sources of model facts. */
 interface ModelQuestion {
@@ -28,6 +29,8 @@ export type FindModel = (question: ModelQuestion) => Promise<Result<ModelFacts>>
 
 export interface AssessPorts {
   readonly findModel: FindModel
+  /** Facts of the same model with quantised weights; none where nothing is known. */
+  readonly quantisedVariants?: (id: string) => readonly ModelFacts[]
   readonly now: Date
 }
 
@@ -71,7 +74,7 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
     policy,
   }
 
-  if (!model.ok || engine === null) return { row: rowOf(about, null, null), input: null, engine: null, sharesDevices }
+  if (!model.ok || engine === null) return { row: rowOf(about, null, null), question: null, sharesDevices }
   const input: EngineInput = {
     shape: model.value.shape,
     facts: model.value.facts,
@@ -86,9 +89,25 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
   }
   const answer = engine.estimate(input)
   const row = rowOf(about, answer, input)
-  const limits = limitsOf(about)
-  const remedies = wantsRemedies(row, about) ? remediesFor({ engine, input, answer, limits }) : []
-  return { row: { ...row, remedies }, input, engine, sharesDevices }
+  const wanted = wantsRemedies(row, about)
+  const question: Question = {
+    engine,
+    input,
+    answer,
+    limits: limitsOf(about),
+    siblings: wanted ? siblingsOf(deployment, ports) : [],
+  }
+  return { row: { ...row, remedies: wanted ? remediesFor(question) : [] }, question, sharesDevices }
+}
+
+/** The same model with quantised weights, as far as the catalogue knows it. */
+function siblingsOf(deployment: Deployment, ports: AssessPorts): Sibling[] {
+  const { id } = deployment.model
+  const found = id === null ? [] : (ports.quantisedVariants?.(id) ?? [])
+  return found.flatMap(facts => {
+    const shape = shapeOf(facts.config)
+    return shape.ok ? [{ id: facts.id, facts, shape: shape.value }] : []
+  })
 }
 
 /** What does not fit wants a change that does; what names no GPU wants the GPUs that would do. */

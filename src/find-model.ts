@@ -1,15 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import * as http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FindModel } from './assess.ts'
-import { openCatalogue } from './catalogue/catalogue.ts'
+import type { AssessPorts } from './assess.ts'
+import { type Catalogue, openCatalogue } from './catalogue/catalogue.ts'
 import { catalogueBeside } from './catalogue/catalogue-file.ts'
+import type { ModelFacts } from './models/facts.ts'
 import { factsFinder } from './models/sources/find-facts.ts'
 import type { FactsCache, Hub } from './models/sources/hub.ts'
 import { hubSettings } from './models/sources/hub-settings.ts'
 import type { ModelEntry } from './policy/policy.ts'
 import { good, type Result } from './problem.ts'
 import type { Repository } from './repository/repository.ts'
+
+/** What the pipeline asks about models. */
+export type ModelPorts = Pick<AssessPorts, 'findModel' | 'quantisedVariants'>
 
 /** What decides where model facts are looked for. */
 export interface ModelChoices {
@@ -32,7 +36,7 @@ export interface ModelChoices {
  * something is first asked of it. Problems: `path-missing` and `lock-invalid` for the lock file, `usage` for the Hub's
  * settings, also when nothing would be asked, so that a wrong address is not found out by chance.
  */
-export async function findModelFor(choices: ModelChoices): Promise<Result<FindModel>> {
+export async function findModelFor(choices: ModelChoices): Promise<Result<ModelPorts>> {
   const { repository } = choices
   const settings = hubSettings(choices.env, path => (existsSync(path) ? readFileSync(path, 'utf8') : null))
   if (!settings.ok) return settings
@@ -40,16 +44,32 @@ export async function findModelFor(choices: ModelChoices): Promise<Result<FindMo
   if (!lock.ok) return lock
   let hub: Promise<Hub> | null = null
   const askHub = async () => (hub ??= makeHub(settings.value, choices))
-  return good(
-    factsFinder({
+  const catalogue = openCatalogue(catalogueBeside(scriptPath()))
+  return good({
+    findModel: factsFinder({
       models: choices.models,
       repository,
       lock: lock.value,
-      catalogue: openCatalogue(catalogueBeside(scriptPath())),
+      catalogue,
       hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
       refresh: choices.refresh,
     }),
-  )
+    quantisedVariants: id => quantisedVariants(catalogue, id),
+  })
+}
+
+/** Endings by which repositories of quantised weights are named after the model, most wanted first. */
+const QUANTISED =
+  /^-(fp8(-dynamic)?|quantized\.w8a8|int8|gptq-int8|awq|awq-int4|gptq-int4|quantized\.w4a16|w4a16|nvfp4|fp4)$/i
+
+/** The catalogue's models that are this one with quantised weights: its name with such an ending, whoever made it. */
+function quantisedVariants(catalogue: Catalogue, id: string): ModelFacts[] {
+  const name = id.slice(id.indexOf('/') + 1).toLowerCase()
+  const variants = catalogue.ids().filter(other => {
+    const otherName = other.slice(other.indexOf('/') + 1).toLowerCase()
+    return otherName.startsWith(name) && QUANTISED.test(otherName.slice(name.length))
+  })
+  return variants.flatMap(other => catalogue.find(other) ?? [])
 }
 
 async function readLock(repository: Repository, named: string | null) {

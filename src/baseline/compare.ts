@@ -1,13 +1,13 @@
 import type { Setting } from '../deployments/deployment.ts'
-import type { Engine, EngineInput } from '../engines/engine.ts'
+import type { EngineInput } from '../engines/engine.ts'
 import type { Baseline, ReportDeployment } from '../report/report.ts'
+import type { Question } from '../verdict/trial.ts'
 
 /** A judged deployment with what it was judged from, so that a change can be taken apart. */
 export interface Judged {
   readonly row: ReportDeployment
   /** Null when it could not be estimated. */
-  readonly input: EngineInput | null
-  readonly engine: Engine | null
+  readonly question: Question | null
   /** Its file gives other containers the same devices. */
   readonly sharesDevices: boolean
 }
@@ -93,16 +93,19 @@ interface Step {
  * change of the GPU alone moves the budget, not the need, and is named with delta 0.
  */
 function causesOf(head: Judged, base: Judged): Cause[] {
-  if (!head.input || !base.input || !head.engine || !base.engine) return []
-  if (head.engine.name !== base.engine.name) {
+  if (!head.question || !base.question) return []
+  const { engine } = head.question
+  if (engine.name !== base.question.engine.name) {
     const delta = head.row.estimate!.perGpu.totalBytes.expected - base.row.estimate!.perGpu.totalBytes.expected
-    return [{ setting: 'engine', from: base.engine.name, to: head.engine.name, deltaBytes: delta }]
+    return [{ setting: 'engine', from: base.question.engine.name, to: engine.name, deltaBytes: delta }]
   }
-  const engine = head.engine
   const total = (input: EngineInput) => engine.estimate(input).estimate.perGpu.totalBytes.expected
   const causes: Cause[] = []
-  let before = total(base.input)
-  for (const step of stepsFrom(base, head)) {
+  let before = total(base.question.input)
+  for (const step of stepsFrom(
+    { row: base.row, input: base.question.input },
+    { row: head.row, input: head.question.input },
+  )) {
     const after = total(step.input)
     if (after !== before || MOVES_BUDGET.has(step.setting))
       causes.push({ setting: step.setting, from: step.from, to: step.to, deltaBytes: after - before })
@@ -111,9 +114,14 @@ function causesOf(head: Judged, base: Judged): Cause[] {
   return causes
 }
 
-function stepsFrom(base: Judged, head: Judged): Step[] {
-  const from = base.input!
-  const to = head.input!
+interface Estimated {
+  readonly row: ReportDeployment
+  readonly input: EngineInput
+}
+
+function stepsFrom(base: Estimated, head: Estimated): Step[] {
+  const from = base.input
+  const to = head.input
   const steps: Step[] = []
   let input = from
   const step = (setting: string, was: unknown, is: unknown, next: Partial<EngineInput>) => {

@@ -1,8 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import type { FindModel } from '../assess.ts'
 import { type CheckOutcome, check } from '../check.ts'
 import { directDeployments } from '../deployments/direct.ts'
+import type { ModelPorts } from '../find-model.ts'
 import { loadPolicy } from '../policy/load.ts'
 import { withOverrides } from '../policy/overrides.ts'
 import { defaultPolicy, type Policy } from '../policy/policy.ts'
@@ -32,7 +32,7 @@ export interface ActionWorld {
   readonly now: () => Date
   readonly sleep: (ms: number) => Promise<void>
   /** How models are found for a root and its policy: repository paths, lock file, catalogue, Hub. */
-  readonly findModel: (root: Repository, policy: Policy, mayWriteCache: boolean) => Promise<Result<FindModel>>
+  readonly findModel: (root: Repository, policy: Policy, mayWriteCache: boolean) => Promise<Result<ModelPorts>>
 }
 
 const COMMENT_LIMIT = 60_000
@@ -250,7 +250,7 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
     head,
     policy,
     base,
-    ports: { findModel: find.value, now: world.now() },
+    ports: { ...find.value, now: world.now() },
     extra: extra.value,
     workload: inputs.workload,
     policyFacts: decided.value.facts,

@@ -1,8 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as toolCache from '@actions/tool-cache'
-import type { FindModel } from '../assess.ts'
-import { findModelFor } from '../find-model.ts'
+import { findModelFor, type ModelPorts } from '../find-model.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import type { FactsCache } from '../models/sources/hub.ts'
 import type { Policy } from '../policy/policy.ts'
@@ -14,7 +13,7 @@ import type { ActionInputs } from './inputs.ts'
 export function modelFinder(
   inputs: ActionInputs,
   env: NodeJS.ProcessEnv,
-): (root: Repository, policy: Policy, mayWrite: boolean) => Promise<Result<FindModel>> {
+): (root: Repository, policy: Policy, mayWrite: boolean) => Promise<Result<ModelPorts>> {
   return (root, policy, mayWrite) =>
     findModelFor({
       models: policy.models,

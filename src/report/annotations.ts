@@ -1,6 +1,7 @@
 import type { Setting } from '../deployments/deployment.ts'
 import { gibText } from '../units/bytes.ts'
 import type { Report, ReportDeployment } from './report.ts'
+import { changeText } from './words.ts'
 
 /** A message on a line of a file, as GitHub, editors and SARIF show it. */
 export interface Annotation {
@@ -58,9 +59,7 @@ export function annotationsOf(report: Report): Annotation[] {
           ? ` (needs ${gibText(per.totalBytes.expected)} of ${gibText(per.budgetBytes)} GiB per GPU)`
           : ''
       const remedy = row.remedies[0]
-      const fix = remedy
-        ? ` Would fit: ${remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')}.`
-        : ''
+      const fix = remedy ? ` Would fit: ${remedy.change.map(changeText).join(' ')}.` : ''
       all.push({
         level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
         rule: status,

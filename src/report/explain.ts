@@ -2,7 +2,7 @@ import type { Range } from '../memory/parts.ts'
 import { GiB, gibText, grouped, sizeText } from '../units/bytes.ts'
 import { type Column, grid, type TextStyle, wrap } from './grid.ts'
 import type { ReportDeployment } from './report.ts'
-import { placeText, targetText } from './words.ts'
+import { changeText, placeText, targetText } from './words.ts'
 
 /** One row of the count by block: "layers dense", how many, elements of one, formula. */
 export interface CountRow {
@@ -164,7 +164,7 @@ export function explainText(
       grid(
         [flexible('Change'), { title: 'Needs', align: 'right' }, { title: 'Then' }, flexible('Why')],
         row.remedies.map(remedy => [
-          remedy.change.map(change => change.flag ?? `${change.setting} ${shown(change.to)}`).join(' '),
+          remedy.change.map(changeText).join(' '),
           rangeText(remedy.totalBytes),
           remedy.status,
           remedy.note,

@@ -1,7 +1,7 @@
 import { gibText } from '../units/bytes.ts'
 import { code, encodedPath, prose } from './escape.ts'
 import type { Report, ReportDeployment, Status } from './report.ts'
-import { coverageText, deltaText, needText, targetText, worstFirst } from './words.ts'
+import { changeText, coverageText, deltaText, needText, targetText, worstFirst } from './words.ts'
 
 /** Where links of a rendering lead. */
 export interface MarkdownContext {
@@ -212,7 +212,7 @@ function remedyText(rows: readonly ReportDeployment[], most: number): string {
     .filter(row => row.remedies.length > 0 && row.verdict.status !== 'fits')
     .map(row => {
       const lines = row.remedies.slice(0, most).map(remedy => {
-        const change = remedy.change.map(one => code(one.flag ?? `${one.setting} ${shown(one.to)}`)).join(' and ')
+        const change = remedy.change.map(one => code(changeText(one))).join(' ')
         return `- ${change}: ${prose(remedy.note, 200)}, ${gibText(remedy.totalBytes.expected)} GiB, ${remedy.status}`
       })
       return `**What would fit for** ${code(row.model.id ?? row.id)} (${code(row.location.file)})\n${lines.join('\n')}`

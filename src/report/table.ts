@@ -1,7 +1,16 @@
 import { problemText } from '../problem.ts'
 import { type Cell, grid, type TextStyle, type Tone, wrap } from './grid.ts'
 import type { Report, ReportDeployment, Status } from './report.ts'
-import { coverageText, deltaText, needText, placeText, targetText, verdictLine, worstFirst } from './words.ts'
+import {
+  changeText,
+  coverageText,
+  deltaText,
+  needText,
+  placeText,
+  targetText,
+  verdictLine,
+  worstFirst,
+} from './words.ts'
 
 /** The report as people read it on a terminal: a table, then what is wrong and what would fit. */
 
@@ -114,7 +123,7 @@ function detailLines(row: ReportDeployment, style: TextStyle): string[] {
   if (row.remedies.length > 0) {
     lines.push('  What would fit:')
     for (const remedy of row.remedies.slice(0, shownRemedies)) {
-      const flags = remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')
+      const flags = remedy.change.map(changeText).join(' ')
       lines.push(
         ...indented(
           `${flags}  (${remedy.note}; ${(remedy.totalBytes.expected / 2 ** 30).toFixed(2)} GiB, ${remedy.status})`,

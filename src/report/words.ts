@@ -1,5 +1,5 @@
 import { gibText } from '../units/bytes.ts'
-import type { Report, ReportDeployment, Status } from './report.ts'
+import type { Remedy, Report, ReportDeployment, Status } from './report.ts'
 
 /** Wording that every report format shares. */
 
@@ -80,4 +80,13 @@ export function verdictLine(report: Report): string {
     counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`
   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
   return `${report.verdict.toUpperCase()} ${what}${soft}`
+}
+
+/** One change of a remedy as text to use: the flag, "on NVIDIA A100 40GB", "with 2 GPUs". */
+export function changeText(change: Remedy['change'][number]): string {
+  if (change.flag !== null) return change.flag
+  const to = typeof change.to === 'string' ? change.to : JSON.stringify(change.to)
+  if (change.setting === 'target') return `on ${to}`
+  if (change.setting === 'gpusPerReplica') return `with ${to} GPU${to === '1' ? '' : 's'}`
+  return `${change.setting} ${to}`
 }

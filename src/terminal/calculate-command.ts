@@ -273,7 +273,7 @@ async function factsOf(model: string, options: Parsed, process: Process): Promis
     refresh: options.on['refresh'] ?? false,
     env: process.env,
   })
-  return find.ok ? find.value({ id: model, revision: options.text['revision'] ?? null, variant: null }) : find
+  return find.ok ? find.value.findModel({ id: model, revision: options.text['revision'] ?? null, variant: null }) : find
 }
 
 async function localModel(path: string, name: string | null, process: Process): Promise<Result<ModelFacts>> {

@@ -5,19 +5,22 @@ import { findModelFor } from '../find-model.ts'
 import { loadPolicy, POLICY_FILES } from '../policy/load.ts'
 import { type Overrides, withOverrides } from '../policy/overrides.ts'
 import type { Policy } from '../policy/policy.ts'
-import type { Problem } from '../problem.ts'
-import { plainStyle, type TextStyle } from '../report/grid.ts'
+import { type Problem, problemText } from '../problem.ts'
+import { grid, plainStyle, type TextStyle } from '../report/grid.ts'
 import { reportJson } from '../report/json.ts'
 import { reportMarkdown } from '../report/markdown.ts'
 import type { Report } from '../report/report.ts'
 import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
+import { changeText } from '../report/words.ts'
 import { reportWorkflowCommands } from '../report/workflow-commands.ts'
 import { mergeBase } from '../repository/git.ts'
 import { gitCommit } from '../repository/git-commit.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Selection } from '../repository/selection.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
+import { gibText } from '../units/bytes.ts'
+import { SOLVABLE, type Solvable, solve as solveFor } from '../verdict/solve.ts'
 import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
 import { type Command, type ExitCode, type Process, refuse } from './process.ts'
 import { progress, styleOf } from './terminal.ts'
@@ -71,7 +74,7 @@ const flags: readonly Flag[] = [
   {
     name: 'solve',
     type: 'text',
-    values: ['max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu'],
+    values: SOLVABLE,
     help: 'print the largest or smallest value that fits',
   },
   ...surveyFlags,
@@ -112,9 +115,37 @@ export const checkCommand: Command = async (argv, process) => {
       ])
     }
   }
+  const solve = options.text['solve'] as Solvable | undefined
+  if (solve !== undefined) {
+    process.stdout.write(solutions(solve, outcome, styleOf(process.stdout, process.env)))
+    return exitCode(outcome.report, policy)
+  }
   const format = (options.text['format'] ?? 'table') as Format
   process.stdout.write(formatted(outcome.report, format, styleOf(process.stdout, process.env)))
   return exitCode(outcome.report, policy)
+}
+
+/** One line a deployment: the largest or smallest value that fits, with what it then needs. */
+function solutions(kind: Solvable, outcome: CheckOutcome, style: TextStyle): string {
+  const rows = outcome.judged.map(({ row, question }) => {
+    const solved = question === null ? null : solveFor(kind, question)
+    const answer =
+      solved === null
+        ? (row.verdict.reasons[0]?.message ?? row.verdict.status)
+        : solved.ok
+          ? solved.value.change.map(changeText).join(' ') || 'as it is'
+          : problemText(solved.problem)
+    const needs = solved?.ok ? gibText(solved.value.totalBytes.expected) : '-'
+    return [row.id, answer, needs, solved?.ok ? solved.value.note : '']
+  })
+  const flexible = (title: string) => ({ title, flexible: true })
+  return rows.length === 0
+    ? 'no deployment was found\n'
+    : grid(
+        [flexible('Deployment'), flexible(kind), { title: 'Needs, GiB', align: 'right' }, flexible('What')],
+        rows,
+        style,
+      )
 }
 
 function exitCode(report: Report, policy: Policy): ExitCode {
@@ -243,7 +274,7 @@ export async function surveyRepository(options: Parsed, process: Process): Promi
     head: workingTree(root, selection),
     policy,
     base: baseRepository,
-    ports: { findModel: find.value, now: new Date() },
+    ports: { ...find.value, now: new Date() },
   })
   status.end()
   return { ok: true, outcome, policy, root }

@@ -1,10 +1,10 @@
-import type { Judged } from '../baseline/compare.ts'
 import { elements } from '../models/blocks/weights.ts'
 import { allWeights } from '../models/count.ts'
 import type { ModelShape } from '../models/shape.ts'
 import { type CountRow, explainText } from '../report/explain.ts'
 import { grouped } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
+import { choices } from '../verdict/solve.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
 import { type Command, refuse } from './process.ts'
@@ -73,8 +73,8 @@ export const explainCommand: Command = async (argv, process) => {
       ? `${JSON.stringify(one.row, null, 2)}\n`
       : explainText(
           one.row,
-          one.input === null ? [] : countRows(one.input.shape),
-          choicesOf(one),
+          one.question === null ? [] : countRows(one.question.input.shape),
+          one.question === null ? [] : choices(one.question),
           styleOf(process.stdout, process.env),
         ),
   )
@@ -100,8 +100,4 @@ function countRows(shape: ModelShape): CountRow[] {
     elements: row.elements,
     formula: row.terms.join(', '),
   }))
-}
-
-function choicesOf(_one: Judged) {
-  return []
 }

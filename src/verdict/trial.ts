@@ -19,7 +19,7 @@ export interface Question {
   readonly siblings?: readonly Sibling[]
 }
 
-interface Sibling {
+export interface Sibling {
   readonly id: string
   readonly facts: ModelFacts
   readonly shape: ModelShape

@@ -1,0 +1,36 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { displayWidth, grid, plainStyle, wrap } from '../../src/report/grid.ts'
+
+const boxed = { ...plainStyle, boxes: true, width: 60 }
+
+describe('tables', () => {
+  test.each([
+    ['abc', 3],
+    ['模型', 4],
+    ['🚀', 2],
+    ['é', 1],
+    ['✓', 1],
+  ])('the width of %s is %s', (text, width) => expect(displayWidth(text)).toBe(width))
+
+  test('wrapped lines fit and lose nothing but the spaces at the cuts', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 80 }), fc.integer({ min: 4, max: 30 }), (text, width) => {
+        const lines = wrap(text, width)
+        for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(width)
+        expect(lines.join('').replace(/\s/g, '')).toBe(text.replace(/\s/g, ''))
+      }),
+    )
+  })
+
+  test('flexible columns give way until the table fits; every line of a box is as wide', () => {
+    const text = grid([{ title: 'Verdict' }, { title: 'Deployment', flexible: true }, { title: 'GiB', align: 'right' }], [['exceeds', 'deploy/some/very/long/path/to/a/manifest.yaml:120', '31.40'], ['fits', 'a', '1.00']], boxed)
+    const widths = new Set(text.trimEnd().split('\n').map(displayWidth))
+    expect([...widths]).toHaveLength(1)
+    expect([...widths][0]).toBeLessThanOrEqual(60)
+  })
+
+  test('plain columns are aligned without boxes', () => {
+    expect(grid([{ title: 'a' }, { title: 'n', align: 'right' }], [['x', '1'], ['long', '22']], plainStyle)).toBe('a      n\n----  --\nx      1\nlong  22\n')
+  })
+})

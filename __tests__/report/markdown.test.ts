@@ -1,0 +1,98 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { code, encodedPath, prose, shortened } from '../../src/report/escape.ts'
+import { bar, type MarkdownContext, reportMarkdown } from '../../src/report/markdown.ts'
+import { deployment, report, withStatus } from '../helpers/reports.ts'
+
+const context: MarkdownContext = { files: 'https://github.com/octo/repo/blob/abc/', headSha: 'abcdef0123456789', runUrl: 'https://github.com/octo/repo/actions/runs/1', notices: [], collapseUnchanged: true }
+const chars = (limit: number) => ({ limit, measure: (text: string) => text.length, elsewhere: 'the job summary' })
+
+/** Rows of every table in a markdown text: cells split at unescaped pipes outside of nothing, as GitHub does. */
+const cells = (line: string): number => line.replace(/\\\|/g, '').split('|').length
+
+describe('text from the repository', () => {
+  test('a code span shows any text, in one line, and keeps a table whole', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), text => {
+        const span = code(text)
+        expect(span).not.toMatch(/[\r\n]/)
+        const fence = /^`+/.exec(span)![0]
+        expect(span.endsWith(fence)).toBe(true)
+        expect(span.slice(fence.length, -fence.length)).not.toContain(fence.length === 1 ? '`' : fence)
+        expect(cells(`| a | ${span} | b |`)).toBe(5)
+      }),
+    )
+  })
+
+  test('prose has no markup, HTML, link, mention or reference left', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), text => {
+        const shown = prose(`${text} @octo #12 <b> [x](http://e.vil) www.evil.com`)
+        expect(shown).not.toMatch(/(^|[^\\])[<>]|@octo|#12|http:|www\.evil|(^|[^\\])\[x/)
+      }),
+    )
+  })
+
+  test.each(['\u202eevil', '\u200b', '\u0000', '\u001b[31mred', '\ufeff'])('%j is made visible or dropped', text => {
+    expect(code(text)).not.toContain(text)
+    expect(prose(text)).not.toContain(text)
+  })
+
+  test('a cut never falls inside a surrogate pair', () => {
+    for (let most = 2; most < 12; most++) expect(shortened('a🚀b🚀c🚀d', most)).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
+  })
+
+  test('paths are encoded segment by segment', () => {
+    expect(encodedPath('a b/(c)/ü#?.yaml')).toBe('a%20b/%28c%29/%C3%BC%23%3F.yaml')
+  })
+})
+
+describe('the comment', () => {
+  const failing = withStatus('exceeds', {
+    remedies: [{ change: [{ setting: 'maxModelLen', from: 131_072, to: 28_992, flag: '--max-model-len 28992' }], totalBytes: { low: 1, expected: 2, high: 3 }, status: 'fits', note: 'longest context that fits' }],
+    baseline: { status: 'fits', totalBytes: { low: 1, expected: 1, high: 1 }, deltaBytes: 4 * 2 ** 30, change: 'changed', causes: [{ setting: 'maxModelLen', from: 8192, to: 131_072, deltaBytes: 4 * 2 ** 30 }] },
+  })
+  const calm = deployment({ id: 'b', baseline: { status: 'fits', totalBytes: { low: 1, expected: 1, high: 1 }, deltaBytes: 0, change: 'unchanged', causes: [] } })
+
+  test('verdict line, table with link and cause, remedies, folded parts, footer', () => {
+    const text = reportMarkdown(report([failing, calm]), context, chars(60_000))
+    expect(text).toMatch(/^### ❌ FAIL: 1 deployment exceeds its GPU, 1 fits/)
+    expect(text).toContain('](https://github.com/octo/repo/blob/abc/deploy/chat.yaml#L15)')
+    expect(text).toContain('+4.00 by `maxModelLen` `8192` → `131072`')
+    expect(text).toContain('`--max-model-len 28992`')
+    expect(text.match(/<details>/g)).toHaveLength(2)
+    expect(text).toContain('<summary>1 unchanged</summary>')
+    expect(text).toContain('commit `abcdef012345`')
+  })
+
+  test('case 22: any budget is kept, whole rows only, what is missing is counted', () => {
+    const rows = Array.from({ length: 400 }, (_, i) => withStatus('exceeds', { id: `d${i}`, model: { ...failing.model, id: `org/模型🚀-${i}` } }))
+    for (const limit of [59_999, 60_000, 65_535, 200_000, 9_000, 3_000]) {
+      const text = reportMarkdown(report(rows), context, chars(limit))
+      expect(text.length).toBeLessThanOrEqual(limit)
+      expect(text).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
+      expect(text.match(/<details>/g)?.length ?? 0).toBe(text.match(/<\/details>/g)?.length ?? 0)
+      const shown = text.split('\n').filter(line => line.startsWith('| ❌')).length
+      const missing = Number(/\*\*(\d+) more rows are not shown here\*\*/.exec(text)?.[1] ?? 0)
+      expect(shown + missing).toBe(400)
+    }
+  })
+
+  test('worst first, whatever the order they were found in', () => {
+    const rows = [withStatus('fits', { id: 'a' }), withStatus('unknown', { id: 'b' }), withStatus('exceeds', { id: 'c' }), withStatus('tight', { id: 'd' })]
+    const order = (list: typeof rows) => [...reportMarkdown(report(list), context, chars(60_000)).matchAll(/^\| (❌|⚠️|❔|✅)/gm)].map(match => match[1])
+    expect(order(rows)).toEqual(['❌', '⚠️', '❔', '✅'])
+    expect(order([...rows].reverse())).toEqual(order(rows))
+  })
+
+  test('case 25: $&, $1 and backslashes survive', () => {
+    const text = reportMarkdown(report([withStatus('exceeds', { model: { ...failing.model, id: 'a$&b$1c\\d' } })]), context, chars(60_000))
+    expect(text).toContain('`a$&b$1c\\d`')
+  })
+
+  test.each([
+    [0, '░░░░░░░░░░░░ 0 %'],
+    [0.5, '██████░░░░░░ 50 %'],
+    [1.58, '████████████ 158 %'],
+  ])('the bar of %s', (share, text) => expect(bar(share)).toBe(text))
+})
