@@ -187,9 +187,11 @@ function adapters(uses: readonly FlagUse[], collector: Collector): void {
 
 const DEVICES = { cpu: 'cpu', hpu: 'hpu', tpu: 'tpu', neuron: 'neuron', xpu: 'xpu', npu: 'npu', rocm: 'amd' } as const
 
-/** `--device cpu` (earlier releases) or VLLM_TARGET_DEVICE. */
+/** `--device cpu` (earlier releases), VLLM_TARGET_DEVICE, or variables that only the CPU engine reads. */
 function device(uses: readonly FlagUse[], start: Start | null): NonNullable<EngineReading['accelerator']> | null {
-  const said = lastValue(uses, 'device')?.value.value ?? start?.command.env.get('VLLM_TARGET_DEVICE')?.value ?? ''
+  const env = start?.command.env
+  const cpu = env?.has('VLLM_CPU_KVCACHE_SPACE') || env?.has('VLLM_CPU_OMP_THREADS_BIND') ? 'cpu' : ''
+  const said = lastValue(uses, 'device')?.value.value ?? env?.get('VLLM_TARGET_DEVICE')?.value ?? cpu
   return Object.hasOwn(DEVICES, said) ? DEVICES[said as keyof typeof DEVICES] : null
 }
 

@@ -2,6 +2,7 @@ import type { Command } from '../command.ts'
 import { deploymentOf } from '../command-lines/index.ts'
 import { type Deployment, noHardware } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
+import { imageName } from '../images.ts'
 import { scriptStarts } from '../launch.ts'
 import type { Text } from '../text.ts'
 
@@ -49,10 +50,17 @@ export async function deploymentsOf(
   for (const start of starts) {
     const deployment = await deploymentOf(
       start,
-      { format, name: name === '' ? (start.argv[0]?.value.split('/').at(-1) ?? format) : name },
+      { format, name: name === '' ? programName(start, format) : name },
       context,
     )
     if (deployment) found.push(deployment)
   }
   return found
+}
+
+/** The program of a start, or its image where the arguments begin with a flag. */
+function programName(start: Command, otherwise: string): string {
+  const program = start.argv[0]?.value ?? '-'
+  const name = program.startsWith('-') && start.image ? imageName(start.image.value) : program
+  return name.split('/').at(-1)!.slice(0, 80) || otherwise
 }

@@ -203,8 +203,10 @@ class Expansion {
       return { emit: () => this.#emitList(items), end }
     }
     if (!value) return { emit: () => this.#add(this.#raw.slice(i, end)), end }
+    // A value that holds a substitution nobody ran stays one word: what it prints is not known.
     const found = value
-    return { emit: () => (quoted || !this.split ? this.#add(found) : this.#emitSplit(found)), end }
+    const whole = quoted || !this.split || /\$\(|`/.test(found.value)
+    return { emit: () => (whole ? this.#add(found) : this.#emitSplit(found)), end }
   }
 
   /** The repository of `$(hf download org/name file)`, whose output is the path it was stored at. */
