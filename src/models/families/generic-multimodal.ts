@@ -58,10 +58,10 @@ export function genericMultimodal(config: Config, nested: NestedReader): ModelSh
     if (role === 'vision') heads ??= encoder.heads
     towers.push({ name, role, weights: encoder.weights, stack: encoder.stack })
     const hidden = text.facts.hidden
-    const weights = [
-      column('linear_1', hidden, encoder.width, { bias: true }),
-      row('linear_2', hidden, hidden, { bias: true }),
-    ]
+    // Qwen's relatives name the width after a merger of 2 x 2 patches
+    const inner = own.raw('out_hidden_size') === undefined ? hidden : 4 * encoder.width
+    const input = own.raw('out_hidden_size') === undefined ? encoder.width : inner
+    const weights = [column('linear_1', inner, input, { bias: true }), row('linear_2', hidden, inner, { bias: true })]
     towers.push({ name: `${name} projector`, role: 'projector', weights, stack: noLayers })
     notes.push(`${name}: a projector of two matrices assumed`)
   }

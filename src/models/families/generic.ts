@@ -53,12 +53,15 @@ function byTowers(config: Config, families: readonly Family[], nested: NestedRea
 const NEEDED: readonly (readonly string[])[] = [
   ['hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim'],
   ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern'],
+  // encoders of images and sound have none
+  ['vocab_size', 'padded_vocab_size', 'image_size', 'num_mel_bins'],
 ]
 
 /** What keeps a config of unknown type from being counted, for its problem. */
 export function whatIsMissing(config: Config): string {
   const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0])
-  return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`
+  if (missing.length === 0) return 'and no family that is known has its keys'
+  return `and ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing to count it by its keys`
 }
 
 /**
@@ -82,7 +85,7 @@ function byKeys(config: Config, families: readonly Family[], nested: NestedReade
     let invented = false
     const watch: FieldWatch = (field, from, value) => {
       weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from])
-      if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true
+      if (from === 'default' && COUNTED.test(field) && typeof value === 'number' && value > 0) invented = true
     }
     const shape = attempt(family, new Config(json, {}, {}, '', watch), nested)
     if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue
@@ -106,7 +109,8 @@ const PLAIN_ACTIVATIONS = new Set<unknown>(['relu', 'relu2', 'xielu', 'gelu_new'
 
 /** Experts or a gate that the file's own keys rule out or demand. */
 function contradicts(shape: ModelShape, config: Config): boolean {
-  if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true
+  const expertWidth = config.json['moe_intermediate_size']
+  if (typeof expertWidth === 'number' && expertWidth > 1 && shape.facts.experts === null) return true
   const isGate = (name: string) => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj')
   return (
     PLAIN_ACTIVATIONS.has(config.json['hidden_act']) &&
