@@ -9,7 +9,7 @@ import type { Resolved } from './settings.ts'
  * whole, B is divided like its matrix (vLLM lora/layers). Matrices of routed experts are adapted by newer releases only,
  * hence the range.
  */
-export function adapterBytes(shape: ModelShape, r: Resolved): Modelled {
+export function adapterBytes(shape: ModelShape, r: Pick<Resolved, 'loras' | 'tensor' | 'pipeline'>): Modelled {
   const { slots, rank } = r.loras ?? { slots: 0, rank: 0 }
   const parallel = { tensor: r.tensor, pipeline: 1, expert: 1 }
   const perKind = shape.layers.kinds.map(kind => {
