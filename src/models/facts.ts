@@ -1,3 +1,4 @@
+import type { GgufFacts } from './checkpoint/gguf.ts'
 import type { JsonObject } from './config.ts'
 
 /** What is known of a checkpoint's files, beyond its config. */
@@ -27,7 +28,7 @@ export interface ModelFacts {
   readonly config: JsonObject
   readonly checkpoint: CheckpointFacts
   /** GGUF header facts when the model is a GGUF file; see checkpoint/gguf.ts. */
-  readonly gguf?: unknown
+  readonly gguf?: GgufFacts
 }
 
 export const unknownCheckpoint: CheckpointFacts = { totalBytes: null, elementsByDtype: null, tensors: null }
