@@ -3854,7 +3854,7 @@ var __webpack_modules__ = {
   const Pool = __nccwpck_require__(8014);
   const BalancedPool = __nccwpck_require__(3207);
   const Agent = __nccwpck_require__(5539);
-  const ProxyAgent = __nccwpck_require__(7329);
+  const ProxyAgent = __nccwpck_require__(9710);
   const EnvHttpProxyAgent = __nccwpck_require__(6699);
   const RetryAgent = __nccwpck_require__(9176);
   const errors = __nccwpck_require__(6593);
@@ -8198,7 +8198,7 @@ var __webpack_modules__ = {
  6699: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const DispatcherBase = __nccwpck_require__(803);
   const {kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent} = __nccwpck_require__(3377);
-  const ProxyAgent = __nccwpck_require__(7329);
+  const ProxyAgent = __nccwpck_require__(9710);
   const Agent = __nccwpck_require__(5539);
   const DEFAULT_PORTS = {
    'http:': 80,
@@ -8561,7 +8561,7 @@ var __webpack_modules__ = {
   }
   module.exports = Pool;
  },
- 7329: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 9710: (module, __unused_webpack_exports, __nccwpck_require__) => {
   const {kProxy, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(3377);
   const {URL} = __nccwpck_require__(3136);
   const Agent = __nccwpck_require__(5539);
@@ -23932,7 +23932,7 @@ var __webpack_modules__ = {
   exports.visit = visit;
   exports.visitAsync = visitAsync;
  },
- 9710: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7770: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    R: () => startAction
   });
@@ -24427,6 +24427,56 @@ var __webpack_modules__ = {
   var lib_problem = __nccwpck_require__(7091);
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
+  const KiB = 1024;
+  const MiB = 1024 ** 2;
+  const GiB = 1024 ** 3;
+  const UNIT_BYTES = {
+   b: 1,
+   kib: KiB,
+   mib: MiB,
+   gib: GiB,
+   tib: 1024 ** 4,
+   ki: KiB,
+   mi: MiB,
+   gi: GiB,
+   ti: 1024 ** 4,
+   kb: 1e3,
+   mb: 1e6,
+   gb: 1e9,
+   tb: 1e12
+  };
+  function parseBytes(text) {
+   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text);
+   const unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0;
+   if (!match || unit === void 0) return null;
+   const bytes = Math.round(Number(match[1]) * unit);
+   return Number.isSafeInteger(bytes) ? bytes : null;
+  }
+  function gibText(bytes) {
+   return (bytes / GiB).toFixed(2);
+  }
+  function sizeText(bytes) {
+   return Math.abs(bytes) < 10 * MiB && bytes !== 0 ? `${(bytes / MiB).toFixed(2)} MiB` : `${gibText(bytes)} GiB`;
+  }
+  function grouped(n) {
+   return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+  }
+  const exactly = bytes => ({
+   low: bytes,
+   expected: bytes,
+   high: bytes
+  });
+  const nothing = exactly(0);
+  const sum = ranges => ranges.reduce((a, b) => ({
+   low: a.low + b.low,
+   expected: a.expected + b.expected,
+   high: a.high + b.high
+  }), nothing);
+  const whole = range => ({
+   low: Math.floor(range.low),
+   expected: Math.round(range.expected),
+   high: Math.ceil(range.high)
+  });
   const up = Math.ceil;
   function fp8Block(rows, columns, scaleBytes = 4) {
    return {
@@ -24898,7 +24948,7 @@ var __webpack_modules__ = {
     })) : skip;
    };
   }
-  function grouped(method, bitKeys, group) {
+  function other_methods_grouped(method, bitKeys, group) {
    return derived(json => {
     const inner = asObject(asObject(json['quant_config'])?.['weight_quant_params']) ?? json;
     const given = bitKeys.map(key => inner[key] ?? json[key]).find(value => value !== void 0);
@@ -25032,15 +25082,15 @@ var __webpack_modules__ = {
   }
   const otherMethods = {
    mlx,
-   metal: grouped('metal', [ 'bits' ], 64),
-   hqq: grouped('hqq', [ 'nbits', 'bits' ], 64),
-   sinq: grouped('sinq', [ 'nbits', 'bits' ], 64),
+   metal: other_methods_grouped('metal', [ 'bits' ], 64),
+   hqq: other_methods_grouped('hqq', [ 'nbits', 'bits' ], 64),
+   sinq: other_methods_grouped('sinq', [ 'nbits', 'bits' ], 64),
    torchao,
    quanto,
    quark,
    aqlm,
    vptq: derived(() => (0, lib_problem.uw)(bitsPerWeight('vptq', 2.3))),
-   higgs: grouped('higgs', [ 'bits' ], 256),
+   higgs: other_methods_grouped('higgs', [ 'bits' ], 256),
    spqr: derived(() => (0, lib_problem.uw)(bitsPerWeight('spqr', 4.6))),
    bitnet: derived(() => (0, lib_problem.uw)(bitsPerWeight('bitnet', 2))),
    fp_quant: derived(json => (0, lib_problem.uw)(json['forward_dtype'] === 'nvfp4' ? nvfp4(2) : microscaled(4))),
@@ -25465,7 +25515,7 @@ var __webpack_modules__ = {
    });
   }
   const storages = new WeakMap;
-  function storageFor(shape, config, asked) {
+  function rememberedStorage(shape, config, asked) {
    let known = storages.get(shape);
    if (known?.config !== config) known = {
     config,
@@ -25527,56 +25577,67 @@ var __webpack_modules__ = {
    sum.bytes += other.bytes;
    sum.elements += other.elements;
   }
-  const KiB = 1024;
-  const MiB = 1024 ** 2;
-  const GiB = 1024 ** 3;
-  const UNIT_BYTES = {
-   b: 1,
-   kib: KiB,
-   mib: MiB,
-   gib: GiB,
-   tib: 1024 ** 4,
-   ki: KiB,
-   mi: MiB,
-   gi: GiB,
-   ti: 1024 ** 4,
-   kb: 1e3,
-   mb: 1e6,
-   gb: 1e9,
-   tb: 1e12
+  function exactPart(name, bytes, basis, formula, source) {
+   return {
+    name,
+    inBudget: true,
+    bytes: exactly(Math.round(bytes)),
+    basis,
+    formula,
+    source
+   };
+  }
+  function rangePart(name, bytes, basis, formula, source, inBudget = true) {
+   return {
+    name,
+    inBudget,
+    bytes: whole(bytes),
+    basis,
+    formula,
+    source
+   };
+  }
+  function perGpu(rank, parts, budgetBytes) {
+   const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes));
+   const headroomBytes = budgetBytes === null ? null : {
+    low: budgetBytes - totalBytes.high,
+    expected: budgetBytes - totalBytes.expected,
+    high: budgetBytes - totalBytes.low
+   };
+   return {
+    rank,
+    parts,
+    totalBytes,
+    budgetBytes,
+    headroomBytes
+   };
+  }
+  function storageFor(model, asked, reader) {
+   const result = rememberedStorage(model.shape, model.facts.config, asked);
+   if (result.ok) return result.value;
+   reader.say('quantization-unsupported', 'error', result.problem.message);
+   const plain = storageOf(model.shape, {}, {
+    dtype: 'bfloat16',
+    quantization: null
+   });
+   if (plain.ok) return {
+    ...plain.value,
+    basis: 'assumed'
+   };
+   throw new Error(plain.problem.message);
+  }
+  const DTYPES = {
+   half: 'float16',
+   float: 'float32',
+   bf16: 'bfloat16',
+   fp16: 'float16',
+   fp32: 'float32'
   };
-  function parseBytes(text) {
-   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text);
-   const unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0;
-   if (!match || unit === void 0) return null;
-   const bytes = Math.round(Number(match[1]) * unit);
-   return Number.isSafeInteger(bytes) ? bytes : null;
+  function computeDtype(asked, shape) {
+   if (asked !== null && asked !== 'auto') return DTYPES[asked] ?? asked;
+   const own = shape.facts.dtype;
+   return own === 'float16' || own === 'half' ? 'float16' : 'bfloat16';
   }
-  function gibText(bytes) {
-   return (bytes / GiB).toFixed(2);
-  }
-  function sizeText(bytes) {
-   return Math.abs(bytes) < 10 * MiB && bytes !== 0 ? `${(bytes / MiB).toFixed(2)} MiB` : `${gibText(bytes)} GiB`;
-  }
-  function bytes_grouped(n) {
-   return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
-  }
-  const exactly = bytes => ({
-   low: bytes,
-   expected: bytes,
-   high: bytes
-  });
-  const nothing = exactly(0);
-  const sum = ranges => ranges.reduce((a, b) => ({
-   low: a.low + b.low,
-   expected: a.expected + b.expected,
-   high: a.high + b.high
-  }), nothing);
-  const whole = range => ({
-   low: Math.floor(range.low),
-   expected: Math.round(range.expected),
-   high: Math.ceil(range.high)
-  });
   function adapterBytes(shape, r) {
    const {slots, rank} = r.loras ?? {
     slots: 0,
@@ -25623,7 +25684,7 @@ var __webpack_modules__ = {
      expected: most.dense * unit,
      high: (most.dense + most.experts) * unit
     },
-    formula: `${bytes_grouped(slots)} slots x rank ${bytes_grouped(rank)} x ${bytes_grouped(most.dense)} inputs and outputs x 2 B`,
+    formula: `${grouped(slots)} slots x rank ${grouped(rank)} x ${grouped(most.dense)} inputs and outputs x 2 B`,
     source: 'vLLM lora/layers: buffers for max_loras slots'
    };
   }
@@ -25684,16 +25745,16 @@ var __webpack_modules__ = {
    const block = plan.blockBytes[stage];
    const [only] = buckets;
    if (only === void 0) return 'no layer keeps anything';
-   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${bytes_grouped(blocksOf(only, length, s))} blocks x ${bytes_grouped(only.block)} tokens x ${bytes_grouped(block / only.block)} B`;
+   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${grouped(blocksOf(only, length, s))} blocks x ${grouped(only.block)} tokens x ${grouped(block / only.block)} B`;
    if (s.chargesGroups) {
     const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ');
-    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${bytes_grouped(block)} B`;
+    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${grouped(block)} B`;
    }
    return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ');
   }
-  const times = (groups, blocks) => groups === 1 ? bytes_grouped(blocks) : `${bytes_grouped(groups)} x ${bytes_grouped(blocks)}`;
+  const times = (groups, blocks) => groups === 1 ? grouped(blocks) : `${grouped(groups)} x ${grouped(blocks)}`;
   function layerTerms(bucket, blocks, stage) {
-   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${bytes_grouped(blocks)} blocks x ${bytes_grouped(member.page)} B`);
+   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${grouped(blocks)} blocks x ${grouped(member.page)} B`);
   }
   const newestRelease = release(0, 33);
   function release(major, minor, patch = 0) {
@@ -25767,7 +25828,7 @@ var __webpack_modules__ = {
     low: Math.max(.6 * expected, FORWARD_FLOOR),
     expected,
     high: 1.4 * expected + .2 * GiB,
-    text: `forward pass ${factor} x ${bytes_grouped(r.batch.tokens)} tokens x ${bytes_grouped(width)} x 2 B`
+    text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B`
    };
   }
   function samplerFactor(r) {
@@ -25783,13 +25844,13 @@ var __webpack_modules__ = {
    };
   }
   function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
+   const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
    const c = samplerFactor(r);
    return {
     low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
     expected: c.expected * rows,
     high: c.high * rows + .1 * GiB,
-    text: `sampler ${c.expected} x ${bytes_grouped(r.batch.sequences)} sequences x ${bytes_grouped(shape.facts.vocabulary)} x 4 B`
+    text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`
    };
   }
   function visionArm(shape, config, r) {
@@ -25806,7 +25867,7 @@ var __webpack_modules__ = {
     low: 0,
     expected: 20 * copy,
     high: 45 * copy,
-    text: `vision tower 20 x ${bytes_grouped(patches)} patches x ${bytes_grouped(towerWidth(config))} x 2 B`
+    text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`
    };
   }
   function withoutImages(r) {
@@ -25858,6 +25919,74 @@ var __webpack_modules__ = {
     source: 'graph capture lines of public logs'
    };
   }
+  function readSettings(input) {
+   const findings = [];
+   const filled = {
+    ...input.settings
+   };
+   const say = (code, severity, message, at) => {
+    findings.push({
+     code,
+     severity,
+     message,
+     ...at?.file === void 0 ? {} : {
+      file: at.file
+     },
+     ...at?.line === void 0 ? {} : {
+      line: at.line
+     }
+    });
+   };
+   const valid = (name, test, what) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    if (test(setting.value)) return setting.value;
+    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
+    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
+    return null;
+   };
+   const fill = (name, value, note, from = 'engine-default') => {
+    const given = input.settings[name];
+    if (given === void 0) filled[name] = {
+     value,
+     from,
+     note
+    }; else if (given.value !== value) filled[name] = {
+     ...given,
+     effective: value,
+     note
+    };
+   };
+   const count = name => valid(name, isCount, 'a whole number of at least 1');
+   return {
+    findings,
+    settings: () => filled,
+    count,
+    countOr: (name, value, note, from) => {
+     const given = count(name);
+     if (given === null) fill(name, value, note, from);
+     return given ?? value;
+    },
+    fraction: (name, flag) => {
+     const value = valid(name, isNumber, 'a number above 0 and at most 1');
+     if (value === null || value > 0 && value <= 1) return value;
+     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
+     return null;
+    },
+    text: name => valid(name, isText, 'a name'),
+    flag: name => valid(name, isFlag, 'true or false'),
+    size: name => valid(name, isSize, 'bytes of at least 0'),
+    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
+    fill,
+    say
+   };
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
   function tier(input, rules) {
    if (rules.v0) return {
     tokens: 2048,
@@ -25887,17 +26016,17 @@ var __webpack_modules__ = {
     note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
    };
   }
-  function batchOf(input, rules, option, given, length) {
+  function batchOf(input, rules, option, reader, length) {
    const {tokens: usual, sequences: most, note} = tier(input, rules);
    const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
    const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
-   const sequencesGiven = given.count('maxNumSeqs');
+   const sequencesGiven = reader.count('maxNumSeqs');
    const tokensDefault = () => {
     const whole = chunked ? usual * times : Math.max(usual * times, length);
     return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
    };
-   const tokens = given.count('maxNumBatchedTokens') ?? given.fallback('maxNumBatchedTokens', tokensDefault(), note);
-   const sequences = sequencesGiven ?? given.fallback('maxNumSeqs', Math.min(most * times, tokens), note);
+   const tokens = reader.countOr('maxNumBatchedTokens', tokensDefault(), note);
+   const sequences = reader.countOr('maxNumSeqs', Math.min(most * times, tokens), note);
    return {
     tokens,
     sequences
@@ -25911,6 +26040,7 @@ var __webpack_modules__ = {
    const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
    const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
    if (scaling === null) return positions;
+   if (shape.modelType.startsWith('gemma3')) return positions;
    const type = scaling['rope_type'] ?? scaling['type'];
    const factor = scaling['factor'];
    if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
@@ -25918,66 +26048,6 @@ var __webpack_modules__ = {
    const original = scaling['original_max_position_embeddings'];
    const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
    return Math.max(1, Math.floor(base * factor));
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
-  function placed(setting) {
-   return {
-    ...setting?.file === void 0 ? {} : {
-     file: setting.file
-    },
-    ...setting?.line === void 0 ? {} : {
-     line: setting.line
-    }
-   };
-  }
-  function givenSettings(input, findings) {
-   const filled = {
-    ...input.settings
-   };
-   const valid = (name, test, expected) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    const {value} = setting;
-    if (test(value)) return value;
-    const shown = (JSON.stringify(value) ?? String(value)).slice(0, 60);
-    findings.push({
-     ...placed(setting),
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `${name} is ${shown}, expected ${expected}`
-    });
-    return null;
-   };
-   return {
-    valid,
-    count: name => valid(name, isCount, 'a whole number of at least 1'),
-    fallback: (name, value, note, from = 'engine-default') => {
-     const given = input.settings[name];
-     filled[name] = given === void 0 ? {
-      value,
-      from,
-      note
-     } : {
-      ...given,
-      effective: value,
-      note
-     };
-     return value;
-    },
-    effective: (name, value) => {
-     const given = filled[name];
-     if (given !== void 0 && given.value !== value) filled[name] = {
-      ...given,
-      effective: value
-     };
-    },
-    filled
-   };
   }
   function readOptions(options, findings) {
    const malformed = (name, expected) => {
@@ -26032,7 +26102,7 @@ var __webpack_modules__ = {
    const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
    return {
     method: typeof method === 'string' ? method : usual,
-    tokens: isCount(asked) ? asked : 1
+    tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
    };
   }
   function parsed(text) {
@@ -26045,21 +26115,21 @@ var __webpack_modules__ = {
   }
   const UNSTATED_LENGTH = 2048;
   function settings_resolve(input) {
-   const findings = [];
    const assumptions = [];
+   const reader = readSettings(input);
+   const {count, countOr, findings} = reader;
    const option = readOptions(input.options, findings);
-   const given = givenSettings(input, findings);
-   const {count, valid} = given;
-   const release = releaseFor(input, findings, assumptions);
+   const release = releaseFor(input, reader, assumptions);
    const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
    const context = contextOf(input.shape, input.facts.config);
-   const maxModelLen = lengthOf(given, context);
+   const maxModelLen = lengthOf(reader, context);
+   const pooling = isPooling(input, option);
    const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
-   const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH);
+   const batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH);
    return {
     release,
     rules,
-    tensor: count('tensorParallel') ?? given.fallback('tensorParallel', 1, 'vLLM default'),
+    tensor: countOr('tensorParallel', 1, 'vLLM default'),
     pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
     data: count('dataParallel') ?? 1,
     expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
@@ -26068,23 +26138,28 @@ var __webpack_modules__ = {
     maxModelLen,
     context,
     batch,
-    fraction: fractionOf(input, given, rules, findings),
-    dtype: dtypeOf(input, given),
-    quantization: valid('quantization', isText, 'a method'),
-    kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
+    fraction: fractionOf(reader, rules),
+    dtype: dtypeOf(input, reader),
+    quantization: reader.text('quantization'),
+    kvDtype: kvDtypeOf(reader),
     blockSize: count('blockSize'),
-    eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
-    asyncScheduling: option.flag('async-scheduling') ?? rules.asyncDefault,
+    eager: reader.flag('enforceEager') ?? option.flag('enforce-eager') ?? false,
+    pooling,
+    asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
     v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
     prefixCaching: option.flag('enable-prefix-caching') ?? true,
     hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
-    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    poolBytes: reader.size('kvCacheMemoryBytes'),
     poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? loraSlots(given) : null,
+    loras: option.flag('enable-lora') === true ? {
+     slots: countOr('maxLoras', 1, 'vLLM default'),
+     rank: countOr('maxLoraRank', 16, 'vLLM default')
+    } : null,
     speculative: speculativeOf(input, option, findings),
     option,
-    settings: given.filled,
+    settings: reader.settings(),
+    say: reader.say,
     findings,
     assumptions
    };
@@ -26098,63 +26173,46 @@ var __webpack_modules__ = {
     expertTensor: ranks
    };
   }
-  function releaseFor(input, findings, assumptions) {
+  function releaseFor(input, reader, assumptions) {
    const newest = releaseText(newestRelease);
    if (input.version === null) {
     assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
     return newestRelease;
    }
    const read = releaseOf(input.version);
-   if (read === null) findings.push({
-    code: 'version-unknown',
-    severity: 'warning',
-    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`
-   }); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   if (read === null) reader.say('version-unknown', 'warning', `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
    return read ?? newestRelease;
   }
-  function lengthOf(given, context) {
-   const asked = given.valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
+  function lengthOf(reader, context) {
+   const asked = reader.length('maxModelLen');
    if (asked === 'auto') return null;
    if (asked !== null) return asked;
-   return context === null ? given.fallback('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`) : given.fallback('maxModelLen', context, "the model's context", 'model-config');
+   if (context === null) reader.fill('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`); else reader.fill('maxModelLen', context, "the model's context", 'model-config');
+   return context ?? UNSTATED_LENGTH;
   }
-  function fractionOf(input, given, rules, findings) {
-   const asked = given.valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
-   if (asked !== null && asked > 0 && asked <= 1) return asked;
-   if (asked !== null) findings.push({
-    ...placed(input.settings.memoryFraction),
-    code: 'fraction-out-of-range',
-    severity: 'error',
-    message: `gpu-memory-utilization is ${asked}: vLLM takes more than 0 and at most 1`
-   });
+  function fractionOf(reader, rules) {
+   const asked = reader.fraction('memoryFraction', 'gpu-memory-utilization');
    const {memoryFraction} = rules;
-   return given.fallback('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
+   if (asked === null) reader.fill('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
+   return asked ?? memoryFraction;
   }
-  const DTYPES = {
-   half: 'float16',
-   fp16: 'float16',
-   bf16: 'bfloat16',
-   float: 'float32',
-   fp32: 'float32'
-  };
-  function dtypeOf(input, given) {
-   const asked = given.valid('dtype', isText, 'a dtype');
-   if (asked !== null && asked !== 'auto') {
-    const dtype = DTYPES[asked] ?? asked;
-    given.effective('dtype', dtype);
-    return dtype;
-   }
-   const own = input.shape.facts.dtype;
-   const capability = Number(input.gpu?.computeCapability ?? '9.0');
-   const dtype = own === 'float16' || own === 'half' || capability < 8 ? 'float16' : 'bfloat16';
-   if (asked === null) given.fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else given.effective('dtype', dtype);
+  function kvDtypeOf(reader) {
+   const asked = reader.text('kvCacheDtype');
+   if (asked === null) reader.fill('kvCacheDtype', 'auto', 'vLLM default');
+   return asked ?? 'auto';
+  }
+  const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/;
+  function isPooling(input, option) {
+   if (input.shape.facts.task === 'embed') return true;
+   return [ 'runner', 'task', 'convert' ].some(name => POOLING.test(option.text(name) ?? ''));
+  }
+  function dtypeOf(input, reader) {
+   const asked = reader.text('dtype');
+   const named = computeDtype(asked, input.shape);
+   const old = Number(input.gpu?.computeCapability ?? '9.0') < 8;
+   const dtype = old && (asked ?? 'auto') === 'auto' ? 'float16' : named;
+   reader.fill('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config');
    return dtype;
-  }
-  function loraSlots(given) {
-   return {
-    slots: given.count('maxLoras') ?? given.fallback('maxLoras', 1, 'vLLM default'),
-    rank: given.count('maxLoraRank') ?? given.fallback('maxLoraRank', 16, 'vLLM default')
-   };
   }
   const shares = new WeakMap;
   function remembered(shape, storage, p, key) {
@@ -26193,13 +26251,13 @@ var __webpack_modules__ = {
      inBudget: true,
      bytes: exactly(bytes[stage]),
      basis: derived ? 'derived' : storage.basis,
-     formula: `${bytes_grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+     formula: `${grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
      source: 'config.json'
     })
    };
   }
   const LONGEST = 2 ** 24;
-  function account(about, found) {
+  function account(about) {
    const {input, r} = about;
    const memory = input.gpu?.memoryBytes ?? null;
    const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
@@ -26212,23 +26270,12 @@ var __webpack_modules__ = {
    const cache = cacheParts(about, at, length);
    const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
    const parts = [ ...stage.parts, ...cache.parts, ...rest ];
-   const totalBytes = sum(parts.filter(part => part.inBudget).map(part => part.bytes));
    return {
     settings: settled(about, length),
-    findings: found,
+    findings: r.findings,
     estimate: {
      method: 'engine',
-     perGpu: {
-      rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
-      parts,
-      totalBytes,
-      budgetBytes: budget,
-      headroomBytes: budget === null ? null : {
-       low: budget - totalBytes.high,
-       expected: budget - totalBytes.expected,
-       high: budget - totalBytes.low
-      }
-     },
+     perGpu: perGpu(`pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`, parts, budget),
      kvCache: figures(about, stages, at, length, fitting),
      assumptions: [ ...r.assumptions, ...input.shape.notes ]
     }
@@ -26266,13 +26313,10 @@ var __webpack_modules__ = {
    const {input, r, draft, kv} = about;
    const weights = weightsOf(input, r, about.storage, parallelismOf(r));
    const common = [];
-   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)));
-   common.push(modelled('activations', peak(input.shape, input.facts.config, r)));
+   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r), 'modelled'));
+   common.push(modelled('activations', peak(input.shape, input.facts.config, r), 'modelled'));
    common.push(modelled('communication', communication(r), 'measured'));
-   common.push({
-    ...modelled('cudaGraphs', graphs(r), 'measured'),
-    inBudget: r.rules.graphsInBudget
-   });
+   common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget));
    return weights.bytes.map((_, at) => {
     const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
     const parts = [ weights.part(at), ...withDraft, ...common ];
@@ -26286,16 +26330,7 @@ var __webpack_modules__ = {
     };
    });
   }
-  function modelled(name, m, basis = 'modelled') {
-   return {
-    name,
-    inBudget: true,
-    bytes: whole(m.bytes),
-    basis,
-    formula: m.formula,
-    source: m.source
-   };
-  }
+  const modelled = (name, m, basis, inBudget = true) => rangePart(name, m.bytes, basis, m.formula, m.source, inBudget);
   function room(about, stage, at) {
    const {r, kv} = about;
    if (stage.available === null) return null;
@@ -26328,28 +26363,19 @@ var __webpack_modules__ = {
    const block = kv.plan.blockBytes[at];
    const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
    const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
-   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${bytes_grouped(kv.blocks.block)} tokens`;
-   const part = (name, bytes, formula) => ({
-    name,
-    inBudget: true,
-    bytes: exactly(bytes),
-    basis,
-    formula,
-    source
-   });
+   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${grouped(kv.blocks.block)} tokens`;
+   const part = (name, bytes, text) => exactPart(name, bytes, basis, text, source);
    const parts = [];
    if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
    if (states > 0) parts.push(part('recurrentState', states, formula('state')));
    const kept = r.rules.nullBlock ? block : 0;
-   if (kept > 0) parts.push({
-    ...part('buffers', kept, `1 block x ${bytes_grouped(block)} B kept for padding`)
-   });
+   if (kept > 0) parts.push(part('buffers', kept, `1 block x ${grouped(block)} B kept for padding`));
    return {
     parts,
     bytes: total + kept
    };
   }
-  const account_times = (formula, requests) => requests === 1 ? formula : `${bytes_grouped(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
+  const account_times = (formula, requests) => requests === 1 ? formula : `${grouped(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
   function pool(about, stage, cache, memory, fractionBytes) {
    const {r} = about;
    const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
@@ -26366,14 +26392,7 @@ var __webpack_modules__ = {
     rest: [],
     budget
    };
-   const rest = {
-    name: 'buffers',
-    inBudget: true,
-    bytes: exactly(given - cache.bytes),
-    basis: 'exact',
-    formula: `${gibText(given)} GiB of the pool, less the start condition`,
-    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes'
-   };
+   const rest = exactPart('buffers', given - cache.bytes, 'exact', `${gibText(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes');
    return {
     rest: [ rest ],
     budget
@@ -26489,7 +26508,7 @@ var __webpack_modules__ = {
    };
    const {draft, shape} = input;
    if (draft !== null) {
-    const own = storageFor(draft.shape, draft.facts.config, {
+    const own = rememberedStorage(draft.shape, draft.facts.config, {
      dtype: r.dtype,
      quantization: null
     });
@@ -26507,14 +26526,7 @@ var __webpack_modules__ = {
   function made(bytes, stack, formula) {
    return {
     stacks: [ stack ],
-    part: {
-     name: 'draftWeights',
-     inBudget: true,
-     bytes: exactly(Math.round(bytes)),
-     basis: 'derived',
-     formula,
-     source: 'speculative-config'
-    }
+    part: exactPart('draftWeights', bytes, 'derived', formula, 'speculative-config')
    };
   }
   const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
@@ -26589,9 +26601,10 @@ var __webpack_modules__ = {
    mpt: [ 0, 29 ],
    bamba: [ 0, 33 ]
   };
-  function modelFindings(input, r, say) {
-   contextAbove(input, r, say);
-   widths(input, r, say);
+  function modelFindings(input, r) {
+   const {say} = r;
+   contextAbove(input, r);
+   widths(input, r);
    const {layers, modelType} = input.shape;
    const stages = input.settings.pipelineParallel?.value;
    if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
@@ -26599,19 +26612,19 @@ var __webpack_modules__ = {
    if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
    if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
   }
-  function contextAbove(input, r, say) {
+  function contextAbove(input, r) {
    const {context, maxModelLen} = r;
    if (context === null || maxModelLen === null || maxModelLen <= context) return;
    const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
-   say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
+   r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
   }
-  function widths(input, r, say) {
+  function widths(input, r) {
    const parallel = parallelismOf(r);
    const block = model_findings_fp8Block(input.facts.config);
    const at = input.settings.tensorParallel;
    const said = new Set;
    const once = (code, message) => {
-    if (!said.has(code)) say(code, 'error', message, at);
+    if (!said.has(code)) r.say(code, 'error', message, at);
     said.add(code);
    };
    for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
@@ -26653,8 +26666,9 @@ var __webpack_modules__ = {
    torchao: 75,
    quark: 70
   };
-  function quantizationFindings(input, r, capability, say) {
+  function quantizationFindings(input, r, capability) {
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const {say} = r;
    const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
    const method = r.quantization ?? quantization_methodOf(input.facts.config);
    const least = method === null ? void 0 : LEAST[method];
@@ -26668,22 +26682,12 @@ var __webpack_modules__ = {
    return typeof method === 'string' ? method : null;
   }
   function findings(input, r, kv, capability) {
-   const list = [];
-   const say = (code, severity, message, at) => {
-    list.push({
-     ...placed(at),
-     code,
-     severity,
-     message
-    });
-   };
-   heads(input, r, say);
-   modelFindings(input, r, say);
-   gpus(input, r, say);
-   kvDtype(input, r, kv, capability, say);
-   quantizationFindings(input, r, capability, say);
-   withoutEffect(input, r, say);
-   return list;
+   heads(input, r, r.say);
+   modelFindings(input, r);
+   gpus(input, r, r.say);
+   kvDtype(input, r, kv, capability, r.say);
+   quantizationFindings(input, r, capability);
+   withoutEffect(input, r, r.say);
   }
   function heads(input, r, say) {
    const {shape, settings} = input;
@@ -27281,18 +27285,21 @@ var __webpack_modules__ = {
   }
   function under(input) {
    const r = settings_resolve(input);
-   const storage = checkpointStorage(input, r);
+   const storage = storageFor(input, {
+    dtype: r.dtype,
+    quantization: r.quantization
+   }, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
-   const found = [ ...r.findings, ...findings(input, r, kv, capability) ];
+   findings(input, r, kv, capability);
    return account({
     input,
     r,
     storage: loaded(storage, input.facts.config, capability),
     draft,
     kv
-   }, found);
+   });
   }
   function olderText(newest, older) {
    const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
@@ -27307,28 +27314,29 @@ var __webpack_modules__ = {
    const value = text === null || text === void 0 ? Number.NaN : Number(text);
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
-  function checkpointStorage(input, r) {
-   const result = storageFor(input.shape, input.facts.config, {
-    dtype: r.dtype,
-    quantization: r.quantization
-   });
-   if (result.ok) return result.value;
-   r.findings.push({
-    code: 'quantization-unsupported',
-    severity: 'error',
-    message: result.problem.message
-   });
-   const plain = storageOf(input.shape, {}, {
-    dtype: 'bfloat16',
-    quantization: null
-   });
-   if (plain.ok) return {
-    ...plain.value,
-    basis: 'assumed'
+  function inside(name, title) {
+   return {
+    name,
+    title,
+    defaults: vllmDefaults,
+    estimate: input => {
+     const answer = vllm.estimate({
+      ...input,
+      version: null
+     });
+     const note = `${title} runs vLLM inside`;
+     return {
+      ...answer,
+      estimate: {
+       ...answer.estimate,
+       assumptions: [ note, ...answer.estimate.assumptions ]
+      }
+     };
+    }
    };
-   throw new Error(plain.problem.message);
   }
-  const engines = [ vllm ];
+  const vllmInside = [ inside('ray-llm', 'Ray Serve LLM'), inside('kserve-hf', 'KServe Hugging Face server') ];
+  const engines = [ vllm, ...vllmInside ];
   const byName = new Map(engines.map(engine => [ engine.name, engine ]));
   function engineOf(name) {
    return byName.get(name) ?? null;
@@ -27376,7 +27384,7 @@ var __webpack_modules__ = {
   const centre = nvidia('data-centre');
   const studio = nvidia('workstation');
   const home = nvidia('consumer');
-  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
+  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
   const workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ];
   const consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ];
   const nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ];
@@ -27687,7 +27695,7 @@ var __webpack_modules__ = {
    if (slice) return slice;
    const {words, gigabytes, size} = wordsOf(name);
    const literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`);
-   const exact = literal ?? cardsNamed(words);
+   const exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words);
    const rows = exact ?? cardsInside(words);
    if (rows === null) return unknownGpu(whole);
    const unified = rows.find(row => row.kind === 'unified');
@@ -27854,12 +27862,20 @@ var __webpack_modules__ = {
    const byKind = TRUST.map(kind => understood(declared, kind, findings)).filter(found => found !== null);
    const [first, second] = byKind;
    if (first === void 0) return withoutName(declared);
-   if (second && first.name.kind === 'product-label' && second.gpu.name !== first.gpu.name && second.note === null && first.note === null) findings.push(finding('hardware-contradiction', 'warning', `${first.name.text} is a ${first.gpu.name}, ${second.name.text} has ${second.gpu.name}: the label counts`, second.name.at));
+   const same = second && first.note !== null && second.note === null && model(first.gpu) === model(second.gpu);
+   const differ = first.note === null ? second?.gpu.name !== first.gpu.name : second && model(second.gpu) !== model(first.gpu);
+   const slice = / MIG /.test(`${first.gpu.name}${second?.gpu.name}`);
+   if (second && first.name.kind === 'product-label' && second.note === null && differ && !slice) findings.push(finding('hardware-contradiction', 'warning', `${first.name.text} is a ${first.gpu.name}, ${second.name.text} has ${second.gpu.name}: the label counts`, second.name.at));
    return {
     ...first,
+    ...same ? {
+     gpu: second.gpu,
+     note: null
+    } : {},
     count: first.count ?? second?.count ?? null
    };
   }
+  const model = gpu => gpu.name.replace(/ \d+GB$/, '');
   function understood(declared, kind, findings) {
    let smallest = null;
    for (const name of declared.names) {
@@ -27882,7 +27898,8 @@ var __webpack_modules__ = {
    return smallest;
   }
   function withProfile(name, declared) {
-   return declared.mig === void 0 || /\d+g\.\d+gb/i.test(name) ? name : `${name} MIG ${declared.mig}`;
+   if (declared.mig === void 0 || /\d+g\.\d+gb/i.test(name)) return name;
+   return `${lookUpInstance(name)?.gpu.name ?? name} MIG ${declared.mig}`;
   }
   function bySize(named, name, declared) {
    if (declared.memoryBytes === void 0 || named.note === null || declared.mig !== void 0) return named;
@@ -28360,6 +28377,7 @@ var __webpack_modules__ = {
     ...heads
    };
   }
+  const VERIFIED = [ 'lm', 'none', 'sequence', 'token', 'span' ];
   function assemble(config, parts) {
    const architecture = architectureOf(config);
    const {hidden, vocabulary} = parts.facts;
@@ -28381,7 +28399,7 @@ var __webpack_modules__ = {
     bias: true
    }));
    const own = isOwnClass(architecture, parts.type, parts.classes);
-   const known = own && (architecture.head === 'lm' || architecture.head === 'none');
+   const known = own && VERIFIED.includes(architecture.head);
    return {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,
@@ -28408,11 +28426,13 @@ var __webpack_modules__ = {
    const decoderOnly = ending === 'ForCausalLM';
    const lm = head === 'lm' || head === 'other';
    const hidden = parts.facts.hidden;
+   const copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies;
    const rows = parts.headRows ?? parts.facts.vocabulary;
-   const labels = head === 'span' ? 2 : head === 'choice' ? 1 : labelCount(config);
-   const classifier = parts.classifier ?? (n => [ linear('classifier', n, hidden, 'none', {
+   const plain = n => [ linear('classifier', n, hidden, 'none', {
     bias: true
-   }) ]);
+   }) ];
+   const classifier = head === 'sequence' ? parts.classifier ?? plain : plain;
+   const labels = head === 'choice' ? 1 : labelCount(config);
    const tower = {
     name: 'encoder',
     role: 'encoder',
@@ -28424,7 +28444,7 @@ var __webpack_modules__ = {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,
     count: parts.exact && own && verified ? 'exact' : 'derived',
-    embedding: [ ...parts.embedding, ...parts.tied || encoderOnly ? [] : parts.untiedCopies ],
+    embedding: [ ...parts.embedding, ...copies ],
     layers: encoderOnly ? noLayers : parts.decoder,
     final: encoderOnly ? [] : [ ...parts.final, ...heads ],
     tied: lm && parts.tied,
@@ -28555,7 +28575,10 @@ var __webpack_modules__ = {
     },
     decoder,
     final: finalNormOf('decoder'),
-    untiedCopies: own ? [] : [ encoderTable, decoderTable ],
+    untiedCopies: own ? [] : [ encoderTable, {
+     ...decoderTable,
+     out: rule.decoderCopyRows?.(config) ?? vocabulary
+    } ],
     tied: config.flag('tie_word_embeddings'),
     classifier: labels => [ replicated('classification_head.dense', hidden, hidden, {
      bias: true
@@ -28624,6 +28647,7 @@ var __webpack_modules__ = {
    embeddingNorm: false,
    finalNorm: false,
    ownTables: marianTables,
+   decoderCopyRows: config => config.sizeOrNull('decoder_vocab_size'),
    defaults: {
     vocab_size: 58101
    }
@@ -28819,12 +28843,13 @@ var __webpack_modules__ = {
     }, row.aliases))
    };
   }
+  const encoder_VERIFIED = [ 'lm', 'none', 'sequence', 'token' ];
   function encoderShape(row, config) {
    const d = dimsOf(row, config);
    const architecture = architectureOf(config);
    const own = isOwnClass(architecture, row.type, row.classes);
    const head = headOf(row, d, architecture.head);
-   const verified = [ 'lm', 'none', ...row.verifiedHeads ?? [] ].includes(architecture.head);
+   const verified = encoder_VERIFIED.includes(architecture.head) && !row.derivedHeads?.includes(architecture.head);
    const type = config.text('model_type') ?? row.type;
    const weights = row.layer(d);
    const assumed = row.assumed?.(config) ?? null;
@@ -28874,6 +28899,7 @@ var __webpack_modules__ = {
    const classifier = labels => linear('classifier', labels, d.hidden, 'none', {
     bias: true
    });
+   const before = row.sequence === 'transform' ? lm.transform : [];
    switch (head) {
    case 'lm':
     return {
@@ -28895,26 +28921,26 @@ var __webpack_modules__ = {
 
    case 'sequence':
     {
-     const before = row.sequence === 'dense' ? replicated('classifier.dense', d.hidden, d.hidden, {
+     const dense = replicated('classifier.dense', d.hidden, d.hidden, {
       bias: true
-     }) : null;
-     const pooled = row.classifierPooler?.(d) ?? pooler;
+     });
+     const pooled = row.sequence === 'dense' ? [ dense ] : row.classifierPooler?.(d) ?? pooler;
      return {
-      weights: [ ...before ? [ before ] : pooled, classifier(labelCount(d.config)) ],
+      weights: [ ...before, ...pooled, classifier(labelCount(d.config)) ],
       tied: false
      };
     }
 
    case 'choice':
     return {
-     weights: [ ...row.classifierPooler?.(d) ?? pooler, classifier(1) ],
+     weights: [ ...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1) ],
      tied: false
     };
 
    case 'token':
    case 'span':
     return {
-     weights: [ classifier(head === 'span' ? 2 : labelCount(d.config)) ],
+     weights: [ ...before, classifier(labelCount(d.config)) ],
      tied: false
     };
 
@@ -29158,8 +29184,7 @@ var __webpack_modules__ = {
   });
   const bert_types = [ {
    ...bertLike,
-   type: 'bert',
-   verifiedHeads: [ 'sequence', 'pretraining' ]
+   type: 'bert'
   }, {
    ...bertLike,
    type: 'roberta',
@@ -29256,7 +29281,8 @@ var __webpack_modules__ = {
    headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
    embedding: withoutPositions,
    layer: d => postNormGated(d, false),
-   pooler: () => []
+   pooler: () => [],
+   classifierPooler: densePooler
   }, {
    ...bertLike,
    type: 'gte',
@@ -29269,6 +29295,8 @@ var __webpack_modules__ = {
    headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
    embedding: withoutPositions,
    layer: d => postNormGated(d, true),
+   pooler: () => [],
+   classifierPooler: densePooler,
    lm: d => ({
     transform: denseTransform(d),
     width: d.hidden,
@@ -29311,6 +29339,7 @@ var __webpack_modules__ = {
    firstLayerLacks: [ 'attn_norm' ],
    body: d => [ norm('model.final_norm', d.hidden, d.config.flag('norm_bias')) ],
    pooler: () => [],
+   sequence: 'transform',
    lm: d => ({
     transform: [ replicated('head.dense', d.hidden, d.hidden, {
      bias: d.config.flag('classifier_bias')
@@ -29569,6 +29598,7 @@ var __webpack_modules__ = {
   const bert_variants_grouped = (name, out, input, groups) => column(name, out, Math.floor(input / groups), {
    bias: true
   });
+  const groupedParameter = (name, out, input, groups) => [ column(name, groups * Math.floor(out / groups), Math.floor(input / groups)), vector(`${name}.bias`, out, 'column') ];
   const narrowEmbedding = (d, width, mapping) => [ ...bertEmbedding(d, width), replicated(mapping, d.hidden, width, {
    bias: true
   }) ];
@@ -29702,6 +29732,7 @@ var __webpack_modules__ = {
    })) : [] ],
    body: densePooler,
    pooler: () => [],
+   derivedHeads: [ 'token' ],
    lm: lukeHead
   }, {
    ...bertLike,
@@ -29809,7 +29840,7 @@ var __webpack_modules__ = {
     bias: true
    }), row('attention.output.dense', d.hidden, d.hidden, {
     bias: true
-   }), bert_variants_grouped('intermediate.dense', d.width, d.hidden, groups), bert_variants_grouped('output.dense', d.hidden, d.width, groups), ...bertNorms(d) ];
+   }), ...groupedParameter('intermediate.dense', d.width, d.hidden, groups), ...groupedParameter('output.dense', d.hidden, d.width, groups), ...bertNorms(d) ];
   }
   const bertVariants = bert_variants_types.map(encoder);
   const cohere_defaults = {
@@ -29914,8 +29945,7 @@ var __webpack_modules__ = {
    },
    pooler: () => [],
    classifierPooler: pooler,
-   lm: debertaHead,
-   verifiedHeads: [ 'sequence' ]
+   lm: debertaHead
   }, {
    ...bertLike,
    type: 'deberta',
@@ -30375,6 +30405,7 @@ var __webpack_modules__ = {
    const experts = config.size('n_routed_experts');
    const first = config.count('first_k_dense_replace');
    const every = config.sizeOrNull('moe_layer_freq') ?? 1;
+   const sparse = config.has('mlp_layer_types') ? sparseFrom(config, d.layers, first) : i => i >= first && i % every === 0;
    const full = attentionPart(d, null, () => attentionWeights({
     ...d,
     qkvBias: bias,
@@ -30385,7 +30416,7 @@ var __webpack_modules__ = {
    const dense = densePart(d, width);
    return {
     sizes: d,
-    layer: i => [ full, i >= first && i % every === 0 ? moe : dense ],
+    layer: i => [ full, sparse(i) ? moe : dense ],
     intermediate: width,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok')
@@ -30781,17 +30812,18 @@ var __webpack_modules__ = {
   } ];
   const exaone = exaone_types.map(decoder);
   function wholeFused(d, bias, names) {
-   const square = {
-    hidden: d.hidden,
-    heads: d.heads,
-    kvHeads: d.heads,
-    headDim: d.hidden / d.heads
-   };
    return fusedAttentionWeights({
-    ...square,
+    ...d,
     qkvBias: bias,
     outBias: bias
-   }, names);
+   }, names).map(weight => weight.split === 'qkv' ? {
+    ...weight,
+    out: 3 * d.hidden,
+    kvWidth: 2 * d.hidden
+   } : {
+    ...weight,
+    in: d.hidden
+   });
   }
   const feedForwardNames = [ 'mlp.dense_h_to_4h', 'mlp.dense_4h_to_h' ];
   const isNewFalcon = config => config.flag('new_decoder_architecture', config.text('model_type') === 'RefinedWeb');
@@ -31487,7 +31519,7 @@ var __webpack_modules__ = {
    return assemble(config, {
     type: 'gemma3n_text',
     classes: [ 'Gemma3n' ],
-    exact: true,
+    exact: shared <= d.layers,
     embedding: [ tokenEmbedding(d.vocabulary, d.hidden), ...perLayerEmbedding(d, perLayer), {
      ...column('model.altup_projections', d.hidden, d.hidden),
      copies: inputs - 1
@@ -32622,17 +32654,32 @@ var __webpack_modules__ = {
      kernel
     } ]
    };
-   const moe = sharedMixture(d, experts, file.count('num_shared_experts'));
+   const latent = file.sizeOrNull('routed_expert_hidden_size');
+   const shared = file.count('num_shared_experts');
+   const moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent);
    const width = file.size('intermediate_size');
    const dense = densePart(d, width);
    return {
     sizes: d,
     layer: i => [ isFull(i) ? full : delta, sparse(i) ? moe : dense ],
+    exact: latent === null,
+    notes: latent === null ? [] : [ 'routed_expert_hidden_size: experts at that width with a projection in and out assumed' ],
     tied: false,
     intermediate: width,
     experts,
     expertsPerToken: file.sizeOrNull('num_experts_per_tok')
    };
+  }
+  function latentMixturePart(d, experts, shared, latent) {
+   const width = d.config.size('moe_intermediate_size');
+   const perToken = d.config.sizeOrNull('num_experts_per_tok');
+   return feedPart('moe', d, () => [ ...mixtureWeights({
+    hidden: d.hidden,
+    width,
+    experts,
+    perToken,
+    expertHidden: latent
+   }), replicated('mlp.latent_down', latent, d.hidden), replicated('mlp.latent_up', d.hidden, latent), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]);
   }
   function olmoHybrid(config) {
    const d = sizesOf(config);
@@ -33764,7 +33811,7 @@ var __webpack_modules__ = {
     const dense = replicated('lm_head.dense', d.hidden, d.hidden, {
      bias: d.config.flag('classifier_bias')
     });
-    return [ norm('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head === 'lm' ? [ dense, norm('lm_head.norm', d.hidden, normBias) ] : [] ];
+    return [ norm('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [ dense, norm('lm_head.norm', d.hidden, normBias) ] : [] ];
    },
    headBias: config => config.flag('decoder_bias')
   });
@@ -33834,7 +33881,7 @@ var __webpack_modules__ = {
    const part = textConfig(row.text, config);
    const said = part.text('model_type');
    const isOwn = said === null || (row.text.own ?? []).includes(said);
-   const type = isOwn ? row.text.type : said;
+   const type = isOwn ? row.text.typeOf?.(config) ?? row.text.type : said;
    const json = {
     ...isOwn ? row.text.defaults : {},
     ...part.json,
@@ -34898,6 +34945,135 @@ var __webpack_modules__ = {
    finish: molmoText
   } ];
   const documentVision = document_vision_types.map(multimodal);
+  function ocrTowers(m, ownPatches) {
+   const vision = m.part('vision_config');
+   const nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`);
+   const sam = samTower(nested('sam_config'));
+   const [first, second] = downsampled(nested('sam_config'));
+   const config = nested('encoder_config').with({
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14
+   });
+   const hidden = config.size('hidden_size');
+   const side = Math.floor(config.size('image_size') / config.size('patch_size'));
+   const patch = config.size('num_channels') * config.size('patch_size') ** 2;
+   return [ tower('sam_model', 'vision', {
+    ...sam,
+    weights: [ ...sam.weights, conv('net_2', first, 9 * sam.width, false), conv('net_3', second, 9 * first, false) ]
+   }), tower('vision_model', 'vision', {
+    weights: [ vector('embeddings.class_embedding', hidden), ...ownPatches ? [ conv('embeddings.patch_embedding', hidden, patch, false) ] : [], positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding'), norm('pre_layrnorm', hidden, true) ],
+    stack: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width: config.size('intermediate_size')
+     }),
+     cache: []
+    }),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   }), projector([ linear('layers', m.hidden, second + hidden, 'none', {
+    bias: true
+   }) ], 'projector'), separators(m) ];
+  }
+  const separators = m => projector([ vector('image_newline', m.hidden), vector('view_seperator', m.hidden) ], 'model');
+  function downsampled(config) {
+   const [first, second] = config.with({
+    downsample_channels: [ 512, 1024 ]
+   }).list('downsample_channels') ?? [];
+   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
+   return valid(first) && valid(second) ? [ first, second ] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1');
+  }
+  function vl2Towers(m) {
+   const file = m.part('vision_config');
+   const vision = file.with({
+    width: 1152,
+    layers: 27,
+    heads: 16,
+    mlp_ratio: 3.7362,
+    image_size: 384,
+    patch_size: 14
+   });
+   const hidden = vision.size('width');
+   const ratio = vision.number('mlp_ratio') ?? 4;
+   const fields = {
+    hidden_size: hidden,
+    intermediate_size: Math.max(1, Math.trunc(hidden * ratio)),
+    num_hidden_layers: vision.size('layers'),
+    num_attention_heads: vision.size('heads'),
+    image_size: vision.size('image_size'),
+    patch_size: vision.size('patch_size'),
+    vision_use_head: true
+   };
+   const encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model');
+   const merge = (m.optional('projector_config') ?? file).with({
+    downsample_ratio: 2
+   }).size('downsample_ratio');
+   return [ tower('vision', 'vision', encoder), projector([ column('layers.1', m.hidden, encoder.width * merge * merge, {
+    bias: true
+   }), row('layers.3', m.hidden, m.hidden, {
+    bias: true
+   }) ], 'projector'), separators(m) ];
+  }
+  const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR';
+  const ocrText = {
+   vocab_size: 129280,
+   hidden_size: 1280,
+   intermediate_size: 6848,
+   moe_intermediate_size: 896,
+   num_hidden_layers: 12,
+   num_attention_heads: 10,
+   n_routed_experts: 64,
+   n_shared_experts: 2,
+   first_k_dense_replace: 1,
+   num_experts_per_tok: 6,
+   tie_word_embeddings: false
+  };
+  const deepseek_vision_types = [ {
+   type: 'unlimited_ocr',
+   text: {
+    type: 'deepseek',
+    own: [ 'unlimited_ocr_text' ],
+    defaults: {
+     ...ocrText,
+     head_dim: 128
+    }
+   },
+   tie: 'top',
+   towers: m => ocrTowers(m, false)
+  }, {
+   type: 'DeepseekOCR',
+   classes: [ 'DeepseekOCR' ],
+   text: {
+    type: 'deepseek',
+    own: [ 'deepseek_v2' ],
+    defaults: ocrText,
+    keys: [ 'language_config' ],
+    flat: true
+   },
+   tie: 'top',
+   towers: m => ocrTowers(m, true),
+   exact: false
+  }, {
+   type: 'deepseek_vl_v2',
+   classes: [ 'DeepseekVLV2', 'DeepseekOCR' ],
+   text: {
+    type: 'deepseek_v2',
+    keys: [ 'language_config', 'text_config' ],
+    own: [ 'deepseek' ],
+    typeOf: config => isPlain(config.nested('language_config')) || isOcr(config) ? 'deepseek' : 'deepseek_v2'
+   },
+   tie: 'nested',
+   towers: m => isOcr(m.config) ? ocrTowers(m, true) : vl2Towers(m),
+   exact: false
+  } ];
+  const isPlain = text => text?.json['use_mla'] === false || text?.json['v_head_dim'] === 0;
+  const deepseekVision = deepseek_vision_types.map(multimodal);
   const MOBILENET_V5_WEIGHTS = 294126912;
   function conformerLayer(c) {
    const h = c.hidden;
@@ -35476,6 +35652,14 @@ var __webpack_modules__ = {
    const input = config.size('vision_output_dim');
    return [ tower('vision_model', 'vision', encoder), projector([ column('linear_1', m.hidden, input) ]) ];
   }
+  const kimiAliases = {
+   hidden_size: [ 'vt_hidden_size' ],
+   intermediate_size: [ 'vt_intermediate_size' ],
+   num_hidden_layers: [ 'vt_num_hidden_layers' ],
+   num_attention_heads: [ 'vt_num_attention_heads' ],
+   pos_emb_height: [ 'init_pos_emb_height' ],
+   pos_emb_width: [ 'init_pos_emb_width' ]
+  };
   function kimiTowers(m) {
    const config = m.part('vision_config').with({
     hidden_size: 1152,
@@ -35487,13 +35671,21 @@ var __webpack_modules__ = {
     pos_emb_height: 64,
     pos_emb_width: 64,
     merge_kernel_size: [ 2, 2 ]
-   });
+   }, kimiAliases);
    const hidden = config.size('hidden_size');
+   const bias = config.flag('linear_bias', true);
+   const attentionBias = config.flag('attn_bias', true);
+   const rms = config.text('norm_type') === 'rmsnorm';
    const encoder = plainEncoder(config, [ patchConv('patch_embed.proj', config, hidden, {
-    bias: true
-   }), positionEmbedding(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), norm('final_layernorm', hidden, true) ], {
+    bias: config.flag('patch_embed_proj_bias', true)
+   }), positionEmbedding(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), norm('final_layernorm', hidden, !rms) ], {
     hidden,
     width: config.size('intermediate_size'),
+    attention: config.sizeOrNull('qkv_hidden_size') ?? hidden,
+    qkvBias: attentionBias,
+    outBias: attentionBias,
+    mlpBias: bias,
+    rms,
     norms: [ 'norm1', 'norm2' ],
     names: {
      attention: 'attn',
@@ -35502,10 +35694,10 @@ var __webpack_modules__ = {
    });
    const [height, width] = kernel(config);
    const inner = hidden * height * width;
-   return [ tower('vision_tower', 'vision', encoder), projector([ norm('pre_norm', m.config.size('projection_hidden_size'), true), linear('in_proj', inner, inner, 'none', {
-    bias: true
+   return [ tower('vision_tower', 'vision', encoder), projector([ norm('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms), linear('in_proj', inner, inner, 'none', {
+    bias
    }), linear('out_proj', m.hidden, inner, 'none', {
-    bias: true
+    bias
    }) ], 'mm_projector') ];
   }
   function kernel(config) {
@@ -35681,6 +35873,14 @@ var __webpack_modules__ = {
    tiedByDefault: true,
    towers: kimiTowers
   }, {
+   type: 'kimi_k3',
+   text: {
+    type: 'kimi_linear'
+   },
+   tie: 'top',
+   towers: kimiTowers,
+   exact: false
+  }, {
    type: 'minimax_m3_vl',
    classes: [ 'MiniMaxM3Sparse' ],
    defaults: {
@@ -35730,7 +35930,7 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -36776,6 +36976,7 @@ var __webpack_modules__ = {
     ...weight,
     bias: true
    } : weight), norm('self_attn.q_norm', d.hidden), norm('self_attn.k_norm', d.hidden) ],
+   sequence: 'dense',
    body: d => [ norm('norm', d.hidden) ],
    lm: d => ({
     transform: denseTransform(d),
@@ -36833,6 +37034,7 @@ var __webpack_modules__ = {
     const all = d.heads * d.headDim;
     return [ ...[ 'q', 'k', 'v', 'r' ].map(name => column(`rel_attn.${name}`, all, d.hidden)), row('rel_attn.o', d.hidden, all), ...relativeVectors(all, 'rel_attn'), norm('rel_attn.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ff.layer_1', 'ff.layer_2' ]), norm('ff.layer_norm', d.hidden, true) ];
    },
+   derivedHeads: [ 'sequence' ],
    lm: plainHead
   }, {
    type: 'funnel',
@@ -36869,6 +37071,7 @@ var __webpack_modules__ = {
      bias: true
     }), norm('attention.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ffn.linear_1', 'ffn.linear_2' ]), norm('ffn.layer_norm', d.hidden, true) ];
    },
+   derivedHeads: [ 'sequence', 'token', 'none' ],
    lm: plainHead
   }, {
    type: 'flaubert',
@@ -36909,6 +37112,7 @@ var __webpack_modules__ = {
     in: d.hidden
    })), norm('layer_norm1', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ffns.lin1', 'ffns.lin2' ]), norm('layer_norm2', d.hidden, true) ],
    assumed: config => config.flag('asm') || !config.flag('is_encoder', true) ? 'counted as an encoder with a plain output matrix' : null,
+   derivedHeads: [ 'sequence' ],
    lm: plainHead
   } ];
   const otherEncoders = other_encoders_types.map(encoder);
@@ -37891,7 +38095,7 @@ var __webpack_modules__ = {
    const table = name => tokenEmbedding(vocabulary, hidden, name);
    return assembleEncoderDecoder(config, {
     type: rule.type,
-    exact: (rule.exact ?? true) && config.text('encoder_attention_type') !== 'transient-global',
+    exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
     embedding: [ table('shared') ],
     encoder: {
      weights: [ norm('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ],
@@ -38041,7 +38245,8 @@ var __webpack_modules__ = {
     patch_size: 16,
     num_channels: 3
    },
-   beside: udopTables
+   beside: udopTables,
+   exact: 'lm'
   } ];
   const t5_verified = 'every row of the parameter oracle (transformers 5.24)';
   const t5 = [ ...t5_types.map(rule => ({
@@ -38580,11 +38785,9 @@ var __webpack_modules__ = {
    return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width');
   }
   function xlstm_shape(file) {
-   const config = file.with(xlstm_defaults, {
-    num_blocks: [ 'num_hidden_layers' ]
-   });
+   const config = file.with(xlstm_defaults);
    const hidden = config.size('hidden_size');
-   const layers = family_layerCount(config, config.has('num_blocks') ? 'num_blocks' : 'num_hidden_layers');
+   const layers = family_layerCount(config, config.sizeOrNull('num_blocks') === null ? 'num_hidden_layers' : 'num_blocks');
    const vocabulary = config.size('vocab_size');
    const heads = config.size('num_heads');
    const keys = scaled(config, 'qk_dim_factor', hidden);
@@ -38606,7 +38809,7 @@ var __webpack_modules__ = {
     bias: true
    }), replicated('mlstm_layer.fgate_preact', heads, hidden, {
     bias: true
-   }), norm('mlstm_layer.multihead_norm', values, bias), row('mlstm_layer.out_proj', hidden, values, {
+   }), norm('mlstm_layer.multihead_norm', heads * Math.floor(values / heads), bias), row('mlstm_layer.out_proj', hidden, values, {
     bias
    }), norm('norm_mlstm', hidden, bias), norm('norm_ffn', hidden, bias), column('ffn.proj_up_gate', width, hidden, {
     bias
@@ -39132,8 +39335,8 @@ var __webpack_modules__ = {
   }
   function requestsText(about) {
    const length = judge_lengthOf(about.settings.maxModelLen);
-   const what = about.concurrency === 1 ? 'one request' : `${bytes_grouped(about.concurrency)} requests`;
-   return length === null ? what : `${what} of ${bytes_grouped(length)} tokens`;
+   const what = about.concurrency === 1 ? 'one request' : `${grouped(about.concurrency)} requests`;
+   return length === null ? what : `${what} of ${grouped(length)} tokens`;
   }
   function judge_lengthOf(setting) {
    const value = setting?.effective ?? setting?.value;
@@ -39146,7 +39349,7 @@ var __webpack_modules__ = {
    const kv = estimate.kvCache;
    if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
    const length = judge_lengthOf(about.settings.maxModelLen);
-   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${bytes_grouped(length)} tokens`} at once`;
+   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${grouped(length)} tokens`} at once`;
   }
   function tightText(about, estimate, budget) {
    const {totalBytes} = estimate.perGpu;
@@ -39173,7 +39376,7 @@ var __webpack_modules__ = {
     const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
     return {
      code: 'kv-pool-too-small',
-     message: `one request${judge_lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${bytes_grouped(judge_lengthOf(about.settings.maxModelLen))} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`
+     message: `one request${judge_lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${grouped(judge_lengthOf(about.settings.maxModelLen))} tokens`} needs ${sizeText(one)} of KV cache; the pool has ${sizeText(pool)}`
     };
    }
    if (expected(weights) > budget) return {
@@ -39197,7 +39400,7 @@ var __webpack_modules__ = {
    const length = judge_lengthOf(setting);
    if (setting === void 0 || length === null) return [];
    const most = estimate.kvCache?.maxModelLenThatFits;
-   const largest = about.concurrency === 1 && most ? `; about ${bytes_grouped(most)} tokens would fit` : '';
+   const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : '';
    if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
     return [ {
@@ -39208,7 +39411,7 @@ var __webpack_modules__ = {
    const whose = setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes';
    return [ {
     code: 'set-by',
-    message: `${whose} ${bytes_grouped(length)} tokens${largest}`
+    message: `${whose} ${grouped(length)} tokens${largest}`
    } ];
   }
   const VLLM = {
@@ -39719,7 +39922,7 @@ var __webpack_modules__ = {
    for (const size of parallelSizes(question, 'tensorParallel')) {
     const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
     const length = trial?.change.settings?.maxModelLen;
-    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${bytes_grouped(length)} tokens)`);
+    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${grouped(length)} tokens)`);
    }
    return null;
   }
@@ -39755,8 +39958,7 @@ var __webpack_modules__ = {
    };
    if (!model.ok || engine === null) return {
     row: rowOf(about, null, null),
-    input: null,
-    engine: null,
+    question: null,
     sharesDevices
    };
    const input = {
@@ -39773,22 +39975,34 @@ var __webpack_modules__ = {
    };
    const answer = engine.estimate(input);
    const row = rowOf(about, answer, input);
-   const limits = limitsOf(about);
-   const remedies = wantsRemedies(row, about) ? remediesFor({
+   const wanted = wantsRemedies(row, about);
+   const question = {
     engine,
     input,
     answer,
-    limits
-   }) : [];
+    limits: limitsOf(about),
+    siblings: wanted ? siblingsOf(deployment, ports) : []
+   };
    return {
     row: {
      ...row,
-     remedies
+     remedies: wanted ? remediesFor(question) : []
     },
-    input,
-    engine,
+    question,
     sharesDevices
    };
+  }
+  function siblingsOf(deployment, ports) {
+   const {id} = deployment.model;
+   const found = id === null ? [] : ports.quantisedVariants?.(id) ?? [];
+   return found.flatMap(facts => {
+    const shape = shapeOf(facts.config);
+    return shape.ok ? [ {
+     id: facts.id,
+     facts,
+     shape: shape.value
+    } ] : [];
+   });
   }
   function wantsRemedies(row, {target}) {
    const {status, reasons} = row.verdict;
@@ -39993,21 +40207,27 @@ var __webpack_modules__ = {
   }
   const MOVES_BUDGET = new Set([ 'gpu', 'memoryFraction' ]);
   function causesOf(head, base) {
-   if (!head.input || !base.input || !head.engine || !base.engine) return [];
-   if (head.engine.name !== base.engine.name) {
+   if (!head.question || !base.question) return [];
+   const {engine} = head.question;
+   if (engine.name !== base.question.engine.name) {
     const delta = head.row.estimate.perGpu.totalBytes.expected - base.row.estimate.perGpu.totalBytes.expected;
     return [ {
      setting: 'engine',
-     from: base.engine.name,
-     to: head.engine.name,
+     from: base.question.engine.name,
+     to: engine.name,
      deltaBytes: delta
     } ];
    }
-   const engine = head.engine;
    const total = input => engine.estimate(input).estimate.perGpu.totalBytes.expected;
    const causes = [];
-   let before = total(base.input);
-   for (const step of stepsFrom(base, head)) {
+   let before = total(base.question.input);
+   for (const step of stepsFrom({
+    row: base.row,
+    input: base.question.input
+   }, {
+    row: head.row,
+    input: head.question.input
+   })) {
     const after = total(step.input);
     if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({
      setting: step.setting,
@@ -40161,6 +40381,176 @@ var __webpack_modules__ = {
   }
   function baseName(path) {
    return path.slice(path.lastIndexOf('/') + 1);
+  }
+  const integer = text => /^[+-]?\d{1,15}$/.test(text) ? Number(text) : void 0;
+  const positive = text => {
+   const value = integer(text);
+   return value !== void 0 && value > 0 ? value : void 0;
+  };
+  const values_fraction = text => {
+   const value = decimal(text);
+   return value !== void 0 && value >= 0 && value <= 1 ? value : void 0;
+  };
+  const decimal = text => /^[+-]?(?:\d{1,15}(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?$/i.test(text) ? Number(text) : void 0;
+  const word = text => text !== '' && text.length <= 2e3 ? text : void 0;
+  const truth = text => {
+   if (/^(?:true|yes|on|1)$/i.test(text)) return true;
+   return /^(?:false|no|off|0)$/i.test(text) ? false : void 0;
+  };
+  const gibibytes = text => {
+   const value = decimal(text);
+   return value !== void 0 && value >= 0 ? Math.round(value * 1024 ** 3) : void 0;
+  };
+  const vllmInteger = text => {
+   const match = /^([+-]?\d{1,15})(\.\d{1,9})?([kmgtKMGT]?)$/.exec(text);
+   if (!match) return;
+   const power = match[3] === '' ? 0 : 'kmgt'.indexOf(match[3].toLowerCase()) + 1;
+   const decimalUnit = match[3] === match[3].toLowerCase();
+   if (match[2] && (power === 0 || !decimalUnit)) return;
+   const value = Number(match[1] + (match[2] ?? '')) * (decimalUnit ? 1e3 : 1024) ** power;
+   return Number.isSafeInteger(Math.trunc(value)) ? Math.trunc(value) : void 0;
+  };
+  const sglangInteger = text => {
+   const match = /^([+-]?\d{1,15}(?:\.\d{1,9})?)(?:([kMGT])|([KMGT])i)?$/.exec(text);
+   if (!match) return;
+   if (match[3] && match[1].includes('.')) return;
+   const unit = match[2] ?? match[3];
+   const power = unit ? 'kmgt'.indexOf(unit.toLowerCase()) + 1 : 0;
+   const value = Number(match[1]) * (match[3] ? 1024 : 1e3) ** power;
+   return Number.isSafeInteger(value) ? value : void 0;
+  };
+  class Collector {
+   settings={};
+   options={};
+   findings=[];
+   adapters=[];
+   environment={};
+   #unresolved=new Map;
+   get unresolved() {
+    return [ ...this.#unresolved.values() ];
+   }
+   holes(text) {
+    const names = placeholders(text.value);
+    for (const name of names) if (!this.#unresolved.has(name)) this.#unresolved.set(name, {
+     name,
+     at: text.place
+    });
+    return names.length > 0;
+   }
+   set(name, written, parse) {
+    const text = written.value.trim();
+    if (text.value === '' || text.value === 'None' || text.value === 'null') return;
+    if (this.holes(text)) {
+     delete this.settings[name];
+     return;
+    }
+    const value = parse(text.value);
+    if (value === void 0) {
+     delete this.settings[name];
+     this.refuse(name, written);
+     return;
+    }
+    this.put(name, value, written);
+   }
+   put(name, value, written) {
+    const place = written.value.place;
+    const setting = {
+     value,
+     from: 'file',
+     file: place.file,
+     line: place.line,
+     column: place.column,
+     text: shown(written.text).slice(0, 300)
+    };
+    this.settings[name] = setting;
+   }
+   refuse(name, written) {
+    const place = written.value.place;
+    this.findings.push({
+     code: 'setting-invalid',
+     severity: 'error',
+     message: `${shown(written.text).slice(0, 200)}: not a value for ${name}`,
+     file: place.file,
+     line: place.line
+    });
+   }
+   note(code, severity, message, at) {
+    const place = at.place;
+    this.findings.push({
+     code,
+     severity,
+     message,
+     file: place.file,
+     line: place.line
+    });
+   }
+  }
+  function modelFrom(text, collector, more = {}) {
+   const trimmed = text?.trim();
+   if (!trimmed || trimmed.value === '') return {
+    id: null,
+    revision: null,
+    ...more
+   };
+   const evidence = {
+    at: telling(trimmed),
+    text: shown(trimmed.value).slice(0, 300)
+   };
+   if (collector.holes(trimmed)) {
+    const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '');
+    const path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0;
+    return {
+     id: path ? shown(trimmed.value) : null,
+     revision: null,
+     ...evidence,
+     ...more
+    };
+   }
+   return {
+    id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500),
+    revision: null,
+    ...evidence,
+    ...more
+   };
+  }
+  function telling(text) {
+   const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1);
+   const start = text.place;
+   return name.line === start.line && name.file === start.file ? start : name;
+  }
+  const NUMBERS = [ [ 'loraRank', /^LORA_R(?:ANK)?$/, positive ], [ 'microBatchSize', /^(?:TRAIN_BATCH_SIZE|PER_DEVICE_TRAIN_BATCH_SIZE|MICRO_BATCH_SIZE)$/, positive ], [ 'gradientAccumulation', /^GRADIENT_ACCUMULATION_STEPS$/, positive ], [ 'sequenceLength', /^MAX_SEQ(?:UENCE)?_LEN(?:GTH)?$/, positive ] ];
+  const customTraining = {
+   engine: 'custom-training',
+   title: 'Training containers that take model and parameters from variables',
+   marks: [ 'lora_r', 'train_batch_size', 'gradient_accumulation_steps' ],
+   program: () => 0,
+   image: /^$/,
+   environment: /^$/,
+   signature: env => env.has('MODEL_NAME') && [ ...env.keys() ].filter(name => NUMBERS.some(([, pattern]) => pattern.test(name))).length >= 2,
+   read: async start => ({
+    ...readVariables(start),
+    workload: 'train'
+   })
+  };
+  function readVariables(start) {
+   const collector = new Collector;
+   const {env} = start.command;
+   for (const [name, value] of env) {
+    const row = NUMBERS.find(([, pattern]) => pattern.test(name));
+    if (row) collector.set(row[0], {
+     value,
+     text: `${name}=${value.value}`
+    }, row[2]);
+   }
+   const rank = env.get('LORA_R') ?? env.get('LORA_RANK');
+   if (rank) collector.set('method', {
+    value: rank,
+    text: `LORA_R=${rank.value}`
+   }, text => word(text) === void 0 ? void 0 : 'lora');
+   return {
+    collector,
+    model: modelFrom(env.get('MODEL_NAME'), collector)
+   };
   }
   class Lines {
    file;
@@ -40902,8 +41292,9 @@ var __webpack_modules__ = {
      }
      const end = closing(source, i + 2, '(', ')', this.#variables.budget);
      const stop = end < 0 || end > to ? to : end;
+     const loaded = end < 0 ? void 0 : this.#downloaded(this.#raw.slice(i + 2, end - 1));
      return {
-      emit: () => this.#add(this.#raw.slice(i, stop)),
+      emit: () => this.#add(loaded ?? this.#raw.slice(i, stop)),
       end: stop
      };
     }
@@ -40949,6 +41340,11 @@ var __webpack_modules__ = {
      emit: () => quoted || !this.split ? this.#add(found) : this.#emitSplit(found),
      end
     };
+   }
+   #downloaded(inside) {
+    if (!/(?:^|[\s/"'])(?:hf|huggingface-cli)["']?\s+download\s/.test(inside.value)) return;
+    const words = wordSpans(inside.value).flatMap(span => expandWord(inside.slice(span.from, span.to), this.#variables));
+    return words.find(word => /^[\w.-]+\/[\w.-]+$/.test(word.value));
    }
    #emitList(items) {
     items.forEach((item, index) => {
@@ -41083,142 +41479,6 @@ var __webpack_modules__ = {
    if (node.kind === 'scalar') return node.value;
    if (node.kind === 'list') return node.items.slice(0, 1e3).map(item => plainValue(item, depth - 1));
    return Object.fromEntries(node.entries.slice(0, 1e3).map(entry => [ entry.key.value, plainValue(entry.value, depth - 1) ]));
-  }
-  const integer = text => /^[+-]?\d{1,15}$/.test(text) ? Number(text) : void 0;
-  const positive = text => {
-   const value = integer(text);
-   return value !== void 0 && value > 0 ? value : void 0;
-  };
-  const values_fraction = text => {
-   const value = decimal(text);
-   return value !== void 0 && value >= 0 && value <= 1 ? value : void 0;
-  };
-  const decimal = text => /^[+-]?(?:\d{1,15}(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?$/i.test(text) ? Number(text) : void 0;
-  const word = text => text !== '' && text.length <= 2e3 ? text : void 0;
-  const truth = text => {
-   if (/^(?:true|yes|on|1)$/i.test(text)) return true;
-   return /^(?:false|no|off|0)$/i.test(text) ? false : void 0;
-  };
-  const gibibytes = text => {
-   const value = decimal(text);
-   return value !== void 0 && value >= 0 ? Math.round(value * 1024 ** 3) : void 0;
-  };
-  const vllmInteger = text => {
-   const match = /^([+-]?\d{1,15})(\.\d{1,9})?([kmgtKMGT]?)$/.exec(text);
-   if (!match) return;
-   const power = match[3] === '' ? 0 : 'kmgt'.indexOf(match[3].toLowerCase()) + 1;
-   const decimalUnit = match[3] === match[3].toLowerCase();
-   if (match[2] && (power === 0 || !decimalUnit)) return;
-   const value = Number(match[1] + (match[2] ?? '')) * (decimalUnit ? 1e3 : 1024) ** power;
-   return Number.isSafeInteger(Math.trunc(value)) ? Math.trunc(value) : void 0;
-  };
-  const sglangInteger = text => {
-   const match = /^([+-]?\d{1,15}(?:\.\d{1,9})?)(?:([kMGT])|([KMGT])i)?$/.exec(text);
-   if (!match) return;
-   if (match[3] && match[1].includes('.')) return;
-   const unit = match[2] ?? match[3];
-   const power = unit ? 'kmgt'.indexOf(unit.toLowerCase()) + 1 : 0;
-   const value = Number(match[1]) * (match[3] ? 1024 : 1e3) ** power;
-   return Number.isSafeInteger(value) ? value : void 0;
-  };
-  class Collector {
-   settings={};
-   options={};
-   findings=[];
-   adapters=[];
-   environment={};
-   #unresolved=new Map;
-   get unresolved() {
-    return [ ...this.#unresolved.values() ];
-   }
-   holes(text) {
-    const names = placeholders(text.value);
-    for (const name of names) if (!this.#unresolved.has(name)) this.#unresolved.set(name, {
-     name,
-     at: text.place
-    });
-    return names.length > 0;
-   }
-   set(name, written, parse) {
-    const text = written.value.trim();
-    if (text.value === '' || text.value === 'None' || text.value === 'null') return;
-    if (this.holes(text)) {
-     delete this.settings[name];
-     return;
-    }
-    const value = parse(text.value);
-    if (value === void 0) {
-     delete this.settings[name];
-     this.refuse(name, written);
-     return;
-    }
-    this.put(name, value, written);
-   }
-   put(name, value, written) {
-    const place = written.value.place;
-    const setting = {
-     value,
-     from: 'file',
-     file: place.file,
-     line: place.line,
-     column: place.column,
-     text: shown(written.text).slice(0, 300)
-    };
-    this.settings[name] = setting;
-   }
-   refuse(name, written) {
-    const place = written.value.place;
-    this.findings.push({
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `${shown(written.text).slice(0, 200)}: not a value for ${name}`,
-     file: place.file,
-     line: place.line
-    });
-   }
-   note(code, severity, message, at) {
-    const place = at.place;
-    this.findings.push({
-     code,
-     severity,
-     message,
-     file: place.file,
-     line: place.line
-    });
-   }
-  }
-  function modelFrom(text, collector, more = {}) {
-   const trimmed = text?.trim();
-   if (!trimmed || trimmed.value === '') return {
-    id: null,
-    revision: null,
-    ...more
-   };
-   const evidence = {
-    at: telling(trimmed),
-    text: shown(trimmed.value).slice(0, 300)
-   };
-   if (collector.holes(trimmed)) {
-    const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '');
-    const path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0;
-    return {
-     id: path ? shown(trimmed.value) : null,
-     revision: null,
-     ...evidence,
-     ...more
-    };
-   }
-   return {
-    id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500),
-    revision: null,
-    ...evidence,
-    ...more
-   };
-  }
-  function telling(text) {
-   const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1);
-   const start = text.place;
-   return name.line === start.line && name.file === start.file ? start : name;
   }
   function flagTable(groups) {
    const spelled = new Map;
@@ -41632,7 +41892,7 @@ var __webpack_modules__ = {
    environment: /^(?:LMDEPLOY|TM)_/,
    read: async start => readLmdeploy(start)
   };
-  const NUMBERS = {
+  const lmdeploy_NUMBERS = {
    maxModelLen: [ 'session-len', positive ],
    memoryFraction: [ 'cache-max-entry-count', values_fraction ],
    maxNumSeqs: [ 'max-batch-size', positive ],
@@ -41653,7 +41913,7 @@ var __webpack_modules__ = {
    });
    const collector = new Collector;
    for (const hole of holes) collector.holes(hole);
-   for (const [name, [flag, parse]] of Object.entries(NUMBERS)) {
+   for (const [name, [flag, parse]] of Object.entries(lmdeploy_NUMBERS)) {
     const written = lastValue(uses, flag);
     if (written) collector.set(name, written, parse);
    }
@@ -42484,7 +42744,7 @@ var __webpack_modules__ = {
   function readVllmMap(map) {
    return readVllmUses(keyUses(map, vllmFlags, vllmStyle), null, new Collector, null);
   }
-  const commandLines = [ vllm_vllm, sglang, tgi, tei, trtllm, llamacpp, ollama, lmdeploy, infinity, nim, triton ];
+  const commandLines = [ vllm_vllm, sglang, tgi, tei, trtllm, llamacpp, ollama, lmdeploy, infinity, nim, triton, customTraining ];
   function recognise(command) {
    const argv = command.argv.slice(0, 12).map(word => word.value);
    for (const line of commandLines) {
@@ -42552,7 +42812,7 @@ var __webpack_modules__ = {
     id: `${command.at.file}#${finder.name}`,
     location,
     format: finder.format,
-    workload: 'serve',
+    workload: reading.workload ?? 'serve',
     engine: {
      name: line.engine,
      version,
@@ -43832,7 +44092,7 @@ var __webpack_modules__ = {
    name: 'helm-values',
    title: 'Helm values of any chart: engine image or section, arguments, model, resources',
    marks: [],
-   claims: (root, path) => root.kind === 'map' && at(root, 'apiVersion') === void 0 && at(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== void 0),
+   claims: (root, path) => root.kind === 'map' && at(root, 'apiVersion') === void 0 && at(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== void 0 || hasEngineSection(root)),
    read: async (root, context) => {
     const ollama = ollamaModels(root);
     if (ollama.length > 0) return ollama;
@@ -43847,6 +44107,16 @@ var __webpack_modules__ = {
     return null;
    }
   };
+  function hasEngineSection(root) {
+   return [ root, ...root.entries.flatMap(({value}) => value.kind === 'map' ? [ value ] : []) ].some(map => engineSection(map) !== void 0);
+  }
+  function engineSection(map) {
+   return commandLines.find(line => {
+    const section = mapAt(map, line.engine);
+    return section !== void 0 && modelText(map, map) !== void 0 && section.entries.filter(({key}) => helm_values_TELLING.test(key.value.replaceAll('_', '-'))).length >= 2;
+   });
+  }
+  const helm_values_TELLING = /^(?:tensor-parallel-size|pipeline-parallel-size|max-model-len|max-num-seqs|max-num-batched-tokens|gpu-memory-utilization|kv-cache-dtype|mem-fraction-static|context-length|max-running-requests|max-total-tokens|num-shard)$/;
   function scopes(root, depth, name = '') {
    if (root.kind !== 'map' || disabled(root)) return [];
    if (depth === 0) return [ {
@@ -43925,7 +44195,7 @@ var __webpack_modules__ = {
    const bySection = commandLines.find(line => line.engine === section);
    if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model'))) return bySection;
    const own = scope.map.get('model') ? commandLines.find(line => mapAt(scope.map, line.engine, 'serverArgs') ?? mapAt(scope.map, line.engine, 'engineArgs')) : void 0;
-   return own ?? null;
+   return own ?? engineSection(scope.map) ?? null;
   }
   function imageOf(map) {
    const image = map.get('image');
@@ -43953,7 +44223,17 @@ var __webpack_modules__ = {
    const own = resourceHardware(at(map, 'resources'), text => text);
    const resources = own.accelerator !== null || map === root ? own : resourceHardware(at(root, 'resources'), text => text);
    const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
-   const declared = podHardware(node, resources);
+   const pod = podHardware(node, resources);
+   const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type');
+   const declared = instance && lookUpInstance(instance.value) ? {
+    ...pod,
+    names: [ ...pod.names, {
+     name: instance.value,
+     kind: 'instance-type',
+     at: instance.place,
+     text: `instance type: ${instance.value}`
+    } ]
+   } : pod;
    if (declared.gpusPerReplica !== null) return declared;
    const device = stringAt(map, 'accelDevice')?.toLowerCase();
    if (device === 'gaudi') return {
@@ -44225,7 +44505,11 @@ var __webpack_modules__ = {
    }
    const uri = textAt(model, 'storageUri') ?? textAt(model, 'storage', 'path');
    const local = reading.model.id === null || reading.model.id.startsWith('/mnt/models');
-   const identity = local && uri ? modelFromUri(uri, collector) : reading.model;
+   const identity = engine === 'nim' ? {
+    id: null,
+    revision: null,
+    hint: stringAt(model, 'runtime') ?? ''
+   } : local && uri ? modelFromUri(uri, collector) : reading.model;
    return [ command_lines_assemble({
     engine,
     environment: /^(?:VLLM|NIM)_/
@@ -44353,16 +44637,16 @@ var __webpack_modules__ = {
    claims: root => /^kubeai\.org\//.test(stringAt(root, 'apiVersion') ?? '') && stringAt(root, 'kind') === 'Model' || catalogue(root).length > 0,
    read: async (root, context) => {
     const entries = catalogue(root);
-    if (entries.length === 0) return model(mapAt(root, 'spec'), `Model/${stringAt(root, 'metadata', 'name') ?? ''}`, context);
+    if (entries.length === 0) return kubeai_model(mapAt(root, 'spec'), `Model/${stringAt(root, 'metadata', 'name') ?? ''}`, context);
     const found = [];
-    for (const {key, value} of entries) if (value.kind === 'map' && stringAt(value, 'enabled') === 'true') found.push(...await model(value, key.value, context));
+    for (const {key, value} of entries) if (value.kind === 'map' && stringAt(value, 'enabled') === 'true') found.push(...await kubeai_model(value, key.value, context));
     return found;
    }
   };
   function catalogue(root) {
    return (mapAt(root, 'catalog')?.entries ?? []).filter(({value}) => textAt(value, 'url') && textAt(value, 'engine'));
   }
-  async function model(spec, name, context) {
+  async function kubeai_model(spec, name, context) {
    const url = textAt(spec, 'url');
    const engine = stringAt(spec, 'engine')?.toLowerCase() ?? '';
    if (!spec || !url) return [];
@@ -44749,6 +45033,164 @@ var __webpack_modules__ = {
    parts.push(recipe.slice(plain));
    return Text.join(parts);
   }
+  function acceleratorHardware(node, key) {
+   const all = written(node);
+   const [head] = all;
+   if (!head) return noHardware;
+   const counts = new Set(all.map(one => one.count));
+   return {
+    ...noHardware,
+    names: all.map(({name, at}) => ({
+     name,
+     kind: 'accelerator-field',
+     at: at.place,
+     text: `${key}: ${at.value}`
+    })),
+    accelerator: /^(?:tpu|inf|trn)/i.test(head.name) ? 'tpu' : /^MI\d/i.test(head.name) ? 'amd' : 'nvidia',
+    gpusPerReplica: counts.size === 1 ? head.count : null,
+    gpusAt: head.at.place,
+    gpusText: `${key}: ${head.at.value}`
+   };
+  }
+  function written(node) {
+   if (!node) return [];
+   if (node.kind === 'scalar') return node.value === null ? [] : one(node.text);
+   if (node.kind === 'list') return node.items.flatMap(written);
+   return node.entries.flatMap(({key, value}) => {
+    const count = value.kind === 'scalar' && typeof value.value === 'number' ? value.value : null;
+    return count === null ? one(key) : [ {
+     name: key.value,
+     count,
+     at: key
+    } ];
+   });
+  }
+  function one(text) {
+   const match = /^([\w.+-]+)(?::\s*(\d+(?:\.\d+)?))?$/.exec(text.value.trim());
+   if (!match) return [];
+   return [ {
+    name: match[1],
+    count: match[2] === void 0 ? 1 : Math.ceil(Number(match[2])),
+    at: text
+   } ];
+  }
+  const modal = {
+   kind: 'file',
+   name: 'modal',
+   title: 'Modal programs: argument lists of subprocess calls, constants, gpu=',
+   marks: [ 'import modal' ],
+   paths: path => path.endsWith('.py'),
+   read: async context => /^\s*(?:import modal|from modal import)/m.test(context.text.value) ? modal_read(context) : []
+  };
+  async function modal_read(context) {
+   const constants = constantsOf(context.text);
+   const found = [];
+   for (const {at, argv} of argumentLists(context.text, constants)) {
+    const command = {
+     ...bareCommand(argv[0] ?? context.text),
+     argv,
+     hardware: gpuBefore(context.text, at, constants)
+    };
+    found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'));
+   }
+   const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1];
+   return found.map(one => one.engine.name === 'vllm' && pin ? {
+    ...one,
+    engine: {
+     ...one.engine,
+     version: pin
+    }
+   } : one);
+  }
+  function constantsOf(text) {
+   const constants = new Map;
+   for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
+    const value = match[2] ?? match[3] ?? match[4] ?? '';
+    const from = match.index + match[0].lastIndexOf(value);
+    constants.set(match[1], text.slice(from, from + value.length));
+   }
+   return constants;
+  }
+  function argumentLists(text, constants) {
+   const lists = [];
+   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+    const end = text.value.indexOf(']', match.index);
+    if (end < 0 || lists.length >= 100) break;
+    const argv = [];
+    const inside = text.value.slice(match.index + 1, end);
+    for (const item of inside.matchAll(/#[^\n]*|f?"([^"\n]*)"|f?'([^'\n]*)'|(?:str\(\s*)?([A-Za-z_]\w*)\s*\)?(?=\s*(?:,|$))|(\d+(?:\.\d+)?)/g)) {
+     const literal = item[1] ?? item[2] ?? item[4];
+     const from = match.index + 1 + item.index;
+     if (literal !== void 0) argv.push(formatted(text.slice(from + item[0].indexOf(literal), from + item[0].indexOf(literal) + literal.length), constants)); else if (item[3]) argv.push(constants.get(item[3]) ?? Text.at(text.slice(from), `\${${item[3]}}`));
+    }
+    lists.push({
+     at: match.index,
+     argv
+    });
+   }
+   return lists;
+  }
+  function formatted(text, constants) {
+   const match = /^([^{}]*)\{(\w+)\}([^{}]*)$/.exec(text.value);
+   const value = match ? constants.get(match[2]) : void 0;
+   if (!match || !value) return text;
+   return Text.join([ text.slice(0, match[1].length), value, text.slice(text.value.length - match[3].length) ]);
+  }
+  function gpuBefore(text, index, constants) {
+   const all = [ ...text.value.matchAll(/\bgpu\s{0,9}=\s{0,9}(?:f?"([^"\n]{1,60})"|f?'([^'\n]{1,60})'|([A-Z_]\w{0,60})|modal\.gpu\.(\w{1,30})\(([^)]{0,80})\))/g) ];
+   const match = all.findLast(one => one.index < index) ?? all[0];
+   if (!match) return acceleratorHardware(void 0, 'gpu');
+   const literal = match[1] ?? match[2];
+   const from = match.index + match[0].indexOf(literal ?? match[3] ?? match[4]);
+   let value = literal !== void 0 ? formatted(text.slice(from, from + literal.length), constants) : constants.get(match[3] ?? '') ?? null;
+   if (match[4]) {
+    const count = /count\s*=\s*(\d+)/.exec(match[5] ?? '')?.[1] ?? '1';
+    const size = /size\s*=\s*["']([^"']+)/.exec(match[5] ?? '')?.[1];
+    value = Text.at(text.slice(from), `${match[4]}${size ? `-${size}` : ''}:${count}`);
+   }
+   return value ? acceleratorHardware(new ScalarNode(value.value.replace('!', ''), value, true), 'gpu') : acceleratorHardware(void 0, 'gpu');
+  }
+  const modelfile = {
+   kind: 'file',
+   name: 'modelfile',
+   title: 'Ollama Modelfiles: FROM, PARAMETER num_ctx, ADAPTER',
+   marks: [ 'from ' ],
+   paths: path => /(?:^|\/)(?:[\w-]+\.)?Modelfile(?:[.-][\w.-]+)?$/.test(path),
+   read: async context => {
+    const {text} = context;
+    const collector = new Collector;
+    const from = /^[ \t]*FROM[ \t]+(\S+)/im.exec(text.value);
+    if (!from) return [];
+    const named = text.slice(from.index + from[0].length - from[1].length, from.index + from[0].length);
+    for (const match of text.value.matchAll(/^[ \t]*PARAMETER[ \t]+num_ctx[ \t]+(\S+)/gim)) {
+     const end = match.index + match[0].length;
+     collector.set('maxModelLen', {
+      value: text.slice(end - match[1].length, end),
+      text: match[0].trim()
+     }, positive);
+    }
+    for (const match of text.value.matchAll(/^[ \t]*ADAPTER[ \t]+(\S+)/gim)) {
+     const end = match.index + match[0].length;
+     collector.adapters.push(modelFrom(text.slice(end - match[1].length, end), collector));
+    }
+    const model = modelFrom(named, collector);
+    const path = /^[./~]|\.gguf$|\.safetensors$/i.test(named.value);
+    const command = bareCommand(named);
+    return [ command_lines_assemble({
+     engine: 'ollama',
+     environment: /^$/
+    }, command, {
+     collector,
+     model: path || model.id === null ? model : {
+      ...model,
+      id: `ollama:${model.id}`
+     }
+    }, {
+     format: 'modelfile',
+     name: 'model'
+    }) ];
+   }
+  };
   const nim_operator_KINDS = /^NIM(?:Service|Cache|Pipeline)$/;
   const nimOperator = {
    kind: 'document',
@@ -45182,6 +45624,166 @@ var __webpack_modules__ = {
    }
    return [];
   }
+  const sagemaker = {
+   kind: 'file',
+   name: 'sagemaker',
+   title: 'SageMaker models in Terraform and Python: container environment and instance type',
+   marks: [ 'hf_model_id', 'option_model_id', 'sm_vllm_model' ],
+   paths: path => /\.(?:tf|py)$/.test(path),
+   read: sagemaker_read
+  };
+  async function sagemaker_read(context) {
+   const {text} = context;
+   if (!/HF_MODEL_ID|OPTION_MODEL_ID|SM_VLLM_MODEL/.test(text.value)) return [];
+   const variables = text.file.endsWith('.tf') ? await terraformDefaults(context) : new Map;
+   const blocks = environments(text, variables);
+   const instances = attributes(text, /\binstance_type\s{0,20}=\s{0,20}/g, variables);
+   const images = attributes(text, /\b(?:image|image_uri|container_image)\s{0,20}=\s{0,20}/g, variables);
+   const found = [];
+   for (const [index, env] of blocks.entries()) {
+    const model = env.get('HF_MODEL_ID') ?? env.get('OPTION_MODEL_ID') ?? env.get('SM_VLLM_MODEL');
+    const image = images[index] ?? images[0] ?? null;
+    const line = sagemaker_engineOf(env, image, text);
+    if (!model || !line) continue;
+    const instance = instances[index] ?? instances[0];
+    const command = {
+     ...bareCommand(model),
+     env,
+     image,
+     hardware: sagemaker_hardware(instance, env)
+    };
+    const reading = await line.read({
+     command,
+     args: [],
+     form: 'flags',
+     keys: optionKeys(env, model)
+    }, context);
+    if (reading) found.push(command_lines_assemble(line, command, {
+     ...reading,
+     model: modelFrom(model, reading.collector)
+    }, {
+     format: 'sagemaker',
+     name: 'model'
+    }));
+   }
+   return found;
+  }
+  function environments(text, variables) {
+   const found = [];
+   for (const match of text.value.matchAll(/\{[^{}]{0,4000}?\b(?:HF_MODEL_ID|OPTION_MODEL_ID|SM_VLLM_MODEL)\b(?:[^{}]|\$\{[^{}]{0,200}\}){0,4000}\}/g)) {
+    const env = new Map;
+    for (const pair of match[0].matchAll(/["']?\b([A-Z][A-Z0-9_]{2,60})\b["']?\s{0,40}[=:]\s{0,40}([^\n,#}]{1,300})/g)) {
+     const raw = pair[2].trimEnd();
+     const from = match.index + pair.index + pair[0].length - pair[2].length;
+     env.set(pair[1], value(text.slice(from, from + raw.length), variables));
+    }
+    found.push(env);
+    if (found.length >= 50) break;
+   }
+   return found;
+  }
+  function attributes(text, pattern, variables) {
+   return [ ...text.value.matchAll(pattern) ].slice(0, 50).map(match => {
+    const from = match.index + match[0].length;
+    const raw = /^(?:f?"[^"\n]{0,300}"|f?'[^'\n]{0,300}'|[^\s,#)]{1,200})/.exec(text.value.slice(from, from + 310))?.[0] ?? '';
+    return value(text.slice(from, from + raw.length), variables);
+   });
+  }
+  function value(raw, variables) {
+   const quoted = /^f?(["'])(.*)\1$/s.exec(raw.value);
+   if (quoted) return raw.slice(raw.value.indexOf(quoted[1]) + 1, raw.value.length - 1);
+   const called = /^(?:tostring|str|jsonencode|json\.dumps)\(\s*(.*?)\s*\)$/.exec(raw.value);
+   const name = (called?.[1] ?? raw.value).trim();
+   if (/^\d+(?:\.\d+)?$/.test(name)) return Text.at(raw, name);
+   return variables.get(name.replace(/^var\./, '')) ?? Text.at(raw, `\${${name.replace(/[^\w.]/g, '_').slice(0, 80)}}`);
+  }
+  async function terraformDefaults(context) {
+   const defaults = new Map;
+   const other = context.path.endsWith('variables.tf') ? null : await context.read('variables.tf');
+   for (const text of [ other, context.text ]) {
+    if (!text) continue;
+    for (const match of text.value.matchAll(/variable\s{1,9}"(\w{1,80})"\s{0,9}\{[^{}]{0,800}?\bdefault\s{0,20}=\s{0,20}(?:"([^"\n]{0,300})"|(\d[\w.]{0,20}))/g)) {
+     const found = match[2] ?? match[3] ?? '';
+     const end = match.index + match[0].length - (match[2] === void 0 ? 0 : 1);
+     defaults.set(match[1], text.slice(end - found.length, end));
+    }
+   }
+   return defaults;
+  }
+  function sagemaker_engineOf(env, image, text) {
+   const named = `${image?.value ?? ''} ${[ ...env.keys() ].join(' ')} ${[ ...env.values() ].map(one => one.value).join(' ')}`.toLowerCase();
+   const engine = /sm_vllm|vllm|djl|lmi|option_/.test(named) ? 'vllm' : /tei|text-embeddings/.test(named) ? 'tei' : /tgi|text-generation|sm_num_gpus|max_total_tokens|get_huggingface_llm_image_uri/.test(`${named} ${text.value.includes('get_huggingface_llm_image_uri') ? 'tgi' : ''}`) ? 'tgi' : null;
+   return commandLines.find(line => line.engine === engine);
+  }
+  function optionKeys(env, at) {
+   const entries = [];
+   for (const [name, text] of env) {
+    const option = /^(?:OPTION|SM_VLLM)_(.+)$/.exec(name)?.[1]?.toLowerCase().replaceAll('_', '-');
+    if (option) entries.push({
+     key: Text.at(text, LMI_NAMES.get(option) ?? option),
+     value: new ScalarNode(text.value, text, true)
+    });
+   }
+   return new MapNode(entries, at);
+  }
+  const LMI_NAMES = new Map([ [ 'tensor-parallel-degree', 'tensor-parallel-size' ], [ 'pipeline-parallel-degree', 'pipeline-parallel-size' ], [ 'max-rolling-batch-size', 'max-num-seqs' ], [ 'max-rolling-batch-prefill-tokens', 'max-num-batched-tokens' ], [ 'quantize', 'quantization' ], [ 'model-id', 'model' ] ]);
+  function sagemaker_hardware(instance, env) {
+   const count = env.get('SM_NUM_GPUS');
+   const known = instance && !instance.value.includes('$');
+   return {
+    ...noHardware,
+    names: known ? [ {
+     name: instance.value,
+     kind: 'instance-type',
+     at: instance.place,
+     text: `instance_type = ${instance.value}`
+    } ] : [],
+    gpusPerReplica: count && /^\d{1,3}$/.test(count.value) ? Number(count.value) : null,
+    ...count ? {
+     gpusAt: count.place,
+     gpusText: `SM_NUM_GPUS = ${count.value}`
+    } : {}
+   };
+  }
+  const skypilot = {
+   kind: 'document',
+   name: 'skypilot',
+   title: 'SkyPilot tasks: accelerators (also sets of alternatives), nodes, envs, run script',
+   marks: [],
+   claims: root => textAt(root, 'run') !== void 0 && at(root, 'kind') === void 0 && (mapAt(root, 'resources') !== void 0 || at(root, 'num_nodes') !== void 0 || at(root, 'setup') !== void 0),
+   read: async (root, context) => {
+    const run = textAt(root, 'run');
+    if (!run || root.kind !== 'map') return [];
+    const hardware = resources(root);
+    const env = new Map;
+    for (const key of [ 'envs', 'secrets' ]) for (const {key: name, value} of mapAt(root, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
+    const nodes = hardware.nodes ?? 1;
+    if (hardware.gpusPerReplica !== null) env.set('SKYPILOT_NUM_GPUS_PER_NODE', Text.at(run, String(hardware.gpusPerReplica / nodes)));
+    env.set('SKYPILOT_NUM_NODES', Text.at(run, String(nodes)));
+    env.set('SKYPILOT_NODE_RANK', Text.at(run, '0'));
+    const command = {
+     ...bareCommand(run),
+     env,
+     hardware
+    };
+    return readScript(run, context, 'skypilot', command, stringAt(root, 'name') ?? 'task');
+   }
+  };
+  function resources(root) {
+   const section = mapAt(root, 'resources');
+   const choices = [ at(section, 'accelerators'), ...[ ...listAt(section, 'any_of'), ...listAt(section, 'ordered') ].map(one => at(one, 'accelerators')) ].filter(one => one !== void 0);
+   const all = choices.map(one => acceleratorHardware(one, 'accelerators'));
+   const [first = acceleratorHardware(void 0, '')] = all;
+   const count = stringAt(root, 'num_nodes');
+   const nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1;
+   const same = all.every(one => one.gpusPerReplica === first.gpusPerReplica);
+   return {
+    ...first,
+    names: all.flatMap(one => one.names),
+    gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null,
+    nodes: nodes > 1 ? nodes : null
+   };
+  }
   const systemd = {
    kind: 'file',
    name: 'systemd',
@@ -45233,7 +45835,214 @@ var __webpack_modules__ = {
    }
    return keys;
   }
-  const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd ];
+  const training = {
+   kind: 'document',
+   name: 'training',
+   title: 'Training configurations: Axolotl, LLaMA-Factory, TRL, ms-swift, torchtune',
+   marks: [ 'base_model', 'model_name_or_path', 'tuner_type', 'train_type', '_component_' ],
+   claims: root => frameworkOf(root) !== null,
+   read: async root => {
+    const framework = frameworkOf(root);
+    return root.kind === 'map' && framework ? [ deployment(root, framework) ] : [];
+   }
+  };
+  function frameworkOf(root) {
+   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services')) return null;
+   const has = (...keys) => keys.some(key => root.get(key) !== void 0);
+   if (/^torchtune\.models\./.test(stringAt(root, 'model', '_component_') ?? '')) return 'torchtune';
+   if (textAt(root, 'base_model') && has('sequence_len', 'micro_batch_size', 'adapter', 'datasets', 'rl')) return 'axolotl';
+   if (textAt(root, 'model_name_or_path')) {
+    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train', 'export_dir')) return 'llamafactory';
+    if (has('per_device_train_batch_size', 'max_seq_length', 'use_peft', 'dataset_id_or_path', 'dataset_mixer', 'dataset_name')) return 'trl';
+   }
+   if (textAt(root, 'model') && has('tuner_type', 'train_type') && has('dataset', 'max_length', 'output_dir')) return 'ms-swift';
+   return null;
+  }
+  const training_KEYS = [ [ 'sequenceLength', [ 'sequence_len', 'cutoff_len', 'max_seq_length', 'max_length', 'tokenizer.max_seq_len' ], positive ], [ 'microBatchSize', [ 'micro_batch_size', 'per_device_train_batch_size', 'batch_size' ], positive ], [ 'gradientAccumulation', [ 'gradient_accumulation_steps' ], positive ], [ 'loraRank', [ 'lora_r', 'lora_rank', 'model.lora_rank' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tensor_model_parallel_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_model_parallel_size', 'pipeline_parallel_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size' ], positive ], [ 'expertParallel', [ 'expert_model_parallel_size' ], positive ] ];
+  const training_WORDS = [ [ 'optimizer', [ 'optimizer', 'optim', 'optimizer._component_' ] ], [ 'dtype', [ 'torch_dtype', 'dtype' ] ] ];
+  function deployment(root, framework) {
+   const collector = new Collector;
+   for (const [name, keys, parse] of training_KEYS) {
+    const found = first(root, keys);
+    if (found) collector.set(name, found, parse);
+   }
+   for (const [name, keys] of training_WORDS) {
+    const found = first(root, keys);
+    if (found) collector.set(name, found, word);
+   }
+   const checkpointing = first(root, [ 'gradient_checkpointing', 'enable_activation_checkpointing' ]);
+   if (checkpointing) collector.set('gradientCheckpointing', checkpointing, truth);
+   for (const key of [ 'bf16', 'fp16' ]) {
+    const flag = first(root, [ key ]);
+    if (flag && truth(flag.value.value)) collector.put('precision', key, flag);
+   }
+   quantization(root, collector);
+   method(root, framework, collector);
+   targets(root, collector);
+   const sharding = first(root, [ 'deepspeed' ]);
+   if (sharding) collector.set('sharding', sharding, word); else if (at(root, 'fsdp') ?? at(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'));
+   const named = textAt(root, 'base_model') ?? textAt(root, 'model_name_or_path') ?? textAt(root, 'model') ?? checkpoint(root);
+   const revision = stringAt(root, 'model_revision');
+   const model = modelFrom(named, collector, revision ? {
+    revision
+   } : {});
+   for (const adapter of textsOf(at(root, 'adapter_name_or_path'))) collector.adapters.push(modelFrom(adapter, collector));
+   const command = bareCommand(named ?? root.entries[0]?.key ?? root.start);
+   const served = framework === 'llamafactory' && root.get('infer_backend') !== void 0;
+   return {
+    ...command_lines_assemble({
+     engine: framework,
+     environment: /^$/
+    }, command, {
+     collector,
+     model
+    }, {
+     format: 'training',
+     name: framework
+    }),
+    workload: served ? 'serve' : 'train'
+   };
+  }
+  function first(root, keys) {
+   for (const key of keys) {
+    const value = textAt(root, ...key.split('.'));
+    if (value) return {
+     value,
+     text: `${key}: ${value.value}`
+    };
+   }
+   return;
+  }
+  function evidence(root, key) {
+   const entry = root.entries.find(one => one.key.value === key);
+   return entry ? {
+    value: entry.key,
+    text: `${key}:`
+   } : void 0;
+  }
+  function quantization(root, collector) {
+   for (const [key, bits] of [ [ 'load_in_4bit', 4 ], [ 'load_in_8bit', 8 ] ]) {
+    const flag = first(root, [ key ]);
+    if (flag && truth(flag.value.value)) collector.put('quantization', `bitsandbytes-${bits}bit`, flag);
+   }
+   const bits = first(root, [ 'quantization_bit', 'quant_bits' ]);
+   const by = stringAt(root, 'quantization_method') ?? stringAt(root, 'quant_method') ?? 'bnb';
+   if (bits && /^[2348]$/.test(bits.value.value)) collector.put('quantization', `${by === 'bnb' ? 'bitsandbytes' : by}-${bits.value.value}bit`, bits);
+  }
+  function method(root, framework, collector) {
+   const component = first(root, [ 'model._component_' ]);
+   const said = first(root, [ 'adapter', 'finetuning_type', 'tuner_type', 'train_type' ]);
+   const peft = first(root, [ 'use_peft' ]);
+   const loaded = collector.settings.quantization !== void 0;
+   if (framework === 'torchtune' && component) collector.put('method', /\.(qlora|lora)_/.exec(component.value.value)?.[1] ?? 'full', component); else if (said && !collector.holes(said.value)) collector.put('method', said.value.value === 'lora' && loaded ? 'qlora' : said.value.value, said); else if (peft && truth(peft.value.value)) collector.put('method', loaded ? 'qlora' : 'lora', peft);
+  }
+  function targets(root, collector) {
+   for (const key of [ 'lora_target_modules', 'lora_target', 'target_modules', 'lora_target_linear' ]) {
+    const node = at(root, key);
+    const [head] = textsOf(node);
+    if (!head) continue;
+    const value = node?.kind === 'list' ? textsOf(node).map(one => one.value) : key === 'lora_target_linear' ? 'all-linear' : head.value;
+    collector.put('loraTargets', value, {
+     value: head,
+     text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}`
+    });
+    return;
+   }
+  }
+  function checkpoint(root) {
+   return textAt(mapAt(root, 'checkpointer'), 'checkpoint_dir');
+  }
+  const truss = {
+   kind: 'document',
+   name: 'truss',
+   title: 'Baseten Truss: docker_server start commands and trt_llm builds with their accelerator',
+   marks: [ 'docker_server', 'trt_llm' ],
+   claims: root => mapAt(root, 'trt_llm') !== void 0 || textAt(root, 'docker_server', 'start_command') !== void 0,
+   read: async (root, context) => mapAt(root, 'trt_llm') ? [ build(root, context) ] : server(root, context)
+  };
+  async function server(root, context) {
+   const start = textAt(root, 'docker_server', 'start_command');
+   if (!start) return [];
+   const env = new Map((mapAt(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [ [ key.value, value.text ] ] : []));
+   const mounts = listAt(root, 'weights').flatMap(one => {
+    const source = textAt(one, 'source');
+    const target = textAt(one, 'mount_location');
+    return source && target ? [ {
+     host: source,
+     container: target.value
+    } ] : [];
+   });
+   const command = {
+    ...bareCommand(start),
+    argv: splitText(start),
+    env,
+    image: textAt(root, 'base_image', 'image') ?? null,
+    mounts,
+    hardware: accelerator(root)
+   };
+   const found = [];
+   for (const one of engineStarts(command)) {
+    const deployment = await deploymentOf(one, {
+     format: 'truss',
+     name: 'server'
+    }, context);
+    if (deployment) found.push(deployment);
+   }
+   return found;
+  }
+  function build(root, context) {
+   const section = mapAt(root, 'trt_llm');
+   const parts = [ mapAt(section, 'build'), mapAt(section, 'runtime'), mapAt(section, 'runtime', 'patch_kwargs') ].filter(one => one !== void 0);
+   const reading = readTrtllmMap(new MapNode(parts.flatMap(part => part.entries), section?.start ?? context.text.slice(0, 0)));
+   const {collector} = reading;
+   const tensor = textAt(section, 'build', 'tensor_parallel_count');
+   if (tensor) collector.set('tensorParallel', {
+    value: tensor,
+    text: `tensor_parallel_count: ${tensor.value}`
+   }, positive);
+   const quantization = textAt(section, 'build', 'quantization_type');
+   if (quantization && quantization.value !== 'no_quant') collector.set('quantization', {
+    value: quantization,
+    text: `quantization_type: ${quantization.value}`
+   }, word);
+   const memory = textAt(section, 'runtime', 'kv_cache_free_gpu_mem_fraction');
+   if (memory) collector.set('memoryFraction', {
+    value: memory,
+    text: `kv_cache_free_gpu_mem_fraction: ${memory.value}`
+   }, values_fraction);
+   const repository = mapAt(section, 'build', 'checkpoint_repository');
+   const repo = textAt(repository, 'repo');
+   const revision = textAt(repository, 'revision');
+   const command = {
+    ...bareCommand(repo ?? section?.entries[0]?.key ?? context.text),
+    hardware: accelerator(root)
+   };
+   return command_lines_assemble({
+    engine: 'trtllm',
+    environment: /^$/
+   }, command, {
+    ...reading,
+    model: modelFrom(repo, collector, revision && revision.value !== 'main' ? {
+     revision: revision.value
+    } : {})
+   }, {
+    format: 'truss',
+    name: 'trt_llm'
+   });
+  }
+  function accelerator(root) {
+   const declared = acceleratorHardware(at(root, 'resources', 'accelerator'), 'accelerator');
+   const half = declared.names.find(one => /^H100_40GB$/i.test(one.name));
+   return half ? {
+    ...declared,
+    names: [ {
+     ...half,
+     name: 'H100-80GB'
+    } ],
+    mig: '3g.40gb'
+   } : declared;
+  }
+  const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile ];
   function isHelmTemplate(path, source) {
    return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source));
   }
@@ -45322,8 +46131,9 @@ var __webpack_modules__ = {
   const PARSED = /\.(?:ya?ml|json)$/i;
   const documentFormats = formats.filter(format => format.kind === 'document');
   const fileFormats = formats.filter(format => format.kind === 'file');
-  const marks = [ ...new Set([ ...commandLines, ...formats ].flatMap(reader => reader.marks)) ];
-  const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i');
+  const escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i');
+  const candidate = pattern([ ...commandLines, ...documentFormats ]);
   async function extract(repository) {
    const {files, truncated} = await repository.list();
    const problems = [];
@@ -45352,7 +46162,7 @@ var __webpack_modules__ = {
     const source = await repository.read(file.path);
     if (source === null) continue;
     counts.filesRead++;
-    if (!candidate.test(source)) continue;
+    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([ reader ]).test(source))) continue;
     counts.filesParsed++;
     const found = await readFile(file.path, source, readers, structured, repository, folders);
     notUnderstood.push(...found.notUnderstood);
@@ -45445,7 +46255,8 @@ var __webpack_modules__ = {
    const [error] = document.errors;
    if (error) {
     const message = `not valid YAML: ${error.message}`;
-    if (found.deployments.length > before) found.problems.push({
+    const known = found.problems.length > 0 || found.notUnderstood.some(entry => entry.reason === 'yaml-invalid');
+    if (found.deployments.length > before && !known) found.problems.push({
      code: 'yaml-invalid',
      message,
      at: {
@@ -45453,7 +46264,7 @@ var __webpack_modules__ = {
       line: error.line,
       column: 1
      }
-    }); else if (context.path.endsWith('.json') === false) context.notUnderstood({
+    }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({
      line: error.line,
      reason: 'yaml-invalid',
      message
@@ -46290,7 +47101,19 @@ var __webpack_modules__ = {
     if (text !== null) found.push({
      file,
      text
-    });
+    }); else if (await repository.readBytes(file, 0, 1) !== null) return {
+     ok: false,
+     problems: [ {
+      code: 'policy-invalid',
+      message: 'the policy is no text of at most 1 MiB',
+      hint: 'write it in UTF-8',
+      at: {
+       file,
+       line: 1,
+       column: 1
+      }
+     } ]
+    };
    }
    const [first, second] = found;
    if (first === void 0) return {
@@ -46413,6 +47236,64 @@ var __webpack_modules__ = {
    }
    return settings;
   }
+  const placeText = at => `${at.file}:${at.line}`;
+  function targetText(deployment) {
+   const {target} = deployment;
+   if (!target) return '-';
+   const name = (target.gpu ?? 'unknown GPU').replace(/^NVIDIA /, '');
+   const count = target.gpusPerReplica;
+   return count === null || count === 1 ? name : count === 0 ? 'no GPU' : `${name} x ${count}`;
+  }
+  function needText(deployment) {
+   const per = deployment.estimate?.perGpu;
+   if (!per) return {
+    needs: '-',
+    has: '-',
+    share: null
+   };
+   const budget = per.budgetBytes;
+   return {
+    needs: gibText(per.totalBytes.expected),
+    has: budget === null ? '-' : gibText(budget),
+    share: budget === null || budget <= 0 ? null : per.totalBytes.expected / budget
+   };
+  }
+  function deltaText(bytes) {
+   const text = gibText(Math.abs(bytes));
+   return text === '0.00' ? '0.00' : `${bytes > 0 ? '+' : '-'}${text}`;
+  }
+  const STATUS_ORDER = [ 'exceeds', 'tight', 'unknown', 'fits', 'skipped' ];
+  function worstFirst(deployments) {
+   const rank = d => STATUS_ORDER.indexOf(d.verdict.status);
+   return [ ...deployments ].sort((a, b) => rank(a) - rank(b) || (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line));
+  }
+  const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+  function coverageText(report) {
+   const reasons = new Map;
+   for (const entry of report.notUnderstood) reasons.set(entry.reason, (reasons.get(entry.reason) ?? 0) + 1);
+   const skipped = [ ...reasons ].sort().map(([reason, count]) => `${count} ${reason}`);
+   return [ `${plural(report.counts.filesRead, 'file')} read`, plural(report.counts.deployments, 'deployment'), ...report.notUnderstood.length > 0 ? [ `${report.notUnderstood.length} not understood (${skipped.join(', ')})` ] : [] ].join(', ');
+  }
+  function verdictLine(report) {
+   const {counts} = report;
+   const said = [];
+   if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`);
+   if (counts.tight > 0) said.push(`${counts.tight} tight`);
+   if (counts.unknown > 0) said.push(`${counts.unknown} unknown`);
+   if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`);
+   if (counts.skipped > 0) said.push(`${counts.skipped} skipped`);
+   if (counts.exempted > 0) said.push(`${counts.exempted} exempted`);
+   const what = counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`;
+   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)';
+   return `${report.verdict.toUpperCase()} ${what}${soft}`;
+  }
+  function changeText(change) {
+   if (change.flag !== null) return change.flag;
+   const to = typeof change.to === 'string' ? change.to : JSON.stringify(change.to);
+   if (change.setting === 'target') return `on ${to}`;
+   if (change.setting === 'gpusPerReplica') return `with ${to} GPU${to === '1' ? '' : 's'}`;
+   return `${change.setting} ${to}`;
+  }
   const CAUSES = [ 'maxModelLen', 'maxNumSeqs', 'sequenceLength', 'microBatchSize', 'tensorParallel', 'memoryFraction', 'quantization', 'dtype' ];
   function causingPlace(row) {
    const settings = row.settings;
@@ -46445,7 +47326,7 @@ var __webpack_modules__ = {
      const per = row.estimate?.perGpu;
      const sizes = per && per.budgetBytes !== null ? ` (needs ${gibText(per.totalBytes.expected)} of ${gibText(per.budgetBytes)} GiB per GPU)` : '';
      const remedy = row.remedies[0];
-     const fix = remedy ? ` Would fit: ${remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')}.` : '';
+     const fix = remedy ? ` Would fit: ${remedy.change.map(changeText).join(' ')}.` : '';
      all.push({
       level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
       rule: status,
@@ -46616,57 +47497,6 @@ var __webpack_modules__ = {
   function encodedPath(path) {
    return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
   }
-  const placeText = at => `${at.file}:${at.line}`;
-  function targetText(deployment) {
-   const {target} = deployment;
-   if (!target) return '-';
-   const name = (target.gpu ?? 'unknown GPU').replace(/^NVIDIA /, '');
-   const count = target.gpusPerReplica;
-   return count === null || count === 1 ? name : count === 0 ? 'no GPU' : `${name} x ${count}`;
-  }
-  function needText(deployment) {
-   const per = deployment.estimate?.perGpu;
-   if (!per) return {
-    needs: '-',
-    has: '-',
-    share: null
-   };
-   const budget = per.budgetBytes;
-   return {
-    needs: gibText(per.totalBytes.expected),
-    has: budget === null ? '-' : gibText(budget),
-    share: budget === null || budget <= 0 ? null : per.totalBytes.expected / budget
-   };
-  }
-  function deltaText(bytes) {
-   const text = gibText(Math.abs(bytes));
-   return text === '0.00' ? '0.00' : `${bytes > 0 ? '+' : '-'}${text}`;
-  }
-  const STATUS_ORDER = [ 'exceeds', 'tight', 'unknown', 'fits', 'skipped' ];
-  function worstFirst(deployments) {
-   const rank = d => STATUS_ORDER.indexOf(d.verdict.status);
-   return [ ...deployments ].sort((a, b) => rank(a) - rank(b) || (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line));
-  }
-  const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-  function coverageText(report) {
-   const reasons = new Map;
-   for (const entry of report.notUnderstood) reasons.set(entry.reason, (reasons.get(entry.reason) ?? 0) + 1);
-   const skipped = [ ...reasons ].sort().map(([reason, count]) => `${count} ${reason}`);
-   return [ `${plural(report.counts.filesRead, 'file')} read`, plural(report.counts.deployments, 'deployment'), ...report.notUnderstood.length > 0 ? [ `${report.notUnderstood.length} not understood (${skipped.join(', ')})` ] : [] ].join(', ');
-  }
-  function verdictLine(report) {
-   const {counts} = report;
-   const said = [];
-   if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`);
-   if (counts.tight > 0) said.push(`${counts.tight} tight`);
-   if (counts.unknown > 0) said.push(`${counts.unknown} unknown`);
-   if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`);
-   if (counts.skipped > 0) said.push(`${counts.skipped} skipped`);
-   if (counts.exempted > 0) said.push(`${counts.exempted} exempted`);
-   const what = counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`;
-   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)';
-   return `${report.verdict.toUpperCase()} ${what}${soft}`;
-  }
   const WORD = {
    exceeds: '❌&nbsp;exceeds',
    tight: '⚠️&nbsp;tight',
@@ -46816,7 +47646,7 @@ var __webpack_modules__ = {
    if (most === 0) return '';
    const blocks = rows.filter(row => row.remedies.length > 0 && row.verdict.status !== 'fits').map(row => {
     const lines = row.remedies.slice(0, most).map(remedy => {
-     const change = remedy.change.map(one => code(one.flag ?? `${one.setting} ${markdown_shown(one.to)}`)).join(' and ');
+     const change = remedy.change.map(one => code(changeText(one))).join(' ');
      return `- ${change}: ${prose(remedy.note, 200)}, ${gibText(remedy.totalBytes.expected)} GiB, ${remedy.status}`;
     });
     return `**What would fit for** ${code(row.model.id ?? row.id)} (${code(row.location.file)})\n${lines.join('\n')}`;
@@ -46999,7 +47829,7 @@ var __webpack_modules__ = {
    if (row.remedies.length > 0) {
     lines.push('  What would fit:');
     for (const remedy of row.remedies.slice(0, shownRemedies)) {
-     const flags = remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ');
+     const flags = remedy.change.map(changeText).join(' ');
      lines.push(...indented(`${flags}  (${remedy.note}; ${(remedy.totalBytes.expected / 2 ** 30).toFixed(2)} GiB, ${remedy.status})`, style, '    '));
     }
     if (row.remedies.length > shownRemedies) lines.push(`    and ${row.remedies.length - shownRemedies} more: hf-vram-calc explain '${row.id}'`);
@@ -47049,7 +47879,7 @@ var __webpack_modules__ = {
    };
    for (const asked of paths.length > 0 ? paths : [ '.' ]) {
     const path = selection_plainPath(asked);
-    const real = path === null ? null : inside(base, path);
+    const real = path === null ? null : working_tree_inside(base, path);
     if (path === null || real === null) continue;
     const kind = (0, external_node_fs_.statSync)(real, {
      throwIfNoEntry: false
@@ -47075,7 +47905,7 @@ var __webpack_modules__ = {
     throwIfNoEntry: false
    })?.size ?? 0;
   }
-  function inside(base, path) {
+  function working_tree_inside(base, path) {
    try {
     const real = (0, external_node_fs_.realpathSync)((0, external_node_path_.join)(base, path));
     const way = (0, external_node_path_.relative)(base, real);
@@ -47086,7 +47916,7 @@ var __webpack_modules__ = {
   }
   function readPart(base, asked, start, end, limit) {
    const path = selection_plainPath(asked);
-   const real = path === null ? null : inside(base, path);
+   const real = path === null ? null : working_tree_inside(base, path);
    if (real === null || !(0, external_node_fs_.statSync)(real, {
     throwIfNoEntry: false
    })?.isFile()) return null;
@@ -48189,7 +49019,7 @@ var __webpack_modules__ = {
     policy,
     base,
     ports: {
-     findModel: find.value,
+     ...find.value,
      now: world.now()
     },
     extra: extra.value,
@@ -49030,14 +49860,27 @@ var __webpack_modules__ = {
    if (!lock.ok) return lock;
    let hub = null;
    const askHub = async () => hub ??= makeHub(settings.value, choices);
-   return (0, lib_problem.uw)(factsFinder({
-    models: choices.models,
-    repository,
-    lock: lock.value,
-    catalogue: openCatalogue(catalogueBeside(scriptPath())),
-    hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
-    refresh: choices.refresh
-   }));
+   const catalogue = openCatalogue(catalogueBeside(scriptPath()));
+   return (0, lib_problem.uw)({
+    findModel: factsFinder({
+     models: choices.models,
+     repository,
+     lock: lock.value,
+     catalogue,
+     hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
+     refresh: choices.refresh
+    }),
+    quantisedVariants: id => quantisedVariants(catalogue, id)
+   });
+  }
+  const QUANTISED = /^-(fp8(-dynamic)?|quantized\.w8a8|int8|gptq-int8|awq|awq-int4|gptq-int4|quantized\.w4a16|w4a16|nvfp4|fp4)$/i;
+  function quantisedVariants(catalogue, id) {
+   const name = id.slice(id.indexOf('/') + 1).toLowerCase();
+   const variants = catalogue.ids().filter(other => {
+    const otherName = other.slice(other.indexOf('/') + 1).toLowerCase();
+    return otherName.startsWith(name) && QUANTISED.test(otherName.slice(name.length));
+   });
+   return variants.flatMap(other => catalogue.find(other) ?? []);
   }
   async function readLock(repository, named) {
    const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
@@ -49210,7 +50053,7 @@ var __webpack_modules__ = {
    from: valibot_dist.L5J(),
    to: valibot_dist.L5J()
   };
-  const deployment = valibot_dist._H3({
+  const schema_deployment = valibot_dist._H3({
    id: report_schema_text,
    location: valibot_dist._H3({
     file: report_schema_text,
@@ -49299,7 +50142,7 @@ var __webpack_modules__ = {
     filesRead: count,
     filesParsed: count
    }),
-   deployments: valibot_dist.FsL(valibot_dist.YOg(deployment), valibot_dist.Ru6(1e5)),
+   deployments: valibot_dist.FsL(valibot_dist.YOg(schema_deployment), valibot_dist.Ru6(1e5)),
    notUnderstood: valibot_dist.YOg(valibot_dist._H3({
     file: report_schema_text,
     line,
@@ -49595,7 +50438,7 @@ var __webpack_modules__ = {
  8383: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
    try {
-    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(9710);
+    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7770);
     process.exitCode = await (0, _github_start_js__WEBPACK_IMPORTED_MODULE_0__.R)(process.env);
     __webpack_async_result__();
    } catch (e) {

@@ -7948,7 +7948,7 @@ var __webpack_modules__ = {
    return path.slice(path.lastIndexOf('/') + 1);
   }
  },
- 1275: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 4836: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    fT: () => assemble,
    Zm: () => commandLines,
@@ -7959,8 +7959,42 @@ var __webpack_modules__ = {
   var deployment = __nccwpck_require__(2796);
   var deployments_images = __nccwpck_require__(4621);
   var command_line = __nccwpck_require__(3617);
-  var flags = __nccwpck_require__(764);
   var values = __nccwpck_require__(3897);
+  const NUMBERS = [ [ 'loraRank', /^LORA_R(?:ANK)?$/, values.yj ], [ 'microBatchSize', /^(?:TRAIN_BATCH_SIZE|PER_DEVICE_TRAIN_BATCH_SIZE|MICRO_BATCH_SIZE)$/, values.yj ], [ 'gradientAccumulation', /^GRADIENT_ACCUMULATION_STEPS$/, values.yj ], [ 'sequenceLength', /^MAX_SEQ(?:UENCE)?_LEN(?:GTH)?$/, values.yj ] ];
+  const customTraining = {
+   engine: 'custom-training',
+   title: 'Training containers that take model and parameters from variables',
+   marks: [ 'lora_r', 'train_batch_size', 'gradient_accumulation_steps' ],
+   program: () => 0,
+   image: /^$/,
+   environment: /^$/,
+   signature: env => env.has('MODEL_NAME') && [ ...env.keys() ].filter(name => NUMBERS.some(([, pattern]) => pattern.test(name))).length >= 2,
+   read: async start => ({
+    ...readVariables(start),
+    workload: 'train'
+   })
+  };
+  function readVariables(start) {
+   const collector = new values.gR;
+   const {env} = start.command;
+   for (const [name, value] of env) {
+    const row = NUMBERS.find(([, pattern]) => pattern.test(name));
+    if (row) collector.set(row[0], {
+     value,
+     text: `${name}=${value.value}`
+    }, row[2]);
+   }
+   const rank = env.get('LORA_R') ?? env.get('LORA_RANK');
+   if (rank) collector.set('method', {
+    value: rank,
+    text: `LORA_R=${rank.value}`
+   }, text => (0, values.Vm)(text) === void 0 ? void 0 : 'lora');
+   return {
+    collector,
+    model: (0, values.Sn)(env.get('MODEL_NAME'), collector)
+   };
+  }
+  var flags = __nccwpck_require__(764);
   function environmentUses(env, table, prefix = '') {
    const uses = [];
    for (const [variable, value] of env) {
@@ -8122,7 +8156,7 @@ var __webpack_modules__ = {
    environment: /^(?:LMDEPLOY|TM)_/,
    read: async start => readLmdeploy(start)
   };
-  const NUMBERS = {
+  const lmdeploy_NUMBERS = {
    maxModelLen: [ 'session-len', values.yj ],
    memoryFraction: [ 'cache-max-entry-count', values.zO ],
    maxNumSeqs: [ 'max-batch-size', values.yj ],
@@ -8143,7 +8177,7 @@ var __webpack_modules__ = {
    });
    const collector = new values.gR;
    for (const hole of holes) collector.holes(hole);
-   for (const [name, [flag, parse]] of Object.entries(NUMBERS)) {
+   for (const [name, [flag, parse]] of Object.entries(lmdeploy_NUMBERS)) {
     const written = (0, flags.ku)(uses, flag);
     if (written) collector.set(name, written, parse);
    }
@@ -8293,7 +8327,7 @@ var __webpack_modules__ = {
   };
   var trtllm = __nccwpck_require__(5338);
   var vllm = __nccwpck_require__(4046);
-  const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton ];
+  const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton, customTraining ];
   function recognise(command) {
    const argv = command.argv.slice(0, 12).map(word => word.value);
    for (const line of commandLines) {
@@ -8362,7 +8396,7 @@ var __webpack_modules__ = {
     id: `${command.at.file}#${finder.name}`,
     location,
     format: finder.format,
-    workload: 'serve',
+    workload: reading.workload ?? 'serve',
     engine: {
      name: line.engine,
      version,
@@ -9291,11 +9325,11 @@ var __webpack_modules__ = {
    }
   });
  },
- 8249: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 338: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    formats: () => formats
   });
-  var command_lines = __nccwpck_require__(1275);
+  var command_lines = __nccwpck_require__(4836);
   var command_line = __nccwpck_require__(3617);
   var deployment = __nccwpck_require__(2796);
   var deployments_text = __nccwpck_require__(5300);
@@ -10509,6 +10543,7 @@ var __webpack_modules__ = {
   function mostly(keys, table) {
    return keys.filter(key => table.spelled.has(key)).length >= .8 * keys.length;
   }
+  var instances = __nccwpck_require__(2117);
   var deployments_images = __nccwpck_require__(4621);
   var values = __nccwpck_require__(3897);
   function kebabKeys(...maps) {
@@ -10530,7 +10565,7 @@ var __webpack_modules__ = {
    marks: [],
    claims: (root, path) => root.kind === 'map' && (0, tree.at)(root, 'apiVersion') === void 0 && (0, 
    tree.at)(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || (0, 
-   tree.SC)(root, 'image') !== void 0),
+   tree.SC)(root, 'image') !== void 0 || hasEngineSection(root)),
    read: async (root, context) => {
     const ollama = ollamaModels(root);
     if (ollama.length > 0) return ollama;
@@ -10545,6 +10580,16 @@ var __webpack_modules__ = {
     return null;
    }
   };
+  function hasEngineSection(root) {
+   return [ root, ...root.entries.flatMap(({value}) => value.kind === 'map' ? [ value ] : []) ].some(map => engineSection(map) !== void 0);
+  }
+  function engineSection(map) {
+   return command_lines.Zm.find(line => {
+    const section = (0, tree.SC)(map, line.engine);
+    return section !== void 0 && modelText(map, map) !== void 0 && section.entries.filter(({key}) => helm_values_TELLING.test(key.value.replaceAll('_', '-'))).length >= 2;
+   });
+  }
+  const helm_values_TELLING = /^(?:tensor-parallel-size|pipeline-parallel-size|max-model-len|max-num-seqs|max-num-batched-tokens|gpu-memory-utilization|kv-cache-dtype|mem-fraction-static|context-length|max-running-requests|max-total-tokens|num-shard)$/;
   function scopes(root, depth, name = '') {
    if (root.kind !== 'map' || disabled(root)) return [];
    if (depth === 0) return [ {
@@ -10628,7 +10673,7 @@ var __webpack_modules__ = {
    if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model'))) return bySection;
    const own = scope.map.get('model') ? command_lines.Zm.find(line => (0, tree.SC)(scope.map, line.engine, 'serverArgs') ?? (0, 
    tree.SC)(scope.map, line.engine, 'engineArgs')) : void 0;
-   return own ?? null;
+   return own ?? engineSection(scope.map) ?? null;
   }
   function imageOf(map) {
    const image = map.get('image');
@@ -10658,7 +10703,18 @@ var __webpack_modules__ = {
    const resources = own.accelerator !== null || map === root ? own : resourceHardware((0, 
    tree.at)(root, 'resources'), text => text);
    const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
-   const declared = podHardware(node, resources);
+   const pod = podHardware(node, resources);
+   const instance = (0, tree.$6)(map, 'instance', 'type') ?? (0, tree.$6)(map, 'instanceType') ?? (0, 
+   tree.$6)(map, 'instance_type');
+   const declared = instance && (0, instances.Ib)(instance.value) ? {
+    ...pod,
+    names: [ ...pod.names, {
+     name: instance.value,
+     kind: 'instance-type',
+     at: instance.place,
+     text: `instance type: ${instance.value}`
+    } ]
+   } : pod;
    if (declared.gpusPerReplica !== null) return declared;
    const device = (0, tree.bX)(map, 'accelDevice')?.toLowerCase();
    if (device === 'gaudi') return {
@@ -10748,7 +10804,6 @@ var __webpack_modules__ = {
   const nodeLabels = root => ({
    names: root.kind === 'map' ? nodeHardware(root).names : []
   });
-  var instances = __nccwpck_require__(2117);
   const KINDS = /^(?:Workspace|InferenceSet|MultiRoleInference)$/;
   const kaito = {
    kind: 'document',
@@ -10851,7 +10906,7 @@ var __webpack_modules__ = {
    }
    const count = (0, tree.$6)(resource, 'count');
    const nodes = count && /^\d{1,4}$/.test(count.value) ? Number(count.value) : 1;
-   const perNode = instance ? (0, instances.I)(instance.value)?.count : void 0;
+   const perNode = instance ? (0, instances.Ib)(instance.value)?.count : void 0;
    return {
     ...deployment.g,
     names,
@@ -10937,7 +10992,11 @@ var __webpack_modules__ = {
    }
    const uri = (0, tree.$6)(model, 'storageUri') ?? (0, tree.$6)(model, 'storage', 'path');
    const local = reading.model.id === null || reading.model.id.startsWith('/mnt/models');
-   const identity = local && uri ? modelFromUri(uri, collector) : reading.model;
+   const identity = engine === 'nim' ? {
+    id: null,
+    revision: null,
+    hint: (0, tree.bX)(model, 'runtime') ?? ''
+   } : local && uri ? modelFromUri(uri, collector) : reading.model;
    return [ (0, command_lines.fT)({
     engine,
     environment: /^(?:VLLM|NIM)_/
@@ -11470,6 +11529,164 @@ var __webpack_modules__ = {
    parts.push(recipe.slice(plain));
    return deployments_text.E.join(parts);
   }
+  function acceleratorHardware(node, key) {
+   const all = written(node);
+   const [head] = all;
+   if (!head) return deployment.g;
+   const counts = new Set(all.map(one => one.count));
+   return {
+    ...deployment.g,
+    names: all.map(({name, at}) => ({
+     name,
+     kind: 'accelerator-field',
+     at: at.place,
+     text: `${key}: ${at.value}`
+    })),
+    accelerator: /^(?:tpu|inf|trn)/i.test(head.name) ? 'tpu' : /^MI\d/i.test(head.name) ? 'amd' : 'nvidia',
+    gpusPerReplica: counts.size === 1 ? head.count : null,
+    gpusAt: head.at.place,
+    gpusText: `${key}: ${head.at.value}`
+   };
+  }
+  function written(node) {
+   if (!node) return [];
+   if (node.kind === 'scalar') return node.value === null ? [] : one(node.text);
+   if (node.kind === 'list') return node.items.flatMap(written);
+   return node.entries.flatMap(({key, value}) => {
+    const count = value.kind === 'scalar' && typeof value.value === 'number' ? value.value : null;
+    return count === null ? one(key) : [ {
+     name: key.value,
+     count,
+     at: key
+    } ];
+   });
+  }
+  function one(text) {
+   const match = /^([\w.+-]+)(?::\s*(\d+(?:\.\d+)?))?$/.exec(text.value.trim());
+   if (!match) return [];
+   return [ {
+    name: match[1],
+    count: match[2] === void 0 ? 1 : Math.ceil(Number(match[2])),
+    at: text
+   } ];
+  }
+  const modal = {
+   kind: 'file',
+   name: 'modal',
+   title: 'Modal programs: argument lists of subprocess calls, constants, gpu=',
+   marks: [ 'import modal' ],
+   paths: path => path.endsWith('.py'),
+   read: async context => /^\s*(?:import modal|from modal import)/m.test(context.text.value) ? modal_read(context) : []
+  };
+  async function modal_read(context) {
+   const constants = constantsOf(context.text);
+   const found = [];
+   for (const {at, argv} of argumentLists(context.text, constants)) {
+    const command = {
+     ...bareCommand(argv[0] ?? context.text),
+     argv,
+     hardware: gpuBefore(context.text, at, constants)
+    };
+    found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'));
+   }
+   const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1];
+   return found.map(one => one.engine.name === 'vllm' && pin ? {
+    ...one,
+    engine: {
+     ...one.engine,
+     version: pin
+    }
+   } : one);
+  }
+  function constantsOf(text) {
+   const constants = new Map;
+   for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
+    const value = match[2] ?? match[3] ?? match[4] ?? '';
+    const from = match.index + match[0].lastIndexOf(value);
+    constants.set(match[1], text.slice(from, from + value.length));
+   }
+   return constants;
+  }
+  function argumentLists(text, constants) {
+   const lists = [];
+   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+    const end = text.value.indexOf(']', match.index);
+    if (end < 0 || lists.length >= 100) break;
+    const argv = [];
+    const inside = text.value.slice(match.index + 1, end);
+    for (const item of inside.matchAll(/#[^\n]*|f?"([^"\n]*)"|f?'([^'\n]*)'|(?:str\(\s*)?([A-Za-z_]\w*)\s*\)?(?=\s*(?:,|$))|(\d+(?:\.\d+)?)/g)) {
+     const literal = item[1] ?? item[2] ?? item[4];
+     const from = match.index + 1 + item.index;
+     if (literal !== void 0) argv.push(formatted(text.slice(from + item[0].indexOf(literal), from + item[0].indexOf(literal) + literal.length), constants)); else if (item[3]) argv.push(constants.get(item[3]) ?? deployments_text.E.at(text.slice(from), `\${${item[3]}}`));
+    }
+    lists.push({
+     at: match.index,
+     argv
+    });
+   }
+   return lists;
+  }
+  function formatted(text, constants) {
+   const match = /^([^{}]*)\{(\w+)\}([^{}]*)$/.exec(text.value);
+   const value = match ? constants.get(match[2]) : void 0;
+   if (!match || !value) return text;
+   return deployments_text.E.join([ text.slice(0, match[1].length), value, text.slice(text.value.length - match[3].length) ]);
+  }
+  function gpuBefore(text, index, constants) {
+   const all = [ ...text.value.matchAll(/\bgpu\s{0,9}=\s{0,9}(?:f?"([^"\n]{1,60})"|f?'([^'\n]{1,60})'|([A-Z_]\w{0,60})|modal\.gpu\.(\w{1,30})\(([^)]{0,80})\))/g) ];
+   const match = all.findLast(one => one.index < index) ?? all[0];
+   if (!match) return acceleratorHardware(void 0, 'gpu');
+   const literal = match[1] ?? match[2];
+   const from = match.index + match[0].indexOf(literal ?? match[3] ?? match[4]);
+   let value = literal !== void 0 ? formatted(text.slice(from, from + literal.length), constants) : constants.get(match[3] ?? '') ?? null;
+   if (match[4]) {
+    const count = /count\s*=\s*(\d+)/.exec(match[5] ?? '')?.[1] ?? '1';
+    const size = /size\s*=\s*["']([^"']+)/.exec(match[5] ?? '')?.[1];
+    value = deployments_text.E.at(text.slice(from), `${match[4]}${size ? `-${size}` : ''}:${count}`);
+   }
+   return value ? acceleratorHardware(new tree.p(value.value.replace('!', ''), value, true), 'gpu') : acceleratorHardware(void 0, 'gpu');
+  }
+  const modelfile = {
+   kind: 'file',
+   name: 'modelfile',
+   title: 'Ollama Modelfiles: FROM, PARAMETER num_ctx, ADAPTER',
+   marks: [ 'from ' ],
+   paths: path => /(?:^|\/)(?:[\w-]+\.)?Modelfile(?:[.-][\w.-]+)?$/.test(path),
+   read: async context => {
+    const {text} = context;
+    const collector = new values.gR;
+    const from = /^[ \t]*FROM[ \t]+(\S+)/im.exec(text.value);
+    if (!from) return [];
+    const named = text.slice(from.index + from[0].length - from[1].length, from.index + from[0].length);
+    for (const match of text.value.matchAll(/^[ \t]*PARAMETER[ \t]+num_ctx[ \t]+(\S+)/gim)) {
+     const end = match.index + match[0].length;
+     collector.set('maxModelLen', {
+      value: text.slice(end - match[1].length, end),
+      text: match[0].trim()
+     }, values.yj);
+    }
+    for (const match of text.value.matchAll(/^[ \t]*ADAPTER[ \t]+(\S+)/gim)) {
+     const end = match.index + match[0].length;
+     collector.adapters.push((0, values.Sn)(text.slice(end - match[1].length, end), collector));
+    }
+    const model = (0, values.Sn)(named, collector);
+    const path = /^[./~]|\.gguf$|\.safetensors$/i.test(named.value);
+    const command = bareCommand(named);
+    return [ (0, command_lines.fT)({
+     engine: 'ollama',
+     environment: /^$/
+    }, command, {
+     collector,
+     model: path || model.id === null ? model : {
+      ...model,
+      id: `ollama:${model.id}`
+     }
+    }, {
+     format: 'modelfile',
+     name: 'model'
+    }) ];
+   }
+  };
   var nim = __nccwpck_require__(1851);
   const nim_operator_KINDS = /^NIM(?:Service|Cache|Pipeline)$/;
   const nimOperator = {
@@ -11921,6 +12138,169 @@ var __webpack_modules__ = {
    }
    return [];
   }
+  const sagemaker = {
+   kind: 'file',
+   name: 'sagemaker',
+   title: 'SageMaker models in Terraform and Python: container environment and instance type',
+   marks: [ 'hf_model_id', 'option_model_id', 'sm_vllm_model' ],
+   paths: path => /\.(?:tf|py)$/.test(path),
+   read: sagemaker_read
+  };
+  async function sagemaker_read(context) {
+   const {text} = context;
+   if (!/HF_MODEL_ID|OPTION_MODEL_ID|SM_VLLM_MODEL/.test(text.value)) return [];
+   const variables = text.file.endsWith('.tf') ? await terraformDefaults(context) : new Map;
+   const blocks = environments(text, variables);
+   const instances = attributes(text, /\binstance_type\s{0,20}=\s{0,20}/g, variables);
+   const images = attributes(text, /\b(?:image|image_uri|container_image)\s{0,20}=\s{0,20}/g, variables);
+   const found = [];
+   for (const [index, env] of blocks.entries()) {
+    const model = env.get('HF_MODEL_ID') ?? env.get('OPTION_MODEL_ID') ?? env.get('SM_VLLM_MODEL');
+    const image = images[index] ?? images[0] ?? null;
+    const line = sagemaker_engineOf(env, image, text);
+    if (!model || !line) continue;
+    const instance = instances[index] ?? instances[0];
+    const command = {
+     ...bareCommand(model),
+     env,
+     image,
+     hardware: sagemaker_hardware(instance, env)
+    };
+    const reading = await line.read({
+     command,
+     args: [],
+     form: 'flags',
+     keys: optionKeys(env, model)
+    }, context);
+    if (reading) found.push((0, command_lines.fT)(line, command, {
+     ...reading,
+     model: (0, values.Sn)(model, reading.collector)
+    }, {
+     format: 'sagemaker',
+     name: 'model'
+    }));
+   }
+   return found;
+  }
+  function environments(text, variables) {
+   const found = [];
+   for (const match of text.value.matchAll(/\{[^{}]{0,4000}?\b(?:HF_MODEL_ID|OPTION_MODEL_ID|SM_VLLM_MODEL)\b(?:[^{}]|\$\{[^{}]{0,200}\}){0,4000}\}/g)) {
+    const env = new Map;
+    for (const pair of match[0].matchAll(/["']?\b([A-Z][A-Z0-9_]{2,60})\b["']?\s{0,40}[=:]\s{0,40}([^\n,#}]{1,300})/g)) {
+     const raw = pair[2].trimEnd();
+     const from = match.index + pair.index + pair[0].length - pair[2].length;
+     env.set(pair[1], value(text.slice(from, from + raw.length), variables));
+    }
+    found.push(env);
+    if (found.length >= 50) break;
+   }
+   return found;
+  }
+  function attributes(text, pattern, variables) {
+   return [ ...text.value.matchAll(pattern) ].slice(0, 50).map(match => {
+    const from = match.index + match[0].length;
+    const raw = /^(?:f?"[^"\n]{0,300}"|f?'[^'\n]{0,300}'|[^\s,#)]{1,200})/.exec(text.value.slice(from, from + 310))?.[0] ?? '';
+    return value(text.slice(from, from + raw.length), variables);
+   });
+  }
+  function value(raw, variables) {
+   const quoted = /^f?(["'])(.*)\1$/s.exec(raw.value);
+   if (quoted) return raw.slice(raw.value.indexOf(quoted[1]) + 1, raw.value.length - 1);
+   const called = /^(?:tostring|str|jsonencode|json\.dumps)\(\s*(.*?)\s*\)$/.exec(raw.value);
+   const name = (called?.[1] ?? raw.value).trim();
+   if (/^\d+(?:\.\d+)?$/.test(name)) return deployments_text.E.at(raw, name);
+   return variables.get(name.replace(/^var\./, '')) ?? deployments_text.E.at(raw, `\${${name.replace(/[^\w.]/g, '_').slice(0, 80)}}`);
+  }
+  async function terraformDefaults(context) {
+   const defaults = new Map;
+   const other = context.path.endsWith('variables.tf') ? null : await context.read('variables.tf');
+   for (const text of [ other, context.text ]) {
+    if (!text) continue;
+    for (const match of text.value.matchAll(/variable\s{1,9}"(\w{1,80})"\s{0,9}\{[^{}]{0,800}?\bdefault\s{0,20}=\s{0,20}(?:"([^"\n]{0,300})"|(\d[\w.]{0,20}))/g)) {
+     const found = match[2] ?? match[3] ?? '';
+     const end = match.index + match[0].length - (match[2] === void 0 ? 0 : 1);
+     defaults.set(match[1], text.slice(end - found.length, end));
+    }
+   }
+   return defaults;
+  }
+  function sagemaker_engineOf(env, image, text) {
+   const named = `${image?.value ?? ''} ${[ ...env.keys() ].join(' ')} ${[ ...env.values() ].map(one => one.value).join(' ')}`.toLowerCase();
+   const engine = /sm_vllm|vllm|djl|lmi|option_/.test(named) ? 'vllm' : /tei|text-embeddings/.test(named) ? 'tei' : /tgi|text-generation|sm_num_gpus|max_total_tokens|get_huggingface_llm_image_uri/.test(`${named} ${text.value.includes('get_huggingface_llm_image_uri') ? 'tgi' : ''}`) ? 'tgi' : null;
+   return command_lines.Zm.find(line => line.engine === engine);
+  }
+  function optionKeys(env, at) {
+   const entries = [];
+   for (const [name, text] of env) {
+    const option = /^(?:OPTION|SM_VLLM)_(.+)$/.exec(name)?.[1]?.toLowerCase().replaceAll('_', '-');
+    if (option) entries.push({
+     key: deployments_text.E.at(text, LMI_NAMES.get(option) ?? option),
+     value: new tree.p(text.value, text, true)
+    });
+   }
+   return new tree.pA(entries, at);
+  }
+  const LMI_NAMES = new Map([ [ 'tensor-parallel-degree', 'tensor-parallel-size' ], [ 'pipeline-parallel-degree', 'pipeline-parallel-size' ], [ 'max-rolling-batch-size', 'max-num-seqs' ], [ 'max-rolling-batch-prefill-tokens', 'max-num-batched-tokens' ], [ 'quantize', 'quantization' ], [ 'model-id', 'model' ] ]);
+  function sagemaker_hardware(instance, env) {
+   const count = env.get('SM_NUM_GPUS');
+   const known = instance && !instance.value.includes('$');
+   return {
+    ...deployment.g,
+    names: known ? [ {
+     name: instance.value,
+     kind: 'instance-type',
+     at: instance.place,
+     text: `instance_type = ${instance.value}`
+    } ] : [],
+    gpusPerReplica: count && /^\d{1,3}$/.test(count.value) ? Number(count.value) : null,
+    ...count ? {
+     gpusAt: count.place,
+     gpusText: `SM_NUM_GPUS = ${count.value}`
+    } : {}
+   };
+  }
+  const skypilot = {
+   kind: 'document',
+   name: 'skypilot',
+   title: 'SkyPilot tasks: accelerators (also sets of alternatives), nodes, envs, run script',
+   marks: [],
+   claims: root => (0, tree.$6)(root, 'run') !== void 0 && (0, tree.at)(root, 'kind') === void 0 && ((0, 
+   tree.SC)(root, 'resources') !== void 0 || (0, tree.at)(root, 'num_nodes') !== void 0 || (0, 
+   tree.at)(root, 'setup') !== void 0),
+   read: async (root, context) => {
+    const run = (0, tree.$6)(root, 'run');
+    if (!run || root.kind !== 'map') return [];
+    const hardware = resources(root);
+    const env = new Map;
+    for (const key of [ 'envs', 'secrets' ]) for (const {key: name, value} of (0, tree.SC)(root, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
+    const nodes = hardware.nodes ?? 1;
+    if (hardware.gpusPerReplica !== null) env.set('SKYPILOT_NUM_GPUS_PER_NODE', deployments_text.E.at(run, String(hardware.gpusPerReplica / nodes)));
+    env.set('SKYPILOT_NUM_NODES', deployments_text.E.at(run, String(nodes)));
+    env.set('SKYPILOT_NODE_RANK', deployments_text.E.at(run, '0'));
+    const command = {
+     ...bareCommand(run),
+     env,
+     hardware
+    };
+    return readScript(run, context, 'skypilot', command, (0, tree.bX)(root, 'name') ?? 'task');
+   }
+  };
+  function resources(root) {
+   const section = (0, tree.SC)(root, 'resources');
+   const choices = [ (0, tree.at)(section, 'accelerators'), ...[ ...(0, tree.gT)(section, 'any_of'), ...(0, 
+   tree.gT)(section, 'ordered') ].map(one => (0, tree.at)(one, 'accelerators')) ].filter(one => one !== void 0);
+   const all = choices.map(one => acceleratorHardware(one, 'accelerators'));
+   const [first = acceleratorHardware(void 0, '')] = all;
+   const count = (0, tree.bX)(root, 'num_nodes');
+   const nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1;
+   const same = all.every(one => one.gpusPerReplica === first.gpusPerReplica);
+   return {
+    ...first,
+    names: all.flatMap(one => one.names),
+    gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null,
+    nodes: nodes > 1 ? nodes : null
+   };
+  }
   const systemd = {
    kind: 'file',
    name: 'systemd',
@@ -11972,7 +12352,219 @@ var __webpack_modules__ = {
    }
    return keys;
   }
-  const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd ];
+  const training = {
+   kind: 'document',
+   name: 'training',
+   title: 'Training configurations: Axolotl, LLaMA-Factory, TRL, ms-swift, torchtune',
+   marks: [ 'base_model', 'model_name_or_path', 'tuner_type', 'train_type', '_component_' ],
+   claims: root => frameworkOf(root) !== null,
+   read: async root => {
+    const framework = frameworkOf(root);
+    return root.kind === 'map' && framework ? [ training_deployment(root, framework) ] : [];
+   }
+  };
+  function frameworkOf(root) {
+   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services')) return null;
+   const has = (...keys) => keys.some(key => root.get(key) !== void 0);
+   if (/^torchtune\.models\./.test((0, tree.bX)(root, 'model', '_component_') ?? '')) return 'torchtune';
+   if ((0, tree.$6)(root, 'base_model') && has('sequence_len', 'micro_batch_size', 'adapter', 'datasets', 'rl')) return 'axolotl';
+   if ((0, tree.$6)(root, 'model_name_or_path')) {
+    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train', 'export_dir')) return 'llamafactory';
+    if (has('per_device_train_batch_size', 'max_seq_length', 'use_peft', 'dataset_id_or_path', 'dataset_mixer', 'dataset_name')) return 'trl';
+   }
+   if ((0, tree.$6)(root, 'model') && has('tuner_type', 'train_type') && has('dataset', 'max_length', 'output_dir')) return 'ms-swift';
+   return null;
+  }
+  const KEYS = [ [ 'sequenceLength', [ 'sequence_len', 'cutoff_len', 'max_seq_length', 'max_length', 'tokenizer.max_seq_len' ], values.yj ], [ 'microBatchSize', [ 'micro_batch_size', 'per_device_train_batch_size', 'batch_size' ], values.yj ], [ 'gradientAccumulation', [ 'gradient_accumulation_steps' ], values.yj ], [ 'loraRank', [ 'lora_r', 'lora_rank', 'model.lora_rank' ], values.yj ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tensor_model_parallel_size' ], values.yj ], [ 'pipelineParallel', [ 'pipeline_model_parallel_size', 'pipeline_parallel_size' ], values.yj ], [ 'contextParallel', [ 'context_parallel_size' ], values.yj ], [ 'expertParallel', [ 'expert_model_parallel_size' ], values.yj ] ];
+  const WORDS = [ [ 'optimizer', [ 'optimizer', 'optim', 'optimizer._component_' ] ], [ 'dtype', [ 'torch_dtype', 'dtype' ] ] ];
+  function training_deployment(root, framework) {
+   const collector = new values.gR;
+   for (const [name, keys, parse] of KEYS) {
+    const found = first(root, keys);
+    if (found) collector.set(name, found, parse);
+   }
+   for (const [name, keys] of WORDS) {
+    const found = first(root, keys);
+    if (found) collector.set(name, found, values.Vm);
+   }
+   const checkpointing = first(root, [ 'gradient_checkpointing', 'enable_activation_checkpointing' ]);
+   if (checkpointing) collector.set('gradientCheckpointing', checkpointing, values.Im);
+   for (const key of [ 'bf16', 'fp16' ]) {
+    const flag = first(root, [ key ]);
+    if (flag && (0, values.Im)(flag.value.value)) collector.put('precision', key, flag);
+   }
+   quantization(root, collector);
+   method(root, framework, collector);
+   targets(root, collector);
+   const sharding = first(root, [ 'deepspeed' ]);
+   if (sharding) collector.set('sharding', sharding, values.Vm); else if ((0, tree.at)(root, 'fsdp') ?? (0, 
+   tree.at)(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'));
+   const named = (0, tree.$6)(root, 'base_model') ?? (0, tree.$6)(root, 'model_name_or_path') ?? (0, 
+   tree.$6)(root, 'model') ?? checkpoint(root);
+   const revision = (0, tree.bX)(root, 'model_revision');
+   const model = (0, values.Sn)(named, collector, revision ? {
+    revision
+   } : {});
+   for (const adapter of (0, tree.CB)((0, tree.at)(root, 'adapter_name_or_path'))) collector.adapters.push((0, 
+   values.Sn)(adapter, collector));
+   const command = bareCommand(named ?? root.entries[0]?.key ?? root.start);
+   const served = framework === 'llamafactory' && root.get('infer_backend') !== void 0;
+   return {
+    ...(0, command_lines.fT)({
+     engine: framework,
+     environment: /^$/
+    }, command, {
+     collector,
+     model
+    }, {
+     format: 'training',
+     name: framework
+    }),
+    workload: served ? 'serve' : 'train'
+   };
+  }
+  function first(root, keys) {
+   for (const key of keys) {
+    const value = (0, tree.$6)(root, ...key.split('.'));
+    if (value) return {
+     value,
+     text: `${key}: ${value.value}`
+    };
+   }
+   return;
+  }
+  function evidence(root, key) {
+   const entry = root.entries.find(one => one.key.value === key);
+   return entry ? {
+    value: entry.key,
+    text: `${key}:`
+   } : void 0;
+  }
+  function quantization(root, collector) {
+   for (const [key, bits] of [ [ 'load_in_4bit', 4 ], [ 'load_in_8bit', 8 ] ]) {
+    const flag = first(root, [ key ]);
+    if (flag && (0, values.Im)(flag.value.value)) collector.put('quantization', `bitsandbytes-${bits}bit`, flag);
+   }
+   const bits = first(root, [ 'quantization_bit', 'quant_bits' ]);
+   const by = (0, tree.bX)(root, 'quantization_method') ?? (0, tree.bX)(root, 'quant_method') ?? 'bnb';
+   if (bits && /^[2348]$/.test(bits.value.value)) collector.put('quantization', `${by === 'bnb' ? 'bitsandbytes' : by}-${bits.value.value}bit`, bits);
+  }
+  function method(root, framework, collector) {
+   const component = first(root, [ 'model._component_' ]);
+   const said = first(root, [ 'adapter', 'finetuning_type', 'tuner_type', 'train_type' ]);
+   const peft = first(root, [ 'use_peft' ]);
+   const loaded = collector.settings.quantization !== void 0;
+   if (framework === 'torchtune' && component) collector.put('method', /\.(qlora|lora)_/.exec(component.value.value)?.[1] ?? 'full', component); else if (said && !collector.holes(said.value)) collector.put('method', said.value.value === 'lora' && loaded ? 'qlora' : said.value.value, said); else if (peft && (0, 
+   values.Im)(peft.value.value)) collector.put('method', loaded ? 'qlora' : 'lora', peft);
+  }
+  function targets(root, collector) {
+   for (const key of [ 'lora_target_modules', 'lora_target', 'target_modules', 'lora_target_linear' ]) {
+    const node = (0, tree.at)(root, key);
+    const [head] = (0, tree.CB)(node);
+    if (!head) continue;
+    const value = node?.kind === 'list' ? (0, tree.CB)(node).map(one => one.value) : key === 'lora_target_linear' ? 'all-linear' : head.value;
+    collector.put('loraTargets', value, {
+     value: head,
+     text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}`
+    });
+    return;
+   }
+  }
+  function checkpoint(root) {
+   return (0, tree.$6)((0, tree.SC)(root, 'checkpointer'), 'checkpoint_dir');
+  }
+  const truss = {
+   kind: 'document',
+   name: 'truss',
+   title: 'Baseten Truss: docker_server start commands and trt_llm builds with their accelerator',
+   marks: [ 'docker_server', 'trt_llm' ],
+   claims: root => (0, tree.SC)(root, 'trt_llm') !== void 0 || (0, tree.$6)(root, 'docker_server', 'start_command') !== void 0,
+   read: async (root, context) => (0, tree.SC)(root, 'trt_llm') ? [ build(root, context) ] : server(root, context)
+  };
+  async function server(root, context) {
+   const start = (0, tree.$6)(root, 'docker_server', 'start_command');
+   if (!start) return [];
+   const env = new Map(((0, tree.SC)(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [ [ key.value, value.text ] ] : []));
+   const mounts = (0, tree.gT)(root, 'weights').flatMap(one => {
+    const source = (0, tree.$6)(one, 'source');
+    const target = (0, tree.$6)(one, 'mount_location');
+    return source && target ? [ {
+     host: source,
+     container: target.value
+    } ] : [];
+   });
+   const command = {
+    ...bareCommand(start),
+    argv: (0, shell_words.Ad)(start),
+    env,
+    image: (0, tree.$6)(root, 'base_image', 'image') ?? null,
+    mounts,
+    hardware: accelerator(root)
+   };
+   const found = [];
+   for (const one of engineStarts(command)) {
+    const deployment = await (0, command_lines.PE)(one, {
+     format: 'truss',
+     name: 'server'
+    }, context);
+    if (deployment) found.push(deployment);
+   }
+   return found;
+  }
+  function build(root, context) {
+   const section = (0, tree.SC)(root, 'trt_llm');
+   const parts = [ (0, tree.SC)(section, 'build'), (0, tree.SC)(section, 'runtime'), (0, 
+   tree.SC)(section, 'runtime', 'patch_kwargs') ].filter(one => one !== void 0);
+   const reading = (0, trtllm.i)(new tree.pA(parts.flatMap(part => part.entries), section?.start ?? context.text.slice(0, 0)));
+   const {collector} = reading;
+   const tensor = (0, tree.$6)(section, 'build', 'tensor_parallel_count');
+   if (tensor) collector.set('tensorParallel', {
+    value: tensor,
+    text: `tensor_parallel_count: ${tensor.value}`
+   }, values.yj);
+   const quantization = (0, tree.$6)(section, 'build', 'quantization_type');
+   if (quantization && quantization.value !== 'no_quant') collector.set('quantization', {
+    value: quantization,
+    text: `quantization_type: ${quantization.value}`
+   }, values.Vm);
+   const memory = (0, tree.$6)(section, 'runtime', 'kv_cache_free_gpu_mem_fraction');
+   if (memory) collector.set('memoryFraction', {
+    value: memory,
+    text: `kv_cache_free_gpu_mem_fraction: ${memory.value}`
+   }, values.zO);
+   const repository = (0, tree.SC)(section, 'build', 'checkpoint_repository');
+   const repo = (0, tree.$6)(repository, 'repo');
+   const revision = (0, tree.$6)(repository, 'revision');
+   const command = {
+    ...bareCommand(repo ?? section?.entries[0]?.key ?? context.text),
+    hardware: accelerator(root)
+   };
+   return (0, command_lines.fT)({
+    engine: 'trtllm',
+    environment: /^$/
+   }, command, {
+    ...reading,
+    model: (0, values.Sn)(repo, collector, revision && revision.value !== 'main' ? {
+     revision: revision.value
+    } : {})
+   }, {
+    format: 'truss',
+    name: 'trt_llm'
+   });
+  }
+  function accelerator(root) {
+   const declared = acceleratorHardware((0, tree.at)(root, 'resources', 'accelerator'), 'accelerator');
+   const half = declared.names.find(one => /^H100_40GB$/i.test(one.name));
+   return half ? {
+    ...declared,
+    names: [ {
+     ...half,
+     name: 'H100-80GB'
+    } ],
+    mig: '3g.40gb'
+   } : declared;
+  }
+  const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile ];
  },
  4621: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
@@ -12018,8 +12610,8 @@ var __webpack_modules__ = {
   __nccwpck_require__.d(__webpack_exports__, {
    o: () => extract
   });
-  var command_lines = __nccwpck_require__(1275);
-  var formats = __nccwpck_require__(8249);
+  var command_lines = __nccwpck_require__(4836);
+  var formats = __nccwpck_require__(338);
   var command = __nccwpck_require__(8906);
   var deployments_text = __nccwpck_require__(5300);
   var tree = __nccwpck_require__(1687);
@@ -12113,8 +12705,9 @@ var __webpack_modules__ = {
   const PARSED = /\.(?:ya?ml|json)$/i;
   const documentFormats = formats.formats.filter(format => format.kind === 'document');
   const fileFormats = formats.formats.filter(format => format.kind === 'file');
-  const marks = [ ...new Set([ ...command_lines.Zm, ...formats.formats ].flatMap(reader => reader.marks)) ];
-  const candidate = new RegExp(marks.map(mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'i');
+  const escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  const pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i');
+  const candidate = pattern([ ...command_lines.Zm, ...documentFormats ]);
   async function extract(repository) {
    const {files, truncated} = await repository.list();
    const problems = [];
@@ -12143,7 +12736,7 @@ var __webpack_modules__ = {
     const source = await repository.read(file.path);
     if (source === null) continue;
     counts.filesRead++;
-    if (!candidate.test(source)) continue;
+    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([ reader ]).test(source))) continue;
     counts.filesParsed++;
     const found = await readFile(file.path, source, readers, structured, repository, folders);
     notUnderstood.push(...found.notUnderstood);
@@ -12236,7 +12829,8 @@ var __webpack_modules__ = {
    const [error] = document.errors;
    if (error) {
     const message = `not valid YAML: ${error.message}`;
-    if (found.deployments.length > before) found.problems.push({
+    const known = found.problems.length > 0 || found.notUnderstood.some(entry => entry.reason === 'yaml-invalid');
+    if (found.deployments.length > before && !known) found.problems.push({
      code: 'yaml-invalid',
      message,
      at: {
@@ -12244,7 +12838,7 @@ var __webpack_modules__ = {
       line: error.line,
       column: 1
      }
-    }); else if (context.path.endsWith('.json') === false) context.notUnderstood({
+    }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({
      line: error.line,
      reason: 'yaml-invalid',
      message
@@ -12965,8 +13559,9 @@ var __webpack_modules__ = {
      }
      const end = (0, _parameters_js__WEBPACK_IMPORTED_MODULE_2__.ET)(source, i + 2, '(', ')', this.#variables.budget);
      const stop = end < 0 || end > to ? to : end;
+     const loaded = end < 0 ? void 0 : this.#downloaded(this.#raw.slice(i + 2, end - 1));
      return {
-      emit: () => this.#add(this.#raw.slice(i, stop)),
+      emit: () => this.#add(loaded ?? this.#raw.slice(i, stop)),
       end: stop
      };
     }
@@ -13012,6 +13607,11 @@ var __webpack_modules__ = {
      emit: () => quoted || !this.split ? this.#add(found) : this.#emitSplit(found),
      end
     };
+   }
+   #downloaded(inside) {
+    if (!/(?:^|[\s/"'])(?:hf|huggingface-cli)["']?\s+download\s/.test(inside.value)) return;
+    const words = (0, _parse_js__WEBPACK_IMPORTED_MODULE_1__.cK)(inside.value).flatMap(span => expandWord(inside.slice(span.from, span.to), this.#variables));
+    return words.find(word => /^[\w.-]+\/[\w.-]+$/.test(word.value));
    }
    #emitList(items) {
     items.forEach((item, index) => {
@@ -13663,11 +14263,13 @@ var __webpack_modules__ = {
    return value === null || value === void 0 ? null : String(value);
   }
  },
- 8768: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 5696: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => engineOf,
    engines: () => engines
   });
+  var units_bytes = __nccwpck_require__(3439);
+  var memory_parts = __nccwpck_require__(2140);
   var problem = __nccwpck_require__(7091);
   const up = Math.ceil;
   function fp8Block(rows, columns, scaleBytes = 4) {
@@ -14707,7 +15309,7 @@ var __webpack_modules__ = {
    });
   }
   const storages = new WeakMap;
-  function storageFor(shape, config, asked) {
+  function rememberedStorage(shape, config, asked) {
    let known = storages.get(shape);
    if (known?.config !== config) known = {
     config,
@@ -14769,8 +15371,67 @@ var __webpack_modules__ = {
    sum.bytes += other.bytes;
    sum.elements += other.elements;
   }
-  var units_bytes = __nccwpck_require__(3439);
-  var memory_parts = __nccwpck_require__(2140);
+  function exactPart(name, bytes, basis, formula, source) {
+   return {
+    name,
+    inBudget: true,
+    bytes: (0, memory_parts.pV)(Math.round(bytes)),
+    basis,
+    formula,
+    source
+   };
+  }
+  function rangePart(name, bytes, basis, formula, source, inBudget = true) {
+   return {
+    name,
+    inBudget,
+    bytes: (0, memory_parts.WQ)(bytes),
+    basis,
+    formula,
+    source
+   };
+  }
+  function perGpu(rank, parts, budgetBytes) {
+   const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
+   const headroomBytes = budgetBytes === null ? null : {
+    low: budgetBytes - totalBytes.high,
+    expected: budgetBytes - totalBytes.expected,
+    high: budgetBytes - totalBytes.low
+   };
+   return {
+    rank,
+    parts,
+    totalBytes,
+    budgetBytes,
+    headroomBytes
+   };
+  }
+  function storageFor(model, asked, reader) {
+   const result = rememberedStorage(model.shape, model.facts.config, asked);
+   if (result.ok) return result.value;
+   reader.say('quantization-unsupported', 'error', result.problem.message);
+   const plain = storageOf(model.shape, {}, {
+    dtype: 'bfloat16',
+    quantization: null
+   });
+   if (plain.ok) return {
+    ...plain.value,
+    basis: 'assumed'
+   };
+   throw new Error(plain.problem.message);
+  }
+  const DTYPES = {
+   half: 'float16',
+   float: 'float32',
+   bf16: 'bfloat16',
+   fp16: 'float16',
+   fp32: 'float32'
+  };
+  function computeDtype(asked, shape) {
+   if (asked !== null && asked !== 'auto') return DTYPES[asked] ?? asked;
+   const own = shape.facts.dtype;
+   return own === 'float16' || own === 'half' ? 'float16' : 'bfloat16';
+  }
   function adapterBytes(shape, r) {
    const {slots, rank} = r.loras ?? {
     slots: 0,
@@ -14983,7 +15644,7 @@ var __webpack_modules__ = {
    };
   }
   function samplerArm(shape, r) {
-   const rows = shape.facts.task === 'embed' ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
+   const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
    const c = samplerFactor(r);
    return {
     low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
@@ -15059,6 +15720,74 @@ var __webpack_modules__ = {
     source: 'graph capture lines of public logs'
    };
   }
+  function readSettings(input) {
+   const findings = [];
+   const filled = {
+    ...input.settings
+   };
+   const say = (code, severity, message, at) => {
+    findings.push({
+     code,
+     severity,
+     message,
+     ...at?.file === void 0 ? {} : {
+      file: at.file
+     },
+     ...at?.line === void 0 ? {} : {
+      line: at.line
+     }
+    });
+   };
+   const valid = (name, test, what) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    if (test(setting.value)) return setting.value;
+    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
+    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
+    return null;
+   };
+   const fill = (name, value, note, from = 'engine-default') => {
+    const given = input.settings[name];
+    if (given === void 0) filled[name] = {
+     value,
+     from,
+     note
+    }; else if (given.value !== value) filled[name] = {
+     ...given,
+     effective: value,
+     note
+    };
+   };
+   const count = name => valid(name, isCount, 'a whole number of at least 1');
+   return {
+    findings,
+    settings: () => filled,
+    count,
+    countOr: (name, value, note, from) => {
+     const given = count(name);
+     if (given === null) fill(name, value, note, from);
+     return given ?? value;
+    },
+    fraction: (name, flag) => {
+     const value = valid(name, isNumber, 'a number above 0 and at most 1');
+     if (value === null || value > 0 && value <= 1) return value;
+     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
+     return null;
+    },
+    text: name => valid(name, isText, 'a name'),
+    flag: name => valid(name, isFlag, 'true or false'),
+    size: name => valid(name, isSize, 'bytes of at least 0'),
+    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
+    fill,
+    say
+   };
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
   function tier(input, rules) {
    if (rules.v0) return {
     tokens: 2048,
@@ -15088,17 +15817,17 @@ var __webpack_modules__ = {
     note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
    };
   }
-  function batchOf(input, rules, option, given, length) {
+  function batchOf(input, rules, option, reader, length) {
    const {tokens: usual, sequences: most, note} = tier(input, rules);
    const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
    const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
-   const sequencesGiven = given.count('maxNumSeqs');
+   const sequencesGiven = reader.count('maxNumSeqs');
    const tokensDefault = () => {
     const whole = chunked ? usual * times : Math.max(usual * times, length);
     return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
    };
-   const tokens = given.count('maxNumBatchedTokens') ?? given.fallback('maxNumBatchedTokens', tokensDefault(), note);
-   const sequences = sequencesGiven ?? given.fallback('maxNumSeqs', Math.min(most * times, tokens), note);
+   const tokens = reader.countOr('maxNumBatchedTokens', tokensDefault(), note);
+   const sequences = reader.countOr('maxNumSeqs', Math.min(most * times, tokens), note);
    return {
     tokens,
     sequences
@@ -15112,6 +15841,7 @@ var __webpack_modules__ = {
    const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
    const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
    if (scaling === null) return positions;
+   if (shape.modelType.startsWith('gemma3')) return positions;
    const type = scaling['rope_type'] ?? scaling['type'];
    const factor = scaling['factor'];
    if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
@@ -15119,66 +15849,6 @@ var __webpack_modules__ = {
    const original = scaling['original_max_position_embeddings'];
    const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
    return Math.max(1, Math.floor(base * factor));
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
-  function placed(setting) {
-   return {
-    ...setting?.file === void 0 ? {} : {
-     file: setting.file
-    },
-    ...setting?.line === void 0 ? {} : {
-     line: setting.line
-    }
-   };
-  }
-  function givenSettings(input, findings) {
-   const filled = {
-    ...input.settings
-   };
-   const valid = (name, test, expected) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    const {value} = setting;
-    if (test(value)) return value;
-    const shown = (JSON.stringify(value) ?? String(value)).slice(0, 60);
-    findings.push({
-     ...placed(setting),
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `${name} is ${shown}, expected ${expected}`
-    });
-    return null;
-   };
-   return {
-    valid,
-    count: name => valid(name, isCount, 'a whole number of at least 1'),
-    fallback: (name, value, note, from = 'engine-default') => {
-     const given = input.settings[name];
-     filled[name] = given === void 0 ? {
-      value,
-      from,
-      note
-     } : {
-      ...given,
-      effective: value,
-      note
-     };
-     return value;
-    },
-    effective: (name, value) => {
-     const given = filled[name];
-     if (given !== void 0 && given.value !== value) filled[name] = {
-      ...given,
-      effective: value
-     };
-    },
-    filled
-   };
   }
   function readOptions(options, findings) {
    const malformed = (name, expected) => {
@@ -15233,7 +15903,7 @@ var __webpack_modules__ = {
    const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
    return {
     method: typeof method === 'string' ? method : usual,
-    tokens: isCount(asked) ? asked : 1
+    tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
    };
   }
   function parsed(text) {
@@ -15246,21 +15916,21 @@ var __webpack_modules__ = {
   }
   const UNSTATED_LENGTH = 2048;
   function resolve(input) {
-   const findings = [];
    const assumptions = [];
+   const reader = readSettings(input);
+   const {count, countOr, findings} = reader;
    const option = readOptions(input.options, findings);
-   const given = givenSettings(input, findings);
-   const {count, valid} = given;
-   const release = releaseFor(input, findings, assumptions);
+   const release = releaseFor(input, reader, assumptions);
    const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
    const context = contextOf(input.shape, input.facts.config);
-   const maxModelLen = lengthOf(given, context);
+   const maxModelLen = lengthOf(reader, context);
+   const pooling = isPooling(input, option);
    const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
-   const batch = batchOf(input, rules, option, given, maxModelLen ?? context ?? UNSTATED_LENGTH);
+   const batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH);
    return {
     release,
     rules,
-    tensor: count('tensorParallel') ?? given.fallback('tensorParallel', 1, 'vLLM default'),
+    tensor: countOr('tensorParallel', 1, 'vLLM default'),
     pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
     data: count('dataParallel') ?? 1,
     expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
@@ -15269,23 +15939,28 @@ var __webpack_modules__ = {
     maxModelLen,
     context,
     batch,
-    fraction: fractionOf(input, given, rules, findings),
-    dtype: dtypeOf(input, given),
-    quantization: valid('quantization', isText, 'a method'),
-    kvDtype: valid('kvCacheDtype', isText, 'a dtype') ?? given.fallback('kvCacheDtype', 'auto', 'vLLM default'),
+    fraction: fractionOf(reader, rules),
+    dtype: dtypeOf(input, reader),
+    quantization: reader.text('quantization'),
+    kvDtype: kvDtypeOf(reader),
     blockSize: count('blockSize'),
-    eager: valid('enforceEager', isFlag, 'true or false') ?? option.flag('enforce-eager') ?? false,
-    asyncScheduling: option.flag('async-scheduling') ?? rules.asyncDefault,
+    eager: reader.flag('enforceEager') ?? option.flag('enforce-eager') ?? false,
+    pooling,
+    asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
     v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
     prefixCaching: option.flag('enable-prefix-caching') ?? true,
     hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: valid('cpuOffloadBytes', isSize, 'bytes of at least 0') ?? 0,
-    poolBytes: valid('kvCacheMemoryBytes', isSize, 'bytes of at least 0'),
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    poolBytes: reader.size('kvCacheMemoryBytes'),
     poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? loraSlots(given) : null,
+    loras: option.flag('enable-lora') === true ? {
+     slots: countOr('maxLoras', 1, 'vLLM default'),
+     rank: countOr('maxLoraRank', 16, 'vLLM default')
+    } : null,
     speculative: speculativeOf(input, option, findings),
     option,
-    settings: given.filled,
+    settings: reader.settings(),
+    say: reader.say,
     findings,
     assumptions
    };
@@ -15299,63 +15974,46 @@ var __webpack_modules__ = {
     expertTensor: ranks
    };
   }
-  function releaseFor(input, findings, assumptions) {
+  function releaseFor(input, reader, assumptions) {
    const newest = releaseText(newestRelease);
    if (input.version === null) {
     assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
     return newestRelease;
    }
    const read = releaseOf(input.version);
-   if (read === null) findings.push({
-    code: 'version-unknown',
-    severity: 'warning',
-    message: `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`
-   }); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   if (read === null) reader.say('version-unknown', 'warning', `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
    return read ?? newestRelease;
   }
-  function lengthOf(given, context) {
-   const asked = given.valid('maxModelLen', isLength, 'a whole number of at least 1, or auto');
+  function lengthOf(reader, context) {
+   const asked = reader.length('maxModelLen');
    if (asked === 'auto') return null;
    if (asked !== null) return asked;
-   return context === null ? given.fallback('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`) : given.fallback('maxModelLen', context, "the model's context", 'model-config');
+   if (context === null) reader.fill('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`); else reader.fill('maxModelLen', context, "the model's context", 'model-config');
+   return context ?? UNSTATED_LENGTH;
   }
-  function fractionOf(input, given, rules, findings) {
-   const asked = given.valid('memoryFraction', isNumber, 'a number above 0 and at most 1');
-   if (asked !== null && asked > 0 && asked <= 1) return asked;
-   if (asked !== null) findings.push({
-    ...placed(input.settings.memoryFraction),
-    code: 'fraction-out-of-range',
-    severity: 'error',
-    message: `gpu-memory-utilization is ${asked}: vLLM takes more than 0 and at most 1`
-   });
+  function fractionOf(reader, rules) {
+   const asked = reader.fraction('memoryFraction', 'gpu-memory-utilization');
    const {memoryFraction} = rules;
-   return given.fallback('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
+   if (asked === null) reader.fill('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
+   return asked ?? memoryFraction;
   }
-  const DTYPES = {
-   half: 'float16',
-   fp16: 'float16',
-   bf16: 'bfloat16',
-   float: 'float32',
-   fp32: 'float32'
-  };
-  function dtypeOf(input, given) {
-   const asked = given.valid('dtype', isText, 'a dtype');
-   if (asked !== null && asked !== 'auto') {
-    const dtype = DTYPES[asked] ?? asked;
-    given.effective('dtype', dtype);
-    return dtype;
-   }
-   const own = input.shape.facts.dtype;
-   const capability = Number(input.gpu?.computeCapability ?? '9.0');
-   const dtype = own === 'float16' || own === 'half' || capability < 8 ? 'float16' : 'bfloat16';
-   if (asked === null) given.fallback('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config'); else given.effective('dtype', dtype);
+  function kvDtypeOf(reader) {
+   const asked = reader.text('kvCacheDtype');
+   if (asked === null) reader.fill('kvCacheDtype', 'auto', 'vLLM default');
+   return asked ?? 'auto';
+  }
+  const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/;
+  function isPooling(input, option) {
+   if (input.shape.facts.task === 'embed') return true;
+   return [ 'runner', 'task', 'convert' ].some(name => POOLING.test(option.text(name) ?? ''));
+  }
+  function dtypeOf(input, reader) {
+   const asked = reader.text('dtype');
+   const named = computeDtype(asked, input.shape);
+   const old = Number(input.gpu?.computeCapability ?? '9.0') < 8;
+   const dtype = old && (asked ?? 'auto') === 'auto' ? 'float16' : named;
+   reader.fill('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config');
    return dtype;
-  }
-  function loraSlots(given) {
-   return {
-    slots: given.count('maxLoras') ?? given.fallback('maxLoras', 1, 'vLLM default'),
-    rank: given.count('maxLoraRank') ?? given.fallback('maxLoraRank', 16, 'vLLM default')
-   };
   }
   const shares = new WeakMap;
   function remembered(shape, storage, p, key) {
@@ -15400,7 +16058,7 @@ var __webpack_modules__ = {
    };
   }
   const LONGEST = 2 ** 24;
-  function account(about, found) {
+  function account(about) {
    const {input, r} = about;
    const memory = input.gpu?.memoryBytes ?? null;
    const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
@@ -15413,23 +16071,12 @@ var __webpack_modules__ = {
    const cache = cacheParts(about, at, length);
    const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
    const parts = [ ...stage.parts, ...cache.parts, ...rest ];
-   const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
    return {
     settings: settled(about, length),
-    findings: found,
+    findings: r.findings,
     estimate: {
      method: 'engine',
-     perGpu: {
-      rank: `pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`,
-      parts,
-      totalBytes,
-      budgetBytes: budget,
-      headroomBytes: budget === null ? null : {
-       low: budget - totalBytes.high,
-       expected: budget - totalBytes.expected,
-       high: budget - totalBytes.low
-      }
-     },
+     perGpu: perGpu(`pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`, parts, budget),
      kvCache: figures(about, stages, at, length, fitting),
      assumptions: [ ...r.assumptions, ...input.shape.notes ]
     }
@@ -15467,13 +16114,10 @@ var __webpack_modules__ = {
    const {input, r, draft, kv} = about;
    const weights = weightsOf(input, r, about.storage, parallelismOf(r));
    const common = [];
-   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r)));
-   common.push(modelled('activations', peak(input.shape, input.facts.config, r)));
+   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r), 'modelled'));
+   common.push(modelled('activations', peak(input.shape, input.facts.config, r), 'modelled'));
    common.push(modelled('communication', communication(r), 'measured'));
-   common.push({
-    ...modelled('cudaGraphs', graphs(r), 'measured'),
-    inBudget: r.rules.graphsInBudget
-   });
+   common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget));
    return weights.bytes.map((_, at) => {
     const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
     const parts = [ weights.part(at), ...withDraft, ...common ];
@@ -15487,16 +16131,7 @@ var __webpack_modules__ = {
     };
    });
   }
-  function modelled(name, m, basis = 'modelled') {
-   return {
-    name,
-    inBudget: true,
-    bytes: (0, memory_parts.WQ)(m.bytes),
-    basis,
-    formula: m.formula,
-    source: m.source
-   };
-  }
+  const modelled = (name, m, basis, inBudget = true) => rangePart(name, m.bytes, basis, m.formula, m.source, inBudget);
   function room(about, stage, at) {
    const {r, kv} = about;
    if (stage.available === null) return null;
@@ -15531,21 +16166,12 @@ var __webpack_modules__ = {
    const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
    const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
    units_bytes.zD)(kv.blocks.block)} tokens`;
-   const part = (name, bytes, formula) => ({
-    name,
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(bytes),
-    basis,
-    formula,
-    source
-   });
+   const part = (name, bytes, text) => exactPart(name, bytes, basis, text, source);
    const parts = [];
    if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
    if (states > 0) parts.push(part('recurrentState', states, formula('state')));
    const kept = r.rules.nullBlock ? block : 0;
-   if (kept > 0) parts.push({
-    ...part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`)
-   });
+   if (kept > 0) parts.push(part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`));
    return {
     parts,
     bytes: total + kept
@@ -15568,14 +16194,7 @@ var __webpack_modules__ = {
     rest: [],
     budget
    };
-   const rest = {
-    name: 'buffers',
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(given - cache.bytes),
-    basis: 'exact',
-    formula: `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`,
-    source: r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes'
-   };
+   const rest = exactPart('buffers', given - cache.bytes, 'exact', `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes');
    return {
     rest: [ rest ],
     budget
@@ -15691,7 +16310,7 @@ var __webpack_modules__ = {
    };
    const {draft, shape} = input;
    if (draft !== null) {
-    const own = storageFor(draft.shape, draft.facts.config, {
+    const own = rememberedStorage(draft.shape, draft.facts.config, {
      dtype: r.dtype,
      quantization: null
     });
@@ -15709,14 +16328,7 @@ var __webpack_modules__ = {
   function made(bytes, stack, formula) {
    return {
     stacks: [ stack ],
-    part: {
-     name: 'draftWeights',
-     inBudget: true,
-     bytes: (0, memory_parts.pV)(Math.round(bytes)),
-     basis: 'derived',
-     formula,
-     source: 'speculative-config'
-    }
+    part: exactPart('draftWeights', bytes, 'derived', formula, 'speculative-config')
    };
   }
   const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
@@ -15791,9 +16403,10 @@ var __webpack_modules__ = {
    mpt: [ 0, 29 ],
    bamba: [ 0, 33 ]
   };
-  function modelFindings(input, r, say) {
-   contextAbove(input, r, say);
-   widths(input, r, say);
+  function modelFindings(input, r) {
+   const {say} = r;
+   contextAbove(input, r);
+   widths(input, r);
    const {layers, modelType} = input.shape;
    const stages = input.settings.pipelineParallel?.value;
    if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
@@ -15801,19 +16414,19 @@ var __webpack_modules__ = {
    if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
    if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
   }
-  function contextAbove(input, r, say) {
+  function contextAbove(input, r) {
    const {context, maxModelLen} = r;
    if (context === null || maxModelLen === null || maxModelLen <= context) return;
    const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
-   say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
+   r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
   }
-  function widths(input, r, say) {
+  function widths(input, r) {
    const parallel = parallelismOf(r);
    const block = model_findings_fp8Block(input.facts.config);
    const at = input.settings.tensorParallel;
    const said = new Set;
    const once = (code, message) => {
-    if (!said.has(code)) say(code, 'error', message, at);
+    if (!said.has(code)) r.say(code, 'error', message, at);
     said.add(code);
    };
    for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
@@ -15855,8 +16468,9 @@ var __webpack_modules__ = {
    torchao: 75,
    quark: 70
   };
-  function quantizationFindings(input, r, capability, say) {
+  function quantizationFindings(input, r, capability) {
    if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const {say} = r;
    const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
    const method = r.quantization ?? quantization_methodOf(input.facts.config);
    const least = method === null ? void 0 : LEAST[method];
@@ -15870,22 +16484,12 @@ var __webpack_modules__ = {
    return typeof method === 'string' ? method : null;
   }
   function findings(input, r, kv, capability) {
-   const list = [];
-   const say = (code, severity, message, at) => {
-    list.push({
-     ...placed(at),
-     code,
-     severity,
-     message
-    });
-   };
-   heads(input, r, say);
-   modelFindings(input, r, say);
-   gpus(input, r, say);
-   kvDtype(input, r, kv, capability, say);
-   quantizationFindings(input, r, capability, say);
-   withoutEffect(input, r, say);
-   return list;
+   heads(input, r, r.say);
+   modelFindings(input, r);
+   gpus(input, r, r.say);
+   kvDtype(input, r, kv, capability, r.say);
+   quantizationFindings(input, r, capability);
+   withoutEffect(input, r, r.say);
   }
   function heads(input, r, say) {
    const {shape, settings} = input;
@@ -16483,18 +17087,21 @@ var __webpack_modules__ = {
   }
   function under(input) {
    const r = resolve(input);
-   const storage = checkpointStorage(input, r);
+   const storage = storageFor(input, {
+    dtype: r.dtype,
+    quantization: r.quantization
+   }, r);
    const capability = capabilityOf(input);
    const draft = draftOf(input, r, storage);
    const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
-   const found = [ ...r.findings, ...findings(input, r, kv, capability) ];
+   findings(input, r, kv, capability);
    return account({
     input,
     r,
     storage: loaded(storage, input.facts.config, capability),
     draft,
     kv
-   }, found);
+   });
   }
   function olderText(newest, older) {
    const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
@@ -16509,28 +17116,29 @@ var __webpack_modules__ = {
    const value = text === null || text === void 0 ? Number.NaN : Number(text);
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
-  function checkpointStorage(input, r) {
-   const result = storageFor(input.shape, input.facts.config, {
-    dtype: r.dtype,
-    quantization: r.quantization
-   });
-   if (result.ok) return result.value;
-   r.findings.push({
-    code: 'quantization-unsupported',
-    severity: 'error',
-    message: result.problem.message
-   });
-   const plain = storageOf(input.shape, {}, {
-    dtype: 'bfloat16',
-    quantization: null
-   });
-   if (plain.ok) return {
-    ...plain.value,
-    basis: 'assumed'
+  function inside(name, title) {
+   return {
+    name,
+    title,
+    defaults: vllmDefaults,
+    estimate: input => {
+     const answer = vllm.estimate({
+      ...input,
+      version: null
+     });
+     const note = `${title} runs vLLM inside`;
+     return {
+      ...answer,
+      estimate: {
+       ...answer.estimate,
+       assumptions: [ note, ...answer.estimate.assumptions ]
+      }
+     };
+    }
    };
-   throw new Error(plain.problem.message);
   }
-  const engines = [ vllm ];
+  const vllmInside = [ inside('ray-llm', 'Ray Serve LLM'), inside('kserve-hf', 'KServe Hugging Face server') ];
+  const engines = [ vllm, ...vllmInside ];
   const byName = new Map(engines.map(engine => [ engine.name, engine ]));
   function engineOf(name) {
    return byName.get(name) ?? null;
@@ -16546,7 +17154,7 @@ var __webpack_modules__ = {
   const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
   var external_node_http_namespaceObject_0 = __nccwpck_require__.t(external_node_http_namespaceObject, 2);
   const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-  var catalogue = __nccwpck_require__(9811);
+  var catalogue_catalogue = __nccwpck_require__(9811);
   var catalogue_file = __nccwpck_require__(7318);
   var problem = __nccwpck_require__(7091);
   var suggest = __nccwpck_require__(138);
@@ -16653,14 +17261,27 @@ var __webpack_modules__ = {
    if (!lock.ok) return lock;
    let hub = null;
    const askHub = async () => hub ??= makeHub(settings.value, choices);
-   return (0, problem.uw)(factsFinder({
-    models: choices.models,
-    repository,
-    lock: lock.value,
-    catalogue: (0, catalogue.openCatalogue)((0, catalogue_file.catalogueBeside)(scriptPath())),
-    hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
-    refresh: choices.refresh
-   }));
+   const catalogue = (0, catalogue_catalogue.openCatalogue)((0, catalogue_file.catalogueBeside)(scriptPath()));
+   return (0, problem.uw)({
+    findModel: factsFinder({
+     models: choices.models,
+     repository,
+     lock: lock.value,
+     catalogue,
+     hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
+     refresh: choices.refresh
+    }),
+    quantisedVariants: id => quantisedVariants(catalogue, id)
+   });
+  }
+  const QUANTISED = /^-(fp8(-dynamic)?|quantized\.w8a8|int8|gptq-int8|awq|awq-int4|gptq-int4|quantized\.w4a16|w4a16|nvfp4|fp4)$/i;
+  function quantisedVariants(catalogue, id) {
+   const name = id.slice(id.indexOf('/') + 1).toLowerCase();
+   const variants = catalogue.ids().filter(other => {
+    const otherName = other.slice(other.indexOf('/') + 1).toLowerCase();
+    return otherName.startsWith(name) && QUANTISED.test(otherName.slice(name.length));
+   });
+   return variants.flatMap(other => catalogue.find(other) ?? []);
   }
   async function readLock(repository, named) {
    const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
@@ -16761,7 +17382,7 @@ var __webpack_modules__ = {
   const centre = nvidia('data-centre');
   const studio = nvidia('workstation');
   const home = nvidia('consumer');
-  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
+  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
   const workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ];
   const consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ];
   const nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ];
@@ -16783,7 +17404,7 @@ var __webpack_modules__ = {
  },
  2117: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
-   I: () => lookUpInstance,
+   Ib: () => lookUpInstance,
    instances: () => instances
   });
   var _gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5970);
@@ -17032,7 +17653,7 @@ var __webpack_modules__ = {
   function lookUpGpu(text) {
    const whole = text.trim().replace(/!$/, '');
    if (whole === '' || whole.length > 200) return unknownGpu(whole);
-   const instance = (0, instances.I)(whole);
+   const instance = (0, instances.Ib)(whole);
    if (instance) return (0, problem.uw)({
     gpu: gpuOfInstance(instance),
     count: instance.count,
@@ -17057,7 +17678,7 @@ var __webpack_modules__ = {
    if (slice) return slice;
    const {words, gigabytes, size} = wordsOf(name);
    const literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`);
-   const exact = literal ?? cardsNamed(words);
+   const exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words);
    const rows = exact ?? cardsInside(words);
    if (rows === null) return unknownGpu(whole);
    const unified = rows.find(row => row.kind === 'unified');
@@ -17492,7 +18113,7 @@ var __webpack_modules__ = {
    return null;
   }
  },
- 9275: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 7507: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    families: () => families,
    F: () => shapeOf
@@ -17697,6 +18318,7 @@ var __webpack_modules__ = {
     ...heads
    };
   }
+  const VERIFIED = [ 'lm', 'none', 'sequence', 'token', 'span' ];
   function assemble(config, parts) {
    const architecture = architectureOf(config);
    const {hidden, vocabulary} = parts.facts;
@@ -17718,7 +18340,7 @@ var __webpack_modules__ = {
     bias: true
    }));
    const own = isOwnClass(architecture, parts.type, parts.classes);
-   const known = own && (architecture.head === 'lm' || architecture.head === 'none');
+   const known = own && VERIFIED.includes(architecture.head);
    return {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,
@@ -17745,11 +18367,13 @@ var __webpack_modules__ = {
    const decoderOnly = ending === 'ForCausalLM';
    const lm = head === 'lm' || head === 'other';
    const hidden = parts.facts.hidden;
+   const copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies;
    const rows = parts.headRows ?? parts.facts.vocabulary;
-   const labels = head === 'span' ? 2 : head === 'choice' ? 1 : labelCount(config);
-   const classifier = parts.classifier ?? (n => [ (0, blocks_weights.sn)('classifier', n, hidden, 'none', {
+   const plain = n => [ (0, blocks_weights.sn)('classifier', n, hidden, 'none', {
     bias: true
-   }) ]);
+   }) ];
+   const classifier = head === 'sequence' ? parts.classifier ?? plain : plain;
+   const labels = head === 'choice' ? 1 : labelCount(config);
    const tower = {
     name: 'encoder',
     role: 'encoder',
@@ -17761,7 +18385,7 @@ var __webpack_modules__ = {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,
     count: parts.exact && own && verified ? 'exact' : 'derived',
-    embedding: [ ...parts.embedding, ...parts.tied || encoderOnly ? [] : parts.untiedCopies ],
+    embedding: [ ...parts.embedding, ...copies ],
     layers: encoderOnly ? family.Go : parts.decoder,
     final: encoderOnly ? [] : [ ...parts.final, ...heads ],
     tied: lm && parts.tied,
@@ -17895,7 +18519,10 @@ var __webpack_modules__ = {
     },
     decoder,
     final: finalNormOf('decoder'),
-    untiedCopies: own ? [] : [ encoderTable, decoderTable ],
+    untiedCopies: own ? [] : [ encoderTable, {
+     ...decoderTable,
+     out: rule.decoderCopyRows?.(config) ?? vocabulary
+    } ],
     tied: config.flag('tie_word_embeddings'),
     classifier: labels => [ (0, blocks_weights.kz)('classification_head.dense', hidden, hidden, {
      bias: true
@@ -17964,6 +18591,7 @@ var __webpack_modules__ = {
    embeddingNorm: false,
    finalNorm: false,
    ownTables: marianTables,
+   decoderCopyRows: config => config.sizeOrNull('decoder_vocab_size'),
    defaults: {
     vocab_size: 58101
    }
@@ -18162,12 +18790,13 @@ var __webpack_modules__ = {
     }, row.aliases))
    };
   }
+  const encoder_VERIFIED = [ 'lm', 'none', 'sequence', 'token' ];
   function encoderShape(row, config) {
    const d = dimsOf(row, config);
    const architecture = architectureOf(config);
    const own = isOwnClass(architecture, row.type, row.classes);
    const head = headOf(row, d, architecture.head);
-   const verified = [ 'lm', 'none', ...row.verifiedHeads ?? [] ].includes(architecture.head);
+   const verified = encoder_VERIFIED.includes(architecture.head) && !row.derivedHeads?.includes(architecture.head);
    const type = config.text('model_type') ?? row.type;
    const weights = row.layer(d);
    const assumed = row.assumed?.(config) ?? null;
@@ -18217,6 +18846,7 @@ var __webpack_modules__ = {
    const classifier = labels => (0, blocks_weights.sn)('classifier', labels, d.hidden, 'none', {
     bias: true
    });
+   const before = row.sequence === 'transform' ? lm.transform : [];
    switch (head) {
    case 'lm':
     return {
@@ -18238,26 +18868,26 @@ var __webpack_modules__ = {
 
    case 'sequence':
     {
-     const before = row.sequence === 'dense' ? (0, blocks_weights.kz)('classifier.dense', d.hidden, d.hidden, {
+     const dense = (0, blocks_weights.kz)('classifier.dense', d.hidden, d.hidden, {
       bias: true
-     }) : null;
-     const pooled = row.classifierPooler?.(d) ?? pooler;
+     });
+     const pooled = row.sequence === 'dense' ? [ dense ] : row.classifierPooler?.(d) ?? pooler;
      return {
-      weights: [ ...before ? [ before ] : pooled, classifier(labelCount(d.config)) ],
+      weights: [ ...before, ...pooled, classifier(labelCount(d.config)) ],
       tied: false
      };
     }
 
    case 'choice':
     return {
-     weights: [ ...row.classifierPooler?.(d) ?? pooler, classifier(1) ],
+     weights: [ ...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1) ],
      tied: false
     };
 
    case 'token':
    case 'span':
     return {
-     weights: [ classifier(head === 'span' ? 2 : labelCount(d.config)) ],
+     weights: [ ...before, classifier(labelCount(d.config)) ],
      tied: false
     };
 
@@ -18507,8 +19137,7 @@ var __webpack_modules__ = {
   });
   const bert_types = [ {
    ...bertLike,
-   type: 'bert',
-   verifiedHeads: [ 'sequence', 'pretraining' ]
+   type: 'bert'
   }, {
    ...bertLike,
    type: 'roberta',
@@ -18606,7 +19235,8 @@ var __webpack_modules__ = {
    headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
    embedding: withoutPositions,
    layer: d => postNormGated(d, false),
-   pooler: () => []
+   pooler: () => [],
+   classifierPooler: densePooler
   }, {
    ...bertLike,
    type: 'gte',
@@ -18619,6 +19249,8 @@ var __webpack_modules__ = {
    headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
    embedding: withoutPositions,
    layer: d => postNormGated(d, true),
+   pooler: () => [],
+   classifierPooler: densePooler,
    lm: d => ({
     transform: denseTransform(d),
     width: d.hidden,
@@ -18662,6 +19294,7 @@ var __webpack_modules__ = {
    firstLayerLacks: [ 'attn_norm' ],
    body: d => [ (0, blocks_weights.xb)('model.final_norm', d.hidden, d.config.flag('norm_bias')) ],
    pooler: () => [],
+   sequence: 'transform',
    lm: d => ({
     transform: [ (0, blocks_weights.kz)('head.dense', d.hidden, d.hidden, {
      bias: d.config.flag('classifier_bias')
@@ -18924,6 +19557,8 @@ var __webpack_modules__ = {
   const grouped = (name, out, input, groups) => (0, blocks_weights.fi)(name, out, Math.floor(input / groups), {
    bias: true
   });
+  const groupedParameter = (name, out, input, groups) => [ (0, blocks_weights.fi)(name, groups * Math.floor(out / groups), Math.floor(input / groups)), (0, 
+  blocks_weights.i1)(`${name}.bias`, out, 'column') ];
   const narrowEmbedding = (d, width, mapping) => [ ...bertEmbedding(d, width), (0, 
   blocks_weights.kz)(mapping, d.hidden, width, {
    bias: true
@@ -19061,6 +19696,7 @@ var __webpack_modules__ = {
    })) : [] ],
    body: densePooler,
    pooler: () => [],
+   derivedHeads: [ 'token' ],
    lm: lukeHead
   }, {
    ...bertLike,
@@ -19173,7 +19809,7 @@ var __webpack_modules__ = {
     bias: true
    }), (0, blocks_weights.nM)('attention.output.dense', d.hidden, d.hidden, {
     bias: true
-   }), grouped('intermediate.dense', d.width, d.hidden, groups), grouped('output.dense', d.hidden, d.width, groups), ...bertNorms(d) ];
+   }), ...groupedParameter('intermediate.dense', d.width, d.hidden, groups), ...groupedParameter('output.dense', d.hidden, d.width, groups), ...bertNorms(d) ];
   }
   const bertVariants = bert_variants_types.map(encoder);
   const cohere_defaults = {
@@ -19287,8 +19923,7 @@ var __webpack_modules__ = {
    },
    pooler: () => [],
    classifierPooler: pooler,
-   lm: debertaHead,
-   verifiedHeads: [ 'sequence' ]
+   lm: debertaHead
   }, {
    ...bertLike,
    type: 'deberta',
@@ -19759,6 +20394,7 @@ var __webpack_modules__ = {
    const experts = config.size('n_routed_experts');
    const first = config.count('first_k_dense_replace');
    const every = config.sizeOrNull('moe_layer_freq') ?? 1;
+   const sparse = config.has('mlp_layer_types') ? sparseFrom(config, d.layers, first) : i => i >= first && i % every === 0;
    const full = attentionPart(d, null, () => attentionWeights({
     ...d,
     qkvBias: bias,
@@ -19769,7 +20405,7 @@ var __webpack_modules__ = {
    const dense = densePart(d, width);
    return {
     sizes: d,
-    layer: i => [ full, i >= first && i % every === 0 ? moe : dense ],
+    layer: i => [ full, sparse(i) ? moe : dense ],
     intermediate: width,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok')
@@ -20175,17 +20811,18 @@ var __webpack_modules__ = {
   } ];
   const exaone = exaone_types.map(decoder);
   function wholeFused(d, bias, names) {
-   const square = {
-    hidden: d.hidden,
-    heads: d.heads,
-    kvHeads: d.heads,
-    headDim: d.hidden / d.heads
-   };
    return fusedAttentionWeights({
-    ...square,
+    ...d,
     qkvBias: bias,
     outBias: bias
-   }, names);
+   }, names).map(weight => weight.split === 'qkv' ? {
+    ...weight,
+    out: 3 * d.hidden,
+    kvWidth: 2 * d.hidden
+   } : {
+    ...weight,
+    in: d.hidden
+   });
   }
   const feedForwardNames = [ 'mlp.dense_h_to_4h', 'mlp.dense_4h_to_h' ];
   const isNewFalcon = config => config.flag('new_decoder_architecture', config.text('model_type') === 'RefinedWeb');
@@ -20917,7 +21554,7 @@ var __webpack_modules__ = {
    return assemble(config, {
     type: 'gemma3n_text',
     classes: [ 'Gemma3n' ],
-    exact: true,
+    exact: shared <= d.layers,
     embedding: [ (0, blocks_weights.xP)(d.vocabulary, d.hidden), ...perLayerEmbedding(d, perLayer), {
      ...(0, blocks_weights.fi)('model.altup_projections', d.hidden, d.hidden),
      copies: inputs - 1
@@ -22076,17 +22713,32 @@ var __webpack_modules__ = {
      kernel
     } ]
    };
-   const moe = sharedMixture(d, experts, file.count('num_shared_experts'));
+   const latent = file.sizeOrNull('routed_expert_hidden_size');
+   const shared = file.count('num_shared_experts');
+   const moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent);
    const width = file.size('intermediate_size');
    const dense = densePart(d, width);
    return {
     sizes: d,
     layer: i => [ isFull(i) ? full : delta, sparse(i) ? moe : dense ],
+    exact: latent === null,
+    notes: latent === null ? [] : [ 'routed_expert_hidden_size: experts at that width with a projection in and out assumed' ],
     tied: false,
     intermediate: width,
     experts,
     expertsPerToken: file.sizeOrNull('num_experts_per_tok')
    };
+  }
+  function latentMixturePart(d, experts, shared, latent) {
+   const width = d.config.size('moe_intermediate_size');
+   const perToken = d.config.sizeOrNull('num_experts_per_tok');
+   return feedPart('moe', d, () => [ ...mixtureWeights({
+    hidden: d.hidden,
+    width,
+    experts,
+    perToken,
+    expertHidden: latent
+   }), (0, blocks_weights.kz)('mlp.latent_down', latent, d.hidden), (0, blocks_weights.kz)('mlp.latent_up', d.hidden, latent), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]);
   }
   function olmoHybrid(config) {
    const d = sizesOf(config);
@@ -23228,7 +23880,7 @@ var __webpack_modules__ = {
     const dense = (0, blocks_weights.kz)('lm_head.dense', d.hidden, d.hidden, {
      bias: d.config.flag('classifier_bias')
     });
-    return [ (0, blocks_weights.xb)('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head === 'lm' ? [ dense, (0, 
+    return [ (0, blocks_weights.xb)('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [ dense, (0, 
     blocks_weights.xb)('lm_head.norm', d.hidden, normBias) ] : [] ];
    },
    headBias: config => config.flag('decoder_bias')
@@ -23300,7 +23952,7 @@ var __webpack_modules__ = {
    const part = textConfig(row.text, config);
    const said = part.text('model_type');
    const isOwn = said === null || (row.text.own ?? []).includes(said);
-   const type = isOwn ? row.text.type : said;
+   const type = isOwn ? row.text.typeOf?.(config) ?? row.text.type : said;
    const json = {
     ...isOwn ? row.text.defaults : {},
     ...part.json,
@@ -24390,6 +25042,140 @@ var __webpack_modules__ = {
    finish: molmoText
   } ];
   const documentVision = document_vision_types.map(multimodal);
+  function ocrTowers(m, ownPatches) {
+   const vision = m.part('vision_config');
+   const nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`);
+   const sam = samTower(nested('sam_config'));
+   const [first, second] = downsampled(nested('sam_config'));
+   const config = nested('encoder_config').with({
+    hidden_size: 1024,
+    intermediate_size: 4096,
+    num_hidden_layers: 24,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14
+   });
+   const hidden = config.size('hidden_size');
+   const side = Math.floor(config.size('image_size') / config.size('patch_size'));
+   const patch = config.size('num_channels') * config.size('patch_size') ** 2;
+   return [ tower('sam_model', 'vision', {
+    ...sam,
+    weights: [ ...sam.weights, (0, blocks_weights.xT)('net_2', first, 9 * sam.width, false), (0, 
+    blocks_weights.xT)('net_3', second, 9 * first, false) ]
+   }), tower('vision_model', 'vision', {
+    weights: [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), ...ownPatches ? [ (0, 
+    blocks_weights.xT)('embeddings.patch_embedding', hidden, patch, false) ] : [], (0, 
+    blocks_weights.$4)(side * side + 1, hidden, 'embeddings.position_embedding'), (0, 
+    blocks_weights.xb)('pre_layrnorm', hidden, true) ],
+    stack: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width: config.size('intermediate_size')
+     }),
+     cache: []
+    }),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   }), projector([ (0, blocks_weights.sn)('layers', m.hidden, second + hidden, 'none', {
+    bias: true
+   }) ], 'projector'), separators(m) ];
+  }
+  const separators = m => projector([ (0, blocks_weights.i1)('image_newline', m.hidden), (0, 
+  blocks_weights.i1)('view_seperator', m.hidden) ], 'model');
+  function downsampled(config) {
+   const [first, second] = config.with({
+    downsample_channels: [ 512, 1024 ]
+   }).list('downsample_channels') ?? [];
+   const valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6;
+   return valid(first) && valid(second) ? [ first, second ] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1');
+  }
+  function vl2Towers(m) {
+   const file = m.part('vision_config');
+   const vision = file.with({
+    width: 1152,
+    layers: 27,
+    heads: 16,
+    mlp_ratio: 3.7362,
+    image_size: 384,
+    patch_size: 14
+   });
+   const hidden = vision.size('width');
+   const ratio = vision.number('mlp_ratio') ?? 4;
+   const fields = {
+    hidden_size: hidden,
+    intermediate_size: Math.max(1, Math.trunc(hidden * ratio)),
+    num_hidden_layers: vision.size('layers'),
+    num_attention_heads: vision.size('heads'),
+    image_size: vision.size('image_size'),
+    patch_size: vision.size('patch_size'),
+    vision_use_head: true
+   };
+   const encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model');
+   const merge = (m.optional('projector_config') ?? file).with({
+    downsample_ratio: 2
+   }).size('downsample_ratio');
+   return [ tower('vision', 'vision', encoder), projector([ (0, blocks_weights.fi)('layers.1', m.hidden, encoder.width * merge * merge, {
+    bias: true
+   }), (0, blocks_weights.nM)('layers.3', m.hidden, m.hidden, {
+    bias: true
+   }) ], 'projector'), separators(m) ];
+  }
+  const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR';
+  const ocrText = {
+   vocab_size: 129280,
+   hidden_size: 1280,
+   intermediate_size: 6848,
+   moe_intermediate_size: 896,
+   num_hidden_layers: 12,
+   num_attention_heads: 10,
+   n_routed_experts: 64,
+   n_shared_experts: 2,
+   first_k_dense_replace: 1,
+   num_experts_per_tok: 6,
+   tie_word_embeddings: false
+  };
+  const deepseek_vision_types = [ {
+   type: 'unlimited_ocr',
+   text: {
+    type: 'deepseek',
+    own: [ 'unlimited_ocr_text' ],
+    defaults: {
+     ...ocrText,
+     head_dim: 128
+    }
+   },
+   tie: 'top',
+   towers: m => ocrTowers(m, false)
+  }, {
+   type: 'DeepseekOCR',
+   classes: [ 'DeepseekOCR' ],
+   text: {
+    type: 'deepseek',
+    own: [ 'deepseek_v2' ],
+    defaults: ocrText,
+    keys: [ 'language_config' ],
+    flat: true
+   },
+   tie: 'top',
+   towers: m => ocrTowers(m, true),
+   exact: false
+  }, {
+   type: 'deepseek_vl_v2',
+   classes: [ 'DeepseekVLV2', 'DeepseekOCR' ],
+   text: {
+    type: 'deepseek_v2',
+    keys: [ 'language_config', 'text_config' ],
+    own: [ 'deepseek' ],
+    typeOf: config => isPlain(config.nested('language_config')) || isOcr(config) ? 'deepseek' : 'deepseek_v2'
+   },
+   tie: 'nested',
+   towers: m => isOcr(m.config) ? ocrTowers(m, true) : vl2Towers(m),
+   exact: false
+  } ];
+  const isPlain = text => text?.json['use_mla'] === false || text?.json['v_head_dim'] === 0;
+  const deepseekVision = deepseek_vision_types.map(multimodal);
   const MOBILENET_V5_WEIGHTS = 294126912;
   function conformerLayer(c) {
    const h = c.hidden;
@@ -24998,6 +25784,14 @@ var __webpack_modules__ = {
    const input = config.size('vision_output_dim');
    return [ tower('vision_model', 'vision', encoder), projector([ (0, blocks_weights.fi)('linear_1', m.hidden, input) ]) ];
   }
+  const kimiAliases = {
+   hidden_size: [ 'vt_hidden_size' ],
+   intermediate_size: [ 'vt_intermediate_size' ],
+   num_hidden_layers: [ 'vt_num_hidden_layers' ],
+   num_attention_heads: [ 'vt_num_attention_heads' ],
+   pos_emb_height: [ 'init_pos_emb_height' ],
+   pos_emb_width: [ 'init_pos_emb_width' ]
+  };
   function kimiTowers(m) {
    const config = m.part('vision_config').with({
     hidden_size: 1152,
@@ -25009,14 +25803,22 @@ var __webpack_modules__ = {
     pos_emb_height: 64,
     pos_emb_width: 64,
     merge_kernel_size: [ 2, 2 ]
-   });
+   }, kimiAliases);
    const hidden = config.size('hidden_size');
+   const bias = config.flag('linear_bias', true);
+   const attentionBias = config.flag('attn_bias', true);
+   const rms = config.text('norm_type') === 'rmsnorm';
    const encoder = plainEncoder(config, [ patchConv('patch_embed.proj', config, hidden, {
-    bias: true
+    bias: config.flag('patch_embed_proj_bias', true)
    }), (0, blocks_weights.$4)(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), (0, 
-   blocks_weights.xb)('final_layernorm', hidden, true) ], {
+   blocks_weights.xb)('final_layernorm', hidden, !rms) ], {
     hidden,
     width: config.size('intermediate_size'),
+    attention: config.sizeOrNull('qkv_hidden_size') ?? hidden,
+    qkvBias: attentionBias,
+    outBias: attentionBias,
+    mlpBias: bias,
+    rms,
     norms: [ 'norm1', 'norm2' ],
     names: {
      attention: 'attn',
@@ -25025,11 +25827,11 @@ var __webpack_modules__ = {
    });
    const [height, width] = kernel(config);
    const inner = hidden * height * width;
-   return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.xb)('pre_norm', m.config.size('projection_hidden_size'), true), (0, 
+   return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.xb)('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms), (0, 
    blocks_weights.sn)('in_proj', inner, inner, 'none', {
-    bias: true
+    bias
    }), (0, blocks_weights.sn)('out_proj', m.hidden, inner, 'none', {
-    bias: true
+    bias
    }) ], 'mm_projector') ];
   }
   function kernel(config) {
@@ -25212,6 +26014,14 @@ var __webpack_modules__ = {
    tiedByDefault: true,
    towers: kimiTowers
   }, {
+   type: 'kimi_k3',
+   text: {
+    type: 'kimi_linear'
+   },
+   tie: 'top',
+   towers: kimiTowers,
+   exact: false
+  }, {
    type: 'minimax_m3_vl',
    classes: [ 'MiniMaxM3Sparse' ],
    defaults: {
@@ -25261,7 +26071,7 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -26314,6 +27124,7 @@ var __webpack_modules__ = {
     ...weight,
     bias: true
    } : weight), (0, blocks_weights.xb)('self_attn.q_norm', d.hidden), (0, blocks_weights.xb)('self_attn.k_norm', d.hidden) ],
+   sequence: 'dense',
    body: d => [ (0, blocks_weights.xb)('norm', d.hidden) ],
    lm: d => ({
     transform: denseTransform(d),
@@ -26375,6 +27186,7 @@ var __webpack_modules__ = {
     blocks_weights.xb)('rel_attn.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ff.layer_1', 'ff.layer_2' ]), (0, 
     blocks_weights.xb)('ff.layer_norm', d.hidden, true) ];
    },
+   derivedHeads: [ 'sequence' ],
    lm: plainHead
   }, {
    type: 'funnel',
@@ -26414,6 +27226,7 @@ var __webpack_modules__ = {
     }), (0, blocks_weights.xb)('attention.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ffn.linear_1', 'ffn.linear_2' ]), (0, 
     blocks_weights.xb)('ffn.layer_norm', d.hidden, true) ];
    },
+   derivedHeads: [ 'sequence', 'token', 'none' ],
    lm: plainHead
   }, {
    type: 'flaubert',
@@ -26458,6 +27271,7 @@ var __webpack_modules__ = {
    })), (0, blocks_weights.xb)('layer_norm1', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, [ 'ffns.lin1', 'ffns.lin2' ]), (0, 
    blocks_weights.xb)('layer_norm2', d.hidden, true) ],
    assumed: config => config.flag('asm') || !config.flag('is_encoder', true) ? 'counted as an encoder with a plain output matrix' : null,
+   derivedHeads: [ 'sequence' ],
    lm: plainHead
   } ];
   const otherEncoders = other_encoders_types.map(encoder);
@@ -27480,7 +28294,7 @@ var __webpack_modules__ = {
    const table = name => (0, blocks_weights.xP)(vocabulary, hidden, name);
    return assembleEncoderDecoder(config, {
     type: rule.type,
-    exact: (rule.exact ?? true) && config.text('encoder_attention_type') !== 'transient-global',
+    exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
     embedding: [ table('shared') ],
     encoder: {
      weights: [ (0, blocks_weights.xb)('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ],
@@ -27631,7 +28445,8 @@ var __webpack_modules__ = {
     patch_size: 16,
     num_channels: 3
    },
-   beside: udopTables
+   beside: udopTables,
+   exact: 'lm'
   } ];
   const t5_verified = 'every row of the parameter oracle (transformers 5.24)';
   const t5 = [ ...t5_types.map(rule => ({
@@ -28181,11 +28996,9 @@ var __webpack_modules__ = {
    return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width');
   }
   function xlstm_shape(file) {
-   const config = file.with(xlstm_defaults, {
-    num_blocks: [ 'num_hidden_layers' ]
-   });
+   const config = file.with(xlstm_defaults);
    const hidden = config.size('hidden_size');
-   const layers = (0, family.zb)(config, config.has('num_blocks') ? 'num_blocks' : 'num_hidden_layers');
+   const layers = (0, family.zb)(config, config.sizeOrNull('num_blocks') === null ? 'num_hidden_layers' : 'num_blocks');
    const vocabulary = config.size('vocab_size');
    const heads = config.size('num_heads');
    const keys = scaled(config, 'qk_dim_factor', hidden);
@@ -28207,7 +29020,8 @@ var __webpack_modules__ = {
     bias: true
    }), (0, blocks_weights.kz)('mlstm_layer.fgate_preact', heads, hidden, {
     bias: true
-   }), (0, blocks_weights.xb)('mlstm_layer.multihead_norm', values, bias), (0, blocks_weights.nM)('mlstm_layer.out_proj', hidden, values, {
+   }), (0, blocks_weights.xb)('mlstm_layer.multihead_norm', heads * Math.floor(values / heads), bias), (0, 
+   blocks_weights.nM)('mlstm_layer.out_proj', hidden, values, {
     bias
    }), (0, blocks_weights.xb)('norm_mlstm', hidden, bias), (0, blocks_weights.xb)('norm_ffn', hidden, bias), (0, 
    blocks_weights.fi)('ffn.proj_up_gate', width, hidden, {
@@ -29298,7 +30112,19 @@ var __webpack_modules__ = {
     if (text !== null) found.push({
      file,
      text
-    });
+    }); else if (await repository.readBytes(file, 0, 1) !== null) return {
+     ok: false,
+     problems: [ {
+      code: 'policy-invalid',
+      message: 'the policy is no text of at most 1 MiB',
+      hint: 'write it in UTF-8',
+      at: {
+       file,
+       line: 1,
+       column: 1
+      }
+     } ]
+    };
    }
    const [first, second] = found;
    if (first === void 0) return {
@@ -30051,6 +30877,7 @@ var __webpack_modules__ = {
    Z3: () => targetText,
    Z9: () => placeText,
    _: () => coverageText,
+   k0: () => changeText,
    md: () => worstFirst,
    mx: () => deltaText,
    w6: () => needText
@@ -30106,6 +30933,13 @@ var __webpack_modules__ = {
    const what = counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`;
    const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)';
    return `${report.verdict.toUpperCase()} ${what}${soft}`;
+  }
+  function changeText(change) {
+   if (change.flag !== null) return change.flag;
+   const to = typeof change.to === 'string' ? change.to : JSON.stringify(change.to);
+   if (change.setting === 'target') return `on ${to}`;
+   if (change.setting === 'gpusPerReplica') return `with ${to} GPU${to === '1' ? '' : 's'}`;
+   return `${change.setting} ${to}`;
   }
  },
  5527: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
@@ -30480,7 +31314,7 @@ var __webpack_modules__ = {
   var models_config = __nccwpck_require__(6541);
   var count = __nccwpck_require__(3536);
   var family = __nccwpck_require__(9106);
-  var families = __nccwpck_require__(9275);
+  var families = __nccwpck_require__(7507);
   var problem = __nccwpck_require__(7091);
   var suggest = __nccwpck_require__(138);
   function calculate(name, facts, request, tables, engine) {
@@ -30636,7 +31470,7 @@ var __webpack_modules__ = {
     }
    };
   }
-  var engines = __nccwpck_require__(8768);
+  var engines = __nccwpck_require__(5696);
   var memory_parts = __nccwpck_require__(2140);
   const PACKED = {
    bits: 4,
@@ -31523,7 +32357,7 @@ var __webpack_modules__ = {
     refresh: options.on['refresh'] ?? false,
     env: process.env
    });
-   return find.ok ? find.value({
+   return find.ok ? find.value.findModel({
     id: model,
     revision: options.text['revision'] ?? null,
     variant: null
@@ -31562,7 +32396,7 @@ var __webpack_modules__ = {
    }
   }
  },
- 5543: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ 9355: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    checkCommand: () => checkCommand,
@@ -31572,8 +32406,8 @@ var __webpack_modules__ = {
   });
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
-  var engines = __nccwpck_require__(8768);
-  var units_bytes = __nccwpck_require__(3439);
+  var engines = __nccwpck_require__(5696);
+  var bytes = __nccwpck_require__(3439);
   var hardware_gpu = __nccwpck_require__(7743);
   var instances = __nccwpck_require__(2117);
   var look_up = __nccwpck_require__(6352);
@@ -31709,17 +32543,25 @@ var __webpack_modules__ = {
    const byKind = TRUST.map(kind => understood(declared, kind, findings)).filter(found => found !== null);
    const [first, second] = byKind;
    if (first === void 0) return withoutName(declared);
-   if (second && first.name.kind === 'product-label' && second.gpu.name !== first.gpu.name && second.note === null && first.note === null) findings.push(finding('hardware-contradiction', 'warning', `${first.name.text} is a ${first.gpu.name}, ${second.name.text} has ${second.gpu.name}: the label counts`, second.name.at));
+   const same = second && first.note !== null && second.note === null && model(first.gpu) === model(second.gpu);
+   const differ = first.note === null ? second?.gpu.name !== first.gpu.name : second && model(second.gpu) !== model(first.gpu);
+   const slice = / MIG /.test(`${first.gpu.name}${second?.gpu.name}`);
+   if (second && first.name.kind === 'product-label' && second.note === null && differ && !slice) findings.push(finding('hardware-contradiction', 'warning', `${first.name.text} is a ${first.gpu.name}, ${second.name.text} has ${second.gpu.name}: the label counts`, second.name.at));
    return {
     ...first,
+    ...same ? {
+     gpu: second.gpu,
+     note: null
+    } : {},
     count: first.count ?? second?.count ?? null
    };
   }
+  const model = gpu => gpu.name.replace(/ \d+GB$/, '');
   function understood(declared, kind, findings) {
    let smallest = null;
    for (const name of declared.names) {
     if (name.kind !== kind) continue;
-    if (kind === 'instance-type' && (0, instances.I)(name.name) === null) {
+    if (kind === 'instance-type' && (0, instances.Ib)(name.name) === null) {
      findings.push(finding('instance-unknown', 'notice', `machine type ${name.name.slice(0, 80)} is not known: it says nothing about GPUs`, name.at));
      continue;
     }
@@ -31737,7 +32579,8 @@ var __webpack_modules__ = {
    return smallest;
   }
   function withProfile(name, declared) {
-   return declared.mig === void 0 || /\d+g\.\d+gb/i.test(name) ? name : `${name} MIG ${declared.mig}`;
+   if (declared.mig === void 0 || /\d+g\.\d+gb/i.test(name)) return name;
+   return `${(0, instances.Ib)(name)?.gpu.name ?? name} MIG ${declared.mig}`;
   }
   function bySize(named, name, declared) {
    if (declared.memoryBytes === void 0 || named.note === null || declared.mig !== void 0) return named;
@@ -31769,7 +32612,7 @@ var __webpack_modules__ = {
     };
    }
    if (declared.memoryBytes === void 0) return null;
-   const text = `${(0, units_bytes.lP)(declared.memoryBytes)} by the memory label`;
+   const text = `${(0, bytes.lP)(declared.memoryBytes)} by the memory label`;
    const gpu = {
     ...(0, look_up.P)((0, hardware_gpu.EN)(declared.memoryBytes)),
     driverBytes: declared.memoryBytes,
@@ -31792,7 +32635,7 @@ var __webpack_modules__ = {
    if (label === void 0 || label >= .98 * gpu.driverBytes) return gpu;
    const memoryBytes = declared.mig === void 0 ? (0, hardware_gpu.EN)(label) : Math.min(label, gpu.memoryBytes);
    if (memoryBytes <= 0) return gpu;
-   findings.push(finding('memory-label', 'notice', `the memory label says ${(0, units_bytes.lP)(label)}, less than ${gpu.name} has: the label counts`, declared.memoryAt));
+   findings.push(finding('memory-label', 'notice', `the memory label says ${(0, bytes.lP)(label)}, less than ${gpu.name} has: the label counts`, declared.memoryAt));
    return {
     ...gpu,
     driverBytes: label,
@@ -31818,7 +32661,7 @@ var __webpack_modules__ = {
    return gpu;
   }
   var count = __nccwpck_require__(3536);
-  var families = __nccwpck_require__(9275);
+  var families = __nccwpck_require__(7507);
   function isExpired(exemption, now) {
    return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until;
   }
@@ -31843,613 +32686,19 @@ var __webpack_modules__ = {
    }));
   }
   var policy_policy = __nccwpck_require__(6965);
-  const size = setting => {
-   const value = setting?.effective ?? setting?.value;
-   return typeof value === 'number' && value >= 1 ? value : 1;
-  };
-  function gpusUsed(settings) {
-   const {tensorParallel, pipelineParallel, dataParallel} = settings;
-   if (!tensorParallel && !pipelineParallel && !dataParallel) return null;
-   return size(tensorParallel) * size(pipelineParallel) * size(dataParallel);
-  }
-  function commonFindings(checked) {
-   const {deployment, answer, gpu, gpusPerReplica} = checked;
-   const said = new Set([ ...deployment.findings, ...answer?.findings ?? [] ].map(finding => finding.code));
-   const list = [];
-   const used = gpusUsed(answer?.settings ?? deployment.settings);
-   const attentionParallel = deployment.settings.attentionDataParallel !== void 0;
-   if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
-    const at = deployment.hardware.gpusAt ?? deployment.location;
-    const {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings;
-    const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`;
-    list.push({
-     code: 'gpus-unequal-parallelism',
-     severity: gpusPerReplica < used ? 'error' : 'warning',
-     message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`,
-     file: at.file,
-     line: at.line
-    });
-   }
-   const card = [ outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment) ];
-   return [ ...list, ...card.filter(finding => finding !== null) ];
-  }
-  const CONTEXT_LEAST = Math.round(.1 * units_bytes.T3);
-  const CONTEXT_MOST = Math.round(.45 * units_bytes.T3);
-  function freeFinding(answer, gpu, deployment) {
-   const budget = answer?.estimate.perGpu.budgetBytes;
-   if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null) return null;
-   const rest = gpu.memoryBytes - budget;
-   const fraction = answer?.settings.memoryFraction;
-   if (rest >= CONTEXT_MOST || fraction === void 0) return null;
-   return {
-    code: 'free-memory',
-    severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
-    message: `${(0, units_bytes.lP)(budget)} are to be free at the start, of ${(0, units_bytes.lP)(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
-    file: fraction.file ?? deployment.location.file,
-    line: fraction.line ?? deployment.location.line
-   };
-  }
-  function outsideShortage(answer, gpu) {
-   const {parts, budgetBytes} = answer.estimate.perGpu;
-   if (budgetBytes === null || gpu === null) return null;
-   const bytes = parts.reduce((total, part) => part.inBudget ? total : total + part.bytes.expected, 0);
-   return bytes === 0 ? null : bytes - restOf(answer, gpu, budgetBytes);
-  }
-  function restOf(answer, gpu, budget) {
-   return gpu.memoryBytes - (budget < gpu.memoryBytes ? budget : answer.estimate.perGpu.totalBytes.expected);
-  }
-  function outsideFinding(answer, gpu, deployment) {
-   const short = answer === null ? null : outsideShortage(answer, gpu);
-   if (answer === null || gpu === null || short === null || short <= 0) return null;
-   const {parts, budgetBytes} = answer.estimate.perGpu;
-   const outside = parts.filter(part => !part.inBudget);
-   const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0);
-   const rest = restOf(answer, gpu, budgetBytes ?? 0);
-   const fraction = answer.settings.memoryFraction;
-   return {
-    code: 'outside-budget',
-    severity: 'warning',
-    message: `${outside.map(part => part.name).join(' and ')} take about ${(0, units_bytes.lP)(bytes)} beside the engine's budget; ${(0, 
-    units_bytes.lP)(Math.max(0, rest))} is left on the card`,
-    file: fraction?.file ?? deployment.location.file,
-    line: fraction?.line ?? deployment.location.line
-   };
-  }
-  function sharedCardFindings(sharers) {
-   const byCard = new Map;
-   for (const sharer of sharers) if (sharer.card !== null) byCard.set(sharer.card, [ ...byCard.get(sharer.card) ?? [], sharer ]);
-   const found = new Map;
-   for (const group of byCard.values()) {
-    const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0);
-    if (group.length < 2 || total <= 1) continue;
-    for (const sharer of group) {
-     const others = group.filter(other => other !== sharer).map(other => other.id);
-     found.set(sharer.id, {
-      code: 'card-oversubscribed',
-      severity: 'warning',
-      message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
-      file: sharer.place.file,
-      line: sharer.place.line
-     });
-    }
-   }
-   return found;
-  }
-  function headroomBytes(headroom, budget) {
-   if (headroom === null) return 0;
-   return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget);
-  }
-  function roomOf(budget, limits) {
-   return budget - headroomBytes(limits.headroom, budget);
-  }
-  function statusOf(estimate, limits) {
-   const {totalBytes, budgetBytes} = estimate.perGpu;
-   if (budgetBytes === null) return null;
-   if (totalBytes.expected > budgetBytes) return {
-    status: 'exceeds',
-    certain: totalBytes.low > budgetBytes
-   };
-   if (estimate.kvCache?.fitsOneRequest === false) return {
-    status: 'exceeds',
-    certain: false
-   };
-   const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes;
-   return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
-    status: 'fits',
-    certain: true
-   } : {
-    status: 'tight',
-    certain: false
-   };
-  }
-  function judge(about) {
-   if (about.skip !== null) return verdict('skipped', true, 'no-gpu', about.skip);
-   const problem = about.problems[0];
-   if (problem) return unknown(problem);
-   const {estimate} = about;
-   if (estimate === null) return unknown({
-    code: 'engine-unsupported',
-    message: 'the memory of this engine is not modelled'
-   });
-   const outcome = statusOf(estimate, about.limits);
-   if (outcome === null || estimate.perGpu.budgetBytes === null) return unknown({
-    code: 'no-target',
-    message: 'without a GPU there is no budget to compare with',
-    hint: 'give a target in the policy or with --target'
-   });
-   const budget = estimate.perGpu.budgetBytes;
-   if (outcome.status === 'fits') return verdict('fits', true, 'fits', fitsText(about, estimate, budget));
-   if (outcome.status === 'tight') return verdict('tight', false, ...tightText(about, estimate, budget));
-   const reasons = [ exceedsReason(about, estimate, budget), ...settingReason(about, estimate, budget) ];
-   return {
-    status: 'exceeds',
-    certain: outcome.certain,
-    reasons
-   };
-  }
-  function verdict(status, certain, code, message) {
-   return {
-    status,
-    certain,
-    reasons: [ {
-     code,
-     message
-    } ]
-   };
-  }
-  function unknown(problem) {
-   return verdict('unknown', false, problem.code, `${problem.message}${problem.hint ? `: ${problem.hint}` : ''}`);
-  }
-  const CACHE = [ 'kvCache', 'recurrentState' ];
-  const NAMES = {
-   cudaGraphs: 'CUDA graphs',
-   draftWeights: 'draft model',
-   recurrentState: 'recurrent state',
-   optimizerStates: 'optimizer states',
-   masterWeights: 'master weights'
-  };
-  const partName = part => NAMES[part.name] ?? part.name;
-  const inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget);
-  const expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0);
-  function budgetText(about, budget) {
-   const fraction = about.settings.memoryFraction?.effective ?? about.settings.memoryFraction?.value;
-   const {gpu} = about;
-   if (gpu === null) return (0, units_bytes.lP)(budget);
-   if (typeof fraction === 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${(0, 
-   units_bytes.lP)(budget)} (${fraction} of the ${(0, units_bytes.lP)(gpu.memoryBytes)} of ${gpu.name})`;
-   return `${(0, units_bytes.lP)(budget)} (${gpu.name}, ${(0, units_bytes.lP)(gpu.memoryBytes)})`;
-  }
-  function requestsText(about) {
-   const length = lengthOf(about.settings.maxModelLen);
-   const what = about.concurrency === 1 ? 'one request' : `${(0, units_bytes.zD)(about.concurrency)} requests`;
-   return length === null ? what : `${what} of ${(0, units_bytes.zD)(length)} tokens`;
-  }
-  function lengthOf(setting) {
-   const value = setting?.effective ?? setting?.value;
-   return typeof value === 'number' ? value : null;
-  }
-  function fitsText(about, estimate, budget) {
-   const {totalBytes} = estimate.perGpu;
-   const range = totalBytes.low === totalBytes.high ? '' : ` (up to ${(0, units_bytes.ip)(totalBytes.high)})`;
-   const text = `needs ${(0, units_bytes.lP)(totalBytes.expected)}${range} of ${budgetText(about, budget)}`;
-   const kv = estimate.kvCache;
-   if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
-   const length = lengthOf(about.settings.maxModelLen);
-   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${(0, 
-   units_bytes.zD)(length)} tokens`} at once`;
-  }
-  function tightText(about, estimate, budget) {
-   const {totalBytes} = estimate.perGpu;
-   const needs = `needs ${(0, units_bytes.lP)(totalBytes.expected)}, up to ${(0, units_bytes.lP)(totalBytes.high)}, of ${budgetText(about, budget)}`;
-   if (totalBytes.high > budget) {
-    const wide = inBudget(estimate).filter(part => part.bytes.high > part.bytes.expected).sort((a, b) => b.bytes.high - b.bytes.expected - (a.bytes.high - a.bytes.expected))[0];
-    const why = wide ? `: ${partName(wide)} may take ${(0, units_bytes.ip)(wide.bytes.expected)} to ${(0, 
-    units_bytes.lP)(wide.bytes.high)}` : '';
-    return [ 'tight', `${needs}${why}` ];
-   }
-   const reserve = headroomBytes(about.limits.headroom, budget);
-   if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${(0, 
-   units_bytes.lP)(reserve)} stays free` ];
-   const share = Math.round(100 * totalBytes.expected / budget);
-   return [ 'warn-at', `${needs}: ${share} %, above the warning line of ${Math.round(100 * (about.limits.warnAt ?? 1))} %` ];
-  }
-  function exceedsReason(about, estimate, budget) {
-   const parts = inBudget(estimate);
-   const total = estimate.perGpu.totalBytes.expected;
-   const fixed = parts.filter(part => !CACHE.includes(part.name));
-   const weights = fixed.filter(part => part.name === 'weights');
-   const short = `short by ${(0, units_bytes.lP)(total - budget)}`;
-   const listed = fixed.filter(part => part.bytes.expected > 0).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${(0, 
-   units_bytes.ip)(part.bytes.expected)}`).join(', ');
-   if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
-    const pool = estimate.kvCache?.availableBytes ?? 0;
-    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
-    return {
-     code: 'kv-pool-too-small',
-     message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${(0, 
-     units_bytes.zD)(lengthOf(about.settings.maxModelLen))} tokens`} needs ${(0, units_bytes.lP)(one)} of KV cache; the pool has ${(0, 
-     units_bytes.lP)(pool)}`
-    };
-   }
-   if (expected(weights) > budget) return {
-    code: 'weights-exceed',
-    message: `the weights alone need ${(0, units_bytes.lP)(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${(0, 
-    units_bytes.lP)(total)}, ${short}`
-   };
-   const needed = total - expected(fixed);
-   if (expected(fixed) > budget) return {
-    code: 'no-room-for-kv-cache',
-    message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${(0, 
-    units_bytes.lP)(needed)} for ${requestsText(about)}, ${short}`
-   };
-   return {
-    code: 'kv-cache-exceeds',
-    message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${(0, 
-    units_bytes.lP)(needed)} of KV cache; ${(0, units_bytes.lP)(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
-   };
-  }
-  function settingReason(about, estimate, budget) {
-   const fixed = expected(inBudget(estimate).filter(part => !CACHE.includes(part.name)));
-   if (fixed > budget) return [];
-   const setting = about.settings.maxModelLen;
-   const length = lengthOf(setting);
-   if (setting === void 0 || length === null) return [];
-   const most = estimate.kvCache?.maxModelLenThatFits;
-   const largest = about.concurrency === 1 && most ? `; about ${(0, units_bytes.zD)(most)} tokens would fit` : '';
-   if (setting.from === 'file') {
-    const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
-    return [ {
-     code: 'set-by',
-     message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}`
-    } ];
-   }
-   const whose = setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes';
-   return [ {
-    code: 'set-by',
-    message: `${whose} ${(0, units_bytes.zD)(length)} tokens${largest}`
-   } ];
-  }
-  const VLLM = {
-   maxModelLen: '--max-model-len ',
-   memoryFraction: '--gpu-memory-utilization ',
-   maxNumSeqs: '--max-num-seqs ',
-   maxNumBatchedTokens: '--max-num-batched-tokens ',
-   tensorParallel: '--tensor-parallel-size ',
-   pipelineParallel: '--pipeline-parallel-size ',
-   expertParallel: '--enable-expert-parallel',
-   kvCacheDtype: '--kv-cache-dtype ',
-   quantization: '--quantization ',
-   enforceEager: '--enforce-eager',
-   cpuOffloadBytes: '--cpu-offload-gb ',
-   kvCacheMemoryBytes: '--kv-cache-memory-bytes '
-  };
-  const SPELLINGS = {
-   vllm: VLLM,
-   'kserve-hf': VLLM,
-   sglang: {
-    maxModelLen: '--context-length ',
-    memoryFraction: '--mem-fraction-static ',
-    maxNumSeqs: '--max-running-requests ',
-    maxNumBatchedTokens: '--chunked-prefill-size ',
-    tensorParallel: '--tp-size ',
-    pipelineParallel: '--pp-size ',
-    kvCacheDtype: '--kv-cache-dtype ',
-    quantization: '--quantization ',
-    enforceEager: '--disable-cuda-graph',
-    cpuOffloadBytes: '--cpu-offload-gb '
-   },
-   tgi: {
-    maxModelLen: '--max-total-tokens ',
-    memoryFraction: '--cuda-memory-fraction ',
-    maxNumSeqs: '--max-batch-size ',
-    maxNumBatchedTokens: '--max-batch-prefill-tokens ',
-    tensorParallel: '--num-shard ',
-    kvCacheDtype: '--kv-cache-dtype ',
-    quantization: '--quantize '
-   },
-   trtllm: {
-    maxModelLen: '--max_seq_len ',
-    memoryFraction: '--kv_cache_free_gpu_memory_fraction ',
-    maxNumSeqs: '--max_batch_size ',
-    maxNumBatchedTokens: '--max_num_tokens ',
-    tensorParallel: '--tp_size ',
-    pipelineParallel: '--pp_size '
-   },
-   llamacpp: {
-    maxModelLen: '--ctx-size ',
-    maxNumSeqs: '--parallel ',
-    maxNumBatchedTokens: '--ubatch-size '
-   },
-   ollama: {
-    maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
-    maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
-    kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
-   },
-   lmdeploy: {
-    maxModelLen: '--session-len ',
-    memoryFraction: '--cache-max-entry-count ',
-    maxNumSeqs: '--max-batch-size ',
-    tensorParallel: '--tp '
-   },
-   nim: {
-    maxModelLen: 'NIM_MAX_MODEL_LEN='
-   },
-   'ray-llm': {
-    maxModelLen: 'engine_kwargs.max_model_len: ',
-    memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
-    maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
-    maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
-    tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
-    pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
-    kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
-    quantization: 'engine_kwargs.quantization: '
-   }
-  };
-  function flagText(engine, setting, value) {
-   if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
-   const flag = SPELLINGS[engine]?.[setting];
-   if (flag === void 0) return null;
-   if (!/[ =]$/.test(flag)) return flag;
-   const shown = setting === 'cpuOffloadBytes' && typeof value === 'number' ? value / units_bytes.T3 : value;
-   return `${flag}${String(shown)}`;
-  }
-  function eightBitKv(engine) {
-   if (engine === 'llamacpp' || engine === 'ollama') return 'q8_0';
-   if (engine === 'sglang') return 'fp8_e4m3';
-   if (engine === 'tgi') return 'fp8_e4m3fn';
-   return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
-  }
-  var gpus = __nccwpck_require__(5970);
-  const OPTIONS = {
-   enforceEager: 'enforce-eager',
-   expertParallel: 'enable-expert-parallel'
-  };
-  function attempt(question, change) {
-   const {input} = question;
-   const settings = {
-    ...input.settings
-   };
-   const options = {
-    ...input.options
-   };
-   for (const [name, value] of Object.entries(change.settings ?? {})) {
-    settings[name] = {
-     value,
-     from: 'assumed'
-    };
-    const option = OPTIONS[name];
-    if (option) delete options[option];
-   }
-   const changed = {
-    ...input,
-    settings,
-    options,
-    gpu: change.gpu ?? input.gpu,
-    gpusPerReplica: change.gpusPerReplica ?? input.gpusPerReplica,
-    concurrency: change.concurrency ?? input.concurrency,
-    ...change.sibling ? {
-     facts: change.sibling.facts,
-     shape: change.sibling.shape
-    } : {}
-   };
-   const answer = question.engine.estimate(changed);
-   const refused = answer.findings.some(finding => finding.severity === 'error') || (outsideShortage(answer, changed.gpu) ?? 0) > Math.max(0, outsideShortage(question.answer, input.gpu) ?? 0);
-   return {
-    change,
-    answer,
-    status: statusOf(answer.estimate, question.limits)?.status ?? null,
-    refused
-   };
-  }
-  function works(trial, tight = false) {
-   return !trial.refused && (trial.status === 'fits' || tight && trial.status === 'tight');
-  }
-  function current(question, name) {
-   const setting = question.answer.settings[name];
-   return setting?.effective ?? setting?.value ?? null;
-  }
-  function currentNumber(question, name, fallback) {
-   const value = current(question, name);
-   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
-  }
-  function remedyOf(question, trial, note) {
-   const {change, answer} = trial;
-   const {input, engine} = question;
-   const list = [];
-   if (change.sibling) list.push({
-    setting: 'model',
-    from: input.facts.id,
-    to: change.sibling.id,
-    flag: change.sibling.id
-   });
-   for (const [name, value] of Object.entries(change.settings ?? {})) {
-    const setting = name;
-    list.push({
-     setting,
-     from: current(question, setting),
-     to: value,
-     flag: flagText(engine.name, setting, value)
-    });
-   }
-   if (change.gpu) list.push({
-    setting: 'target',
-    from: input.gpu?.name ?? null,
-    to: change.gpu.name,
-    flag: null
-   });
-   if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
-    setting: 'gpusPerReplica',
-    from: input.gpusPerReplica,
-    to: change.gpusPerReplica,
-    flag: null
-   });
-   return {
-    change: list,
-    totalBytes: answer.estimate.perGpu.totalBytes,
-    status: trial.status ?? 'unknown',
-    note
-   };
-  }
-  function marginOf(question, trial, tight) {
-   const {budgetBytes, totalBytes} = trial.answer.estimate.perGpu;
-   if (trial.refused || budgetBytes === null) return null;
-   const room = roomOf(budgetBytes, question.limits);
-   return tight ? budgetBytes - totalBytes.expected : room - totalBytes.high;
-  }
-  function largest(high, guess, probe) {
-   let good = 0;
-   let bad = high + 1;
-   let next = guess;
-   for (let tries = 0; bad - good > 1; tries++) {
-    const n = Math.floor(Math.min(bad - 1, Math.max(good + 1, Number.isFinite(next) ? next : good + 1)));
-    const {passes, steps} = probe(n);
-    if (passes) good = n; else bad = n;
-    next = steps === null || tries >= 6 ? Math.floor((good + bad) / 2) : n + Math.trunc(steps);
-   }
-   return good;
-  }
-  function firstOf(ladder, attemptOne, passes) {
-   if (ladder.length === 0) return null;
-   let best = attemptOne(ladder.at(-1));
-   if (!passes(best)) return null;
-   let low = 0;
-   let high = ladder.length - 1;
-   while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const trial = attemptOne(ladder[middle]);
-    if (passes(trial)) {
-     best = trial;
-     high = middle;
-    } else low = middle + 1;
-   }
-   return best;
-  }
-  function firstInOrder(list, attemptOne, passes) {
-   for (const one of list) {
-    const trial = attemptOne(one);
-    if (passes(trial)) return trial;
-   }
-   return null;
-  }
-  const certainly = {
-   tight: false,
-   passes: trial => works(trial)
-  };
-  const probably = {
-   tight: true,
-   passes: trial => works(trial, true)
-  };
-  const OFFERED = {
-   NVIDIA: [ 'NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300' ].map(gpus.a),
-   AMD: [ 'AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X' ].map(gpus.a)
-  };
-  const TOKENS = 16;
-  const MOST_RANKS = 8;
-  const offeredGpus = gpu => OFFERED[gpu?.maker === 'AMD' ? 'AMD' : 'NVIDIA'];
-  function largerGpus(question, gpu) {
-   const {totalBytes, budgetBytes} = question.answer.estimate.perGpu;
-   const share = budgetBytes === null ? 1 : Math.min(1, budgetBytes / gpu.memoryBytes);
-   return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low);
-  }
-  function longestContext(question, change, goal) {
-   const now = currentNumber(question, 'maxModelLen', 0);
-   return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal);
-  }
-  function contextUpTo(question, change, most, goal) {
-   let best = null;
-   const {kvCache} = question.answer.estimate;
-   const now = currentNumber(question, 'maxModelLen', most);
-   const perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS;
-   const probe = blocks => {
-    const trial = attempt(question, {
-     ...change,
-     settings: {
-      ...change.settings,
-      maxModelLen: blocks * TOKENS
-     }
-    });
-    const passes = goal.passes(trial);
-    if (passes) best = trial;
-    const margin = marginOf(question, trial, goal.tight);
-    return {
-     passes,
-     steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial))
-    };
-   };
-   const fitting = kvCache?.maxModelLenThatFits;
-   const found = largest(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe);
-   return found === 0 ? null : best;
-  }
-  function rateOf(question, trial) {
-   const now = question.answer.estimate.kvCache?.bytesPerToken;
-   const then = trial.answer.estimate.kvCache?.bytesPerToken;
-   return now && then ? then / now : 1;
-  }
-  function rankSizes(question, axis, least) {
-   const {facts, layers} = question.input.shape;
-   const now = currentNumber(question, axis, 1);
-   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
-   const budget = question.answer.estimate.perGpu.budgetBytes;
-   const sizes = [];
-   for (let size = Math.max(1, least); size <= most; size *= 2) {
-    const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
-    const light = budget === null || fixedBytes(question) * now / size <= budget;
-    if (divides && light) sizes.push(size);
-   }
-   return sizes;
-  }
-  function parallelSizes(question, axis) {
-   return rankSizes(question, axis, currentNumber(question, axis, 1) * 2);
-  }
-  function withParallel(question, axis, size) {
-   const sizes = {
-    tensorParallel: 1,
-    pipelineParallel: 1,
-    dataParallel: 1
-   };
-   for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = currentNumber(question, name, 1);
-   sizes[axis] = size;
-   return {
-    settings: {
-     [axis]: size
-    },
-    gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
-   };
-  }
-  function gpuSets(question) {
-   const declared = question.input.settings.tensorParallel !== void 0;
-   const now = currentNumber(question, 'tensorParallel', 1);
-   const found = [];
-   let smallest = Number.POSITIVE_INFINITY;
-   for (const count of [ now, ...parallelSizes(question, 'tensorParallel') ]) {
-    const change = count === now ? {} : withParallel(question, 'tensorParallel', count);
-    const least = fixedBytes(question) * now / count;
-    const cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest);
-    const trial = firstInOrder(cards, card => attempt(question, {
-     ...change,
-     gpu: card
-    }), certainly.passes);
-    const card = trial?.change.gpu;
-    if (trial === null || card === void 0) continue;
-    smallest = card.memoryBytes;
-    const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count;
-    found.push(remedyOf(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`));
-    if (declared) break;
-   }
-   return found;
-  }
-  function fixedBytes(question) {
-   const weights = question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights');
-   return weights.reduce((total, part) => total + part.bytes.low, 0);
-  }
+  var findings = __nccwpck_require__(5770);
+  var judge = __nccwpck_require__(1905);
+  var flags = __nccwpck_require__(7861);
+  var search = __nccwpck_require__(8288);
+  var verdict_trial = __nccwpck_require__(5026);
   const HIGHEST_FRACTION = .95;
   const SHORTEST_CONTEXT = 512;
   const MOST_REMEDIES = 6;
   function remediesFor(question) {
-   if (question.input.gpu === null) return gpuSets(question);
-   if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return [];
-   const sure = collect(question, certainly);
-   return sure.length > 0 ? sure : collect(question, probably);
+   if (question.input.gpu === null) return (0, search.Ar)(question);
+   if ((0, judge.c2)(question.answer.estimate, question.limits)?.status === 'fits') return [];
+   const sure = collect(question, verdict_trial.Cp);
+   return sure.length > 0 ? sure : collect(question, verdict_trial.Kj);
   }
   function collect(question, goal) {
    const unasked = ![ 'file', 'policy', 'flag' ].includes(question.answer.settings.maxModelLen?.from ?? 'file');
@@ -32466,48 +32715,48 @@ var __webpack_modules__ = {
   }
   function otherSets(question, found) {
    const hasGpu = found.some(remedy => remedy.change.some(change => change.setting === 'target'));
-   return gpuSets(question).filter(remedy => !hasGpu || remedy.change.length > 1);
+   return (0, search.Ar)(question).filter(remedy => !hasGpu || remedy.change.length > 1);
   }
-  const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null;
+  const has = (question, setting, value = 1) => (0, flags.u)(question.engine.name, setting, value) !== null;
   const pool = (question, goal) => {
-   const given = current(question, 'kvCacheMemoryBytes');
+   const given = (0, verdict_trial.ss)(question, 'kvCacheMemoryBytes');
    const kv = question.answer.estimate.kvCache;
    if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
    const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20;
-   const trial = attempt(question, {
+   const trial = (0, verdict_trial.CD)(question, {
     settings: {
      kvCacheMemoryBytes: bytes
     }
    });
-   return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null;
+   return goal.passes(trial) ? (0, verdict_trial.SM)(question, trial, 'a pool that holds the request') : null;
   };
   const fraction = (question, goal) => {
    const {gpu} = question.input;
-   const now = current(question, 'memoryFraction');
+   const now = (0, verdict_trial.ss)(question, 'memoryFraction');
    if (gpu === null || typeof now !== 'number' || !(now > 0) || !has(question, 'memoryFraction')) return null;
    const steps = [];
    for (let percent = Math.floor(now * 100) + 1; percent <= HIGHEST_FRACTION * 100; percent++) steps.push(percent / 100);
-   const trial = firstOf(steps, value => attempt(question, {
+   const trial = (0, verdict_trial.Ku)(steps, value => (0, verdict_trial.CD)(question, {
     settings: {
      memoryFraction: value
     }
    }), goal.passes);
    if (trial === null) return null;
    const left = gpu.memoryBytes * (1 - trial.change.settings?.memoryFraction);
-   return remedyOf(question, trial, `leaves ${(0, units_bytes.ip)(left)} GiB of the card to everything else`);
+   return (0, verdict_trial.SM)(question, trial, `leaves ${(0, bytes.ip)(left)} GiB of the card to everything else`);
   };
   const context = (question, goal) => {
-   const trial = longestContext(question, {}, goal);
+   const trial = (0, search.m8)(question, {}, goal);
    if (trial === null) return null;
    const length = trial.change.settings?.maxModelLen;
-   return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits');
+   return length < SHORTEST_CONTEXT ? null : (0, verdict_trial.SM)(question, trial, 'longest context that fits');
   };
   function halved(question, setting, least, goal) {
-   const now = current(question, setting);
+   const now = (0, verdict_trial.ss)(question, setting);
    if (typeof now !== 'number' || !has(question, setting)) return null;
    const steps = [];
    for (let value = 2 ** Math.ceil(Math.log2(now) - 1); value >= least; value /= 2) steps.push(value);
-   return firstOf(steps, value => attempt(question, {
+   return (0, verdict_trial.Ku)(steps, value => (0, verdict_trial.CD)(question, {
     settings: {
      [setting]: value
     }
@@ -32515,39 +32764,39 @@ var __webpack_modules__ = {
   }
   const sequences = (question, goal) => {
    const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal);
-   return trial && remedyOf(question, trial, 'fewer requests at once');
+   return trial && (0, verdict_trial.SM)(question, trial, 'fewer requests at once');
   };
   const batchTokens = (question, goal) => {
-   const least = Math.max(512, currentNumber(question, 'maxNumSeqs', 1));
+   const least = Math.max(512, (0, verdict_trial.N1)(question, 'maxNumSeqs', 1));
    const trial = halved(question, 'maxNumBatchedTokens', least, goal);
-   return trial && remedyOf(question, trial, 'smaller steps of long prompts; slower first tokens');
+   return trial && (0, verdict_trial.SM)(question, trial, 'smaller steps of long prompts; slower first tokens');
   };
   const kvDtype = (question, goal) => {
-   const to = eightBitKv(question.engine.name);
-   const now = String(current(question, 'kvCacheDtype') ?? 'auto');
+   const to = (0, flags.I)(question.engine.name);
+   const now = String((0, verdict_trial.ss)(question, 'kvCacheDtype') ?? 'auto');
    if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null;
-   const trial = attempt(question, {
+   const trial = (0, verdict_trial.CD)(question, {
     settings: {
      kvCacheDtype: to
     }
    });
-   return goal.passes(trial) ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null;
+   return goal.passes(trial) ? (0, verdict_trial.SM)(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null;
   };
   const eager = (question, goal) => {
-   if (!has(question, 'enforceEager') || current(question, 'enforceEager') === true) return null;
-   const trial = attempt(question, {
+   if (!has(question, 'enforceEager') || (0, verdict_trial.ss)(question, 'enforceEager') === true) return null;
+   const trial = (0, verdict_trial.CD)(question, {
     settings: {
      enforceEager: true
     }
    });
-   return goal.passes(trial) ? remedyOf(question, trial, 'no CUDA graphs: slower decoding') : null;
+   return goal.passes(trial) ? (0, verdict_trial.SM)(question, trial, 'no CUDA graphs: slower decoding') : null;
   };
   const sibling = (question, goal) => {
    for (const one of question.siblings ?? []) {
-    const trial = attempt(question, {
+    const trial = (0, verdict_trial.CD)(question, {
      sibling: one
     });
-    if (goal.passes(trial)) return remedyOf(question, trial, 'the same model with quantised weights');
+    if (goal.passes(trial)) return (0, verdict_trial.SM)(question, trial, 'the same model with quantised weights');
    }
    return null;
   };
@@ -32556,14 +32805,14 @@ var __webpack_modules__ = {
    if (gpu === null || (0, hardware_gpu.V5)(gpu) !== true || !has(question, 'quantization')) return null;
    const own = facts.config['quantization_config'] ?? facts.config['quantization'];
    const stored = weightBytes(question);
-   if (current(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
+   if ((0, verdict_trial.ss)(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
    if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null;
-   const trial = attempt(question, {
+   const trial = (0, verdict_trial.CD)(question, {
     settings: {
      quantization: 'fp8'
     }
    });
-   return goal.passes(trial) ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null;
+   return goal.passes(trial) ? (0, verdict_trial.SM)(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null;
   };
   function weightBytes(question) {
    return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0);
@@ -32571,9 +32820,9 @@ var __webpack_modules__ = {
   const parallel = (question, goal) => {
    for (const axis of [ 'tensorParallel', 'pipelineParallel' ]) {
     if (!has(question, axis)) continue;
-    for (const size of parallelSizes(question, axis)) {
-     const trial = attempt(question, withParallel(question, axis, size));
-     if (goal.passes(trial)) return remedyOf(question, trial, gpusNote(question, trial));
+    for (const size of (0, search.wt)(question, axis)) {
+     const trial = (0, verdict_trial.CD)(question, (0, search.ci)(question, axis, size));
+     if (goal.passes(trial)) return (0, verdict_trial.SM)(question, trial, gpusNote(question, trial));
     }
    }
    return null;
@@ -32586,40 +32835,42 @@ var __webpack_modules__ = {
   }
   const expertParallel = (question, goal) => {
    const {experts} = question.input.shape.facts;
-   const ranks = currentNumber(question, 'tensorParallel', 1) * currentNumber(question, 'dataParallel', 1);
-   if (experts === null || ranks < 2 || !has(question, 'expertParallel') || current(question, 'expertParallel') === true) return null;
-   const trial = attempt(question, {
+   const ranks = (0, verdict_trial.N1)(question, 'tensorParallel', 1) * (0, verdict_trial.N1)(question, 'dataParallel', 1);
+   if (experts === null || ranks < 2 || !has(question, 'expertParallel') || (0, verdict_trial.ss)(question, 'expertParallel') === true) return null;
+   const trial = (0, verdict_trial.CD)(question, {
     settings: {
      expertParallel: true
     }
    });
-   return goal.passes(trial) ? remedyOf(question, trial, 'whole experts on each GPU') : null;
+   return goal.passes(trial) ? (0, verdict_trial.SM)(question, trial, 'whole experts on each GPU') : null;
   };
   const gpu = (question, goal) => {
-   const trial = firstInOrder(largerGpus(question, question.input.gpu), card => attempt(question, {
+   const trial = (0, verdict_trial.mR)((0, search.X7)(question, question.input.gpu), card => (0, 
+   verdict_trial.CD)(question, {
     gpu: card
    }), goal.passes);
-   return trial && remedyOf(question, trial, 'the smallest larger GPU that fits');
+   return trial && (0, verdict_trial.SM)(question, trial, 'the smallest larger GPU that fits');
   };
   const offload = (question, goal) => {
    const {perGpu} = question.answer.estimate;
-   if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || currentNumber(question, 'cpuOffloadBytes', 0) > 0) return null;
-   const most = Math.floor(weightBytes(question) / 2 / units_bytes.T3);
-   const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / units_bytes.T3));
+   if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || (0, verdict_trial.N1)(question, 'cpuOffloadBytes', 0) > 0) return null;
+   const most = Math.floor(weightBytes(question) / 2 / bytes.T3);
+   const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / bytes.T3));
    const steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most);
-   const trial = firstOf(steps, size => attempt(question, {
+   const trial = (0, verdict_trial.Ku)(steps, size => (0, verdict_trial.CD)(question, {
     settings: {
-     cpuOffloadBytes: size * units_bytes.T3
+     cpuOffloadBytes: size * bytes.T3
     }
    }), goal.passes);
-   return trial && remedyOf(question, trial, 'part of the weights in CPU memory: much slower');
+   return trial && (0, verdict_trial.SM)(question, trial, 'part of the weights in CPU memory: much slower');
   };
   function both(question, goal) {
-   for (const size of parallelSizes(question, 'tensorParallel')) {
-    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
+   for (const size of (0, search.wt)(question, 'tensorParallel')) {
+    const trial = (0, search.m8)(question, (0, search.ci)(question, 'tensorParallel', size), goal);
     const length = trial?.change.settings?.maxModelLen;
-    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${(0, 
-    units_bytes.zD)(length)} tokens)`);
+    if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return (0, 
+    verdict_trial.SM)(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${(0, 
+    bytes.zD)(length)} tokens)`);
    }
    return null;
   }
@@ -32634,7 +32885,8 @@ var __webpack_modules__ = {
    });
    if (effective.ignore) return null;
    const settings = settled(deployment.settings, effective);
-   const target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings));
+   const target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, (0, 
+   findings.FN)(settings));
    const model = await modelOf(deployment, ports.findModel);
    const draft = deployment.draftModel?.id ? await modelOf({
     ...deployment,
@@ -32655,8 +32907,7 @@ var __webpack_modules__ = {
    };
    if (!model.ok || engine === null) return {
     row: rowOf(about, null, null),
-    input: null,
-    engine: null,
+    question: null,
     sharesDevices
    };
    const input = {
@@ -32673,22 +32924,34 @@ var __webpack_modules__ = {
    };
    const answer = engine.estimate(input);
    const row = rowOf(about, answer, input);
-   const limits = limitsOf(about);
-   const remedies = wantsRemedies(row, about) ? remediesFor({
+   const wanted = wantsRemedies(row, about);
+   const question = {
     engine,
     input,
     answer,
-    limits
-   }) : [];
+    limits: limitsOf(about),
+    siblings: wanted ? siblingsOf(deployment, ports) : []
+   };
    return {
     row: {
      ...row,
-     remedies
+     remedies: wanted ? remediesFor(question) : []
     },
-    input,
-    engine,
+    question,
     sharesDevices
    };
+  }
+  function siblingsOf(deployment, ports) {
+   const {id} = deployment.model;
+   const found = id === null ? [] : ports.quantisedVariants?.(id) ?? [];
+   return found.flatMap(facts => {
+    const shape = (0, families.F)(facts.config);
+    return shape.ok ? [ {
+     id: facts.id,
+     facts,
+     shape: shape.value
+    } ] : [];
+   });
   }
   function wantsRemedies(row, {target}) {
    const {status, reasons} = row.verdict;
@@ -32750,7 +33013,7 @@ var __webpack_modules__ = {
   function rowOf(about, answer, input) {
    const {deployment, target} = about;
    const gpu = target.target?.gpu ?? null;
-   const verdict = judge({
+   const verdict = (0, judge.S4)({
     estimate: answer?.estimate ?? null,
     settings: answer?.settings ?? about.settings,
     gpu,
@@ -32759,7 +33022,7 @@ var __webpack_modules__ = {
     concurrency: input?.concurrency ?? 1,
     limits: limitsOf(about)
    });
-   const common = target.skip === null ? commonFindings({
+   const common = target.skip === null ? (0, findings.Q0)({
     deployment,
     answer,
     gpu,
@@ -32894,21 +33157,27 @@ var __webpack_modules__ = {
   }
   const MOVES_BUDGET = new Set([ 'gpu', 'memoryFraction' ]);
   function causesOf(head, base) {
-   if (!head.input || !base.input || !head.engine || !base.engine) return [];
-   if (head.engine.name !== base.engine.name) {
+   if (!head.question || !base.question) return [];
+   const {engine} = head.question;
+   if (engine.name !== base.question.engine.name) {
     const delta = head.row.estimate.perGpu.totalBytes.expected - base.row.estimate.perGpu.totalBytes.expected;
     return [ {
      setting: 'engine',
-     from: base.engine.name,
-     to: head.engine.name,
+     from: base.question.engine.name,
+     to: engine.name,
      deltaBytes: delta
     } ];
    }
-   const engine = head.engine;
    const total = input => engine.estimate(input).estimate.perGpu.totalBytes.expected;
    const causes = [];
-   let before = total(base.input);
-   for (const step of stepsFrom(base, head)) {
+   let before = total(base.question.input);
+   for (const step of stepsFrom({
+    row: base.row,
+    input: base.question.input
+   }, {
+    row: head.row,
+    input: head.question.input
+   })) {
     const after = total(step.input);
     if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({
      setting: step.setting,
@@ -33000,7 +33269,7 @@ var __webpack_modules__ = {
    const head = await survey(input.head, input.policy, input);
    const base = input.base === null ? null : await survey(input.base, input.policy, input);
    const comparison = base === null ? null : compare(head.judged, base.judged);
-   const shared = sharedCardFindings(head.judged.map(sharerOf));
+   const shared = (0, findings.Qz)(head.judged.map(sharerOf));
    const judged = head.judged.map((one, i) => ({
     ...one,
     row: {
@@ -33390,8 +33659,8 @@ var __webpack_modules__ = {
    if (most === 0) return '';
    const blocks = rows.filter(row => row.remedies.length > 0 && row.verdict.status !== 'fits').map(row => {
     const lines = row.remedies.slice(0, most).map(remedy => {
-     const change = remedy.change.map(one => code(one.flag ?? `${one.setting} ${shown(one.to)}`)).join(' and ');
-     return `- ${change}: ${prose(remedy.note, 200)}, ${(0, units_bytes.ip)(remedy.totalBytes.expected)} GiB, ${remedy.status}`;
+     const change = remedy.change.map(one => code((0, words.k0)(one))).join(' ');
+     return `- ${change}: ${prose(remedy.note, 200)}, ${(0, bytes.ip)(remedy.totalBytes.expected)} GiB, ${remedy.status}`;
     });
     return `**What would fit for** ${code(row.model.id ?? row.id)} (${code(row.location.file)})\n${lines.join('\n')}`;
    });
@@ -33404,9 +33673,9 @@ var __webpack_modules__ = {
    const blocks = rows.filter(row => row.estimate).slice(0, 40).map(row => {
     const {perGpu, assumptions} = row.estimate;
     const parts = perGpu.parts.map(part => {
-     const range = part.bytes.low === part.bytes.high ? '' : ` (${(0, units_bytes.ip)(part.bytes.low)} to ${(0, 
-     units_bytes.ip)(part.bytes.high)})`;
-     return `  - ${part.name} ${(0, units_bytes.ip)(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`;
+     const range = part.bytes.low === part.bytes.high ? '' : ` (${(0, bytes.ip)(part.bytes.low)} to ${(0, 
+     bytes.ip)(part.bytes.high)})`;
+     return `  - ${part.name} ${(0, bytes.ip)(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`;
     });
     const source = row.model.source === null ? '' : `; facts from ${row.model.source}${row.model.asOf ? ` (${row.model.asOf})` : ''}`;
     return [ `- ${code(row.id)}${source}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`) ].join('\n');
@@ -33456,10 +33725,10 @@ var __webpack_modules__ = {
     const exempt = row.exemption !== null && !row.exemption.expired;
     if (status === 'exceeds' || status === 'tight' || status === 'unknown') {
      const per = row.estimate?.perGpu;
-     const sizes = per && per.budgetBytes !== null ? ` (needs ${(0, units_bytes.ip)(per.totalBytes.expected)} of ${(0, 
-     units_bytes.ip)(per.budgetBytes)} GiB per GPU)` : '';
+     const sizes = per && per.budgetBytes !== null ? ` (needs ${(0, bytes.ip)(per.totalBytes.expected)} of ${(0, 
+     bytes.ip)(per.budgetBytes)} GiB per GPU)` : '';
      const remedy = row.remedies[0];
-     const fix = remedy ? ` Would fit: ${remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ')}.` : '';
+     const fix = remedy ? ` Would fit: ${remedy.change.map(words.k0).join(' ')}.` : '';
      all.push({
       level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
       rule: status,
@@ -33662,7 +33931,7 @@ var __webpack_modules__ = {
    if (row.remedies.length > 0) {
     lines.push('  What would fit:');
     for (const remedy of row.remedies.slice(0, shownRemedies)) {
-     const flags = remedy.change.map(change => change.flag ?? `${change.setting} ${String(change.to)}`).join(' ');
+     const flags = remedy.change.map(words.k0).join(' ');
      lines.push(...indented(`${flags}  (${remedy.note}; ${(remedy.totalBytes.expected / 2 ** 30).toFixed(2)} GiB, ${remedy.status})`, style, '    '));
     }
     if (row.remedies.length > shownRemedies) lines.push(`    and ${row.remedies.length - shownRemedies} more: hf-vram-calc explain '${row.id}'`);
@@ -33903,6 +34172,7 @@ var __webpack_modules__ = {
    return null;
   }
   var working_tree = __nccwpck_require__(3991);
+  var solve = __nccwpck_require__(3705);
   var terminal_arguments = __nccwpck_require__(6893);
   var terminal_process = __nccwpck_require__(5244);
   var terminal = __nccwpck_require__(8586);
@@ -33952,7 +34222,7 @@ var __webpack_modules__ = {
    type: 'boolean',
    help: 'ask the Hub also for models of the catalogue'
   } ];
-  const flags = [ {
+  const check_command_flags = [ {
    name: 'format',
    type: 'text',
    values: FORMATS,
@@ -34018,12 +34288,12 @@ var __webpack_modules__ = {
   }, {
    name: 'solve',
    type: 'text',
-   values: [ 'max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu' ],
+   values: solve.zr,
    help: 'print the largest or smallest value that fits'
   }, ...surveyFlags, terminal_arguments.IN ];
-  const help = (0, terminal_arguments.BK)('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).');
+  const help = (0, terminal_arguments.BK)('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', check_command_flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).');
   const checkCommand = async (argv, process) => {
-   const parsed = (0, terminal_arguments.lR)(argv, flags);
+   const parsed = (0, terminal_arguments.lR)(argv, check_command_flags);
    if (!parsed.ok) return (0, terminal_process.T)(process, [ parsed.problem ]);
    const options = parsed.value;
    if (options.on['help']) {
@@ -34049,10 +34319,32 @@ var __webpack_modules__ = {
      } ]);
     }
    }
+   const solve = options.text['solve'];
+   if (solve !== void 0) {
+    process.stdout.write(solutions(solve, outcome, (0, terminal.V)(process.stdout, process.env)));
+    return exitCode(outcome.report, policy);
+   }
    const format = options.text['format'] ?? 'table';
    process.stdout.write(formatted(outcome.report, format, (0, terminal.V)(process.stdout, process.env)));
    return exitCode(outcome.report, policy);
   };
+  function solutions(kind, outcome, style) {
+   const rows = outcome.judged.map(({row, question}) => {
+    const solved = question === null ? null : (0, solve.kH)(kind, question);
+    const answer = solved === null ? row.verdict.reasons[0]?.message ?? row.verdict.status : solved.ok ? solved.value.change.map(words.k0).join(' ') || 'as it is' : (0, 
+    lib_problem.fI)(solved.problem);
+    const needs = solved?.ok ? (0, bytes.ip)(solved.value.totalBytes.expected) : '-';
+    return [ row.id, answer, needs, solved?.ok ? solved.value.note : '' ];
+   });
+   const flexible = title => ({
+    title,
+    flexible: true
+   });
+   return rows.length === 0 ? 'no deployment was found\n' : (0, grid.Vg)([ flexible('Deployment'), flexible(kind), {
+    title: 'Needs, GiB',
+    align: 'right'
+   }, flexible('What') ], rows, style);
+  }
   function exitCode(report, policy) {
    return report.verdict === 'error' ? 2 : report.verdict === 'fail' && !policy.warnOnly ? 1 : 0;
   }
@@ -34115,7 +34407,9 @@ var __webpack_modules__ = {
     problems: missing
    };
    const whole = (0, working_tree.workingTree)(root);
-   const loaded = await (0, load.t)(whole, options.text['config'] === void 0 ? void 0 : fromRoot(options.text['config']));
+   const named = options.text['config'];
+   const loaded = await (named === void 0 ? (0, load.t)(whole) : (0, load.t)(besides((0, 
+   external_node_path_.resolve)(cwd, named)), fromRoot(named)));
    if (!loaded.ok) return loaded;
    const overrides = {
     ...options.text,
@@ -34139,6 +34433,14 @@ var __webpack_modules__ = {
      exclude
     },
     lockFile
+   };
+  }
+  function besides(file) {
+   const folder = isFolder((0, external_node_path_.dirname)(file)) ? (0, working_tree.workingTree)((0, 
+   external_node_path_.dirname)(file)) : null;
+   return {
+    read: async () => folder?.read((0, external_node_path_.basename)(file)) ?? null,
+    readBytes: async (_path, start, end) => folder?.readBytes((0, external_node_path_.basename)(file), start, end) ?? null
    };
   }
   async function surveyRepository(options, process) {
@@ -34179,7 +34481,7 @@ var __webpack_modules__ = {
     policy,
     base: baseRepository,
     ports: {
-     findModel: find.value,
+     ...find.value,
      now: new Date
     }
    });
@@ -34302,7 +34604,7 @@ var __webpack_modules__ = {
      align: 'right'
     }, {
      title: 'Then'
-    }, flexible('Why') ], row.remedies.map(remedy => [ remedy.change.map(change => change.flag ?? `${change.setting} ${shown(change.to)}`).join(' '), rangeText(remedy.totalBytes), remedy.status, remedy.note ]), style).trimEnd());
+    }, flexible('Why') ], row.remedies.map(remedy => [ remedy.change.map(words.k0).join(' '), rangeText(remedy.totalBytes), remedy.status, remedy.note ]), style).trimEnd());
    }
    if (choices.length > 0) {
     out.push('', style.paint('strong', 'Choices'));
@@ -34321,8 +34623,9 @@ var __webpack_modules__ = {
    return typeof value === 'string' ? value : JSON.stringify(value) ?? 'unset';
   }
   var suggest = __nccwpck_require__(138);
+  var solve = __nccwpck_require__(3705);
   var terminal_arguments = __nccwpck_require__(6893);
-  var check_command = __nccwpck_require__(5543);
+  var check_command = __nccwpck_require__(9355);
   var terminal_process = __nccwpck_require__(5244);
   var terminal = __nccwpck_require__(8586);
   const flags = [ {
@@ -34363,8 +34666,8 @@ var __webpack_modules__ = {
     } ]);
    }
    const one = found[0];
-   process.stdout.write(options.on['json'] ? `${JSON.stringify(one.row, null, 2)}\n` : explainText(one.row, one.input === null ? [] : countRows(one.input.shape), choicesOf(one), (0, 
-   terminal.V)(process.stdout, process.env)));
+   process.stdout.write(options.on['json'] ? `${JSON.stringify(one.row, null, 2)}\n` : explainText(one.row, one.question === null ? [] : countRows(one.question.input.shape), one.question === null ? [] : (0, 
+   solve.zM)(one.question), (0, terminal.V)(process.stdout, process.env)));
    return 0;
   };
   function countRows(shape) {
@@ -34388,9 +34691,6 @@ var __webpack_modules__ = {
     formula: row.terms.join(', ')
    }));
   }
-  function choicesOf(_one) {
-   return [];
-  }
  },
  8715: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.r(__webpack_exports__);
@@ -34402,7 +34702,7 @@ var __webpack_modules__ = {
   var _policy_load_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6147);
   var _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6891);
   var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6893);
-  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(5543);
+  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9355);
   var _process_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5244);
   const flags = [ {
    name: 'accept-current',
@@ -34584,7 +34884,7 @@ var __webpack_modules__ = {
     };
    },
    engines: async () => {
-    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8768));
+    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5696));
     return {
      columns: [ {
       title: 'Engine'
@@ -34602,7 +34902,7 @@ var __webpack_modules__ = {
     };
    },
    formats: async () => {
-    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8249));
+    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 338));
     return {
      columns: [ {
       title: 'Format'
@@ -34615,7 +34915,7 @@ var __webpack_modules__ = {
     };
    },
    families: async () => {
-    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9275));
+    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7507));
     return {
      columns: [ {
       title: 'Family'
@@ -34769,7 +35069,7 @@ var __webpack_modules__ = {
   var problem = __nccwpck_require__(7091);
   var working_tree = __nccwpck_require__(3991);
   var terminal_arguments = __nccwpck_require__(6893);
-  var check_command = __nccwpck_require__(5543);
+  var check_command = __nccwpck_require__(9355);
   var terminal_process = __nccwpck_require__(5244);
   const flags = [ {
    name: 'check',
@@ -34888,7 +35188,7 @@ var __webpack_modules__ = {
   var _version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(644);
   var _process_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5244);
   const COMMANDS = {
-   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5543))).checkCommand,
+   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9355))).checkCommand,
    explain: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8774))).explainCommand,
    lock: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 892))).lockCommand,
    init: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8715))).initCommand,
@@ -35078,6 +35378,391 @@ var __webpack_modules__ = {
    return best;
   }
  },
+ 5770: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   FN: () => gpusUsed,
+   Q0: () => commonFindings,
+   Qz: () => sharedCardFindings,
+   VU: () => outsideShortage
+  });
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
+  const size = setting => {
+   const value = setting?.effective ?? setting?.value;
+   return typeof value === 'number' && value >= 1 ? value : 1;
+  };
+  function gpusUsed(settings) {
+   const {tensorParallel, pipelineParallel, dataParallel} = settings;
+   if (!tensorParallel && !pipelineParallel && !dataParallel) return null;
+   return size(tensorParallel) * size(pipelineParallel) * size(dataParallel);
+  }
+  function commonFindings(checked) {
+   const {deployment, answer, gpu, gpusPerReplica} = checked;
+   const said = new Set([ ...deployment.findings, ...answer?.findings ?? [] ].map(finding => finding.code));
+   const list = [];
+   const used = gpusUsed(answer?.settings ?? deployment.settings);
+   const attentionParallel = deployment.settings.attentionDataParallel !== void 0;
+   if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
+    const at = deployment.hardware.gpusAt ?? deployment.location;
+    const {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings;
+    const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`;
+    list.push({
+     code: 'gpus-unequal-parallelism',
+     severity: gpusPerReplica < used ? 'error' : 'warning',
+     message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`,
+     file: at.file,
+     line: at.line
+    });
+   }
+   const card = [ outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment) ];
+   return [ ...list, ...card.filter(finding => finding !== null) ];
+  }
+  const CONTEXT_LEAST = Math.round(.1 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
+  const CONTEXT_MOST = Math.round(.45 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
+  function freeFinding(answer, gpu, deployment) {
+   const budget = answer?.estimate.perGpu.budgetBytes;
+   if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null) return null;
+   const rest = gpu.memoryBytes - budget;
+   const fraction = answer?.settings.memoryFraction;
+   if (rest >= CONTEXT_MOST || fraction === void 0) return null;
+   return {
+    code: 'free-memory',
+    severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
+    message: `${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(budget)} are to be free at the start, of ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+    file: fraction.file ?? deployment.location.file,
+    line: fraction.line ?? deployment.location.line
+   };
+  }
+  function outsideShortage(answer, gpu) {
+   const {parts, budgetBytes} = answer.estimate.perGpu;
+   if (budgetBytes === null || gpu === null) return null;
+   const bytes = parts.reduce((total, part) => part.inBudget ? total : total + part.bytes.expected, 0);
+   return bytes === 0 ? null : bytes - restOf(answer, gpu, budgetBytes);
+  }
+  function restOf(answer, gpu, budget) {
+   return gpu.memoryBytes - (budget < gpu.memoryBytes ? budget : answer.estimate.perGpu.totalBytes.expected);
+  }
+  function outsideFinding(answer, gpu, deployment) {
+   const short = answer === null ? null : outsideShortage(answer, gpu);
+   if (answer === null || gpu === null || short === null || short <= 0) return null;
+   const {parts, budgetBytes} = answer.estimate.perGpu;
+   const outside = parts.filter(part => !part.inBudget);
+   const bytes = outside.reduce((total, part) => total + part.bytes.expected, 0);
+   const rest = restOf(answer, gpu, budgetBytes ?? 0);
+   const fraction = answer.settings.memoryFraction;
+   return {
+    code: 'outside-budget',
+    severity: 'warning',
+    message: `${outside.map(part => part.name).join(' and ')} take about ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(bytes)} beside the engine's budget; ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(Math.max(0, rest))} is left on the card`,
+    file: fraction?.file ?? deployment.location.file,
+    line: fraction?.line ?? deployment.location.line
+   };
+  }
+  function sharedCardFindings(sharers) {
+   const byCard = new Map;
+   for (const sharer of sharers) if (sharer.card !== null) byCard.set(sharer.card, [ ...byCard.get(sharer.card) ?? [], sharer ]);
+   const found = new Map;
+   for (const group of byCard.values()) {
+    const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0);
+    if (group.length < 2 || total <= 1) continue;
+    for (const sharer of group) {
+     const others = group.filter(other => other !== sharer).map(other => other.id);
+     found.set(sharer.id, {
+      code: 'card-oversubscribed',
+      severity: 'warning',
+      message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
+      file: sharer.place.file,
+      line: sharer.place.line
+     });
+    }
+   }
+   return found;
+  }
+ },
+ 7861: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   I: () => eightBitKv,
+   u: () => flagText
+  });
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
+  const VLLM = {
+   maxModelLen: '--max-model-len ',
+   memoryFraction: '--gpu-memory-utilization ',
+   maxNumSeqs: '--max-num-seqs ',
+   maxNumBatchedTokens: '--max-num-batched-tokens ',
+   tensorParallel: '--tensor-parallel-size ',
+   pipelineParallel: '--pipeline-parallel-size ',
+   expertParallel: '--enable-expert-parallel',
+   kvCacheDtype: '--kv-cache-dtype ',
+   quantization: '--quantization ',
+   enforceEager: '--enforce-eager',
+   cpuOffloadBytes: '--cpu-offload-gb ',
+   kvCacheMemoryBytes: '--kv-cache-memory-bytes '
+  };
+  const SPELLINGS = {
+   vllm: VLLM,
+   'kserve-hf': VLLM,
+   sglang: {
+    maxModelLen: '--context-length ',
+    memoryFraction: '--mem-fraction-static ',
+    maxNumSeqs: '--max-running-requests ',
+    maxNumBatchedTokens: '--chunked-prefill-size ',
+    tensorParallel: '--tp-size ',
+    pipelineParallel: '--pp-size ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantization ',
+    enforceEager: '--disable-cuda-graph',
+    cpuOffloadBytes: '--cpu-offload-gb '
+   },
+   tgi: {
+    maxModelLen: '--max-total-tokens ',
+    memoryFraction: '--cuda-memory-fraction ',
+    maxNumSeqs: '--max-batch-size ',
+    maxNumBatchedTokens: '--max-batch-prefill-tokens ',
+    tensorParallel: '--num-shard ',
+    kvCacheDtype: '--kv-cache-dtype ',
+    quantization: '--quantize '
+   },
+   trtllm: {
+    maxModelLen: '--max_seq_len ',
+    memoryFraction: '--kv_cache_free_gpu_memory_fraction ',
+    maxNumSeqs: '--max_batch_size ',
+    maxNumBatchedTokens: '--max_num_tokens ',
+    tensorParallel: '--tp_size ',
+    pipelineParallel: '--pp_size '
+   },
+   llamacpp: {
+    maxModelLen: '--ctx-size ',
+    maxNumSeqs: '--parallel ',
+    maxNumBatchedTokens: '--ubatch-size '
+   },
+   ollama: {
+    maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
+    maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
+    kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
+   },
+   lmdeploy: {
+    maxModelLen: '--session-len ',
+    memoryFraction: '--cache-max-entry-count ',
+    maxNumSeqs: '--max-batch-size ',
+    tensorParallel: '--tp '
+   },
+   nim: {
+    maxModelLen: 'NIM_MAX_MODEL_LEN='
+   },
+   'ray-llm': {
+    maxModelLen: 'engine_kwargs.max_model_len: ',
+    memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
+    maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
+    maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
+    tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
+    pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
+    kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
+    quantization: 'engine_kwargs.quantization: '
+   }
+  };
+  function flagText(engine, setting, value) {
+   if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
+   const flag = SPELLINGS[engine]?.[setting];
+   if (flag === void 0) return null;
+   if (!/[ =]$/.test(flag)) return flag;
+   const shown = setting === 'cpuOffloadBytes' && typeof value === 'number' ? value / _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3 : value;
+   return `${flag}${String(shown)}`;
+  }
+  function eightBitKv(engine) {
+   if (engine === 'llamacpp' || engine === 'ollama') return 'q8_0';
+   if (engine === 'sglang') return 'fp8_e4m3';
+   if (engine === 'tgi') return 'fp8_e4m3fn';
+   return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
+  }
+ },
+ 1905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   S4: () => judge,
+   c2: () => statusOf,
+   dT: () => roomOf
+  });
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
+  function headroomBytes(headroom, budget) {
+   if (headroom === null) return 0;
+   return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget);
+  }
+  function roomOf(budget, limits) {
+   return budget - headroomBytes(limits.headroom, budget);
+  }
+  function statusOf(estimate, limits) {
+   const {totalBytes, budgetBytes} = estimate.perGpu;
+   if (budgetBytes === null) return null;
+   if (totalBytes.expected > budgetBytes) return {
+    status: 'exceeds',
+    certain: totalBytes.low > budgetBytes
+   };
+   if (estimate.kvCache?.fitsOneRequest === false) return {
+    status: 'exceeds',
+    certain: false
+   };
+   const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes;
+   return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
+    status: 'fits',
+    certain: true
+   } : {
+    status: 'tight',
+    certain: false
+   };
+  }
+  function judge(about) {
+   if (about.skip !== null) return verdict('skipped', true, 'no-gpu', about.skip);
+   const problem = about.problems[0];
+   if (problem) return unknown(problem);
+   const {estimate} = about;
+   if (estimate === null) return unknown({
+    code: 'engine-unsupported',
+    message: 'the memory of this engine is not modelled'
+   });
+   const outcome = statusOf(estimate, about.limits);
+   if (outcome === null || estimate.perGpu.budgetBytes === null) return unknown({
+    code: 'no-target',
+    message: 'without a GPU there is no budget to compare with',
+    hint: 'give a target in the policy or with --target'
+   });
+   const budget = estimate.perGpu.budgetBytes;
+   if (outcome.status === 'fits') return verdict('fits', true, 'fits', fitsText(about, estimate, budget));
+   if (outcome.status === 'tight') return verdict('tight', false, ...tightText(about, estimate, budget));
+   const reasons = [ exceedsReason(about, estimate, budget), ...settingReason(about, estimate, budget) ];
+   return {
+    status: 'exceeds',
+    certain: outcome.certain,
+    reasons
+   };
+  }
+  function verdict(status, certain, code, message) {
+   return {
+    status,
+    certain,
+    reasons: [ {
+     code,
+     message
+    } ]
+   };
+  }
+  function unknown(problem) {
+   return verdict('unknown', false, problem.code, `${problem.message}${problem.hint ? `: ${problem.hint}` : ''}`);
+  }
+  const CACHE = [ 'kvCache', 'recurrentState' ];
+  const NAMES = {
+   cudaGraphs: 'CUDA graphs',
+   draftWeights: 'draft model',
+   recurrentState: 'recurrent state',
+   optimizerStates: 'optimizer states',
+   masterWeights: 'master weights'
+  };
+  const partName = part => NAMES[part.name] ?? part.name;
+  const inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget);
+  const expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0);
+  function budgetText(about, budget) {
+   const fraction = about.settings.memoryFraction?.effective ?? about.settings.memoryFraction?.value;
+   const {gpu} = about;
+   if (gpu === null) return (0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(budget);
+   if (typeof fraction === 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(budget)} (${fraction} of the ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(gpu.memoryBytes)} of ${gpu.name})`;
+   return `${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(budget)} (${gpu.name}, ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(gpu.memoryBytes)})`;
+  }
+  function requestsText(about) {
+   const length = lengthOf(about.settings.maxModelLen);
+   const what = about.concurrency === 1 ? 'one request' : `${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(about.concurrency)} requests`;
+   return length === null ? what : `${what} of ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(length)} tokens`;
+  }
+  function lengthOf(setting) {
+   const value = setting?.effective ?? setting?.value;
+   return typeof value === 'number' ? value : null;
+  }
+  function fitsText(about, estimate, budget) {
+   const {totalBytes} = estimate.perGpu;
+   const range = totalBytes.low === totalBytes.high ? '' : ` (up to ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.ip)(totalBytes.high)})`;
+   const text = `needs ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(totalBytes.expected)}${range} of ${budgetText(about, budget)}`;
+   const kv = estimate.kvCache;
+   if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
+   const length = lengthOf(about.settings.maxModelLen);
+   return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(length)} tokens`} at once`;
+  }
+  function tightText(about, estimate, budget) {
+   const {totalBytes} = estimate.perGpu;
+   const needs = `needs ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(totalBytes.expected)}, up to ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(totalBytes.high)}, of ${budgetText(about, budget)}`;
+   if (totalBytes.high > budget) {
+    const wide = inBudget(estimate).filter(part => part.bytes.high > part.bytes.expected).sort((a, b) => b.bytes.high - b.bytes.expected - (a.bytes.high - a.bytes.expected))[0];
+    const why = wide ? `: ${partName(wide)} may take ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.ip)(wide.bytes.expected)} to ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(wide.bytes.high)}` : '';
+    return [ 'tight', `${needs}${why}` ];
+   }
+   const reserve = headroomBytes(about.limits.headroom, budget);
+   if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(reserve)} stays free` ];
+   const share = Math.round(100 * totalBytes.expected / budget);
+   return [ 'warn-at', `${needs}: ${share} %, above the warning line of ${Math.round(100 * (about.limits.warnAt ?? 1))} %` ];
+  }
+  function exceedsReason(about, estimate, budget) {
+   const parts = inBudget(estimate);
+   const total = estimate.perGpu.totalBytes.expected;
+   const fixed = parts.filter(part => !CACHE.includes(part.name));
+   const weights = fixed.filter(part => part.name === 'weights');
+   const short = `short by ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(total - budget)}`;
+   const listed = fixed.filter(part => part.bytes.expected > 0).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${(0, 
+   _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.ip)(part.bytes.expected)}`).join(', ');
+   if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
+    const pool = estimate.kvCache?.availableBytes ?? 0;
+    const one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
+    return {
+     code: 'kv-pool-too-small',
+     message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${(0, 
+     _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(lengthOf(about.settings.maxModelLen))} tokens`} needs ${(0, 
+     _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(one)} of KV cache; the pool has ${(0, 
+     _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(pool)}`
+    };
+   }
+   if (expected(weights) > budget) return {
+    code: 'weights-exceed',
+    message: `the weights alone need ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(total)}, ${short}`
+   };
+   const needed = total - expected(fixed);
+   if (expected(fixed) > budget) return {
+    code: 'no-room-for-kv-cache',
+    message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(needed)} for ${requestsText(about)}, ${short}`
+   };
+   return {
+    code: 'kv-cache-exceeds',
+    message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${(0, 
+    _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(needed)} of KV cache; ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.lP)(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
+   };
+  }
+  function settingReason(about, estimate, budget) {
+   const fixed = expected(inBudget(estimate).filter(part => !CACHE.includes(part.name)));
+   if (fixed > budget) return [];
+   const setting = about.settings.maxModelLen;
+   const length = lengthOf(setting);
+   if (setting === void 0 || length === null) return [];
+   const most = estimate.kvCache?.maxModelLenThatFits;
+   const largest = about.concurrency === 1 && most ? `; about ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(most)} tokens would fit` : '';
+   if (setting.from === 'file') {
+    const where = setting.file ? ` (${setting.file}:${setting.line})` : '';
+    return [ {
+     code: 'set-by',
+     message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}`
+    } ];
+   }
+   const whose = setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes';
+   return [ {
+    code: 'set-by',
+    message: `${whose} ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(length)} tokens${largest}`
+   } ];
+  }
+ },
  6891: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
    ZH: () => runVerdict,
@@ -35124,6 +35809,425 @@ var __webpack_modules__ = {
    const warned = counted.some(d => d.verdict.status === 'tight' || d.verdict.status === 'exceeds' || d.verdict.status === 'unknown' || d.findings.some(finding => finding.severity === 'error') || (d.exemption?.expired ?? false));
    return warned || unread && gate.onUnknown !== 'ignore' ? 'warn' : 'pass';
   }
+ },
+ 8288: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   Ar: () => gpuSets,
+   CU: () => contextUpTo,
+   VB: () => offeredGpus,
+   X7: () => largerGpus,
+   ci: () => withParallel,
+   m8: () => longestContext,
+   tl: () => rankSizes,
+   wt: () => parallelSizes
+  });
+  var _hardware_gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5970);
+  var _trial_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5026);
+  const OFFERED = {
+   NVIDIA: [ 'NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300' ].map(_hardware_gpus_js__WEBPACK_IMPORTED_MODULE_0__.a),
+   AMD: [ 'AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X' ].map(_hardware_gpus_js__WEBPACK_IMPORTED_MODULE_0__.a)
+  };
+  const TOKENS = 16;
+  const MOST_RANKS = 8;
+  const offeredGpus = gpu => OFFERED[gpu?.maker === 'AMD' ? 'AMD' : 'NVIDIA'];
+  function largerGpus(question, gpu) {
+   const {totalBytes, budgetBytes} = question.answer.estimate.perGpu;
+   const share = budgetBytes === null ? 1 : Math.min(1, budgetBytes / gpu.memoryBytes);
+   return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low);
+  }
+  function longestContext(question, change, goal) {
+   const now = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, 'maxModelLen', 0);
+   return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal);
+  }
+  function contextUpTo(question, change, most, goal) {
+   let best = null;
+   const {kvCache} = question.answer.estimate;
+   const now = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, 'maxModelLen', most);
+   const perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS;
+   const probe = blocks => {
+    const trial = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.CD)(question, {
+     ...change,
+     settings: {
+      ...change.settings,
+      maxModelLen: blocks * TOKENS
+     }
+    });
+    const passes = goal.passes(trial);
+    if (passes) best = trial;
+    const margin = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.OB)(question, trial, goal.tight);
+    return {
+     passes,
+     steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial))
+    };
+   };
+   const fitting = kvCache?.maxModelLenThatFits;
+   const found = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.nQ)(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe);
+   return found === 0 ? null : best;
+  }
+  function rateOf(question, trial) {
+   const now = question.answer.estimate.kvCache?.bytesPerToken;
+   const then = trial.answer.estimate.kvCache?.bytesPerToken;
+   return now && then ? then / now : 1;
+  }
+  function rankSizes(question, axis, least) {
+   const {facts, layers} = question.input.shape;
+   const now = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, axis, 1);
+   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0);
+   const budget = question.answer.estimate.perGpu.budgetBytes;
+   const sizes = [];
+   for (let size = Math.max(1, least); size <= most; size *= 2) {
+    const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0;
+    const light = budget === null || fixedBytes(question) * now / size <= budget;
+    if (divides && light) sizes.push(size);
+   }
+   return sizes;
+  }
+  function parallelSizes(question, axis) {
+   return rankSizes(question, axis, (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, axis, 1) * 2);
+  }
+  function withParallel(question, axis, size) {
+   const sizes = {
+    tensorParallel: 1,
+    pipelineParallel: 1,
+    dataParallel: 1
+   };
+   for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = (0, 
+   _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, name, 1);
+   sizes[axis] = size;
+   return {
+    settings: {
+     [axis]: size
+    },
+    gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
+   };
+  }
+  function gpuSets(question) {
+   const declared = question.input.settings.tensorParallel !== void 0;
+   const now = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.N1)(question, 'tensorParallel', 1);
+   const found = [];
+   let smallest = Number.POSITIVE_INFINITY;
+   for (const count of [ now, ...parallelSizes(question, 'tensorParallel') ]) {
+    const change = count === now ? {} : withParallel(question, 'tensorParallel', count);
+    const least = fixedBytes(question) * now / count;
+    const cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest);
+    const trial = (0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.mR)(cards, card => (0, 
+    _trial_js__WEBPACK_IMPORTED_MODULE_1__.CD)(question, {
+     ...change,
+     gpu: card
+    }), _trial_js__WEBPACK_IMPORTED_MODULE_1__.Cp.passes);
+    const card = trial?.change.gpu;
+    if (trial === null || card === void 0) continue;
+    smallest = card.memoryBytes;
+    const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count;
+    found.push((0, _trial_js__WEBPACK_IMPORTED_MODULE_1__.SM)(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`));
+    if (declared) break;
+   }
+   return found;
+  }
+  function fixedBytes(question) {
+   const weights = question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights');
+   return weights.reduce((total, part) => total + part.bytes.low, 0);
+  }
+ },
+ 3705: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   kH: () => solve,
+   zM: () => choices,
+   zr: () => SOLVABLE
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7091);
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
+  var _search_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(8288);
+  var _trial_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5026);
+  const SOLVABLE = [ 'max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu' ];
+  const UNLIMITED_CONTEXT = 2 ** 20;
+  const MOST_SEQUENCES = 4096;
+  function solve(kind, question) {
+   if (question.input.gpu === null && kind !== 'gpu') return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.MB)('no-target', `${kind} cannot be solved without a GPU`, {
+    hint: 'give one with --target'
+   });
+   const solved = SOLVERS[kind](question);
+   if (solved) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)((0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.SM)(question, solved.trial, solved.note));
+   const hint = {
+    'max-model-len': 'more GPUs or a larger one',
+    'max-num-seqs': 'a shorter context',
+    'tensor-parallel': 'a larger GPU',
+    gpu: 'more GPUs'
+   }[kind];
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.MB)('setting-invalid', `no ${kind} fits with the other settings as they are`, {
+    hint: `it takes ${hint}`
+   });
+  }
+  const SOLVERS = {
+   'max-model-len': question => {
+    const most = question.input.shape.facts.contextLength ?? UNLIMITED_CONTEXT;
+    const trial = (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.CU)(question, {}, Math.max(most, (0, 
+    _trial_js__WEBPACK_IMPORTED_MODULE_2__.N1)(question, 'maxModelLen', 1)), _trial_js__WEBPACK_IMPORTED_MODULE_2__.Cp);
+    return trial && {
+     trial,
+     note: 'longest context that fits'
+    };
+   },
+   'max-num-seqs': question => {
+    const trial = mostSequences(question);
+    const length = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.N1)(question, 'maxModelLen', 0);
+    return trial && {
+     trial,
+     note: `most requests of ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(length)} tokens that fit at once`
+    };
+   },
+   'tensor-parallel': question => {
+    for (const size of (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.tl)(question, 'tensorParallel', 1)) {
+     const trial = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.CD)(question, (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.ci)(question, 'tensorParallel', size));
+     if (_trial_js__WEBPACK_IMPORTED_MODULE_2__.Cp.passes(trial)) return {
+      trial,
+      note: `fewest ranks that fit on ${question.input.gpu?.name ?? 'the GPU'}`
+     };
+    }
+    return null;
+   },
+   gpu: question => {
+    for (const gpu of (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.VB)(question.input.gpu)) {
+     const trial = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.CD)(question, {
+      gpu
+     });
+     if (_trial_js__WEBPACK_IMPORTED_MODULE_2__.Cp.passes(trial)) return {
+      trial,
+      note: 'smallest GPU that fits'
+     };
+    }
+    return null;
+   }
+  };
+  function mostSequences(question) {
+   let best = null;
+   const perRequest = question.answer.estimate.kvCache?.bytesPerMaxLengthRequest ?? 0;
+   const guess = Math.floor(question.answer.estimate.kvCache?.maxConcurrency ?? 1);
+   (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.nQ)(MOST_SEQUENCES, guess, n => {
+    const trial = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.CD)(question, {
+     settings: {
+      maxNumSeqs: n
+     },
+     concurrency: n
+    });
+    const passes = _trial_js__WEBPACK_IMPORTED_MODULE_2__.Cp.passes(trial);
+    if (passes) best = trial;
+    const margin = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.OB)(question, trial, false);
+    return {
+     passes,
+     steps: margin === null || perRequest <= 0 ? null : margin / perRequest
+    };
+   });
+   return best;
+  }
+  function choices(question) {
+   const gpu = question.input.gpu;
+   if (gpu === null) return [];
+   const points = [];
+   for (const size of (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.tl)(question, 'tensorParallel', 1)) {
+    const change = (0, _search_js__WEBPACK_IMPORTED_MODULE_1__.ci)(question, 'tensorParallel', size);
+    const now = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.CD)(question, change);
+    const kv = now.answer.estimate.kvCache;
+    const count = change.gpusPerReplica ?? size;
+    if (now.refused || kv === null) continue;
+    const declared = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.N1)({
+     ...question,
+     answer: now.answer
+    }, 'maxModelLen', 0);
+    const longest = Math.min(kv.maxModelLenThatFits ?? 0, question.input.shape.facts.contextLength ?? Number.POSITIVE_INFINITY);
+    const note = size === 1 ? '' : `tensor parallel ${size}`;
+    if (kv.maxConcurrency !== null && kv.maxConcurrency >= 1 && declared > 0) points.push({
+     count,
+     length: declared,
+     concurrency: kv.maxConcurrency,
+     note
+    });
+    if (longest <= 0 || longest === declared) continue;
+    const there = (0, _trial_js__WEBPACK_IMPORTED_MODULE_2__.CD)(question, {
+     ...change,
+     settings: {
+      ...change.settings,
+      maxModelLen: longest
+     }
+    });
+    const concurrency = there.answer.estimate.kvCache?.maxConcurrency;
+    if (!there.refused && concurrency != null && concurrency >= 1) points.push({
+     count,
+     length: longest,
+     concurrency,
+     note
+    });
+   }
+   const kept = points.filter(point => !points.some(other => other !== point && beats(other, point)));
+   return kept.map(point => ({
+    gpus: `${point.count} x ${gpu.name}`,
+    maxModelLen: point.length,
+    concurrency: point.concurrency,
+    note: point.note
+   }));
+  }
+  function beats(a, b) {
+   const asGood = a.count <= b.count && a.length >= b.length && a.concurrency >= b.concurrency;
+   return asGood && (a.count < b.count || a.length > b.length || a.concurrency > b.concurrency);
+  }
+ },
+ 5026: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  __nccwpck_require__.d(__webpack_exports__, {
+   CD: () => attempt,
+   Cp: () => certainly,
+   Kj: () => probably,
+   Ku: () => firstOf,
+   N1: () => currentNumber,
+   OB: () => marginOf,
+   SM: () => remedyOf,
+   mR: () => firstInOrder,
+   nQ: () => largest,
+   ss: () => current
+  });
+  var _findings_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5770);
+  var _flags_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7861);
+  var _judge_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(1905);
+  const OPTIONS = {
+   enforceEager: 'enforce-eager',
+   expertParallel: 'enable-expert-parallel'
+  };
+  function attempt(question, change) {
+   const {input} = question;
+   const settings = {
+    ...input.settings
+   };
+   const options = {
+    ...input.options
+   };
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    settings[name] = {
+     value,
+     from: 'assumed'
+    };
+    const option = OPTIONS[name];
+    if (option) delete options[option];
+   }
+   const changed = {
+    ...input,
+    settings,
+    options,
+    gpu: change.gpu ?? input.gpu,
+    gpusPerReplica: change.gpusPerReplica ?? input.gpusPerReplica,
+    concurrency: change.concurrency ?? input.concurrency,
+    ...change.sibling ? {
+     facts: change.sibling.facts,
+     shape: change.sibling.shape
+    } : {}
+   };
+   const answer = question.engine.estimate(changed);
+   const refused = answer.findings.some(finding => finding.severity === 'error') || ((0, 
+   _findings_js__WEBPACK_IMPORTED_MODULE_0__.VU)(answer, changed.gpu) ?? 0) > Math.max(0, (0, 
+   _findings_js__WEBPACK_IMPORTED_MODULE_0__.VU)(question.answer, input.gpu) ?? 0);
+   return {
+    change,
+    answer,
+    status: (0, _judge_js__WEBPACK_IMPORTED_MODULE_2__.c2)(answer.estimate, question.limits)?.status ?? null,
+    refused
+   };
+  }
+  function works(trial, tight = false) {
+   return !trial.refused && (trial.status === 'fits' || tight && trial.status === 'tight');
+  }
+  function current(question, name) {
+   const setting = question.answer.settings[name];
+   return setting?.effective ?? setting?.value ?? null;
+  }
+  function currentNumber(question, name, fallback) {
+   const value = current(question, name);
+   return typeof value === 'number' && Number.isFinite(value) ? value : fallback;
+  }
+  function remedyOf(question, trial, note) {
+   const {change, answer} = trial;
+   const {input, engine} = question;
+   const list = [];
+   if (change.sibling) list.push({
+    setting: 'model',
+    from: input.facts.id,
+    to: change.sibling.id,
+    flag: change.sibling.id
+   });
+   for (const [name, value] of Object.entries(change.settings ?? {})) {
+    const setting = name;
+    list.push({
+     setting,
+     from: current(question, setting),
+     to: value,
+     flag: (0, _flags_js__WEBPACK_IMPORTED_MODULE_1__.u)(engine.name, setting, value)
+    });
+   }
+   if (change.gpu) list.push({
+    setting: 'target',
+    from: input.gpu?.name ?? null,
+    to: change.gpu.name,
+    flag: null
+   });
+   if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
+    setting: 'gpusPerReplica',
+    from: input.gpusPerReplica,
+    to: change.gpusPerReplica,
+    flag: null
+   });
+   return {
+    change: list,
+    totalBytes: answer.estimate.perGpu.totalBytes,
+    status: trial.status ?? 'unknown',
+    note
+   };
+  }
+  function marginOf(question, trial, tight) {
+   const {budgetBytes, totalBytes} = trial.answer.estimate.perGpu;
+   if (trial.refused || budgetBytes === null) return null;
+   const room = (0, _judge_js__WEBPACK_IMPORTED_MODULE_2__.dT)(budgetBytes, question.limits);
+   return tight ? budgetBytes - totalBytes.expected : room - totalBytes.high;
+  }
+  function largest(high, guess, probe) {
+   let good = 0;
+   let bad = high + 1;
+   let next = guess;
+   for (let tries = 0; bad - good > 1; tries++) {
+    const n = Math.floor(Math.min(bad - 1, Math.max(good + 1, Number.isFinite(next) ? next : good + 1)));
+    const {passes, steps} = probe(n);
+    if (passes) good = n; else bad = n;
+    next = steps === null || tries >= 6 ? Math.floor((good + bad) / 2) : n + Math.trunc(steps);
+   }
+   return good;
+  }
+  function firstOf(ladder, attemptOne, passes) {
+   if (ladder.length === 0) return null;
+   let best = attemptOne(ladder.at(-1));
+   if (!passes(best)) return null;
+   let low = 0;
+   let high = ladder.length - 1;
+   while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const trial = attemptOne(ladder[middle]);
+    if (passes(trial)) {
+     best = trial;
+     high = middle;
+    } else low = middle + 1;
+   }
+   return best;
+  }
+  function firstInOrder(list, attemptOne, passes) {
+   for (const one of list) {
+    const trial = attemptOne(one);
+    if (passes(trial)) return trial;
+   }
+   return null;
+  }
+  const certainly = {
+   tight: false,
+   passes: trial => works(trial)
+  };
+  const probably = {
+   tight: true,
+   passes: trial => works(trial, true)
+  };
  },
  644: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
   __nccwpck_require__.d(__webpack_exports__, {
