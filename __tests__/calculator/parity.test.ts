@@ -75,7 +75,9 @@ describe('recorded runs of the original', () => {
     for (const key of TOP)
       if (key in run.json.model && key !== 'name') expect([key, ours.model[key]]).toEqual([key, run.json.model[key]])
     expect(ours.memory_requirements).toHaveLength(run.json.memory_requirements.length)
-    run.json.memory_requirements.forEach((row, i) => expect(ours.memory_requirements[i]).toMatchObject(row))
+    run.json.memory_requirements.forEach((row, i) => {
+      expect(ours.memory_requirements[i]).toMatchObject(row)
+    })
   })
 })
 

@@ -14,14 +14,31 @@ describe('annotations', () => {
       tensorParallel: { value: 1, from: 'file' as const, file: 'a.yaml', line: 9 },
     }
     const lines = (row: ReturnType<typeof deployment>) => annotationsOf(report([row])).map(a => a.line)
-    expect(lines(withStatus('exceeds', { settings, baseline: { ...base, causes: [{ setting: 'tensorParallel', from: 2, to: 1, deltaBytes: 5 }, { setting: 'maxModelLen', from: 1, to: 2, deltaBytes: 3 }] } }))).toEqual([9])
+    expect(
+      lines(
+        withStatus('exceeds', {
+          settings,
+          baseline: {
+            ...base,
+            causes: [
+              { setting: 'tensorParallel', from: 2, to: 1, deltaBytes: 5 },
+              { setting: 'maxModelLen', from: 1, to: 2, deltaBytes: 3 },
+            ],
+          },
+        }),
+      ),
+    ).toEqual([9])
     expect(lines(withStatus('exceeds', { settings }))).toEqual([7])
     expect(lines(withStatus('exceeds', { settings: {} }))).toEqual([15])
   })
 
   test('errors stand first; an exempted deployment is a notice', () => {
     const exemption = { reason: 'r', until: null, owner: null, expired: false }
-    const rows = [withStatus('tight', { id: 'a' }), withStatus('exceeds', { id: 'b', exemption }), withStatus('exceeds', { id: 'c' })]
+    const rows = [
+      withStatus('tight', { id: 'a' }),
+      withStatus('exceeds', { id: 'b', exemption }),
+      withStatus('exceeds', { id: 'c' }),
+    ]
     expect(annotationsOf(report(rows)).map(a => a.level)).toEqual(['error', 'warning', 'notice'])
   })
 
@@ -33,7 +50,15 @@ describe('annotations', () => {
   })
 
   test('workflow commands escape what could end them', () => {
-    const text = reportWorkflowCommands(report([withStatus('exceeds', { settings: {}, location: { file: 'a,b:c%.yaml', line: 1, column: 1 }, verdict: { status: 'exceeds', certain: true, reasons: [{ code: 'x', message: 'one\n::error::two' }] } })]))
+    const text = reportWorkflowCommands(
+      report([
+        withStatus('exceeds', {
+          settings: {},
+          location: { file: 'a,b:c%.yaml', line: 1, column: 1 },
+          verdict: { status: 'exceeds', certain: true, reasons: [{ code: 'x', message: 'one\n::error::two' }] },
+        }),
+      ]),
+    )
     expect(text.trimEnd().split('\n')).toHaveLength(1)
     expect(text).toContain('file=a%2Cb%3Ac%25.yaml')
   })
@@ -47,25 +72,50 @@ describe('JSON', () => {
   })
 
   test('a number that is none is a bug and throws, rather than a null in the report', () => {
-    expect(() => reportJson(report([deployment({ target: { gpu: null, gpusPerReplica: Number.NaN, nodes: null, memoryBytes: null, from: 'file' } })]))).toThrow('gpusPerReplica')
+    expect(() =>
+      reportJson(
+        report([
+          deployment({
+            target: { gpu: null, gpusPerReplica: Number.NaN, nodes: null, memoryBytes: null, from: 'file' },
+          }),
+        ]),
+      ),
+    ).toThrow('gpusPerReplica')
   })
 
   test.each([
     ['no JSON', '{'],
     ['another version', JSON.stringify({ ...report([]), schemaVersion: 2 })],
-    ['a fraction of a byte', JSON.stringify(report([deployment({ baseline: { status: 'fits', totalBytes: null, deltaBytes: 0.5, change: 'new', causes: [] } })]))],
+    [
+      'a fraction of a byte',
+      JSON.stringify(
+        report([
+          deployment({ baseline: { status: 'fits', totalBytes: null, deltaBytes: 0.5, change: 'new', causes: [] } }),
+        ]),
+      ),
+    ],
     ['an unknown status', JSON.stringify(report([deployment()])).replaceAll('"status":"fits"', '"status":"<img>"')],
   ])('%s is refused', (_name, text) => expect(readReport(text).ok).toBe(false))
 })
 
 describe('SARIF', () => {
   test('fingerprints name deployment and rule, not lines', () => {
-    const at = (line: number) => JSON.parse(reportSarif(report([withStatus('exceeds', { settings: {}, location: { file: 'a.yaml', line, column: 3 } })]))).runs[0].results[0]
+    const at = (line: number) =>
+      JSON.parse(
+        reportSarif(report([withStatus('exceeds', { settings: {}, location: { file: 'a.yaml', line, column: 3 } })])),
+      ).runs[0].results[0]
     expect(at(3).partialFingerprints).toEqual(at(30).partialFingerprints)
     expect(at(30).locations[0].physicalLocation.region).toEqual({ startLine: 30, startColumn: 3 })
   })
   test('every result names a rule of the driver', () => {
-    const { runs } = JSON.parse(reportSarif(report([withStatus('exceeds', { findings: [{ code: 'heads-not-divisible', severity: 'error', message: 'm' }] }), withStatus('unknown', { id: 'u' })])))
+    const { runs } = JSON.parse(
+      reportSarif(
+        report([
+          withStatus('exceeds', { findings: [{ code: 'heads-not-divisible', severity: 'error', message: 'm' }] }),
+          withStatus('unknown', { id: 'u' }),
+        ]),
+      ),
+    )
     const ids = runs[0].tool.driver.rules.map((rule: { id: string }) => rule.id)
     expect(runs[0].results).toHaveLength(3)
     for (const result of runs[0].results) expect(ids[result.ruleIndex]).toBe(result.ruleId)

@@ -24,13 +24,29 @@ describe('tables', () => {
   })
 
   test('flexible columns give way until the table fits; every line of a box is as wide', () => {
-    const text = grid([{ title: 'Verdict' }, { title: 'Deployment', flexible: true }, { title: 'GiB', align: 'right' }], [['exceeds', 'deploy/some/very/long/path/to/a/manifest.yaml:120', '31.40'], ['fits', 'a', '1.00']], boxed)
+    const text = grid(
+      [{ title: 'Verdict' }, { title: 'Deployment', flexible: true }, { title: 'GiB', align: 'right' }],
+      [
+        ['exceeds', 'deploy/some/very/long/path/to/a/manifest.yaml:120', '31.40'],
+        ['fits', 'a', '1.00'],
+      ],
+      boxed,
+    )
     const widths = new Set(text.trimEnd().split('\n').map(displayWidth))
     expect([...widths]).toHaveLength(1)
     expect([...widths][0]).toBeLessThanOrEqual(60)
   })
 
   test('plain columns are aligned without boxes', () => {
-    expect(grid([{ title: 'a' }, { title: 'n', align: 'right' }], [['x', '1'], ['long', '22']], plainStyle)).toBe('a      n\n----  --\nx      1\nlong  22\n')
+    expect(
+      grid(
+        [{ title: 'a' }, { title: 'n', align: 'right' }],
+        [
+          ['x', '1'],
+          ['long', '22'],
+        ],
+        plainStyle,
+      ),
+    ).toBe('a      n\n----  --\nx      1\nlong  22\n')
   })
 })

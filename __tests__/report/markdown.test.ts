@@ -4,7 +4,13 @@ import { code, encodedPath, prose, shortened } from '../../src/report/escape.ts'
 import { bar, type MarkdownContext, reportMarkdown } from '../../src/report/markdown.ts'
 import { deployment, report, withStatus } from '../helpers/reports.ts'
 
-const context: MarkdownContext = { files: 'https://github.com/octo/repo/blob/abc/', headSha: 'abcdef0123456789', runUrl: 'https://github.com/octo/repo/actions/runs/1', notices: [], collapseUnchanged: true }
+const context: MarkdownContext = {
+  files: 'https://github.com/octo/repo/blob/abc/',
+  headSha: 'abcdef0123456789',
+  runUrl: 'https://github.com/octo/repo/actions/runs/1',
+  notices: [],
+  collapseUnchanged: true,
+}
 const chars = (limit: number) => ({ limit, measure: (text: string) => text.length, elsewhere: 'the job summary' })
 
 /** Rows of every table in a markdown text: cells split at unescaped pipes outside of nothing, as GitHub does. */
@@ -39,7 +45,8 @@ describe('text from the repository', () => {
   })
 
   test('a cut never falls inside a surrogate pair', () => {
-    for (let most = 2; most < 12; most++) expect(shortened('a🚀b🚀c🚀d', most)).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
+    for (let most = 2; most < 12; most++)
+      expect(shortened('a🚀b🚀c🚀d', most)).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
   })
 
   test('paths are encoded segment by segment', () => {
@@ -49,10 +56,32 @@ describe('text from the repository', () => {
 
 describe('the comment', () => {
   const failing = withStatus('exceeds', {
-    remedies: [{ change: [{ setting: 'maxModelLen', from: 131_072, to: 28_992, flag: '--max-model-len 28992' }], totalBytes: { low: 1, expected: 2, high: 3 }, status: 'fits', note: 'longest context that fits' }],
-    baseline: { status: 'fits', totalBytes: { low: 1, expected: 1, high: 1 }, deltaBytes: 4 * 2 ** 30, change: 'changed', causes: [{ setting: 'maxModelLen', from: 8192, to: 131_072, deltaBytes: 4 * 2 ** 30 }] },
+    remedies: [
+      {
+        change: [{ setting: 'maxModelLen', from: 131_072, to: 28_992, flag: '--max-model-len 28992' }],
+        totalBytes: { low: 1, expected: 2, high: 3 },
+        status: 'fits',
+        note: 'longest context that fits',
+      },
+    ],
+    baseline: {
+      status: 'fits',
+      totalBytes: { low: 1, expected: 1, high: 1 },
+      deltaBytes: 4 * 2 ** 30,
+      change: 'changed',
+      causes: [{ setting: 'maxModelLen', from: 8192, to: 131_072, deltaBytes: 4 * 2 ** 30 }],
+    },
   })
-  const calm = deployment({ id: 'b', baseline: { status: 'fits', totalBytes: { low: 1, expected: 1, high: 1 }, deltaBytes: 0, change: 'unchanged', causes: [] } })
+  const calm = deployment({
+    id: 'b',
+    baseline: {
+      status: 'fits',
+      totalBytes: { low: 1, expected: 1, high: 1 },
+      deltaBytes: 0,
+      change: 'unchanged',
+      causes: [],
+    },
+  })
 
   test('verdict line, table with link and cause, remedies, folded parts, footer', () => {
     const text = reportMarkdown(report([failing, calm]), context, chars(60_000))
@@ -66,7 +95,9 @@ describe('the comment', () => {
   })
 
   test('case 22: any budget is kept, whole rows only, what is missing is counted', () => {
-    const rows = Array.from({ length: 400 }, (_, i) => withStatus('exceeds', { id: `d${i}`, model: { ...failing.model, id: `org/模型🚀-${i}` } }))
+    const rows = Array.from({ length: 400 }, (_, i) =>
+      withStatus('exceeds', { id: `d${i}`, model: { ...failing.model, id: `org/模型🚀-${i}` } }),
+    )
     for (const limit of [59_999, 60_000, 65_535, 200_000, 9_000, 3_000]) {
       const text = reportMarkdown(report(rows), context, chars(limit))
       expect(text.length).toBeLessThanOrEqual(limit)
@@ -79,14 +110,24 @@ describe('the comment', () => {
   })
 
   test('worst first, whatever the order they were found in', () => {
-    const rows = [withStatus('fits', { id: 'a' }), withStatus('unknown', { id: 'b' }), withStatus('exceeds', { id: 'c' }), withStatus('tight', { id: 'd' })]
-    const order = (list: typeof rows) => [...reportMarkdown(report(list), context, chars(60_000)).matchAll(/^\| (❌|⚠️|❔|✅)/gm)].map(match => match[1])
+    const rows = [
+      withStatus('fits', { id: 'a' }),
+      withStatus('unknown', { id: 'b' }),
+      withStatus('exceeds', { id: 'c' }),
+      withStatus('tight', { id: 'd' }),
+    ]
+    const order = (list: typeof rows) =>
+      [...reportMarkdown(report(list), context, chars(60_000)).matchAll(/^\| (❌|⚠️|❔|✅)/gm)].map(match => match[1])
     expect(order(rows)).toEqual(['❌', '⚠️', '❔', '✅'])
     expect(order([...rows].reverse())).toEqual(order(rows))
   })
 
   test('case 25: $&, $1 and backslashes survive', () => {
-    const text = reportMarkdown(report([withStatus('exceeds', { model: { ...failing.model, id: 'a$&b$1c\\d' } })]), context, chars(60_000))
+    const text = reportMarkdown(
+      report([withStatus('exceeds', { model: { ...failing.model, id: 'a$&b$1c\\d' } })]),
+      context,
+      chars(60_000),
+    )
     expect(text).toContain('`a$&b$1c\\d`')
   })
 

@@ -15,7 +15,10 @@ export const POLICY_FILES = [
  * `path-missing` when the named file cannot be read, `policy-invalid` for its content, and for two files at once, since
  * one would be ignored without a word.
  */
-export async function loadPolicy(repository: Pick<Repository, 'read' | 'readBytes'>, named?: string): Promise<PolicyResult> {
+export async function loadPolicy(
+  repository: Pick<Repository, 'read' | 'readBytes'>,
+  named?: string,
+): Promise<PolicyResult> {
   if (named !== undefined) {
     const text = await repository.read(named)
     if (text !== null) return parsePolicy(text, named)

@@ -39,10 +39,26 @@ export async function fetchObjects(
   // A shallow clone's boundary must be known where its objects are borrowed, or git misses their parents.
   const shallow = await readFile(join(common, 'shallow'), 'utf8').catch(() => null)
   if (shallow !== null) await writeFile(join(folder, 'shallow'), shallow)
-  const answer = await run(folder, ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', `--depth=${options.depth}`, '--end-of-options', origin, ...wanted], credentials(options, origin))
+  const answer = await run(
+    folder,
+    [
+      'fetch',
+      '--quiet',
+      '--no-tags',
+      '--no-write-fetch-head',
+      `--depth=${options.depth}`,
+      '--end-of-options',
+      origin,
+      ...wanted,
+    ],
+    credentials(options, origin),
+  )
   if (answer.code === 0) return good({ folder, remove })
   await remove()
-  return bad('revision-missing', `git could not fetch the base: ${answer.stderr.trim().split('\n').at(-1) ?? 'no answer'}`)
+  return bad(
+    'revision-missing',
+    `git could not fetch the base: ${answer.stderr.trim().split('\n').at(-1) ?? 'no answer'}`,
+  )
 }
 
 /** Basic authentication for the server's own address, by environment so that no argument list shows it. */
@@ -64,13 +80,26 @@ function sameOrigin(a: string, b: string): boolean {
   }
 }
 
-function run(folder: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<{ code: number | null; stderr: string }> {
+function run(
+  folder: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number | null; stderr: string }> {
   return new Promise(resolve => {
     execFile(
       'git',
       [...GIT_OPTIONS, ...args],
-      { cwd: folder, env: { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: 'https:http:file:ssh', ...env }, timeout: FETCH_TIMEOUT_MS, encoding: 'utf8' },
-      (error, _stdout, stderr) => resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : null, stderr: stderr || (error?.message ?? '') }),
+      {
+        cwd: folder,
+        env: { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: 'https:http:file:ssh', ...env },
+        timeout: FETCH_TIMEOUT_MS,
+        encoding: 'utf8',
+      },
+      (error, _stdout, stderr) =>
+        resolve({
+          code: error === null ? 0 : typeof error.code === 'number' ? error.code : null,
+          stderr: stderr || (error?.message ?? ''),
+        }),
     )
   })
 }

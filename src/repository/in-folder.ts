@@ -8,10 +8,13 @@ export function inFolder(whole: Repository, folder: string, wanted: PathTest): R
   return {
     list: async () => {
       const { files, truncated } = await whole.list()
-      const below = files.filter(file => file.path.startsWith(prefix)).map(file => ({ ...file, path: file.path.slice(prefix.length) }))
+      const below = files
+        .filter(file => file.path.startsWith(prefix))
+        .map(file => ({ ...file, path: file.path.slice(prefix.length) }))
       return { files: below.filter(file => wanted(file.path)), truncated }
     },
     read: (path, limit) => (path.split('/').includes('..') ? Promise.resolve(null) : whole.read(full(path), limit)),
-    readBytes: (path, start, end) => (path.split('/').includes('..') ? Promise.resolve(null) : whole.readBytes(full(path), start, end)),
+    readBytes: (path, start, end) =>
+      path.split('/').includes('..') ? Promise.resolve(null) : whole.readBytes(full(path), start, end),
   }
 }
