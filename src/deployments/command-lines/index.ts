@@ -11,6 +11,7 @@ import { nim } from './nim.ts'
 import { ollama } from './ollama.ts'
 import { sglang } from './sglang.ts'
 import { tei, tgi } from './tgi.ts'
+import { llamafactoryCli, swift, trlCli } from './trainers.ts'
 import { triton } from './triton.ts'
 import { trtllm } from './trtllm.ts'
 import { vllm } from './vllm.ts'
@@ -28,6 +29,9 @@ export const commandLines: readonly CommandLine[] = [
   infinity,
   nim,
   triton,
+  swift,
+  llamafactoryCli,
+  trlCli,
   customTraining,
 ]
 

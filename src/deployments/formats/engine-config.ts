@@ -51,7 +51,8 @@ function engineOf(root: Node): (EngineName & keyof typeof TELLING) | null {
   const telling = (engine: keyof typeof TELLING): number => keys.filter(key => TELLING[engine].test(key)).length
   if (trtllmOnly(keys) && telling('trtllm') >= 2) return 'trtllm'
   if (keys.includes('mem-fraction-static') && telling('sglang') >= 2 && mostly(keys, sglangFlags)) return 'sglang'
-  if (telling('vllm') >= 2 && mostly(keys, vllmFlags)) return 'vllm'
+  const whole = keys.length >= 3 && keys.every(key => vllmFlags.spelled.has(key))
+  if ((telling('vllm') >= 2 && mostly(keys, vllmFlags)) || (telling('vllm') === 1 && whole)) return 'vllm'
   return null
 }
 

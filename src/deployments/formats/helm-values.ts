@@ -1,4 +1,3 @@
-import { lookUpInstance } from '../../hardware/instances.ts'
 import type { Command } from '../command.ts'
 import type { CommandLine } from '../command-lines/command-line.ts'
 import { assemble, commandLines, recognise } from '../command-lines/index.ts'
@@ -11,8 +10,9 @@ import { at, listAt, type MapNode, mapAt, type Node, stringAt, textAt, textsOf }
 import { Collector, modelFrom } from '../values.ts'
 import { parseYaml } from '../yaml.ts'
 import { kebabKeys } from './keys.ts'
-import { nodeHardware, podHardware, resourceHardware } from './pod-hardware.ts'
+import { nodeHardware } from './pod-hardware.ts'
 import { bareCommand } from './shell.ts'
+import { valuesHardware } from './values-hardware.ts'
 
 export const helmValues: DocumentFormat = {
   kind: 'document',
@@ -116,7 +116,7 @@ async function scopeDeployment(scope: Scope, root: MapNode, context: Context): P
     argv,
     image,
     env: variables(map),
-    hardware: hardware(map, root),
+    hardware: valuesHardware(map, root),
     names: [],
   }
   const [started] = engineStarts({ ...command, image: null })
@@ -136,7 +136,7 @@ async function scopeDeployment(scope: Scope, root: MapNode, context: Context): P
       mapAt(map, line.engine),
       mapAt(map, line.engine, 'serverArgs'),
       mapAt(map, line.engine, 'engineArgs'),
-      ...(map === root ? [] : [mapAt(root, 'model')]),
+      ...modelSections(root),
     ].filter(one => one !== undefined),
   )
   const full: Command = { ...inner, image, hardware: command.hardware, at: argv[0] ?? image ?? map.start }
@@ -194,6 +194,9 @@ function words(node: Node | undefined): Text[] {
 
 function variables(map: MapNode): Map<string, Text> {
   const env = new Map<string, Text>()
+  for (const { key, value } of map.entries)
+    if (/^[A-Z][A-Z0-9_]{2,}$/.test(key.value) && value.kind === 'scalar' && value.value !== null)
+      env.set(key.value, value.text)
   for (const key of ['env', 'extraEnv', 'envs', 'environment']) {
     for (const { key: name, value } of mapAt(map, key)?.entries ?? [])
       if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text)
@@ -203,48 +206,6 @@ function variables(map: MapNode): Map<string, Text> {
     }
   }
   return env
-}
-
-/** Resources and node labels of the section, else of the chart; plain counts as many charts have them. */
-function hardware(map: MapNode, root: MapNode): DeclaredHardware {
-  const own = resourceHardware(at(map, 'resources'), text => text)
-  const resources =
-    own.accelerator !== null || map === root ? own : resourceHardware(at(root, 'resources'), text => text)
-  const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root)
-  const pod = podHardware(node, resources)
-  const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type')
-  const declared: DeclaredHardware =
-    instance && lookUpInstance(instance.value)
-      ? {
-          ...pod,
-          names: [
-            ...pod.names,
-            {
-              name: instance.value,
-              kind: 'instance-type',
-              at: instance.place,
-              text: `instance type: ${instance.value}`,
-            },
-          ],
-        }
-      : pod
-  if (declared.gpusPerReplica !== null) return declared
-  const device = stringAt(map, 'accelDevice')?.toLowerCase()
-  if (device === 'gaudi') return { ...declared, accelerator: 'hpu', gpusPerReplica: 0 }
-  const count =
-    textAt(map, 'gpus') ??
-    textAt(map, 'job', 'gpus') ??
-    textAt(map, 'gpu', 'count') ??
-    textAt(map, 'gpuCount') ??
-    textAt(map, 'numGpus')
-  if (!count || !/^\d{1,4}$/.test(count.value)) return declared
-  return {
-    ...declared,
-    accelerator: declared.accelerator ?? 'nvidia',
-    gpusPerReplica: Number(count.value),
-    gpusAt: count.place,
-    gpusText: `gpus: ${count.value}`,
-  }
 }
 
 /** `configFile: args.yaml` beside the values: the launcher's own options file. */
@@ -270,9 +231,18 @@ const MODEL_KEYS = [
 ]
 const MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri']
 
+/** Sections beside an engine's that hold its model and options: `modelParameters`, `modelConfig`, `model`. */
+function modelSections(root: MapNode): MapNode[] {
+  return root.entries.flatMap(({ key, value }) =>
+    /^model(?!s$)|^(?:llm|engine|workload|inference)(?:Config|Parameters)?$/i.test(key.value) && value.kind === 'map'
+      ? [value]
+      : [],
+  )
+}
+
 /** The model that a values file names: only what has the form of an id, a URI or a path. */
 function modelText(map: MapNode, root: MapNode): Text | undefined {
-  for (const source of map === root ? [map] : [map, root]) {
+  for (const source of [...(map === root ? [map] : [map, root]), ...modelSections(map), ...modelSections(root)]) {
     for (const key of MODEL_KEYS) {
       const direct = textAt(source, key)
       if (direct && looksLikeModel(direct.value)) return direct
@@ -305,7 +275,7 @@ function ollamaModels(root: Node): Deployment[] {
     seen.add(item.value)
     const gpus = on ? (count && /^\d{1,3}$/.test(count.value) ? Number(count.value) : 1) : 0
     const declared: DeclaredHardware = {
-      ...nodeLabels(root),
+      names: root.kind === 'map' ? nodeHardware(root).names : [],
       nodes: null,
       accelerator: on ? (stringAt(section, 'gpu', 'type') === 'amd' ? 'amd' : 'nvidia') : 'cpu',
       gpusPerReplica: gpus,
@@ -324,7 +294,3 @@ function ollamaModels(root: Node): Deployment[] {
     ]
   })
 }
-
-const nodeLabels = (root: Node): Pick<DeclaredHardware, 'names'> => ({
-  names: root.kind === 'map' ? nodeHardware(root).names : [],
-})

@@ -46,10 +46,17 @@ function constantsOf(text: Text): Map<string, Text> {
   return constants
 }
 
+interface ArgumentList {
+  readonly at: number
+  /** The variable it is assigned to; later `+=` and `.extend` add to it. */
+  readonly name: string
+  readonly argv: Text[]
+}
+
 /** List literals whose strings start a program: `["vllm", "serve", MODEL, "--port", str(PORT)]`. */
-function argumentLists(text: Text, constants: ReadonlyMap<string, Text>): { at: number; argv: Text[] }[] {
-  const lists: { at: number; argv: Text[] }[] = []
-  for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+function argumentLists(text: Text, constants: ReadonlyMap<string, Text>): ArgumentList[] {
+  const lists: ArgumentList[] = []
+  for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200}[,\]]/g)) {
     const end = text.value.indexOf(']', match.index)
     if (end < 0 || lists.length >= 100) break
     const argv: Text[] = []
@@ -68,7 +75,20 @@ function argumentLists(text: Text, constants: ReadonlyMap<string, Text>): { at: 
         )
       else if (item[3]) argv.push(constants.get(item[3]) ?? Text.at(text.slice(from), `\${${item[3]}}`))
     }
-    lists.push({ at: match.index, argv })
+    const target = /([A-Za-z_]\w{0,60})\s{0,9}(?:\+=|\.extend\()\s{0,9}$/.exec(
+      text.value.slice(Math.max(0, match.index - 90), match.index),
+    )?.[1]
+    const begun = target ? lists.findLast(list => list.name === target) : undefined
+    if (begun) begun.argv.push(...argv)
+    else
+      lists.push({
+        at: match.index,
+        argv,
+        name:
+          /([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}$/.exec(
+            text.value.slice(Math.max(0, match.index - 90), match.index),
+          )?.[1] ?? '',
+      })
   }
   return lists
 }

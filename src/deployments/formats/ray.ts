@@ -48,7 +48,9 @@ function serveConfig(config: Node | null, cluster: MapNode | undefined, name: st
     const base = `${name}/${stringAt(application, 'name') ?? 'app'}`
     if (configs.length > 0) return configs.flatMap(one => llmConfig(one, cluster, base))
     const env = mapAt(application, 'runtime_env', 'env_vars')
-    return env && mentionsVllm(application) ? variableModels(variablesOf(env), application, cluster, base) : []
+    return env && (mentionsVllm(application) || LLM_VARIABLES.some(name => env.get(name)))
+      ? variableModels(variablesOf(env), application, cluster, base)
+      : []
   })
 }
 
@@ -155,6 +157,9 @@ function workerImage(cluster: MapNode | undefined): Text | null {
     for (const container of listAt(group, 'template', 'spec', 'containers')) return textAt(container, 'image') ?? null
   return null
 }
+
+/** Variables of scripts that serve a language model, whatever the script is called. */
+const LLM_VARIABLES = ['TENSOR_PARALLELISM', 'TENSOR_PARALLEL_SIZE', 'MAX_MODEL_LEN', 'TPU_CHIPS', 'TPU_HEADS']
 
 function mentionsVllm(application: Node): boolean {
   const pip = [
