@@ -193,7 +193,6 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'cohere2_vision',
-    also: ['aya_vision'],
     defaults: { downsample_factor: 2, alignment_intermediate_size: 36864 },
     text: { type: 'cohere2' },
     tie: 'top',
@@ -212,6 +211,27 @@ const types: readonly MultimodalType[] = [
       return [
         named,
         projector([
+          column('linear_1', inner, input, { bias: true }),
+          row('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }),
+        ]),
+      ]
+    },
+  },
+  {
+    type: 'aya_vision',
+    defaults: { downsample_factor: 2 },
+    text: { type: 'cohere2' },
+    tie: 'top',
+    tiedByDefault: true,
+    exact: false,
+    towers: m => {
+      const { encoder, named } = visionTower(m, 'siglip_vision_model', siglipSo400m)
+      const inner = m.config.sizeOrNull('alignment_intermediate_size') ?? m.hidden
+      const input = merged(encoder.width, m.config.size('downsample_factor'))
+      return [
+        named,
+        projector([
+          norm('layernorm', input, true),
           column('linear_1', inner, input, { bias: true }),
           row('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }),
         ]),

@@ -5,7 +5,9 @@ import type { Family } from './family.ts'
 import { gemmaMultimodal } from './gemma-multimodal.ts'
 import { llava } from './llava.ts'
 import { mllamaText } from './mllama.ts'
+import { moreVision } from './more-vision.ts'
 import { phi4Multimodal } from './phi4-multimodal.ts'
+import { queryTransformers } from './query-transformers.ts'
 import { qwenOmni } from './qwen-omni.ts'
 import { qwenVl } from './qwen-vl.ts'
 import { visionEncoders } from './vision-encoders.ts'
@@ -19,7 +21,9 @@ export const multimodalFamilies: readonly Family[] = [
   ...gemmaMultimodal,
   ...llava,
   mllamaText,
+  ...moreVision,
   phi4Multimodal,
+  ...queryTransformers,
   ...qwenOmni,
   ...qwenVl,
   ...visionEncoders,

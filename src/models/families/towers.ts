@@ -210,7 +210,7 @@ const classes: readonly EncoderClass[] = [
     read: config => siglip(config, false),
   },
   {
-    types: ['internvl_vision'],
+    types: ['internvl_vision', 'qianfan_ocr_vision'],
     defaults: {
       hidden_size: 1024,
       intermediate_size: 4096,

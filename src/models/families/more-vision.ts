@@ -1,0 +1,120 @@
+import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
+import { linear, norm } from '../blocks/weights.ts'
+import { Config } from '../config.ts'
+import type { Weight } from '../shape.ts'
+import type { Family } from './family.ts'
+import { shuffleFactor, twoLayers } from './llava.ts'
+import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
+import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
+
+const siglipSizes = {
+  hidden_size: 768,
+  intermediate_size: 3072,
+  num_hidden_layers: 12,
+  num_attention_heads: 12,
+  num_channels: 3,
+  image_size: 224,
+  patch_size: 16,
+}
+
+/** SigLIP's layers; positions are learned unless the class rotates them. */
+function siglipLike(config: Config, more: readonly Weight[], learned = true): Encoder {
+  const hidden = config.size('hidden_size')
+  return plainEncoder(
+    config,
+    [
+      patchConv('embeddings.patch_embedding', config, hidden, { bias: true }),
+      ...(learned ? [patchPositions('embeddings.position_embedding', config, hidden)] : []),
+      norm('post_layernorm', hidden, true),
+      ...more,
+    ],
+    { hidden, width: config.size('intermediate_size') },
+  )
+}
+
+/** MiniCPM-V 4.6 and later: windows of patches are merged inside the tower, and again before the text. */
+function miniCpmTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({ ...siglipSizes, window_kernel_size: [2, 2] })
+  const hidden = config.size('hidden_size')
+  const window = area(config, 'window_kernel_size')
+  const inner = hidden * window
+  const bias = { bias: true }
+  const [q, k, v, out] = encoderLayer({ hidden, width: hidden })
+  const merger: Weight[] = [
+    ...[q!, k!, v!, out!].map(weight => ({ ...weight, name: `vit_merger.${weight.name}` })),
+    norm('vit_merger.layer_norm1', hidden, true),
+    norm('vit_merger.pre_norm', inner, true),
+    linear('vit_merger.linear_1', config.size('intermediate_size') * window, inner, 'none', bias),
+    linear('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, 'none', bias),
+  ]
+  const merge = hidden * area(m.config, 'merge_kernel_size')
+  const times = m.config.size('merger_times')
+  return [
+    tower('vision_tower', 'vision', siglipLike(config, merger)),
+    projector(
+      Array.from({ length: times }, (_, i) => [
+        norm(`mlp.${i}.pre_norm`, merge, true),
+        linear(`mlp.${i}.linear_1`, merge, merge, 'none', bias),
+        linear(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, 'none', bias),
+      ]).flat(),
+      'merger',
+    ),
+  ]
+}
+
+function area(config: Config, name: string): number {
+  const [height, width] = config.list(name) ?? []
+  const valid = (side: unknown): side is number => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024
+  return valid(height) && valid(width)
+    ? height * width
+    : config.invalid(name, 'is not a list of two whole numbers of at least 1')
+}
+
+/** InternVL's tower and projector under another class's defaults. */
+function qianfanTowers(m: Multimodal): NamedTower[] {
+  const vision = m.part('vision_config')
+  const biased = new Config({ attention_bias: true, ...vision.json }, {}, {}, vision.path)
+  const encoder = encoderOf(biased, 'qianfan_ocr_vision')
+  const input = encoder.width * shuffleFactor(m) ** 2
+  return [
+    tower('vision_tower', 'vision', encoder),
+    projector([norm('layer_norm', input, true), ...twoLayers(input, m.hidden, true)]),
+  ]
+}
+
+const miniCpm = (type: string, classes: readonly string[], tied: boolean): MultimodalType => ({
+  type,
+  classes,
+  defaults: { merge_kernel_size: [2, 2], merger_times: 1 },
+  text: { type: 'qwen3_5_text' },
+  tie: 'top',
+  tiedByDefault: tied,
+  towers: miniCpmTowers,
+})
+
+const types: readonly MultimodalType[] = [
+  miniCpm('minicpm_ocr', ['MiniCPMOcr'], true),
+  miniCpm('minicpmv4_6', ['MiniCPMV4_6'], false),
+  miniCpm('minicpmv4_7', ['MiniCPMV4_7'], false),
+  {
+    type: 'video_llama_3',
+    text: { type: 'qwen2' },
+    tie: 'either',
+    towers: m => {
+      const encoder = siglipLike(m.part('vision_config').with(siglipSizes), [], false)
+      return [
+        tower('vision_model', 'vision', encoder),
+        projector(twoLayers(encoder.width, m.hidden, true), 'projector'),
+      ]
+    },
+  },
+  {
+    type: 'qianfan_ocr',
+    defaults: { downsample_ratio: 0.5 },
+    text: { type: 'qwen3' },
+    tie: 'top',
+    towers: qianfanTowers,
+  },
+]
+
+export const moreVision: readonly Family[] = types.map(multimodal)
