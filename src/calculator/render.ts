@@ -1,4 +1,4 @@
-import { type Cell, type Column, displayWidth, grid, type TextStyle, type Tone } from '../report/grid.ts'
+import { type Cell, type Column, displayWidth, grid, type TextStyle, type Tone, wrap } from '../report/grid.ts'
 import { gibText, grouped } from '../units/bytes.ts'
 import { roundedText } from '../units/rounding.ts'
 import { GPU_STEPS, STRATEGIES } from './data.ts'
@@ -9,6 +9,13 @@ import type { Tables } from './tables-from-files.ts'
 /** The calculator's console output as pure text. */
 
 const two = (x: number): string => roundedText(x, 2)
+
+/** A heading, wrapped. */
+const headed = (title: string, style: TextStyle): string[] =>
+  wrap(title, style.width).map(line => style.paint('strong', line))
+
+/** Lines under a table, wrapped and set in. */
+const under = (text: string, style: TextStyle): string[] => wrap(text, style.width - 2).map(line => `  ${line}`)
 
 /** Lines in a box on a terminal, indented lines elsewhere. */
 function panel(title: string, lines: readonly string[], style: TextStyle): string {
@@ -77,7 +84,9 @@ function memoryTable(calculations: readonly Calculation[], tables: Tables, style
     ]),
   )
   const title = `Memory Requirements by Data Type and Scenario (Batch Size: ${request.batch}, Sequence Length: ${request.sequence})`
-  return `${style.paint('strong', title)}\nRule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total\n${grid(columns, rows, style)}`
+  const what =
+    'Rule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total'
+  return [...headed(title, style), ...wrap(what, style.width), grid(columns, rows, style)].join('\n')
 }
 
 function engineTable(calculation: Calculation, style: TextStyle): string {
@@ -103,16 +112,15 @@ function engineTable(calculation: Calculation, style: TextStyle): string {
     `${gibText(row.total.low)} to ${gibText(row.total.high)}`,
   ])
   const title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`
-  const differs = engine.rows
-    .filter(row => row.differs !== null)
-    .map(row => `  ${row.dtype.toUpperCase()}: ${row.differs}`)
-  const notes = engine.notes.map(note => `  ${note}`)
+  const differs = engine.rows.flatMap(row =>
+    row.differs === null ? [] : under(`${row.dtype.toUpperCase()}: ${row.differs}`, style),
+  )
   return [
-    style.paint('strong', title),
-    "The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest",
+    ...headed(title, style),
+    ...wrap("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width),
     grid(columns, rows, style).trimEnd(),
     ...(differs.length > 0 ? ['Where the rule of thumb is off by more than 20 %:', ...differs] : []),
-    ...notes,
+    ...engine.notes.flatMap(note => under(note, style)),
     '',
   ].join('\n')
 }
@@ -224,7 +232,7 @@ export function calculationText(
   const notices = [...new Set(calculations.flatMap(calculation => calculation.notices))]
   if (calculations.some(calculation => calculation.detected))
     notices.push('Use --dtype to specify a different type, or see --list_types for all options')
-  return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.join('\n')}\n` : ''}`
+  return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.flatMap(notice => wrap(notice, style.width)).join('\n')}\n` : ''}`
 }
 
 /** --list_types: the data types and GPUs in use. */

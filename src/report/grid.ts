@@ -66,9 +66,9 @@ export function wrap(text: string, width: number): string[] {
 
 /** A table as lines joined by newlines, with a trailing newline. Rows shorter than the columns are filled with "". */
 export function grid(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: TextStyle): string {
-  const natural = columns.map((column, i) =>
+  const cellWidths = columns.map((_, i) =>
     Math.max(
-      displayWidth(column.title),
+      0,
       ...rows.map(row =>
         Math.max(
           ...textOf(row[i] ?? '')
@@ -78,7 +78,7 @@ export function grid(columns: readonly Column[], rows: readonly (readonly Cell[]
       ),
     ),
   )
-  const widths = fitted(natural, columns, style)
+  const widths = fitted(cellWidths, columns, style)
   const sides = style.boxes ? { left: '│ ', between: ' │ ', right: ' │' } : { left: '', between: '  ', right: '' }
   const line = (cells: readonly Cell[], forced?: Tone): string[] => {
     const wrapped = columns.map((_, i) =>
@@ -114,19 +114,32 @@ export function grid(columns: readonly Column[], rows: readonly (readonly Cell[]
   return `${out.join('\n')}\n`
 }
 
-/** Column widths that fit: flexible columns give way, the widest first, none below 12. */
-function fitted(natural: readonly number[], columns: readonly Column[], style: TextStyle): number[] {
-  const widths = [...natural]
+/** Narrowest a flexible column becomes. */
+const NARROWEST = 12
+
+/**
+ * Column widths that fit: flexible columns give way first, the widest before the others; then titles wrap at their
+ * words. What cannot give way sticks out.
+ */
+function fitted(cells: readonly number[], columns: readonly Column[], style: TextStyle): number[] {
+  const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i]!))
+  const least = columns.map((column, i) => {
+    const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
+    return column.flexible ? Math.min(widths[i]!, NARROWEST) : Math.max(longestWord, cells[i]!)
+  })
   const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
-  while (over > 0) {
-    let widest = -1
-    columns.forEach((column, i) => {
-      if (column.flexible && widths[i]! > 12 && (widest < 0 || widths[i]! > widths[widest]!)) widest = i
-    })
-    if (widest < 0) break
-    widths[widest]!--
-    over--
+  for (const flexible of [true, false]) {
+    while (over > 0) {
+      let widest = -1
+      columns.forEach((column, i) => {
+        if ((column.flexible ?? false) !== flexible || widths[i]! <= least[i]!) return
+        if (widest < 0 || widths[i]! > widths[widest]!) widest = i
+      })
+      if (widest < 0) break
+      widths[widest]!--
+      over--
+    }
   }
   return widths
 }
