@@ -35,6 +35,10 @@ export const commandLines: readonly CommandLine[] = [
   customTraining,
 ]
 
+/** What stands around engines and is named after them. */
+const NO_ENGINE =
+  /(?:^|[-_/.])(?:router|routing|exporter|metrics|proxy|bench(?:mark)?s?|client|ui|webui|web|gateway|downloader|loader|operator|controller|tests?|eval|dashboard|sidecar|scheduler|syncer|adapter|frontend|mock|sim|simulator|planner|epp)(?:$|[-_.])/
+
 /** Which engine a command starts, if any: program words first, then the image, then flags beside a name. */
 export function recognise(command: Command): { readonly line: CommandLine; readonly start: Start } | null {
   const argv = command.argv.slice(0, 12).map(word => word.value)
@@ -56,7 +60,7 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
     !/[a-z]/i.test(withoutPlaceholders(command.image.value).replace(/:.*$/, ''))
   if (command.image && !hidden) {
     const name = imageName(command.image.value)
-    const line = commandLines.find(candidate => candidate.image.test(name))
+    const line = NO_ENGINE.test(name) ? undefined : commandLines.find(candidate => candidate.image.test(name))
     if (line) return { line, start: { command, args: command.argv, form: 'image' } }
   }
   const signed = commandLines.find(candidate => candidate.signature?.(command.env))
@@ -81,7 +85,12 @@ export async function deploymentOf(command: Command, finder: Finder, tools: Tool
   const found = recognise(command)
   if (!found) return null
   const reading = await found.line.read(found.start, tools)
-  return reading ? assemble(found.line, command, reading, finder) : null
+  if (!reading) return null
+  const { settings, unresolved } = reading.collector
+  const bare = reading.model.id === null && unresolved.length === 0 && Object.keys(settings).length === 0
+  // Nothing but a name: too little to call it an engine.
+  if (bare && found.start.form === 'flags') return null
+  return assemble(found.line, command, reading, finder)
 }
 
 /** Puts the engine's reading and the container's facts together. */

@@ -11,6 +11,7 @@ import {
   walkFlags,
 } from '../flags/flags.ts'
 import { vllmFlags } from '../flags/vllm.ts'
+import { imageName } from '../images.ts'
 import type { Text } from '../text.ts'
 import type { MapNode } from '../tree.ts'
 import { Collector, fraction, gibibytes, modelFrom, type Parse, positive, vllmInteger, word } from '../values.ts'
@@ -61,8 +62,19 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
     start.form === 'image' && start.args.length === 0
       ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
       : undefined
+  // An image of somebody's own that only has vllm in its name, and nothing else to say, may be anything.
+  if (
+    start.form === 'image' &&
+    start.args.length === 0 &&
+    !alone &&
+    !start.keys &&
+    !OFFICIAL.test(imageName(start.command.image?.value ?? ''))
+  )
+    return null
   return readVllmUses(uses, named ?? alone ?? null, collector, start)
 }
+
+const OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/
 
 /** Variables by which derived images take the model when they get no arguments. */
 const MODEL_VARIABLES = ['SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL']

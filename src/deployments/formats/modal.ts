@@ -1,9 +1,11 @@
 import type { Command } from '../command.ts'
+import { assemble } from '../command-lines/index.ts'
+import { readVllmMap, vllm } from '../command-lines/vllm.ts'
 import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
 import { engineStarts } from '../launch.ts'
 import { Text } from '../text.ts'
-import { ScalarNode } from '../tree.ts'
+import { type Entry, MapNode, ScalarNode } from '../tree.ts'
 import { acceleratorHardware } from './accelerators.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
 
@@ -27,10 +29,39 @@ async function read(context: Context): Promise<Deployment[]> {
     }
     found.push(...(await deploymentsOf(engineStarts(command), context, 'modal', 'app')))
   }
+  for (const { at, keys } of engineArguments(context.text, constants)) {
+    const reading = readVllmMap(keys)
+    const command: Command = { ...bareCommand(keys.start), hardware: gpuBefore(context.text, at, constants) }
+    if (reading.model.id !== null || reading.collector.unresolved.length > 0)
+      found.push(assemble(vllm, command, reading, { format: 'modal', name: 'app' }))
+  }
   const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1]
   return found.map(one =>
     one.engine.name === 'vllm' && pin ? { ...one, engine: { ...one.engine, version: pin } } : one,
   )
+}
+
+/** `LLM(model=…)` and `AsyncEngineArgs(…)`: the engine in the program itself. */
+function engineArguments(text: Text, constants: ReadonlyMap<string, Text>): { at: number; keys: MapNode }[] {
+  return [...text.value.matchAll(/\b(?:LLM|(?:Async)?EngineArgs)\(([^()]{1,2000})\)/g)].slice(0, 20).map(match => {
+    const inside = match.index + match[0].indexOf('(') + 1
+    const entries = [
+      ...match[1]!.matchAll(/(\w{1,60})\s{0,9}=\s{0,9}(?:f?"([^"\n]{0,300})"|f?'([^'\n]{0,300})'|([\w.]{1,80}))/g),
+    ].map((pair): Entry => {
+      const key = text.slice(inside + pair.index, inside + pair.index + pair[1]!.length)
+      const literal = pair[2] ?? pair[3]
+      const word = literal ?? pair[4]!
+      const from = inside + pair.index + pair[0].lastIndexOf(word)
+      const raw = text.slice(from, from + word.length)
+      const value =
+        literal !== undefined
+          ? formatted(raw, constants)
+          : (constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`)))
+      const truth = word === 'True' ? true : word === 'False' ? false : value.value
+      return { key, value: new ScalarNode(truth, value, true) }
+    })
+    return { at: match.index, keys: new MapNode(entries, text.slice(match.index, match.index)) }
+  })
 }
 
 /** `NAME = "text"` and `NAME = 2` at the start of a line. */

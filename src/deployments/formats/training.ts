@@ -23,16 +23,14 @@ type Framework = Extract<EngineName, 'axolotl' | 'llamafactory' | 'trl' | 'ms-sw
 
 /** Which trainer's configuration a document is; all are told by their keys, never by the file's name. */
 function frameworkOf(root: Node): Framework | null {
-  if (root.kind !== 'map' || root.get('apiVersion') || root.get('services')) return null
+  // An export only merges files: it neither serves nor trains.
+  if (root.kind !== 'map' || root.get('apiVersion') || root.get('services') || root.get('export_dir')) return null
   const has = (...keys: string[]): boolean => keys.some(key => root.get(key) !== undefined)
   if (/^torchtune\.models\./.test(stringAt(root, 'model', '_component_') ?? '')) return 'torchtune'
   if (textAt(root, 'base_model') && has('sequence_len', 'micro_batch_size', 'adapter', 'datasets', 'rl'))
     return 'axolotl'
   if (textAt(root, 'model_name_or_path')) {
-    if (
-      has('finetuning_type', 'infer_backend') ||
-      (has('template') && has('stage', 'cutoff_len', 'do_train', 'export_dir'))
-    )
+    if (has('finetuning_type', 'infer_backend') || (has('template') && has('stage', 'cutoff_len', 'do_train')))
       return 'llamafactory'
     if (
       has(
