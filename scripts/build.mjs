@@ -24,8 +24,14 @@ for (const entry of readdirSync(join(root, 'lib'), { recursive: true, withFileTy
   writeFileSync(path, text.replace(/\bimport\((?=['"])/g, 'import(/* webpackMode: "eager" */ '))
 }
 rmSync(join(root, 'dist'), { recursive: true, force: true })
-run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/main.js', '-o', 'dist', '--license', 'licenses.txt')
-run('@vercel/ncc/dist/ncc/cli.js', 'build', 'lib/cli.js', '-o', 'dist/cli', '--license', 'licenses.txt')
+for (const [entry, out] of [
+  ['lib/main.js', 'dist'],
+  ['lib/cli.js', 'dist/cli'],
+]) {
+  const stats = `lib/stats-${out.replace('/', '-')}.json`
+  run('@vercel/ncc/dist/ncc/cli.js', 'build', entry, '-o', out, '--license', 'licenses.txt', '--stats-out', stats)
+  checkLicences(stats, join(out, 'licenses.txt'))
+}
 
 // The bundler leaves unused exports of libraries in. They and all comments go, nothing is renamed or packed together:
 // the bundles stay readable, the comments are in src.
@@ -59,3 +65,21 @@ const chunks = files.filter(entry => /^\d+\.index\.m?js$/.test(entry.name))
 if (chunks.length > 0)
   throw new Error(`the bundle has chunks of its own: ${chunks.map(chunk => chunk.name).join(', ')}`)
 console.log(`built dist (${files.length} files)`)
+
+/** Every package that the bundler took modules from is named in the licences file; else the build fails. */
+function checkLicences(stats, licences) {
+  const names = new Set()
+  const visit = modules => {
+    for (const { name, modules: inner } of modules ?? []) {
+      const found = [...(name ?? '').matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].at(-1)
+      if (found) names.add(found[1])
+      visit(inner)
+    }
+  }
+  visit(JSON.parse(readFileSync(join(root, stats), 'utf8')).modules)
+  const named = new Set(readFileSync(join(root, licences), 'utf8').split('\n'))
+  const missing = [...names].filter(name => !named.has(name))
+  if (names.size < 3) throw new Error(`${stats} names only ${names.size} packages`)
+  if (missing.length > 0) throw new Error(`${licences} lacks ${missing.join(', ')}`)
+  console.log(`${licences} names all ${names.size} packages of its bundle`)
+}
