@@ -45,6 +45,55 @@ describe('published multimodal models', () => {
   })
 })
 
+describe('remote code, by its published totals', () => {
+  const siglip = { model_type: 'siglip', hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27 }
+  const qwen7b = { hidden_size: 3584, intermediate_size: 18944, num_hidden_layers: 28, num_attention_heads: 28 }
+  const internText = { hidden_size: 896, intermediate_size: 4864, num_hidden_layers: 24, num_attention_heads: 14 }
+  const internVision = { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16 }
+
+  test.each([
+    [
+      'Phi-3.5-vision',
+      4_146_621_440,
+      { model_type: 'phi3_v', hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, vocab_size: 32064 },
+    ],
+    [
+      'MiniCPM-V 2.6',
+      8_099_175_152,
+      {
+        model_type: 'minicpmv',
+        version: 2.6,
+        query_num: 64,
+        vocab_size: 151666,
+        ...qwen7b,
+        num_key_value_heads: 4,
+        vision_config: { ...siglip, num_attention_heads: 16, image_size: 980, patch_size: 14 },
+      },
+    ],
+    [
+      'InternVL3-1B, equal to its copy in transformers',
+      938_193_024,
+      {
+        model_type: 'internvl_chat',
+        llm_config: { model_type: 'qwen2', ...internText, num_key_value_heads: 2, vocab_size: 151674 },
+        vision_config: {
+          model_type: 'intern_vit_6b',
+          ...internVision,
+          image_size: 448,
+          patch_size: 14,
+          qkv_bias: true,
+          qk_normalization: false,
+          norm_type: 'layer_norm',
+        },
+      },
+    ],
+  ])('%s', (_, expected, config) => {
+    const shape = shapeFrom(config)
+    expect(parameterCount(shape)).toBe(expected)
+    expect(shape.count).toBe('derived')
+  })
+})
+
 describe('towers', () => {
   test.each([
     // SigLIP so400m: 1152 (3*14*14 + 1) + 4096*1152 + 27 (4*1152*1153 + 2*1152*4304 + 4304 + 1152 + 4*1152) + 2*1152

@@ -123,6 +123,7 @@ const types: readonly MultimodalType[] = [
     tie: 'top',
     towers: m => ocrTowers(m, true),
     exact: false,
+    verified: 'published total of DeepSeek-OCR',
   },
   {
     type: 'deepseek_vl_v2',

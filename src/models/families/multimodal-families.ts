@@ -10,6 +10,7 @@ import { phi4Multimodal } from './phi4-multimodal.ts'
 import { queryTransformers } from './query-transformers.ts'
 import { qwenOmni } from './qwen-omni.ts'
 import { qwenVl } from './qwen-vl.ts'
+import { remoteVision } from './remote-vision.ts'
 import { visionEncoders } from './vision-encoders.ts'
 import { visionLanguage } from './vision-language.ts'
 
@@ -26,6 +27,7 @@ export const multimodalFamilies: readonly Family[] = [
   ...queryTransformers,
   ...qwenOmni,
   ...qwenVl,
+  ...remoteVision,
   ...visionEncoders,
   ...visionLanguage,
 ]

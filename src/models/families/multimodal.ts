@@ -42,6 +42,8 @@ export interface MultimodalType {
   readonly finish?: (shape: ModelShape, config: Config) => ModelShape
   /** False where no oracle row shows the type. */
   readonly exact?: false
+  /** How such a type was verified instead. */
+  readonly verified?: string
 }
 
 /** A tower and, for encoders, the heads that tensor parallelism divides. */
@@ -67,7 +69,8 @@ export function multimodal(row: MultimodalType): Family {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
     verified:
-      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+      row.verified ??
+      (row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)'),
     shape: (file, nested) => multimodalShape(row, file.with(row.defaults ?? {}, row.aliases), nested),
   }
 }

@@ -16,7 +16,7 @@ export interface Encoder {
 }
 
 /** One class of vision encoder as transformers names it in vision_config.model_type. */
-export interface EncoderClass {
+interface EncoderClass {
   readonly types: readonly string[]
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>

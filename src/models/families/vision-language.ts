@@ -64,7 +64,7 @@ const kimiAliases = {
  * MoonViT of Kimi-K2.5: a learned grid of positions; patches of a square become one token. K3 drops the biases, norms by
  * root mean square and widens attention.
  */
-function kimiTowers(m: Multimodal): NamedTower[] {
+export function kimiTowers(m: Multimodal): NamedTower[] {
   const config = m.part('vision_config').with(
     {
       hidden_size: 1152,
