@@ -9,9 +9,10 @@ import { Text } from './text.ts'
 import type { Node } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
-/** Text files larger than this are no manifests; JSON data files are cut off sooner. */
+/** Text files larger than this are no manifests; JSON data and programs are cut off sooner. */
 const MAX_BYTES = 1024 * 1024
-const MAX_JSON_BYTES = 256 * 1024
+const MAX_DATA_BYTES = 256 * 1024
+const DATA = /\.(?:json|py)$/i
 const PARSED = /\.(?:ya?ml|json)$/i
 
 const documentFormats = formats.filter((format): format is DocumentFormat => format.kind === 'document')
@@ -46,7 +47,7 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const readers = fileFormats.filter(format => format.paths(file.path))
     const structured = PARSED.test(file.path)
     if (readers.length === 0 && !structured) continue
-    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
+    if (file.size > (DATA.test(file.path) ? MAX_DATA_BYTES : MAX_BYTES)) {
       const entry = await tooLarge(file, repository)
       if (entry) notUnderstood.push(entry)
       continue
@@ -227,7 +228,7 @@ function join(folder: string, path: string): string | null {
 
 /** A large file is reported only when its beginning looks like a deployment. */
 async function tooLarge(file: RepositoryFile, repository: Repository): Promise<NotUnderstood | null> {
-  if (file.path.endsWith('.json')) return null
+  if (DATA.test(file.path)) return null
   const bytes = await repository.readBytes(file.path, 0, 65_536)
   if (!bytes || !candidate.test(new TextDecoder().decode(bytes))) return null
   return {

@@ -46,7 +46,54 @@ async function read(root: Node, context: Context): Promise<readonly Deployment[]
       if (deployment) found.push(deployment)
     }
   }
-  return found
+  return sharedDevices(found, services)
+}
+
+/** Engines of services that name the same device add up on one card, unless their profiles never run together. */
+function sharedDevices(found: readonly Deployment[], services: MapNode): Deployment[] {
+  const uses = new Map(found.map(one => [one, reservation(mapAt(services, one.id.slice(one.id.indexOf('#') + 1)))]))
+  return found.map(one => {
+    const own = uses.get(one)!
+    const others = found.filter(other => other !== one && together(own, uses.get(other)!))
+    if (others.length === 0 || !own.at) return one
+    const names = others.map(other => other.id.slice(other.id.indexOf('#') + 1)).join(', ')
+    const { file, line } = own.at.place
+    const finding = {
+      code: 'device-shared',
+      severity: 'warning' as const,
+      message: `shares GPU ${own.ids.join(', ')} with ${names}: their memory adds up`,
+      file,
+      line,
+    }
+    return {
+      ...one,
+      hardware: { ...one.hardware, shared: { kind: 'device' as const, replicas: others.length + 1, at: own.at.place } },
+      findings: [...one.findings, finding],
+    }
+  })
+}
+
+interface Reservation {
+  readonly ids: readonly string[]
+  readonly profiles: readonly string[]
+  readonly at: Text | undefined
+}
+
+function reservation(service: MapNode | undefined): Reservation {
+  const ids = listAt(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device =>
+    textsOf(at(device, 'device_ids')),
+  )
+  return {
+    ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')),
+    profiles: textsOf(at(service, 'profiles')).map(text => text.value),
+    at: ids[0],
+  }
+}
+
+function together(a: Reservation, b: Reservation): boolean {
+  const run =
+    a.profiles.length === 0 || b.profiles.length === 0 || a.profiles.some(profile => b.profiles.includes(profile))
+  return run && a.ids.some(id => b.ids.includes(id))
 }
 
 /** `extends: {service: base}` of the same file: the base's keys below the service's own. */

@@ -1,0 +1,297 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Deployment } from '../../src/deployments/deployment.ts'
+import { extractFrom } from '../helpers/files.ts'
+
+const summary = (one: Deployment): string =>
+  [
+    one.workload === 'train' ? 'train' : one.format,
+    one.engine.name,
+    one.model.id,
+    Object.entries(one.settings)
+      .map(([name, setting]) => `${name}=${setting.value}`)
+      .join(' '),
+    `${one.hardware.accelerator} ${one.hardware.gpusPerReplica}/${one.hardware.nodes} ${one.hardware.names.map(name => name.name).join(',')}`.trim(),
+  ].join(' | ')
+const from = async (path: string, text: string, files: Record<string, string> = {}): Promise<string[]> =>
+  (await extractFrom({ [path]: text, ...files })).deployments.filter(one => one.id.startsWith(`${path}#`)).map(summary)
+
+const cases: [string, string, string, string[]][] = [
+  [
+    'KServe: the runtime of the same file gives arguments and image',
+    'a.yaml',
+    `apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {name: q}
+spec:
+  predictor:
+    model:
+      modelFormat: {name: vLLM}
+      runtime: rt
+      args: ["--max-model-len=8192"]
+      storageUri: hf://org/m:abc
+      resources: {limits: {nvidia.com/gpu: "2"}}
+---
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata: {name: rt}
+spec:
+  containers:
+  - command: [python, -m, vllm.entrypoints.openai.api_server]
+    args: ["--model=/mnt/models", "--dtype=half", "--tensor-parallel-size=2"]
+`,
+    ['kserve | vllm | org/m | tensorParallel=2 dtype=half maxModelLen=8192 | nvidia 2/null'],
+  ],
+  [
+    'KServe: other formats are no language models',
+    'a.yaml',
+    'apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nspec: {predictor: {model: {modelFormat: {name: sklearn}, storageUri: "gs://vllm/y"}}}\n',
+    [],
+  ],
+  [
+    'KServe LLMInferenceService: decode and prefill, each with its pods',
+    'a.yaml',
+    `apiVersion: serving.kserve.io/v1alpha1
+kind: LLMInferenceService
+metadata: {name: l}
+spec:
+  model: {uri: "hf://org/m", name: m}
+  parallelism: {tensor: 4, data: 8, dataLocal: 4, expert: true}
+  template: {containers: [{name: main, resources: {limits: {nvidia.com/gpu: 4}}, env: [{name: VLLM_ADDITIONAL_ARGS, value: "--max-model-len 8k"}]}]}
+  worker: {containers: [{name: main}]}
+  prefill: {template: {containers: [{name: main, resources: {limits: {nvidia.com/gpu: 2}}}]}, parallelism: {tensor: 2}}
+`,
+    [
+      'kserve | vllm | org/m | maxModelLen=8000 tensorParallel=4 dataParallel=8 expertParallel=true | nvidia 8/2',
+      'kserve | vllm | org/m | tensorParallel=2 | nvidia 2/null',
+    ],
+  ],
+  [
+    'KubeAI: Ollama on a CPU',
+    'a.yaml',
+    'apiVersion: kubeai.org/v1\nkind: Model\nspec: {url: "ollama://q:1b", engine: OLlama, env: {OLLAMA_CONTEXT_LENGTH: "2048"}, resourceProfile: "cpu:1"}\n',
+    ['kubeai | ollama | ollama:q:1b | maxModelLen=2048 | cpu 0/null'],
+  ],
+  [
+    'KubeAI: a catalogue counts what is enabled',
+    'a.yaml',
+    'catalog:\n  a: {enabled: true, url: "hf://org/a", engine: VLLM, resourceProfile: "nvidia-gpu-l4:2"}\n  b: {url: "hf://org/b", engine: VLLM, resourceProfile: "nvidia-gpu-l4:2"}\n',
+    ['kubeai | vllm | org/a |  | nvidia 2/null l4'],
+  ],
+  [
+    'NIM operator: the cache names card and source',
+    'a.yaml',
+    `apiVersion: apps.nvidia.com/v1alpha1
+kind: NIMService
+metadata: {name: n}
+spec:
+  image: {repository: nvcr.io/nim/nvidia/llm-nim, tag: "1.14"}
+  storage: {nimCache: {name: c}}
+  resources: {limits: {nvidia.com/gpu: 2}}
+---
+apiVersion: apps.nvidia.com/v1alpha1
+kind: NIMCache
+metadata: {name: c}
+spec: {source: {hf: {namespace: org, modelName: m}, ngc: {model: {gpus: [{product: h100}]}}}}
+`,
+    ['nim-operator | nim | org/m |  | nvidia 2/null h100'],
+  ],
+  [
+    'KAITO: instances of several GPUs, options in a ConfigMap',
+    'a.yaml',
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  inference_config.yaml: |\n    vllm:\n      max-model-len: 4096\n---\napiVersion: kaito.sh/v1beta1\nkind: Workspace\nmetadata: {name: w}\nresource: {instanceType: Standard_NC48ads_A100_v4, count: 2}\ninference: {preset: {name: phi-4}, config: c}\n',
+    ['kaito | kaito | kaito:phi-4 | maxModelLen=4096 | nvidia 4/2 Standard_NC48ads_A100_v4'],
+  ],
+  [
+    'KAITO: tuning is training',
+    'a.yaml',
+    'apiVersion: kaito.sh/v1beta1\nkind: Workspace\nmetadata: {name: w}\nresource: {instanceType: Standard_NC24ads_A100_v4}\ntuning: {preset: {name: phi-4}, method: qlora}\n',
+    ['train | kaito | kaito:phi-4 | method=qlora | nvidia 1/1 Standard_NC24ads_A100_v4'],
+  ],
+  [
+    'Dynamo: bare gpu keys, several nodes, no front end',
+    'a.yaml',
+    'apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: d}\nspec:\n  services:\n    Frontend: {componentType: frontend, extraPodSpec: {mainContainer: {image: x/vllm, command: [python3, -m, dynamo.frontend, --model-path, org/m]}}}\n    W: {componentType: worker, multinode: {nodeCount: 2}, resources: {limits: {gpu: "8"}}, extraPodSpec: {mainContainer: {command: [python3, -m, dynamo.sglang], args: [--model-path, org/m, --tp, "16"]}}}\n',
+    ['dynamo | sglang | org/m | tensorParallel=16 | nvidia 16/2'],
+  ],
+  [
+    'Ray: GPUs are those of the parallel workers',
+    'a.yaml',
+    'kind: RayService\nmetadata: {name: r}\nspec:\n  serveConfigV2: |\n    applications:\n    - name: a\n      args:\n        llm_configs:\n        - model_loading_config: {model_id: m, model_source: org/m}\n          accelerator_type: H100\n          engine_kwargs: {tensor_parallel_size: 8, pipeline_parallel_size: 2, max_model_len: 4096}\n',
+    ['ray | ray-llm | org/m | tensorParallel=8 pipelineParallel=2 maxModelLen=4096 | nvidia 16/null H100'],
+  ],
+  [
+    'Ray: scripts that read variables, several models',
+    'a.yaml',
+    'kind: RayService\nmetadata: {name: r}\nspec:\n  serveConfigV2: |\n    applications:\n    - name: a\n      import_path: serve:app\n      runtime_env:\n        pip: ["vllm==0.6.1"]\n        env_vars: {MODEL_1_ID: org/a, MODEL_1_TENSOR_PARALLELISM: "2", MODEL_2_ID: org/b}\n',
+    ['ray | vllm | org/a | tensorParallel=2 | nvidia 2/null', 'ray | vllm | org/b |  | null null/null'],
+  ],
+  [
+    'production-stack: camel case options, extra arguments, Ray head',
+    'values.yaml',
+    'servingEngineSpec:\n  modelSpec:\n  - {name: a, repository: vllm/vllm-openai, tag: v0.9.0, modelURL: org/m, requestGPU: 2, vllmConfig: {tensorParallelSize: 2, pipelineParallelSize: 2, maxModelLen: 4096, extraArgs: [--dtype, half]}, raySpec: {headNode: {requestGPU: 2}}}\n',
+    ['production-stack | vllm | org/m | tensorParallel=2 pipelineParallel=2 dtype=half maxModelLen=4096 | nvidia 4/2'],
+  ],
+  [
+    'llm-d: the chart gives tensor x local data parallel GPUs',
+    'values.yaml',
+    'modelArtifacts: {uri: "pvc+hf://models/org/m", name: org/m}\ndecode: {replicas: 1, parallelism: {tensor: 4, dataLocal: 2}, containers: [{name: vllm, modelCommand: vllmServe, args: [--max-model-len, "8192"]}]}\nprefill: {create: false, containers: [{modelCommand: vllmServe}]}\n',
+    ['llm-d | vllm | org/m | maxModelLen=8192 tensorParallel=4 | nvidia 8/null'],
+  ],
+  [
+    'Helm: a framework key, parameters in a section beside',
+    'values-x.yaml',
+    'inference: {framework: vllm, modelServer: {resources: {limits: {nvidia.com/gpu: 1}}}}\nmodelParameters: {modelId: org/m, gpuMemoryUtilization: 0.8, maxModelLen: 8192}\n',
+    ['helm-values | vllm | org/m | memoryFraction=0.8 maxModelLen=8192 | nvidia 1/null'],
+  ],
+  [
+    'Helm: the Ollama chart pulls several models',
+    'values.yaml',
+    'ollama: {gpu: {enabled: true, number: 1}, models: {pull: [a:7b, b]}}\n',
+    ['helm-values | ollama | ollama:a:7b |  | nvidia 1/null', 'helm-values | ollama | ollama:b |  | nvidia 1/null'],
+  ],
+  [
+    'a recipe with a section named like the engine',
+    'recipe.yaml',
+    'deployment:\n  model: {id: org/m}\n  instance: {type: ml.g6e.12xlarge}\n  vllm: {tensor_parallel_size: 4, max_model_len: 4096}\n',
+    ['helm-values | vllm | org/m | tensorParallel=4 maxModelLen=4096 | null null/null ml.g6e.12xlarge'],
+  ],
+  [
+    'engine options: SGLang',
+    'a.yaml',
+    'model-path: org/m\nmem-fraction-static: "0.85"\ntp-size: "4"\n',
+    ['engine-config | sglang | org/m | memoryFraction=0.85 tensorParallel=4 | null null/null'],
+  ],
+  [
+    'engine options: TensorRT-LLM, flat recipe',
+    'a.yaml',
+    'tp_size: 4\nep_size: 4\nkv_cache_free_gpu_mem_fraction: 0.85\nllm_api_args: {kv_cache_config: {dtype: fp8}, enable_attention_dp: true}\n',
+    [
+      'engine-config | trtllm |  | memoryFraction=0.85 tensorParallel=4 expertParallel=4 kvCacheDtype=fp8 attentionDataParallel=4 | null null/null',
+    ],
+  ],
+  [
+    'SkyPilot: a set of alternatives, nodes, variables',
+    'sky.yaml',
+    'resources: {accelerators: {L4:2, A100-80GB:2}}\nnum_nodes: 2\nenvs: {M: org/m}\nrun: |\n  vllm serve $M -tp $SKYPILOT_NUM_GPUS_PER_NODE -pp $SKYPILOT_NUM_NODES\n',
+    ['skypilot | vllm | org/m | tensorParallel=2 pipelineParallel=2 | nvidia 4/2 L4,A100-80GB'],
+  ],
+  [
+    'SkyPilot: a file that a download names',
+    'sky.yaml',
+    'resources: {accelerators: "H100:1"}\nrun: |\n  P=$(hf download org/m-GGUF m.gguf)\n  llama-server -m "$P" -c 4096\n',
+    ['skypilot | llamacpp | org/m-GGUF | maxModelLen=4096 | nvidia 1/null H100'],
+  ],
+  [
+    'Truss: half a card is a slice',
+    'config.yaml',
+    'resources: {accelerator: H100_40GB}\ntrt_llm: {build: {checkpoint_repository: {repo: org/m, source: HF}, max_seq_len: 4096, tensor_parallel_count: 2, quantization_type: fp8_kv}}\n',
+    ['truss | trtllm | org/m | maxModelLen=4096 tensorParallel=2 quantization=fp8_kv | nvidia 1/null H100-80GB'],
+  ],
+  [
+    'training: LLaMA-Factory, quantised as loaded',
+    'a.yaml',
+    'model_name_or_path: org/m\nfinetuning_type: lora\nquantization_bit: 4\nlora_rank: 8\nlora_target: all\ncutoff_len: 2048\nper_device_train_batch_size: 1\nbf16: true\ndeepspeed: ds.json\n',
+    [
+      'train | llamafactory | org/m | sequenceLength=2048 microBatchSize=1 loraRank=8 precision=bf16 quantization=bitsandbytes-4bit method=qlora loraTargets=all sharding=ds.json | null null/null',
+    ],
+  ],
+  [
+    'training: TRL',
+    'a.yaml',
+    'model_name_or_path: org/m\ntorch_dtype: bfloat16\nuse_peft: true\nlora_r: 16\nmax_seq_length: 1024\nper_device_train_batch_size: 2\n',
+    [
+      'train | trl | org/m | sequenceLength=1024 microBatchSize=2 loraRank=16 dtype=bfloat16 method=lora | null null/null',
+    ],
+  ],
+  [
+    'training: ms-swift with Megatron',
+    'a.yaml',
+    'model: org/m\ntuner_type: lora\ndataset: [a/b]\nmax_length: 2048\nmicro_batch_size: 1\nexpert_model_parallel_size: 4\n',
+    ['train | ms-swift | org/m | sequenceLength=2048 microBatchSize=1 expertParallel=4 method=lora | null null/null'],
+  ],
+  [
+    'training: torchtune names a folder',
+    'a.yaml',
+    'model: {_component_: torchtune.models.llama3_1.qlora_llama3_1_8b, lora_rank: 8}\ntokenizer: {max_seq_len: 2048}\ncheckpointer: {checkpoint_dir: /tmp/m}\nbatch_size: 2\n',
+    ['train | torchtune | /tmp/m | sequenceLength=2048 microBatchSize=2 loraRank=8 method=qlora | null null/null'],
+  ],
+  [
+    'training: an export only merges',
+    'a.yaml',
+    'model_name_or_path: org/m\nadapter_name_or_path: a\ntemplate: x\nfinetuning_type: lora\nexport_dir: out\n',
+    [],
+  ],
+  [
+    'training: commands',
+    'a.sh',
+    'CUDA_VISIBLE_DEVICES=0,1 swift sft --model org/m --train_type lora --lora_rank 8 --dataset a b --max_length 2048\n',
+    ['train | ms-swift | org/m | sequenceLength=2048 loraRank=8 method=lora | null 2/null'],
+  ],
+  [
+    'Modal: added arguments, constants',
+    'a.py',
+    'import modal\nN = 2\nM = "org/m"\n@app.function(gpu=f"H100:{N}")\ndef f():\n    cmd = ["vllm", "serve", M]\n    cmd += ["--tensor-parallel-size", str(N)]\n',
+    ['modal | vllm | org/m | tensorParallel=2 | nvidia 2/null H100'],
+  ],
+  [
+    'Modal: the engine in the program',
+    'a.py',
+    'import modal\n@app.cls(gpu="L4")\nclass A:\n    llm = LLM(model="org/m", max_model_len=4096, enforce_eager=True)\n',
+    ['modal | vllm | org/m | maxModelLen=4096 enforceEager=true | nvidia 1/null L4'],
+  ],
+  [
+    'SageMaker in Terraform: variables without a default are reported',
+    'main.tf',
+    'variable "model" { default = "org/m" }\nenvironment = {\n  HF_MODEL_ID = var.model\n  OPTION_TENSOR_PARALLEL_DEGREE = tostring(var.n)\n  OPTION_MAX_MODEL_LEN = "4096"\n}\ninstance_type = "ml.g5.12xlarge"\n',
+    ['sagemaker | vllm | org/m | maxModelLen=4096 | null null/null ml.g5.12xlarge'],
+  ],
+  [
+    'Modelfile: a file beside it',
+    'Modelfile',
+    'FROM ./m.gguf\nPARAMETER num_ctx 4096\nADAPTER ./a.gguf\n',
+    ['modelfile | ollama | ./m.gguf | maxModelLen=4096 | null null/null'],
+  ],
+  [
+    'a quadlet is a podman run',
+    'llm.container',
+    '[Container]\nImage=docker.io/vllm/vllm-openai:v0.11.0\nAddDevice=nvidia.com/gpu=0\nExec=--model org/m --max-model-len 8192\n',
+    ['systemd | vllm | org/m | maxModelLen=8192 | nvidia 1/null'],
+  ],
+  [
+    'routers and exporters are no engines',
+    'a.yaml',
+    'services: {r: {image: "vllm/vllm-router", command: [--port, "1"]}, e: {image: "x/vllm-exporter"}, a: {image: "acme/rag-vllm"}}\n',
+    [],
+  ],
+]
+
+describe('formats', () => {
+  test.each(cases)('%s', async (_, path, text, expected) => {
+    expect(await from(path, text)).toEqual(expected)
+  })
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(33))
+
+  test('services on one device add up', async () => {
+    const service = (name: string, profile: string): string =>
+      `  ${name}: {image: "vllm/vllm-openai", command: [--model, org/${name}], profiles: [${profile}], deploy: {resources: {reservations: {devices: [{driver: nvidia, device_ids: ["0"], capabilities: [gpu]}]}}}}\n`
+    const { deployments } = await extractFrom({
+      'compose.yaml': `services:\n${service('a', 'x')}${service('b', 'x')}${service('c', 'y')}`,
+    })
+    expect(
+      deployments.map(one => [one.hardware.shared?.replicas ?? 1, one.findings.map(finding => finding.code)]),
+    ).toEqual([
+      [2, ['device-shared']],
+      [2, ['device-shared']],
+      [1, []],
+    ])
+  })
+
+  test('a file of a chart that options name is read beside it', async () => {
+    const found = await from(
+      'values.yaml',
+      'workload: {model: {name: org/m}, gpus: 4, framework: vllm, configFile: args.yaml}\n',
+      { 'args.yaml': 'max-model-len: 4096\ntensor-parallel-size: 4\n' },
+    )
+    expect(found).toEqual(['helm-values | vllm | org/m | tensorParallel=4 maxModelLen=4096 | nvidia 4/null'])
+  })
+})
