@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts'
-import type { LayerStack, Weight } from '../shape.ts'
+import type { Weight } from '../shape.ts'
 import { column, conv, linear, norm, positionEmbedding, row, vector } from './weights.ts'
 
 /**
@@ -7,16 +7,6 @@ import { column, conv, linear, norm, positionEmbedding, row, vector } from './we
  * CLIP, Pixtral and Qwen visual classes use QKVParallelLinear, ColumnParallelLinear and RowParallelLinear); patch
  * convolutions, positions and norms stand on every rank.
  */
-
-/** What a tower is made of, before it is named. */
-export interface Encoder {
-  readonly weights: readonly Weight[]
-  readonly stack: LayerStack
-  /** Attention heads, for divisibility by tensor parallelism; null when the encoder has none of its own. */
-  readonly heads: number | null
-  /** Width of what it hands to the projector. */
-  readonly width: number
-}
 
 /** One layer of an encoder: attention as wide as the hidden state unless said, a feed-forward and two norms. */
 export interface EncoderLayer {

@@ -12,7 +12,7 @@ const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The key that holds the language model, null when the config is flat. */
-export function textKeyOf(config: Config): string | null {
+function textKeyOf(config: Config): string | null {
   return TEXT_KEYS.find(key => isObject(config.json[key])) ?? null
 }
 

@@ -11,7 +11,7 @@ export function twoLayers(input: number, output: number, bias: boolean, inner = 
 }
 
 /** How many of the tower's layers the projector reads side by side: a list of them, or one. */
-export function featureLayers(m: Multimodal): number {
+function featureLayers(m: Multimodal): number {
   const value = m.config.raw('vision_feature_layer')
   return Array.isArray(value) ? Math.max(value.length, 1) : 1
 }

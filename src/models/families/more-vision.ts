@@ -2,7 +2,7 @@ import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
 import { linear, norm } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import type { Family } from './family.ts'
+import { type Family, layerCount } from './family.ts'
 import { shuffleFactor, twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
@@ -48,7 +48,7 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     linear('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, 'none', bias),
   ]
   const merge = hidden * area(m.config, 'merge_kernel_size')
-  const times = m.config.size('merger_times')
+  const times = layerCount(m.config, 'merger_times')
   return [
     tower('vision_tower', 'vision', siglipLike(config, merger)),
     projector(

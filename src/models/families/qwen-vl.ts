@@ -34,7 +34,7 @@ function blocks(config: Config, weights: readonly Weight[], layer: Weight[], hid
 }
 
 /** Qwen2-VL: LayerNorms and a plain feed-forward; hidden_size is the width after the merger. */
-export function qwen2Visual(file: Config): Encoder {
+function qwen2Visual(file: Config): Encoder {
   const config = file.with(qwen2Defaults)
   const width = config.size('embed_dim')
   const ratio = config.number('mlp_ratio') ?? 4
@@ -99,7 +99,7 @@ export function qwen3Visual(file: Config, deepstack: boolean): Encoder {
 }
 
 /** GLM-4.1V: the feed-forward is as wide as the output; a convolution and a gated block merge the patches. */
-export function glmVisual(file: Config): Encoder {
+function glmVisual(file: Config): Encoder {
   const config = file.with(glmDefaults)
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
