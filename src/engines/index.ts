@@ -1,11 +1,27 @@
 import type { EngineName } from '../deployments/deployment.ts'
+import { embeddingServers } from './embedding.ts'
 import type { Engine } from './engine.ts'
+import { kaito } from './kaito.ts'
+import { lmdeploy } from './lmdeploy.ts'
 import { sglang } from './sglang/index.ts'
+import { tgi } from './tgi.ts'
+import { transformers } from './transformers.ts'
+import { trtllm } from './trtllm.ts'
 import { vllm } from './vllm/index.ts'
 import { vllmInside } from './vllm/inside.ts'
 
 /** Every engine that can be accounted for, in one list. */
-export const engines: readonly Engine[] = [vllm, ...vllmInside, sglang]
+export const engines: readonly Engine[] = [
+  vllm,
+  ...vllmInside,
+  sglang,
+  trtllm,
+  tgi,
+  lmdeploy,
+  transformers,
+  kaito,
+  ...embeddingServers,
+]
 
 const byName = new Map(engines.map(engine => [engine.name, engine]))
 
