@@ -137,7 +137,7 @@ describe('a folder of the repository', () => {
   test('gives config, index size and the quantisation beside it', async () => {
     const repository = files({
       'm/config.json': '{"model_type":"llama","x":NaN}',
-      'm/model.safetensors.index.json': '{"metadata":{"total_size":99}}',
+      'm/model.safetensors.index.json': '{"metadata":{"total_size":99},"weight_map":{"a":"m.safetensors"}}',
       'm/hf_quant_config.json': '{"quantization":{"quant_algo":"NVFP4"}}',
     })
     for (const path of ['m', 'm/', 'm/config.json']) {
@@ -160,7 +160,7 @@ describe('a folder of the repository', () => {
   test('without a config, or with a broken one, names the place', async () => {
     const missing = await localFacts(files({}), 'm', 'acme/m', at)
     expect(missing.ok ? '' : problemText(missing.problem)).toBe(
-      'p.yml:3:3: "m" holds no config.json for acme/m (the policy path must be a folder of the repository with the model\'s config.json)',
+      'p.yml:3:3: "m" holds no config.json for acme/m (the path must be a folder with the model\'s config.json, or a GGUF file)',
     )
     const broken = await localFacts(files({ 'm/config.json': '[]' }), 'm', 'acme/m')
     expect(broken.ok ? '' : problemText(broken.problem)).toContain(

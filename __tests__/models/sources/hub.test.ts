@@ -3,10 +3,12 @@ import type { HttpOptions } from '../../../src/models/sources/http.ts'
 import { type FactsCache, hubClient } from '../../../src/models/sources/hub.ts'
 import type { FactsReference } from '../../../src/models/sources/reference.ts'
 import { problemText, type Result } from '../../../src/problem.ts'
+import { ggufFile, safetensorsFile } from '../../helpers/checkpoint-files.ts'
 import { FakeHub, GOOD_TOKEN, SHA } from '../../helpers/fake-hub.ts'
 
 const CONFIG = JSON.stringify({ model_type: 'llama', torch_dtype: 'bfloat16', hidden_size: 8 })
 const AWQ = JSON.stringify({ model_type: 'llama', quantization_config: { quant_method: 'awq', bits: 4 } })
+const KEYS = { 'general.architecture': 'llama' }
 const INDEX = JSON.stringify({ metadata: { total_size: 4321 }, weight_map: {} })
 const counts = (parameters: object) => ({ info: { safetensors: { parameters, total: 1 } } })
 const files = { 'config.json': CONFIG, 'model.safetensors': 'x' }
@@ -31,7 +33,19 @@ const hub = new FakeHub({
       'hf_quant_config.json': JSON.stringify({ producer: { name: 'modelopt' }, quantization: { quant_algo: 'FP8' } }),
     },
   },
-  'org/gguf-only': { files: { 'a-Q4_K_M.gguf': 'x' } },
+  'org/m-GGUF': {
+    files: {
+      'm-Q4_K_M.gguf': ggufFile(KEYS, [{ name: 'x', dims: [4] }]),
+      'm-Q8_0.gguf': ggufFile(KEYS, [{ name: 'x', dims: [8] }]),
+      'config.json': CONFIG,
+    },
+    large: ['m-Q4_K_M.gguf', 'm-Q8_0.gguf'],
+  },
+  'org/single': {
+    files: { 'config.json': CONFIG, 'model.safetensors': safetensorsFile([{ name: 'a', dtype: 'BF16', shape: [3] }]) },
+    large: ['model.safetensors'],
+  },
+  'org/empty': { files: { 'README.md': '' } },
   'org/broken-config': { ...counts({ BF16: 1 }), files: { 'config.json': '{"model_type": ' } },
   'org/list-config': { ...counts({ BF16: 1 }), files: { 'config.json': '[1]' } },
   'org/infinity': {
@@ -92,10 +106,11 @@ describe('facts from the Hub', () => {
   test.each<[string, number | null, number]>([
     ['org/awq', 4321, 3],
     ['org/torch', 4321, 3],
-    ['org/nothing-known', null, 2],
+    ['org/nothing-known', null, 3],
+    ['org/single', 6, 3],
     ['org/large-index', 4321, 3],
     ['org/modelopt', 1020, 3],
-    ['org/hostile-counts', null, 2],
+    ['org/hostile-counts', null, 3],
     ['gpt2', 20, 2],
   ])('%s: %s bytes by %i requests', async (id, bytes, requests) => {
     const result = await client().facts(ref(id))
@@ -116,6 +131,25 @@ describe('facts from the Hub', () => {
   test('accept the bare Infinity of Python', async () => {
     const result = await client().facts(ref('org/infinity'))
     expect(result.ok && result.value.config['time_step_limit']).toEqual([0, Number.POSITIVE_INFINITY])
+  })
+
+  test.each<[string | null, number, string]>([
+    [null, 8, 'm-Q4_K_M.gguf'],
+    ['Q8_0', 16, 'm-Q8_0.gguf'],
+    ['m-Q8_0.gguf', 16, 'm-Q8_0.gguf'],
+  ])('of a GGUF repository come from the header of variant %s, by a range', async (variant, bytes, file) => {
+    const result = await client().facts({ ...ref('org/m-GGUF'), variant })
+    expect(said(result)).toBe('ok')
+    expect(result.ok && [result.value.checkpoint.totalBytes, result.value.gguf?.architecture]).toEqual([bytes, 'llama'])
+    expect(hub.seen).toHaveLength(2)
+    expect(hub.seenByStore.map(seen => [seen.path, seen.range])).toEqual([[`/org/m-GGUF/${file}`, 'bytes=0-4194303']])
+  })
+
+  test('of a GGUF variant that is not there name those that are', async () => {
+    const result = await client().facts({ ...ref('org/m-GGUF'), variant: 'Q2_K' })
+    expect(said(result)).toBe(
+      'model-not-found: org/m-GGUF: there is no GGUF quantisation "Q2_K" (there are m-Q4_K_M.gguf, m-Q8_0.gguf)',
+    )
   })
 
   test('give the commit of a revision by one request', async () => {
@@ -205,6 +239,13 @@ describe('refusals are told apart', () => {
       null,
       null,
       'config-invalid: org/list-config/config.json holds no JSON object (the file must be the config.json of a model)',
+    ],
+    [
+      'neither config nor GGUF',
+      'org/empty',
+      null,
+      null,
+      'config-invalid: org/empty has no config.json and no GGUF file (name a model with a config.json in the policy',
     ],
     [
       'an answer without a commit',

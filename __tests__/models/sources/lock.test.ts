@@ -92,6 +92,21 @@ describe('a lock file', () => {
     expect(lockedFacts(read(LOCKED), ref('a/x', 'v2'))).toBeNull()
   })
 
+  test('keeps the header of a GGUF file', () => {
+    const gguf = {
+      architecture: 'llama',
+      keys: { block_count: 2, 'general.name': 'm' },
+      tensors: [{ name: 'x', type: 'Q4_K', dims: [256, 2], bytes: 288 }],
+      bytes: 288,
+      parameters: 512,
+      fileType: 'Q4_K_M',
+      vocabulary: 9,
+      files: 1,
+    }
+    const lock = new Map([['a/x:Q4_K_M', lockEntry({ ...facts('a/x', sha('1')), config: {}, gguf }, '2026-11-24')]])
+    expect(lockedFacts(read(lockText(lock)), { id: 'a/x', revision: null, variant: 'Q4_K_M' })?.gguf).toEqual(gguf)
+  })
+
   test('keeps the number of labels instead of their names', () => {
     const config = { model_type: 'bert', id2label: { 0: 'a', 1: 'b', 2: 'c' } }
     expect(lockEntry({ ...facts('a/x', sha('1')), config }, '2026-11-24').config).toEqual({

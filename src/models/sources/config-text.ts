@@ -1,10 +1,10 @@
 import { bad, good, type Place, type Result } from '../../problem.ts'
+import { parseShardIndex, type ShardIndex } from '../checkpoint/safetensors.ts'
 import { type JsonObject, parseConfigText } from '../config.ts'
 
 /** Bounds of what is read of an untrusted model, those of the Hub's own library. */
 export const CONFIG_LIMIT = 10 * 1024 * 1024
 export const INDEX_LIMIT = 250 * 1024 * 1024
-export const HEADER_LIMIT = 25 * 1024 * 1024
 
 /** A config.json's text as an object; `where` names it in the message. Problem: `config-invalid`. */
 export function configObject(text: string, where: string, at?: Place): Result<JsonObject> {
@@ -46,14 +46,11 @@ export function withQuantConfig(config: JsonObject, quantText: string | null): J
   }
 }
 
-/** `metadata.total_size` of a safetensors (or torch) index; null when it is missing or no size. */
-export function indexTotalSize(text: string): number | null {
+/** An index.json's text as what it says of its shards. Problem: `checkpoint-invalid`. */
+export function shardIndex(text: string): Result<ShardIndex> {
   try {
-    const json: unknown = JSON.parse(text)
-    const metadata = isObject(json) ? json['metadata'] : null
-    const size = isObject(metadata) ? metadata['total_size'] : null
-    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
+    return parseShardIndex(JSON.parse(text))
   } catch {
-    return null
+    return bad('checkpoint-invalid', 'index.json is not JSON')
   }
 }

@@ -48,7 +48,7 @@ async function find(asked: FactsReference, ports: FactsPorts): Promise<Result<Mo
       return bad('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
         at: entry.at,
       })
-    return localFacts(ports.repository, entry.path, asked.id, entry.at)
+    return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
   }
   const named = entry?.id == null ? asked : { ...asked, id: entry.id, revision: entry.revision ?? asked.revision }
   const checked = hubReference(named)

@@ -5,11 +5,12 @@ import {
   CONFIG_LIMIT,
   configObject,
   INDEX_LIMIT,
-  indexTotalSize,
   isObject,
   isQuantised,
+  shardIndex,
   withQuantConfig,
 } from './config-text.ts'
+import { chooseGguf, ggufFacts, type ReadRange, safetensorsFacts } from './headers.ts'
 import { get, type HttpAnswer, type HttpOptions, type HttpPorts, httpDefaults } from './http.ts'
 import { hubProblem } from './hub-problems.ts'
 import type { HubSettings } from './hub-settings.ts'
@@ -171,7 +172,10 @@ function filesOf(siblings: unknown): string[] {
 
 async function factsAt(asker: Asker, reference: FactsReference, info: Info): Promise<Result<ModelFacts>> {
   const has = (name: string) => info.files.length === 0 || info.files.includes(name)
-  if (!has('config.json')) return { ok: false, problem: noConfig(reference, info) }
+  const ggufOnly = !has('config.json') || !info.files.some(name => /\.(safetensors|bin|pth?)$/.test(name))
+  const gguf = reference.variant !== null || ggufOnly ? chooseGguf(info.files, reference.variant) : null
+  if (gguf !== null) return gguf.ok ? ggufAt(asker, reference, info, gguf.value) : named(reference, gguf.problem)
+  if (!has('config.json')) return { ok: false, problem: noConfig(reference) }
   const file = await asker.file(reference, info.sha, 'config.json', CONFIG_LIMIT)
   if (!file.ok) return file
   const read = configObject(textOf(file.value), `${reference.id}/config.json`)
@@ -187,11 +191,39 @@ async function factsAt(asker: Asker, reference: FactsReference, info: Info): Pro
   return good({ id: reference.id, revision: info.sha, source: 'hub', asOf: null, config, checkpoint: checkpoint.value })
 }
 
-function noConfig(reference: FactsReference, info: Info): Problem {
-  const gguf = info.files.some(file => file.endsWith('.gguf'))
+/** A GGUF file says all that llama.cpp reads; the repository's config.json, if any, is not asked for. */
+async function ggufAt(
+  asker: Asker,
+  reference: FactsReference,
+  info: Info,
+  files: readonly string[],
+): Promise<Result<ModelFacts>> {
+  const read = await ggufFacts(files, file => rangeOf(asker, reference, info.sha, file))
+  if (!read.ok) return read.problem.code === 'checkpoint-invalid' ? named(reference, read.problem) : read
+  const checkpoint = { ...unknownCheckpoint, totalBytes: read.value.bytes }
+  return good({
+    id: reference.id,
+    revision: info.sha,
+    source: 'hub',
+    asOf: null,
+    config: {},
+    checkpoint,
+    gguf: read.value,
+  })
+}
+
+function rangeOf(asker: Asker, reference: FactsReference, sha: string, file: string): ReadRange {
+  return (start, end) => asker.file(reference, sha, file, end - start, [start, end - 1])
+}
+
+function named(reference: FactsReference, problem: Problem): Result<never> {
+  return { ok: false, problem: { ...problem, message: `${reference.id}: ${problem.message}` } }
+}
+
+function noConfig(reference: FactsReference): Problem {
   return {
     code: 'config-invalid',
-    message: `${reference.id} has no config.json${gguf ? ', only GGUF files' : ''}`,
+    message: `${reference.id} has no config.json and no GGUF file`,
     hint: 'name a model with a config.json in the policy: models: { <id in the file>: { id: org/name } }',
   }
 }
@@ -229,7 +261,12 @@ async function checkpointOf(
     if (!info.files.includes(name)) continue
     const index = await asker.file(reference, info.sha, name, INDEX_LIMIT)
     if (!index.ok) return index
-    return good({ totalBytes: indexTotalSize(textOf(index.value)), elementsByDtype: elements, tensors: null })
+    const read = shardIndex(textOf(index.value))
+    return good({ totalBytes: read.ok ? read.value.totalBytes : null, elementsByDtype: elements, tensors: null })
+  }
+  if (info.files.includes('model.safetensors')) {
+    const single = await safetensorsFacts(rangeOf(asker, reference, info.sha, 'model.safetensors'))
+    if (single.ok || single.problem.code !== 'checkpoint-invalid') return single
   }
   return good({ ...unknownCheckpoint, elementsByDtype: elements })
 }

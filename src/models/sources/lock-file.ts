@@ -10,6 +10,16 @@ export const LOCK_FILE = 'hf-vram-calc.lock.json'
 export const LOCK_LIMIT = 32 * 1024 * 1024
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const gguf = v.strictObject({
+  architecture: v.string(),
+  keys: v.record(v.string(), v.unknown()),
+  tensors: v.array(v.strictObject({ name: v.string(), type: v.string(), dims: v.array(count), bytes: count })),
+  bytes: count,
+  parameters: count,
+  fileType: v.nullable(v.string()),
+  vocabulary: v.nullable(count),
+  files: count,
+})
 const entrySchema = v.strictObject({
   revision: v.pipe(v.string(), v.regex(/^[0-9a-f]{40}$/), v.description('commit the facts are of')),
   locked: v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}$/), v.description('day the facts were read, in UTC')),
@@ -19,7 +29,7 @@ const entrySchema = v.strictObject({
     v.nullable(v.record(v.string(), count)),
     v.description('elements by data type, as the Hub counts them'),
   ),
-  gguf: v.optional(v.pipe(v.unknown(), v.description('facts of a GGUF file'))),
+  gguf: v.optional(v.pipe(gguf, v.description('header of a GGUF file'))),
 })
 
 /** The one source of the reader's checks and of schema/lock.schema.json. */

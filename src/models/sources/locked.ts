@@ -1,3 +1,4 @@
+import type { GgufFacts } from '../checkpoint/gguf.ts'
 import type { JsonObject } from '../config.ts'
 import type { ModelFacts } from '../facts.ts'
 import type { FactsReference } from './reference.ts'
@@ -13,7 +14,7 @@ export interface LockEntry {
   readonly bytes: number | null
   /** Elements by data type, as the Hub counts them. */
   readonly tensors: Readonly<Record<string, number>> | null
-  readonly gguf?: unknown
+  readonly gguf?: GgufFacts | undefined
 }
 
 /** What is locked, by `lockKey`. */
