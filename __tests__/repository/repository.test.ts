@@ -145,7 +145,7 @@ test('pipes, folders named like files and odd names do no harm', async () => {
   mkdirSync(join(odd, 'dir.yaml'), { recursive: true })
   writeFileSync(join(odd, 'dir.yaml/a\nb.yaml'), 'x: 1\n')
   writeFileSync(join(odd, 'empty.yaml'), '')
-  execFileSync('mkfifo', [join(odd, 'pipe.yaml')])
+  execFileSync('sh', ['-c', 'mkfifo "$0"', join(odd, 'pipe.yaml')])
   const tree = workingTree(odd)
   expect((await tree.list()).files).toEqual([
     { path: 'dir.yaml/a\nb.yaml', size: 5 },
