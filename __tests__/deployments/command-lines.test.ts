@@ -151,6 +151,14 @@ describe('vLLM', () => {
     expect(found.findings).toEqual([expect.objectContaining({ code: 'duplicate-flag', severity: 'warning', line: 1 })])
   })
 
+  test('misspelt flags are warned of, new ones are not', async () => {
+    const found = await only('vllm serve org/m --max-modle-len 8k -tp4 --brand-new-thing 1')
+    expect(found.findings.map(one => [one.code, one.message])).toEqual([
+      ['flag-unknown', '--max-modle-len is no known option; did you mean --max-model-len?'],
+      ['flag-unknown', '-tp4 is no known option; did you mean -tp 4?'],
+    ])
+  })
+
   test('evidence: file, line, column, text, also through variables', async () => {
     const found = await only('LEN=8192\nvllm serve org/m \\\n  --max-model-len $LEN \\\n  --dtype=half')
     expect(found.settings.maxModelLen).toEqual({
@@ -315,6 +323,13 @@ describe('other engines', () => {
     expect([found.engine.name, found.model.id, values(found)]).toEqual([engine, model, settings])
   })
   test('the suite looked at its cases', () => expect(cases).toHaveLength(15))
+
+  test('ollama serve serves what its script pulls', async () => {
+    const { deployments } = await extractFrom({
+      'a.sh': 'ollama serve &\nsleep 5\nollama pull llama3:8b\nollama pull phi3\n',
+    })
+    expect(deployments.map(one => one.model.id)).toEqual(['ollama:llama3:8b', 'ollama:phi3'])
+  })
 
   test('TensorRT-LLM: the options YAML overwrites the command line, and build_config is idle', async () => {
     const yaml =

@@ -28,7 +28,7 @@ export type EngineName =
   | 'llm-compressor'
   | 'custom-training'
 
-export type SettingFrom = 'file' | 'policy' | 'flag' | 'model-config' | 'engine-default' | 'assumed'
+type SettingFrom = 'file' | 'policy' | 'flag' | 'model-config' | 'engine-default' | 'assumed'
 
 /** One setting with its evidence, in the report's form: it is printed as it stands. */
 export interface Setting<T = unknown> {

@@ -24,6 +24,7 @@ const pattern = (readers: readonly { readonly marks: readonly string[] }[]): Reg
 
 /** One pattern over the marks of all engines and document formats: a file without any of them is never parsed. */
 const candidate = pattern([...commandLines, ...documentFormats])
+const ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [one, pattern([one])]))
 
 /**
  * Finds every deployment that the repository's files declare. Files are looked at one after another and let go again:
@@ -55,16 +56,20 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const source = await repository.read(file.path)
     if (source === null) continue
     counts.filesRead++
-    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([reader]).test(source)))
-      continue
+    if (!candidate.test(source) && !readers.some(reader => ownMarks.get(reader)?.test(source))) continue
     counts.filesParsed++
     const found = await readFile(file.path, source, readers, structured, repository, folders)
     notUnderstood.push(...found.notUnderstood)
     problems.push(...found.problems)
     for (const path of found.referred) referred.add(path)
-    deployments.push(...found.deployments)
+    deployments.push(...found.deployments.map(detached))
   }
   return { deployments: named(deployments.filter(one => !isPart(one, referred))), notUnderstood, problems, counts }
+}
+
+/** A copy whose strings are its own: a slice would keep the whole file's text in memory. */
+function detached(deployment: Deployment): Deployment {
+  return JSON.parse(JSON.stringify(deployment)) as Deployment
 }
 
 /** An option file that a command names is a part of that command's deployment, not one of its own. */

@@ -3,7 +3,7 @@ import { baseName } from './command-lines/command-line.ts'
 import { commandLines, recognise } from './command-lines/index.ts'
 import { dockerRun } from './docker.ts'
 import { runScript } from './shell/run.ts'
-import type { Text } from './text.ts'
+import { Text } from './text.ts'
 
 const SHELLS = /^(?:ba|z|a|da|k)?sh$/
 /** Programs that start another one given in their arguments. */
@@ -66,7 +66,28 @@ export function scriptStarts(
       found.push({ command: start, maybe: one.maybe, program })
     }
   }
-  return found.map(one => one.command)
+  const pulled = ran
+    .filter(one => /(?:^|\/)ollama$/.test(one.argv[0]?.value ?? '') && /^(?:pull|run)$/.test(one.argv[1]?.value ?? ''))
+    .flatMap(one =>
+      one.argv
+        .slice(2)
+        .filter(word => !word.value.startsWith('-'))
+        .slice(0, 1),
+    )
+  return withPulledModels(
+    found.map(one => one.command),
+    pulled,
+  )
+}
+
+/** `ollama serve` serves what the same script pulls: one start for each model instead of one without. */
+function withPulledModels(starts: Command[], pulled: readonly Text[]): Command[] {
+  const serve = starts.find(start => start.argv[0]?.value.endsWith('ollama') && start.argv[1]?.value !== 'run')
+  const [program] = serve?.argv ?? []
+  if (!serve || !program || pulled.length === 0) return starts
+  const rest = starts.filter(start => !start.argv[0]?.value.endsWith('ollama'))
+  const models = [...new Map(pulled.map(model => [model.value, model])).values()]
+  return [...rest, ...models.map(model => ({ ...serve, argv: [program, Text.at(program, 'run'), model] }))]
 }
 
 /** The word that most likely names the model: enough to tell alternatives from engines that run side by side. */

@@ -14,7 +14,7 @@ export const fraction: Parse<number> = text => {
   const value = decimal(text)
   return value !== undefined && value >= 0 && value <= 1 ? value : undefined
 }
-export const decimal: Parse<number> = text =>
+const decimal: Parse<number> = text =>
   /^[+-]?(?:\d{1,15}(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?$/i.test(text) ? Number(text) : undefined
 export const word: Parse<string> = text => (text !== '' && text.length <= 2_000 ? text : undefined)
 export const truth: Parse<boolean> = text => {

@@ -11,7 +11,7 @@ export interface Tools {
 }
 
 /** How the engine was recognised: by its program's words, by its image alone, or by nothing but its flags. */
-export type StartForm = 'program' | 'image' | 'flags'
+type StartForm = 'program' | 'image' | 'flags'
 
 export interface Start {
   readonly command: Command

@@ -1,5 +1,14 @@
 import type { ModelReference } from '../deployment.ts'
-import { type FlagStyle, type FlagUse, keyUses, lastUse, lastValue, optionsOf, walkFlags } from '../flags/flags.ts'
+import {
+  type FlagStyle,
+  type FlagUse,
+  keyUses,
+  lastUse,
+  lastValue,
+  misspelt,
+  optionsOf,
+  walkFlags,
+} from '../flags/flags.ts'
 import { sglangFlags } from '../flags/sglang.ts'
 import type { MapNode } from '../tree.ts'
 import { Collector, fraction, gibibytes, modelFrom, type Parse, positive, sglangInteger, word } from '../values.ts'
@@ -64,6 +73,7 @@ const NUMBERS = {
 const WORDS = { dtype: 'dtype', quantization: 'quantization', kvCacheDtype: 'kv-cache-dtype' } as const
 
 function readSglangUses(uses: readonly FlagUse[], collector: Collector): EngineReading {
+  misspelt(uses, sglangFlags, collector)
   for (const [name, [flag, parse]] of Object.entries(NUMBERS) as [
     keyof typeof NUMBERS,
     readonly [string, Parse<number>],

@@ -7,6 +7,7 @@ import {
   keyUses,
   lastUse,
   lastValue,
+  misspelt,
   optionsOf,
   walkFlags,
 } from '../flags/flags.ts'
@@ -120,6 +121,7 @@ export function readVllmUses(
   start: Start | null,
 ): EngineReading {
   duplicates(uses, collector)
+  misspelt(uses, vllmFlags, collector)
   const set = <K extends keyof typeof NUMBERS>(name: K): void => {
     const [flag, parse] = NUMBERS[name]
     const written = lastValue(uses, flag)
@@ -208,7 +210,7 @@ function device(uses: readonly FlagUse[], start: Start | null): NonNullable<Engi
 }
 
 /** A flag given twice with different values: the last one wins, and the reader of the file should know. */
-export function duplicates(uses: readonly FlagUse[], collector: Collector): void {
+function duplicates(uses: readonly FlagUse[], collector: Collector): void {
   const seen = new Map<string, FlagUse>()
   for (const use of uses) {
     if (use.path !== null || !use.known) continue

@@ -1,9 +1,10 @@
+import { closest } from '../../units/suggest.ts'
 import { placeholders, shown, withoutPlaceholders } from '../command.ts'
 import type { Option } from '../deployment.ts'
 import { splitText } from '../shell/words.ts'
 import { Text } from '../text.ts'
 import { type MapNode, plainValue } from '../tree.ts'
-import { vllmInteger, type Written } from '../values.ts'
+import { type Collector, vllmInteger, type Written } from '../values.ts'
 
 /** 0: switch, 1: one value, 2: two, '?': at most one, '+': until the next flag. */
 type Arity = 0 | 1 | 2 | '?' | '+'
@@ -310,3 +311,31 @@ export function optionsOf(uses: readonly FlagUse[]): Record<string, Option> {
 }
 
 const SECRET = /api-key|token$|password|secret/
+
+/**
+ * Reports flags that the engine does not know but that are near to one it knows: their value is not read, and the engine
+ * would refuse them. Flags that resemble nothing may be newer than the table and are left alone.
+ */
+export function misspelt(uses: readonly FlagUse[], table: FlagTable, collector: Collector): void {
+  for (const use of uses) {
+    if (use.known || use.name.length > 60 || !use.flag.value.startsWith('-')) continue
+    const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name)
+    const near = glued ? `-${glued[1]} ${glued[2]}` : closest(use.name, table.current)
+    if (near === null || (!glued && !nearly(use.name, near))) continue
+    const meant = glued ? near : `--${near}`
+    collector.note(
+      'flag-unknown',
+      'warning',
+      `${shown(use.flag.value).slice(0, 80)} is no known option; did you mean ${meant}?`,
+      use.flag,
+    )
+  }
+}
+
+/** At most two letters more, fewer or other: a slip of the finger, not another option. */
+function nearly(a: string, b: string): boolean {
+  const left = new Map<string, number>()
+  for (const letter of a) left.set(letter, (left.get(letter) ?? 0) + 1)
+  for (const letter of b) left.set(letter, (left.get(letter) ?? 0) - 1)
+  return a.length >= 6 && [...left.values()].reduce((sum, count) => sum + Math.abs(count), 0) <= 2
+}

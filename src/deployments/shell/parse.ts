@@ -6,7 +6,7 @@ export interface Span {
   readonly to: number
 }
 
-export interface Redirect {
+interface Redirect {
   readonly operator: string
   readonly target: Span
   /** Body of a here-document, its delimiter line excluded. */
