@@ -2,7 +2,9 @@ import type { EngineName } from '../deployments/deployment.ts'
 import { embeddingServers } from './embedding.ts'
 import type { Engine } from './engine.ts'
 import { kaito } from './kaito.ts'
+import { llamacpp } from './llamacpp/index.ts'
 import { lmdeploy } from './lmdeploy.ts'
+import { ollama } from './ollama.ts'
 import { sglang } from './sglang/index.ts'
 import { tgi } from './tgi.ts'
 import { transformers } from './transformers.ts'
@@ -18,6 +20,8 @@ export const engines: readonly Engine[] = [
   trtllm,
   tgi,
   lmdeploy,
+  llamacpp,
+  ollama,
   transformers,
   kaito,
   ...embeddingServers,

@@ -57,17 +57,14 @@ function feedForwardWidth(model: LlamaModel): number {
   }
 }
 
-/** Mixtures whose widest moment is in a delta-net layer: no attention heads are alive beside the experts. */
-const DELTA = new Set(['qwen3next', 'qwen35moe'])
-
 /** The chosen experts' outputs with their inner width; where a shared expert is wider, its own feed-forward block. */
 function mixtureWidth(model: LlamaModel): number {
   const c = model.compute
   const e = model.embedding
   const hd = c.heads * c.headDim
   const n = c.expertsUsed
-  const extra = model.architecture === 'gpt-oss' ? 2 * e : 0
-  if (DELTA.has(model.architecture)) return 2 * n * e + e + 2 * c.sharedWidth
+  const extra = c.wideMixture ? 2 * e : 0
+  if (c.deltaMixture) return 2 * n * e + e + 2 * c.sharedWidth
   const routed = 2 * n * e + n * c.expertWidth + e + hd + extra
   const shared = c.sharedWidth > 0 ? 3 * c.sharedWidth + 4 * e + Math.min(e, hd) : 0
   return Math.max(routed, shared)

@@ -280,6 +280,8 @@ function computeShape(keys: Keys, headDim: number): ComputeShape {
     kvHeads: most('attention.head_count_kv'),
     expertsUsed: used,
     expertWidth,
+    deltaMixture: architecture === 'qwen3next' || architecture === 'qwen35moe',
+    wideMixture: architecture === 'gpt-oss',
     stateInner: keys.number('ssm.inner_size') ?? 0,
     sharedWidth: keys.number('expert_shared_feed_forward_length') ?? sharedExperts * expertWidth,
   }

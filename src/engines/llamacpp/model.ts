@@ -26,6 +26,10 @@ export interface ComputeShape {
   readonly sharedWidth: number
   /** Inner width of a state-space block. */
   readonly stateInner: number
+  /** A mixture whose widest moment is in a delta-net layer: no attention heads are alive beside the experts. */
+  readonly deltaMixture: boolean
+  /** gpt-oss: biased experts keep two widths more. */
+  readonly wideMixture: boolean
 }
 
 /** A model as llama.cpp's buffers depend on it; made from a GGUF header or from a model's shape. */
