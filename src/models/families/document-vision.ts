@@ -231,10 +231,10 @@ function molmoTowers(m: Multimodal): NamedTower[] {
     heads,
     width: hidden,
   }
-  return [tower('vision_tower', 'vision', encoder), molmoAdapter(m, hidden)]
+  return [tower('vision_tower', 'vision', encoder), molmoAdapter(m)]
 }
 
-function molmoAdapter(m: Multimodal, vision: number): NamedTower {
+function molmoAdapter(m: Multimodal): NamedTower {
   const config = m.part('adapter_config').with({
     vision_feature_layer: [24, 18],
     hidden_size: 1152,
@@ -247,7 +247,7 @@ function molmoAdapter(m: Multimodal, vision: number): NamedTower {
     mlp_bias: false,
   })
   const hidden = config.size('hidden_size')
-  const input = vision * Math.max((config.list('vision_feature_layer') ?? []).length, 1)
+  const input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1)
   const headDim = config.size('head_dim')
   const queries = config.size('num_attention_heads') * headDim
   const keys = config.size('num_key_value_heads') * headDim
@@ -258,10 +258,10 @@ function molmoAdapter(m: Multimodal, vision: number): NamedTower {
     linear('image_pooling_2d.q_proj', queries, input, 'none', bias),
     linear('image_pooling_2d.k_proj', keys, input, 'none', bias),
     linear('image_pooling_2d.v_proj', keys, input, 'none', bias),
-    linear('image_pooling_2d.o_proj', hidden, queries, 'none', { bias: true }),
+    linear('image_pooling_2d.o_proj', hidden, queries, 'none', bias),
     column('image_projector.gate_proj', width, hidden, mlpBias),
     column('image_projector.up_proj', width, hidden, mlpBias),
-    row('image_projector.down_proj', config.size('text_hidden_size'), width, mlpBias),
+    row('image_projector.down_proj', config.size('text_hidden_size'), width),
   ])
 }
 
