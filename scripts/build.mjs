@@ -33,6 +33,23 @@ for (const [entry, out] of [
   checkLicences(stats, join(out, 'licenses.txt'))
 }
 
+/**
+ * Functions in parentheses are compiled by V8 where they stand. Without, it would read a module once to find its end,
+ * and all of it a second time when it is first used: a tenth of the time to start.
+ */
+function compiledAtOnce(code) {
+  let open = false
+  const lines = code.split('\n').map(line => {
+    const start = /^ (\d+): (?:\((.*)\)|(\w+)) => \{$/.exec(line)
+    if (start) open = true
+    if (start) return ` ${start[1]}: (function(${start[2] ?? start[3]}) {`
+    if (!open || !/^ \},?$/.test(line)) return line
+    open = false
+    return line.replace('}', '})')
+  })
+  return lines.join('\n')
+}
+
 // The bundler leaves unused exports of libraries in. They and all comments go, nothing is renamed or packed together:
 // the bundles stay readable, the comments are in src.
 for (const file of ['dist/index.js', 'dist/cli/index.js']) {
@@ -55,7 +72,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
     },
     format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
   })
-  writeFileSync(join(root, file), `${shebang}${code}\n`)
+  writeFileSync(join(root, file), `${shebang}${compiledAtOnce(code)}\n`)
 }
 chmodSync(join(root, 'dist/cli/index.js'), 0o755)
 cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))

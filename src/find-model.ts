@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import * as http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AssessPorts } from './assess.ts'
 import { type Catalogue, openCatalogue } from './catalogue/catalogue.ts'
@@ -93,8 +92,10 @@ export async function makeHub(
   settings: { readonly endpoint: string; readonly token: string | null },
   choices: Pick<ModelChoices, 'cache' | 'env' | 'http'>,
 ): Promise<Hub> {
-  // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do.
-  const { setGlobalProxyFromEnv } = http as { setGlobalProxyFromEnv?: () => unknown }
+  // Node 24 has this; on older ones NODE_USE_ENV_PROXY or a direct connection must do. Not imported: a run without
+  // network need not load it.
+  const http: { setGlobalProxyFromEnv?: () => unknown } = process.getBuiltinModule?.('node:http') ?? {}
+  const { setGlobalProxyFromEnv } = http
   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv()
   const { hubClient } = await import('./models/sources/hub.ts')
   const { cacheFolder, fileCache } = await import('./models/sources/file-cache.ts')
