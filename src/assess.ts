@@ -3,6 +3,8 @@ import type { Deployment, Settings } from './deployments/deployment.ts'
 import type { EngineAnswer, EngineInput } from './engines/engine.ts'
 import { engineOf } from './engines/index.ts'
 import { type ResolvedTarget, resolveTarget } from './hardware/target.ts'
+import { checkpointBytes } from './models/checkpoint/checkpoint-bytes.ts'
+import { shapeOfGguf } from './models/checkpoint/gguf-shape.ts'
 import { activeParameterCount, parameterCount } from './models/count.ts'
 import type { ModelFacts } from './models/facts.ts'
 import { shapeOf } from './models/families/index.ts'
@@ -161,7 +163,8 @@ async function modelOf(deployment: Deployment, findModel: FindModel): Promise<Re
     )
   const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
   if (!found.ok) return found
-  const shape = shapeOf(found.value.config)
+  const { config, gguf } = found.value
+  const shape = gguf && config['model_type'] === undefined ? shapeOfGguf(gguf) : shapeOf(config)
   return shape.ok ? { ok: true, value: { facts: found.value, shape: shape.value } } : shape
 }
 
@@ -250,7 +253,8 @@ function modelRow(id: string | null, revision: string | null, model: Result<Know
     parameters: parameterCount(shape),
     activeParameters: activeParameterCount(shape),
     count: shape.count,
-    checkpointBytes: facts.checkpoint.totalBytes,
+    checkpointBytes:
+      facts.gguf?.bytes ?? facts.checkpoint.totalBytes ?? checkpointBytes(shape, facts.config)?.bytes ?? null,
     source: facts.source,
     asOf: facts.asOf,
   }
