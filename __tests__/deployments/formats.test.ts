@@ -286,6 +286,31 @@ describe('formats', () => {
     ])
   })
 
+  test('scripts of the repository are followed with what the starter sets, and are no deployments of their own', async () => {
+    const { deployments } = await extractFrom({
+      's/vllm.service': '[Service]\nEnvironment=MODEL=org/unit\nExecStart=/srv/app/serve.sh\n',
+      's/serve.sh': 'MODEL="$MODEL"\nexec vllm serve "$MODEL" --max-model-len 4096\n',
+      'c/compose.yaml':
+        'services:\n  vllm:\n    build: .\n    command: bash /scripts/run.sh\n    environment: {M: org/c}\n    volumes: ["./scripts:/scripts"]\n',
+      'c/scripts/run.sh': 'vllm serve $M -tp 2\n',
+      'd/Dockerfile': 'FROM vllm/vllm-openai:v0.9.0\nENV M=org/d\nENTRYPOINT ["/start.sh"]\n',
+      'd/start.sh': 'vllm serve "$M"\n',
+    })
+    expect(deployments.map(one => [one.id, one.model.id])).toEqual([
+      ['c/compose.yaml#vllm', 'org/c'],
+      ['d/Dockerfile#image', 'org/d'],
+      ['s/vllm.service#vllm', 'org/unit'],
+    ])
+  })
+
+  test('images that take their options from variables alone', async () => {
+    const found = await from(
+      'compose.yaml',
+      'services: {r: {image: "runpod/worker-v1-vllm:v2", environment: {MODEL_NAME: org/r, MAX_MODEL_LEN: "4096"}}}\n',
+    )
+    expect(found).toEqual(['compose | vllm | org/r | maxModelLen=4096 | null null/null'])
+  })
+
   test('a file of a chart that options name is read beside it', async () => {
     const found = await from(
       'values.yaml',

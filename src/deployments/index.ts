@@ -56,12 +56,13 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const source = await repository.read(file.path)
     if (source === null) continue
     counts.filesRead++
-    if (!candidate.test(source) && !readers.some(reader => ownMarks.get(reader)?.test(source))) continue
+    const named = readers.length > 0 && candidate.test(file.path.slice(file.path.lastIndexOf('/') + 1))
+    if (!named && !candidate.test(source) && !readers.some(reader => ownMarks.get(reader)?.test(source))) continue
     counts.filesParsed++
     const found = await readFile(file.path, source, readers, structured, repository, folders)
     notUnderstood.push(...found.notUnderstood)
     problems.push(...found.problems)
-    for (const path of found.referred) referred.add(path)
+    if (found.deployments.length > 0) for (const path of found.referred) referred.add(path)
     deployments.push(...found.deployments.map(detached))
   }
   return { deployments: named(deployments.filter(one => !isPart(one, referred))), notUnderstood, problems, counts }
@@ -72,9 +73,12 @@ function detached(deployment: Deployment): Deployment {
   return JSON.parse(JSON.stringify(deployment)) as Deployment
 }
 
-/** An option file that a command names is a part of that command's deployment, not one of its own. */
+/** An option file or script that a command names is a part of that command's deployment, not one of its own. */
 function isPart(deployment: Deployment, referred: ReadonlySet<string>): boolean {
-  return deployment.format === 'engine-config' && referred.has(deployment.location.file)
+  return (
+    (deployment.format === 'engine-config' || deployment.format === 'shell') &&
+    referred.has(deployment.id.split('#')[0]!)
+  )
 }
 
 /** Unique ids: the second of a name gets "/2". */

@@ -1,5 +1,5 @@
 import type { Command } from './command.ts'
-import { baseName } from './command-lines/command-line.ts'
+import { baseName, type Tools } from './command-lines/command-line.ts'
 import { commandLines, recognise } from './command-lines/index.ts'
 import { dockerRun } from './docker.ts'
 import { runScript } from './shell/run.ts'
@@ -43,6 +43,26 @@ export function engineStarts(command: Command, depth = 0): Command[] {
   if (argv.length === 1 && /\s/.test(argv[0]!.value.trim()) && !argv[0]!.value.startsWith('-'))
     return scriptStarts(argv[0]!, command, null, depth + 1)
   return wrapped(command, program, depth)
+}
+
+/**
+ * The command with the scripts of the repository that it runs: by the path as written, or by the host's side of a mount.
+ * Without them a start of `./serve.sh` says nothing.
+ */
+export async function withScripts(command: Command, tools: Tools): Promise<Command> {
+  const files = new Map(command.files)
+  for (const word of command.argv.slice(0, 6)) {
+    if (!/\.(?:sh|bash)$/.test(word.value) || files.has(word.value) || /\s/.test(word.value)) continue
+    const mount = command.mounts.find(
+      one => word.value === one.container || word.value.startsWith(`${one.container.replace(/\/$/, '')}/`),
+    )
+    const host = mount
+      ? `${mount.host.value.replace(/\/$/, '')}${word.value.slice(mount.container.replace(/\/$/, '').length)}`
+      : word.value
+    const text = await tools.read(host)
+    if (text) files.set(word.value, text)
+  }
+  return files.size === command.files.size ? command : { ...command, files }
 }
 
 /** Engines that a script starts. Alternatives of an undecided condition that name the same engine count once. */

@@ -18,6 +18,7 @@ import type { MapNode } from '../tree.ts'
 import { Collector, fraction, gibibytes, modelFrom, type Parse, positive, vllmInteger, word } from '../values.ts'
 import { parseYaml } from '../yaml.ts'
 import { baseName, type CommandLine, type EngineReading, pythonModule, type Start, type Tools } from './command-line.ts'
+import { environmentUses } from './environment.ts'
 
 /** vLLM's parser: dashes and underscores are one, unique prefixes count, JSON flags have dotted forms. */
 export const vllmStyle: FlagStyle = { underscores: true, prefixes: true, dotted: true }
@@ -55,8 +56,12 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const [positional] = walked.positionals
   const config = lastValue(walked.uses, 'config')
   const fromFile = config ? await configFile(config.value, start, tools) : []
+  const variables =
+    start.form === 'image' && start.args.length === 0
+      ? environmentUses(start.command.env, vllmFlags).filter(use => use.name !== 'model')
+      : []
   const keyed = start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : []
-  const uses = [...fromFile, ...keyed, ...walked.uses]
+  const uses = [...variables, ...fromFile, ...keyed, ...walked.uses]
   const named =
     positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1]
   const alone =

@@ -4,7 +4,7 @@ import { type DeclaredHardware, type Deployment, noHardware } from '../deploymen
 import { device, gpus, volume } from '../docker.ts'
 import { readDotenv } from '../dotenv.ts'
 import type { Context, DocumentFormat } from '../format.ts'
-import { engineStarts } from '../launch.ts'
+import { engineStarts, withScripts } from '../launch.ts'
 import { interpolate, type Lookup } from '../shell/parameters.ts'
 import { splitText } from '../shell/words.ts'
 import type { Text } from '../text.ts'
@@ -41,7 +41,7 @@ async function read(root: Node, context: Context): Promise<readonly Deployment[]
     if (value.kind !== 'map') continue
     const service = extended(value, services, 0)
     const command = await serviceCommand(service, key, lookup, context)
-    for (const start of engineStarts(command)) {
+    for (const start of engineStarts(await withScripts(command, context))) {
       const deployment = await deploymentOf(start, { format: 'compose', name: key.value }, context)
       if (deployment) found.push(deployment)
     }

@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
-import { engineStarts } from '../launch.ts'
+import { engineStarts, withScripts } from '../launch.ts'
 import { Text } from '../text.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
 
@@ -45,7 +45,7 @@ async function readDockerfile(context: Context): Promise<Deployment[]> {
   if (entrypoint.length === 0 && command.length === 0) return []
   const start: Command = { ...bareCommand(context.text), argv: [...entrypoint, ...command], env, image }
   // An image that only wraps the engine's own names no model: it declares nothing to judge.
-  const found = await deploymentsOf(engineStarts(start), context, 'dockerfile', 'image')
+  const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
   return found.filter(deployment => deployment.model.id !== null)
 }
 

@@ -2,7 +2,8 @@ import type { Command } from '../command.ts'
 import type { Deployment } from '../deployment.ts'
 import { parseDotenv } from '../dotenv.ts'
 import type { Context, FileFormat } from '../format.ts'
-import { scriptStarts } from '../launch.ts'
+import { engineStarts, scriptStarts, withScripts } from '../launch.ts'
+import { splitText } from '../shell/words.ts'
 import { Text } from '../text.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
 
@@ -23,9 +24,12 @@ export const systemd: FileFormat = {
     const image = unit.get('Image')?.at(-1)
     const command = { ...bareCommand(context.text), env, names: [context.path] }
     if (image) return readContainer(unit, command, image, context)
-    const starts = (unit.get('ExecStart') ?? []).flatMap(line =>
-      scriptStarts(line.slice(/^[-@+!:]*/.exec(line.value)![0].length), command, null),
-    )
+    const starts: Command[] = []
+    for (const line of unit.get('ExecStart') ?? []) {
+      const text = line.slice(/^[-@+!:]*/.exec(line.value)![0].length)
+      const script = await withScripts({ ...command, argv: splitText(text) }, context)
+      starts.push(...(script.files.size > 0 ? engineStarts(script) : scriptStarts(text, command, null)))
+    }
     return deploymentsOf(starts, context, 'systemd', '')
   },
 }
