@@ -528,7 +528,7 @@ var __webpack_modules__ = {
   const lowercaseKeys = obj => Object.keys(obj).reduce((c, k) => (c[k.toLowerCase()] = obj[k], 
   c), {});
  },
- 425: (__unused_webpack_module, exports) => {
+ 425: (function(__unused_webpack_module, exports) {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
@@ -576,8 +576,8 @@ var __webpack_modules__ = {
     return this._decodedPassword;
    }
   }
- },
- 636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 636: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const pico = __nccwpck_require__(1366);
   const utils = __nccwpck_require__(5313);
   function picomatch(glob, options, returnState = false) {
@@ -589,8 +589,8 @@ var __webpack_modules__ = {
   }
   Object.assign(picomatch, pico);
   module.exports = picomatch;
- },
- 4701: module => {
+ }),
+ 4701: (function(module) {
   const WIN_SLASH = '\\\\/';
   const WIN_NO_SLASH = `[^${WIN_SLASH}]`;
   const DEFAULT_MAX_EXTGLOB_RECURSION = 0;
@@ -752,8 +752,8 @@ var __webpack_modules__ = {
     return win32 === true ? WINDOWS_CHARS : POSIX_CHARS;
    }
   };
- },
- 9915: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9915: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const constants = __nccwpck_require__(4701);
   const utils = __nccwpck_require__(5313);
   const {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants;
@@ -1759,8 +1759,8 @@ var __webpack_modules__ = {
    return source;
   };
   module.exports = parse;
- },
- 1366: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1366: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const scan = __nccwpck_require__(5607);
   const parse = __nccwpck_require__(9915);
   const utils = __nccwpck_require__(5313);
@@ -1894,8 +1894,8 @@ var __webpack_modules__ = {
   };
   picomatch.constants = constants;
   module.exports = picomatch;
- },
- 5607: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5607: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const utils = __nccwpck_require__(5313);
   const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(4701);
   const isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH;
@@ -2170,8 +2170,8 @@ var __webpack_modules__ = {
    return state;
   };
   module.exports = scan;
- },
- 5313: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5313: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(4701);
   exports.isObject = val => val !== null && typeof val === 'object' && !Array.isArray(val);
   exports.hasRegexChars = str => REGEX_SPECIAL_CHARS.test(str);
@@ -2214,8 +2214,8 @@ var __webpack_modules__ = {
    if (last === '') return segs[segs.length - 2];
    return last;
   };
- },
- 5869: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5869: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const ANY = Symbol('SemVer ANY');
   class Comparator {
    static get ANY() {
@@ -2280,8 +2280,8 @@ var __webpack_modules__ = {
   const debug = __nccwpck_require__(8705);
   const SemVer = __nccwpck_require__(1861);
   const Range = __nccwpck_require__(6900);
- },
- 6900: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6900: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SPACE_CHARACTERS = /\s+/g;
   class Range {
    constructor(range, options) {
@@ -2517,8 +2517,8 @@ var __webpack_modules__ = {
    }
    return true;
   };
- },
- 1861: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1861: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const debug = __nccwpck_require__(8705);
   const {MAX_LENGTH, MAX_SAFE_INTEGER} = __nccwpck_require__(3847);
   const {safeRe: re, t} = __nccwpck_require__(7929);
@@ -2698,16 +2698,16 @@ var __webpack_modules__ = {
    }
   }
   module.exports = SemVer;
- },
- 7881: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7881: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const parse = __nccwpck_require__(9555);
   const clean = (version, options) => {
    const s = parse(version.trim().replace(/^[=v]+/, ''), options);
    return s ? s.version : null;
   };
   module.exports = clean;
- },
- 3428: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3428: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const eq = __nccwpck_require__(5184);
   const neq = __nccwpck_require__(1292);
   const gt = __nccwpck_require__(6097);
@@ -2751,8 +2751,8 @@ var __webpack_modules__ = {
    }
   };
   module.exports = cmp;
- },
- 7279: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7279: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const parse = __nccwpck_require__(9555);
   const {safeRe: re, t} = __nccwpck_require__(7929);
@@ -2780,8 +2780,8 @@ var __webpack_modules__ = {
    return parse(`${major}.${minor}.${patch}${prerelease}${build}`, options);
   };
   module.exports = coerce;
- },
- 3322: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3322: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const compareBuild = (a, b, loose) => {
    const versionA = new SemVer(a, loose);
@@ -2789,18 +2789,18 @@ var __webpack_modules__ = {
    return versionA.compare(versionB) || versionA.compareBuild(versionB);
   };
   module.exports = compareBuild;
- },
- 9348: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9348: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const compareLoose = (a, b) => compare(a, b, true);
   module.exports = compareLoose;
- },
- 4123: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4123: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const compare = (a, b, loose) => new SemVer(a, loose).compare(new SemVer(b, loose));
   module.exports = compare;
- },
- 613: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 613: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const parse = __nccwpck_require__(9555);
   const diff = (version1, version2) => {
    const v1 = parse(version1, null, true);
@@ -2826,23 +2826,23 @@ var __webpack_modules__ = {
    return 'prerelease';
   };
   module.exports = diff;
- },
- 5184: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5184: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const eq = (a, b, loose) => compare(a, b, loose) === 0;
   module.exports = eq;
- },
- 6097: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6097: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const gt = (a, b, loose) => compare(a, b, loose) > 0;
   module.exports = gt;
- },
- 1810: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1810: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const gte = (a, b, loose) => compare(a, b, loose) >= 0;
   module.exports = gte;
- },
- 1940: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1940: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const inc = (version, release, options, identifier, identifierBase) => {
    if (typeof options === 'string') {
@@ -2857,33 +2857,33 @@ var __webpack_modules__ = {
    }
   };
   module.exports = inc;
- },
- 5217: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5217: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const lt = (a, b, loose) => compare(a, b, loose) < 0;
   module.exports = lt;
- },
- 9063: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9063: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const lte = (a, b, loose) => compare(a, b, loose) <= 0;
   module.exports = lte;
- },
- 1981: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1981: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const major = (a, loose) => new SemVer(a, loose).major;
   module.exports = major;
- },
- 6953: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6953: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const minor = (a, loose) => new SemVer(a, loose).minor;
   module.exports = minor;
- },
- 1292: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1292: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const neq = (a, b, loose) => compare(a, b, loose) !== 0;
   module.exports = neq;
- },
- 9555: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9555: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const parse = (version, options, throwErrors = false) => {
    if (version instanceof SemVer) return version;
@@ -2895,31 +2895,31 @@ var __webpack_modules__ = {
    }
   };
   module.exports = parse;
- },
- 8034: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8034: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const patch = (a, loose) => new SemVer(a, loose).patch;
   module.exports = patch;
- },
- 676: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 676: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const parse = __nccwpck_require__(9555);
   const prerelease = (version, options) => {
    const parsed = parse(version, options);
    return parsed && parsed.prerelease.length ? parsed.prerelease : null;
   };
   module.exports = prerelease;
- },
- 5507: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5507: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compare = __nccwpck_require__(4123);
   const rcompare = (a, b, loose) => compare(b, a, loose);
   module.exports = rcompare;
- },
- 9410: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9410: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compareBuild = __nccwpck_require__(3322);
   const rsort = (list, loose) => list.sort((a, b) => compareBuild(b, a, loose));
   module.exports = rsort;
- },
- 6749: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6749: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Range = __nccwpck_require__(6900);
   const satisfies = (version, range, options) => {
    try {
@@ -2930,13 +2930,13 @@ var __webpack_modules__ = {
    return range.test(version);
   };
   module.exports = satisfies;
- },
- 1386: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1386: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const compareBuild = __nccwpck_require__(3322);
   const sort = (list, loose) => list.sort((a, b) => compareBuild(a, b, loose));
   module.exports = sort;
- },
- 6620: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6620: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const parse = __nccwpck_require__(9555);
   const constants = __nccwpck_require__(3847);
   const SemVer = __nccwpck_require__(1861);
@@ -2966,16 +2966,16 @@ var __webpack_modules__ = {
   };
   const isPrerelease = type => type.startsWith('pre');
   module.exports = truncate;
- },
- 426: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 426: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const parse = __nccwpck_require__(9555);
   const valid = (version, options) => {
    const v = parse(version, options);
    return v ? v.version : null;
   };
   module.exports = valid;
- },
- 6626: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6626: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const internalRe = __nccwpck_require__(7929);
   const constants = __nccwpck_require__(3847);
   const SemVer = __nccwpck_require__(1861);
@@ -3066,8 +3066,8 @@ var __webpack_modules__ = {
    compareIdentifiers: identifiers.compareIdentifiers,
    rcompareIdentifiers: identifiers.rcompareIdentifiers
   };
- },
- 3847: module => {
+ }),
+ 3847: (function(module) {
   const SEMVER_SPEC_VERSION = '2.0.0';
   const MAX_LENGTH = 256;
   const MAX_SAFE_INTEGER = Number.MAX_SAFE_INTEGER || 9007199254740991;
@@ -3086,12 +3086,12 @@ var __webpack_modules__ = {
    FLAG_INCLUDE_PRERELEASE: 1,
    FLAG_LOOSE: 2
   };
- },
- 8705: module => {
+ }),
+ 8705: (function(module) {
   const debug = typeof process === 'object' && process.env && process.env.NODE_DEBUG && /\bsemver\b/i.test(process.env.NODE_DEBUG) ? (...args) => console.error('SEMVER', ...args) : () => {};
   module.exports = debug;
- },
- 5054: module => {
+ }),
+ 5054: (function(module) {
   const numeric = /^[0-9]+$/;
   const compareIdentifiers = (a, b) => {
    if (typeof a === 'number' && typeof b === 'number') return a === b ? 0 : a < b ? -1 : 1;
@@ -3108,8 +3108,8 @@ var __webpack_modules__ = {
    compareIdentifiers,
    rcompareIdentifiers
   };
- },
- 8873: module => {
+ }),
+ 8873: (function(module) {
   class LRUCache {
    constructor() {
     this.max = 1e3;
@@ -3139,8 +3139,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = LRUCache;
- },
- 4630: module => {
+ }),
+ 4630: (function(module) {
   const looseOption = Object.freeze({
    loose: true
   });
@@ -3151,8 +3151,8 @@ var __webpack_modules__ = {
    return options;
   };
   module.exports = parseOptions;
- },
- 7929: (module, exports, __nccwpck_require__) => {
+ }),
+ 7929: (function(module, exports, __nccwpck_require__) {
   const {MAX_SAFE_COMPONENT_LENGTH, MAX_SAFE_BUILD_LENGTH, MAX_LENGTH} = __nccwpck_require__(3847);
   const debug = __nccwpck_require__(8705);
   exports = module.exports = {};
@@ -3224,8 +3224,8 @@ var __webpack_modules__ = {
   createToken('STAR', '(<|>)?=?\\s*\\*');
   createToken('GTE0', '^\\s*>=\\s*0\\.0\\.0\\s*$');
   createToken('GTE0PRE', '^\\s*>=\\s*0\\.0\\.0-0\\s*$');
- },
- 8283: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8283: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {MAX_LENGTH, MAX_SAFE_BUILD_LENGTH, WHITESPACE_CHARACTERS} = __nccwpck_require__(3847);
   const whitespace = new Uint8Array(65536);
   for (const char of WHITESPACE_CHARACTERS) whitespace[char.charCodeAt(0)] = 1;
@@ -3361,13 +3361,13 @@ var __webpack_modules__ = {
    return result + range.slice(copyFrom);
   };
   module.exports = trimComparatorWhitespace;
- },
- 7722: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7722: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const outside = __nccwpck_require__(6198);
   const gtr = (version, range, options) => outside(version, range, '>', options);
   module.exports = gtr;
- },
- 4895: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4895: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Range = __nccwpck_require__(6900);
   const intersects = (r1, r2, options) => {
    r1 = new Range(r1, options);
@@ -3375,13 +3375,13 @@ var __webpack_modules__ = {
    return r1.intersects(r2, options);
   };
   module.exports = intersects;
- },
- 7679: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7679: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const outside = __nccwpck_require__(6198);
   const ltr = (version, range, options) => outside(version, range, '<', options);
   module.exports = ltr;
- },
- 6575: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6575: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const Range = __nccwpck_require__(6900);
   const maxSatisfying = (versions, range, options) => {
@@ -3402,8 +3402,8 @@ var __webpack_modules__ = {
    return max;
   };
   module.exports = maxSatisfying;
- },
- 6893: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6893: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const Range = __nccwpck_require__(6900);
   const minSatisfying = (versions, range, options) => {
@@ -3424,8 +3424,8 @@ var __webpack_modules__ = {
    return min;
   };
   module.exports = minSatisfying;
- },
- 9232: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9232: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const Range = __nccwpck_require__(6900);
   const gt = __nccwpck_require__(6097);
@@ -3465,8 +3465,8 @@ var __webpack_modules__ = {
    return null;
   };
   module.exports = minVersion;
- },
- 6198: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6198: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const SemVer = __nccwpck_require__(1861);
   const Comparator = __nccwpck_require__(5869);
   const {ANY} = Comparator;
@@ -3517,8 +3517,8 @@ var __webpack_modules__ = {
    return true;
   };
   module.exports = outside;
- },
- 2086: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2086: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const satisfies = __nccwpck_require__(6749);
   const compare = __nccwpck_require__(4123);
   module.exports = (versions, range, options) => {
@@ -3544,8 +3544,8 @@ var __webpack_modules__ = {
    const original = typeof range.raw === 'string' ? range.raw : String(range);
    return simplified.length < original.length ? simplified : range;
   };
- },
- 3655: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3655: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Range = __nccwpck_require__(6900);
   const Comparator = __nccwpck_require__(5869);
   const {ANY} = Comparator;
@@ -3627,13 +3627,13 @@ var __webpack_modules__ = {
    return comp < 0 ? a : comp > 0 ? b : b.operator === '<' && a.operator === '<=' ? b : a;
   };
   module.exports = subset;
- },
- 7900: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7900: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Range = __nccwpck_require__(6900);
   const toComparators = (range, options) => new Range(range, options).set.map(comp => comp.map(c => c.value).join(' ').trim().split(' '));
   module.exports = toComparators;
- },
- 3739: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3739: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Range = __nccwpck_require__(6900);
   const validRange = (range, options) => {
    try {
@@ -3643,11 +3643,11 @@ var __webpack_modules__ = {
    }
   };
   module.exports = validRange;
- },
- 408: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 408: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   module.exports = __nccwpck_require__(376);
- },
- 376: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 376: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   __nccwpck_require__(9278);
   var tls = __nccwpck_require__(4756);
   var http = __nccwpck_require__(8611);
@@ -3847,8 +3847,8 @@ var __webpack_modules__ = {
    console.error.apply(console, args);
   }; else debug = function() {};
   exports.debug = debug;
- },
- 4718: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4718: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Client = __nccwpck_require__(271);
   const Dispatcher = __nccwpck_require__(2377);
   const Pool = __nccwpck_require__(8014);
@@ -3970,8 +3970,8 @@ var __webpack_modules__ = {
   module.exports.mockErrors = mockErrors;
   const {EventSource} = __nccwpck_require__(6376);
   module.exports.EventSource = EventSource;
- },
- 6128: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6128: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {addAbortListener} = __nccwpck_require__(5386);
   const {RequestAbortedError} = __nccwpck_require__(6593);
   const kListener = Symbol('kListener');
@@ -4005,8 +4005,8 @@ var __webpack_modules__ = {
    addSignal,
    removeSignal
   };
- },
- 2574: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2574: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {AsyncResource} = __nccwpck_require__(6698);
   const {InvalidArgumentError, SocketError} = __nccwpck_require__(6593);
@@ -4083,8 +4083,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = connect;
- },
- 884: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 884: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Readable, Duplex, PassThrough} = __nccwpck_require__(7075);
   const {InvalidArgumentError, InvalidReturnValueError, RequestAbortedError} = __nccwpck_require__(6593);
   const util = __nccwpck_require__(5386);
@@ -4252,8 +4252,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = pipeline;
- },
- 865: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 865: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {Readable} = __nccwpck_require__(3897);
   const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(6593);
@@ -4401,8 +4401,8 @@ var __webpack_modules__ = {
   }
   module.exports = request;
   module.exports.RequestHandler = RequestHandler;
- },
- 4754: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4754: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {finished, PassThrough} = __nccwpck_require__(7075);
   const {InvalidArgumentError, InvalidReturnValueError} = __nccwpck_require__(6593);
@@ -4550,8 +4550,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = stream;
- },
- 3408: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3408: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {InvalidArgumentError, SocketError} = __nccwpck_require__(6593);
   const {AsyncResource} = __nccwpck_require__(6698);
   const util = __nccwpck_require__(5386);
@@ -4629,15 +4629,15 @@ var __webpack_modules__ = {
    }
   }
   module.exports = upgrade;
- },
- 5889: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5889: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   module.exports.request = __nccwpck_require__(865);
   module.exports.stream = __nccwpck_require__(4754);
   module.exports.pipeline = __nccwpck_require__(884);
   module.exports.upgrade = __nccwpck_require__(3408);
   module.exports.connect = __nccwpck_require__(2574);
- },
- 3897: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3897: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {Readable} = __nccwpck_require__(7075);
   const {RequestAbortedError, NotSupportedError, InvalidArgumentError, AbortError} = __nccwpck_require__(6593);
@@ -4846,8 +4846,8 @@ var __webpack_modules__ = {
    Readable: BodyReadable,
    chunksDecode
   };
- },
- 6425: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6425: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {ResponseStatusCodeError} = __nccwpck_require__(6593);
   const {chunksDecode} = __nccwpck_require__(3897);
@@ -4892,8 +4892,8 @@ var __webpack_modules__ = {
    isContentTypeApplicationJson,
    isContentTypeText
   };
- },
- 5106: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5106: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const net = __nccwpck_require__(7030);
   const assert = __nccwpck_require__(4589);
   const util = __nccwpck_require__(5386);
@@ -5043,8 +5043,8 @@ var __webpack_modules__ = {
    util.destroy(socket, new ConnectTimeoutError(message));
   }
   module.exports = buildConnector;
- },
- 4037: module => {
+ }),
+ 4037: (function(module) {
   const headerNameLowerCasedRecord = {};
   const wellknownHeaderNames = [ 'Accept', 'Accept-Encoding', 'Accept-Language', 'Accept-Ranges', 'Access-Control-Allow-Credentials', 'Access-Control-Allow-Headers', 'Access-Control-Allow-Methods', 'Access-Control-Allow-Origin', 'Access-Control-Expose-Headers', 'Access-Control-Max-Age', 'Access-Control-Request-Headers', 'Access-Control-Request-Method', 'Age', 'Allow', 'Alt-Svc', 'Alt-Used', 'Authorization', 'Cache-Control', 'Clear-Site-Data', 'Connection', 'Content-Disposition', 'Content-Encoding', 'Content-Language', 'Content-Length', 'Content-Location', 'Content-Range', 'Content-Security-Policy', 'Content-Security-Policy-Report-Only', 'Content-Type', 'Cookie', 'Cross-Origin-Embedder-Policy', 'Cross-Origin-Opener-Policy', 'Cross-Origin-Resource-Policy', 'Date', 'Device-Memory', 'Downlink', 'ECT', 'ETag', 'Expect', 'Expect-CT', 'Expires', 'Forwarded', 'From', 'Host', 'If-Match', 'If-Modified-Since', 'If-None-Match', 'If-Range', 'If-Unmodified-Since', 'Keep-Alive', 'Last-Modified', 'Link', 'Location', 'Max-Forwards', 'Origin', 'Permissions-Policy', 'Pragma', 'Proxy-Authenticate', 'Proxy-Authorization', 'RTT', 'Range', 'Referer', 'Referrer-Policy', 'Refresh', 'Retry-After', 'Sec-WebSocket-Accept', 'Sec-WebSocket-Extensions', 'Sec-WebSocket-Key', 'Sec-WebSocket-Protocol', 'Sec-WebSocket-Version', 'Server', 'Server-Timing', 'Service-Worker-Allowed', 'Service-Worker-Navigation-Preload', 'Set-Cookie', 'SourceMap', 'Strict-Transport-Security', 'Supports-Loading-Mode', 'TE', 'Timing-Allow-Origin', 'Trailer', 'Transfer-Encoding', 'Upgrade', 'Upgrade-Insecure-Requests', 'User-Agent', 'Vary', 'Via', 'WWW-Authenticate', 'X-Content-Type-Options', 'X-DNS-Prefetch-Control', 'X-Frame-Options', 'X-Permitted-Cross-Domain-Policies', 'X-Powered-By', 'X-Requested-With', 'X-XSS-Protection' ];
   for (let i = 0; i < wellknownHeaderNames.length; ++i) {
@@ -5057,8 +5057,8 @@ var __webpack_modules__ = {
    wellknownHeaderNames,
    headerNameLowerCasedRecord
   };
- },
- 6644: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6644: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const diagnosticsChannel = __nccwpck_require__(3053);
   const util = __nccwpck_require__(7975);
   const undiciDebugLog = util.debuglog('undici');
@@ -5154,8 +5154,8 @@ var __webpack_modules__ = {
   module.exports = {
    channels
   };
- },
- 6593: module => {
+ }),
+ 6593: (function(module) {
   const kUndiciError = Symbol.for('undici.error.UND_ERR');
   class UndiciError extends Error {
    constructor(message) {
@@ -5510,8 +5510,8 @@ var __webpack_modules__ = {
    SecureProxyConnectionError,
    MessageSizeExceededError
   };
- },
- 8957: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8957: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {InvalidArgumentError, NotSupportedError} = __nccwpck_require__(6593);
   const assert = __nccwpck_require__(4589);
   const {isValidHTTPToken, isValidHeaderValue, isStream, destroy, isBuffer, isFormDataLike, isIterable, isBlobLike, buildURL, validateHandler, getServerName, normalizedMethodRecords} = __nccwpck_require__(5386);
@@ -5756,8 +5756,8 @@ var __webpack_modules__ = {
    } else if (headerName === 'expect') throw new NotSupportedError('expect header not supported'); else request.headers.push(key, val);
   }
   module.exports = Request;
- },
- 3377: module => {
+ }),
+ 3377: (function(module) {
   module.exports = {
    kClose: Symbol('close'),
    kDestroy: Symbol('destroy'),
@@ -5825,8 +5825,8 @@ var __webpack_modules__ = {
    kHttpProxyAgent: Symbol('http proxy agent'),
    kHttpsProxyAgent: Symbol('https proxy agent')
   };
- },
- 3838: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3838: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {wellknownHeaderNames, headerNameLowerCasedRecord} = __nccwpck_require__(4037);
   class TstNode {
    value=null;
@@ -5900,8 +5900,8 @@ var __webpack_modules__ = {
    TernarySearchTree,
    tree
   };
- },
- 5386: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5386: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {kDestroyed, kBodyUsed, kListeners, kBody} = __nccwpck_require__(3377);
   const {IncomingMessage} = __nccwpck_require__(7067);
@@ -6305,8 +6305,8 @@ var __webpack_modules__ = {
    safeHTTPMethods: [ 'GET', 'HEAD', 'OPTIONS', 'TRACE' ],
    wrapRequestBody
   };
- },
- 5539: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5539: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {InvalidArgumentError} = __nccwpck_require__(6593);
   const {kClients, kRunning, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(3377);
   const DispatcherBase = __nccwpck_require__(803);
@@ -6392,8 +6392,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Agent;
- },
- 3207: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3207: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {BalancedPoolMissingUpstreamError, InvalidArgumentError} = __nccwpck_require__(6593);
   const {PoolBase, kClients, kNeedDrain, kAddClient, kRemoveClient, kGetDispatcher} = __nccwpck_require__(1278);
   const Pool = __nccwpck_require__(8014);
@@ -6495,8 +6495,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = BalancedPool;
- },
- 8939: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8939: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const util = __nccwpck_require__(5386);
   const {channels} = __nccwpck_require__(6644);
@@ -7303,8 +7303,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = connectH1;
- },
- 7726: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7726: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {errorMonitor} = __nccwpck_require__(8474);
   const {pipeline} = __nccwpck_require__(7075);
@@ -7703,8 +7703,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = connectH2;
- },
- 271: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 271: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const net = __nccwpck_require__(7030);
   const http = __nccwpck_require__(7067);
@@ -8027,8 +8027,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Client;
- },
- 803: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 803: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const buffer = __nccwpck_require__(4573);
   const Dispatcher = __nccwpck_require__(2377);
   const {ClientDestroyedError, ClientClosedError, InvalidArgumentError} = __nccwpck_require__(6593);
@@ -8150,8 +8150,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = DispatcherBase;
- },
- 2377: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2377: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const EventEmitter = __nccwpck_require__(8474);
   class Dispatcher extends EventEmitter {
    dispatch() {
@@ -8194,8 +8194,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Dispatcher;
- },
- 6699: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6699: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const DispatcherBase = __nccwpck_require__(803);
   const {kClose, kDestroy, kClosed, kDestroyed, kDispatch, kNoProxyAgent, kHttpProxyAgent, kHttpsProxyAgent} = __nccwpck_require__(3377);
   const ProxyAgent = __nccwpck_require__(9710);
@@ -8293,8 +8293,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = EnvHttpProxyAgent;
- },
- 2190: module => {
+ }),
+ 2190: (function(module) {
   const kSize = 2048;
   const kMask = kSize - 1;
   class FixedCircularBuffer {
@@ -8340,8 +8340,8 @@ var __webpack_modules__ = {
     return next;
    }
   };
- },
- 1278: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1278: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const DispatcherBase = __nccwpck_require__(803);
   const FixedQueue = __nccwpck_require__(2190);
   const {kConnected, kSize, kRunning, kPending, kQueued, kBusy, kFree, kUrl, kClose, kDestroy, kDispatch} = __nccwpck_require__(3377);
@@ -8471,8 +8471,8 @@ var __webpack_modules__ = {
    kRemoveClient,
    kGetDispatcher
   };
- },
- 1680: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1680: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kFree, kConnected, kPending, kQueued, kRunning, kSize} = __nccwpck_require__(3377);
   const kPool = Symbol('pool');
   class PoolStats {
@@ -8499,8 +8499,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = PoolStats;
- },
- 8014: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8014: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {PoolBase, kClients, kNeedDrain, kAddClient, kGetDispatcher} = __nccwpck_require__(1278);
   const Client = __nccwpck_require__(271);
   const {InvalidArgumentError} = __nccwpck_require__(6593);
@@ -8560,8 +8560,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = Pool;
- },
- 9710: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9710: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kProxy, kClose, kDestroy, kDispatch, kInterceptors} = __nccwpck_require__(3377);
   const {URL} = __nccwpck_require__(3136);
   const Agent = __nccwpck_require__(5539);
@@ -8742,8 +8742,8 @@ var __webpack_modules__ = {
    if (existProxyAuth) throw new InvalidArgumentError('Proxy-Authorization should be sent in ProxyAgent constructor');
   }
   module.exports = ProxyAgent;
- },
- 9176: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9176: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const Dispatcher = __nccwpck_require__(2377);
   const RetryHandler = __nccwpck_require__(3174);
   class RetryAgent extends Dispatcher {
@@ -8772,8 +8772,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = RetryAgent;
- },
- 4743: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4743: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const globalDispatcher = Symbol.for('undici.globalDispatcher.1');
   const {InvalidArgumentError} = __nccwpck_require__(6593);
   const Agent = __nccwpck_require__(5539);
@@ -8794,8 +8794,8 @@ var __webpack_modules__ = {
    setGlobalDispatcher,
    getGlobalDispatcher
   };
- },
- 6949: module => {
+ }),
+ 6949: (function(module) {
   module.exports = class DecoratorHandler {
    #handler;
    constructor(handler) {
@@ -8827,8 +8827,8 @@ var __webpack_modules__ = {
     return this.#handler.onBodySent?.(...args);
    }
   };
- },
- 3216: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3216: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const util = __nccwpck_require__(5386);
   const {kBodyUsed} = __nccwpck_require__(3377);
   const assert = __nccwpck_require__(4589);
@@ -8945,8 +8945,8 @@ var __webpack_modules__ = {
    return ret;
   }
   module.exports = RedirectHandler;
- },
- 3174: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3174: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {kRetryHandlerDefaultRetry} = __nccwpck_require__(3377);
   const {RequestRetryError} = __nccwpck_require__(6593);
@@ -9201,8 +9201,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = RetryHandler;
- },
- 6149: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6149: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {isIP} = __nccwpck_require__(7030);
   const {lookup} = __nccwpck_require__(610);
   const DecoratorHandler = __nccwpck_require__(6949);
@@ -9411,8 +9411,8 @@ var __webpack_modules__ = {
     return true;
    };
   };
- },
- 5786: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5786: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const util = __nccwpck_require__(5386);
   const {InvalidArgumentError, RequestAbortedError} = __nccwpck_require__(6593);
   const DecoratorHandler = __nccwpck_require__(6949);
@@ -9479,8 +9479,8 @@ var __webpack_modules__ = {
    };
   }
   module.exports = createDumpInterceptor;
- },
- 5306: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5306: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const RedirectHandler = __nccwpck_require__(3216);
   function createRedirectInterceptor({maxRedirections: defaultMaxRedirections}) {
    return dispatch => function Intercept(opts, handler) {
@@ -9495,8 +9495,8 @@ var __webpack_modules__ = {
    };
   }
   module.exports = createRedirectInterceptor;
- },
- 1068: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1068: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const RedirectHandler = __nccwpck_require__(3216);
   module.exports = opts => {
    const globalMaxRedirections = opts?.maxRedirections;
@@ -9507,8 +9507,8 @@ var __webpack_modules__ = {
     return dispatch(baseOpts, redirectHandler);
    };
   };
- },
- 9636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9636: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const RetryHandler = __nccwpck_require__(3174);
   module.exports = globalOpts => dispatch => function retryInterceptor(opts, handler) {
    return dispatch(opts, new RetryHandler({
@@ -9522,8 +9522,8 @@ var __webpack_modules__ = {
     dispatch
    }));
   };
- },
- 6402: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6402: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
@@ -9714,16 +9714,16 @@ var __webpack_modules__ = {
    'transfer-encoding': HEADER_STATE.TRANSFER_ENCODING,
    upgrade: HEADER_STATE.UPGRADE
   };
- },
- 9240: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9240: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Buffer} = __nccwpck_require__(4573);
   module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f38Bf2AAAGADf39/AALLAQgDZW52GHdhc21fb25faGVhZGVyc19jb21wbGV0ZQAEA2VudhV3YXNtX29uX21lc3NhZ2VfYmVnaW4AAANlbnYLd2FzbV9vbl91cmwAAQNlbnYOd2FzbV9vbl9zdGF0dXMAAQNlbnYUd2FzbV9vbl9oZWFkZXJfZmllbGQAAQNlbnYUd2FzbV9vbl9oZWFkZXJfdmFsdWUAAQNlbnYMd2FzbV9vbl9ib2R5AAEDZW52GHdhc21fb25fbWVzc2FnZV9jb21wbGV0ZQAAAy0sBQYAAAIAAAAAAAACAQIAAgICAAADAAAAAAMDAwMBAQEBAQEBAQEAAAIAAAAEBQFwARISBQMBAAIGCAF/AUGA1AQLB9EFIgZtZW1vcnkCAAtfaW5pdGlhbGl6ZQAIGV9faW5kaXJlY3RfZnVuY3Rpb25fdGFibGUBAAtsbGh0dHBfaW5pdAAJGGxsaHR0cF9zaG91bGRfa2VlcF9hbGl2ZQAvDGxsaHR0cF9hbGxvYwALBm1hbGxvYwAxC2xsaHR0cF9mcmVlAAwEZnJlZQAMD2xsaHR0cF9nZXRfdHlwZQANFWxsaHR0cF9nZXRfaHR0cF9tYWpvcgAOFWxsaHR0cF9nZXRfaHR0cF9taW5vcgAPEWxsaHR0cF9nZXRfbWV0aG9kABAWbGxodHRwX2dldF9zdGF0dXNfY29kZQAREmxsaHR0cF9nZXRfdXBncmFkZQASDGxsaHR0cF9yZXNldAATDmxsaHR0cF9leGVjdXRlABQUbGxodHRwX3NldHRpbmdzX2luaXQAFQ1sbGh0dHBfZmluaXNoABYMbGxodHRwX3BhdXNlABcNbGxodHRwX3Jlc3VtZQAYG2xsaHR0cF9yZXN1bWVfYWZ0ZXJfdXBncmFkZQAZEGxsaHR0cF9nZXRfZXJybm8AGhdsbGh0dHBfZ2V0X2Vycm9yX3JlYXNvbgAbF2xsaHR0cF9zZXRfZXJyb3JfcmVhc29uABwUbGxodHRwX2dldF9lcnJvcl9wb3MAHRFsbGh0dHBfZXJybm9fbmFtZQAeEmxsaHR0cF9tZXRob2RfbmFtZQAfEmxsaHR0cF9zdGF0dXNfbmFtZQAgGmxsaHR0cF9zZXRfbGVuaWVudF9oZWFkZXJzACEhbGxodHRwX3NldF9sZW5pZW50X2NodW5rZWRfbGVuZ3RoACIdbGxodHRwX3NldF9sZW5pZW50X2tlZXBfYWxpdmUAIyRsbGh0dHBfc2V0X2xlbmllbnRfdHJhbnNmZXJfZW5jb2RpbmcAJBhsbGh0dHBfbWVzc2FnZV9uZWVkc19lb2YALgkXAQBBAQsRAQIDBAUKBgcrLSwqKSglJyYK07MCLBYAQYjQACgCAARAAAtBiNAAQQE2AgALFAAgABAwIAAgAjYCOCAAIAE6ACgLFAAgACAALwEyIAAtAC4gABAvEAALHgEBf0HAABAyIgEQMCABQYAINgI4IAEgADoAKCABC48MAQd/AkAgAEUNACAAQQhrIgEgAEEEaygCACIAQXhxIgRqIQUCQCAAQQFxDQAgAEEDcUUNASABIAEoAgAiAGsiAUGc0AAoAgBJDQEgACAEaiEEAkACQEGg0AAoAgAgAUcEQCAAQf8BTQRAIABBA3YhAyABKAIIIgAgASgCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBQsgAiAANgIIIAAgAjYCDAwECyABKAIYIQYgASABKAIMIgBHBEAgACABKAIIIgI2AgggAiAANgIMDAMLIAFBFGoiAygCACICRQRAIAEoAhAiAkUNAiABQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFKAIEIgBBA3FBA0cNAiAFIABBfnE2AgRBlNAAIAQ2AgAgBSAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCABKAIcIgJBAnRBvNIAaiIDKAIAIAFGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgAUYbaiAANgIAIABFDQELIAAgBjYCGCABKAIQIgIEQCAAIAI2AhAgAiAANgIYCyABQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAFTw0AIAUoAgQiAEEBcUUNAAJAAkACQAJAIABBAnFFBEBBpNAAKAIAIAVGBEBBpNAAIAE2AgBBmNAAQZjQACgCACAEaiIANgIAIAEgAEEBcjYCBCABQaDQACgCAEcNBkGU0ABBADYCAEGg0ABBADYCAAwGC0Gg0AAoAgAgBUYEQEGg0AAgATYCAEGU0ABBlNAAKAIAIARqIgA2AgAgASAAQQFyNgIEIAAgAWogADYCAAwGCyAAQXhxIARqIQQgAEH/AU0EQCAAQQN2IQMgBSgCCCIAIAUoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAULIAIgADYCCCAAIAI2AgwMBAsgBSgCGCEGIAUgBSgCDCIARwRAQZzQACgCABogACAFKAIIIgI2AgggAiAANgIMDAMLIAVBFGoiAygCACICRQRAIAUoAhAiAkUNAiAFQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFIABBfnE2AgQgASAEaiAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCAFKAIcIgJBAnRBvNIAaiIDKAIAIAVGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgBUYbaiAANgIAIABFDQELIAAgBjYCGCAFKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAFQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAEaiAENgIAIAEgBEEBcjYCBCABQaDQACgCAEcNAEGU0AAgBDYCAAwBCyAEQf8BTQRAIARBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASAEQQN2dCIDcUUEQEGM0AAgAiADcjYCACAADAELIAAoAggLIgIgATYCDCAAIAE2AgggASAANgIMIAEgAjYCCAwBC0EfIQIgBEH///8HTQRAIARBJiAEQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAgsgASACNgIcIAFCADcCECACQQJ0QbzSAGohAAJAQZDQACgCACIDQQEgAnQiB3FFBEAgACABNgIAQZDQACADIAdyNgIAIAEgADYCGCABIAE2AgggASABNgIMDAELIARBGSACQQF2a0EAIAJBH0cbdCECIAAoAgAhAAJAA0AgACIDKAIEQXhxIARGDQEgAkEddiEAIAJBAXQhAiADIABBBHFqQRBqIgcoAgAiAA0ACyAHIAE2AgAgASADNgIYIAEgATYCDCABIAE2AggMAQsgAygCCCIAIAE2AgwgAyABNgIIIAFBADYCGCABIAM2AgwgASAANgIIC0Gs0ABBrNAAKAIAQQFrIgBBfyAAGzYCAAsLBwAgAC0AKAsHACAALQAqCwcAIAAtACsLBwAgAC0AKQsHACAALwEyCwcAIAAtAC4LQAEEfyAAKAIYIQEgAC0ALSECIAAtACghAyAAKAI4IQQgABAwIAAgBDYCOCAAIAM6ACggACACOgAtIAAgATYCGAu74gECB38DfiABIAJqIQQCQCAAIgIoAgwiAA0AIAIoAgQEQCACIAE2AgQLIwBBEGsiCCQAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAIoAhwiA0EBaw7dAdoBAdkBAgMEBQYHCAkKCwwNDtgBDxDXARES1gETFBUWFxgZGhvgAd8BHB0e1QEfICEiIyQl1AEmJygpKiss0wHSAS0u0QHQAS8wMTIzNDU2Nzg5Ojs8PT4/QEFCQ0RFRtsBR0hJSs8BzgFLzQFMzAFNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AAYEBggGDAYQBhQGGAYcBiAGJAYoBiwGMAY0BjgGPAZABkQGSAZMBlAGVAZYBlwGYAZkBmgGbAZwBnQGeAZ8BoAGhAaIBowGkAaUBpgGnAagBqQGqAasBrAGtAa4BrwGwAbEBsgGzAbQBtQG2AbcBywHKAbgByQG5AcgBugG7AbwBvQG+Ab8BwAHBAcIBwwHEAcUBxgEA3AELQQAMxgELQQ4MxQELQQ0MxAELQQ8MwwELQRAMwgELQRMMwQELQRQMwAELQRUMvwELQRYMvgELQRgMvQELQRkMvAELQRoMuwELQRsMugELQRwMuQELQR0MuAELQQgMtwELQR4MtgELQSAMtQELQR8MtAELQQcMswELQSEMsgELQSIMsQELQSMMsAELQSQMrwELQRIMrgELQREMrQELQSUMrAELQSYMqwELQScMqgELQSgMqQELQcMBDKgBC0EqDKcBC0ErDKYBC0EsDKUBC0EtDKQBC0EuDKMBC0EvDKIBC0HEAQyhAQtBMAygAQtBNAyfAQtBDAyeAQtBMQydAQtBMgycAQtBMwybAQtBOQyaAQtBNQyZAQtBxQEMmAELQQsMlwELQToMlgELQTYMlQELQQoMlAELQTcMkwELQTgMkgELQTwMkQELQTsMkAELQT0MjwELQQkMjgELQSkMjQELQT4MjAELQT8MiwELQcAADIoBC0HBAAyJAQtBwgAMiAELQcMADIcBC0HEAAyGAQtBxQAMhQELQcYADIQBC0EXDIMBC0HHAAyCAQtByAAMgQELQckADIABC0HKAAx/C0HLAAx+C0HNAAx9C0HMAAx8C0HOAAx7C0HPAAx6C0HQAAx5C0HRAAx4C0HSAAx3C0HTAAx2C0HUAAx1C0HWAAx0C0HVAAxzC0EGDHILQdcADHELQQUMcAtB2AAMbwtBBAxuC0HZAAxtC0HaAAxsC0HbAAxrC0HcAAxqC0EDDGkLQd0ADGgLQd4ADGcLQd8ADGYLQeEADGULQeAADGQLQeIADGMLQeMADGILQQIMYQtB5AAMYAtB5QAMXwtB5gAMXgtB5wAMXQtB6AAMXAtB6QAMWwtB6gAMWgtB6wAMWQtB7AAMWAtB7QAMVwtB7gAMVgtB7wAMVQtB8AAMVAtB8QAMUwtB8gAMUgtB8wAMUQtB9AAMUAtB9QAMTwtB9gAMTgtB9wAMTQtB+AAMTAtB+QAMSwtB+gAMSgtB+wAMSQtB/AAMSAtB/QAMRwtB/gAMRgtB/wAMRQtBgAEMRAtBgQEMQwtBggEMQgtBgwEMQQtBhAEMQAtBhQEMPwtBhgEMPgtBhwEMPQtBiAEMPAtBiQEMOwtBigEMOgtBiwEMOQtBjAEMOAtBjQEMNwtBjgEMNgtBjwEMNQtBkAEMNAtBkQEMMwtBkgEMMgtBkwEMMQtBlAEMMAtBlQEMLwtBlgEMLgtBlwEMLQtBmAEMLAtBmQEMKwtBmgEMKgtBmwEMKQtBnAEMKAtBnQEMJwtBngEMJgtBnwEMJQtBoAEMJAtBoQEMIwtBogEMIgtBowEMIQtBpAEMIAtBpQEMHwtBpgEMHgtBpwEMHQtBqAEMHAtBqQEMGwtBqgEMGgtBqwEMGQtBrAEMGAtBrQEMFwtBrgEMFgtBAQwVC0GvAQwUC0GwAQwTC0GxAQwSC0GzAQwRC0GyAQwQC0G0AQwPC0G1AQwOC0G2AQwNC0G3AQwMC0G4AQwLC0G5AQwKC0G6AQwJC0G7AQwIC0HGAQwHC0G8AQwGC0G9AQwFC0G+AQwEC0G/AQwDC0HAAQwCC0HCAQwBC0HBAQshAwNAAkACQAJAAkACQAJAAkACQAJAIAICfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAgJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAn8CQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCADDsYBAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHyAhIyUmKCorLC8wMTIzNDU2Nzk6Ozw9lANAQkRFRklLTk9QUVJTVFVWWFpbXF1eX2BhYmNkZWZnaGpsb3Bxc3V2eHl6e3x/gAGBAYIBgwGEAYUBhgGHAYgBiQGKAYsBjAGNAY4BjwGQAZEBkgGTAZQBlQGWAZcBmAGZAZoBmwGcAZ0BngGfAaABoQGiAaMBpAGlAaYBpwGoAakBqgGrAawBrQGuAa8BsAGxAbIBswG0AbUBtgG3AbgBuQG6AbsBvAG9Ab4BvwHAAcEBwgHDAcQBxQHGAccByAHJAcsBzAHNAc4BzwGKA4kDiAOHA4QDgwOAA/sC+gL5AvgC9wL0AvMC8gLLAsECsALZAQsgASAERw3wAkHdASEDDLMDCyABIARHDcgBQcMBIQMMsgMLIAEgBEcNe0H3ACEDDLEDCyABIARHDXBB7wAhAwywAwsgASAERw1pQeoAIQMMrwMLIAEgBEcNZUHoACEDDK4DCyABIARHDWJB5gAhAwytAwsgASAERw0aQRghAwysAwsgASAERw0VQRIhAwyrAwsgASAERw1CQcUAIQMMqgMLIAEgBEcNNEE/IQMMqQMLIAEgBEcNMkE8IQMMqAMLIAEgBEcNK0ExIQMMpwMLIAItAC5BAUYNnwMMwQILQQAhAAJAAkACQCACLQAqRQ0AIAItACtFDQAgAi8BMCIDQQJxRQ0BDAILIAIvATAiA0EBcUUNAQtBASEAIAItAChBAUYNACACLwEyIgVB5ABrQeQASQ0AIAVBzAFGDQAgBUGwAkYNACADQcAAcQ0AQQAhACADQYgEcUGABEYNACADQShxQQBHIQALIAJBADsBMCACQQA6AC8gAEUN3wIgAkIANwMgDOACC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAARQ3MASAAQRVHDd0CIAJBBDYCHCACIAE2AhQgAkGwGDYCECACQRU2AgxBACEDDKQDCyABIARGBEBBBiEDDKQDCyABQQFqIQFBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAA3ZAgwcCyACQgA3AyBBEiEDDIkDCyABIARHDRZBHSEDDKEDCyABIARHBEAgAUEBaiEBQRAhAwyIAwtBByEDDKADCyACIAIpAyAiCiAEIAFrrSILfSIMQgAgCiAMWhs3AyAgCiALWA3UAkEIIQMMnwMLIAEgBEcEQCACQQk2AgggAiABNgIEQRQhAwyGAwtBCSEDDJ4DCyACKQMgQgBSDccBIAIgAi8BMEGAAXI7ATAMQgsgASAERw0/QdAAIQMMnAMLIAEgBEYEQEELIQMMnAMLIAFBAWohAUEAIQACQCACKAI4IgNFDQAgAygCUCIDRQ0AIAIgAxEAACEACyAADc8CDMYBC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ3GASAAQRVHDc0CIAJBCzYCHCACIAE2AhQgAkGCGTYCECACQRU2AgxBACEDDJoDC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ0MIABBFUcNygIgAkEaNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMmQMLQQAhAAJAIAIoAjgiA0UNACADKAJMIgNFDQAgAiADEQAAIQALIABFDcQBIABBFUcNxwIgAkELNgIcIAIgATYCFCACQZEXNgIQIAJBFTYCDEEAIQMMmAMLIAEgBEYEQEEPIQMMmAMLIAEtAAAiAEE7Rg0HIABBDUcNxAIgAUEBaiEBDMMBC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3DASAAQRVHDcICIAJBDzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJYDCwNAIAEtAABB8DVqLQAAIgBBAUcEQCAAQQJHDcECIAIoAgQhAEEAIQMgAkEANgIEIAIgACABQQFqIgEQLSIADcICDMUBCyAEIAFBAWoiAUcNAAtBEiEDDJUDC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3FASAAQRVHDb0CIAJBGzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJQDCyABIARGBEBBFiEDDJQDCyACQQo2AgggAiABNgIEQQAhAAJAIAIoAjgiA0UNACADKAJIIgNFDQAgAiADEQAAIQALIABFDcIBIABBFUcNuQIgAkEVNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMkwMLIAEgBEcEQANAIAEtAABB8DdqLQAAIgBBAkcEQAJAIABBAWsOBMQCvQIAvgK9AgsgAUEBaiEBQQghAwz8AgsgBCABQQFqIgFHDQALQRUhAwyTAwtBFSEDDJIDCwNAIAEtAABB8DlqLQAAIgBBAkcEQCAAQQFrDgTFArcCwwK4ArcCCyAEIAFBAWoiAUcNAAtBGCEDDJEDCyABIARHBEAgAkELNgIIIAIgATYCBEEHIQMM+AILQRkhAwyQAwsgAUEBaiEBDAILIAEgBEYEQEEaIQMMjwMLAkAgAS0AAEENaw4UtQG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwEAvwELQQAhAyACQQA2AhwgAkGvCzYCECACQQI2AgwgAiABQQFqNgIUDI4DCyABIARGBEBBGyEDDI4DCyABLQAAIgBBO0cEQCAAQQ1HDbECIAFBAWohAQy6AQsgAUEBaiEBC0EiIQMM8wILIAEgBEYEQEEcIQMMjAMLQgAhCgJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAS0AAEEwaw43wQLAAgABAgMEBQYH0AHQAdAB0AHQAdAB0AEICQoLDA3QAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdABDg8QERIT0AELQgIhCgzAAgtCAyEKDL8CC0IEIQoMvgILQgUhCgy9AgtCBiEKDLwCC0IHIQoMuwILQgghCgy6AgtCCSEKDLkCC0IKIQoMuAILQgshCgy3AgtCDCEKDLYCC0INIQoMtQILQg4hCgy0AgtCDyEKDLMCC0IKIQoMsgILQgshCgyxAgtCDCEKDLACC0INIQoMrwILQg4hCgyuAgtCDyEKDK0CC0IAIQoCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAEtAABBMGsON8ACvwIAAQIDBAUGB74CvgK+Ar4CvgK+Ar4CCAkKCwwNvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ag4PEBESE74CC0ICIQoMvwILQgMhCgy+AgtCBCEKDL0CC0IFIQoMvAILQgYhCgy7AgtCByEKDLoCC0IIIQoMuQILQgkhCgy4AgtCCiEKDLcCC0ILIQoMtgILQgwhCgy1AgtCDSEKDLQCC0IOIQoMswILQg8hCgyyAgtCCiEKDLECC0ILIQoMsAILQgwhCgyvAgtCDSEKDK4CC0IOIQoMrQILQg8hCgysAgsgAiACKQMgIgogBCABa60iC30iDEIAIAogDFobNwMgIAogC1gNpwJBHyEDDIkDCyABIARHBEAgAkEJNgIIIAIgATYCBEElIQMM8AILQSAhAwyIAwtBASEFIAIvATAiA0EIcUUEQCACKQMgQgBSIQULAkAgAi0ALgRAQQEhACACLQApQQVGDQEgA0HAAHFFIAVxRQ0BC0EAIQAgA0HAAHENAEECIQAgA0EIcQ0AIANBgARxBEACQCACLQAoQQFHDQAgAi0ALUEKcQ0AQQUhAAwCC0EEIQAMAQsgA0EgcUUEQAJAIAItAChBAUYNACACLwEyIgBB5ABrQeQASQ0AIABBzAFGDQAgAEGwAkYNAEEEIQAgA0EocUUNAiADQYgEcUGABEYNAgtBACEADAELQQBBAyACKQMgUBshAAsgAEEBaw4FvgIAsAEBpAKhAgtBESEDDO0CCyACQQE6AC8MhAMLIAEgBEcNnQJBJCEDDIQDCyABIARHDRxBxgAhAwyDAwtBACEAAkAgAigCOCIDRQ0AIAMoAkQiA0UNACACIAMRAAAhAAsgAEUNJyAAQRVHDZgCIAJB0AA2AhwgAiABNgIUIAJBkRg2AhAgAkEVNgIMQQAhAwyCAwsgASAERgRAQSghAwyCAwtBACEDIAJBADYCBCACQQw2AgggAiABIAEQKiIARQ2UAiACQSc2AhwgAiABNgIUIAIgADYCDAyBAwsgASAERgRAQSkhAwyBAwsgAS0AACIAQSBGDRMgAEEJRw2VAiABQQFqIQEMFAsgASAERwRAIAFBAWohAQwWC0EqIQMM/wILIAEgBEYEQEErIQMM/wILIAEtAAAiAEEJRyAAQSBHcQ2QAiACLQAsQQhHDd0CIAJBADoALAzdAgsgASAERgRAQSwhAwz+AgsgAS0AAEEKRw2OAiABQQFqIQEMsAELIAEgBEcNigJBLyEDDPwCCwNAIAEtAAAiAEEgRwRAIABBCmsOBIQCiAKIAoQChgILIAQgAUEBaiIBRw0AC0ExIQMM+wILQTIhAyABIARGDfoCIAIoAgAiACAEIAFraiEHIAEgAGtBA2ohBgJAA0AgAEHwO2otAAAgAS0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDQEgAEEDRgRAQQYhAQziAgsgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAc2AgAM+wILIAJBADYCAAyGAgtBMyEDIAQgASIARg35AiAEIAFrIAIoAgAiAWohByAAIAFrQQhqIQYCQANAIAFB9DtqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBCEYEQEEFIQEM4QILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPoCCyACQQA2AgAgACEBDIUCC0E0IQMgBCABIgBGDfgCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgJAA0AgAUHQwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBBUYEQEEHIQEM4AILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPkCCyACQQA2AgAgACEBDIQCCyABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRg0JDIECCyAEIAFBAWoiAUcNAAtBMCEDDPgCC0EwIQMM9wILIAEgBEcEQANAIAEtAAAiAEEgRwRAIABBCmsOBP8B/gH+Af8B/gELIAQgAUEBaiIBRw0AC0E4IQMM9wILQTghAwz2AgsDQCABLQAAIgBBIEcgAEEJR3EN9gEgBCABQQFqIgFHDQALQTwhAwz1AgsDQCABLQAAIgBBIEcEQAJAIABBCmsOBPkBBAT5AQALIABBLEYN9QEMAwsgBCABQQFqIgFHDQALQT8hAwz0AgtBwAAhAyABIARGDfMCIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAEGAQGstAAAgAS0AAEEgckcNASAAQQZGDdsCIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPQCCyACQQA2AgALQTYhAwzZAgsgASAERgRAQcEAIQMM8gILIAJBDDYCCCACIAE2AgQgAi0ALEEBaw4E+wHuAewB6wHUAgsgAUEBaiEBDPoBCyABIARHBEADQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxIgBBCUYNACAAQSBGDQACQAJAAkACQCAAQeMAaw4TAAMDAwMDAwMBAwMDAwMDAwMDAgMLIAFBAWohAUExIQMM3AILIAFBAWohAUEyIQMM2wILIAFBAWohAUEzIQMM2gILDP4BCyAEIAFBAWoiAUcNAAtBNSEDDPACC0E1IQMM7wILIAEgBEcEQANAIAEtAABBgDxqLQAAQQFHDfcBIAQgAUEBaiIBRw0AC0E9IQMM7wILQT0hAwzuAgtBACEAAkAgAigCOCIDRQ0AIAMoAkAiA0UNACACIAMRAAAhAAsgAEUNASAAQRVHDeYBIAJBwgA2AhwgAiABNgIUIAJB4xg2AhAgAkEVNgIMQQAhAwztAgsgAUEBaiEBC0E8IQMM0gILIAEgBEYEQEHCACEDDOsCCwJAA0ACQCABLQAAQQlrDhgAAswCzALRAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAgDMAgsgBCABQQFqIgFHDQALQcIAIQMM6wILIAFBAWohASACLQAtQQFxRQ3+AQtBLCEDDNACCyABIARHDd4BQcQAIQMM6AILA0AgAS0AAEGQwABqLQAAQQFHDZwBIAQgAUEBaiIBRw0AC0HFACEDDOcCCyABLQAAIgBBIEYN/gEgAEE6Rw3AAiACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgAN3gEM3QELQccAIQMgBCABIgBGDeUCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFBkMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvwIgAUEFRg3CAiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzlAgtByAAhAyAEIAEiAEYN5AIgBCABayACKAIAIgFqIQcgACABa0EJaiEGA0AgAUGWwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw2+AkECIAFBCUYNwgIaIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOQCCyABIARGBEBByQAhAwzkAgsCQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxQe4Aaw4HAL8CvwK/Ar8CvwIBvwILIAFBAWohAUE+IQMMywILIAFBAWohAUE/IQMMygILQcoAIQMgBCABIgBGDeICIAQgAWsgAigCACIBaiEGIAAgAWtBAWohBwNAIAFBoMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvAIgAUEBRg2+AiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBjYCAAziAgtBywAhAyAEIAEiAEYN4QIgBCABayACKAIAIgFqIQcgACABa0EOaiEGA0AgAUGiwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw27AiABQQ5GDb4CIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOECC0HMACEDIAQgASIARg3gAiAEIAFrIAIoAgAiAWohByAAIAFrQQ9qIQYDQCABQcDCAGotAAAgAC0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDboCQQMgAUEPRg2+AhogAUEBaiEBIAQgAEEBaiIARw0ACyACIAc2AgAM4AILQc0AIQMgBCABIgBGDd8CIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFB0MIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNuQJBBCABQQVGDb0CGiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzfAgsgASAERgRAQc4AIQMM3wILAkACQAJAAkAgAS0AACIAQSByIAAgAEHBAGtB/wFxQRpJG0H/AXFB4wBrDhMAvAK8ArwCvAK8ArwCvAK8ArwCvAK8ArwCAbwCvAK8AgIDvAILIAFBAWohAUHBACEDDMgCCyABQQFqIQFBwgAhAwzHAgsgAUEBaiEBQcMAIQMMxgILIAFBAWohAUHEACEDDMUCCyABIARHBEAgAkENNgIIIAIgATYCBEHFACEDDMUCC0HPACEDDN0CCwJAAkAgAS0AAEEKaw4EAZABkAEAkAELIAFBAWohAQtBKCEDDMMCCyABIARGBEBB0QAhAwzcAgsgAS0AAEEgRw0AIAFBAWohASACLQAtQQFxRQ3QAQtBFyEDDMECCyABIARHDcsBQdIAIQMM2QILQdMAIQMgASAERg3YAiACKAIAIgAgBCABa2ohBiABIABrQQFqIQUDQCABLQAAIABB1sIAai0AAEcNxwEgAEEBRg3KASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBjYCAAzYAgsgASAERgRAQdUAIQMM2AILIAEtAABBCkcNwgEgAUEBaiEBDMoBCyABIARGBEBB1gAhAwzXAgsCQAJAIAEtAABBCmsOBADDAcMBAcMBCyABQQFqIQEMygELIAFBAWohAUHKACEDDL0CC0EAIQACQCACKAI4IgNFDQAgAygCPCIDRQ0AIAIgAxEAACEACyAADb8BQc0AIQMMvAILIAItAClBIkYNzwIMiQELIAQgASIFRgRAQdsAIQMM1AILQQAhAEEBIQFBASEGQQAhAwJAAn8CQAJAAkACQAJAAkACQCAFLQAAQTBrDgrFAcQBAAECAwQFBgjDAQtBAgwGC0EDDAULQQQMBAtBBQwDC0EGDAILQQcMAQtBCAshA0EAIQFBACEGDL0BC0EJIQNBASEAQQAhAUEAIQYMvAELIAEgBEYEQEHdACEDDNMCCyABLQAAQS5HDbgBIAFBAWohAQyIAQsgASAERw22AUHfACEDDNECCyABIARHBEAgAkEONgIIIAIgATYCBEHQACEDDLgCC0HgACEDDNACC0HhACEDIAEgBEYNzwIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGA0AgAS0AACAAQeLCAGotAABHDbEBIABBA0YNswEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMzwILQeIAIQMgASAERg3OAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYDQCABLQAAIABB5sIAai0AAEcNsAEgAEECRg2vASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAzOAgtB4wAhAyABIARGDc0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgNAIAEtAAAgAEHpwgBqLQAARw2vASAAQQNGDa0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADM0CCyABIARGBEBB5QAhAwzNAgsgAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANqgFB1gAhAwyzAgsgASAERwRAA0AgAS0AACIAQSBHBEACQAJAAkAgAEHIAGsOCwABswGzAbMBswGzAbMBswGzAQKzAQsgAUEBaiEBQdIAIQMMtwILIAFBAWohAUHTACEDDLYCCyABQQFqIQFB1AAhAwy1AgsgBCABQQFqIgFHDQALQeQAIQMMzAILQeQAIQMMywILA0AgAS0AAEHwwgBqLQAAIgBBAUcEQCAAQQJrDgOnAaYBpQGkAQsgBCABQQFqIgFHDQALQeYAIQMMygILIAFBAWogASAERw0CGkHnACEDDMkCCwNAIAEtAABB8MQAai0AACIAQQFHBEACQCAAQQJrDgSiAaEBoAEAnwELQdcAIQMMsQILIAQgAUEBaiIBRw0AC0HoACEDDMgCCyABIARGBEBB6QAhAwzIAgsCQCABLQAAIgBBCmsOGrcBmwGbAbQBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBpAGbAZsBAJkBCyABQQFqCyEBQQYhAwytAgsDQCABLQAAQfDGAGotAABBAUcNfSAEIAFBAWoiAUcNAAtB6gAhAwzFAgsgAUEBaiABIARHDQIaQesAIQMMxAILIAEgBEYEQEHsACEDDMQCCyABQQFqDAELIAEgBEYEQEHtACEDDMMCCyABQQFqCyEBQQQhAwyoAgsgASAERgRAQe4AIQMMwQILAkACQAJAIAEtAABB8MgAai0AAEEBaw4HkAGPAY4BAHwBAo0BCyABQQFqIQEMCwsgAUEBagyTAQtBACEDIAJBADYCHCACQZsSNgIQIAJBBzYCDCACIAFBAWo2AhQMwAILAkADQCABLQAAQfDIAGotAAAiAEEERwRAAkACQCAAQQFrDgeUAZMBkgGNAQAEAY0BC0HaACEDDKoCCyABQQFqIQFB3AAhAwypAgsgBCABQQFqIgFHDQALQe8AIQMMwAILIAFBAWoMkQELIAQgASIARgRAQfAAIQMMvwILIAAtAABBL0cNASAAQQFqIQEMBwsgBCABIgBGBEBB8QAhAwy+AgsgAC0AACIBQS9GBEAgAEEBaiEBQd0AIQMMpQILIAFBCmsiA0EWSw0AIAAhAUEBIAN0QYmAgAJxDfkBC0EAIQMgAkEANgIcIAIgADYCFCACQYwcNgIQIAJBBzYCDAy8AgsgASAERwRAIAFBAWohAUHeACEDDKMCC0HyACEDDLsCCyABIARGBEBB9AAhAwy7AgsCQCABLQAAQfDMAGotAABBAWsOA/cBcwCCAQtB4QAhAwyhAgsgASAERwRAA0AgAS0AAEHwygBqLQAAIgBBA0cEQAJAIABBAWsOAvkBAIUBC0HfACEDDKMCCyAEIAFBAWoiAUcNAAtB8wAhAwy6AgtB8wAhAwy5AgsgASAERwRAIAJBDzYCCCACIAE2AgRB4AAhAwygAgtB9QAhAwy4AgsgASAERgRAQfYAIQMMuAILIAJBDzYCCCACIAE2AgQLQQMhAwydAgsDQCABLQAAQSBHDY4CIAQgAUEBaiIBRw0AC0H3ACEDDLUCCyABIARGBEBB+AAhAwy1AgsgAS0AAEEgRw16IAFBAWohAQxbC0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAADXgMgAILIAEgBEYEQEH6ACEDDLMCCyABLQAAQcwARw10IAFBAWohAUETDHYLQfsAIQMgASAERg2xAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYDQCABLQAAIABB8M4Aai0AAEcNcyAAQQVGDXUgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMsQILIAEgBEYEQEH8ACEDDLECCwJAAkAgAS0AAEHDAGsODAB0dHR0dHR0dHR0AXQLIAFBAWohAUHmACEDDJgCCyABQQFqIQFB5wAhAwyXAgtB/QAhAyABIARGDa8CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDXIgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADLACCyACQQA2AgAgBkEBaiEBQRAMcwtB/gAhAyABIARGDa4CIAIoAgAiACAEIAFraiEFIAEgAGtBBWohBgJAA0AgAS0AACAAQfbOAGotAABHDXEgAEEFRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK8CCyACQQA2AgAgBkEBaiEBQRYMcgtB/wAhAyABIARGDa0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQfzOAGotAABHDXAgAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK4CCyACQQA2AgAgBkEBaiEBQQUMcQsgASAERgRAQYABIQMMrQILIAEtAABB2QBHDW4gAUEBaiEBQQgMcAsgASAERgRAQYEBIQMMrAILAkACQCABLQAAQc4Aaw4DAG8BbwsgAUEBaiEBQesAIQMMkwILIAFBAWohAUHsACEDDJICCyABIARGBEBBggEhAwyrAgsCQAJAIAEtAABByABrDggAbm5ubm5uAW4LIAFBAWohAUHqACEDDJICCyABQQFqIQFB7QAhAwyRAgtBgwEhAyABIARGDakCIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQYDPAGotAABHDWwgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKoCCyACQQA2AgAgBkEBaiEBQQAMbQtBhAEhAyABIARGDagCIAIoAgAiACAEIAFraiEFIAEgAGtBBGohBgJAA0AgAS0AACAAQYPPAGotAABHDWsgAEEERg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKkCCyACQQA2AgAgBkEBaiEBQSMMbAsgASAERgRAQYUBIQMMqAILAkACQCABLQAAQcwAaw4IAGtra2trawFrCyABQQFqIQFB7wAhAwyPAgsgAUEBaiEBQfAAIQMMjgILIAEgBEYEQEGGASEDDKcCCyABLQAAQcUARw1oIAFBAWohAQxgC0GHASEDIAEgBEYNpQIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGAkADQCABLQAAIABBiM8Aai0AAEcNaCAAQQNGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpgILIAJBADYCACAGQQFqIQFBLQxpC0GIASEDIAEgBEYNpAIgAigCACIAIAQgAWtqIQUgASAAa0EIaiEGAkADQCABLQAAIABB0M8Aai0AAEcNZyAAQQhGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpQILIAJBADYCACAGQQFqIQFBKQxoCyABIARGBEBBiQEhAwykAgtBASABLQAAQd8ARw1nGiABQQFqIQEMXgtBigEhAyABIARGDaICIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgNAIAEtAAAgAEGMzwBqLQAARw1kIABBAUYN+gEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMogILQYsBIQMgASAERg2hAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGOzwBqLQAARw1kIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyiAgsgAkEANgIAIAZBAWohAUECDGULQYwBIQMgASAERg2gAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHwzwBqLQAARw1jIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyhAgsgAkEANgIAIAZBAWohAUEfDGQLQY0BIQMgASAERg2fAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHyzwBqLQAARw1iIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAygAgsgAkEANgIAIAZBAWohAUEJDGMLIAEgBEYEQEGOASEDDJ8CCwJAAkAgAS0AAEHJAGsOBwBiYmJiYgFiCyABQQFqIQFB+AAhAwyGAgsgAUEBaiEBQfkAIQMMhQILQY8BIQMgASAERg2dAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGRzwBqLQAARw1gIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyeAgsgAkEANgIAIAZBAWohAUEYDGELQZABIQMgASAERg2cAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGXzwBqLQAARw1fIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAydAgsgAkEANgIAIAZBAWohAUEXDGALQZEBIQMgASAERg2bAiACKAIAIgAgBCABa2ohBSABIABrQQZqIQYCQANAIAEtAAAgAEGazwBqLQAARw1eIABBBkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAycAgsgAkEANgIAIAZBAWohAUEVDF8LQZIBIQMgASAERg2aAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGhzwBqLQAARw1dIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAybAgsgAkEANgIAIAZBAWohAUEeDF4LIAEgBEYEQEGTASEDDJoCCyABLQAAQcwARw1bIAFBAWohAUEKDF0LIAEgBEYEQEGUASEDDJkCCwJAAkAgAS0AAEHBAGsODwBcXFxcXFxcXFxcXFxcAVwLIAFBAWohAUH+ACEDDIACCyABQQFqIQFB/wAhAwz/AQsgASAERgRAQZUBIQMMmAILAkACQCABLQAAQcEAaw4DAFsBWwsgAUEBaiEBQf0AIQMM/wELIAFBAWohAUGAASEDDP4BC0GWASEDIAEgBEYNlgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBp88Aai0AAEcNWSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlwILIAJBADYCACAGQQFqIQFBCwxaCyABIARGBEBBlwEhAwyWAgsCQAJAAkACQCABLQAAQS1rDiMAW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1sBW1tbW1sCW1tbA1sLIAFBAWohAUH7ACEDDP8BCyABQQFqIQFB/AAhAwz+AQsgAUEBaiEBQYEBIQMM/QELIAFBAWohAUGCASEDDPwBC0GYASEDIAEgBEYNlAIgAigCACIAIAQgAWtqIQUgASAAa0EEaiEGAkADQCABLQAAIABBqc8Aai0AAEcNVyAAQQRGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlQILIAJBADYCACAGQQFqIQFBGQxYC0GZASEDIAEgBEYNkwIgAigCACIAIAQgAWtqIQUgASAAa0EFaiEGAkADQCABLQAAIABBrs8Aai0AAEcNViAAQQVGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlAILIAJBADYCACAGQQFqIQFBBgxXC0GaASEDIAEgBEYNkgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBtM8Aai0AAEcNVSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkwILIAJBADYCACAGQQFqIQFBHAxWC0GbASEDIAEgBEYNkQIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBts8Aai0AAEcNVCAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkgILIAJBADYCACAGQQFqIQFBJwxVCyABIARGBEBBnAEhAwyRAgsCQAJAIAEtAABB1ABrDgIAAVQLIAFBAWohAUGGASEDDPgBCyABQQFqIQFBhwEhAwz3AQtBnQEhAyABIARGDY8CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbjPAGotAABHDVIgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADJACCyACQQA2AgAgBkEBaiEBQSYMUwtBngEhAyABIARGDY4CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbrPAGotAABHDVEgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI8CCyACQQA2AgAgBkEBaiEBQQMMUgtBnwEhAyABIARGDY0CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDVAgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI4CCyACQQA2AgAgBkEBaiEBQQwMUQtBoAEhAyABIARGDYwCIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQbzPAGotAABHDU8gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI0CCyACQQA2AgAgBkEBaiEBQQ0MUAsgASAERgRAQaEBIQMMjAILAkACQCABLQAAQcYAaw4LAE9PT09PT09PTwFPCyABQQFqIQFBiwEhAwzzAQsgAUEBaiEBQYwBIQMM8gELIAEgBEYEQEGiASEDDIsCCyABLQAAQdAARw1MIAFBAWohAQxGCyABIARGBEBBowEhAwyKAgsCQAJAIAEtAABByQBrDgcBTU1NTU0ATQsgAUEBaiEBQY4BIQMM8QELIAFBAWohAUEiDE0LQaQBIQMgASAERg2IAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHAzwBqLQAARw1LIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyJAgsgAkEANgIAIAZBAWohAUEdDEwLIAEgBEYEQEGlASEDDIgCCwJAAkAgAS0AAEHSAGsOAwBLAUsLIAFBAWohAUGQASEDDO8BCyABQQFqIQFBBAxLCyABIARGBEBBpgEhAwyHAgsCQAJAAkACQAJAIAEtAABBwQBrDhUATU1NTU1NTU1NTQFNTQJNTQNNTQRNCyABQQFqIQFBiAEhAwzxAQsgAUEBaiEBQYkBIQMM8AELIAFBAWohAUGKASEDDO8BCyABQQFqIQFBjwEhAwzuAQsgAUEBaiEBQZEBIQMM7QELQacBIQMgASAERg2FAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHtzwBqLQAARw1IIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyGAgsgAkEANgIAIAZBAWohAUERDEkLQagBIQMgASAERg2EAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHCzwBqLQAARw1HIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyFAgsgAkEANgIAIAZBAWohAUEsDEgLQakBIQMgASAERg2DAiACKAIAIgAgBCABa2ohBSABIABrQQRqIQYCQANAIAEtAAAgAEHFzwBqLQAARw1GIABBBEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyEAgsgAkEANgIAIAZBAWohAUErDEcLQaoBIQMgASAERg2CAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHKzwBqLQAARw1FIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyDAgsgAkEANgIAIAZBAWohAUEUDEYLIAEgBEYEQEGrASEDDIICCwJAAkACQAJAIAEtAABBwgBrDg8AAQJHR0dHR0dHR0dHRwNHCyABQQFqIQFBkwEhAwzrAQsgAUEBaiEBQZQBIQMM6gELIAFBAWohAUGVASEDDOkBCyABQQFqIQFBlgEhAwzoAQsgASAERgRAQawBIQMMgQILIAEtAABBxQBHDUIgAUEBaiEBDD0LQa0BIQMgASAERg3/ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHNzwBqLQAARw1CIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyAAgsgAkEANgIAIAZBAWohAUEODEMLIAEgBEYEQEGuASEDDP8BCyABLQAAQdAARw1AIAFBAWohAUElDEILQa8BIQMgASAERg39ASACKAIAIgAgBCABa2ohBSABIABrQQhqIQYCQANAIAEtAAAgAEHQzwBqLQAARw1AIABBCEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz+AQsgAkEANgIAIAZBAWohAUEqDEELIAEgBEYEQEGwASEDDP0BCwJAAkAgAS0AAEHVAGsOCwBAQEBAQEBAQEABQAsgAUEBaiEBQZoBIQMM5AELIAFBAWohAUGbASEDDOMBCyABIARGBEBBsQEhAwz8AQsCQAJAIAEtAABBwQBrDhQAPz8/Pz8/Pz8/Pz8/Pz8/Pz8/AT8LIAFBAWohAUGZASEDDOMBCyABQQFqIQFBnAEhAwziAQtBsgEhAyABIARGDfoBIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQdnPAGotAABHDT0gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPsBCyACQQA2AgAgBkEBaiEBQSEMPgtBswEhAyABIARGDfkBIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAS0AACAAQd3PAGotAABHDTwgAEEGRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPoBCyACQQA2AgAgBkEBaiEBQRoMPQsgASAERgRAQbQBIQMM+QELAkACQAJAIAEtAABBxQBrDhEAPT09PT09PT09AT09PT09Aj0LIAFBAWohAUGdASEDDOEBCyABQQFqIQFBngEhAwzgAQsgAUEBaiEBQZ8BIQMM3wELQbUBIQMgASAERg33ASACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEHkzwBqLQAARw06IABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz4AQsgAkEANgIAIAZBAWohAUEoDDsLQbYBIQMgASAERg32ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHqzwBqLQAARw05IABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz3AQsgAkEANgIAIAZBAWohAUEHDDoLIAEgBEYEQEG3ASEDDPYBCwJAAkAgAS0AAEHFAGsODgA5OTk5OTk5OTk5OTkBOQsgAUEBaiEBQaEBIQMM3QELIAFBAWohAUGiASEDDNwBC0G4ASEDIAEgBEYN9AEgAigCACIAIAQgAWtqIQUgASAAa0ECaiEGAkADQCABLQAAIABB7c8Aai0AAEcNNyAAQQJGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9QELIAJBADYCACAGQQFqIQFBEgw4C0G5ASEDIAEgBEYN8wEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8M8Aai0AAEcNNiAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9AELIAJBADYCACAGQQFqIQFBIAw3C0G6ASEDIAEgBEYN8gEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8s8Aai0AAEcNNSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8wELIAJBADYCACAGQQFqIQFBDww2CyABIARGBEBBuwEhAwzyAQsCQAJAIAEtAABByQBrDgcANTU1NTUBNQsgAUEBaiEBQaUBIQMM2QELIAFBAWohAUGmASEDDNgBC0G8ASEDIAEgBEYN8AEgAigCACIAIAQgAWtqIQUgASAAa0EHaiEGAkADQCABLQAAIABB9M8Aai0AAEcNMyAAQQdGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8QELIAJBADYCACAGQQFqIQFBGww0CyABIARGBEBBvQEhAwzwAQsCQAJAAkAgAS0AAEHCAGsOEgA0NDQ0NDQ0NDQBNDQ0NDQ0AjQLIAFBAWohAUGkASEDDNgBCyABQQFqIQFBpwEhAwzXAQsgAUEBaiEBQagBIQMM1gELIAEgBEYEQEG+ASEDDO8BCyABLQAAQc4ARw0wIAFBAWohAQwsCyABIARGBEBBvwEhAwzuAQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCABLQAAQcEAaw4VAAECAz8EBQY/Pz8HCAkKCz8MDQ4PPwsgAUEBaiEBQegAIQMM4wELIAFBAWohAUHpACEDDOIBCyABQQFqIQFB7gAhAwzhAQsgAUEBaiEBQfIAIQMM4AELIAFBAWohAUHzACEDDN8BCyABQQFqIQFB9gAhAwzeAQsgAUEBaiEBQfcAIQMM3QELIAFBAWohAUH6ACEDDNwBCyABQQFqIQFBgwEhAwzbAQsgAUEBaiEBQYQBIQMM2gELIAFBAWohAUGFASEDDNkBCyABQQFqIQFBkgEhAwzYAQsgAUEBaiEBQZgBIQMM1wELIAFBAWohAUGgASEDDNYBCyABQQFqIQFBowEhAwzVAQsgAUEBaiEBQaoBIQMM1AELIAEgBEcEQCACQRA2AgggAiABNgIEQasBIQMM1AELQcABIQMM7AELQQAhAAJAIAIoAjgiA0UNACADKAI0IgNFDQAgAiADEQAAIQALIABFDV4gAEEVRw0HIAJB0QA2AhwgAiABNgIUIAJBsBc2AhAgAkEVNgIMQQAhAwzrAQsgAUEBaiABIARHDQgaQcIBIQMM6gELA0ACQCABLQAAQQprDgQIAAALAAsgBCABQQFqIgFHDQALQcMBIQMM6QELIAEgBEcEQCACQRE2AgggAiABNgIEQQEhAwzQAQtBxAEhAwzoAQsgASAERgRAQcUBIQMM6AELAkACQCABLQAAQQprDgQBKCgAKAsgAUEBagwJCyABQQFqDAULIAEgBEYEQEHGASEDDOcBCwJAAkAgAS0AAEEKaw4XAQsLAQsLCwsLCwsLCwsLCwsLCwsLCwALCyABQQFqIQELQbABIQMMzQELIAEgBEYEQEHIASEDDOYBCyABLQAAQSBHDQkgAkEAOwEyIAFBAWohAUGzASEDDMwBCwNAIAEhAAJAIAEgBEcEQCABLQAAQTBrQf8BcSIDQQpJDQEMJwtBxwEhAwzmAQsCQCACLwEyIgFBmTNLDQAgAiABQQpsIgU7ATIgBUH+/wNxIANB//8Dc0sNACAAQQFqIQEgAiADIAVqIgM7ATIgA0H//wNxQegHSQ0BCwtBACEDIAJBADYCHCACQcEJNgIQIAJBDTYCDCACIABBAWo2AhQM5AELIAJBADYCHCACIAE2AhQgAkHwDDYCECACQRs2AgxBACEDDOMBCyACKAIEIQAgAkEANgIEIAIgACABECYiAA0BIAFBAWoLIQFBrQEhAwzIAQsgAkHBATYCHCACIAA2AgwgAiABQQFqNgIUQQAhAwzgAQsgAigCBCEAIAJBADYCBCACIAAgARAmIgANASABQQFqCyEBQa4BIQMMxQELIAJBwgE2AhwgAiAANgIMIAIgAUEBajYCFEEAIQMM3QELIAJBADYCHCACIAE2AhQgAkGXCzYCECACQQ02AgxBACEDDNwBCyACQQA2AhwgAiABNgIUIAJB4xA2AhAgAkEJNgIMQQAhAwzbAQsgAkECOgAoDKwBC0EAIQMgAkEANgIcIAJBrws2AhAgAkECNgIMIAIgAUEBajYCFAzZAQtBAiEDDL8BC0ENIQMMvgELQSYhAwy9AQtBFSEDDLwBC0EWIQMMuwELQRghAwy6AQtBHCEDDLkBC0EdIQMMuAELQSAhAwy3AQtBISEDDLYBC0EjIQMMtQELQcYAIQMMtAELQS4hAwyzAQtBPSEDDLIBC0HLACEDDLEBC0HOACEDDLABC0HYACEDDK8BC0HZACEDDK4BC0HbACEDDK0BC0HxACEDDKwBC0H0ACEDDKsBC0GNASEDDKoBC0GXASEDDKkBC0GpASEDDKgBC0GvASEDDKcBC0GxASEDDKYBCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB8Rs2AhAgAkEGNgIMDL0BCyACQQA2AgAgBkEBaiEBQSQLOgApIAIoAgQhACACQQA2AgQgAiAAIAEQJyIARQRAQeUAIQMMowELIAJB+QA2AhwgAiABNgIUIAIgADYCDEEAIQMMuwELIABBFUcEQCACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwy7AQsgAkH4ADYCHCACIAE2AhQgAkHKGDYCECACQRU2AgxBACEDDLoBCyACQQA2AhwgAiABNgIUIAJBjhs2AhAgAkEGNgIMQQAhAwy5AQsgAkEANgIcIAIgATYCFCACQf4RNgIQIAJBBzYCDEEAIQMMuAELIAJBADYCHCACIAE2AhQgAkGMHDYCECACQQc2AgxBACEDDLcBCyACQQA2AhwgAiABNgIUIAJBww82AhAgAkEHNgIMQQAhAwy2AQsgAkEANgIcIAIgATYCFCACQcMPNgIQIAJBBzYCDEEAIQMMtQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0RIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMtAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0gIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMswELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0iIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMsgELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0OIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMsQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0dIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMsAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0fIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMrwELIABBP0cNASABQQFqCyEBQQUhAwyUAQtBACEDIAJBADYCHCACIAE2AhQgAkH9EjYCECACQQc2AgwMrAELIAJBADYCHCACIAE2AhQgAkHcCDYCECACQQc2AgxBACEDDKsBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNByACQeUANgIcIAIgATYCFCACIAA2AgxBACEDDKoBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNFiACQdMANgIcIAIgATYCFCACIAA2AgxBACEDDKkBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNGCACQdIANgIcIAIgATYCFCACIAA2AgxBACEDDKgBCyACQQA2AhwgAiABNgIUIAJBxgo2AhAgAkEHNgIMQQAhAwynAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQMgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwymAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRIgAkHTADYCHCACIAE2AhQgAiAANgIMQQAhAwylAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRQgAkHSADYCHCACIAE2AhQgAiAANgIMQQAhAwykAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQAgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwyjAQtB1QAhAwyJAQsgAEEVRwRAIAJBADYCHCACIAE2AhQgAkG5DTYCECACQRo2AgxBACEDDKIBCyACQeQANgIcIAIgATYCFCACQeMXNgIQIAJBFTYCDEEAIQMMoQELIAJBADYCACAGQQFqIQEgAi0AKSIAQSNrQQtJDQQCQCAAQQZLDQBBASAAdEHKAHFFDQAMBQtBACEDIAJBADYCHCACIAE2AhQgAkH3CTYCECACQQg2AgwMoAELIAJBADYCACAGQQFqIQEgAi0AKUEhRg0DIAJBADYCHCACIAE2AhQgAkGbCjYCECACQQg2AgxBACEDDJ8BCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJBkDM2AhAgAkEINgIMDJ0BCyACQQA2AgAgBkEBaiEBIAItAClBI0kNACACQQA2AhwgAiABNgIUIAJB0wk2AhAgAkEINgIMQQAhAwycAQtB0QAhAwyCAQsgAS0AAEEwayIAQf8BcUEKSQRAIAIgADoAKiABQQFqIQFBzwAhAwyCAQsgAigCBCEAIAJBADYCBCACIAAgARAoIgBFDYYBIAJB3gA2AhwgAiABNgIUIAIgADYCDEEAIQMMmgELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ2GASACQdwANgIcIAIgATYCFCACIAA2AgxBACEDDJkBCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMhwELIAJB2gA2AhwgAiAFNgIUIAIgADYCDAyYAQtBACEBQQEhAwsgAiADOgArIAVBAWohAwJAAkACQCACLQAtQRBxDQACQAJAAkAgAi0AKg4DAQACBAsgBkUNAwwCCyAADQEMAgsgAUUNAQsgAigCBCEAIAJBADYCBCACIAAgAxAoIgBFBEAgAyEBDAILIAJB2AA2AhwgAiADNgIUIAIgADYCDEEAIQMMmAELIAIoAgQhACACQQA2AgQgAiAAIAMQKCIARQRAIAMhAQyHAQsgAkHZADYCHCACIAM2AhQgAiAANgIMQQAhAwyXAQtBzAAhAwx9CyAAQRVHBEAgAkEANgIcIAIgATYCFCACQZQNNgIQIAJBITYCDEEAIQMMlgELIAJB1wA2AhwgAiABNgIUIAJByRc2AhAgAkEVNgIMQQAhAwyVAQtBACEDIAJBADYCHCACIAE2AhQgAkGAETYCECACQQk2AgwMlAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0AIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMkwELQckAIQMMeQsgAkEANgIcIAIgATYCFCACQcEoNgIQIAJBBzYCDCACQQA2AgBBACEDDJEBCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAlIgBFDQAgAkHSADYCHCACIAE2AhQgAiAANgIMDJABC0HIACEDDHYLIAJBADYCACAFIQELIAJBgBI7ASogAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANAQtBxwAhAwxzCyAAQRVGBEAgAkHRADYCHCACIAE2AhQgAkHjFzYCECACQRU2AgxBACEDDIwBC0EAIQMgAkEANgIcIAIgATYCFCACQbkNNgIQIAJBGjYCDAyLAQtBACEDIAJBADYCHCACIAE2AhQgAkGgGTYCECACQR42AgwMigELIAEtAABBOkYEQCACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgBFDQEgAkHDADYCHCACIAA2AgwgAiABQQFqNgIUDIoBC0EAIQMgAkEANgIcIAIgATYCFCACQbERNgIQIAJBCjYCDAyJAQsgAUEBaiEBQTshAwxvCyACQcMANgIcIAIgADYCDCACIAFBAWo2AhQMhwELQQAhAyACQQA2AhwgAiABNgIUIAJB8A42AhAgAkEcNgIMDIYBCyACIAIvATBBEHI7ATAMZgsCQCACLwEwIgBBCHFFDQAgAi0AKEEBRw0AIAItAC1BCHFFDQMLIAIgAEH3+wNxQYAEcjsBMAwECyABIARHBEACQANAIAEtAABBMGsiAEH/AXFBCk8EQEE1IQMMbgsgAikDICIKQpmz5syZs+bMGVYNASACIApCCn4iCjcDICAKIACtQv8BgyILQn+FVg0BIAIgCiALfDcDICAEIAFBAWoiAUcNAAtBOSEDDIUBCyACKAIEIQBBACEDIAJBADYCBCACIAAgAUEBaiIBECoiAA0MDHcLQTkhAwyDAQsgAi0AMEEgcQ0GQcUBIQMMaQtBACEDIAJBADYCBCACIAEgARAqIgBFDQQgAkE6NgIcIAIgADYCDCACIAFBAWo2AhQMgQELIAItAChBAUcNACACLQAtQQhxRQ0BC0E3IQMMZgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIABEAgAkE7NgIcIAIgADYCDCACIAFBAWo2AhQMfwsgAUEBaiEBDG4LIAJBCDoALAwECyABQQFqIQEMbQtBACEDIAJBADYCHCACIAE2AhQgAkHkEjYCECACQQQ2AgwMewsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ1sIAJBNzYCHCACIAE2AhQgAiAANgIMDHoLIAIgAi8BMEEgcjsBMAtBMCEDDF8LIAJBNjYCHCACIAE2AhQgAiAANgIMDHcLIABBLEcNASABQQFqIQBBASEBAkACQAJAAkACQCACLQAsQQVrDgQDAQIEAAsgACEBDAQLQQIhAQwBC0EEIQELIAJBAToALCACIAIvATAgAXI7ATAgACEBDAELIAIgAi8BMEEIcjsBMCAAIQELQTkhAwxcCyACQQA6ACwLQTQhAwxaCyABIARGBEBBLSEDDHMLAkACQANAAkAgAS0AAEEKaw4EAgAAAwALIAQgAUEBaiIBRw0AC0EtIQMMdAsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ0CIAJBLDYCHCACIAE2AhQgAiAANgIMDHMLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAS0AAEENRgRAIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAi0ALUEBcQRAQcQBIQMMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIADQEMZQtBLyEDDFcLIAJBLjYCHCACIAE2AhQgAiAANgIMDG8LQQAhAyACQQA2AhwgAiABNgIUIAJB8BQ2AhAgAkEDNgIMDG4LQQEhAwJAAkACQAJAIAItACxBBWsOBAMBAgAECyACIAIvATBBCHI7ATAMAwtBAiEDDAELQQQhAwsgAkEBOgAsIAIgAi8BMCADcjsBMAtBKiEDDFMLQQAhAyACQQA2AhwgAiABNgIUIAJB4Q82AhAgAkEKNgIMDGsLQQEhAwJAAkACQAJAAkACQCACLQAsQQJrDgcFBAQDAQIABAsgAiACLwEwQQhyOwEwDAMLQQIhAwwBC0EEIQMLIAJBAToALCACIAIvATAgA3I7ATALQSshAwxSC0EAIQMgAkEANgIcIAIgATYCFCACQasSNgIQIAJBCzYCDAxqC0EAIQMgAkEANgIcIAIgATYCFCACQf0NNgIQIAJBHTYCDAxpCyABIARHBEADQCABLQAAQSBHDUggBCABQQFqIgFHDQALQSUhAwxpC0ElIQMMaAsgAi0ALUEBcQRAQcMBIQMMTwsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKSIABEAgAkEmNgIcIAIgADYCDCACIAFBAWo2AhQMaAsgAUEBaiEBDFwLIAFBAWohASACLwEwIgBBgAFxBEBBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAEUNBiAAQRVHDR8gAkEFNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMZwsCQCAAQaAEcUGgBEcNACACLQAtQQJxDQBBACEDIAJBADYCHCACIAE2AhQgAkGWEzYCECACQQQ2AgwMZwsgAgJ/IAIvATBBFHFBFEYEQEEBIAItAChBAUYNARogAi8BMkHlAEYMAQsgAi0AKUEFRgs6AC5BACEAAkAgAigCOCIDRQ0AIAMoAiQiA0UNACACIAMRAAAhAAsCQAJAAkACQAJAIAAOFgIBAAQEBAQEBAQEBAQEBAQEBAQEBAMECyACQQE6AC4LIAIgAi8BMEHAAHI7ATALQSchAwxPCyACQSM2AhwgAiABNgIUIAJBpRY2AhAgAkEVNgIMQQAhAwxnC0EAIQMgAkEANgIcIAIgATYCFCACQdULNgIQIAJBETYCDAxmC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAADQELQQ4hAwxLCyAAQRVGBEAgAkECNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMZAtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMYwtBACEDIAJBADYCHCACIAE2AhQgAkGqHDYCECACQQ82AgwMYgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEgCqdqIgEQKyIARQ0AIAJBBTYCHCACIAE2AhQgAiAANgIMDGELQQ8hAwxHC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxfC0IBIQoLIAFBAWohAQJAIAIpAyAiC0L//////////w9YBEAgAiALQgSGIAqENwMgDAELQQAhAyACQQA2AhwgAiABNgIUIAJBrQk2AhAgAkEMNgIMDF4LQSQhAwxEC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxcCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAsIgBFBEAgAUEBaiEBDFILIAJBFzYCHCACIAA2AgwgAiABQQFqNgIUDFsLIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQRY2AhwgAiAANgIMIAIgAUEBajYCFAxbC0EfIQMMQQtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQLSIARQRAIAFBAWohAQxQCyACQRQ2AhwgAiAANgIMIAIgAUEBajYCFAxYCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABEC0iAEUEQCABQQFqIQEMAQsgAkETNgIcIAIgADYCDCACIAFBAWo2AhQMWAtBHiEDDD4LQQAhAyACQQA2AhwgAiABNgIUIAJBxgw2AhAgAkEjNgIMDFYLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABEC0iAEUEQCABQQFqIQEMTgsgAkERNgIcIAIgADYCDCACIAFBAWo2AhQMVQsgAkEQNgIcIAIgATYCFCACIAA2AgwMVAtBACEDIAJBADYCHCACIAE2AhQgAkHGDDYCECACQSM2AgwMUwtBACEDIAJBADYCHCACIAE2AhQgAkHAFTYCECACQQI2AgwMUgsgAigCBCEAQQAhAyACQQA2AgQCQCACIAAgARAtIgBFBEAgAUEBaiEBDAELIAJBDjYCHCACIAA2AgwgAiABQQFqNgIUDFILQRshAww4C0EAIQMgAkEANgIcIAIgATYCFCACQcYMNgIQIAJBIzYCDAxQCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABECwiAEUEQCABQQFqIQEMAQsgAkENNgIcIAIgADYCDCACIAFBAWo2AhQMUAtBGiEDDDYLQQAhAyACQQA2AhwgAiABNgIUIAJBmg82AhAgAkEiNgIMDE4LIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQQw2AhwgAiAANgIMIAIgAUEBajYCFAxOC0EZIQMMNAtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMTAsgAEEVRwRAQQAhAyACQQA2AhwgAiABNgIUIAJBgww2AhAgAkETNgIMDEwLIAJBCjYCHCACIAE2AhQgAkHkFjYCECACQRU2AgxBACEDDEsLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABIAqnaiIBECsiAARAIAJBBzYCHCACIAE2AhQgAiAANgIMDEsLQRMhAwwxCyAAQRVHBEBBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMSgsgAkEeNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMSQtBACEAAkAgAigCOCIDRQ0AIAMoAiwiA0UNACACIAMRAAAhAAsgAEUNQSAAQRVGBEAgAkEDNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMSQtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMSAtBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMRwtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMRgsgAkEAOgAvIAItAC1BBHFFDT8LIAJBADoALyACQQE6ADRBACEDDCsLQQAhAyACQQA2AhwgAkHkETYCECACQQc2AgwgAiABQQFqNgIUDEMLAkADQAJAIAEtAABBCmsOBAACAgACCyAEIAFBAWoiAUcNAAtB3QEhAwxDCwJAAkAgAi0ANEEBRw0AQQAhAAJAIAIoAjgiA0UNACADKAJYIgNFDQAgAiADEQAAIQALIABFDQAgAEEVRw0BIAJB3AE2AhwgAiABNgIUIAJB1RY2AhAgAkEVNgIMQQAhAwxEC0HBASEDDCoLIAJBADYCHCACIAE2AhQgAkHpCzYCECACQR82AgxBACEDDEILAkACQCACLQAoQQFrDgIEAQALQcABIQMMKQtBuQEhAwwoCyACQQI6AC9BACEAAkAgAigCOCIDRQ0AIAMoAgAiA0UNACACIAMRAAAhAAsgAEUEQEHCASEDDCgLIABBFUcEQCACQQA2AhwgAiABNgIUIAJBpAw2AhAgAkEQNgIMQQAhAwxBCyACQdsBNgIcIAIgATYCFCACQfoWNgIQIAJBFTYCDEEAIQMMQAsgASAERgRAQdoBIQMMQAsgAS0AAEHIAEYNASACQQE6ACgLQawBIQMMJQtBvwEhAwwkCyABIARHBEAgAkEQNgIIIAIgATYCBEG+ASEDDCQLQdkBIQMMPAsgASAERgRAQdgBIQMMPAsgAS0AAEHIAEcNBCABQQFqIQFBvQEhAwwiCyABIARGBEBB1wEhAww7CwJAAkAgAS0AAEHFAGsOEAAFBQUFBQUFBQUFBQUFBQEFCyABQQFqIQFBuwEhAwwiCyABQQFqIQFBvAEhAwwhC0HWASEDIAEgBEYNOSACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGD0ABqLQAARw0DIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw6CyACKAIEIQAgAkIANwMAIAIgACAGQQFqIgEQJyIARQRAQcYBIQMMIQsgAkHVATYCHCACIAE2AhQgAiAANgIMQQAhAww5C0HUASEDIAEgBEYNOCACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEGB0ABqLQAARw0CIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw5CyACQYEEOwEoIAIoAgQhACACQgA3AwAgAiAAIAZBAWoiARAnIgANAwwCCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB2Bs2AhAgAkEINgIMDDYLQboBIQMMHAsgAkHTATYCHCACIAE2AhQgAiAANgIMQQAhAww0C0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAARQ0AIABBFUYNASACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwwzC0HkACEDDBkLIAJB+AA2AhwgAiABNgIUIAJByhg2AhAgAkEVNgIMQQAhAwwxC0HSASEDIAQgASIARg0wIAQgAWsgAigCACIBaiEFIAAgAWtBBGohBgJAA0AgAC0AACABQfzPAGotAABHDQEgAUEERg0DIAFBAWohASAEIABBAWoiAEcNAAsgAiAFNgIADDELIAJBADYCHCACIAA2AhQgAkGQMzYCECACQQg2AgwgAkEANgIAQQAhAwwwCyABIARHBEAgAkEONgIIIAIgATYCBEG3ASEDDBcLQdEBIQMMLwsgAkEANgIAIAZBAWohAQtBuAEhAwwUCyABIARGBEBB0AEhAwwtCyABLQAAQTBrIgBB/wFxQQpJBEAgAiAAOgAqIAFBAWohAUG2ASEDDBQLIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0UIAJBzwE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAsgASAERgRAQc4BIQMMLAsCQCABLQAAQS5GBEAgAUEBaiEBDAELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0VIAJBzQE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAtBtQEhAwwSCyAEIAEiBUYEQEHMASEDDCsLQQAhAEEBIQFBASEGQQAhAwJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAIAUtAABBMGsOCgoJAAECAwQFBggLC0ECDAYLQQMMBQtBBAwEC0EFDAMLQQYMAgtBBwwBC0EICyEDQQAhAUEAIQYMAgtBCSEDQQEhAEEAIQFBACEGDAELQQAhAUEBIQMLIAIgAzoAKyAFQQFqIQMCQAJAIAItAC1BEHENAAJAAkACQCACLQAqDgMBAAIECyAGRQ0DDAILIAANAQwCCyABRQ0BCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMAwsgAkHJATYCHCACIAM2AhQgAiAANgIMQQAhAwwtCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMGAsgAkHKATYCHCACIAM2AhQgAiAANgIMQQAhAwwsCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMFgsgAkHLATYCHCACIAU2AhQgAiAANgIMDCsLQbQBIQMMEQtBACEAAkAgAigCOCIDRQ0AIAMoAjwiA0UNACACIAMRAAAhAAsCQCAABEAgAEEVRg0BIAJBADYCHCACIAE2AhQgAkGUDTYCECACQSE2AgxBACEDDCsLQbIBIQMMEQsgAkHIATYCHCACIAE2AhQgAkHJFzYCECACQRU2AgxBACEDDCkLIAJBADYCACAGQQFqIQFB9QAhAwwPCyACLQApQQVGBEBB4wAhAwwPC0HiACEDDA4LIAAhASACQQA2AgALIAJBADoALEEJIQMMDAsgAkEANgIAIAdBAWohAUHAACEDDAsLQQELOgAsIAJBADYCACAGQQFqIQELQSkhAwwIC0E4IQMMBwsCQCABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRw0DIAFBAWohAQwFCyAEIAFBAWoiAUcNAAtBPiEDDCELQT4hAwwgCwsgAkEAOgAsDAELQQshAwwEC0E6IQMMAwsgAUEBaiEBQS0hAwwCCyACIAE6ACwgAkEANgIAIAZBAWohAUEMIQMMAQsgAkEANgIAIAZBAWohAUEKIQMMAAsAC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwXC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwWC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwVC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwUC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwTC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwSC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwRC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwQC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwPC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwOC0EAIQMgAkEANgIcIAIgATYCFCACQcASNgIQIAJBCzYCDAwNC0EAIQMgAkEANgIcIAIgATYCFCACQZUJNgIQIAJBCzYCDAwMC0EAIQMgAkEANgIcIAIgATYCFCACQeEPNgIQIAJBCjYCDAwLC0EAIQMgAkEANgIcIAIgATYCFCACQfsPNgIQIAJBCjYCDAwKC0EAIQMgAkEANgIcIAIgATYCFCACQfEZNgIQIAJBAjYCDAwJC0EAIQMgAkEANgIcIAIgATYCFCACQcQUNgIQIAJBAjYCDAwIC0EAIQMgAkEANgIcIAIgATYCFCACQfIVNgIQIAJBAjYCDAwHCyACQQI2AhwgAiABNgIUIAJBnBo2AhAgAkEWNgIMQQAhAwwGC0EBIQMMBQtB1AAhAyABIARGDQQgCEEIaiEJIAIoAgAhBQJAAkAgASAERwRAIAVB2MIAaiEHIAQgBWogAWshACAFQX9zQQpqIgUgAWohBgNAIAEtAAAgBy0AAEcEQEECIQcMAwsgBUUEQEEAIQcgBiEBDAMLIAVBAWshBSAHQQFqIQcgBCABQQFqIgFHDQALIAAhBSAEIQELIAlBATYCACACIAU2AgAMAQsgAkEANgIAIAkgBzYCAAsgCSABNgIEIAgoAgwhACAIKAIIDgMBBAIACwALIAJBADYCHCACQbUaNgIQIAJBFzYCDCACIABBAWo2AhRBACEDDAILIAJBADYCHCACIAA2AhQgAkHKGjYCECACQQk2AgxBACEDDAELIAEgBEYEQEEiIQMMAQsgAkEJNgIIIAIgATYCBEEhIQMLIAhBEGokACADRQRAIAIoAgwhAAwBCyACIAM2AhxBACEAIAIoAgQiAUUNACACIAEgBCACKAIIEQEAIgFFDQAgAiAENgIUIAIgATYCDCABIQALIAALvgIBAn8gAEEAOgAAIABB3ABqIgFBAWtBADoAACAAQQA6AAIgAEEAOgABIAFBA2tBADoAACABQQJrQQA6AAAgAEEAOgADIAFBBGtBADoAAEEAIABrQQNxIgEgAGoiAEEANgIAQdwAIAFrQXxxIgIgAGoiAUEEa0EANgIAAkAgAkEJSQ0AIABBADYCCCAAQQA2AgQgAUEIa0EANgIAIAFBDGtBADYCACACQRlJDQAgAEEANgIYIABBADYCFCAAQQA2AhAgAEEANgIMIAFBEGtBADYCACABQRRrQQA2AgAgAUEYa0EANgIAIAFBHGtBADYCACACIABBBHFBGHIiAmsiAUEgSQ0AIAAgAmohAANAIABCADcDGCAAQgA3AxAgAEIANwMIIABCADcDACAAQSBqIQAgAUEgayIBQR9LDQALCwtWAQF/AkAgACgCDA0AAkACQAJAAkAgAC0ALw4DAQADAgsgACgCOCIBRQ0AIAEoAiwiAUUNACAAIAERAAAiAQ0DC0EADwsACyAAQcMWNgIQQQ4hAQsgAQsaACAAKAIMRQRAIABB0Rs2AhAgAEEVNgIMCwsUACAAKAIMQRVGBEAgAEEANgIMCwsUACAAKAIMQRZGBEAgAEEANgIMCwsHACAAKAIMCwcAIAAoAhALCQAgACABNgIQCwcAIAAoAhQLFwAgAEEkTwRAAAsgAEECdEGgM2ooAgALFwAgAEEuTwRAAAsgAEECdEGwNGooAgALvwkBAX9B6yghAQJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB5ABrDvQDY2IAAWFhYWFhYQIDBAVhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhBgcICQoLDA0OD2FhYWFhEGFhYWFhYWFhYWFhEWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYRITFBUWFxgZGhthYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2YTc4OTphYWFhYWFhYTthYWE8YWFhYT0+P2FhYWFhYWFhQGFhQWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYUJDREVGR0hJSktMTU5PUFFSU2FhYWFhYWFhVFVWV1hZWlthXF1hYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFeYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhX2BhC0HhJw8LQaQhDwtByywPC0H+MQ8LQcAkDwtBqyQPC0GNKA8LQeImDwtBgDAPC0G5Lw8LQdckDwtB7x8PC0HhHw8LQfofDwtB8iAPC0GoLw8LQa4yDwtBiDAPC0HsJw8LQYIiDwtBjh0PC0HQLg8LQcojDwtBxTIPC0HfHA8LQdIcDwtBxCAPC0HXIA8LQaIfDwtB7S4PC0GrMA8LQdQlDwtBzC4PC0H6Lg8LQfwrDwtB0jAPC0HxHQ8LQbsgDwtB9ysPC0GQMQ8LQdcxDwtBoi0PC0HUJw8LQeArDwtBnywPC0HrMQ8LQdUfDwtByjEPC0HeJQ8LQdQeDwtB9BwPC0GnMg8LQbEdDwtBoB0PC0G5MQ8LQbwwDwtBkiEPC0GzJg8LQeksDwtBrB4PC0HUKw8LQfcmDwtBgCYPC0GwIQ8LQf4eDwtBjSMPC0GJLQ8LQfciDwtBoDEPC0GuHw8LQcYlDwtB6B4PC0GTIg8LQcIvDwtBwx0PC0GLLA8LQeEdDwtBjS8PC0HqIQ8LQbQtDwtB0i8PC0HfMg8LQdIyDwtB8DAPC0GpIg8LQfkjDwtBmR4PC0G1LA8LQZswDwtBkjIPC0G2Kw8LQcIiDwtB+DIPC0GeJQ8LQdAiDwtBuh4PC0GBHg8LAAtB1iEhAQsgAQsWACAAIAAtAC1B/gFxIAFBAEdyOgAtCxkAIAAgAC0ALUH9AXEgAUEAR0EBdHI6AC0LGQAgACAALQAtQfsBcSABQQBHQQJ0cjoALQsZACAAIAAtAC1B9wFxIAFBAEdBA3RyOgAtCz4BAn8CQCAAKAI4IgNFDQAgAygCBCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBxhE2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCCCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9go2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCDCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7Ro2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCECIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlRA2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCFCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBqhs2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCGCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7RM2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCKCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9gg2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCHCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBwhk2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCICIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlBQ2AhBBGCEECyAEC1kBAn8CQCAALQAoQQFGDQAgAC8BMiIBQeQAa0HkAEkNACABQcwBRg0AIAFBsAJGDQAgAC8BMCIAQcAAcQ0AQQEhAiAAQYgEcUGABEYNACAAQShxRSECCyACC4wBAQJ/AkACQAJAIAAtACpFDQAgAC0AK0UNACAALwEwIgFBAnFFDQEMAgsgAC8BMCIBQQFxRQ0BC0EBIQIgAC0AKEEBRg0AIAAvATIiAEHkAGtB5ABJDQAgAEHMAUYNACAAQbACRg0AIAFBwABxDQBBACECIAFBiARxQYAERg0AIAFBKHFBAEchAgsgAgtXACAAQRhqQgA3AwAgAEIANwMAIABBOGpCADcDACAAQTBqQgA3AwAgAEEoakIANwMAIABBIGpCADcDACAAQRBqQgA3AwAgAEEIakIANwMAIABB3QE2AhwLBgAgABAyC5otAQt/IwBBEGsiCiQAQaTQACgCACIJRQRAQeTTACgCACIFRQRAQfDTAEJ/NwIAQejTAEKAgISAgIDAADcCAEHk0wAgCkEIakFwcUHYqtWqBXMiBTYCAEH40wBBADYCAEHI0wBBADYCAAtBzNMAQYDUBDYCAEGc0ABBgNQENgIAQbDQACAFNgIAQazQAEF/NgIAQdDTAEGArAM2AgADQCABQcjQAGogAUG80ABqIgI2AgAgAiABQbTQAGoiAzYCACABQcDQAGogAzYCACABQdDQAGogAUHE0ABqIgM2AgAgAyACNgIAIAFB2NAAaiABQczQAGoiAjYCACACIAM2AgAgAUHU0ABqIAI2AgAgAUEgaiIBQYACRw0AC0GM1ARBwasDNgIAQajQAEH00wAoAgA2AgBBmNAAQcCrAzYCAEGk0ABBiNQENgIAQcz/B0E4NgIAQYjUBCEJCwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB7AFNBEBBjNAAKAIAIgZBECAAQRNqQXBxIABBC0kbIgRBA3YiAHYiAUEDcQRAAkAgAUEBcSAAckEBcyICQQN0IgBBtNAAaiIBIABBvNAAaigCACIAKAIIIgNGBEBBjNAAIAZBfiACd3E2AgAMAQsgASADNgIIIAMgATYCDAsgAEEIaiEBIAAgAkEDdCICQQNyNgIEIAAgAmoiACAAKAIEQQFyNgIEDBELQZTQACgCACIIIARPDQEgAQRAAkBBAiAAdCICQQAgAmtyIAEgAHRxaCIAQQN0IgJBtNAAaiIBIAJBvNAAaigCACICKAIIIgNGBEBBjNAAIAZBfiAAd3EiBjYCAAwBCyABIAM2AgggAyABNgIMCyACIARBA3I2AgQgAEEDdCIAIARrIQUgACACaiAFNgIAIAIgBGoiBCAFQQFyNgIEIAgEQCAIQXhxQbTQAGohAEGg0AAoAgAhAwJ/QQEgCEEDdnQiASAGcUUEQEGM0AAgASAGcjYCACAADAELIAAoAggLIgEgAzYCDCAAIAM2AgggAyAANgIMIAMgATYCCAsgAkEIaiEBQaDQACAENgIAQZTQACAFNgIADBELQZDQACgCACILRQ0BIAtoQQJ0QbzSAGooAgAiACgCBEF4cSAEayEFIAAhAgNAAkAgAigCECIBRQRAIAJBFGooAgAiAUUNAQsgASgCBEF4cSAEayIDIAVJIQIgAyAFIAIbIQUgASAAIAIbIQAgASECDAELCyAAKAIYIQkgACgCDCIDIABHBEBBnNAAKAIAGiADIAAoAggiATYCCCABIAM2AgwMEAsgAEEUaiICKAIAIgFFBEAgACgCECIBRQ0DIABBEGohAgsDQCACIQcgASIDQRRqIgIoAgAiAQ0AIANBEGohAiADKAIQIgENAAsgB0EANgIADA8LQX8hBCAAQb9/Sw0AIABBE2oiAUFwcSEEQZDQACgCACIIRQ0AQQAgBGshBQJAAkACQAJ/QQAgBEGAAkkNABpBHyAEQf///wdLDQAaIARBJiABQQh2ZyIAa3ZBAXEgAEEBdGtBPmoLIgZBAnRBvNIAaigCACICRQRAQQAhAUEAIQMMAQtBACEBIARBGSAGQQF2a0EAIAZBH0cbdCEAQQAhAwNAAkAgAigCBEF4cSAEayIHIAVPDQAgAiEDIAciBQ0AQQAhBSACIQEMAwsgASACQRRqKAIAIgcgByACIABBHXZBBHFqQRBqKAIAIgJGGyABIAcbIQEgAEEBdCEAIAINAAsLIAEgA3JFBEBBACEDQQIgBnQiAEEAIABrciAIcSIARQ0DIABoQQJ0QbzSAGooAgAhAQsgAUUNAQsDQCABKAIEQXhxIARrIgIgBUkhACACIAUgABshBSABIAMgABshAyABKAIQIgAEfyAABSABQRRqKAIACyIBDQALCyADRQ0AIAVBlNAAKAIAIARrTw0AIAMoAhghByADIAMoAgwiAEcEQEGc0AAoAgAaIAAgAygCCCIBNgIIIAEgADYCDAwOCyADQRRqIgIoAgAiAUUEQCADKAIQIgFFDQMgA0EQaiECCwNAIAIhBiABIgBBFGoiAigCACIBDQAgAEEQaiECIAAoAhAiAQ0ACyAGQQA2AgAMDQtBlNAAKAIAIgMgBE8EQEGg0AAoAgAhAQJAIAMgBGsiAkEQTwRAIAEgBGoiACACQQFyNgIEIAEgA2ogAjYCACABIARBA3I2AgQMAQsgASADQQNyNgIEIAEgA2oiACAAKAIEQQFyNgIEQQAhAEEAIQILQZTQACACNgIAQaDQACAANgIAIAFBCGohAQwPC0GY0AAoAgAiAyAESwRAIAQgCWoiACADIARrIgFBAXI2AgRBpNAAIAA2AgBBmNAAIAE2AgAgCSAEQQNyNgIEIAlBCGohAQwPC0EAIQEgBAJ/QeTTACgCAARAQezTACgCAAwBC0Hw0wBCfzcCAEHo0wBCgICEgICAwAA3AgBB5NMAIApBDGpBcHFB2KrVqgVzNgIAQfjTAEEANgIAQcjTAEEANgIAQYCABAsiACAEQccAaiIFaiIGQQAgAGsiB3EiAk8EQEH80wBBMDYCAAwPCwJAQcTTACgCACIBRQ0AQbzTACgCACIIIAJqIQAgACABTSAAIAhLcQ0AQQAhAUH80wBBMDYCAAwPC0HI0wAtAABBBHENBAJAAkAgCQRAQczTACEBA0AgASgCACIAIAlNBEAgACABKAIEaiAJSw0DCyABKAIIIgENAAsLQQAQMyIAQX9GDQUgAiEGQejTACgCACIBQQFrIgMgAHEEQCACIABrIAAgA2pBACABa3FqIQYLIAQgBk8NBSAGQf7///8HSw0FQcTTACgCACIDBEBBvNMAKAIAIgcgBmohASABIAdNDQYgASADSw0GCyAGEDMiASAARw0BDAcLIAYgA2sgB3EiBkH+////B0sNBCAGEDMhACAAIAEoAgAgASgCBGpGDQMgACEBCwJAIAYgBEHIAGpPDQAgAUF/Rg0AQezTACgCACIAIAUgBmtqQQAgAGtxIgBB/v///wdLBEAgASEADAcLIAAQM0F/RwRAIAAgBmohBiABIQAMBwtBACAGaxAzGgwECyABIgBBf0cNBQwDC0EAIQMMDAtBACEADAoLIABBf0cNAgtByNMAQcjTACgCAEEEcjYCAAsgAkH+////B0sNASACEDMhAEEAEDMhASAAQX9GDQEgAUF/Rg0BIAAgAU8NASABIABrIgYgBEE4ak0NAQtBvNMAQbzTACgCACAGaiIBNgIAQcDTACgCACABSQRAQcDTACABNgIACwJAAkACQEGk0AAoAgAiAgRAQczTACEBA0AgACABKAIAIgMgASgCBCIFakYNAiABKAIIIgENAAsMAgtBnNAAKAIAIgFBAEcgACABT3FFBEBBnNAAIAA2AgALQQAhAUHQ0wAgBjYCAEHM0wAgADYCAEGs0ABBfzYCAEGw0ABB5NMAKAIANgIAQdjTAEEANgIAA0AgAUHI0ABqIAFBvNAAaiICNgIAIAIgAUG00ABqIgM2AgAgAUHA0ABqIAM2AgAgAUHQ0ABqIAFBxNAAaiIDNgIAIAMgAjYCACABQdjQAGogAUHM0ABqIgI2AgAgAiADNgIAIAFB1NAAaiACNgIAIAFBIGoiAUGAAkcNAAtBeCAAa0EPcSIBIABqIgIgBkE4ayIDIAFrIgFBAXI2AgRBqNAAQfTTACgCADYCAEGY0AAgATYCAEGk0AAgAjYCACAAIANqQTg2AgQMAgsgACACTQ0AIAIgA0kNACABKAIMQQhxDQBBeCACa0EPcSIAIAJqIgNBmNAAKAIAIAZqIgcgAGsiAEEBcjYCBCABIAUgBmo2AgRBqNAAQfTTACgCADYCAEGY0AAgADYCAEGk0AAgAzYCACACIAdqQTg2AgQMAQsgAEGc0AAoAgBJBEBBnNAAIAA2AgALIAAgBmohA0HM0wAhAQJAAkACQANAIAMgASgCAEcEQCABKAIIIgENAQwCCwsgAS0ADEEIcUUNAQtBzNMAIQEDQCABKAIAIgMgAk0EQCADIAEoAgRqIgUgAksNAwsgASgCCCEBDAALAAsgASAANgIAIAEgASgCBCAGajYCBCAAQXggAGtBD3FqIgkgBEEDcjYCBCADQXggA2tBD3FqIgYgBCAJaiIEayEBIAIgBkYEQEGk0AAgBDYCAEGY0ABBmNAAKAIAIAFqIgA2AgAgBCAAQQFyNgIEDAgLQaDQACgCACAGRgRAQaDQACAENgIAQZTQAEGU0AAoAgAgAWoiADYCACAEIABBAXI2AgQgACAEaiAANgIADAgLIAYoAgQiBUEDcUEBRw0GIAVBeHEhCCAFQf8BTQRAIAVBA3YhAyAGKAIIIgAgBigCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBwsgAiAANgIIIAAgAjYCDAwGCyAGKAIYIQcgBiAGKAIMIgBHBEAgACAGKAIIIgI2AgggAiAANgIMDAULIAZBFGoiAigCACIFRQRAIAYoAhAiBUUNBCAGQRBqIQILA0AgAiEDIAUiAEEUaiICKAIAIgUNACAAQRBqIQIgACgCECIFDQALIANBADYCAAwEC0F4IABrQQ9xIgEgAGoiByAGQThrIgMgAWsiAUEBcjYCBCAAIANqQTg2AgQgAiAFQTcgBWtBD3FqQT9rIgMgAyACQRBqSRsiA0EjNgIEQajQAEH00wAoAgA2AgBBmNAAIAE2AgBBpNAAIAc2AgAgA0EQakHU0wApAgA3AgAgA0HM0wApAgA3AghB1NMAIANBCGo2AgBB0NMAIAY2AgBBzNMAIAA2AgBB2NMAQQA2AgAgA0EkaiEBA0AgAUEHNgIAIAUgAUEEaiIBSw0ACyACIANGDQAgAyADKAIEQX5xNgIEIAMgAyACayIFNgIAIAIgBUEBcjYCBCAFQf8BTQRAIAVBeHFBtNAAaiEAAn9BjNAAKAIAIgFBASAFQQN2dCIDcUUEQEGM0AAgASADcjYCACAADAELIAAoAggLIgEgAjYCDCAAIAI2AgggAiAANgIMIAIgATYCCAwBC0EfIQEgBUH///8HTQRAIAVBJiAFQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAQsgAiABNgIcIAJCADcCECABQQJ0QbzSAGohAEGQ0AAoAgAiA0EBIAF0IgZxRQRAIAAgAjYCAEGQ0AAgAyAGcjYCACACIAA2AhggAiACNgIIIAIgAjYCDAwBCyAFQRkgAUEBdmtBACABQR9HG3QhASAAKAIAIQMCQANAIAMiACgCBEF4cSAFRg0BIAFBHXYhAyABQQF0IQEgACADQQRxakEQaiIGKAIAIgMNAAsgBiACNgIAIAIgADYCGCACIAI2AgwgAiACNgIIDAELIAAoAggiASACNgIMIAAgAjYCCCACQQA2AhggAiAANgIMIAIgATYCCAtBmNAAKAIAIgEgBE0NAEGk0AAoAgAiACAEaiICIAEgBGsiAUEBcjYCBEGY0AAgATYCAEGk0AAgAjYCACAAIARBA3I2AgQgAEEIaiEBDAgLQQAhAUH80wBBMDYCAAwHC0EAIQALIAdFDQACQCAGKAIcIgJBAnRBvNIAaiIDKAIAIAZGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAdBEEEUIAcoAhAgBkYbaiAANgIAIABFDQELIAAgBzYCGCAGKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAGQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAIaiEBIAYgCGoiBigCBCEFCyAGIAVBfnE2AgQgASAEaiABNgIAIAQgAUEBcjYCBCABQf8BTQRAIAFBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASABQQN2dCIBcUUEQEGM0AAgASACcjYCACAADAELIAAoAggLIgEgBDYCDCAAIAQ2AgggBCAANgIMIAQgATYCCAwBC0EfIQUgAUH///8HTQRAIAFBJiABQQh2ZyIAa3ZBAXEgAEEBdGtBPmohBQsgBCAFNgIcIARCADcCECAFQQJ0QbzSAGohAEGQ0AAoAgAiAkEBIAV0IgNxRQRAIAAgBDYCAEGQ0AAgAiADcjYCACAEIAA2AhggBCAENgIIIAQgBDYCDAwBCyABQRkgBUEBdmtBACAFQR9HG3QhBSAAKAIAIQACQANAIAAiAigCBEF4cSABRg0BIAVBHXYhACAFQQF0IQUgAiAAQQRxakEQaiIDKAIAIgANAAsgAyAENgIAIAQgAjYCGCAEIAQ2AgwgBCAENgIIDAELIAIoAggiACAENgIMIAIgBDYCCCAEQQA2AhggBCACNgIMIAQgADYCCAsgCUEIaiEBDAILAkAgB0UNAAJAIAMoAhwiAUECdEG80gBqIgIoAgAgA0YEQCACIAA2AgAgAA0BQZDQACAIQX4gAXdxIgg2AgAMAgsgB0EQQRQgBygCECADRhtqIAA2AgAgAEUNAQsgACAHNgIYIAMoAhAiAQRAIAAgATYCECABIAA2AhgLIANBFGooAgAiAUUNACAAQRRqIAE2AgAgASAANgIYCwJAIAVBD00EQCADIAQgBWoiAEEDcjYCBCAAIANqIgAgACgCBEEBcjYCBAwBCyADIARqIgIgBUEBcjYCBCADIARBA3I2AgQgAiAFaiAFNgIAIAVB/wFNBEAgBUF4cUG00ABqIQACf0GM0AAoAgAiAUEBIAVBA3Z0IgVxRQRAQYzQACABIAVyNgIAIAAMAQsgACgCCAsiASACNgIMIAAgAjYCCCACIAA2AgwgAiABNgIIDAELQR8hASAFQf///wdNBEAgBUEmIAVBCHZnIgBrdkEBcSAAQQF0a0E+aiEBCyACIAE2AhwgAkIANwIQIAFBAnRBvNIAaiEAQQEgAXQiBCAIcUUEQCAAIAI2AgBBkNAAIAQgCHI2AgAgAiAANgIYIAIgAjYCCCACIAI2AgwMAQsgBUEZIAFBAXZrQQAgAUEfRxt0IQEgACgCACEEAkADQCAEIgAoAgRBeHEgBUYNASABQR12IQQgAUEBdCEBIAAgBEEEcWpBEGoiBigCACIEDQALIAYgAjYCACACIAA2AhggAiACNgIMIAIgAjYCCAwBCyAAKAIIIgEgAjYCDCAAIAI2AgggAkEANgIYIAIgADYCDCACIAE2AggLIANBCGohAQwBCwJAIAlFDQACQCAAKAIcIgFBAnRBvNIAaiICKAIAIABGBEAgAiADNgIAIAMNAUGQ0AAgC0F+IAF3cTYCAAwCCyAJQRBBFCAJKAIQIABGG2ogAzYCACADRQ0BCyADIAk2AhggACgCECIBBEAgAyABNgIQIAEgAzYCGAsgAEEUaigCACIBRQ0AIANBFGogATYCACABIAM2AhgLAkAgBUEPTQRAIAAgBCAFaiIBQQNyNgIEIAAgAWoiASABKAIEQQFyNgIEDAELIAAgBGoiByAFQQFyNgIEIAAgBEEDcjYCBCAFIAdqIAU2AgAgCARAIAhBeHFBtNAAaiEBQaDQACgCACEDAn9BASAIQQN2dCICIAZxRQRAQYzQACACIAZyNgIAIAEMAQsgASgCCAsiAiADNgIMIAEgAzYCCCADIAE2AgwgAyACNgIIC0Gg0AAgBzYCAEGU0AAgBTYCAAsgAEEIaiEBCyAKQRBqJAAgAQtDACAARQRAPwBBEHQPCwJAIABB//8DcQ0AIABBAEgNACAAQRB2QAAiAEF/RgRAQfzTAEEwNgIAQX8PCyAAQRB0DwsACwvcPyIAQYAICwkBAAAAAgAAAAMAQZQICwUEAAAABQBBpAgLCQYAAAAHAAAACABB3AgLii1JbnZhbGlkIGNoYXIgaW4gdXJsIHF1ZXJ5AFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fYm9keQBDb250ZW50LUxlbmd0aCBvdmVyZmxvdwBDaHVuayBzaXplIG92ZXJmbG93AFJlc3BvbnNlIG92ZXJmbG93AEludmFsaWQgbWV0aG9kIGZvciBIVFRQL3gueCByZXF1ZXN0AEludmFsaWQgbWV0aG9kIGZvciBSVFNQL3gueCByZXF1ZXN0AEV4cGVjdGVkIFNPVVJDRSBtZXRob2QgZm9yIElDRS94LnggcmVxdWVzdABJbnZhbGlkIGNoYXIgaW4gdXJsIGZyYWdtZW50IHN0YXJ0AEV4cGVjdGVkIGRvdABTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3N0YXR1cwBJbnZhbGlkIHJlc3BvbnNlIHN0YXR1cwBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zAFVzZXIgY2FsbGJhY2sgZXJyb3IAYG9uX3Jlc2V0YCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfaGVhZGVyYCBjYWxsYmFjayBlcnJvcgBgb25fbWVzc2FnZV9iZWdpbmAgY2FsbGJhY2sgZXJyb3IAYG9uX2NodW5rX2V4dGVuc2lvbl92YWx1ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX3N0YXR1c19jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX3ZlcnNpb25fY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl91cmxfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX2hlYWRlcl92YWx1ZV9jb21wbGV0ZWAgY2FsbGJhY2sgZXJyb3IAYG9uX21lc3NhZ2VfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9tZXRob2RfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9oZWFkZXJfZmllbGRfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19leHRlbnNpb25fbmFtZWAgY2FsbGJhY2sgZXJyb3IAVW5leHBlY3RlZCBjaGFyIGluIHVybCBzZXJ2ZXIASW52YWxpZCBoZWFkZXIgdmFsdWUgY2hhcgBJbnZhbGlkIGhlYWRlciBmaWVsZCBjaGFyAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fdmVyc2lvbgBJbnZhbGlkIG1pbm9yIHZlcnNpb24ASW52YWxpZCBtYWpvciB2ZXJzaW9uAEV4cGVjdGVkIHNwYWNlIGFmdGVyIHZlcnNpb24ARXhwZWN0ZWQgQ1JMRiBhZnRlciB2ZXJzaW9uAEludmFsaWQgSFRUUCB2ZXJzaW9uAEludmFsaWQgaGVhZGVyIHRva2VuAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fdXJsAEludmFsaWQgY2hhcmFjdGVycyBpbiB1cmwAVW5leHBlY3RlZCBzdGFydCBjaGFyIGluIHVybABEb3VibGUgQCBpbiB1cmwARW1wdHkgQ29udGVudC1MZW5ndGgASW52YWxpZCBjaGFyYWN0ZXIgaW4gQ29udGVudC1MZW5ndGgARHVwbGljYXRlIENvbnRlbnQtTGVuZ3RoAEludmFsaWQgY2hhciBpbiB1cmwgcGF0aABDb250ZW50LUxlbmd0aCBjYW4ndCBiZSBwcmVzZW50IHdpdGggVHJhbnNmZXItRW5jb2RpbmcASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgc2l6ZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2hlYWRlcl92YWx1ZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2NodW5rX2V4dGVuc2lvbl92YWx1ZQBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zIHZhbHVlAE1pc3NpbmcgZXhwZWN0ZWQgTEYgYWZ0ZXIgaGVhZGVyIHZhbHVlAEludmFsaWQgYFRyYW5zZmVyLUVuY29kaW5nYCBoZWFkZXIgdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBxdW90ZSB2YWx1ZQBJbnZhbGlkIGNoYXJhY3RlciBpbiBjaHVuayBleHRlbnNpb25zIHF1b3RlZCB2YWx1ZQBQYXVzZWQgYnkgb25faGVhZGVyc19jb21wbGV0ZQBJbnZhbGlkIEVPRiBzdGF0ZQBvbl9yZXNldCBwYXVzZQBvbl9jaHVua19oZWFkZXIgcGF1c2UAb25fbWVzc2FnZV9iZWdpbiBwYXVzZQBvbl9jaHVua19leHRlbnNpb25fdmFsdWUgcGF1c2UAb25fc3RhdHVzX2NvbXBsZXRlIHBhdXNlAG9uX3ZlcnNpb25fY29tcGxldGUgcGF1c2UAb25fdXJsX2NvbXBsZXRlIHBhdXNlAG9uX2NodW5rX2NvbXBsZXRlIHBhdXNlAG9uX2hlYWRlcl92YWx1ZV9jb21wbGV0ZSBwYXVzZQBvbl9tZXNzYWdlX2NvbXBsZXRlIHBhdXNlAG9uX21ldGhvZF9jb21wbGV0ZSBwYXVzZQBvbl9oZWFkZXJfZmllbGRfY29tcGxldGUgcGF1c2UAb25fY2h1bmtfZXh0ZW5zaW9uX25hbWUgcGF1c2UAVW5leHBlY3RlZCBzcGFjZSBhZnRlciBzdGFydCBsaW5lAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fY2h1bmtfZXh0ZW5zaW9uX25hbWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBuYW1lAFBhdXNlIG9uIENPTk5FQ1QvVXBncmFkZQBQYXVzZSBvbiBQUkkvVXBncmFkZQBFeHBlY3RlZCBIVFRQLzIgQ29ubmVjdGlvbiBQcmVmYWNlAFNwYW4gY2FsbGJhY2sgZXJyb3IgaW4gb25fbWV0aG9kAEV4cGVjdGVkIHNwYWNlIGFmdGVyIG1ldGhvZABTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2hlYWRlcl9maWVsZABQYXVzZWQASW52YWxpZCB3b3JkIGVuY291bnRlcmVkAEludmFsaWQgbWV0aG9kIGVuY291bnRlcmVkAFVuZXhwZWN0ZWQgY2hhciBpbiB1cmwgc2NoZW1hAFJlcXVlc3QgaGFzIGludmFsaWQgYFRyYW5zZmVyLUVuY29kaW5nYABTV0lUQ0hfUFJPWFkAVVNFX1BST1hZAE1LQUNUSVZJVFkAVU5QUk9DRVNTQUJMRV9FTlRJVFkAQ09QWQBNT1ZFRF9QRVJNQU5FTlRMWQBUT09fRUFSTFkATk9USUZZAEZBSUxFRF9ERVBFTkRFTkNZAEJBRF9HQVRFV0FZAFBMQVkAUFVUAENIRUNLT1VUAEdBVEVXQVlfVElNRU9VVABSRVFVRVNUX1RJTUVPVVQATkVUV09SS19DT05ORUNUX1RJTUVPVVQAQ09OTkVDVElPTl9USU1FT1VUAExPR0lOX1RJTUVPVVQATkVUV09SS19SRUFEX1RJTUVPVVQAUE9TVABNSVNESVJFQ1RFRF9SRVFVRVNUAENMSUVOVF9DTE9TRURfUkVRVUVTVABDTElFTlRfQ0xPU0VEX0xPQURfQkFMQU5DRURfUkVRVUVTVABCQURfUkVRVUVTVABIVFRQX1JFUVVFU1RfU0VOVF9UT19IVFRQU19QT1JUAFJFUE9SVABJTV9BX1RFQVBPVABSRVNFVF9DT05URU5UAE5PX0NPTlRFTlQAUEFSVElBTF9DT05URU5UAEhQRV9JTlZBTElEX0NPTlNUQU5UAEhQRV9DQl9SRVNFVABHRVQASFBFX1NUUklDVABDT05GTElDVABURU1QT1JBUllfUkVESVJFQ1QAUEVSTUFORU5UX1JFRElSRUNUAENPTk5FQ1QATVVMVElfU1RBVFVTAEhQRV9JTlZBTElEX1NUQVRVUwBUT09fTUFOWV9SRVFVRVNUUwBFQVJMWV9ISU5UUwBVTkFWQUlMQUJMRV9GT1JfTEVHQUxfUkVBU09OUwBPUFRJT05TAFNXSVRDSElOR19QUk9UT0NPTFMAVkFSSUFOVF9BTFNPX05FR09USUFURVMATVVMVElQTEVfQ0hPSUNFUwBJTlRFUk5BTF9TRVJWRVJfRVJST1IAV0VCX1NFUlZFUl9VTktOT1dOX0VSUk9SAFJBSUxHVU5fRVJST1IASURFTlRJVFlfUFJPVklERVJfQVVUSEVOVElDQVRJT05fRVJST1IAU1NMX0NFUlRJRklDQVRFX0VSUk9SAElOVkFMSURfWF9GT1JXQVJERURfRk9SAFNFVF9QQVJBTUVURVIAR0VUX1BBUkFNRVRFUgBIUEVfVVNFUgBTRUVfT1RIRVIASFBFX0NCX0NIVU5LX0hFQURFUgBNS0NBTEVOREFSAFNFVFVQAFdFQl9TRVJWRVJfSVNfRE9XTgBURUFSRE9XTgBIUEVfQ0xPU0VEX0NPTk5FQ1RJT04ASEVVUklTVElDX0VYUElSQVRJT04ARElTQ09OTkVDVEVEX09QRVJBVElPTgBOT05fQVVUSE9SSVRBVElWRV9JTkZPUk1BVElPTgBIUEVfSU5WQUxJRF9WRVJTSU9OAEhQRV9DQl9NRVNTQUdFX0JFR0lOAFNJVEVfSVNfRlJPWkVOAEhQRV9JTlZBTElEX0hFQURFUl9UT0tFTgBJTlZBTElEX1RPS0VOAEZPUkJJRERFTgBFTkhBTkNFX1lPVVJfQ0FMTQBIUEVfSU5WQUxJRF9VUkwAQkxPQ0tFRF9CWV9QQVJFTlRBTF9DT05UUk9MAE1LQ09MAEFDTABIUEVfSU5URVJOQUwAUkVRVUVTVF9IRUFERVJfRklFTERTX1RPT19MQVJHRV9VTk9GRklDSUFMAEhQRV9PSwBVTkxJTksAVU5MT0NLAFBSSQBSRVRSWV9XSVRIAEhQRV9JTlZBTElEX0NPTlRFTlRfTEVOR1RIAEhQRV9VTkVYUEVDVEVEX0NPTlRFTlRfTEVOR1RIAEZMVVNIAFBST1BQQVRDSABNLVNFQVJDSABVUklfVE9PX0xPTkcAUFJPQ0VTU0lORwBNSVNDRUxMQU5FT1VTX1BFUlNJU1RFTlRfV0FSTklORwBNSVNDRUxMQU5FT1VTX1dBUk5JTkcASFBFX0lOVkFMSURfVFJBTlNGRVJfRU5DT0RJTkcARXhwZWN0ZWQgQ1JMRgBIUEVfSU5WQUxJRF9DSFVOS19TSVpFAE1PVkUAQ09OVElOVUUASFBFX0NCX1NUQVRVU19DT01QTEVURQBIUEVfQ0JfSEVBREVSU19DT01QTEVURQBIUEVfQ0JfVkVSU0lPTl9DT01QTEVURQBIUEVfQ0JfVVJMX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19DT01QTEVURQBIUEVfQ0JfSEVBREVSX1ZBTFVFX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19FWFRFTlNJT05fVkFMVUVfQ09NUExFVEUASFBFX0NCX0NIVU5LX0VYVEVOU0lPTl9OQU1FX0NPTVBMRVRFAEhQRV9DQl9NRVNTQUdFX0NPTVBMRVRFAEhQRV9DQl9NRVRIT0RfQ09NUExFVEUASFBFX0NCX0hFQURFUl9GSUVMRF9DT01QTEVURQBERUxFVEUASFBFX0lOVkFMSURfRU9GX1NUQVRFAElOVkFMSURfU1NMX0NFUlRJRklDQVRFAFBBVVNFAE5PX1JFU1BPTlNFAFVOU1VQUE9SVEVEX01FRElBX1RZUEUAR09ORQBOT1RfQUNDRVBUQUJMRQBTRVJWSUNFX1VOQVZBSUxBQkxFAFJBTkdFX05PVF9TQVRJU0ZJQUJMRQBPUklHSU5fSVNfVU5SRUFDSEFCTEUAUkVTUE9OU0VfSVNfU1RBTEUAUFVSR0UATUVSR0UAUkVRVUVTVF9IRUFERVJfRklFTERTX1RPT19MQVJHRQBSRVFVRVNUX0hFQURFUl9UT09fTEFSR0UAUEFZTE9BRF9UT09fTEFSR0UASU5TVUZGSUNJRU5UX1NUT1JBR0UASFBFX1BBVVNFRF9VUEdSQURFAEhQRV9QQVVTRURfSDJfVVBHUkFERQBTT1VSQ0UAQU5OT1VOQ0UAVFJBQ0UASFBFX1VORVhQRUNURURfU1BBQ0UAREVTQ1JJQkUAVU5TVUJTQ1JJQkUAUkVDT1JEAEhQRV9JTlZBTElEX01FVEhPRABOT1RfRk9VTkQAUFJPUEZJTkQAVU5CSU5EAFJFQklORABVTkFVVEhPUklaRUQATUVUSE9EX05PVF9BTExPV0VEAEhUVFBfVkVSU0lPTl9OT1RfU1VQUE9SVEVEAEFMUkVBRFlfUkVQT1JURUQAQUNDRVBURUQATk9UX0lNUExFTUVOVEVEAExPT1BfREVURUNURUQASFBFX0NSX0VYUEVDVEVEAEhQRV9MRl9FWFBFQ1RFRABDUkVBVEVEAElNX1VTRUQASFBFX1BBVVNFRABUSU1FT1VUX09DQ1VSRUQAUEFZTUVOVF9SRVFVSVJFRABQUkVDT05ESVRJT05fUkVRVUlSRUQAUFJPWFlfQVVUSEVOVElDQVRJT05fUkVRVUlSRUQATkVUV09SS19BVVRIRU5USUNBVElPTl9SRVFVSVJFRABMRU5HVEhfUkVRVUlSRUQAU1NMX0NFUlRJRklDQVRFX1JFUVVJUkVEAFVQR1JBREVfUkVRVUlSRUQAUEFHRV9FWFBJUkVEAFBSRUNPTkRJVElPTl9GQUlMRUQARVhQRUNUQVRJT05fRkFJTEVEAFJFVkFMSURBVElPTl9GQUlMRUQAU1NMX0hBTkRTSEFLRV9GQUlMRUQATE9DS0VEAFRSQU5TRk9STUFUSU9OX0FQUExJRUQATk9UX01PRElGSUVEAE5PVF9FWFRFTkRFRABCQU5EV0lEVEhfTElNSVRfRVhDRUVERUQAU0lURV9JU19PVkVSTE9BREVEAEhFQUQARXhwZWN0ZWQgSFRUUC8AAF4TAAAmEwAAMBAAAPAXAACdEwAAFRIAADkXAADwEgAAChAAAHUSAACtEgAAghMAAE8UAAB/EAAAoBUAACMUAACJEgAAixQAAE0VAADUEQAAzxQAABAYAADJFgAA3BYAAMERAADgFwAAuxQAAHQUAAB8FQAA5RQAAAgXAAAfEAAAZRUAAKMUAAAoFQAAAhUAAJkVAAAsEAAAixkAAE8PAADUDgAAahAAAM4QAAACFwAAiQ4AAG4TAAAcEwAAZhQAAFYXAADBEwAAzRMAAGwTAABoFwAAZhcAAF8XAAAiEwAAzg8AAGkOAADYDgAAYxYAAMsTAACqDgAAKBcAACYXAADFEwAAXRYAAOgRAABnEwAAZRMAAPIWAABzEwAAHRcAAPkWAADzEQAAzw4AAM4VAAAMEgAAsxEAAKURAABhEAAAMhcAALsTAEH5NQsBAQBBkDYL4AEBAQIBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB/TcLAQEAQZE4C14CAwICAgICAAACAgACAgACAgICAgICAgICAAQAAAAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAAgACAEH9OQsBAQBBkToLXgIAAgICAgIAAAICAAICAAICAgICAgICAgIAAwAEAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgIAAAACAgICAgICAgICAgICAgICAgICAgICAgICAgICAgACAAIAQfA7Cw1sb3NlZWVwLWFsaXZlAEGJPAsBAQBBoDwL4AEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBBiT4LAQEAQaA+C+cBAQEBAQEBAQEBAQEBAgEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQFjaHVua2VkAEGwwAALXwEBAAEBAQEBAAABAQABAQABAQEBAQEBAQEBAAAAAAAAAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAAAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQABAEGQwgALIWVjdGlvbmVudC1sZW5ndGhvbnJveHktY29ubmVjdGlvbgBBwMIACy1yYW5zZmVyLWVuY29kaW5ncGdyYWRlDQoNCg0KU00NCg0KVFRQL0NFL1RTUC8AQfnCAAsFAQIAAQMAQZDDAAvgAQQBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAEH5xAALBQECAAEDAEGQxQAL4AEEAQEFAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+cYACwQBAAABAEGRxwAL3wEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAEH6yAALBAEAAAIAQZDJAAtfAwQAAAQEBAQEBAQEBAQEBQQEBAQEBAQEBAQEBAAEAAYHBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQABAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAAAAQAQfrKAAsEAQAAAQBBkMsACwEBAEGqywALQQIAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwAAAAAAAAMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAEH6zAALBAEAAAEAQZDNAAsBAQBBms0ACwYCAAAAAAIAQbHNAAs6AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwBB8M4AC5YBTk9VTkNFRUNLT1VUTkVDVEVURUNSSUJFTFVTSEVURUFEU0VBUkNIUkdFQ1RJVklUWUxFTkRBUlZFT1RJRllQVElPTlNDSFNFQVlTVEFUQ0hHRU9SRElSRUNUT1JUUkNIUEFSQU1FVEVSVVJDRUJTQ1JJQkVBUkRPV05BQ0VJTkROS0NLVUJTQ1JJQkVIVFRQL0FEVFAv', 'base64');
- },
- 9968: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9968: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Buffer} = __nccwpck_require__(4573);
   module.exports = Buffer.from('AGFzbQEAAAABJwdgAX8Bf2ADf39/AX9gAX8AYAJ/fwBgBH9/f38Bf2AAAGADf39/AALLAQgDZW52GHdhc21fb25faGVhZGVyc19jb21wbGV0ZQAEA2VudhV3YXNtX29uX21lc3NhZ2VfYmVnaW4AAANlbnYLd2FzbV9vbl91cmwAAQNlbnYOd2FzbV9vbl9zdGF0dXMAAQNlbnYUd2FzbV9vbl9oZWFkZXJfZmllbGQAAQNlbnYUd2FzbV9vbl9oZWFkZXJfdmFsdWUAAQNlbnYMd2FzbV9vbl9ib2R5AAEDZW52GHdhc21fb25fbWVzc2FnZV9jb21wbGV0ZQAAAy0sBQYAAAIAAAAAAAACAQIAAgICAAADAAAAAAMDAwMBAQEBAQEBAQEAAAIAAAAEBQFwARISBQMBAAIGCAF/AUGA1AQLB9EFIgZtZW1vcnkCAAtfaW5pdGlhbGl6ZQAIGV9faW5kaXJlY3RfZnVuY3Rpb25fdGFibGUBAAtsbGh0dHBfaW5pdAAJGGxsaHR0cF9zaG91bGRfa2VlcF9hbGl2ZQAvDGxsaHR0cF9hbGxvYwALBm1hbGxvYwAxC2xsaHR0cF9mcmVlAAwEZnJlZQAMD2xsaHR0cF9nZXRfdHlwZQANFWxsaHR0cF9nZXRfaHR0cF9tYWpvcgAOFWxsaHR0cF9nZXRfaHR0cF9taW5vcgAPEWxsaHR0cF9nZXRfbWV0aG9kABAWbGxodHRwX2dldF9zdGF0dXNfY29kZQAREmxsaHR0cF9nZXRfdXBncmFkZQASDGxsaHR0cF9yZXNldAATDmxsaHR0cF9leGVjdXRlABQUbGxodHRwX3NldHRpbmdzX2luaXQAFQ1sbGh0dHBfZmluaXNoABYMbGxodHRwX3BhdXNlABcNbGxodHRwX3Jlc3VtZQAYG2xsaHR0cF9yZXN1bWVfYWZ0ZXJfdXBncmFkZQAZEGxsaHR0cF9nZXRfZXJybm8AGhdsbGh0dHBfZ2V0X2Vycm9yX3JlYXNvbgAbF2xsaHR0cF9zZXRfZXJyb3JfcmVhc29uABwUbGxodHRwX2dldF9lcnJvcl9wb3MAHRFsbGh0dHBfZXJybm9fbmFtZQAeEmxsaHR0cF9tZXRob2RfbmFtZQAfEmxsaHR0cF9zdGF0dXNfbmFtZQAgGmxsaHR0cF9zZXRfbGVuaWVudF9oZWFkZXJzACEhbGxodHRwX3NldF9sZW5pZW50X2NodW5rZWRfbGVuZ3RoACIdbGxodHRwX3NldF9sZW5pZW50X2tlZXBfYWxpdmUAIyRsbGh0dHBfc2V0X2xlbmllbnRfdHJhbnNmZXJfZW5jb2RpbmcAJBhsbGh0dHBfbWVzc2FnZV9uZWVkc19lb2YALgkXAQBBAQsRAQIDBAUKBgcrLSwqKSglJyYK77MCLBYAQYjQACgCAARAAAtBiNAAQQE2AgALFAAgABAwIAAgAjYCOCAAIAE6ACgLFAAgACAALwEyIAAtAC4gABAvEAALHgEBf0HAABAyIgEQMCABQYAINgI4IAEgADoAKCABC48MAQd/AkAgAEUNACAAQQhrIgEgAEEEaygCACIAQXhxIgRqIQUCQCAAQQFxDQAgAEEDcUUNASABIAEoAgAiAGsiAUGc0AAoAgBJDQEgACAEaiEEAkACQEGg0AAoAgAgAUcEQCAAQf8BTQRAIABBA3YhAyABKAIIIgAgASgCDCICRgRAQYzQAEGM0AAoAgBBfiADd3E2AgAMBQsgAiAANgIIIAAgAjYCDAwECyABKAIYIQYgASABKAIMIgBHBEAgACABKAIIIgI2AgggAiAANgIMDAMLIAFBFGoiAygCACICRQRAIAEoAhAiAkUNAiABQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFKAIEIgBBA3FBA0cNAiAFIABBfnE2AgRBlNAAIAQ2AgAgBSAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCABKAIcIgJBAnRBvNIAaiIDKAIAIAFGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgAUYbaiAANgIAIABFDQELIAAgBjYCGCABKAIQIgIEQCAAIAI2AhAgAiAANgIYCyABQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAFTw0AIAUoAgQiAEEBcUUNAAJAAkACQAJAIABBAnFFBEBBpNAAKAIAIAVGBEBBpNAAIAE2AgBBmNAAQZjQACgCACAEaiIANgIAIAEgAEEBcjYCBCABQaDQACgCAEcNBkGU0ABBADYCAEGg0ABBADYCAAwGC0Gg0AAoAgAgBUYEQEGg0AAgATYCAEGU0ABBlNAAKAIAIARqIgA2AgAgASAAQQFyNgIEIAAgAWogADYCAAwGCyAAQXhxIARqIQQgAEH/AU0EQCAAQQN2IQMgBSgCCCIAIAUoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAULIAIgADYCCCAAIAI2AgwMBAsgBSgCGCEGIAUgBSgCDCIARwRAQZzQACgCABogACAFKAIIIgI2AgggAiAANgIMDAMLIAVBFGoiAygCACICRQRAIAUoAhAiAkUNAiAFQRBqIQMLA0AgAyEHIAIiAEEUaiIDKAIAIgINACAAQRBqIQMgACgCECICDQALIAdBADYCAAwCCyAFIABBfnE2AgQgASAEaiAENgIAIAEgBEEBcjYCBAwDC0EAIQALIAZFDQACQCAFKAIcIgJBAnRBvNIAaiIDKAIAIAVGBEAgAyAANgIAIAANAUGQ0ABBkNAAKAIAQX4gAndxNgIADAILIAZBEEEUIAYoAhAgBUYbaiAANgIAIABFDQELIAAgBjYCGCAFKAIQIgIEQCAAIAI2AhAgAiAANgIYCyAFQRRqKAIAIgJFDQAgAEEUaiACNgIAIAIgADYCGAsgASAEaiAENgIAIAEgBEEBcjYCBCABQaDQACgCAEcNAEGU0AAgBDYCAAwBCyAEQf8BTQRAIARBeHFBtNAAaiEAAn9BjNAAKAIAIgJBASAEQQN2dCIDcUUEQEGM0AAgAiADcjYCACAADAELIAAoAggLIgIgATYCDCAAIAE2AgggASAANgIMIAEgAjYCCAwBC0EfIQIgBEH///8HTQRAIARBJiAEQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAgsgASACNgIcIAFCADcCECACQQJ0QbzSAGohAAJAQZDQACgCACIDQQEgAnQiB3FFBEAgACABNgIAQZDQACADIAdyNgIAIAEgADYCGCABIAE2AgggASABNgIMDAELIARBGSACQQF2a0EAIAJBH0cbdCECIAAoAgAhAAJAA0AgACIDKAIEQXhxIARGDQEgAkEddiEAIAJBAXQhAiADIABBBHFqQRBqIgcoAgAiAA0ACyAHIAE2AgAgASADNgIYIAEgATYCDCABIAE2AggMAQsgAygCCCIAIAE2AgwgAyABNgIIIAFBADYCGCABIAM2AgwgASAANgIIC0Gs0ABBrNAAKAIAQQFrIgBBfyAAGzYCAAsLBwAgAC0AKAsHACAALQAqCwcAIAAtACsLBwAgAC0AKQsHACAALwEyCwcAIAAtAC4LQAEEfyAAKAIYIQEgAC0ALSECIAAtACghAyAAKAI4IQQgABAwIAAgBDYCOCAAIAM6ACggACACOgAtIAAgATYCGAu74gECB38DfiABIAJqIQQCQCAAIgIoAgwiAA0AIAIoAgQEQCACIAE2AgQLIwBBEGsiCCQAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAIoAhwiA0EBaw7dAdoBAdkBAgMEBQYHCAkKCwwNDtgBDxDXARES1gETFBUWFxgZGhvgAd8BHB0e1QEfICEiIyQl1AEmJygpKiss0wHSAS0u0QHQAS8wMTIzNDU2Nzg5Ojs8PT4/QEFCQ0RFRtsBR0hJSs8BzgFLzQFMzAFNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AAYEBggGDAYQBhQGGAYcBiAGJAYoBiwGMAY0BjgGPAZABkQGSAZMBlAGVAZYBlwGYAZkBmgGbAZwBnQGeAZ8BoAGhAaIBowGkAaUBpgGnAagBqQGqAasBrAGtAa4BrwGwAbEBsgGzAbQBtQG2AbcBywHKAbgByQG5AcgBugG7AbwBvQG+Ab8BwAHBAcIBwwHEAcUBxgEA3AELQQAMxgELQQ4MxQELQQ0MxAELQQ8MwwELQRAMwgELQRMMwQELQRQMwAELQRUMvwELQRYMvgELQRgMvQELQRkMvAELQRoMuwELQRsMugELQRwMuQELQR0MuAELQQgMtwELQR4MtgELQSAMtQELQR8MtAELQQcMswELQSEMsgELQSIMsQELQSMMsAELQSQMrwELQRIMrgELQREMrQELQSUMrAELQSYMqwELQScMqgELQSgMqQELQcMBDKgBC0EqDKcBC0ErDKYBC0EsDKUBC0EtDKQBC0EuDKMBC0EvDKIBC0HEAQyhAQtBMAygAQtBNAyfAQtBDAyeAQtBMQydAQtBMgycAQtBMwybAQtBOQyaAQtBNQyZAQtBxQEMmAELQQsMlwELQToMlgELQTYMlQELQQoMlAELQTcMkwELQTgMkgELQTwMkQELQTsMkAELQT0MjwELQQkMjgELQSkMjQELQT4MjAELQT8MiwELQcAADIoBC0HBAAyJAQtBwgAMiAELQcMADIcBC0HEAAyGAQtBxQAMhQELQcYADIQBC0EXDIMBC0HHAAyCAQtByAAMgQELQckADIABC0HKAAx/C0HLAAx+C0HNAAx9C0HMAAx8C0HOAAx7C0HPAAx6C0HQAAx5C0HRAAx4C0HSAAx3C0HTAAx2C0HUAAx1C0HWAAx0C0HVAAxzC0EGDHILQdcADHELQQUMcAtB2AAMbwtBBAxuC0HZAAxtC0HaAAxsC0HbAAxrC0HcAAxqC0EDDGkLQd0ADGgLQd4ADGcLQd8ADGYLQeEADGULQeAADGQLQeIADGMLQeMADGILQQIMYQtB5AAMYAtB5QAMXwtB5gAMXgtB5wAMXQtB6AAMXAtB6QAMWwtB6gAMWgtB6wAMWQtB7AAMWAtB7QAMVwtB7gAMVgtB7wAMVQtB8AAMVAtB8QAMUwtB8gAMUgtB8wAMUQtB9AAMUAtB9QAMTwtB9gAMTgtB9wAMTQtB+AAMTAtB+QAMSwtB+gAMSgtB+wAMSQtB/AAMSAtB/QAMRwtB/gAMRgtB/wAMRQtBgAEMRAtBgQEMQwtBggEMQgtBgwEMQQtBhAEMQAtBhQEMPwtBhgEMPgtBhwEMPQtBiAEMPAtBiQEMOwtBigEMOgtBiwEMOQtBjAEMOAtBjQEMNwtBjgEMNgtBjwEMNQtBkAEMNAtBkQEMMwtBkgEMMgtBkwEMMQtBlAEMMAtBlQEMLwtBlgEMLgtBlwEMLQtBmAEMLAtBmQEMKwtBmgEMKgtBmwEMKQtBnAEMKAtBnQEMJwtBngEMJgtBnwEMJQtBoAEMJAtBoQEMIwtBogEMIgtBowEMIQtBpAEMIAtBpQEMHwtBpgEMHgtBpwEMHQtBqAEMHAtBqQEMGwtBqgEMGgtBqwEMGQtBrAEMGAtBrQEMFwtBrgEMFgtBAQwVC0GvAQwUC0GwAQwTC0GxAQwSC0GzAQwRC0GyAQwQC0G0AQwPC0G1AQwOC0G2AQwNC0G3AQwMC0G4AQwLC0G5AQwKC0G6AQwJC0G7AQwIC0HGAQwHC0G8AQwGC0G9AQwFC0G+AQwEC0G/AQwDC0HAAQwCC0HCAQwBC0HBAQshAwNAAkACQAJAAkACQAJAAkACQAJAIAICfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAgJ/AkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACfwJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACfwJAAkACQAJAAn8CQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCADDsYBAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHyAhIyUmKCorLC8wMTIzNDU2Nzk6Ozw9lANAQkRFRklLTk9QUVJTVFVWWFpbXF1eX2BhYmNkZWZnaGpsb3Bxc3V2eHl6e3x/gAGBAYIBgwGEAYUBhgGHAYgBiQGKAYsBjAGNAY4BjwGQAZEBkgGTAZQBlQGWAZcBmAGZAZoBmwGcAZ0BngGfAaABoQGiAaMBpAGlAaYBpwGoAakBqgGrAawBrQGuAa8BsAGxAbIBswG0AbUBtgG3AbgBuQG6AbsBvAG9Ab4BvwHAAcEBwgHDAcQBxQHGAccByAHJAcsBzAHNAc4BzwGKA4kDiAOHA4QDgwOAA/sC+gL5AvgC9wL0AvMC8gLLAsECsALZAQsgASAERw3wAkHdASEDDLMDCyABIARHDcgBQcMBIQMMsgMLIAEgBEcNe0H3ACEDDLEDCyABIARHDXBB7wAhAwywAwsgASAERw1pQeoAIQMMrwMLIAEgBEcNZUHoACEDDK4DCyABIARHDWJB5gAhAwytAwsgASAERw0aQRghAwysAwsgASAERw0VQRIhAwyrAwsgASAERw1CQcUAIQMMqgMLIAEgBEcNNEE/IQMMqQMLIAEgBEcNMkE8IQMMqAMLIAEgBEcNK0ExIQMMpwMLIAItAC5BAUYNnwMMwQILQQAhAAJAAkACQCACLQAqRQ0AIAItACtFDQAgAi8BMCIDQQJxRQ0BDAILIAIvATAiA0EBcUUNAQtBASEAIAItAChBAUYNACACLwEyIgVB5ABrQeQASQ0AIAVBzAFGDQAgBUGwAkYNACADQcAAcQ0AQQAhACADQYgEcUGABEYNACADQShxQQBHIQALIAJBADsBMCACQQA6AC8gAEUN3wIgAkIANwMgDOACC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAARQ3MASAAQRVHDd0CIAJBBDYCHCACIAE2AhQgAkGwGDYCECACQRU2AgxBACEDDKQDCyABIARGBEBBBiEDDKQDCyABQQFqIQFBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAA3ZAgwcCyACQgA3AyBBEiEDDIkDCyABIARHDRZBHSEDDKEDCyABIARHBEAgAUEBaiEBQRAhAwyIAwtBByEDDKADCyACIAIpAyAiCiAEIAFrrSILfSIMQgAgCiAMWhs3AyAgCiALWA3UAkEIIQMMnwMLIAEgBEcEQCACQQk2AgggAiABNgIEQRQhAwyGAwtBCSEDDJ4DCyACKQMgQgBSDccBIAIgAi8BMEGAAXI7ATAMQgsgASAERw0/QdAAIQMMnAMLIAEgBEYEQEELIQMMnAMLIAFBAWohAUEAIQACQCACKAI4IgNFDQAgAygCUCIDRQ0AIAIgAxEAACEACyAADc8CDMYBC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ3GASAAQRVHDc0CIAJBCzYCHCACIAE2AhQgAkGCGTYCECACQRU2AgxBACEDDJoDC0EAIQACQCACKAI4IgNFDQAgAygCSCIDRQ0AIAIgAxEAACEACyAARQ0MIABBFUcNygIgAkEaNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMmQMLQQAhAAJAIAIoAjgiA0UNACADKAJMIgNFDQAgAiADEQAAIQALIABFDcQBIABBFUcNxwIgAkELNgIcIAIgATYCFCACQZEXNgIQIAJBFTYCDEEAIQMMmAMLIAEgBEYEQEEPIQMMmAMLIAEtAAAiAEE7Rg0HIABBDUcNxAIgAUEBaiEBDMMBC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3DASAAQRVHDcICIAJBDzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJYDCwNAIAEtAABB8DVqLQAAIgBBAUcEQCAAQQJHDcECIAIoAgQhAEEAIQMgAkEANgIEIAIgACABQQFqIgEQLSIADcICDMUBCyAEIAFBAWoiAUcNAAtBEiEDDJUDC0EAIQACQCACKAI4IgNFDQAgAygCTCIDRQ0AIAIgAxEAACEACyAARQ3FASAAQRVHDb0CIAJBGzYCHCACIAE2AhQgAkGRFzYCECACQRU2AgxBACEDDJQDCyABIARGBEBBFiEDDJQDCyACQQo2AgggAiABNgIEQQAhAAJAIAIoAjgiA0UNACADKAJIIgNFDQAgAiADEQAAIQALIABFDcIBIABBFUcNuQIgAkEVNgIcIAIgATYCFCACQYIZNgIQIAJBFTYCDEEAIQMMkwMLIAEgBEcEQANAIAEtAABB8DdqLQAAIgBBAkcEQAJAIABBAWsOBMQCvQIAvgK9AgsgAUEBaiEBQQghAwz8AgsgBCABQQFqIgFHDQALQRUhAwyTAwtBFSEDDJIDCwNAIAEtAABB8DlqLQAAIgBBAkcEQCAAQQFrDgTFArcCwwK4ArcCCyAEIAFBAWoiAUcNAAtBGCEDDJEDCyABIARHBEAgAkELNgIIIAIgATYCBEEHIQMM+AILQRkhAwyQAwsgAUEBaiEBDAILIAEgBEYEQEEaIQMMjwMLAkAgAS0AAEENaw4UtQG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwG/Ab8BvwEAvwELQQAhAyACQQA2AhwgAkGvCzYCECACQQI2AgwgAiABQQFqNgIUDI4DCyABIARGBEBBGyEDDI4DCyABLQAAIgBBO0cEQCAAQQ1HDbECIAFBAWohAQy6AQsgAUEBaiEBC0EiIQMM8wILIAEgBEYEQEEcIQMMjAMLQgAhCgJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkAgAS0AAEEwaw43wQLAAgABAgMEBQYH0AHQAdAB0AHQAdAB0AEICQoLDA3QAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdAB0AHQAdABDg8QERIT0AELQgIhCgzAAgtCAyEKDL8CC0IEIQoMvgILQgUhCgy9AgtCBiEKDLwCC0IHIQoMuwILQgghCgy6AgtCCSEKDLkCC0IKIQoMuAILQgshCgy3AgtCDCEKDLYCC0INIQoMtQILQg4hCgy0AgtCDyEKDLMCC0IKIQoMsgILQgshCgyxAgtCDCEKDLACC0INIQoMrwILQg4hCgyuAgtCDyEKDK0CC0IAIQoCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIAEtAABBMGsON8ACvwIAAQIDBAUGB74CvgK+Ar4CvgK+Ar4CCAkKCwwNvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ar4CvgK+Ag4PEBESE74CC0ICIQoMvwILQgMhCgy+AgtCBCEKDL0CC0IFIQoMvAILQgYhCgy7AgtCByEKDLoCC0IIIQoMuQILQgkhCgy4AgtCCiEKDLcCC0ILIQoMtgILQgwhCgy1AgtCDSEKDLQCC0IOIQoMswILQg8hCgyyAgtCCiEKDLECC0ILIQoMsAILQgwhCgyvAgtCDSEKDK4CC0IOIQoMrQILQg8hCgysAgsgAiACKQMgIgogBCABa60iC30iDEIAIAogDFobNwMgIAogC1gNpwJBHyEDDIkDCyABIARHBEAgAkEJNgIIIAIgATYCBEElIQMM8AILQSAhAwyIAwtBASEFIAIvATAiA0EIcUUEQCACKQMgQgBSIQULAkAgAi0ALgRAQQEhACACLQApQQVGDQEgA0HAAHFFIAVxRQ0BC0EAIQAgA0HAAHENAEECIQAgA0EIcQ0AIANBgARxBEACQCACLQAoQQFHDQAgAi0ALUEKcQ0AQQUhAAwCC0EEIQAMAQsgA0EgcUUEQAJAIAItAChBAUYNACACLwEyIgBB5ABrQeQASQ0AIABBzAFGDQAgAEGwAkYNAEEEIQAgA0EocUUNAiADQYgEcUGABEYNAgtBACEADAELQQBBAyACKQMgUBshAAsgAEEBaw4FvgIAsAEBpAKhAgtBESEDDO0CCyACQQE6AC8MhAMLIAEgBEcNnQJBJCEDDIQDCyABIARHDRxBxgAhAwyDAwtBACEAAkAgAigCOCIDRQ0AIAMoAkQiA0UNACACIAMRAAAhAAsgAEUNJyAAQRVHDZgCIAJB0AA2AhwgAiABNgIUIAJBkRg2AhAgAkEVNgIMQQAhAwyCAwsgASAERgRAQSghAwyCAwtBACEDIAJBADYCBCACQQw2AgggAiABIAEQKiIARQ2UAiACQSc2AhwgAiABNgIUIAIgADYCDAyBAwsgASAERgRAQSkhAwyBAwsgAS0AACIAQSBGDRMgAEEJRw2VAiABQQFqIQEMFAsgASAERwRAIAFBAWohAQwWC0EqIQMM/wILIAEgBEYEQEErIQMM/wILIAEtAAAiAEEJRyAAQSBHcQ2QAiACLQAsQQhHDd0CIAJBADoALAzdAgsgASAERgRAQSwhAwz+AgsgAS0AAEEKRw2OAiABQQFqIQEMsAELIAEgBEcNigJBLyEDDPwCCwNAIAEtAAAiAEEgRwRAIABBCmsOBIQCiAKIAoQChgILIAQgAUEBaiIBRw0AC0ExIQMM+wILQTIhAyABIARGDfoCIAIoAgAiACAEIAFraiEHIAEgAGtBA2ohBgJAA0AgAEHwO2otAAAgAS0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDQEgAEEDRgRAQQYhAQziAgsgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAc2AgAM+wILIAJBADYCAAyGAgtBMyEDIAQgASIARg35AiAEIAFrIAIoAgAiAWohByAAIAFrQQhqIQYCQANAIAFB9DtqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBCEYEQEEFIQEM4QILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPoCCyACQQA2AgAgACEBDIUCC0E0IQMgBCABIgBGDfgCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgJAA0AgAUHQwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw0BIAFBBUYEQEEHIQEM4AILIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADPkCCyACQQA2AgAgACEBDIQCCyABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRg0JDIECCyAEIAFBAWoiAUcNAAtBMCEDDPgCC0EwIQMM9wILIAEgBEcEQANAIAEtAAAiAEEgRwRAIABBCmsOBP8B/gH+Af8B/gELIAQgAUEBaiIBRw0AC0E4IQMM9wILQTghAwz2AgsDQCABLQAAIgBBIEcgAEEJR3EN9gEgBCABQQFqIgFHDQALQTwhAwz1AgsDQCABLQAAIgBBIEcEQAJAIABBCmsOBPkBBAT5AQALIABBLEYN9QEMAwsgBCABQQFqIgFHDQALQT8hAwz0AgtBwAAhAyABIARGDfMCIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAEGAQGstAAAgAS0AAEEgckcNASAAQQZGDdsCIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPQCCyACQQA2AgALQTYhAwzZAgsgASAERgRAQcEAIQMM8gILIAJBDDYCCCACIAE2AgQgAi0ALEEBaw4E+wHuAewB6wHUAgsgAUEBaiEBDPoBCyABIARHBEADQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxIgBBCUYNACAAQSBGDQACQAJAAkACQCAAQeMAaw4TAAMDAwMDAwMBAwMDAwMDAwMDAgMLIAFBAWohAUExIQMM3AILIAFBAWohAUEyIQMM2wILIAFBAWohAUEzIQMM2gILDP4BCyAEIAFBAWoiAUcNAAtBNSEDDPACC0E1IQMM7wILIAEgBEcEQANAIAEtAABBgDxqLQAAQQFHDfcBIAQgAUEBaiIBRw0AC0E9IQMM7wILQT0hAwzuAgtBACEAAkAgAigCOCIDRQ0AIAMoAkAiA0UNACACIAMRAAAhAAsgAEUNASAAQRVHDeYBIAJBwgA2AhwgAiABNgIUIAJB4xg2AhAgAkEVNgIMQQAhAwztAgsgAUEBaiEBC0E8IQMM0gILIAEgBEYEQEHCACEDDOsCCwJAA0ACQCABLQAAQQlrDhgAAswCzALRAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAswCzALMAgDMAgsgBCABQQFqIgFHDQALQcIAIQMM6wILIAFBAWohASACLQAtQQFxRQ3+AQtBLCEDDNACCyABIARHDd4BQcQAIQMM6AILA0AgAS0AAEGQwABqLQAAQQFHDZwBIAQgAUEBaiIBRw0AC0HFACEDDOcCCyABLQAAIgBBIEYN/gEgAEE6Rw3AAiACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgAN3gEM3QELQccAIQMgBCABIgBGDeUCIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFBkMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvwIgAUEFRg3CAiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzlAgtByAAhAyAEIAEiAEYN5AIgBCABayACKAIAIgFqIQcgACABa0EJaiEGA0AgAUGWwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw2+AkECIAFBCUYNwgIaIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOQCCyABIARGBEBByQAhAwzkAgsCQAJAIAEtAAAiAEEgciAAIABBwQBrQf8BcUEaSRtB/wFxQe4Aaw4HAL8CvwK/Ar8CvwIBvwILIAFBAWohAUE+IQMMywILIAFBAWohAUE/IQMMygILQcoAIQMgBCABIgBGDeICIAQgAWsgAigCACIBaiEGIAAgAWtBAWohBwNAIAFBoMIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNvAIgAUEBRg2+AiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBjYCAAziAgtBywAhAyAEIAEiAEYN4QIgBCABayACKAIAIgFqIQcgACABa0EOaiEGA0AgAUGiwgBqLQAAIAAtAAAiBUEgciAFIAVBwQBrQf8BcUEaSRtB/wFxRw27AiABQQ5GDb4CIAFBAWohASAEIABBAWoiAEcNAAsgAiAHNgIADOECC0HMACEDIAQgASIARg3gAiAEIAFrIAIoAgAiAWohByAAIAFrQQ9qIQYDQCABQcDCAGotAAAgAC0AACIFQSByIAUgBUHBAGtB/wFxQRpJG0H/AXFHDboCQQMgAUEPRg2+AhogAUEBaiEBIAQgAEEBaiIARw0ACyACIAc2AgAM4AILQc0AIQMgBCABIgBGDd8CIAQgAWsgAigCACIBaiEHIAAgAWtBBWohBgNAIAFB0MIAai0AACAALQAAIgVBIHIgBSAFQcEAa0H/AXFBGkkbQf8BcUcNuQJBBCABQQVGDb0CGiABQQFqIQEgBCAAQQFqIgBHDQALIAIgBzYCAAzfAgsgASAERgRAQc4AIQMM3wILAkACQAJAAkAgAS0AACIAQSByIAAgAEHBAGtB/wFxQRpJG0H/AXFB4wBrDhMAvAK8ArwCvAK8ArwCvAK8ArwCvAK8ArwCAbwCvAK8AgIDvAILIAFBAWohAUHBACEDDMgCCyABQQFqIQFBwgAhAwzHAgsgAUEBaiEBQcMAIQMMxgILIAFBAWohAUHEACEDDMUCCyABIARHBEAgAkENNgIIIAIgATYCBEHFACEDDMUCC0HPACEDDN0CCwJAAkAgAS0AAEEKaw4EAZABkAEAkAELIAFBAWohAQtBKCEDDMMCCyABIARGBEBB0QAhAwzcAgsgAS0AAEEgRw0AIAFBAWohASACLQAtQQFxRQ3QAQtBFyEDDMECCyABIARHDcsBQdIAIQMM2QILQdMAIQMgASAERg3YAiACKAIAIgAgBCABa2ohBiABIABrQQFqIQUDQCABLQAAIABB1sIAai0AAEcNxwEgAEEBRg3KASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBjYCAAzYAgsgASAERgRAQdUAIQMM2AILIAEtAABBCkcNwgEgAUEBaiEBDMoBCyABIARGBEBB1gAhAwzXAgsCQAJAIAEtAABBCmsOBADDAcMBAcMBCyABQQFqIQEMygELIAFBAWohAUHKACEDDL0CC0EAIQACQCACKAI4IgNFDQAgAygCPCIDRQ0AIAIgAxEAACEACyAADb8BQc0AIQMMvAILIAItAClBIkYNzwIMiQELIAQgASIFRgRAQdsAIQMM1AILQQAhAEEBIQFBASEGQQAhAwJAAn8CQAJAAkACQAJAAkACQCAFLQAAQTBrDgrFAcQBAAECAwQFBgjDAQtBAgwGC0EDDAULQQQMBAtBBQwDC0EGDAILQQcMAQtBCAshA0EAIQFBACEGDL0BC0EJIQNBASEAQQAhAUEAIQYMvAELIAEgBEYEQEHdACEDDNMCCyABLQAAQS5HDbgBIAFBAWohAQyIAQsgASAERw22AUHfACEDDNECCyABIARHBEAgAkEONgIIIAIgATYCBEHQACEDDLgCC0HgACEDDNACC0HhACEDIAEgBEYNzwIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGA0AgAS0AACAAQeLCAGotAABHDbEBIABBA0YNswEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMzwILQeIAIQMgASAERg3OAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYDQCABLQAAIABB5sIAai0AAEcNsAEgAEECRg2vASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAzOAgtB4wAhAyABIARGDc0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgNAIAEtAAAgAEHpwgBqLQAARw2vASAAQQNGDa0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADM0CCyABIARGBEBB5QAhAwzNAgsgAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANqgFB1gAhAwyzAgsgASAERwRAA0AgAS0AACIAQSBHBEACQAJAAkAgAEHIAGsOCwABswGzAbMBswGzAbMBswGzAQKzAQsgAUEBaiEBQdIAIQMMtwILIAFBAWohAUHTACEDDLYCCyABQQFqIQFB1AAhAwy1AgsgBCABQQFqIgFHDQALQeQAIQMMzAILQeQAIQMMywILA0AgAS0AAEHwwgBqLQAAIgBBAUcEQCAAQQJrDgOnAaYBpQGkAQsgBCABQQFqIgFHDQALQeYAIQMMygILIAFBAWogASAERw0CGkHnACEDDMkCCwNAIAEtAABB8MQAai0AACIAQQFHBEACQCAAQQJrDgSiAaEBoAEAnwELQdcAIQMMsQILIAQgAUEBaiIBRw0AC0HoACEDDMgCCyABIARGBEBB6QAhAwzIAgsCQCABLQAAIgBBCmsOGrcBmwGbAbQBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBmwGbAZsBpAGbAZsBAJkBCyABQQFqCyEBQQYhAwytAgsDQCABLQAAQfDGAGotAABBAUcNfSAEIAFBAWoiAUcNAAtB6gAhAwzFAgsgAUEBaiABIARHDQIaQesAIQMMxAILIAEgBEYEQEHsACEDDMQCCyABQQFqDAELIAEgBEYEQEHtACEDDMMCCyABQQFqCyEBQQQhAwyoAgsgASAERgRAQe4AIQMMwQILAkACQAJAIAEtAABB8MgAai0AAEEBaw4HkAGPAY4BAHwBAo0BCyABQQFqIQEMCwsgAUEBagyTAQtBACEDIAJBADYCHCACQZsSNgIQIAJBBzYCDCACIAFBAWo2AhQMwAILAkADQCABLQAAQfDIAGotAAAiAEEERwRAAkACQCAAQQFrDgeUAZMBkgGNAQAEAY0BC0HaACEDDKoCCyABQQFqIQFB3AAhAwypAgsgBCABQQFqIgFHDQALQe8AIQMMwAILIAFBAWoMkQELIAQgASIARgRAQfAAIQMMvwILIAAtAABBL0cNASAAQQFqIQEMBwsgBCABIgBGBEBB8QAhAwy+AgsgAC0AACIBQS9GBEAgAEEBaiEBQd0AIQMMpQILIAFBCmsiA0EWSw0AIAAhAUEBIAN0QYmAgAJxDfkBC0EAIQMgAkEANgIcIAIgADYCFCACQYwcNgIQIAJBBzYCDAy8AgsgASAERwRAIAFBAWohAUHeACEDDKMCC0HyACEDDLsCCyABIARGBEBB9AAhAwy7AgsCQCABLQAAQfDMAGotAABBAWsOA/cBcwCCAQtB4QAhAwyhAgsgASAERwRAA0AgAS0AAEHwygBqLQAAIgBBA0cEQAJAIABBAWsOAvkBAIUBC0HfACEDDKMCCyAEIAFBAWoiAUcNAAtB8wAhAwy6AgtB8wAhAwy5AgsgASAERwRAIAJBDzYCCCACIAE2AgRB4AAhAwygAgtB9QAhAwy4AgsgASAERgRAQfYAIQMMuAILIAJBDzYCCCACIAE2AgQLQQMhAwydAgsDQCABLQAAQSBHDY4CIAQgAUEBaiIBRw0AC0H3ACEDDLUCCyABIARGBEBB+AAhAwy1AgsgAS0AAEEgRw16IAFBAWohAQxbC0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAADXgMgAILIAEgBEYEQEH6ACEDDLMCCyABLQAAQcwARw10IAFBAWohAUETDHYLQfsAIQMgASAERg2xAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYDQCABLQAAIABB8M4Aai0AAEcNcyAAQQVGDXUgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMsQILIAEgBEYEQEH8ACEDDLECCwJAAkAgAS0AAEHDAGsODAB0dHR0dHR0dHR0AXQLIAFBAWohAUHmACEDDJgCCyABQQFqIQFB5wAhAwyXAgtB/QAhAyABIARGDa8CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDXIgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADLACCyACQQA2AgAgBkEBaiEBQRAMcwtB/gAhAyABIARGDa4CIAIoAgAiACAEIAFraiEFIAEgAGtBBWohBgJAA0AgAS0AACAAQfbOAGotAABHDXEgAEEFRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK8CCyACQQA2AgAgBkEBaiEBQRYMcgtB/wAhAyABIARGDa0CIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQfzOAGotAABHDXAgAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADK4CCyACQQA2AgAgBkEBaiEBQQUMcQsgASAERgRAQYABIQMMrQILIAEtAABB2QBHDW4gAUEBaiEBQQgMcAsgASAERgRAQYEBIQMMrAILAkACQCABLQAAQc4Aaw4DAG8BbwsgAUEBaiEBQesAIQMMkwILIAFBAWohAUHsACEDDJICCyABIARGBEBBggEhAwyrAgsCQAJAIAEtAABByABrDggAbm5ubm5uAW4LIAFBAWohAUHqACEDDJICCyABQQFqIQFB7QAhAwyRAgtBgwEhAyABIARGDakCIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQYDPAGotAABHDWwgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKoCCyACQQA2AgAgBkEBaiEBQQAMbQtBhAEhAyABIARGDagCIAIoAgAiACAEIAFraiEFIAEgAGtBBGohBgJAA0AgAS0AACAAQYPPAGotAABHDWsgAEEERg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADKkCCyACQQA2AgAgBkEBaiEBQSMMbAsgASAERgRAQYUBIQMMqAILAkACQCABLQAAQcwAaw4IAGtra2trawFrCyABQQFqIQFB7wAhAwyPAgsgAUEBaiEBQfAAIQMMjgILIAEgBEYEQEGGASEDDKcCCyABLQAAQcUARw1oIAFBAWohAQxgC0GHASEDIAEgBEYNpQIgAigCACIAIAQgAWtqIQUgASAAa0EDaiEGAkADQCABLQAAIABBiM8Aai0AAEcNaCAAQQNGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpgILIAJBADYCACAGQQFqIQFBLQxpC0GIASEDIAEgBEYNpAIgAigCACIAIAQgAWtqIQUgASAAa0EIaiEGAkADQCABLQAAIABB0M8Aai0AAEcNZyAAQQhGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMpQILIAJBADYCACAGQQFqIQFBKQxoCyABIARGBEBBiQEhAwykAgtBASABLQAAQd8ARw1nGiABQQFqIQEMXgtBigEhAyABIARGDaICIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgNAIAEtAAAgAEGMzwBqLQAARw1kIABBAUYN+gEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMogILQYsBIQMgASAERg2hAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGOzwBqLQAARw1kIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyiAgsgAkEANgIAIAZBAWohAUECDGULQYwBIQMgASAERg2gAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHwzwBqLQAARw1jIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyhAgsgAkEANgIAIAZBAWohAUEfDGQLQY0BIQMgASAERg2fAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHyzwBqLQAARw1iIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAygAgsgAkEANgIAIAZBAWohAUEJDGMLIAEgBEYEQEGOASEDDJ8CCwJAAkAgAS0AAEHJAGsOBwBiYmJiYgFiCyABQQFqIQFB+AAhAwyGAgsgAUEBaiEBQfkAIQMMhQILQY8BIQMgASAERg2dAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGRzwBqLQAARw1gIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyeAgsgAkEANgIAIAZBAWohAUEYDGELQZABIQMgASAERg2cAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGXzwBqLQAARw1fIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAydAgsgAkEANgIAIAZBAWohAUEXDGALQZEBIQMgASAERg2bAiACKAIAIgAgBCABa2ohBSABIABrQQZqIQYCQANAIAEtAAAgAEGazwBqLQAARw1eIABBBkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAycAgsgAkEANgIAIAZBAWohAUEVDF8LQZIBIQMgASAERg2aAiACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEGhzwBqLQAARw1dIABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAybAgsgAkEANgIAIAZBAWohAUEeDF4LIAEgBEYEQEGTASEDDJoCCyABLQAAQcwARw1bIAFBAWohAUEKDF0LIAEgBEYEQEGUASEDDJkCCwJAAkAgAS0AAEHBAGsODwBcXFxcXFxcXFxcXFxcAVwLIAFBAWohAUH+ACEDDIACCyABQQFqIQFB/wAhAwz/AQsgASAERgRAQZUBIQMMmAILAkACQCABLQAAQcEAaw4DAFsBWwsgAUEBaiEBQf0AIQMM/wELIAFBAWohAUGAASEDDP4BC0GWASEDIAEgBEYNlgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBp88Aai0AAEcNWSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlwILIAJBADYCACAGQQFqIQFBCwxaCyABIARGBEBBlwEhAwyWAgsCQAJAAkACQCABLQAAQS1rDiMAW1tbW1tbW1tbW1tbW1tbW1tbW1tbW1sBW1tbW1sCW1tbA1sLIAFBAWohAUH7ACEDDP8BCyABQQFqIQFB/AAhAwz+AQsgAUEBaiEBQYEBIQMM/QELIAFBAWohAUGCASEDDPwBC0GYASEDIAEgBEYNlAIgAigCACIAIAQgAWtqIQUgASAAa0EEaiEGAkADQCABLQAAIABBqc8Aai0AAEcNVyAAQQRGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlQILIAJBADYCACAGQQFqIQFBGQxYC0GZASEDIAEgBEYNkwIgAigCACIAIAQgAWtqIQUgASAAa0EFaiEGAkADQCABLQAAIABBrs8Aai0AAEcNViAAQQVGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMlAILIAJBADYCACAGQQFqIQFBBgxXC0GaASEDIAEgBEYNkgIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBtM8Aai0AAEcNVSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkwILIAJBADYCACAGQQFqIQFBHAxWC0GbASEDIAEgBEYNkQIgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABBts8Aai0AAEcNVCAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAMkgILIAJBADYCACAGQQFqIQFBJwxVCyABIARGBEBBnAEhAwyRAgsCQAJAIAEtAABB1ABrDgIAAVQLIAFBAWohAUGGASEDDPgBCyABQQFqIQFBhwEhAwz3AQtBnQEhAyABIARGDY8CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbjPAGotAABHDVIgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADJACCyACQQA2AgAgBkEBaiEBQSYMUwtBngEhAyABIARGDY4CIAIoAgAiACAEIAFraiEFIAEgAGtBAWohBgJAA0AgAS0AACAAQbrPAGotAABHDVEgAEEBRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI8CCyACQQA2AgAgBkEBaiEBQQMMUgtBnwEhAyABIARGDY0CIAIoAgAiACAEIAFraiEFIAEgAGtBAmohBgJAA0AgAS0AACAAQe3PAGotAABHDVAgAEECRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI4CCyACQQA2AgAgBkEBaiEBQQwMUQtBoAEhAyABIARGDYwCIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQbzPAGotAABHDU8gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADI0CCyACQQA2AgAgBkEBaiEBQQ0MUAsgASAERgRAQaEBIQMMjAILAkACQCABLQAAQcYAaw4LAE9PT09PT09PTwFPCyABQQFqIQFBiwEhAwzzAQsgAUEBaiEBQYwBIQMM8gELIAEgBEYEQEGiASEDDIsCCyABLQAAQdAARw1MIAFBAWohAQxGCyABIARGBEBBowEhAwyKAgsCQAJAIAEtAABByQBrDgcBTU1NTU0ATQsgAUEBaiEBQY4BIQMM8QELIAFBAWohAUEiDE0LQaQBIQMgASAERg2IAiACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEHAzwBqLQAARw1LIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyJAgsgAkEANgIAIAZBAWohAUEdDEwLIAEgBEYEQEGlASEDDIgCCwJAAkAgAS0AAEHSAGsOAwBLAUsLIAFBAWohAUGQASEDDO8BCyABQQFqIQFBBAxLCyABIARGBEBBpgEhAwyHAgsCQAJAAkACQAJAIAEtAABBwQBrDhUATU1NTU1NTU1NTQFNTQJNTQNNTQRNCyABQQFqIQFBiAEhAwzxAQsgAUEBaiEBQYkBIQMM8AELIAFBAWohAUGKASEDDO8BCyABQQFqIQFBjwEhAwzuAQsgAUEBaiEBQZEBIQMM7QELQacBIQMgASAERg2FAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHtzwBqLQAARw1IIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyGAgsgAkEANgIAIAZBAWohAUERDEkLQagBIQMgASAERg2EAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHCzwBqLQAARw1HIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyFAgsgAkEANgIAIAZBAWohAUEsDEgLQakBIQMgASAERg2DAiACKAIAIgAgBCABa2ohBSABIABrQQRqIQYCQANAIAEtAAAgAEHFzwBqLQAARw1GIABBBEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyEAgsgAkEANgIAIAZBAWohAUErDEcLQaoBIQMgASAERg2CAiACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHKzwBqLQAARw1FIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyDAgsgAkEANgIAIAZBAWohAUEUDEYLIAEgBEYEQEGrASEDDIICCwJAAkACQAJAIAEtAABBwgBrDg8AAQJHR0dHR0dHR0dHRwNHCyABQQFqIQFBkwEhAwzrAQsgAUEBaiEBQZQBIQMM6gELIAFBAWohAUGVASEDDOkBCyABQQFqIQFBlgEhAwzoAQsgASAERgRAQawBIQMMgQILIAEtAABBxQBHDUIgAUEBaiEBDD0LQa0BIQMgASAERg3/ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHNzwBqLQAARw1CIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAyAAgsgAkEANgIAIAZBAWohAUEODEMLIAEgBEYEQEGuASEDDP8BCyABLQAAQdAARw1AIAFBAWohAUElDEILQa8BIQMgASAERg39ASACKAIAIgAgBCABa2ohBSABIABrQQhqIQYCQANAIAEtAAAgAEHQzwBqLQAARw1AIABBCEYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz+AQsgAkEANgIAIAZBAWohAUEqDEELIAEgBEYEQEGwASEDDP0BCwJAAkAgAS0AAEHVAGsOCwBAQEBAQEBAQEABQAsgAUEBaiEBQZoBIQMM5AELIAFBAWohAUGbASEDDOMBCyABIARGBEBBsQEhAwz8AQsCQAJAIAEtAABBwQBrDhQAPz8/Pz8/Pz8/Pz8/Pz8/Pz8/AT8LIAFBAWohAUGZASEDDOMBCyABQQFqIQFBnAEhAwziAQtBsgEhAyABIARGDfoBIAIoAgAiACAEIAFraiEFIAEgAGtBA2ohBgJAA0AgAS0AACAAQdnPAGotAABHDT0gAEEDRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPsBCyACQQA2AgAgBkEBaiEBQSEMPgtBswEhAyABIARGDfkBIAIoAgAiACAEIAFraiEFIAEgAGtBBmohBgJAA0AgAS0AACAAQd3PAGotAABHDTwgAEEGRg0BIABBAWohACAEIAFBAWoiAUcNAAsgAiAFNgIADPoBCyACQQA2AgAgBkEBaiEBQRoMPQsgASAERgRAQbQBIQMM+QELAkACQAJAIAEtAABBxQBrDhEAPT09PT09PT09AT09PT09Aj0LIAFBAWohAUGdASEDDOEBCyABQQFqIQFBngEhAwzgAQsgAUEBaiEBQZ8BIQMM3wELQbUBIQMgASAERg33ASACKAIAIgAgBCABa2ohBSABIABrQQVqIQYCQANAIAEtAAAgAEHkzwBqLQAARw06IABBBUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz4AQsgAkEANgIAIAZBAWohAUEoDDsLQbYBIQMgASAERg32ASACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEHqzwBqLQAARw05IABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAz3AQsgAkEANgIAIAZBAWohAUEHDDoLIAEgBEYEQEG3ASEDDPYBCwJAAkAgAS0AAEHFAGsODgA5OTk5OTk5OTk5OTkBOQsgAUEBaiEBQaEBIQMM3QELIAFBAWohAUGiASEDDNwBC0G4ASEDIAEgBEYN9AEgAigCACIAIAQgAWtqIQUgASAAa0ECaiEGAkADQCABLQAAIABB7c8Aai0AAEcNNyAAQQJGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9QELIAJBADYCACAGQQFqIQFBEgw4C0G5ASEDIAEgBEYN8wEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8M8Aai0AAEcNNiAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM9AELIAJBADYCACAGQQFqIQFBIAw3C0G6ASEDIAEgBEYN8gEgAigCACIAIAQgAWtqIQUgASAAa0EBaiEGAkADQCABLQAAIABB8s8Aai0AAEcNNSAAQQFGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8wELIAJBADYCACAGQQFqIQFBDww2CyABIARGBEBBuwEhAwzyAQsCQAJAIAEtAABByQBrDgcANTU1NTUBNQsgAUEBaiEBQaUBIQMM2QELIAFBAWohAUGmASEDDNgBC0G8ASEDIAEgBEYN8AEgAigCACIAIAQgAWtqIQUgASAAa0EHaiEGAkADQCABLQAAIABB9M8Aai0AAEcNMyAAQQdGDQEgAEEBaiEAIAQgAUEBaiIBRw0ACyACIAU2AgAM8QELIAJBADYCACAGQQFqIQFBGww0CyABIARGBEBBvQEhAwzwAQsCQAJAAkAgAS0AAEHCAGsOEgA0NDQ0NDQ0NDQBNDQ0NDQ0AjQLIAFBAWohAUGkASEDDNgBCyABQQFqIQFBpwEhAwzXAQsgAUEBaiEBQagBIQMM1gELIAEgBEYEQEG+ASEDDO8BCyABLQAAQc4ARw0wIAFBAWohAQwsCyABIARGBEBBvwEhAwzuAQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCABLQAAQcEAaw4VAAECAz8EBQY/Pz8HCAkKCz8MDQ4PPwsgAUEBaiEBQegAIQMM4wELIAFBAWohAUHpACEDDOIBCyABQQFqIQFB7gAhAwzhAQsgAUEBaiEBQfIAIQMM4AELIAFBAWohAUHzACEDDN8BCyABQQFqIQFB9gAhAwzeAQsgAUEBaiEBQfcAIQMM3QELIAFBAWohAUH6ACEDDNwBCyABQQFqIQFBgwEhAwzbAQsgAUEBaiEBQYQBIQMM2gELIAFBAWohAUGFASEDDNkBCyABQQFqIQFBkgEhAwzYAQsgAUEBaiEBQZgBIQMM1wELIAFBAWohAUGgASEDDNYBCyABQQFqIQFBowEhAwzVAQsgAUEBaiEBQaoBIQMM1AELIAEgBEcEQCACQRA2AgggAiABNgIEQasBIQMM1AELQcABIQMM7AELQQAhAAJAIAIoAjgiA0UNACADKAI0IgNFDQAgAiADEQAAIQALIABFDV4gAEEVRw0HIAJB0QA2AhwgAiABNgIUIAJBsBc2AhAgAkEVNgIMQQAhAwzrAQsgAUEBaiABIARHDQgaQcIBIQMM6gELA0ACQCABLQAAQQprDgQIAAALAAsgBCABQQFqIgFHDQALQcMBIQMM6QELIAEgBEcEQCACQRE2AgggAiABNgIEQQEhAwzQAQtBxAEhAwzoAQsgASAERgRAQcUBIQMM6AELAkACQCABLQAAQQprDgQBKCgAKAsgAUEBagwJCyABQQFqDAULIAEgBEYEQEHGASEDDOcBCwJAAkAgAS0AAEEKaw4XAQsLAQsLCwsLCwsLCwsLCwsLCwsLCwALCyABQQFqIQELQbABIQMMzQELIAEgBEYEQEHIASEDDOYBCyABLQAAQSBHDQkgAkEAOwEyIAFBAWohAUGzASEDDMwBCwNAIAEhAAJAIAEgBEcEQCABLQAAQTBrQf8BcSIDQQpJDQEMJwtBxwEhAwzmAQsCQCACLwEyIgFBmTNLDQAgAiABQQpsIgU7ATIgBUH+/wNxIANB//8Dc0sNACAAQQFqIQEgAiADIAVqIgM7ATIgA0H//wNxQegHSQ0BCwtBACEDIAJBADYCHCACQcEJNgIQIAJBDTYCDCACIABBAWo2AhQM5AELIAJBADYCHCACIAE2AhQgAkHwDDYCECACQRs2AgxBACEDDOMBCyACKAIEIQAgAkEANgIEIAIgACABECYiAA0BIAFBAWoLIQFBrQEhAwzIAQsgAkHBATYCHCACIAA2AgwgAiABQQFqNgIUQQAhAwzgAQsgAigCBCEAIAJBADYCBCACIAAgARAmIgANASABQQFqCyEBQa4BIQMMxQELIAJBwgE2AhwgAiAANgIMIAIgAUEBajYCFEEAIQMM3QELIAJBADYCHCACIAE2AhQgAkGXCzYCECACQQ02AgxBACEDDNwBCyACQQA2AhwgAiABNgIUIAJB4xA2AhAgAkEJNgIMQQAhAwzbAQsgAkECOgAoDKwBC0EAIQMgAkEANgIcIAJBrws2AhAgAkECNgIMIAIgAUEBajYCFAzZAQtBAiEDDL8BC0ENIQMMvgELQSYhAwy9AQtBFSEDDLwBC0EWIQMMuwELQRghAwy6AQtBHCEDDLkBC0EdIQMMuAELQSAhAwy3AQtBISEDDLYBC0EjIQMMtQELQcYAIQMMtAELQS4hAwyzAQtBPSEDDLIBC0HLACEDDLEBC0HOACEDDLABC0HYACEDDK8BC0HZACEDDK4BC0HbACEDDK0BC0HxACEDDKwBC0H0ACEDDKsBC0GNASEDDKoBC0GXASEDDKkBC0GpASEDDKgBC0GvASEDDKcBC0GxASEDDKYBCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB8Rs2AhAgAkEGNgIMDL0BCyACQQA2AgAgBkEBaiEBQSQLOgApIAIoAgQhACACQQA2AgQgAiAAIAEQJyIARQRAQeUAIQMMowELIAJB+QA2AhwgAiABNgIUIAIgADYCDEEAIQMMuwELIABBFUcEQCACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwy7AQsgAkH4ADYCHCACIAE2AhQgAkHKGDYCECACQRU2AgxBACEDDLoBCyACQQA2AhwgAiABNgIUIAJBjhs2AhAgAkEGNgIMQQAhAwy5AQsgAkEANgIcIAIgATYCFCACQf4RNgIQIAJBBzYCDEEAIQMMuAELIAJBADYCHCACIAE2AhQgAkGMHDYCECACQQc2AgxBACEDDLcBCyACQQA2AhwgAiABNgIUIAJBww82AhAgAkEHNgIMQQAhAwy2AQsgAkEANgIcIAIgATYCFCACQcMPNgIQIAJBBzYCDEEAIQMMtQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0RIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMtAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0gIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMswELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0iIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMsgELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0OIAJB5QA2AhwgAiABNgIUIAIgADYCDEEAIQMMsQELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0dIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMsAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0fIAJB0gA2AhwgAiABNgIUIAIgADYCDEEAIQMMrwELIABBP0cNASABQQFqCyEBQQUhAwyUAQtBACEDIAJBADYCHCACIAE2AhQgAkH9EjYCECACQQc2AgwMrAELIAJBADYCHCACIAE2AhQgAkHcCDYCECACQQc2AgxBACEDDKsBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNByACQeUANgIcIAIgATYCFCACIAA2AgxBACEDDKoBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNFiACQdMANgIcIAIgATYCFCACIAA2AgxBACEDDKkBCyACKAIEIQAgAkEANgIEIAIgACABECUiAEUNGCACQdIANgIcIAIgATYCFCACIAA2AgxBACEDDKgBCyACQQA2AhwgAiABNgIUIAJBxgo2AhAgAkEHNgIMQQAhAwynAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQMgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwymAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRIgAkHTADYCHCACIAE2AhQgAiAANgIMQQAhAwylAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDRQgAkHSADYCHCACIAE2AhQgAiAANgIMQQAhAwykAQsgAigCBCEAIAJBADYCBCACIAAgARAlIgBFDQAgAkHlADYCHCACIAE2AhQgAiAANgIMQQAhAwyjAQtB1QAhAwyJAQsgAEEVRwRAIAJBADYCHCACIAE2AhQgAkG5DTYCECACQRo2AgxBACEDDKIBCyACQeQANgIcIAIgATYCFCACQeMXNgIQIAJBFTYCDEEAIQMMoQELIAJBADYCACAGQQFqIQEgAi0AKSIAQSNrQQtJDQQCQCAAQQZLDQBBASAAdEHKAHFFDQAMBQtBACEDIAJBADYCHCACIAE2AhQgAkH3CTYCECACQQg2AgwMoAELIAJBADYCACAGQQFqIQEgAi0AKUEhRg0DIAJBADYCHCACIAE2AhQgAkGbCjYCECACQQg2AgxBACEDDJ8BCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJBkDM2AhAgAkEINgIMDJ0BCyACQQA2AgAgBkEBaiEBIAItAClBI0kNACACQQA2AhwgAiABNgIUIAJB0wk2AhAgAkEINgIMQQAhAwycAQtB0QAhAwyCAQsgAS0AAEEwayIAQf8BcUEKSQRAIAIgADoAKiABQQFqIQFBzwAhAwyCAQsgAigCBCEAIAJBADYCBCACIAAgARAoIgBFDYYBIAJB3gA2AhwgAiABNgIUIAIgADYCDEEAIQMMmgELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ2GASACQdwANgIcIAIgATYCFCACIAA2AgxBACEDDJkBCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMhwELIAJB2gA2AhwgAiAFNgIUIAIgADYCDAyYAQtBACEBQQEhAwsgAiADOgArIAVBAWohAwJAAkACQCACLQAtQRBxDQACQAJAAkAgAi0AKg4DAQACBAsgBkUNAwwCCyAADQEMAgsgAUUNAQsgAigCBCEAIAJBADYCBCACIAAgAxAoIgBFBEAgAyEBDAILIAJB2AA2AhwgAiADNgIUIAIgADYCDEEAIQMMmAELIAIoAgQhACACQQA2AgQgAiAAIAMQKCIARQRAIAMhAQyHAQsgAkHZADYCHCACIAM2AhQgAiAANgIMQQAhAwyXAQtBzAAhAwx9CyAAQRVHBEAgAkEANgIcIAIgATYCFCACQZQNNgIQIAJBITYCDEEAIQMMlgELIAJB1wA2AhwgAiABNgIUIAJByRc2AhAgAkEVNgIMQQAhAwyVAQtBACEDIAJBADYCHCACIAE2AhQgAkGAETYCECACQQk2AgwMlAELIAIoAgQhACACQQA2AgQgAiAAIAEQJSIARQ0AIAJB0wA2AhwgAiABNgIUIAIgADYCDEEAIQMMkwELQckAIQMMeQsgAkEANgIcIAIgATYCFCACQcEoNgIQIAJBBzYCDCACQQA2AgBBACEDDJEBCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAlIgBFDQAgAkHSADYCHCACIAE2AhQgAiAANgIMDJABC0HIACEDDHYLIAJBADYCACAFIQELIAJBgBI7ASogAUEBaiEBQQAhAAJAIAIoAjgiA0UNACADKAIwIgNFDQAgAiADEQAAIQALIAANAQtBxwAhAwxzCyAAQRVGBEAgAkHRADYCHCACIAE2AhQgAkHjFzYCECACQRU2AgxBACEDDIwBC0EAIQMgAkEANgIcIAIgATYCFCACQbkNNgIQIAJBGjYCDAyLAQtBACEDIAJBADYCHCACIAE2AhQgAkGgGTYCECACQR42AgwMigELIAEtAABBOkYEQCACKAIEIQBBACEDIAJBADYCBCACIAAgARApIgBFDQEgAkHDADYCHCACIAA2AgwgAiABQQFqNgIUDIoBC0EAIQMgAkEANgIcIAIgATYCFCACQbERNgIQIAJBCjYCDAyJAQsgAUEBaiEBQTshAwxvCyACQcMANgIcIAIgADYCDCACIAFBAWo2AhQMhwELQQAhAyACQQA2AhwgAiABNgIUIAJB8A42AhAgAkEcNgIMDIYBCyACIAIvATBBEHI7ATAMZgsCQCACLwEwIgBBCHFFDQAgAi0AKEEBRw0AIAItAC1BCHFFDQMLIAIgAEH3+wNxQYAEcjsBMAwECyABIARHBEACQANAIAEtAABBMGsiAEH/AXFBCk8EQEE1IQMMbgsgAikDICIKQpmz5syZs+bMGVYNASACIApCCn4iCjcDICAKIACtQv8BgyILQn+FVg0BIAIgCiALfDcDICAEIAFBAWoiAUcNAAtBOSEDDIUBCyACKAIEIQBBACEDIAJBADYCBCACIAAgAUEBaiIBECoiAA0MDHcLQTkhAwyDAQsgAi0AMEEgcQ0GQcUBIQMMaQtBACEDIAJBADYCBCACIAEgARAqIgBFDQQgAkE6NgIcIAIgADYCDCACIAFBAWo2AhQMgQELIAItAChBAUcNACACLQAtQQhxRQ0BC0E3IQMMZgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIABEAgAkE7NgIcIAIgADYCDCACIAFBAWo2AhQMfwsgAUEBaiEBDG4LIAJBCDoALAwECyABQQFqIQEMbQtBACEDIAJBADYCHCACIAE2AhQgAkHkEjYCECACQQQ2AgwMewsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ1sIAJBNzYCHCACIAE2AhQgAiAANgIMDHoLIAIgAi8BMEEgcjsBMAtBMCEDDF8LIAJBNjYCHCACIAE2AhQgAiAANgIMDHcLIABBLEcNASABQQFqIQBBASEBAkACQAJAAkACQCACLQAsQQVrDgQDAQIEAAsgACEBDAQLQQIhAQwBC0EEIQELIAJBAToALCACIAIvATAgAXI7ATAgACEBDAELIAIgAi8BMEEIcjsBMCAAIQELQTkhAwxcCyACQQA6ACwLQTQhAwxaCyABIARGBEBBLSEDDHMLAkACQANAAkAgAS0AAEEKaw4EAgAAAwALIAQgAUEBaiIBRw0AC0EtIQMMdAsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIARQ0CIAJBLDYCHCACIAE2AhQgAiAANgIMDHMLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAS0AAEENRgRAIAIoAgQhAEEAIQMgAkEANgIEIAIgACABECoiAEUEQCABQQFqIQEMAgsgAkEsNgIcIAIgADYCDCACIAFBAWo2AhQMcgsgAi0ALUEBcQRAQcQBIQMMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKiIADQEMZQtBLyEDDFcLIAJBLjYCHCACIAE2AhQgAiAANgIMDG8LQQAhAyACQQA2AhwgAiABNgIUIAJB8BQ2AhAgAkEDNgIMDG4LQQEhAwJAAkACQAJAIAItACxBBWsOBAMBAgAECyACIAIvATBBCHI7ATAMAwtBAiEDDAELQQQhAwsgAkEBOgAsIAIgAi8BMCADcjsBMAtBKiEDDFMLQQAhAyACQQA2AhwgAiABNgIUIAJB4Q82AhAgAkEKNgIMDGsLQQEhAwJAAkACQAJAAkACQCACLQAsQQJrDgcFBAQDAQIABAsgAiACLwEwQQhyOwEwDAMLQQIhAwwBC0EEIQMLIAJBAToALCACIAIvATAgA3I7ATALQSshAwxSC0EAIQMgAkEANgIcIAIgATYCFCACQasSNgIQIAJBCzYCDAxqC0EAIQMgAkEANgIcIAIgATYCFCACQf0NNgIQIAJBHTYCDAxpCyABIARHBEADQCABLQAAQSBHDUggBCABQQFqIgFHDQALQSUhAwxpC0ElIQMMaAsgAi0ALUEBcQRAQcMBIQMMTwsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQKSIABEAgAkEmNgIcIAIgADYCDCACIAFBAWo2AhQMaAsgAUEBaiEBDFwLIAFBAWohASACLwEwIgBBgAFxBEBBACEAAkAgAigCOCIDRQ0AIAMoAlQiA0UNACACIAMRAAAhAAsgAEUNBiAAQRVHDR8gAkEFNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMZwsCQCAAQaAEcUGgBEcNACACLQAtQQJxDQBBACEDIAJBADYCHCACIAE2AhQgAkGWEzYCECACQQQ2AgwMZwsgAgJ/IAIvATBBFHFBFEYEQEEBIAItAChBAUYNARogAi8BMkHlAEYMAQsgAi0AKUEFRgs6AC5BACEAAkAgAigCOCIDRQ0AIAMoAiQiA0UNACACIAMRAAAhAAsCQAJAAkACQAJAIAAOFgIBAAQEBAQEBAQEBAQEBAQEBAQEBAMECyACQQE6AC4LIAIgAi8BMEHAAHI7ATALQSchAwxPCyACQSM2AhwgAiABNgIUIAJBpRY2AhAgAkEVNgIMQQAhAwxnC0EAIQMgAkEANgIcIAIgATYCFCACQdULNgIQIAJBETYCDAxmC0EAIQACQCACKAI4IgNFDQAgAygCLCIDRQ0AIAIgAxEAACEACyAADQELQQ4hAwxLCyAAQRVGBEAgAkECNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMZAtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMYwtBACEDIAJBADYCHCACIAE2AhQgAkGqHDYCECACQQ82AgwMYgsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEgCqdqIgEQKyIARQ0AIAJBBTYCHCACIAE2AhQgAiAANgIMDGELQQ8hAwxHC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxfC0IBIQoLIAFBAWohAQJAIAIpAyAiC0L//////////w9YBEAgAiALQgSGIAqENwMgDAELQQAhAyACQQA2AhwgAiABNgIUIAJBrQk2AhAgAkEMNgIMDF4LQSQhAwxEC0EAIQMgAkEANgIcIAIgATYCFCACQc0TNgIQIAJBDDYCDAxcCyACKAIEIQBBACEDIAJBADYCBCACIAAgARAsIgBFBEAgAUEBaiEBDFILIAJBFzYCHCACIAA2AgwgAiABQQFqNgIUDFsLIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQRY2AhwgAiAANgIMIAIgAUEBajYCFAxbC0EfIQMMQQtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMWQsgAigCBCEAQQAhAyACQQA2AgQgAiAAIAEQLSIARQRAIAFBAWohAQxQCyACQRQ2AhwgAiAANgIMIAIgAUEBajYCFAxYCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABEC0iAEUEQCABQQFqIQEMAQsgAkETNgIcIAIgADYCDCACIAFBAWo2AhQMWAtBHiEDDD4LQQAhAyACQQA2AhwgAiABNgIUIAJBxgw2AhAgAkEjNgIMDFYLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABEC0iAEUEQCABQQFqIQEMTgsgAkERNgIcIAIgADYCDCACIAFBAWo2AhQMVQsgAkEQNgIcIAIgATYCFCACIAA2AgwMVAtBACEDIAJBADYCHCACIAE2AhQgAkHGDDYCECACQSM2AgwMUwtBACEDIAJBADYCHCACIAE2AhQgAkHAFTYCECACQQI2AgwMUgsgAigCBCEAQQAhAyACQQA2AgQCQCACIAAgARAtIgBFBEAgAUEBaiEBDAELIAJBDjYCHCACIAA2AgwgAiABQQFqNgIUDFILQRshAww4C0EAIQMgAkEANgIcIAIgATYCFCACQcYMNgIQIAJBIzYCDAxQCyACKAIEIQBBACEDIAJBADYCBAJAIAIgACABECwiAEUEQCABQQFqIQEMAQsgAkENNgIcIAIgADYCDCACIAFBAWo2AhQMUAtBGiEDDDYLQQAhAyACQQA2AhwgAiABNgIUIAJBmg82AhAgAkEiNgIMDE4LIAIoAgQhAEEAIQMgAkEANgIEAkAgAiAAIAEQLCIARQRAIAFBAWohAQwBCyACQQw2AhwgAiAANgIMIAIgAUEBajYCFAxOC0EZIQMMNAtBACEDIAJBADYCHCACIAE2AhQgAkGaDzYCECACQSI2AgwMTAsgAEEVRwRAQQAhAyACQQA2AhwgAiABNgIUIAJBgww2AhAgAkETNgIMDEwLIAJBCjYCHCACIAE2AhQgAkHkFjYCECACQRU2AgxBACEDDEsLIAIoAgQhAEEAIQMgAkEANgIEIAIgACABIAqnaiIBECsiAARAIAJBBzYCHCACIAE2AhQgAiAANgIMDEsLQRMhAwwxCyAAQRVHBEBBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMSgsgAkEeNgIcIAIgATYCFCACQfkXNgIQIAJBFTYCDEEAIQMMSQtBACEAAkAgAigCOCIDRQ0AIAMoAiwiA0UNACACIAMRAAAhAAsgAEUNQSAAQRVGBEAgAkEDNgIcIAIgATYCFCACQbAYNgIQIAJBFTYCDEEAIQMMSQtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMSAtBACEDIAJBADYCHCACIAE2AhQgAkHaDTYCECACQRQ2AgwMRwtBACEDIAJBADYCHCACIAE2AhQgAkGnDjYCECACQRI2AgwMRgsgAkEAOgAvIAItAC1BBHFFDT8LIAJBADoALyACQQE6ADRBACEDDCsLQQAhAyACQQA2AhwgAkHkETYCECACQQc2AgwgAiABQQFqNgIUDEMLAkADQAJAIAEtAABBCmsOBAACAgACCyAEIAFBAWoiAUcNAAtB3QEhAwxDCwJAAkAgAi0ANEEBRw0AQQAhAAJAIAIoAjgiA0UNACADKAJYIgNFDQAgAiADEQAAIQALIABFDQAgAEEVRw0BIAJB3AE2AhwgAiABNgIUIAJB1RY2AhAgAkEVNgIMQQAhAwxEC0HBASEDDCoLIAJBADYCHCACIAE2AhQgAkHpCzYCECACQR82AgxBACEDDEILAkACQCACLQAoQQFrDgIEAQALQcABIQMMKQtBuQEhAwwoCyACQQI6AC9BACEAAkAgAigCOCIDRQ0AIAMoAgAiA0UNACACIAMRAAAhAAsgAEUEQEHCASEDDCgLIABBFUcEQCACQQA2AhwgAiABNgIUIAJBpAw2AhAgAkEQNgIMQQAhAwxBCyACQdsBNgIcIAIgATYCFCACQfoWNgIQIAJBFTYCDEEAIQMMQAsgASAERgRAQdoBIQMMQAsgAS0AAEHIAEYNASACQQE6ACgLQawBIQMMJQtBvwEhAwwkCyABIARHBEAgAkEQNgIIIAIgATYCBEG+ASEDDCQLQdkBIQMMPAsgASAERgRAQdgBIQMMPAsgAS0AAEHIAEcNBCABQQFqIQFBvQEhAwwiCyABIARGBEBB1wEhAww7CwJAAkAgAS0AAEHFAGsOEAAFBQUFBQUFBQUFBQUFBQEFCyABQQFqIQFBuwEhAwwiCyABQQFqIQFBvAEhAwwhC0HWASEDIAEgBEYNOSACKAIAIgAgBCABa2ohBSABIABrQQJqIQYCQANAIAEtAAAgAEGD0ABqLQAARw0DIABBAkYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw6CyACKAIEIQAgAkIANwMAIAIgACAGQQFqIgEQJyIARQRAQcYBIQMMIQsgAkHVATYCHCACIAE2AhQgAiAANgIMQQAhAww5C0HUASEDIAEgBEYNOCACKAIAIgAgBCABa2ohBSABIABrQQFqIQYCQANAIAEtAAAgAEGB0ABqLQAARw0CIABBAUYNASAAQQFqIQAgBCABQQFqIgFHDQALIAIgBTYCAAw5CyACQYEEOwEoIAIoAgQhACACQgA3AwAgAiAAIAZBAWoiARAnIgANAwwCCyACQQA2AgALQQAhAyACQQA2AhwgAiABNgIUIAJB2Bs2AhAgAkEINgIMDDYLQboBIQMMHAsgAkHTATYCHCACIAE2AhQgAiAANgIMQQAhAww0C0EAIQACQCACKAI4IgNFDQAgAygCOCIDRQ0AIAIgAxEAACEACyAARQ0AIABBFUYNASACQQA2AhwgAiABNgIUIAJBzA42AhAgAkEgNgIMQQAhAwwzC0HkACEDDBkLIAJB+AA2AhwgAiABNgIUIAJByhg2AhAgAkEVNgIMQQAhAwwxC0HSASEDIAQgASIARg0wIAQgAWsgAigCACIBaiEFIAAgAWtBBGohBgJAA0AgAC0AACABQfzPAGotAABHDQEgAUEERg0DIAFBAWohASAEIABBAWoiAEcNAAsgAiAFNgIADDELIAJBADYCHCACIAA2AhQgAkGQMzYCECACQQg2AgwgAkEANgIAQQAhAwwwCyABIARHBEAgAkEONgIIIAIgATYCBEG3ASEDDBcLQdEBIQMMLwsgAkEANgIAIAZBAWohAQtBuAEhAwwUCyABIARGBEBB0AEhAwwtCyABLQAAQTBrIgBB/wFxQQpJBEAgAiAAOgAqIAFBAWohAUG2ASEDDBQLIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0UIAJBzwE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAsgASAERgRAQc4BIQMMLAsCQCABLQAAQS5GBEAgAUEBaiEBDAELIAIoAgQhACACQQA2AgQgAiAAIAEQKCIARQ0VIAJBzQE2AhwgAiABNgIUIAIgADYCDEEAIQMMLAtBtQEhAwwSCyAEIAEiBUYEQEHMASEDDCsLQQAhAEEBIQFBASEGQQAhAwJAAkACQAJAAkACfwJAAkACQAJAAkACQAJAIAUtAABBMGsOCgoJAAECAwQFBggLC0ECDAYLQQMMBQtBBAwEC0EFDAMLQQYMAgtBBwwBC0EICyEDQQAhAUEAIQYMAgtBCSEDQQEhAEEAIQFBACEGDAELQQAhAUEBIQMLIAIgAzoAKyAFQQFqIQMCQAJAIAItAC1BEHENAAJAAkACQCACLQAqDgMBAAIECyAGRQ0DDAILIAANAQwCCyABRQ0BCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMAwsgAkHJATYCHCACIAM2AhQgAiAANgIMQQAhAwwtCyACKAIEIQAgAkEANgIEIAIgACADECgiAEUEQCADIQEMGAsgAkHKATYCHCACIAM2AhQgAiAANgIMQQAhAwwsCyACKAIEIQAgAkEANgIEIAIgACAFECgiAEUEQCAFIQEMFgsgAkHLATYCHCACIAU2AhQgAiAANgIMDCsLQbQBIQMMEQtBACEAAkAgAigCOCIDRQ0AIAMoAjwiA0UNACACIAMRAAAhAAsCQCAABEAgAEEVRg0BIAJBADYCHCACIAE2AhQgAkGUDTYCECACQSE2AgxBACEDDCsLQbIBIQMMEQsgAkHIATYCHCACIAE2AhQgAkHJFzYCECACQRU2AgxBACEDDCkLIAJBADYCACAGQQFqIQFB9QAhAwwPCyACLQApQQVGBEBB4wAhAwwPC0HiACEDDA4LIAAhASACQQA2AgALIAJBADoALEEJIQMMDAsgAkEANgIAIAdBAWohAUHAACEDDAsLQQELOgAsIAJBADYCACAGQQFqIQELQSkhAwwIC0E4IQMMBwsCQCABIARHBEADQCABLQAAQYA+ai0AACIAQQFHBEAgAEECRw0DIAFBAWohAQwFCyAEIAFBAWoiAUcNAAtBPiEDDCELQT4hAwwgCwsgAkEAOgAsDAELQQshAwwEC0E6IQMMAwsgAUEBaiEBQS0hAwwCCyACIAE6ACwgAkEANgIAIAZBAWohAUEMIQMMAQsgAkEANgIAIAZBAWohAUEKIQMMAAsAC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwXC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwWC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwVC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwUC0EAIQMgAkEANgIcIAIgATYCFCACQc0QNgIQIAJBCTYCDAwTC0EAIQMgAkEANgIcIAIgATYCFCACQekKNgIQIAJBCTYCDAwSC0EAIQMgAkEANgIcIAIgATYCFCACQbcQNgIQIAJBCTYCDAwRC0EAIQMgAkEANgIcIAIgATYCFCACQZwRNgIQIAJBCTYCDAwQC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwPC0EAIQMgAkEANgIcIAIgATYCFCACQZcVNgIQIAJBDzYCDAwOC0EAIQMgAkEANgIcIAIgATYCFCACQcASNgIQIAJBCzYCDAwNC0EAIQMgAkEANgIcIAIgATYCFCACQZUJNgIQIAJBCzYCDAwMC0EAIQMgAkEANgIcIAIgATYCFCACQeEPNgIQIAJBCjYCDAwLC0EAIQMgAkEANgIcIAIgATYCFCACQfsPNgIQIAJBCjYCDAwKC0EAIQMgAkEANgIcIAIgATYCFCACQfEZNgIQIAJBAjYCDAwJC0EAIQMgAkEANgIcIAIgATYCFCACQcQUNgIQIAJBAjYCDAwIC0EAIQMgAkEANgIcIAIgATYCFCACQfIVNgIQIAJBAjYCDAwHCyACQQI2AhwgAiABNgIUIAJBnBo2AhAgAkEWNgIMQQAhAwwGC0EBIQMMBQtB1AAhAyABIARGDQQgCEEIaiEJIAIoAgAhBQJAAkAgASAERwRAIAVB2MIAaiEHIAQgBWogAWshACAFQX9zQQpqIgUgAWohBgNAIAEtAAAgBy0AAEcEQEECIQcMAwsgBUUEQEEAIQcgBiEBDAMLIAVBAWshBSAHQQFqIQcgBCABQQFqIgFHDQALIAAhBSAEIQELIAlBATYCACACIAU2AgAMAQsgAkEANgIAIAkgBzYCAAsgCSABNgIEIAgoAgwhACAIKAIIDgMBBAIACwALIAJBADYCHCACQbUaNgIQIAJBFzYCDCACIABBAWo2AhRBACEDDAILIAJBADYCHCACIAA2AhQgAkHKGjYCECACQQk2AgxBACEDDAELIAEgBEYEQEEiIQMMAQsgAkEJNgIIIAIgATYCBEEhIQMLIAhBEGokACADRQRAIAIoAgwhAAwBCyACIAM2AhxBACEAIAIoAgQiAUUNACACIAEgBCACKAIIEQEAIgFFDQAgAiAENgIUIAIgATYCDCABIQALIAALvgIBAn8gAEEAOgAAIABB3ABqIgFBAWtBADoAACAAQQA6AAIgAEEAOgABIAFBA2tBADoAACABQQJrQQA6AAAgAEEAOgADIAFBBGtBADoAAEEAIABrQQNxIgEgAGoiAEEANgIAQdwAIAFrQXxxIgIgAGoiAUEEa0EANgIAAkAgAkEJSQ0AIABBADYCCCAAQQA2AgQgAUEIa0EANgIAIAFBDGtBADYCACACQRlJDQAgAEEANgIYIABBADYCFCAAQQA2AhAgAEEANgIMIAFBEGtBADYCACABQRRrQQA2AgAgAUEYa0EANgIAIAFBHGtBADYCACACIABBBHFBGHIiAmsiAUEgSQ0AIAAgAmohAANAIABCADcDGCAAQgA3AxAgAEIANwMIIABCADcDACAAQSBqIQAgAUEgayIBQR9LDQALCwtWAQF/AkAgACgCDA0AAkACQAJAAkAgAC0ALw4DAQADAgsgACgCOCIBRQ0AIAEoAiwiAUUNACAAIAERAAAiAQ0DC0EADwsACyAAQcMWNgIQQQ4hAQsgAQsaACAAKAIMRQRAIABB0Rs2AhAgAEEVNgIMCwsUACAAKAIMQRVGBEAgAEEANgIMCwsUACAAKAIMQRZGBEAgAEEANgIMCwsHACAAKAIMCwcAIAAoAhALCQAgACABNgIQCwcAIAAoAhQLFwAgAEEkTwRAAAsgAEECdEGgM2ooAgALFwAgAEEuTwRAAAsgAEECdEGwNGooAgALvwkBAX9B6yghAQJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAIABB5ABrDvQDY2IAAWFhYWFhYQIDBAVhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhBgcICQoLDA0OD2FhYWFhEGFhYWFhYWFhYWFhEWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYRITFBUWFxgZGhthYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2YTc4OTphYWFhYWFhYTthYWE8YWFhYT0+P2FhYWFhYWFhQGFhQWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYUJDREVGR0hJSktMTU5PUFFSU2FhYWFhYWFhVFVWV1hZWlthXF1hYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFeYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhX2BhC0HhJw8LQaQhDwtByywPC0H+MQ8LQcAkDwtBqyQPC0GNKA8LQeImDwtBgDAPC0G5Lw8LQdckDwtB7x8PC0HhHw8LQfofDwtB8iAPC0GoLw8LQa4yDwtBiDAPC0HsJw8LQYIiDwtBjh0PC0HQLg8LQcojDwtBxTIPC0HfHA8LQdIcDwtBxCAPC0HXIA8LQaIfDwtB7S4PC0GrMA8LQdQlDwtBzC4PC0H6Lg8LQfwrDwtB0jAPC0HxHQ8LQbsgDwtB9ysPC0GQMQ8LQdcxDwtBoi0PC0HUJw8LQeArDwtBnywPC0HrMQ8LQdUfDwtByjEPC0HeJQ8LQdQeDwtB9BwPC0GnMg8LQbEdDwtBoB0PC0G5MQ8LQbwwDwtBkiEPC0GzJg8LQeksDwtBrB4PC0HUKw8LQfcmDwtBgCYPC0GwIQ8LQf4eDwtBjSMPC0GJLQ8LQfciDwtBoDEPC0GuHw8LQcYlDwtB6B4PC0GTIg8LQcIvDwtBwx0PC0GLLA8LQeEdDwtBjS8PC0HqIQ8LQbQtDwtB0i8PC0HfMg8LQdIyDwtB8DAPC0GpIg8LQfkjDwtBmR4PC0G1LA8LQZswDwtBkjIPC0G2Kw8LQcIiDwtB+DIPC0GeJQ8LQdAiDwtBuh4PC0GBHg8LAAtB1iEhAQsgAQsWACAAIAAtAC1B/gFxIAFBAEdyOgAtCxkAIAAgAC0ALUH9AXEgAUEAR0EBdHI6AC0LGQAgACAALQAtQfsBcSABQQBHQQJ0cjoALQsZACAAIAAtAC1B9wFxIAFBAEdBA3RyOgAtCz4BAn8CQCAAKAI4IgNFDQAgAygCBCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBxhE2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCCCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9go2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCDCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7Ro2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCECIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlRA2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCFCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBqhs2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCGCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB7RM2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCKCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABB9gg2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCHCIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBwhk2AhBBGCEECyAECz4BAn8CQCAAKAI4IgNFDQAgAygCICIDRQ0AIAAgASACIAFrIAMRAQAiBEF/Rw0AIABBlBQ2AhBBGCEECyAEC1kBAn8CQCAALQAoQQFGDQAgAC8BMiIBQeQAa0HkAEkNACABQcwBRg0AIAFBsAJGDQAgAC8BMCIAQcAAcQ0AQQEhAiAAQYgEcUGABEYNACAAQShxRSECCyACC4wBAQJ/AkACQAJAIAAtACpFDQAgAC0AK0UNACAALwEwIgFBAnFFDQEMAgsgAC8BMCIBQQFxRQ0BC0EBIQIgAC0AKEEBRg0AIAAvATIiAEHkAGtB5ABJDQAgAEHMAUYNACAAQbACRg0AIAFBwABxDQBBACECIAFBiARxQYAERg0AIAFBKHFBAEchAgsgAgtzACAAQRBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAA/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQTBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQSBq/QwAAAAAAAAAAAAAAAAAAAAA/QsDACAAQd0BNgIcCwYAIAAQMguaLQELfyMAQRBrIgokAEGk0AAoAgAiCUUEQEHk0wAoAgAiBUUEQEHw0wBCfzcCAEHo0wBCgICEgICAwAA3AgBB5NMAIApBCGpBcHFB2KrVqgVzIgU2AgBB+NMAQQA2AgBByNMAQQA2AgALQczTAEGA1AQ2AgBBnNAAQYDUBDYCAEGw0AAgBTYCAEGs0ABBfzYCAEHQ0wBBgKwDNgIAA0AgAUHI0ABqIAFBvNAAaiICNgIAIAIgAUG00ABqIgM2AgAgAUHA0ABqIAM2AgAgAUHQ0ABqIAFBxNAAaiIDNgIAIAMgAjYCACABQdjQAGogAUHM0ABqIgI2AgAgAiADNgIAIAFB1NAAaiACNgIAIAFBIGoiAUGAAkcNAAtBjNQEQcGrAzYCAEGo0ABB9NMAKAIANgIAQZjQAEHAqwM2AgBBpNAAQYjUBDYCAEHM/wdBODYCAEGI1AQhCQsCQAJAAkACQAJAAkACQAJAAkACQAJAAkACQAJAAkACQCAAQewBTQRAQYzQACgCACIGQRAgAEETakFwcSAAQQtJGyIEQQN2IgB2IgFBA3EEQAJAIAFBAXEgAHJBAXMiAkEDdCIAQbTQAGoiASAAQbzQAGooAgAiACgCCCIDRgRAQYzQACAGQX4gAndxNgIADAELIAEgAzYCCCADIAE2AgwLIABBCGohASAAIAJBA3QiAkEDcjYCBCAAIAJqIgAgACgCBEEBcjYCBAwRC0GU0AAoAgAiCCAETw0BIAEEQAJAQQIgAHQiAkEAIAJrciABIAB0cWgiAEEDdCICQbTQAGoiASACQbzQAGooAgAiAigCCCIDRgRAQYzQACAGQX4gAHdxIgY2AgAMAQsgASADNgIIIAMgATYCDAsgAiAEQQNyNgIEIABBA3QiACAEayEFIAAgAmogBTYCACACIARqIgQgBUEBcjYCBCAIBEAgCEF4cUG00ABqIQBBoNAAKAIAIQMCf0EBIAhBA3Z0IgEgBnFFBEBBjNAAIAEgBnI2AgAgAAwBCyAAKAIICyIBIAM2AgwgACADNgIIIAMgADYCDCADIAE2AggLIAJBCGohAUGg0AAgBDYCAEGU0AAgBTYCAAwRC0GQ0AAoAgAiC0UNASALaEECdEG80gBqKAIAIgAoAgRBeHEgBGshBSAAIQIDQAJAIAIoAhAiAUUEQCACQRRqKAIAIgFFDQELIAEoAgRBeHEgBGsiAyAFSSECIAMgBSACGyEFIAEgACACGyEAIAEhAgwBCwsgACgCGCEJIAAoAgwiAyAARwRAQZzQACgCABogAyAAKAIIIgE2AgggASADNgIMDBALIABBFGoiAigCACIBRQRAIAAoAhAiAUUNAyAAQRBqIQILA0AgAiEHIAEiA0EUaiICKAIAIgENACADQRBqIQIgAygCECIBDQALIAdBADYCAAwPC0F/IQQgAEG/f0sNACAAQRNqIgFBcHEhBEGQ0AAoAgAiCEUNAEEAIARrIQUCQAJAAkACf0EAIARBgAJJDQAaQR8gBEH///8HSw0AGiAEQSYgAUEIdmciAGt2QQFxIABBAXRrQT5qCyIGQQJ0QbzSAGooAgAiAkUEQEEAIQFBACEDDAELQQAhASAEQRkgBkEBdmtBACAGQR9HG3QhAEEAIQMDQAJAIAIoAgRBeHEgBGsiByAFTw0AIAIhAyAHIgUNAEEAIQUgAiEBDAMLIAEgAkEUaigCACIHIAcgAiAAQR12QQRxakEQaigCACICRhsgASAHGyEBIABBAXQhACACDQALCyABIANyRQRAQQAhA0ECIAZ0IgBBACAAa3IgCHEiAEUNAyAAaEECdEG80gBqKAIAIQELIAFFDQELA0AgASgCBEF4cSAEayICIAVJIQAgAiAFIAAbIQUgASADIAAbIQMgASgCECIABH8gAAUgAUEUaigCAAsiAQ0ACwsgA0UNACAFQZTQACgCACAEa08NACADKAIYIQcgAyADKAIMIgBHBEBBnNAAKAIAGiAAIAMoAggiATYCCCABIAA2AgwMDgsgA0EUaiICKAIAIgFFBEAgAygCECIBRQ0DIANBEGohAgsDQCACIQYgASIAQRRqIgIoAgAiAQ0AIABBEGohAiAAKAIQIgENAAsgBkEANgIADA0LQZTQACgCACIDIARPBEBBoNAAKAIAIQECQCADIARrIgJBEE8EQCABIARqIgAgAkEBcjYCBCABIANqIAI2AgAgASAEQQNyNgIEDAELIAEgA0EDcjYCBCABIANqIgAgACgCBEEBcjYCBEEAIQBBACECC0GU0AAgAjYCAEGg0AAgADYCACABQQhqIQEMDwtBmNAAKAIAIgMgBEsEQCAEIAlqIgAgAyAEayIBQQFyNgIEQaTQACAANgIAQZjQACABNgIAIAkgBEEDcjYCBCAJQQhqIQEMDwtBACEBIAQCf0Hk0wAoAgAEQEHs0wAoAgAMAQtB8NMAQn83AgBB6NMAQoCAhICAgMAANwIAQeTTACAKQQxqQXBxQdiq1aoFczYCAEH40wBBADYCAEHI0wBBADYCAEGAgAQLIgAgBEHHAGoiBWoiBkEAIABrIgdxIgJPBEBB/NMAQTA2AgAMDwsCQEHE0wAoAgAiAUUNAEG80wAoAgAiCCACaiEAIAAgAU0gACAIS3ENAEEAIQFB/NMAQTA2AgAMDwtByNMALQAAQQRxDQQCQAJAIAkEQEHM0wAhAQNAIAEoAgAiACAJTQRAIAAgASgCBGogCUsNAwsgASgCCCIBDQALC0EAEDMiAEF/Rg0FIAIhBkHo0wAoAgAiAUEBayIDIABxBEAgAiAAayAAIANqQQAgAWtxaiEGCyAEIAZPDQUgBkH+////B0sNBUHE0wAoAgAiAwRAQbzTACgCACIHIAZqIQEgASAHTQ0GIAEgA0sNBgsgBhAzIgEgAEcNAQwHCyAGIANrIAdxIgZB/v///wdLDQQgBhAzIQAgACABKAIAIAEoAgRqRg0DIAAhAQsCQCAGIARByABqTw0AIAFBf0YNAEHs0wAoAgAiACAFIAZrakEAIABrcSIAQf7///8HSwRAIAEhAAwHCyAAEDNBf0cEQCAAIAZqIQYgASEADAcLQQAgBmsQMxoMBAsgASIAQX9HDQUMAwtBACEDDAwLQQAhAAwKCyAAQX9HDQILQcjTAEHI0wAoAgBBBHI2AgALIAJB/v///wdLDQEgAhAzIQBBABAzIQEgAEF/Rg0BIAFBf0YNASAAIAFPDQEgASAAayIGIARBOGpNDQELQbzTAEG80wAoAgAgBmoiATYCAEHA0wAoAgAgAUkEQEHA0wAgATYCAAsCQAJAAkBBpNAAKAIAIgIEQEHM0wAhAQNAIAAgASgCACIDIAEoAgQiBWpGDQIgASgCCCIBDQALDAILQZzQACgCACIBQQBHIAAgAU9xRQRAQZzQACAANgIAC0EAIQFB0NMAIAY2AgBBzNMAIAA2AgBBrNAAQX82AgBBsNAAQeTTACgCADYCAEHY0wBBADYCAANAIAFByNAAaiABQbzQAGoiAjYCACACIAFBtNAAaiIDNgIAIAFBwNAAaiADNgIAIAFB0NAAaiABQcTQAGoiAzYCACADIAI2AgAgAUHY0ABqIAFBzNAAaiICNgIAIAIgAzYCACABQdTQAGogAjYCACABQSBqIgFBgAJHDQALQXggAGtBD3EiASAAaiICIAZBOGsiAyABayIBQQFyNgIEQajQAEH00wAoAgA2AgBBmNAAIAE2AgBBpNAAIAI2AgAgACADakE4NgIEDAILIAAgAk0NACACIANJDQAgASgCDEEIcQ0AQXggAmtBD3EiACACaiIDQZjQACgCACAGaiIHIABrIgBBAXI2AgQgASAFIAZqNgIEQajQAEH00wAoAgA2AgBBmNAAIAA2AgBBpNAAIAM2AgAgAiAHakE4NgIEDAELIABBnNAAKAIASQRAQZzQACAANgIACyAAIAZqIQNBzNMAIQECQAJAAkADQCADIAEoAgBHBEAgASgCCCIBDQEMAgsLIAEtAAxBCHFFDQELQczTACEBA0AgASgCACIDIAJNBEAgAyABKAIEaiIFIAJLDQMLIAEoAgghAQwACwALIAEgADYCACABIAEoAgQgBmo2AgQgAEF4IABrQQ9xaiIJIARBA3I2AgQgA0F4IANrQQ9xaiIGIAQgCWoiBGshASACIAZGBEBBpNAAIAQ2AgBBmNAAQZjQACgCACABaiIANgIAIAQgAEEBcjYCBAwIC0Gg0AAoAgAgBkYEQEGg0AAgBDYCAEGU0ABBlNAAKAIAIAFqIgA2AgAgBCAAQQFyNgIEIAAgBGogADYCAAwICyAGKAIEIgVBA3FBAUcNBiAFQXhxIQggBUH/AU0EQCAFQQN2IQMgBigCCCIAIAYoAgwiAkYEQEGM0ABBjNAAKAIAQX4gA3dxNgIADAcLIAIgADYCCCAAIAI2AgwMBgsgBigCGCEHIAYgBigCDCIARwRAIAAgBigCCCICNgIIIAIgADYCDAwFCyAGQRRqIgIoAgAiBUUEQCAGKAIQIgVFDQQgBkEQaiECCwNAIAIhAyAFIgBBFGoiAigCACIFDQAgAEEQaiECIAAoAhAiBQ0ACyADQQA2AgAMBAtBeCAAa0EPcSIBIABqIgcgBkE4ayIDIAFrIgFBAXI2AgQgACADakE4NgIEIAIgBUE3IAVrQQ9xakE/ayIDIAMgAkEQakkbIgNBIzYCBEGo0ABB9NMAKAIANgIAQZjQACABNgIAQaTQACAHNgIAIANBEGpB1NMAKQIANwIAIANBzNMAKQIANwIIQdTTACADQQhqNgIAQdDTACAGNgIAQczTACAANgIAQdjTAEEANgIAIANBJGohAQNAIAFBBzYCACAFIAFBBGoiAUsNAAsgAiADRg0AIAMgAygCBEF+cTYCBCADIAMgAmsiBTYCACACIAVBAXI2AgQgBUH/AU0EQCAFQXhxQbTQAGohAAJ/QYzQACgCACIBQQEgBUEDdnQiA3FFBEBBjNAAIAEgA3I2AgAgAAwBCyAAKAIICyIBIAI2AgwgACACNgIIIAIgADYCDCACIAE2AggMAQtBHyEBIAVB////B00EQCAFQSYgBUEIdmciAGt2QQFxIABBAXRrQT5qIQELIAIgATYCHCACQgA3AhAgAUECdEG80gBqIQBBkNAAKAIAIgNBASABdCIGcUUEQCAAIAI2AgBBkNAAIAMgBnI2AgAgAiAANgIYIAIgAjYCCCACIAI2AgwMAQsgBUEZIAFBAXZrQQAgAUEfRxt0IQEgACgCACEDAkADQCADIgAoAgRBeHEgBUYNASABQR12IQMgAUEBdCEBIAAgA0EEcWpBEGoiBigCACIDDQALIAYgAjYCACACIAA2AhggAiACNgIMIAIgAjYCCAwBCyAAKAIIIgEgAjYCDCAAIAI2AgggAkEANgIYIAIgADYCDCACIAE2AggLQZjQACgCACIBIARNDQBBpNAAKAIAIgAgBGoiAiABIARrIgFBAXI2AgRBmNAAIAE2AgBBpNAAIAI2AgAgACAEQQNyNgIEIABBCGohAQwIC0EAIQFB/NMAQTA2AgAMBwtBACEACyAHRQ0AAkAgBigCHCICQQJ0QbzSAGoiAygCACAGRgRAIAMgADYCACAADQFBkNAAQZDQACgCAEF+IAJ3cTYCAAwCCyAHQRBBFCAHKAIQIAZGG2ogADYCACAARQ0BCyAAIAc2AhggBigCECICBEAgACACNgIQIAIgADYCGAsgBkEUaigCACICRQ0AIABBFGogAjYCACACIAA2AhgLIAEgCGohASAGIAhqIgYoAgQhBQsgBiAFQX5xNgIEIAEgBGogATYCACAEIAFBAXI2AgQgAUH/AU0EQCABQXhxQbTQAGohAAJ/QYzQACgCACICQQEgAUEDdnQiAXFFBEBBjNAAIAEgAnI2AgAgAAwBCyAAKAIICyIBIAQ2AgwgACAENgIIIAQgADYCDCAEIAE2AggMAQtBHyEFIAFB////B00EQCABQSYgAUEIdmciAGt2QQFxIABBAXRrQT5qIQULIAQgBTYCHCAEQgA3AhAgBUECdEG80gBqIQBBkNAAKAIAIgJBASAFdCIDcUUEQCAAIAQ2AgBBkNAAIAIgA3I2AgAgBCAANgIYIAQgBDYCCCAEIAQ2AgwMAQsgAUEZIAVBAXZrQQAgBUEfRxt0IQUgACgCACEAAkADQCAAIgIoAgRBeHEgAUYNASAFQR12IQAgBUEBdCEFIAIgAEEEcWpBEGoiAygCACIADQALIAMgBDYCACAEIAI2AhggBCAENgIMIAQgBDYCCAwBCyACKAIIIgAgBDYCDCACIAQ2AgggBEEANgIYIAQgAjYCDCAEIAA2AggLIAlBCGohAQwCCwJAIAdFDQACQCADKAIcIgFBAnRBvNIAaiICKAIAIANGBEAgAiAANgIAIAANAUGQ0AAgCEF+IAF3cSIINgIADAILIAdBEEEUIAcoAhAgA0YbaiAANgIAIABFDQELIAAgBzYCGCADKAIQIgEEQCAAIAE2AhAgASAANgIYCyADQRRqKAIAIgFFDQAgAEEUaiABNgIAIAEgADYCGAsCQCAFQQ9NBEAgAyAEIAVqIgBBA3I2AgQgACADaiIAIAAoAgRBAXI2AgQMAQsgAyAEaiICIAVBAXI2AgQgAyAEQQNyNgIEIAIgBWogBTYCACAFQf8BTQRAIAVBeHFBtNAAaiEAAn9BjNAAKAIAIgFBASAFQQN2dCIFcUUEQEGM0AAgASAFcjYCACAADAELIAAoAggLIgEgAjYCDCAAIAI2AgggAiAANgIMIAIgATYCCAwBC0EfIQEgBUH///8HTQRAIAVBJiAFQQh2ZyIAa3ZBAXEgAEEBdGtBPmohAQsgAiABNgIcIAJCADcCECABQQJ0QbzSAGohAEEBIAF0IgQgCHFFBEAgACACNgIAQZDQACAEIAhyNgIAIAIgADYCGCACIAI2AgggAiACNgIMDAELIAVBGSABQQF2a0EAIAFBH0cbdCEBIAAoAgAhBAJAA0AgBCIAKAIEQXhxIAVGDQEgAUEddiEEIAFBAXQhASAAIARBBHFqQRBqIgYoAgAiBA0ACyAGIAI2AgAgAiAANgIYIAIgAjYCDCACIAI2AggMAQsgACgCCCIBIAI2AgwgACACNgIIIAJBADYCGCACIAA2AgwgAiABNgIICyADQQhqIQEMAQsCQCAJRQ0AAkAgACgCHCIBQQJ0QbzSAGoiAigCACAARgRAIAIgAzYCACADDQFBkNAAIAtBfiABd3E2AgAMAgsgCUEQQRQgCSgCECAARhtqIAM2AgAgA0UNAQsgAyAJNgIYIAAoAhAiAQRAIAMgATYCECABIAM2AhgLIABBFGooAgAiAUUNACADQRRqIAE2AgAgASADNgIYCwJAIAVBD00EQCAAIAQgBWoiAUEDcjYCBCAAIAFqIgEgASgCBEEBcjYCBAwBCyAAIARqIgcgBUEBcjYCBCAAIARBA3I2AgQgBSAHaiAFNgIAIAgEQCAIQXhxQbTQAGohAUGg0AAoAgAhAwJ/QQEgCEEDdnQiAiAGcUUEQEGM0AAgAiAGcjYCACABDAELIAEoAggLIgIgAzYCDCABIAM2AgggAyABNgIMIAMgAjYCCAtBoNAAIAc2AgBBlNAAIAU2AgALIABBCGohAQsgCkEQaiQAIAELQwAgAEUEQD8AQRB0DwsCQCAAQf//A3ENACAAQQBIDQAgAEEQdkAAIgBBf0YEQEH80wBBMDYCAEF/DwsgAEEQdA8LAAsL3D8iAEGACAsJAQAAAAIAAAADAEGUCAsFBAAAAAUAQaQICwkGAAAABwAAAAgAQdwIC4otSW52YWxpZCBjaGFyIGluIHVybCBxdWVyeQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2JvZHkAQ29udGVudC1MZW5ndGggb3ZlcmZsb3cAQ2h1bmsgc2l6ZSBvdmVyZmxvdwBSZXNwb25zZSBvdmVyZmxvdwBJbnZhbGlkIG1ldGhvZCBmb3IgSFRUUC94LnggcmVxdWVzdABJbnZhbGlkIG1ldGhvZCBmb3IgUlRTUC94LnggcmVxdWVzdABFeHBlY3RlZCBTT1VSQ0UgbWV0aG9kIGZvciBJQ0UveC54IHJlcXVlc3QASW52YWxpZCBjaGFyIGluIHVybCBmcmFnbWVudCBzdGFydABFeHBlY3RlZCBkb3QAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9zdGF0dXMASW52YWxpZCByZXNwb25zZSBzdGF0dXMASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucwBVc2VyIGNhbGxiYWNrIGVycm9yAGBvbl9yZXNldGAgY2FsbGJhY2sgZXJyb3IAYG9uX2NodW5rX2hlYWRlcmAgY2FsbGJhY2sgZXJyb3IAYG9uX21lc3NhZ2VfYmVnaW5gIGNhbGxiYWNrIGVycm9yAGBvbl9jaHVua19leHRlbnNpb25fdmFsdWVgIGNhbGxiYWNrIGVycm9yAGBvbl9zdGF0dXNfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl92ZXJzaW9uX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fdXJsX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9oZWFkZXJfdmFsdWVfY29tcGxldGVgIGNhbGxiYWNrIGVycm9yAGBvbl9tZXNzYWdlX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fbWV0aG9kX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25faGVhZGVyX2ZpZWxkX2NvbXBsZXRlYCBjYWxsYmFjayBlcnJvcgBgb25fY2h1bmtfZXh0ZW5zaW9uX25hbWVgIGNhbGxiYWNrIGVycm9yAFVuZXhwZWN0ZWQgY2hhciBpbiB1cmwgc2VydmVyAEludmFsaWQgaGVhZGVyIHZhbHVlIGNoYXIASW52YWxpZCBoZWFkZXIgZmllbGQgY2hhcgBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3ZlcnNpb24ASW52YWxpZCBtaW5vciB2ZXJzaW9uAEludmFsaWQgbWFqb3IgdmVyc2lvbgBFeHBlY3RlZCBzcGFjZSBhZnRlciB2ZXJzaW9uAEV4cGVjdGVkIENSTEYgYWZ0ZXIgdmVyc2lvbgBJbnZhbGlkIEhUVFAgdmVyc2lvbgBJbnZhbGlkIGhlYWRlciB0b2tlbgBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX3VybABJbnZhbGlkIGNoYXJhY3RlcnMgaW4gdXJsAFVuZXhwZWN0ZWQgc3RhcnQgY2hhciBpbiB1cmwARG91YmxlIEAgaW4gdXJsAEVtcHR5IENvbnRlbnQtTGVuZ3RoAEludmFsaWQgY2hhcmFjdGVyIGluIENvbnRlbnQtTGVuZ3RoAER1cGxpY2F0ZSBDb250ZW50LUxlbmd0aABJbnZhbGlkIGNoYXIgaW4gdXJsIHBhdGgAQ29udGVudC1MZW5ndGggY2FuJ3QgYmUgcHJlc2VudCB3aXRoIFRyYW5zZmVyLUVuY29kaW5nAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIHNpemUAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9oZWFkZXJfdmFsdWUAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9jaHVua19leHRlbnNpb25fdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyB2YWx1ZQBNaXNzaW5nIGV4cGVjdGVkIExGIGFmdGVyIGhlYWRlciB2YWx1ZQBJbnZhbGlkIGBUcmFuc2Zlci1FbmNvZGluZ2AgaGVhZGVyIHZhbHVlAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIGV4dGVuc2lvbnMgcXVvdGUgdmFsdWUASW52YWxpZCBjaGFyYWN0ZXIgaW4gY2h1bmsgZXh0ZW5zaW9ucyBxdW90ZWQgdmFsdWUAUGF1c2VkIGJ5IG9uX2hlYWRlcnNfY29tcGxldGUASW52YWxpZCBFT0Ygc3RhdGUAb25fcmVzZXQgcGF1c2UAb25fY2h1bmtfaGVhZGVyIHBhdXNlAG9uX21lc3NhZ2VfYmVnaW4gcGF1c2UAb25fY2h1bmtfZXh0ZW5zaW9uX3ZhbHVlIHBhdXNlAG9uX3N0YXR1c19jb21wbGV0ZSBwYXVzZQBvbl92ZXJzaW9uX2NvbXBsZXRlIHBhdXNlAG9uX3VybF9jb21wbGV0ZSBwYXVzZQBvbl9jaHVua19jb21wbGV0ZSBwYXVzZQBvbl9oZWFkZXJfdmFsdWVfY29tcGxldGUgcGF1c2UAb25fbWVzc2FnZV9jb21wbGV0ZSBwYXVzZQBvbl9tZXRob2RfY29tcGxldGUgcGF1c2UAb25faGVhZGVyX2ZpZWxkX2NvbXBsZXRlIHBhdXNlAG9uX2NodW5rX2V4dGVuc2lvbl9uYW1lIHBhdXNlAFVuZXhwZWN0ZWQgc3BhY2UgYWZ0ZXIgc3RhcnQgbGluZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX2NodW5rX2V4dGVuc2lvbl9uYW1lAEludmFsaWQgY2hhcmFjdGVyIGluIGNodW5rIGV4dGVuc2lvbnMgbmFtZQBQYXVzZSBvbiBDT05ORUNUL1VwZ3JhZGUAUGF1c2Ugb24gUFJJL1VwZ3JhZGUARXhwZWN0ZWQgSFRUUC8yIENvbm5lY3Rpb24gUHJlZmFjZQBTcGFuIGNhbGxiYWNrIGVycm9yIGluIG9uX21ldGhvZABFeHBlY3RlZCBzcGFjZSBhZnRlciBtZXRob2QAU3BhbiBjYWxsYmFjayBlcnJvciBpbiBvbl9oZWFkZXJfZmllbGQAUGF1c2VkAEludmFsaWQgd29yZCBlbmNvdW50ZXJlZABJbnZhbGlkIG1ldGhvZCBlbmNvdW50ZXJlZABVbmV4cGVjdGVkIGNoYXIgaW4gdXJsIHNjaGVtYQBSZXF1ZXN0IGhhcyBpbnZhbGlkIGBUcmFuc2Zlci1FbmNvZGluZ2AAU1dJVENIX1BST1hZAFVTRV9QUk9YWQBNS0FDVElWSVRZAFVOUFJPQ0VTU0FCTEVfRU5USVRZAENPUFkATU9WRURfUEVSTUFORU5UTFkAVE9PX0VBUkxZAE5PVElGWQBGQUlMRURfREVQRU5ERU5DWQBCQURfR0FURVdBWQBQTEFZAFBVVABDSEVDS09VVABHQVRFV0FZX1RJTUVPVVQAUkVRVUVTVF9USU1FT1VUAE5FVFdPUktfQ09OTkVDVF9USU1FT1VUAENPTk5FQ1RJT05fVElNRU9VVABMT0dJTl9USU1FT1VUAE5FVFdPUktfUkVBRF9USU1FT1VUAFBPU1QATUlTRElSRUNURURfUkVRVUVTVABDTElFTlRfQ0xPU0VEX1JFUVVFU1QAQ0xJRU5UX0NMT1NFRF9MT0FEX0JBTEFOQ0VEX1JFUVVFU1QAQkFEX1JFUVVFU1QASFRUUF9SRVFVRVNUX1NFTlRfVE9fSFRUUFNfUE9SVABSRVBPUlQASU1fQV9URUFQT1QAUkVTRVRfQ09OVEVOVABOT19DT05URU5UAFBBUlRJQUxfQ09OVEVOVABIUEVfSU5WQUxJRF9DT05TVEFOVABIUEVfQ0JfUkVTRVQAR0VUAEhQRV9TVFJJQ1QAQ09ORkxJQ1QAVEVNUE9SQVJZX1JFRElSRUNUAFBFUk1BTkVOVF9SRURJUkVDVABDT05ORUNUAE1VTFRJX1NUQVRVUwBIUEVfSU5WQUxJRF9TVEFUVVMAVE9PX01BTllfUkVRVUVTVFMARUFSTFlfSElOVFMAVU5BVkFJTEFCTEVfRk9SX0xFR0FMX1JFQVNPTlMAT1BUSU9OUwBTV0lUQ0hJTkdfUFJPVE9DT0xTAFZBUklBTlRfQUxTT19ORUdPVElBVEVTAE1VTFRJUExFX0NIT0lDRVMASU5URVJOQUxfU0VSVkVSX0VSUk9SAFdFQl9TRVJWRVJfVU5LTk9XTl9FUlJPUgBSQUlMR1VOX0VSUk9SAElERU5USVRZX1BST1ZJREVSX0FVVEhFTlRJQ0FUSU9OX0VSUk9SAFNTTF9DRVJUSUZJQ0FURV9FUlJPUgBJTlZBTElEX1hfRk9SV0FSREVEX0ZPUgBTRVRfUEFSQU1FVEVSAEdFVF9QQVJBTUVURVIASFBFX1VTRVIAU0VFX09USEVSAEhQRV9DQl9DSFVOS19IRUFERVIATUtDQUxFTkRBUgBTRVRVUABXRUJfU0VSVkVSX0lTX0RPV04AVEVBUkRPV04ASFBFX0NMT1NFRF9DT05ORUNUSU9OAEhFVVJJU1RJQ19FWFBJUkFUSU9OAERJU0NPTk5FQ1RFRF9PUEVSQVRJT04ATk9OX0FVVEhPUklUQVRJVkVfSU5GT1JNQVRJT04ASFBFX0lOVkFMSURfVkVSU0lPTgBIUEVfQ0JfTUVTU0FHRV9CRUdJTgBTSVRFX0lTX0ZST1pFTgBIUEVfSU5WQUxJRF9IRUFERVJfVE9LRU4ASU5WQUxJRF9UT0tFTgBGT1JCSURERU4ARU5IQU5DRV9ZT1VSX0NBTE0ASFBFX0lOVkFMSURfVVJMAEJMT0NLRURfQllfUEFSRU5UQUxfQ09OVFJPTABNS0NPTABBQ0wASFBFX0lOVEVSTkFMAFJFUVVFU1RfSEVBREVSX0ZJRUxEU19UT09fTEFSR0VfVU5PRkZJQ0lBTABIUEVfT0sAVU5MSU5LAFVOTE9DSwBQUkkAUkVUUllfV0lUSABIUEVfSU5WQUxJRF9DT05URU5UX0xFTkdUSABIUEVfVU5FWFBFQ1RFRF9DT05URU5UX0xFTkdUSABGTFVTSABQUk9QUEFUQ0gATS1TRUFSQ0gAVVJJX1RPT19MT05HAFBST0NFU1NJTkcATUlTQ0VMTEFORU9VU19QRVJTSVNURU5UX1dBUk5JTkcATUlTQ0VMTEFORU9VU19XQVJOSU5HAEhQRV9JTlZBTElEX1RSQU5TRkVSX0VOQ09ESU5HAEV4cGVjdGVkIENSTEYASFBFX0lOVkFMSURfQ0hVTktfU0laRQBNT1ZFAENPTlRJTlVFAEhQRV9DQl9TVEFUVVNfQ09NUExFVEUASFBFX0NCX0hFQURFUlNfQ09NUExFVEUASFBFX0NCX1ZFUlNJT05fQ09NUExFVEUASFBFX0NCX1VSTF9DT01QTEVURQBIUEVfQ0JfQ0hVTktfQ09NUExFVEUASFBFX0NCX0hFQURFUl9WQUxVRV9DT01QTEVURQBIUEVfQ0JfQ0hVTktfRVhURU5TSU9OX1ZBTFVFX0NPTVBMRVRFAEhQRV9DQl9DSFVOS19FWFRFTlNJT05fTkFNRV9DT01QTEVURQBIUEVfQ0JfTUVTU0FHRV9DT01QTEVURQBIUEVfQ0JfTUVUSE9EX0NPTVBMRVRFAEhQRV9DQl9IRUFERVJfRklFTERfQ09NUExFVEUAREVMRVRFAEhQRV9JTlZBTElEX0VPRl9TVEFURQBJTlZBTElEX1NTTF9DRVJUSUZJQ0FURQBQQVVTRQBOT19SRVNQT05TRQBVTlNVUFBPUlRFRF9NRURJQV9UWVBFAEdPTkUATk9UX0FDQ0VQVEFCTEUAU0VSVklDRV9VTkFWQUlMQUJMRQBSQU5HRV9OT1RfU0FUSVNGSUFCTEUAT1JJR0lOX0lTX1VOUkVBQ0hBQkxFAFJFU1BPTlNFX0lTX1NUQUxFAFBVUkdFAE1FUkdFAFJFUVVFU1RfSEVBREVSX0ZJRUxEU19UT09fTEFSR0UAUkVRVUVTVF9IRUFERVJfVE9PX0xBUkdFAFBBWUxPQURfVE9PX0xBUkdFAElOU1VGRklDSUVOVF9TVE9SQUdFAEhQRV9QQVVTRURfVVBHUkFERQBIUEVfUEFVU0VEX0gyX1VQR1JBREUAU09VUkNFAEFOTk9VTkNFAFRSQUNFAEhQRV9VTkVYUEVDVEVEX1NQQUNFAERFU0NSSUJFAFVOU1VCU0NSSUJFAFJFQ09SRABIUEVfSU5WQUxJRF9NRVRIT0QATk9UX0ZPVU5EAFBST1BGSU5EAFVOQklORABSRUJJTkQAVU5BVVRIT1JJWkVEAE1FVEhPRF9OT1RfQUxMT1dFRABIVFRQX1ZFUlNJT05fTk9UX1NVUFBPUlRFRABBTFJFQURZX1JFUE9SVEVEAEFDQ0VQVEVEAE5PVF9JTVBMRU1FTlRFRABMT09QX0RFVEVDVEVEAEhQRV9DUl9FWFBFQ1RFRABIUEVfTEZfRVhQRUNURUQAQ1JFQVRFRABJTV9VU0VEAEhQRV9QQVVTRUQAVElNRU9VVF9PQ0NVUkVEAFBBWU1FTlRfUkVRVUlSRUQAUFJFQ09ORElUSU9OX1JFUVVJUkVEAFBST1hZX0FVVEhFTlRJQ0FUSU9OX1JFUVVJUkVEAE5FVFdPUktfQVVUSEVOVElDQVRJT05fUkVRVUlSRUQATEVOR1RIX1JFUVVJUkVEAFNTTF9DRVJUSUZJQ0FURV9SRVFVSVJFRABVUEdSQURFX1JFUVVJUkVEAFBBR0VfRVhQSVJFRABQUkVDT05ESVRJT05fRkFJTEVEAEVYUEVDVEFUSU9OX0ZBSUxFRABSRVZBTElEQVRJT05fRkFJTEVEAFNTTF9IQU5EU0hBS0VfRkFJTEVEAExPQ0tFRABUUkFOU0ZPUk1BVElPTl9BUFBMSUVEAE5PVF9NT0RJRklFRABOT1RfRVhURU5ERUQAQkFORFdJRFRIX0xJTUlUX0VYQ0VFREVEAFNJVEVfSVNfT1ZFUkxPQURFRABIRUFEAEV4cGVjdGVkIEhUVFAvAABeEwAAJhMAADAQAADwFwAAnRMAABUSAAA5FwAA8BIAAAoQAAB1EgAArRIAAIITAABPFAAAfxAAAKAVAAAjFAAAiRIAAIsUAABNFQAA1BEAAM8UAAAQGAAAyRYAANwWAADBEQAA4BcAALsUAAB0FAAAfBUAAOUUAAAIFwAAHxAAAGUVAACjFAAAKBUAAAIVAACZFQAALBAAAIsZAABPDwAA1A4AAGoQAADOEAAAAhcAAIkOAABuEwAAHBMAAGYUAABWFwAAwRMAAM0TAABsEwAAaBcAAGYXAABfFwAAIhMAAM4PAABpDgAA2A4AAGMWAADLEwAAqg4AACgXAAAmFwAAxRMAAF0WAADoEQAAZxMAAGUTAADyFgAAcxMAAB0XAAD5FgAA8xEAAM8OAADOFQAADBIAALMRAAClEQAAYRAAADIXAAC7EwBB+TULAQEAQZA2C+ABAQECAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQf03CwEBAEGROAteAgMCAgICAgAAAgIAAgIAAgICAgICAgICAgAEAAAAAAACAgICAgICAgICAgICAgICAgICAgICAgICAgAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAAIAAgBB/TkLAQEAQZE6C14CAAICAgICAAACAgACAgACAgICAgICAgICAAMABAAAAAICAgICAgICAgICAgICAgICAgICAgICAgICAAAAAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAAgACAEHwOwsNbG9zZWVlcC1hbGl2ZQBBiTwLAQEAQaA8C+ABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQYk+CwEBAEGgPgvnAQEBAQEBAQEBAQEBAQIBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBY2h1bmtlZABBsMAAC18BAQABAQEBAQAAAQEAAQEAAQEBAQEBAQEBAQAAAAAAAAABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQAAAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEAAQBBkMIACyFlY3Rpb25lbnQtbGVuZ3Rob25yb3h5LWNvbm5lY3Rpb24AQcDCAAstcmFuc2Zlci1lbmNvZGluZ3BncmFkZQ0KDQoNClNNDQoNClRUUC9DRS9UU1AvAEH5wgALBQECAAEDAEGQwwAL4AEEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+cQACwUBAgABAwBBkMUAC+ABBAEBBQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEAQfnGAAsEAQAAAQBBkccAC98BAQEAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQBB+sgACwQBAAACAEGQyQALXwMEAAAEBAQEBAQEBAQEBAUEBAQEBAQEBAQEBAQABAAGBwQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAAEAAQABAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQAAAAEAEH6ygALBAEAAAEAQZDLAAsBAQBBqssAC0ECAAAAAAAAAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAAAAAAAADAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwBB+swACwQBAAABAEGQzQALAQEAQZrNAAsGAgAAAAACAEGxzQALOgMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAAAAAAAAAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMAQfDOAAuWAU5PVU5DRUVDS09VVE5FQ1RFVEVDUklCRUxVU0hFVEVBRFNFQVJDSFJHRUNUSVZJVFlMRU5EQVJWRU9USUZZUFRJT05TQ0hTRUFZU1RBVENIR0VPUkRJUkVDVE9SVFJDSFBBUkFNRVRFUlVSQ0VCU0NSSUJFQVJET1dOQUNFSU5ETktDS1VCU0NSSUJFSFRUUC9BRFRQLw==', 'base64');
- },
- 6650: (__unused_webpack_module, exports) => {
+ }),
+ 6650: (function(__unused_webpack_module, exports) {
   Object.defineProperty(exports, "__esModule", {
    value: true
   });
@@ -9737,8 +9737,8 @@ var __webpack_modules__ = {
    return res;
   }
   exports.enumToMap = enumToMap;
- },
- 587: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 587: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kClients} = __nccwpck_require__(3377);
   const Agent = __nccwpck_require__(5539);
   const {kAgent, kMockAgentSet, kMockAgentGet, kDispatches, kIsMockActive, kNetConnect, kGetNetConnect, kOptions, kFactory} = __nccwpck_require__(2539);
@@ -9833,8 +9833,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = MockAgent;
- },
- 2839: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2839: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {promisify} = __nccwpck_require__(7975);
   const Client = __nccwpck_require__(271);
   const {buildMockDispatch} = __nccwpck_require__(463);
@@ -9868,8 +9868,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = MockClient;
- },
- 5347: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5347: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {UndiciError} = __nccwpck_require__(6593);
   const kMockNotMatchedError = Symbol.for('undici.error.UND_MOCK_ERR_MOCK_NOT_MATCHED');
   class MockNotMatchedError extends UndiciError {
@@ -9888,8 +9888,8 @@ var __webpack_modules__ = {
   module.exports = {
    MockNotMatchedError
   };
- },
- 7073: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7073: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {getResponseData, buildKey, addMockDispatch} = __nccwpck_require__(463);
   const {kDispatches, kDispatchKey, kDefaultHeaders, kDefaultTrailers, kContentLength, kMockDispatch} = __nccwpck_require__(2539);
   const {InvalidArgumentError} = __nccwpck_require__(6593);
@@ -10006,8 +10006,8 @@ var __webpack_modules__ = {
   }
   module.exports.MockInterceptor = MockInterceptor;
   module.exports.MockScope = MockScope;
- },
- 3926: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3926: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {promisify} = __nccwpck_require__(7975);
   const Pool = __nccwpck_require__(8014);
   const {buildMockDispatch} = __nccwpck_require__(463);
@@ -10041,8 +10041,8 @@ var __webpack_modules__ = {
    }
   }
   module.exports = MockPool;
- },
- 2539: module => {
+ }),
+ 2539: (function(module) {
   module.exports = {
    kAgent: Symbol('agent'),
    kOptions: Symbol('options'),
@@ -10064,8 +10064,8 @@ var __webpack_modules__ = {
    kGetNetConnect: Symbol('get net connect'),
    kConnected: Symbol('connected')
   };
- },
- 463: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 463: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {MockNotMatchedError} = __nccwpck_require__(5347);
   const {kDispatches, kMockAgent, kOriginalDispatch, kOrigin, kGetNetConnect} = __nccwpck_require__(2539);
   const {buildURL} = __nccwpck_require__(5386);
@@ -10285,8 +10285,8 @@ var __webpack_modules__ = {
    getHeaderByName,
    buildHeadersFromArray
   };
- },
- 2708: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2708: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Transform} = __nccwpck_require__(7075);
   const {Console} = __nccwpck_require__(7540);
   const PERSISTENT = process.versions.icu ? '✅' : 'Y ';
@@ -10319,8 +10319,8 @@ var __webpack_modules__ = {
     return this.transform.read().toString();
    }
   };
- },
- 39: module => {
+ }),
+ 39: (function(module) {
   const singulars = {
    pronoun: 'it',
    is: 'is',
@@ -10349,8 +10349,8 @@ var __webpack_modules__ = {
     };
    }
   };
- },
- 5929: module => {
+ }),
+ 5929: (function(module) {
   let fastNow = 0;
   const RESOLUTION_MS = 1e3;
   const TICK_MS = (RESOLUTION_MS >> 1) - 1;
@@ -10442,8 +10442,8 @@ var __webpack_modules__ = {
    },
    kFastTimer
   };
- },
- 3892: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3892: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kConstruct} = __nccwpck_require__(8271);
   const {urlEquals, getFieldValues} = __nccwpck_require__(2012);
   const {kEnumerableProperty, isDisturbed} = __nccwpck_require__(5386);
@@ -10831,8 +10831,8 @@ var __webpack_modules__ = {
   module.exports = {
    Cache
   };
- },
- 7403: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 7403: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kConstruct} = __nccwpck_require__(8271);
   const {Cache} = __nccwpck_require__(3892);
   const {webidl} = __nccwpck_require__(6083);
@@ -10907,13 +10907,13 @@ var __webpack_modules__ = {
   module.exports = {
    CacheStorage
   };
- },
- 8271: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8271: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   module.exports = {
    kConstruct: __nccwpck_require__(3377).kConstruct
   };
- },
- 2012: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 2012: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const {URLSerializer} = __nccwpck_require__(782);
   const {isValidHeaderName} = __nccwpck_require__(1118);
@@ -10935,16 +10935,16 @@ var __webpack_modules__ = {
    urlEquals,
    getFieldValues
   };
- },
- 9922: module => {
+ }),
+ 9922: (function(module) {
   const maxAttributeValueSize = 1024;
   const maxNameValuePairSize = 4096;
   module.exports = {
    maxAttributeValueSize,
    maxNameValuePairSize
   };
- },
- 8495: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8495: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {parseSetCookie} = __nccwpck_require__(5816);
   const {stringify} = __nccwpck_require__(2095);
   const {webidl} = __nccwpck_require__(6083);
@@ -11053,8 +11053,8 @@ var __webpack_modules__ = {
    getSetCookies,
    setCookie
   };
- },
- 5816: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5816: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {maxNameValuePairSize, maxAttributeValueSize} = __nccwpck_require__(9922);
   const {isCTLExcludingHtab} = __nccwpck_require__(2095);
   const {collectASequenceOfCodePointsFast} = __nccwpck_require__(782);
@@ -11146,8 +11146,8 @@ var __webpack_modules__ = {
    parseSetCookie,
    parseUnparsedAttributes
   };
- },
- 2095: module => {
+ }),
+ 2095: (function(module) {
   function isCTLExcludingHtab(value) {
    for (let i = 0; i < value.length; ++i) {
     const code = value.charCodeAt(i);
@@ -11257,8 +11257,8 @@ var __webpack_modules__ = {
    toIMFDate,
    stringify
   };
- },
- 6301: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6301: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const buffer = __nccwpck_require__(4573);
   const {Transform} = __nccwpck_require__(7075);
   const {isASCIINumber, isValidLastEventId} = __nccwpck_require__(625);
@@ -11568,8 +11568,8 @@ var __webpack_modules__ = {
   module.exports = {
    EventSourceStream
   };
- },
- 6376: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6376: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {pipeline} = __nccwpck_require__(7075);
   const {fetching} = __nccwpck_require__(6860);
   const {makeRequest} = __nccwpck_require__(3713);
@@ -11806,8 +11806,8 @@ var __webpack_modules__ = {
    EventSource,
    defaultReconnectionTime
   };
- },
- 625: module => {
+ }),
+ 625: (function(module) {
   function isValidLastEventId(value) {
    return value.indexOf('\0') === -1;
   }
@@ -11826,8 +11826,8 @@ var __webpack_modules__ = {
    isASCIINumber,
    delay
   };
- },
- 6962: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6962: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const util = __nccwpck_require__(5386);
   const {ReadableStreamFrom, isBlobLike, isReadableStreamLike, readableStreamClose, createDeferredPromise, fullyReadBody, extractMimeType, utf8DecodeBytes} = __nccwpck_require__(1118);
   const {FormData} = __nccwpck_require__(8440);
@@ -12057,8 +12057,8 @@ var __webpack_modules__ = {
    hasFinalizationRegistry,
    bodyUnusable
   };
- },
- 6833: module => {
+ }),
+ 6833: (function(module) {
   const corsSafeListedMethods = [ 'GET', 'HEAD', 'POST' ];
   const corsSafeListedMethodsSet = new Set(corsSafeListedMethods);
   const nullBodyStatus = [ 101, 204, 205, 304 ];
@@ -12103,8 +12103,8 @@ var __webpack_modules__ = {
    forbiddenMethodsSet,
    referrerPolicySet
   };
- },
- 782: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 782: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const assert = __nccwpck_require__(4589);
   const encoder = new TextEncoder;
   const HTTP_TOKEN_CODEPOINTS = /^[!#$%&'*+\-.^_|~A-Za-z0-9]+$/;
@@ -12368,8 +12368,8 @@ var __webpack_modules__ = {
    HTTP_TOKEN_CODEPOINTS,
    isomorphicDecode
   };
- },
- 9255: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9255: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kConnected, kSize} = __nccwpck_require__(3377);
   class CompatWeakRef {
    constructor(value) {
@@ -12403,8 +12403,8 @@ var __webpack_modules__ = {
     FinalizationRegistry
    };
   };
- },
- 1508: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1508: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Blob, File} = __nccwpck_require__(4573);
   const {kState} = __nccwpck_require__(6970);
   const {webidl} = __nccwpck_require__(6083);
@@ -12464,8 +12464,8 @@ var __webpack_modules__ = {
    FileLike,
    isFileLike
   };
- },
- 4646: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4646: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {isUSVString, bufferToLowerCasedHeaderName} = __nccwpck_require__(5386);
   const {utf8DecodeBytes} = __nccwpck_require__(1118);
   const {HTTP_TOKEN_CODEPOINTS, isomorphicDecode} = __nccwpck_require__(782);
@@ -12626,8 +12626,8 @@ var __webpack_modules__ = {
    multipartFormDataParser,
    validateBoundary
   };
- },
- 8440: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8440: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {isBlobLike, iteratorMixin} = __nccwpck_require__(1118);
   const {kState} = __nccwpck_require__(6970);
   const {kEnumerableProperty} = __nccwpck_require__(5386);
@@ -12753,8 +12753,8 @@ var __webpack_modules__ = {
    FormData,
    makeEntry
   };
- },
- 8709: module => {
+ }),
+ 8709: (function(module) {
   const globalOrigin = Symbol.for('undici.globalOrigin.1');
   function getGlobalOrigin() {
    return globalThis[globalOrigin];
@@ -12782,8 +12782,8 @@ var __webpack_modules__ = {
    getGlobalOrigin,
    setGlobalOrigin
   };
- },
- 5662: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5662: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kConstruct} = __nccwpck_require__(3377);
   const {kEnumerableProperty} = __nccwpck_require__(5386);
   const {iteratorMixin, isValidHeaderName, isValidHeaderValue} = __nccwpck_require__(1118);
@@ -13102,8 +13102,8 @@ var __webpack_modules__ = {
    setHeadersList,
    getHeadersList
   };
- },
- 6860: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6860: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {makeNetworkError, makeAppropriateNetworkError, filterResponse, makeResponse, fromInnerResponse} = __nccwpck_require__(9317);
   const {HeadersList} = __nccwpck_require__(5662);
   const {Request, cloneRequest} = __nccwpck_require__(3713);
@@ -13813,8 +13813,8 @@ var __webpack_modules__ = {
    fetching,
    finalizeAndReportTiming
   };
- },
- 3713: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3713: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {extractBody, mixinBody, cloneBody, bodyUnusable} = __nccwpck_require__(6962);
   const {Headers, fill: fillHeaders, HeadersList, setHeadersGuard, getHeadersGuard, setHeadersList, getHeadersList} = __nccwpck_require__(5662);
   const {FinalizationRegistry} = __nccwpck_require__(9255)();
@@ -14300,8 +14300,8 @@ var __webpack_modules__ = {
    fromInnerRequest,
    cloneRequest
   };
- },
- 9317: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9317: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Headers, HeadersList, fill, getHeadersGuard, setHeadersGuard, setHeadersList} = __nccwpck_require__(5662);
   const {extractBody, cloneBody, mixinBody, hasFinalizationRegistry, streamRegistry, bodyUnusable} = __nccwpck_require__(6962);
   const util = __nccwpck_require__(5386);
@@ -14608,8 +14608,8 @@ var __webpack_modules__ = {
    cloneResponse,
    fromInnerResponse
   };
- },
- 6970: module => {
+ }),
+ 6970: (function(module) {
   module.exports = {
    kUrl: Symbol('url'),
    kHeaders: Symbol('headers'),
@@ -14617,8 +14617,8 @@ var __webpack_modules__ = {
    kState: Symbol('state'),
    kDispatcher: Symbol('dispatcher')
   };
- },
- 1118: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1118: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Transform} = __nccwpck_require__(7075);
   const zlib = __nccwpck_require__(8522);
   const {redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet} = __nccwpck_require__(6833);
@@ -15301,8 +15301,8 @@ var __webpack_modules__ = {
    utf8DecodeBytes,
    environmentSettingsObject
   };
- },
- 6083: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6083: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {types, inspect} = __nccwpck_require__(7975);
   const {markAsUncloneable} = __nccwpck_require__(5919);
   const {toUSVString} = __nccwpck_require__(5386);
@@ -15640,8 +15640,8 @@ var __webpack_modules__ = {
   module.exports = {
    webidl
   };
- },
- 2685: module => {
+ }),
+ 2685: (function(module) {
   function getEncoding(label) {
    if (!label) return 'failure';
    switch (label.trim().toLowerCase()) {
@@ -15959,8 +15959,8 @@ var __webpack_modules__ = {
   module.exports = {
    getEncoding
   };
- },
- 4881: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4881: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {staticPropertyDescriptors, readOperation, fireAProgressEvent} = __nccwpck_require__(5860);
   const {kState, kError, kResult, kEvents, kAborted} = __nccwpck_require__(8391);
   const {webidl} = __nccwpck_require__(6083);
@@ -16156,8 +16156,8 @@ var __webpack_modules__ = {
   module.exports = {
    FileReader
   };
- },
- 699: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 699: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {webidl} = __nccwpck_require__(6083);
   const kState = Symbol('ProgressEvent state');
   class ProgressEvent extends Event {
@@ -16212,8 +16212,8 @@ var __webpack_modules__ = {
   module.exports = {
    ProgressEvent
   };
- },
- 8391: module => {
+ }),
+ 8391: (function(module) {
   module.exports = {
    kState: Symbol('FileReader state'),
    kResult: Symbol('FileReader result'),
@@ -16222,8 +16222,8 @@ var __webpack_modules__ = {
    kEvents: Symbol('FileReader events'),
    kAborted: Symbol('FileReader aborted')
   };
- },
- 5860: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5860: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kState, kError, kResult, kAborted, kLastProgressEventFired} = __nccwpck_require__(8391);
   const {ProgressEvent} = __nccwpck_require__(699);
   const {getEncoding} = __nccwpck_require__(2685);
@@ -16369,8 +16369,8 @@ var __webpack_modules__ = {
    readOperation,
    fireAProgressEvent
   };
- },
- 3403: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3403: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {uid, states, sentCloseFrameState, emptyBuffer, opcodes} = __nccwpck_require__(9322);
   const {kReadyState, kSentClose, kByteParser, kReceivedClose, kResponse} = __nccwpck_require__(7610);
   const {fireEvent, failWebsocketConnection, isClosing, isClosed, isEstablished, parseExtensions} = __nccwpck_require__(3479);
@@ -16525,8 +16525,8 @@ var __webpack_modules__ = {
    establishWebSocketConnection,
    closeWebSocketConnection
   };
- },
- 9322: module => {
+ }),
+ 9322: (function(module) {
   const uid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
   const staticPropertyDescriptors = {
    enumerable: true,
@@ -16577,8 +16577,8 @@ var __webpack_modules__ = {
    emptyBuffer,
    sendHints
   };
- },
- 6814: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6814: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {webidl} = __nccwpck_require__(6083);
   const {kEnumerableProperty} = __nccwpck_require__(5386);
   const {kConstruct} = __nccwpck_require__(3377);
@@ -16809,8 +16809,8 @@ var __webpack_modules__ = {
    ErrorEvent,
    createFastMessageEvent
   };
- },
- 4226: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 4226: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {maxUnsigned16Bit} = __nccwpck_require__(9322);
   const BUFFER_SIZE = 16386;
   let crypto;
@@ -16871,8 +16871,8 @@ var __webpack_modules__ = {
   module.exports = {
    WebsocketFrameSend
   };
- },
- 6495: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 6495: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {createInflateRaw, Z_DEFAULT_WINDOWBITS} = __nccwpck_require__(8522);
   const {isValidClientWindowBits} = __nccwpck_require__(3479);
   const {MessageSizeExceededError} = __nccwpck_require__(6593);
@@ -16938,8 +16938,8 @@ var __webpack_modules__ = {
   module.exports = {
    PerMessageDeflate
   };
- },
- 1298: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1298: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {Writable} = __nccwpck_require__(7075);
   const assert = __nccwpck_require__(4589);
   const {parserStates, opcodes, states, emptyBuffer, sentCloseFrameState} = __nccwpck_require__(9322);
@@ -17237,8 +17237,8 @@ var __webpack_modules__ = {
   module.exports = {
    ByteParser
   };
- },
- 8470: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 8470: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {WebsocketFrameSend} = __nccwpck_require__(4226);
   const {opcodes, sendHints} = __nccwpck_require__(9322);
   const FixedQueue = __nccwpck_require__(2190);
@@ -17305,8 +17305,8 @@ var __webpack_modules__ = {
   module.exports = {
    SendQueue
   };
- },
- 7610: module => {
+ }),
+ 7610: (function(module) {
   module.exports = {
    kWebSocketURL: Symbol('url'),
    kReadyState: Symbol('ready state'),
@@ -17317,8 +17317,8 @@ var __webpack_modules__ = {
    kReceivedClose: Symbol('received close'),
    kByteParser: Symbol('byte parser')
   };
- },
- 3479: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3479: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {kReadyState, kController, kResponse, kBinaryType, kWebSocketURL} = __nccwpck_require__(7610);
   const {states, opcodes} = __nccwpck_require__(9322);
   const {ErrorEvent, createFastMessageEvent} = __nccwpck_require__(6814);
@@ -17439,8 +17439,8 @@ var __webpack_modules__ = {
    parseExtensions,
    isValidClientWindowBits
   };
- },
- 3435: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 3435: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const {webidl} = __nccwpck_require__(6083);
   const {URLSerializer} = __nccwpck_require__(782);
   const {environmentSettingsObject} = __nccwpck_require__(1118);
@@ -17721,110 +17721,110 @@ var __webpack_modules__ = {
   module.exports = {
    WebSocket
   };
- },
- 2613: module => {
+ }),
+ 2613: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("assert");
- },
- 181: module => {
+ }),
+ 181: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("buffer");
- },
- 4434: module => {
+ }),
+ 4434: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("events");
- },
- 9896: module => {
+ }),
+ 9896: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("fs");
- },
- 8611: module => {
+ }),
+ 8611: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("http");
- },
- 5692: module => {
+ }),
+ 5692: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("https");
- },
- 9278: module => {
+ }),
+ 9278: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("net");
- },
- 4589: module => {
+ }),
+ 4589: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:assert");
- },
- 6698: module => {
+ }),
+ 6698: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:async_hooks");
- },
- 4573: module => {
+ }),
+ 4573: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:buffer");
- },
- 7540: module => {
+ }),
+ 7540: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:console");
- },
- 7598: module => {
+ }),
+ 7598: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:crypto");
- },
- 3053: module => {
+ }),
+ 3053: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:diagnostics_channel");
- },
- 610: module => {
+ }),
+ 610: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:dns");
- },
- 8474: module => {
+ }),
+ 8474: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:events");
- },
- 3024: module => {
+ }),
+ 3024: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
- },
- 7067: module => {
+ }),
+ 7067: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
- },
- 2467: module => {
+ }),
+ 2467: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http2");
- },
- 7030: module => {
+ }),
+ 7030: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:net");
- },
- 6760: module => {
+ }),
+ 6760: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
- },
- 643: module => {
+ }),
+ 643: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:perf_hooks");
- },
- 1792: module => {
+ }),
+ 1792: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:querystring");
- },
- 7075: module => {
+ }),
+ 7075: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:stream");
- },
- 1692: module => {
+ }),
+ 1692: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:tls");
- },
- 3136: module => {
+ }),
+ 3136: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:url");
- },
- 7975: module => {
+ }),
+ 7975: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
- },
- 3429: module => {
+ }),
+ 3429: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util/types");
- },
- 5919: module => {
+ }),
+ 5919: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:worker_threads");
- },
- 8522: module => {
+ }),
+ 8522: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:zlib");
- },
- 857: module => {
+ }),
+ 857: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("os");
- },
- 932: module => {
+ }),
+ 932: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("process");
- },
- 3193: module => {
+ }),
+ 3193: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("string_decoder");
- },
- 4756: module => {
+ }),
+ 4756: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("tls");
- },
- 9023: module => {
+ }),
+ 9023: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util");
- },
- 2387: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2387: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var YAMLMap = __nccwpck_require__(2448);
@@ -17877,8 +17877,8 @@ var __webpack_modules__ = {
    return node;
   }
   exports.composeCollection = composeCollection;
- },
- 2873: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2873: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Document = __nccwpck_require__(5755);
   var composeNode = __nccwpck_require__(3755);
   var resolveEnd = __nccwpck_require__(1462);
@@ -17915,8 +17915,8 @@ var __webpack_modules__ = {
    return doc;
   }
   exports.composeDoc = composeDoc;
- },
- 3755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var identity = __nccwpck_require__(2617);
   var composeCollection = __nccwpck_require__(2387);
@@ -18007,8 +18007,8 @@ var __webpack_modules__ = {
   }
   exports.composeEmptyNode = composeEmptyNode;
   exports.composeNode = composeNode;
- },
- 4995: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4995: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var resolveBlockScalar = __nccwpck_require__(599);
@@ -18065,8 +18065,8 @@ var __webpack_modules__ = {
    return tag;
   }
   exports.composeScalar = composeScalar;
- },
- 2750: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2750: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   var directives = __nccwpck_require__(8144);
   var Document = __nccwpck_require__(5755);
@@ -18244,8 +18244,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Composer = Composer;
- },
- 1653: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1653: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
   var resolveProps = __nccwpck_require__(8017);
@@ -18318,8 +18318,8 @@ var __webpack_modules__ = {
    return map;
   }
   exports.resolveBlockMap = resolveBlockMap;
- },
- 599: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 599: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   function resolveBlockScalar(ctx, scalar, onError) {
    const start = scalar.offset;
@@ -18492,8 +18492,8 @@ var __webpack_modules__ = {
    return lines;
   }
   exports.resolveBlockScalar = resolveBlockScalar;
- },
- 2624: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2624: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var YAMLSeq = __nccwpck_require__(5125);
   var resolveProps = __nccwpck_require__(8017);
   var utilFlowIndentCheck = __nccwpck_require__(4437);
@@ -18527,8 +18527,8 @@ var __webpack_modules__ = {
    return seq;
   }
   exports.resolveBlockSeq = resolveBlockSeq;
- },
- 1462: (__unused_webpack_module, exports) => {
+ }),
+ 1462: (function(__unused_webpack_module, exports) {
   function resolveEnd(end, offset, reqSpace, onError) {
    let comment = '';
    if (end) {
@@ -18567,8 +18567,8 @@ var __webpack_modules__ = {
    };
   }
   exports.resolveEnd = resolveEnd;
- },
- 692: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 692: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
@@ -18706,8 +18706,8 @@ var __webpack_modules__ = {
    return coll;
   }
   exports.resolveFlowCollection = resolveFlowCollection;
- },
- 7120: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7120: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var resolveEnd = __nccwpck_require__(1462);
   function resolveFlowScalar(scalar, strict, onError) {
@@ -18894,8 +18894,8 @@ var __webpack_modules__ = {
    }
   }
   exports.resolveFlowScalar = resolveFlowScalar;
- },
- 8017: (__unused_webpack_module, exports) => {
+ }),
+ 8017: (function(__unused_webpack_module, exports) {
   function resolveProps(tokens, {flow, indicator, next, offset, onError, parentIndent, startOnNewline}) {
    let spaceBefore = false;
    let atNewline = startOnNewline;
@@ -19006,8 +19006,8 @@ var __webpack_modules__ = {
    };
   }
   exports.resolveProps = resolveProps;
- },
- 6761: (__unused_webpack_module, exports) => {
+ }),
+ 6761: (function(__unused_webpack_module, exports) {
   function containsNewline(key) {
    if (!key) return null;
    switch (key.type) {
@@ -19032,8 +19032,8 @@ var __webpack_modules__ = {
    }
   }
   exports.containsNewline = containsNewline;
- },
- 9933: (__unused_webpack_module, exports) => {
+ }),
+ 9933: (function(__unused_webpack_module, exports) {
   function emptyScalarPosition(offset, before, pos) {
    if (before) {
     pos ?? (pos = before.length);
@@ -19057,8 +19057,8 @@ var __webpack_modules__ = {
    return offset;
   }
   exports.emptyScalarPosition = emptyScalarPosition;
- },
- 4437: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4437: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var utilContainsNewline = __nccwpck_require__(6761);
   function flowIndentCheck(indent, fc, onError) {
    if (fc?.type === 'flow-collection') {
@@ -19070,8 +19070,8 @@ var __webpack_modules__ = {
    }
   }
   exports.flowIndentCheck = flowIndentCheck;
- },
- 3485: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3485: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   function mapIncludes(ctx, items, search) {
    const {uniqueKeys} = ctx.options;
@@ -19080,8 +19080,8 @@ var __webpack_modules__ = {
    return items.some(pair => isEqual(pair.key, search));
   }
   exports.mapIncludes = mapIncludes;
- },
- 5755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var Collection = __nccwpck_require__(6039);
   var identity = __nccwpck_require__(2617);
@@ -19301,8 +19301,8 @@ var __webpack_modules__ = {
    throw new Error('Expected a YAML collection as document contents');
   }
   exports.Document = Document;
- },
- 5702: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5702: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var visit = __nccwpck_require__(7182);
   function anchorIsValid(anchor) {
@@ -19357,8 +19357,8 @@ var __webpack_modules__ = {
   exports.anchorNames = anchorNames;
   exports.createNodeAnchors = createNodeAnchors;
   exports.findNewAnchor = findNewAnchor;
- },
- 2703: (__unused_webpack_module, exports) => {
+ }),
+ 2703: (function(__unused_webpack_module, exports) {
   function applyReviver(reviver, obj, key, val) {
    if (val && typeof val === 'object') if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
     const v0 = val[i];
@@ -19381,8 +19381,8 @@ var __webpack_modules__ = {
    return reviver.call(obj, key, val);
   }
   exports.applyReviver = applyReviver;
- },
- 9462: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9462: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
@@ -19441,8 +19441,8 @@ var __webpack_modules__ = {
    return node;
   }
   exports.createNode = createNode;
- },
- 8144: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8144: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var visit = __nccwpck_require__(7182);
   const escapeChars = {
@@ -19588,8 +19588,8 @@ var __webpack_modules__ = {
    '!!': 'tag:yaml.org,2002:'
   };
   exports.Directives = Directives;
- },
- 2130: (__unused_webpack_module, exports) => {
+ }),
+ 2130: (function(__unused_webpack_module, exports) {
   class YAMLError extends Error {
    constructor(name, pos, code, message) {
     super();
@@ -19639,8 +19639,8 @@ var __webpack_modules__ = {
   exports.YAMLParseError = YAMLParseError;
   exports.YAMLWarning = YAMLWarning;
   exports.prettifyError = prettifyError;
- },
- 3645: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3645: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var composer = __nccwpck_require__(2750);
   var Document = __nccwpck_require__(5755);
   var Schema = __nccwpck_require__(4902);
@@ -19685,8 +19685,8 @@ var __webpack_modules__ = {
   publicApi.stringify;
   visit.visit;
   visit.visitAsync;
- },
- 9923: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9923: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   function debug(logLevel, ...messages) {
    if (logLevel === 'debug') console.log(...messages);
@@ -19696,8 +19696,8 @@ var __webpack_modules__ = {
   }
   exports.debug = debug;
   exports.warn = warn;
- },
- 9671: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9671: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var anchors = __nccwpck_require__(5702);
   var visit = __nccwpck_require__(7182);
   var identity = __nccwpck_require__(2617);
@@ -19796,8 +19796,8 @@ var __webpack_modules__ = {
    return 1;
   }
   exports.Alias = Alias;
- },
- 6039: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6039: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var identity = __nccwpck_require__(2617);
   var Node = __nccwpck_require__(4615);
@@ -19881,8 +19881,8 @@ var __webpack_modules__ = {
   exports.Collection = Collection;
   exports.collectionFromPath = collectionFromPath;
   exports.isEmptyPath = isEmptyPath;
- },
- 4615: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4615: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var applyReviver = __nccwpck_require__(2703);
   var identity = __nccwpck_require__(2617);
   var toJS = __nccwpck_require__(3709);
@@ -19915,8 +19915,8 @@ var __webpack_modules__ = {
    }
   }
   exports.NodeBase = NodeBase;
- },
- 2815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2815: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var stringifyPair = __nccwpck_require__(1174);
   var addPairToJSMap = __nccwpck_require__(614);
@@ -19950,8 +19950,8 @@ var __webpack_modules__ = {
   }
   exports.Pair = Pair;
   exports.createPair = createPair;
- },
- 9271: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9271: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Node = __nccwpck_require__(4615);
   var toJS = __nccwpck_require__(3709);
@@ -19975,8 +19975,8 @@ var __webpack_modules__ = {
   Scalar.QUOTE_SINGLE = 'QUOTE_SINGLE';
   exports.Scalar = Scalar;
   exports.isScalarValue = isScalarValue;
- },
- 2448: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2448: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyCollection = __nccwpck_require__(8454);
   var addPairToJSMap = __nccwpck_require__(614);
   var Collection = __nccwpck_require__(6039);
@@ -20066,8 +20066,8 @@ var __webpack_modules__ = {
   }
   exports.YAMLMap = YAMLMap;
   exports.findPair = findPair;
- },
- 5125: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5125: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var stringifyCollection = __nccwpck_require__(8454);
   var Collection = __nccwpck_require__(6039);
@@ -20149,8 +20149,8 @@ var __webpack_modules__ = {
    return typeof idx === 'number' && Number.isInteger(idx) && idx >= 0 ? idx : null;
   }
   exports.YAMLSeq = YAMLSeq;
- },
- 614: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 614: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var log = __nccwpck_require__(9923);
   var merge = __nccwpck_require__(2610);
   var stringify = __nccwpck_require__(9666);
@@ -20193,8 +20193,8 @@ var __webpack_modules__ = {
    return JSON.stringify(jsKey);
   }
   exports.addPairToJSMap = addPairToJSMap;
- },
- 2617: (__unused_webpack_module, exports) => {
+ }),
+ 2617: (function(__unused_webpack_module, exports) {
   const ALIAS = Symbol.for('yaml.alias');
   const DOC = Symbol.for('yaml.document');
   const MAP = Symbol.for('yaml.map');
@@ -20243,8 +20243,8 @@ var __webpack_modules__ = {
   exports.isPair = isPair;
   exports.isScalar = isScalar;
   exports.isSeq = isSeq;
- },
- 3709: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3709: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   function toJS(value, arg, ctx) {
    if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
@@ -20268,8 +20268,8 @@ var __webpack_modules__ = {
    return value;
   }
   exports.toJS = toJS;
- },
- 8564: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8564: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var resolveBlockScalar = __nccwpck_require__(599);
   var resolveFlowScalar = __nccwpck_require__(7120);
   var errors = __nccwpck_require__(2130);
@@ -20532,8 +20532,8 @@ var __webpack_modules__ = {
   exports.createScalarToken = createScalarToken;
   exports.resolveAsScalar = resolveAsScalar;
   exports.setScalarValue = setScalarValue;
- },
- 7455: (__unused_webpack_module, exports) => {
+ }),
+ 7455: (function(__unused_webpack_module, exports) {
   const stringify = cst => 'type' in cst ? stringifyToken(cst) : stringifyItem(cst);
   function stringifyToken(token) {
    switch (token.type) {
@@ -20584,8 +20584,8 @@ var __webpack_modules__ = {
    return res;
   }
   exports.stringify = stringify;
- },
- 4257: (__unused_webpack_module, exports) => {
+ }),
+ 4257: (function(__unused_webpack_module, exports) {
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove item');
@@ -20633,8 +20633,8 @@ var __webpack_modules__ = {
    return typeof ctrl === 'function' ? ctrl(item, path) : ctrl;
   }
   exports.visit = visit;
- },
- 3427: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3427: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var cstScalar = __nccwpck_require__(8564);
   var cstStringify = __nccwpck_require__(7455);
   var cstVisit = __nccwpck_require__(4257);
@@ -20756,8 +20756,8 @@ var __webpack_modules__ = {
   exports.isScalar = isScalar;
   exports.prettyToken = prettyToken;
   exports.tokenType = tokenType;
- },
- 795: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 795: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var cst = __nccwpck_require__(3427);
   function isEmpty(ch) {
    switch (ch) {
@@ -21271,8 +21271,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Lexer = Lexer;
- },
- 9706: (__unused_webpack_module, exports) => {
+ }),
+ 9706: (function(__unused_webpack_module, exports) {
   class LineCounter {
    constructor() {
     this.lineStarts = [];
@@ -21301,8 +21301,8 @@ var __webpack_modules__ = {
    }
   }
   exports.LineCounter = LineCounter;
- },
- 7374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7374: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   var cst = __nccwpck_require__(3427);
   var lexer = __nccwpck_require__(795);
@@ -22179,8 +22179,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Parser = Parser;
- },
- 6205: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6205: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var composer = __nccwpck_require__(2750);
   var Document = __nccwpck_require__(5755);
   var errors = __nccwpck_require__(2130);
@@ -22259,8 +22259,8 @@ var __webpack_modules__ = {
   exports.parseAllDocuments = parseAllDocuments;
   exports.parseDocument = parseDocument;
   exports.stringify = stringify;
- },
- 4902: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4902: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var map = __nccwpck_require__(8229);
   var seq = __nccwpck_require__(2400);
@@ -22292,8 +22292,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Schema = Schema;
- },
- 8229: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8229: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var YAMLMap = __nccwpck_require__(2448);
   const map = {
@@ -22308,8 +22308,8 @@ var __webpack_modules__ = {
    createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
   };
   exports.map = map;
- },
- 7890: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7890: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   const nullTag = {
    identify: value => value == null,
@@ -22321,8 +22321,8 @@ var __webpack_modules__ = {
    stringify: ({source}, ctx) => typeof source === 'string' && nullTag.test.test(source) ? source : ctx.options.nullStr
   };
   exports.nullTag = nullTag;
- },
- 2400: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2400: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var YAMLSeq = __nccwpck_require__(5125);
   const seq = {
@@ -22337,8 +22337,8 @@ var __webpack_modules__ = {
    createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
   };
   exports.seq = seq;
- },
- 2374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2374: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyString = __nccwpck_require__(6179);
   const string = {
    identify: value => typeof value === 'string',
@@ -22353,8 +22353,8 @@ var __webpack_modules__ = {
    }
   };
   exports.string = string;
- },
- 1477: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1477: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   const boolTag = {
    identify: value => typeof value === 'boolean',
@@ -22371,8 +22371,8 @@ var __webpack_modules__ = {
    }
   };
   exports.boolTag = boolTag;
- },
- 8251: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8251: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
@@ -22411,8 +22411,8 @@ var __webpack_modules__ = {
   exports.float = float;
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
- },
- 7052: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7052: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   const intResolve = (str, offset, radix, {intAsBigInt}) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
@@ -22450,8 +22450,8 @@ var __webpack_modules__ = {
   exports.int = int;
   exports.intHex = intHex;
   exports.intOct = intOct;
- },
- 4810: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4810: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -22461,8 +22461,8 @@ var __webpack_modules__ = {
   var int = __nccwpck_require__(7052);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.boolTag, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float ];
   exports.schema = schema;
- },
- 7925: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7925: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var map = __nccwpck_require__(8229);
   var seq = __nccwpck_require__(2400);
@@ -22517,8 +22517,8 @@ var __webpack_modules__ = {
   };
   const schema = [ map.map, seq.seq ].concat(jsonScalars, jsonError);
   exports.schema = schema;
- },
- 1656: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1656: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -22587,8 +22587,8 @@ var __webpack_modules__ = {
   }
   exports.coreKnownTags = coreKnownTags;
   exports.getTags = getTags;
- },
- 6817: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6817: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_buffer = __nccwpck_require__(181);
   var Scalar = __nccwpck_require__(9271);
   var stringifyString = __nccwpck_require__(6179);
@@ -22632,8 +22632,8 @@ var __webpack_modules__ = {
    }
   };
   exports.binary = binary;
- },
- 3260: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3260: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   function boolStringify({value, source}, ctx) {
    const boolObj = value ? trueTag : falseTag;
@@ -22658,8 +22658,8 @@ var __webpack_modules__ = {
   };
   exports.falseTag = falseTag;
   exports.trueTag = trueTag;
- },
- 396: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 396: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
@@ -22701,8 +22701,8 @@ var __webpack_modules__ = {
   exports.float = float;
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
- },
- 5883: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5883: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   function intResolve(str, offset, radix, {intAsBigInt}) {
@@ -22776,8 +22776,8 @@ var __webpack_modules__ = {
   exports.intBin = intBin;
   exports.intHex = intHex;
   exports.intOct = intOct;
- },
- 2610: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2610: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   const MERGE_KEY = '<<';
@@ -22816,8 +22816,8 @@ var __webpack_modules__ = {
   exports.addMergeToJSMap = addMergeToJSMap;
   exports.isMergeKey = isMergeKey;
   exports.merge = merge;
- },
- 61: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 61: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var toJS = __nccwpck_require__(3709);
   var YAMLMap = __nccwpck_require__(2448);
@@ -22872,8 +22872,8 @@ var __webpack_modules__ = {
   };
   exports.YAMLOMap = YAMLOMap;
   exports.omap = omap;
- },
- 7815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7815: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var Scalar = __nccwpck_require__(9271);
@@ -22927,8 +22927,8 @@ var __webpack_modules__ = {
   exports.createPairs = createPairs;
   exports.pairs = pairs;
   exports.resolvePairs = resolvePairs;
- },
- 7755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -22944,8 +22944,8 @@ var __webpack_modules__ = {
   var timestamp = __nccwpck_require__(6282);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.trueTag, bool.falseTag, int.intBin, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float, binary.binary, merge.merge, omap.omap, pairs.pairs, set.set, timestamp.intTime, timestamp.floatTime, timestamp.timestamp ];
   exports.schema = schema;
- },
- 9138: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9138: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
@@ -23003,8 +23003,8 @@ var __webpack_modules__ = {
   };
   exports.YAMLSet = YAMLSet;
   exports.set = set;
- },
- 6282: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6282: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   function parseSexagesimal(str, asBigInt) {
    const sign = str[0];
@@ -23076,8 +23076,8 @@ var __webpack_modules__ = {
   exports.floatTime = floatTime;
   exports.intTime = intTime;
   exports.timestamp = timestamp;
- },
- 7089: (__unused_webpack_module, exports) => {
+ }),
+ 7089: (function(__unused_webpack_module, exports) {
   const FOLD_FLOW = 'flow';
   const FOLD_BLOCK = 'block';
   const FOLD_QUOTED = 'quoted';
@@ -23182,8 +23182,8 @@ var __webpack_modules__ = {
   exports.FOLD_FLOW = FOLD_FLOW;
   exports.FOLD_QUOTED = FOLD_QUOTED;
   exports.foldFlowLines = foldFlowLines;
- },
- 9666: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9666: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var anchors = __nccwpck_require__(5702);
   var identity = __nccwpck_require__(2617);
   var stringifyComment = __nccwpck_require__(9330);
@@ -23291,8 +23291,8 @@ var __webpack_modules__ = {
   }
   exports.createStringifyContext = createStringifyContext;
   exports.stringify = stringify;
- },
- 8454: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8454: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var stringify = __nccwpck_require__(9666);
   var stringifyComment = __nccwpck_require__(9330);
@@ -23406,8 +23406,8 @@ var __webpack_modules__ = {
    }
   }
   exports.stringifyCollection = stringifyCollection;
- },
- 9330: (__unused_webpack_module, exports) => {
+ }),
+ 9330: (function(__unused_webpack_module, exports) {
   const stringifyComment = str => str.replace(/^(?!$)(?: $)?/gm, '#');
   function indentComment(comment, indent) {
    if (/^\n+$/.test(comment)) return comment.substring(1);
@@ -23417,8 +23417,8 @@ var __webpack_modules__ = {
   exports.indentComment = indentComment;
   exports.lineComment = lineComment;
   exports.stringifyComment = stringifyComment;
- },
- 5719: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5719: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var stringify = __nccwpck_require__(9666);
   var stringifyComment = __nccwpck_require__(9330);
@@ -23474,8 +23474,8 @@ var __webpack_modules__ = {
    return lines.join('\n') + '\n';
   }
   exports.stringifyDocument = stringifyDocument;
- },
- 2491: (__unused_webpack_module, exports) => {
+ }),
+ 2491: (function(__unused_webpack_module, exports) {
   function stringifyNumber({format, minFractionDigits, tag, value}) {
    if (typeof value === 'bigint') return String(value);
    const num = typeof value === 'number' ? value : Number(value);
@@ -23493,8 +23493,8 @@ var __webpack_modules__ = {
    return n;
   }
   exports.stringifyNumber = stringifyNumber;
- },
- 1174: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1174: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var stringify = __nccwpck_require__(9666);
@@ -23589,8 +23589,8 @@ var __webpack_modules__ = {
    return str;
   }
   exports.stringifyPair = stringifyPair;
- },
- 6179: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6179: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var foldFlowLines = __nccwpck_require__(7089);
   const getFoldOptions = (ctx, isBlock) => ({
@@ -23823,8 +23823,8 @@ var __webpack_modules__ = {
    return res;
   }
   exports.stringifyString = stringifyString;
- },
- 7182: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7182: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
@@ -23931,8 +23931,8 @@ var __webpack_modules__ = {
   }
   exports.visit = visit;
   exports.visitAsync = visitAsync;
- },
- 7770: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5775: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    R: () => startAction
   });
@@ -25638,6 +25638,342 @@ var __webpack_modules__ = {
    const own = shape.facts.dtype;
    return own === 'float16' || own === 'half' ? 'float16' : 'bfloat16';
   }
+  function kvElementBytes(name) {
+   if (/^(?:fp8|int8|e4m3|e5m2)/.test(name)) return 1;
+   if (name === 'float32' || name === 'fp32') return 4;
+   if (/^(?:bfloat16|float16|bf16|fp16|half)$/.test(name)) return 2;
+   return null;
+  }
+  const ATTENTION = /attn|attention/;
+  const byAttention = weight => weight.kind === 'embedding' || ATTENTION.test(weight.name);
+  const only = (storage, test) => ({
+   ...storage,
+   bytes: (weight, part, path) => test(weight) ? storage.bytes(weight, part, path) : 0
+  });
+  const known = new WeakMap;
+  function divided(shape, storage, quantization, d) {
+   const sums = known.get(shape) ?? new Map;
+   known.set(shape, sums);
+   const key = `${quantization} ${storage.scheme} ${storage.dtype} ${d.tensor} ${d.pipeline} ${d.attentionData} ${d.wholeExperts}`;
+   const found = sums.get(key) ?? sumsOf(shape, storage, d);
+   sums.set(key, found);
+   return found;
+  }
+  function sumsOf(shape, storage, d) {
+   const {tensor, pipeline} = d;
+   const parallel = {
+    tensor,
+    pipeline,
+    expert: d.wholeExperts ? tensor : 1,
+    expertTensor: tensor
+   };
+   if (d.attentionData <= 1) return stageWeights(shape, storage, parallel);
+   const ranks = Math.max(1, Math.floor(tensor / d.attentionData));
+   const attention = stageWeights(shape, only(storage, byAttention), {
+    ...parallel,
+    tensor: ranks
+   });
+   const rest = stageWeights(shape, only(storage, weight => !byAttention(weight)), parallel);
+   return {
+    bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]),
+    elements: rest.elements
+   };
+  }
+  const LARGEST_CORRECTION = .02;
+  function correction(input, storage, quantization) {
+   const stored = input.facts.checkpoint.totalBytes;
+   if (stored === null || storage.basis === 'exact') return 1;
+   const one = {
+    tensor: 1,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const rule = divided(input.shape, storage, quantization, one).bytes[0] + predictionWeights(input.shape, storage, {
+    tensor: 1,
+    pipeline: 1,
+    expert: 1
+   });
+   const ratio = stored / rule;
+   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
+  }
+  function weightParts(input, storage, d, more) {
+   const sums = divided(input.shape, storage, more.quantization ?? '', d);
+   const measured = correction(input, storage, more.quantization ?? '');
+   const off = more.offloadBytes ?? 0;
+   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
+   const sizes = [ `TP ${d.tensor}`, ...d.pipeline > 1 ? [ `PP ${d.pipeline}` ] : [], ...d.attentionData > 1 ? [ `attention DP ${d.attentionData}` ] : [], ...d.wholeExperts ? [ 'whole experts' ] : [] ];
+   const stored = measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`;
+   const offloaded = off > 0 ? ` - ${sizeText(off)} offloaded to the CPU` : '';
+   return sums.bytes.map((bytes, at) => exactPart('weights', Math.max(0, bytes * measured - off), derived ? 'derived' : storage.basis, `${grouped(sums.elements[at])} parameters of one rank (${sizes.join(', ')}) as ${storage.scheme}${stored}${offloaded}`, 'config.json'));
+  }
+  function headFindings(shape, ranks, flag, at, say) {
+   const {heads, visionHeads} = shape.facts;
+   if (heads !== null && heads % ranks !== 0) say('heads-not-divisible', 'error', `${heads} attention heads do not divide by ${flag} ${ranks}`, at);
+   if (visionHeads !== null && visionHeads % ranks !== 0) say('heads-not-divisible', 'error', `${visionHeads} heads of the vision tower do not divide by ${flag} ${ranks}`, at);
+   const counts = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
+   for (const count of counts) {
+    const [more, fewer] = count >= ranks ? [ count, ranks ] : [ ranks, count ];
+    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and ${flag} ${ranks}: neither divides the other`, at); else if (count < ranks) say('kv-replication', 'notice', `${count} KV heads on ${ranks} tensor ranks: each is kept ${ranks / count} times`, at);
+   }
+  }
+  function gpuFindings(asked, used, sizes, at, say) {
+   if (asked === null || asked <= 0 || asked === used) return;
+   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at);
+  }
+  function contextFinding(length, context, flag, allowed, at, say) {
+   if (context === null || length <= context) return;
+   const message = `${flag} ${length} is above the model's ${context}`;
+   if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+  }
+  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  const FORWARD = {
+   dense: [ 11, 6.5, 5, 5 ],
+   experts: [ 22, 13, 10, 10 ]
+  };
+  function forwardPart(shape, tokens, tensor, more = {}) {
+   const {facts} = shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(tensor)];
+   const expected = Math.max(70 * MiB, 2 * tokens * width * factor);
+   return rangePart('activations', {
+    low: .5 * expected,
+    expected,
+    high: (more.high ?? 2) * expected + .3 * GiB
+   }, 'modelled', `forward pass ${factor} x ${grouped(tokens)} tokens x ${grouped(width)} x 2 B`, 'factors of a forward pass by TP');
+  }
+  function contextPart(tensor, context) {
+   const nccl = [ 0, 342, 392, 392 ][step(tensor)] * MiB;
+   return rangePart('context', {
+    low: context.low * GiB + .5 * nccl,
+    expected: context.expected * GiB + nccl,
+    high: context.high * GiB + 2 * nccl
+   }, 'measured', `${gibText(context.expected * GiB)} GiB + ${grouped(nccl / MiB)} MiB of NCCL at TP ${tensor}`, 'CUDA context and libraries in engine logs; NCCL buffers by ranks');
+  }
+  function readSettings(input) {
+   const findings = [];
+   const filled = {
+    ...input.settings
+   };
+   const say = (code, severity, message, at) => {
+    findings.push({
+     code,
+     severity,
+     message,
+     ...at?.file === void 0 ? {} : {
+      file: at.file
+     },
+     ...at?.line === void 0 ? {} : {
+      line: at.line
+     }
+    });
+   };
+   const valid = (name, test, what) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    if (test(setting.value)) return setting.value;
+    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
+    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
+    return null;
+   };
+   const fill = (name, value, note, from = 'engine-default') => {
+    const given = input.settings[name];
+    if (given === void 0) filled[name] = {
+     value,
+     from,
+     note
+    }; else if (given.value !== value) filled[name] = {
+     ...given,
+     effective: value,
+     note
+    };
+   };
+   const count = name => valid(name, isCount, 'a whole number of at least 1');
+   return {
+    findings,
+    settings: () => filled,
+    count,
+    countOr: (name, value, note, from) => {
+     const given = count(name);
+     if (given === null) fill(name, value, note, from);
+     return given ?? value;
+    },
+    fraction: (name, flag) => {
+     const value = valid(name, isNumber, 'a number above 0 and at most 1');
+     if (value === null || value > 0 && value <= 1) return value;
+     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
+     return null;
+    },
+    text: name => valid(name, isText, 'a name'),
+    flag: name => valid(name, isFlag, 'true or false'),
+    size: name => valid(name, isSize, 'bytes of at least 0'),
+    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
+    fill,
+    say
+   };
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
+  const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
+  const context_asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  function contextOf(shape, config) {
+   const positions = shape.facts.contextLength;
+   if (positions === null) return null;
+   const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
+   const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
+   if (scaling === null) return positions;
+   if (shape.modelType.startsWith('gemma3')) return positions;
+   const type = scaling['rope_type'] ?? scaling['type'];
+   const factor = scaling['factor'];
+   if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
+   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor <= 0) return positions;
+   const original = scaling['original_max_position_embeddings'];
+   const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
+   return Math.max(1, Math.floor(base * factor));
+  }
+  function readOptions(options, findings) {
+   const malformed = (name, expected) => {
+    const option = options[name];
+    findings.push({
+     code: 'setting-invalid',
+     severity: 'error',
+     message: `${option.text || name}: expected ${expected}`,
+     file: option.at.file,
+     line: option.at.line
+    });
+    return null;
+   };
+   const text = name => {
+    const value = options[name]?.value;
+    if (value === void 0 || typeof value === 'boolean') return null;
+    return typeof value === 'string' ? value : value.at(-1) ?? null;
+   };
+   const flag = name => {
+    const value = options[name]?.value;
+    if (value === void 0) return null;
+    if (typeof value === 'boolean') return value;
+    const word = String(typeof value === 'string' ? value : value.at(-1)).toLowerCase();
+    if (word === 'true' || word === '1' || word === '') return true;
+    if (word === 'false' || word === '0') return false;
+    return malformed(name, 'true or false');
+   };
+   const count = name => {
+    const value = text(name);
+    if (value === null) return null;
+    const number = Number(value);
+    return Number.isSafeInteger(number) && number >= 1 ? number : malformed(name, 'a whole number of at least 1');
+   };
+   return {
+    text,
+    flag,
+    count,
+    has: name => options[name] !== void 0
+   };
+  }
+  const router = 'text-embeddings-router options';
+  const options = 'infinity_emb v2 options';
+  const tei = {
+   name: 'tei',
+   title: 'Text Embeddings Inference',
+   defaults: [ {
+    setting: 'maxNumBatchedTokens',
+    value: '16384 (max-batch-tokens)',
+    versions: 'all',
+    source: router
+   }, {
+    setting: 'dtype',
+    value: 'float16 on GPUs',
+    versions: 'all',
+    source: router
+   } ],
+   batchTokens: () => ({
+    tokens: 16384,
+    note: 'max-batch-tokens by default'
+   })
+  };
+  const infinity = {
+   name: 'infinity',
+   title: 'Infinity',
+   defaults: [ {
+    setting: 'maxNumSeqs',
+    value: '32 (batch-size)',
+    versions: 'all',
+    source: options
+   }, {
+    setting: 'dtype',
+    value: 'float16 on GPUs',
+    versions: 'all',
+    source: options
+   } ],
+   batchTokens: (batch, length) => ({
+    tokens: (batch ?? 32) * length,
+    note: `${batch ?? 32} texts of full length`
+   })
+  };
+  const embeddingServers = [ tei, infinity ].map(server => ({
+   name: server.name,
+   title: server.title,
+   defaults: server.defaults,
+   estimate: input => estimate(server, input)
+  }));
+  function estimate(server, input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const asked = reader.text('dtype');
+   const dtype = asked === null || asked === 'auto' ? 'float16' : computeDtype(asked, shape);
+   reader.fill('dtype', dtype, 'float16 on GPUs');
+   const storage = storageFor(input, {
+    dtype,
+    quantization: reader.text('quantization')
+   }, reader);
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 512;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   contextFinding(length, context, 'length', server.title, settings.maxModelLen, reader.say);
+   const batch = server.batchTokens(option.count('batch-size'), length);
+   const tokens = reader.countOr('maxNumBatchedTokens', batch.tokens, batch.note);
+   const weights = weightParts(input, storage, {
+    tensor: 1,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   }, {
+    quantization: reader.text('quantization')
+   });
+   const memory = input.gpu?.memoryBytes ?? null;
+   const parts = [ weights[0], passPart(input, tokens), contextPart(1, {
+    low: .3,
+    expected: .5,
+    high: .9
+   }) ];
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu('pipeline stage 0 of 1, tensor rank 0 of 1', parts, memory),
+     kvCache: null,
+     assumptions: [ `${server.title} keeps no cache: weights and one batch of ${grouped(tokens)} tokens`, ...shape.notes ]
+    }
+   };
+  }
+  function passPart(input, tokens) {
+   const {facts} = input.shape;
+   const each = 2 * (2 * (facts.intermediate ?? 4 * facts.hidden) + 6 * facts.hidden);
+   const expected = tokens * each;
+   return rangePart('activations', {
+    low: .3 * expected,
+    expected,
+    high: 2 * expected + .2 * GiB
+   }, 'modelled', `${grouped(tokens)} tokens x ${grouped(each)} B`, 'widest tensors of one layer in 16 bits');
+  }
   function adapterBytes(shape, r) {
    const {slots, rank} = r.loras ?? {
     slots: 0,
@@ -25798,12 +26134,12 @@ var __webpack_modules__ = {
    }
    return rules;
   }
-  const FORWARD = {
+  const peak_FORWARD = {
    dense: [ 11, 6.5, 5, 5 ],
    experts: [ 22, 13, 10, 10 ]
   };
   const FORWARD_FLOOR = 70 * MiB;
-  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  const peak_step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
   function peak(shape, config, r) {
    const forward = forwardArm(shape, r);
    const sampler = samplerArm(shape, r);
@@ -25822,7 +26158,7 @@ var __webpack_modules__ = {
   function forwardArm(shape, r) {
    const {facts} = shape;
    const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
-   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
+   const factor = peak_FORWARD[facts.experts === null ? 'dense' : 'experts'][peak_step(r.tensor)];
    const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR);
    return {
     low: Math.max(.6 * expected, FORWARD_FLOOR),
@@ -25884,7 +26220,7 @@ var __webpack_modules__ = {
    return 1152;
   }
   function communication(r) {
-   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
+   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][peak_step(r.tensor)];
    const pipeline = r.pipeline > 1 ? .3 : 0;
    return {
     bytes: {
@@ -25919,74 +26255,6 @@ var __webpack_modules__ = {
     source: 'graph capture lines of public logs'
    };
   }
-  function readSettings(input) {
-   const findings = [];
-   const filled = {
-    ...input.settings
-   };
-   const say = (code, severity, message, at) => {
-    findings.push({
-     code,
-     severity,
-     message,
-     ...at?.file === void 0 ? {} : {
-      file: at.file
-     },
-     ...at?.line === void 0 ? {} : {
-      line: at.line
-     }
-    });
-   };
-   const valid = (name, test, what) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    if (test(setting.value)) return setting.value;
-    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
-    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
-    return null;
-   };
-   const fill = (name, value, note, from = 'engine-default') => {
-    const given = input.settings[name];
-    if (given === void 0) filled[name] = {
-     value,
-     from,
-     note
-    }; else if (given.value !== value) filled[name] = {
-     ...given,
-     effective: value,
-     note
-    };
-   };
-   const count = name => valid(name, isCount, 'a whole number of at least 1');
-   return {
-    findings,
-    settings: () => filled,
-    count,
-    countOr: (name, value, note, from) => {
-     const given = count(name);
-     if (given === null) fill(name, value, note, from);
-     return given ?? value;
-    },
-    fraction: (name, flag) => {
-     const value = valid(name, isNumber, 'a number above 0 and at most 1');
-     if (value === null || value > 0 && value <= 1) return value;
-     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
-     return null;
-    },
-    text: name => valid(name, isText, 'a name'),
-    flag: name => valid(name, isFlag, 'true or false'),
-    size: name => valid(name, isSize, 'bytes of at least 0'),
-    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
-    fill,
-    say
-   };
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
   function tier(input, rules) {
    if (rules.v0) return {
     tokens: 2048,
@@ -26030,62 +26298,6 @@ var __webpack_modules__ = {
    return {
     tokens,
     sequences
-   };
-  }
-  const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
-  const context_asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
-  function contextOf(shape, config) {
-   const positions = shape.facts.contextLength;
-   if (positions === null) return null;
-   const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
-   const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
-   if (scaling === null) return positions;
-   if (shape.modelType.startsWith('gemma3')) return positions;
-   const type = scaling['rope_type'] ?? scaling['type'];
-   const factor = scaling['factor'];
-   if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
-   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor <= 0) return positions;
-   const original = scaling['original_max_position_embeddings'];
-   const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
-   return Math.max(1, Math.floor(base * factor));
-  }
-  function readOptions(options, findings) {
-   const malformed = (name, expected) => {
-    const option = options[name];
-    findings.push({
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `${option.text || name}: expected ${expected}`,
-     file: option.at.file,
-     line: option.at.line
-    });
-    return null;
-   };
-   const text = name => {
-    const value = options[name]?.value;
-    if (value === void 0 || typeof value === 'boolean') return null;
-    return typeof value === 'string' ? value : value.at(-1) ?? null;
-   };
-   const flag = name => {
-    const value = options[name]?.value;
-    if (value === void 0) return null;
-    if (typeof value === 'boolean') return value;
-    const word = String(typeof value === 'string' ? value : value.at(-1)).toLowerCase();
-    if (word === 'true' || word === '1' || word === '') return true;
-    if (word === 'false' || word === '0') return false;
-    return malformed(name, 'true or false');
-   };
-   const count = name => {
-    const value = text(name);
-    if (value === null) return null;
-    const number = Number(value);
-    return Number.isSafeInteger(number) && number >= 1 ? number : malformed(name, 'a whole number of at least 1');
-   };
-   return {
-    text,
-    flag,
-    count,
-    has: name => options[name] !== void 0
    };
   }
   function speculativeOf(input, option, findings) {
@@ -26223,8 +26435,8 @@ var __webpack_modules__ = {
    known.set(whole, sums);
    return sums;
   }
-  const LARGEST_CORRECTION = .02;
-  function correction(input, storage, key) {
+  const weights_LARGEST_CORRECTION = .02;
+  function weights_correction(input, storage, key) {
    const stored = input.facts.checkpoint.totalBytes;
    if (stored === null || storage.basis === 'exact') return 1;
    const whole = {
@@ -26234,12 +26446,12 @@ var __webpack_modules__ = {
    };
    const rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole);
    const ratio = stored / rule;
-   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
+   return Math.abs(ratio - 1) <= weights_LARGEST_CORRECTION ? ratio : 1;
   }
   function weightsOf(input, r, storage, p) {
    const key = r.quantization ?? '';
    const sums = remembered(input.shape, storage, p, key);
-   const measured = correction(input, storage, key);
+   const measured = weights_correction(input, storage, key);
    const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes));
    const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
    const divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ];
@@ -27264,10 +27476,10 @@ var __webpack_modules__ = {
    name: 'vllm',
    title: 'vLLM',
    defaults: vllmDefaults,
-   estimate
+   estimate: vllm_estimate
   };
   const OLDER = '0.11.0';
-  function estimate(input) {
+  function vllm_estimate(input) {
    const answer = under(input);
    const unsure = input.version === null && input.gpu !== null;
    const older = unsure ? olderText(answer, under({
@@ -27314,6 +27526,3215 @@ var __webpack_modules__ = {
    const value = text === null || text === void 0 ? Number.NaN : Number(text);
    return Number.isFinite(value) ? Math.round(value * 10) : null;
   }
+  const operator = 'KAITO presets and inference base image';
+  const kaito = {
+   name: 'kaito',
+   title: 'KAITO',
+   defaults: [ {
+    setting: 'memoryFraction',
+    value: '0.84; 0.82 on A10',
+    versions: 'all',
+    source: operator
+   }, {
+    setting: 'maxModelLen',
+    value: 'the largest that fits',
+    versions: 'all',
+    source: operator
+   }, {
+    setting: 'tensorParallel',
+    value: '1 where the model fits one GPU (the others are data ranks), else all GPUs',
+    versions: 'all',
+    source: operator
+   } ],
+   estimate: kaito_estimate
+  };
+  function kaito_estimate(input) {
+   const plain = vllm.estimate({
+    ...input,
+    version: null,
+    settings: withDefaults(input, 1)
+   });
+   const gpus = input.gpusPerReplica ?? 1;
+   const fits = (plain.estimate.perGpu.headroomBytes?.expected ?? 0) >= 0;
+   const spread = !fits && gpus > 1 && input.settings.tensorParallel === void 0;
+   const answer = spread ? vllm.estimate({
+    ...input,
+    version: null,
+    settings: withDefaults(input, gpus)
+   }) : plain;
+   return {
+    ...answer,
+    estimate: {
+     ...answer.estimate,
+     assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ]
+    }
+   };
+  }
+  function withDefaults(input, tensor) {
+   const {settings} = input;
+   const gpus = Math.max(1, input.gpusPerReplica ?? 1);
+   const kept = (given, value, note) => given ?? {
+    value,
+    from: 'engine-default',
+    note
+   };
+   const fraction = /\bA10\b/.test(input.gpu?.name ?? '') ? .82 : .84;
+   const ranks = settings.tensorParallel?.value ?? tensor;
+   return {
+    ...settings,
+    memoryFraction: kept(settings.memoryFraction, fraction, 'KAITO default'),
+    maxModelLen: kept(settings.maxModelLen, 'auto', 'KAITO takes the largest that fits'),
+    tensorParallel: kept(settings.tensorParallel, tensor, tensor === 1 ? 'the model fits one GPU' : 'all GPUs of the node'),
+    ...settings.dataParallel === void 0 && ranks === 1 && gpus > 1 && settings.pipelineParallel === void 0 ? {
+     dataParallel: {
+      value: gpus,
+      from: 'engine-default',
+      note: 'one copy on each GPU'
+     }
+    } : {}
+   };
+  }
+  function computeBytes(model, cells, asked, flash) {
+   const u = cells.microBatch;
+   const outputs = Math.min(u, asked.outputs ?? u);
+   const e = model.embedding;
+   if (model.compute.family === 'encoder') return 4 * u * (model.compute.feedForward + 3 * e) + u * u * (flash ? 2 : 4);
+   const logits = 4 * model.vocabulary * outputs + 2 * 4 * e * u;
+   const masks = maskBytes(model, cells, flash);
+   const feed = masks + 4 * u * feedForwardWidth(model);
+   const phases = [ logits, feed ];
+   if (!flash && model.blocks.some(block => block.keyWidth > 0)) phases.push(masks + attentionBytes(model, cells));
+   return Math.max(...phases);
+  }
+  function maskBytes(model, cells, flash) {
+   const size = flash ? 2 : 4;
+   const full = model.blocks.some(block => block.keyWidth > 0 && !block.windowed);
+   const window = model.blocks.some(block => block.keyWidth > 0 && block.windowed);
+   return cells.microBatch * size * ((full ? cells.perStream : 0) + (window ? cells.windowPerStream : 0));
+  }
+  function attentionBytes(model, cells) {
+   const {heads, headDim, kvHeads} = model.compute;
+   const u = cells.microBatch;
+   return 4 * cells.perStream * u * heads + 4 * u * (3 * model.embedding + 2 * heads * headDim + 2 * kvHeads * headDim);
+  }
+  function feedForwardWidth(model) {
+   const c = model.compute;
+   const e = model.embedding;
+   const hd = c.heads * c.headDim;
+   switch (c.family) {
+   case 'gemma':
+    return 3 * c.feedForward + 3 * e + hd;
+
+   case 'short':
+    return 3 * c.feedForward + 3 * e;
+
+   case 'parallel':
+    return 3 * c.feedForward + 4 * e + hd;
+
+   case 'recurrent':
+    return 6.5 * c.stateInner;
+
+   case 'encoder':
+    return c.feedForward + 3 * e;
+
+   case 'mixture':
+    return mixtureWidth(model);
+
+   case 'standard':
+    return 3 * c.feedForward + 3 * e + Math.min(e, hd);
+   }
+  }
+  function mixtureWidth(model) {
+   const c = model.compute;
+   const e = model.embedding;
+   const hd = c.heads * c.headDim;
+   const n = c.expertsUsed;
+   const extra = c.wideMixture ? 2 * e : 0;
+   if (c.deltaMixture) return 2 * n * e + e + 2 * c.sharedWidth;
+   const routed = 2 * n * e + n * c.expertWidth + e + hd + extra;
+   const shared = c.sharedWidth > 0 ? 3 * c.sharedWidth + 4 * e + Math.min(e, hd) : 0;
+   return Math.max(routed, shared);
+  }
+  var ggml_types = __nccwpck_require__(871);
+  const pad = n => Math.ceil(n / 256) * 256;
+  function refusal(model, asked) {
+   const {typeK, typeV} = asked;
+   const name = type => type.name.toLowerCase();
+   if (model.latent && typeK.name !== typeV.name) return `the model keeps one latent for keys and values: cache types ${name(typeK)} and ${name(typeV)} must be equal`;
+   const flash = asked.flashAttention !== 'off';
+   const cached = model.blocks.some(block => block.keyWidth > 0);
+   if (flash && cached && !model.neverFlash) for (const [what, type, dim] of [ [ 'K', typeK, model.keyDim ], [ 'V', typeV, model.valueDim ] ]) if (type.block > 1 && dim % type.block !== 0) return `cache type ${name(type)} of ${what} has blocks of ${type.block}, which do not divide the head size ${dim}`;
+   if (typeV.block > 1 && (asked.flashAttention === 'off' || model.neverFlash)) return `a quantised V cache (${name(typeV)}) needs flash attention`;
+   if (model.architecture === 't5' && asked.sequences > 1 && !asked.unified) return 'T5 does not run several sequences without a unified cache';
+   return null;
+  }
+  function startOf(model, asked) {
+   const cells = cellsOf(model, asked);
+   const flash = asked.flashAttention !== 'off' && !model.neverFlash;
+   const valueWidth = paddedValueWidth(model, flash);
+   const blocks = model.blocks.map(block => ({
+    cache: cacheBytes(block, cells, asked, valueWidth),
+    state: start_stateBytes(model, block, asked)
+   }));
+   const outputRows = asked.sequences;
+   return {
+    cells,
+    blocks,
+    cacheBytes: blocks.reduce((sum, block) => sum + block.cache, 0),
+    stateBytes: blocks.reduce((sum, block) => sum + block.state, 0),
+    outputBytes: 4 * outputRows * (model.vocabulary + (asked.embeddings || model.architecture === 't5' ? model.embedding : 0)),
+    computeBytes: computeBytes(model, cells, asked, flash),
+    flash
+   };
+  }
+  function cellsOf(model, asked) {
+   const wanted = asked.context > 0 ? asked.context : model.contextLength;
+   const batch = model.causal ? Math.min(wanted, asked.batch) : asked.batch;
+   const microBatch = Math.min(batch, asked.microBatch);
+   const unified = asked.unified || asked.sequences === 1;
+   const perStream = unified ? pad(wanted) : pad(Math.floor(pad(wanted) / asked.sequences));
+   const streams = unified && !model.alwaysSplit ? 1 : asked.sequences;
+   const reach = model.window * (streams === 1 ? asked.sequences : 1) + microBatch;
+   const windowPerStream = asked.windowFull ? perStream : pad(Math.min(perStream, reach));
+   return {
+    context: perStream * streams,
+    perStream,
+    windowPerStream,
+    streams,
+    batch,
+    microBatch
+   };
+  }
+  function paddedValueWidth(model, flash) {
+   if (flash) return null;
+   const widths = model.blocks.map(block => block.valueWidth);
+   return new Set(widths).size > 1 ? Math.max(...widths) : null;
+  }
+  function cacheBytes(block, cells, asked, valueWidth) {
+   if (block.keyWidth === 0) return 0;
+   const own = block.windowed ? cells.windowPerStream : cells.perStream;
+   const value = block.valueWidth === 0 ? 0 : valueWidth ?? block.valueWidth;
+   let bytes = own * cells.streams * ((0, ggml_types.V_)(asked.typeK, block.keyWidth) + (0, 
+   ggml_types.V_)(asked.typeV, value));
+   if (block.ratio > 0) {
+    const compressed = pad(Math.floor(cells.perStream / block.ratio)) * cells.streams;
+    return bytes + compressed * ((0, ggml_types.V_)(asked.typeK, block.keyWidth) + (0, 
+    ggml_types.V_)(asked.typeK, block.indexerKey));
+   }
+   if (block.indexerKey > 0) bytes += cells.perStream * cells.streams * ((0, ggml_types.V_)(asked.typeK, block.indexerKey) + (0, 
+   ggml_types.V_)(asked.typeV, block.indexerValue));
+   return bytes;
+  }
+  function start_stateBytes(model, block, asked) {
+   return block.state * asked.sequences * (model.rollsBack ? 1 + asked.snapshots : 1);
+  }
+  function layerDevices(layers, placement) {
+   const count = Math.min(placement.offloaded, layers + 1);
+   const start = layers + 1 - count;
+   const shares = Array.from({
+    length: placement.devices
+   }, (_, i) => placement.shares[i] ?? (placement.shares.length > 0 ? 0 : 1));
+   const total = shares.reduce((sum, share) => sum + share, 0);
+   const ends = [];
+   let sum = 0;
+   for (const share of shares) {
+    sum += total > 0 ? share / total : 1 / placement.devices;
+    ends.push(sum);
+   }
+   return Array.from({
+    length: layers + 1
+   }, (_, layer) => {
+    if (layer < start) return -1;
+    if (placement.mode === 'none') return placement.mainDevice;
+    const at = (layer - start) / count;
+    const device = ends.findIndex(end => at < end);
+    return device < 0 ? placement.devices - 1 : device;
+   });
+  }
+  function deviceLoads(model, tensors, placement, asked) {
+   const start = startOf(model, asked);
+   const layers = tensors.blocks.length;
+   const where = layerDevices(layers, placement);
+   const onHost = layer => layer < placement.hostExperts;
+   const masks = maskBytes(model, start.cells, start.flash);
+   const input = 4 * model.embedding * start.cells.microBatch;
+   const spread = placement.devices > 1 && placement.mode === 'layer' && placement.offloaded > layers;
+   const whole = tensors.blocks.reduce((sum, block, layer) => sum + block.other + (onHost(layer) ? 0 : block.experts), 0);
+   const loads = Array.from({
+    length: placement.devices
+   }, (_, device) => {
+    const load = {
+     weights: 0,
+     cache: 0,
+     state: 0,
+     compute: 0,
+     converted: 0,
+     transfers: 0,
+     layers: 0,
+     holdsOutput: where[layers] === device
+    };
+    where.slice(0, layers).forEach((own, layer) => {
+     if (own !== device) return;
+     const block = tensors.blocks[layer];
+     load.layers++;
+     load.weights += block.other + (onHost(layer) ? 0 : block.experts);
+     const kept = start.blocks[layer];
+     if (kept && placement.cacheOnDevice) {
+      load.cache += kept.cache;
+      load.state += kept.state;
+     }
+    });
+    if (load.holdsOutput && placement.cacheOnDevice) for (const extra of start.blocks.slice(layers)) load.cache += extra.cache;
+    if (placement.mode === 'row') load.weights = whole / placement.devices;
+    if (load.holdsOutput) load.weights += tensors.output;
+    if (device === placement.mainDevice && placement.towersOnDevice) load.weights += tensors.towers;
+    if (load.layers > 0 || load.holdsOutput) {
+     load.compute = start.computeBytes;
+     load.converted = convertedBytes(model, start, asked);
+     load.transfers = (spread ? 3 * (masks + input) : 0) + (placement.hostExperts > 0 && device === placement.mainDevice ? tensors.largestExpert : 0);
+    }
+    return load;
+   });
+   return {
+    start,
+    loads
+   };
+  }
+  function convertedBytes(model, start, asked) {
+   if (!start.flash || asked.typeK.name === 'F16' && asked.typeV.name === 'F16') return 0;
+   const widest = Math.max(0, ...model.blocks.map(block => block.keyWidth + block.valueWidth));
+   return 2 * widest * start.cells.perStream;
+  }
+  const CONTEXT_BYTES = {
+   low: .25 * GiB,
+   expected: .4 * GiB,
+   high: .6 * GiB
+  };
+  const FIT_MARGIN = 1024 * MiB;
+  const FIT_LEAST = 4096;
+  const STEP = 256;
+  function account_account(input, r, engine) {
+   const budget = input.gpu === null ? null : input.gpu.memoryBytes;
+   const trained = r.model.contextLength > 0 ? r.model.contextLength : FIT_LEAST;
+   const wanted = r.asked.context > 0 ? r.asked.context : trained;
+   const context = r.fitsContext && budget !== null ? fittedContext(r, wanted, budget - FIT_MARGIN) : wanted;
+   const loaded = at(r, context);
+   const why = refusal(r.model, r.asked);
+   if (why !== null) r.reader.say('refused', 'error', `${engine} does not start: ${why}`, input.settings.kvCacheDtype);
+   noteContext(input, r, wanted, context, trained);
+   const parts = partsOf(r, loaded);
+   const device = loaded.loads[loaded.fullest];
+   const figures = perGpu(`device ${loaded.fullest} of ${loaded.loads.length}, ${device.layers} layers`, parts, budget);
+   const estimate = {
+    method: 'engine',
+    perGpu: figures,
+    kvCache: kvFigures(r, loaded, budget, figures.totalBytes.expected, trained),
+    assumptions: r.assumptions
+   };
+   if (budget !== null && figures.totalBytes.expected > budget) notePartial(r, context, budget, engine);
+   return {
+    settings: r.reader.settings(),
+    estimate,
+    findings: r.reader.findings
+   };
+  }
+  function at(r, context, placement = r.placement) {
+   const asked = {
+    ...r.asked,
+    context
+   };
+   const {start, loads} = deviceLoads(r.model, r.tensors, placement, asked);
+   let fullest = 0;
+   loads.forEach((load, device) => {
+    if (expectedBytes(load) > expectedBytes(loads[fullest])) fullest = device;
+   });
+   return {
+    asked,
+    start,
+    loads,
+    fullest
+   };
+  }
+  const expectedBytes = load => load.weights + load.cache + load.state + load.compute + load.converted + load.transfers + CONTEXT_BYTES.expected;
+  const fullestBytes = loaded => expectedBytes(loaded.loads[loaded.fullest]);
+  function fittedContext(r, most, room) {
+   return Math.max(Math.min(FIT_LEAST, most), longestContext(r, most, room) ?? 0);
+  }
+  function longestContext(r, most, room) {
+   if (fullestBytes(at(r, most)) <= room) return most;
+   let low = 0;
+   let high = Math.floor(most / STEP);
+   while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fullestBytes(at(r, middle * STEP)) <= room) low = middle; else high = middle - 1;
+   }
+   return low > 0 ? low * STEP : null;
+  }
+  function noteContext(input, r, wanted, context, trained) {
+   const given = input.settings.maxModelLen;
+   if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else if (wanted > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${grouped(wanted)} is above the model's training context of ${grouped(trained)}`, given);
+  }
+  function notePartial(r, context, budget, engine) {
+   if (!r.fitsLayers) return;
+   const all = r.tensors.blocks.length + 1;
+   let offloaded = Math.min(r.placement.offloaded, all);
+   while (offloaded > 0 && fullestBytes(at(r, context, {
+    ...r.placement,
+    offloaded
+   })) > budget - FIT_MARGIN) offloaded--;
+   r.reader.say('partial-offload', 'warning', `${engine} starts all the same, with ${offloaded} of ${all} layers on the GPU and the rest on the CPU: much slower`);
+  }
+  function partsOf(r, loaded) {
+   const load = loaded.loads[loaded.fullest];
+   const {cells} = loaded.start;
+   const {typeK, typeV} = r.asked;
+   const parts = [ rangePart('weights', spreadRange(load.weights, r.tensors.spread), r.tensors.basis, `${load.layers} of ${r.tensors.blocks.length} layers${load.holdsOutput ? ', output' : ''}; token embedding in host memory`, r.tensors.source), exactPart('kvCache', load.cache, 'exact', `${grouped(cells.context)} cells, K ${typeK.name.toLowerCase()}, V ${typeV.name.toLowerCase()}${r.model.window > 0 ? `, ${grouped(cells.windowPerStream * cells.streams)} in window layers` : ''}`, 'llama.cpp KV cache rule') ];
+   if (load.state > 0) parts.push(exactPart('recurrentState', load.state, 'exact', `${r.asked.sequences} sequences, float32`, 'llama.cpp state rule'));
+   parts.push(rangePart('activations', computeRange(r, load.compute, cells.microBatch), 'modelled', `widest phase of ${cells.microBatch} tokens`, 'llama.cpp compute buffer, rule fitted on 721 starts'));
+   if (load.converted + load.transfers > 0) parts.push(rangePart('buffers', {
+    low: load.transfers,
+    expected: load.converted + load.transfers,
+    high: load.converted + 1.2 * load.transfers
+   }, 'modelled', 'copies of inputs, of host experts and of a quantised cache', 'llama.cpp sources and public logs'));
+   parts.push(rangePart('context', CONTEXT_BYTES, 'measured', '0.25 to 0.6 GiB a process and device', 'public logs of CUDA builds'));
+   return parts;
+  }
+  const spreadRange = (bytes, spread) => spread === 0 ? exactly(bytes) : {
+   low: bytes * (1 - spread),
+   expected: bytes,
+   high: bytes * (1 + spread)
+  };
+  function computeRange(r, bytes, microBatch) {
+   const known = r.model.compute.family !== 'recurrent' && !r.model.latent;
+   const fragments = 10 * 4 * r.model.embedding * microBatch;
+   return {
+    low: bytes * (known ? .8 : .6),
+    expected: bytes,
+    high: bytes * (known ? 1.1 : 1.5) + fragments
+   };
+  }
+  function kvFigures(r, loaded, budget, total, trained) {
+   const load = loaded.loads[loaded.fullest];
+   const {cells, blocks} = loaded.start;
+   const perRequest = (load.cache + load.state) / (cells.streams > 1 ? r.asked.sequences : 1);
+   const perToken = blocks.reduce((sum, block, i) => sum + (r.model.blocks[i].windowed ? 0 : block.cache), 0) / Math.max(1, cells.context);
+   const available = budget === null ? null : Math.max(0, Math.floor(budget - (total - load.cache - load.state)));
+   return {
+    bytesPerToken: Math.round(perToken),
+    bytesPerMaxLengthRequest: Math.round(perRequest),
+    availableBytes: available,
+    capacityTokens: cells.context,
+    maxConcurrency: cells.streams > 1 ? r.asked.sequences : 1,
+    fitsOneRequest: available === null ? null : load.cache + load.state <= available,
+    maxModelLenThatFits: budget === null ? null : longestContext(r, Math.max(trained, cells.context), budget)
+   };
+  }
+  const half = layers => {
+   let count = 0;
+   const eighth = Math.floor(layers / 8);
+   for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
+   return layers > 0 ? count / layers : 0;
+  };
+  const first = count => layers => Math.min(1, count / Math.max(1, layers));
+  const firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0;
+  const RECIPES = {
+   Q2_K: {
+    base: 'Q2_K',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q3_K', () => 1 ] ],
+    attentionOut: 'Q3_K'
+   },
+   Q2_K_S: {
+    base: 'Q2_K',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   Q3_K_S: {
+    base: 'Q3_K',
+    output: 'Q6_K'
+   },
+   Q3_K_M: {
+    base: 'Q3_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ],
+    down: [ [ 'Q4_K', half ] ],
+    attentionOut: 'Q4_K'
+   },
+   Q3_K_L: {
+    base: 'Q3_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', () => 1 ] ],
+    attentionOut: 'Q5_K'
+   },
+   Q4_0: {
+    base: 'Q4_0',
+    output: 'Q6_K'
+   },
+   Q4_1: {
+    base: 'Q4_1',
+    output: 'Q6_K'
+   },
+   Q5_0: {
+    base: 'Q5_0',
+    output: 'Q6_K'
+   },
+   Q5_1: {
+    base: 'Q5_1',
+    output: 'Q6_K'
+   },
+   Q4_K_S: {
+    base: 'Q4_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', first(4) ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   Q4_K_M: {
+    base: 'Q4_K',
+    output: 'Q6_K',
+    value: [ [ 'Q6_K', half ] ],
+    down: [ [ 'Q6_K', half ] ]
+   },
+   Q5_K_S: {
+    base: 'Q5_K',
+    output: 'Q6_K'
+   },
+   Q5_K_M: {
+    base: 'Q5_K',
+    output: 'Q6_K',
+    value: [ [ 'Q6_K', half ] ],
+    down: [ [ 'Q6_K', half ] ]
+   },
+   Q6_K: {
+    base: 'Q6_K',
+    output: 'Q6_K'
+   },
+   Q8_0: {
+    base: 'Q8_0',
+    output: 'Q8_0'
+   },
+   IQ1_S: {
+    base: 'IQ1_S',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', () => 1 ] ]
+   },
+   IQ1_M: {
+    base: 'IQ1_M',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', () => 1 ] ]
+   },
+   IQ2_XXS: {
+    base: 'IQ2_XXS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', firstEighth ] ]
+   },
+   IQ2_XS: {
+    base: 'IQ2_XS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', firstEighth ] ]
+   },
+   IQ2_S: {
+    base: 'IQ2_XS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'IQ3_S', firstEighth ] ]
+   },
+   IQ2_M: {
+    base: 'IQ2_S',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'IQ3_S', firstEighth ] ]
+   },
+   IQ3_XXS: {
+    base: 'IQ3_XXS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   IQ3_XS: {
+    base: 'IQ3_XXS',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   IQ3_S: {
+    base: 'IQ3_S',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ]
+   },
+   IQ3_M: {
+    base: 'IQ3_S',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', () => 1 ] ],
+    attentionOut: 'Q4_K'
+   },
+   IQ4_NL: {
+    base: 'IQ4_NL',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   IQ4_XS: {
+    base: 'IQ4_XS',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   TQ1_0: {
+    base: 'TQ1_0',
+    output: 'Q6_K'
+   },
+   TQ2_0: {
+    base: 'TQ2_0',
+    output: 'Q6_K'
+   },
+   MXFP4: {
+    base: 'MXFP4',
+    output: 'Q8_0'
+   },
+   NVFP4: {
+    base: 'NVFP4',
+    output: 'Q8_0'
+   },
+   F16: {
+    base: 'F16',
+    output: 'F16'
+   },
+   BF16: {
+    base: 'BF16',
+    output: 'BF16'
+   },
+   F32: {
+    base: 'F32',
+    output: 'F32'
+   }
+  };
+  const SAME = {
+   Q3_K: 'Q3_K_M',
+   Q4_K: 'Q4_K_M',
+   Q5_K: 'Q5_K_M',
+   Q2_K_XL: 'Q2_K',
+   Q3_K_XL: 'Q3_K_L',
+   Q4_K_XL: 'Q4_K_M',
+   Q5_K_XL: 'Q5_K_M',
+   Q6_K_XL: 'Q6_K',
+   Q6_K_L: 'Q6_K',
+   Q4_K_L: 'Q4_K_M',
+   Q5_K_L: 'Q5_K_M',
+   Q2_K_L: 'Q2_K',
+   Q8_K_XL: 'Q8_0',
+   Q8_0_XL: 'Q8_0',
+   MXFP4_MOE: 'MXFP4',
+   FP16: 'F16'
+  };
+  const FALLBACK = {
+   Q2_K: 'Q4_0',
+   Q3_K: 'IQ4_NL',
+   Q4_K: 'Q5_0',
+   Q5_K: 'Q5_1',
+   Q6_K: 'Q8_0',
+   IQ4_XS: 'IQ4_NL',
+   TQ1_0: 'Q4_0',
+   TQ2_0: 'Q4_0'
+  };
+  const TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi;
+  function ggufTag(text) {
+   let found = null;
+   for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
+   return found;
+  }
+  function ggufMix(tag) {
+   const upper = tag.toUpperCase();
+   const plain = upper.startsWith('UD-') ? upper.slice(3) : upper;
+   const name = SAME[plain] ?? plain;
+   const recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null;
+   if (recipe === null) return null;
+   const published = plain !== upper || plain in SAME;
+   return {
+    tag: upper,
+    spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02,
+    types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({
+     type: fitting(type, rowLength),
+     share
+    }))
+   };
+  }
+  function sharesOf(recipe, part, layers) {
+   if (part === 'router') return [ [ 'F32', 1 ] ];
+   if (part === 'output') return [ [ recipe.output, 1 ] ];
+   if (part === 'attentionOut') return [ [ recipe.attentionOut ?? recipe.base, 1 ] ];
+   if (recipe.base === 'MXFP4' && part !== 'expert') return [ [ 'Q8_0', 1 ] ];
+   const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0;
+   if (!better) return [ [ recipe.base, 1 ] ];
+   const shares = better.map(([type, share]) => [ type, share(layers) ]);
+   const rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0);
+   return rest > 1e-9 ? [ ...shares, [ recipe.base, rest ] ] : shares;
+  }
+  function fitting(name, rowLength) {
+   const type = (0, ggml_types.NL)(name) ?? (0, ggml_types.NL)('F16');
+   if (rowLength % type.block === 0) return type;
+   const other = (0, ggml_types.NL)(FALLBACK[name] ?? 'IQ4_NL');
+   return rowLength % other.block === 0 ? other : (0, ggml_types.NL)('F16');
+  }
+  function mixBytes(mix, part, layers, rows, rowLength) {
+   return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * (0, 
+   ggml_types.V_)(type, rowLength), 0);
+  }
+  class Keys {
+   architecture;
+   values;
+   constructor(architecture, values) {
+    this.architecture = architecture;
+    this.values = values;
+   }
+   number(name) {
+    const value = this.values[name];
+    const first = Array.isArray(value) ? value[0] : value;
+    return sane(first) ? first : null;
+   }
+   at(name, layer) {
+    const value = this.values[name];
+    if (!Array.isArray(value)) return sane(value) ? value : null;
+    const own = value[layer];
+    if (typeof own === 'boolean') return own ? 1 : 0;
+    return sane(own) ? own : null;
+   }
+   isList(name) {
+    return Array.isArray(this.values[name]);
+   }
+   has(name) {
+    return this.values[name] !== void 0 && this.values[name] !== null;
+   }
+   flag(name) {
+    const value = this.values[name];
+    return typeof value === 'boolean' ? value : null;
+   }
+  }
+  const sane = value => typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= 2 ** 40;
+  const PERIODS = {
+   gemma2: {
+    period: 2
+   },
+   'gpt-oss': {
+    period: 2
+   },
+   cohere2: {
+    period: 4
+   },
+   olmo2: {
+    period: 4
+   },
+   llama4: {
+    period: 4
+   },
+   exaone4: {
+    period: 4
+   },
+   gemma3n: {
+    period: 5
+   },
+   gemma3: {
+    period: 6
+   },
+   plamo3: {
+    period: 8
+   },
+   smallthinker: {
+    period: 4,
+    denseFirst: true
+   },
+   afmoe: {
+    period: 4
+   },
+   lfm2: {
+    period: 0
+   },
+   lfm2moe: {
+    period: 0
+   },
+   'exaone-moe': {
+    period: 4
+   }
+  };
+  const LISTED = new Set([ 'gemma4', 'mimo2', 'step35', 'laguna' ]);
+  const NO_CACHE = new Set([ 'bert', 'nomic-bert', 'nomic-bert-moe', 'jina-bert-v2', 'modern-bert', 'neo-bert', 'gemma-embedding' ]);
+  const WITHOUT_PREDICTION = new Set([ 'qwen35', 'qwen35moe', 'qwen3next', 'step35', 'mimo2', 'deepseek32' ]);
+  const SSM = new Set([ 'mamba', 'mamba2', 'jamba', 'granitehybrid', 'falcon-h1', 'nemotron_h', 'nemotron_h_moe', 'plamo2', 'qwen3next', 'qwen35', 'qwen35moe' ]);
+  const ROLLS_BACK = new Set([ 'qwen35', 'qwen35moe', 'lfm2', 'lfm2moe', 'nemotron_h', 'nemotron_h_moe' ]);
+  function modelFromKeys(architecture, values, vocabulary) {
+   const keys = new Keys(architecture, values);
+   const embedding = keys.number('embedding_length');
+   const count = keys.number('block_count');
+   const words = keys.number('vocab_size') ?? vocabulary;
+   if (!embedding || !count || count > 1e4 || !words) return null;
+   const window = windowOf(keys, count);
+   const headDim = keys.number('attention.key_length') ?? headSize(keys, embedding);
+   const dims = {
+    key: headDim,
+    value: keys.number('attention.value_length') ?? headSize(keys, embedding)
+   };
+   const latent = keys.has('attention.key_length_mla') && keys.has('attention.value_length_mla');
+   const blocks = [];
+   for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, {
+    ...dims,
+    embedding,
+    window,
+    latent
+   }));
+   return {
+    architecture,
+    vocabulary: words,
+    embedding,
+    contextLength: keys.number('context_length') ?? 0,
+    blocks,
+    window,
+    causal: keys.flag('attention.causal') !== false,
+    latent: latent || architecture === 'deepseek4',
+    keyDim: dims.key,
+    valueDim: dims.value,
+    alwaysSplit: architecture === 'deepseek4',
+    rollsBack: ROLLS_BACK.has(architecture),
+    neverFlash: architecture === 'grok',
+    compute: computeShape(keys, dims.key)
+   };
+  }
+  function headSize(keys, embedding) {
+   const heads = keys.number('attention.head_count') ?? 0;
+   return heads > 0 ? Math.floor(embedding / heads) : 0;
+  }
+  function windowOf(keys, count) {
+   const given = keys.number('attention.sliding_window');
+   switch (keys.architecture) {
+   case 'llama4':
+    return given === 0 ? 0 : 8192;
+
+   case 'smallthinker':
+    return given ? 4096 : 0;
+
+   case 'gemma2':
+    return given ?? 4096;
+
+   case 'exaone4':
+    return count === 64 ? given ?? 0 : 0;
+
+   default:
+    return keys.architecture in PERIODS || LISTED.has(keys.architecture) || keys.architecture === 'deepseek4' ? given ?? 0 : 0;
+   }
+  }
+  function windowed(keys, layer) {
+   const name = 'attention.sliding_window_pattern';
+   if (keys.architecture === 'deepseek4') return true;
+   if (LISTED.has(keys.architecture)) return keys.isList(name) ? keys.at(name, layer) === 1 : true;
+   const rule = PERIODS[keys.architecture];
+   if (!rule) return false;
+   const period = keys.isList(name) ? rule.period : keys.number(name) ?? rule.period;
+   if (period === 0) return true;
+   return rule.denseFirst ? layer % period !== 0 : layer % period < period - 1;
+  }
+  const EMPTY = {
+   keyWidth: 0,
+   valueWidth: 0,
+   windowed: false,
+   indexerKey: 0,
+   indexerValue: 0,
+   state: 0,
+   ratio: 0
+  };
+  function blockOf(keys, layer, count, w) {
+   const state = stateOf(keys, layer, w.embedding);
+   if (!hasCache(keys, layer, count)) return {
+    ...EMPTY,
+    state
+   };
+   const kvHeads = keys.at('attention.head_count_kv', layer) ?? keys.at('attention.head_count', layer) ?? 0;
+   const inWindow = w.window > 0 && windowed(keys, layer);
+   const key = (inWindow ? keys.number('attention.key_length_swa') : null) ?? w.key;
+   const value = (inWindow ? keys.number('attention.value_length_swa') : null) ?? w.value;
+   const ratio = keys.at('attention.compress_ratios', layer) ?? 0;
+   const valueWidth = w.latent || keys.architecture === 'deepseek4' ? 0 : kvHeads * value;
+   return {
+    keyWidth: kvHeads * key,
+    valueWidth,
+    windowed: inWindow,
+    ...indexerOf(keys, layer, value),
+    state,
+    ratio
+   };
+  }
+  function indexerOf(keys, layer, value) {
+   const width = keys.number('attention.indexer.key_length') ?? 0;
+   switch (keys.architecture) {
+   case 'deepseek32':
+    return {
+     indexerKey: width,
+     indexerValue: 0
+    };
+
+   case 'deepseek4':
+    return {
+     indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0,
+     indexerValue: 0
+    };
+
+   case 'minimax-m3':
+    {
+     const sparse = layer >= (keys.number('leading_dense_block_count') ?? 0);
+     return {
+      indexerKey: sparse ? width : 0,
+      indexerValue: sparse ? value : 0
+     };
+    }
+
+   default:
+    return {
+     indexerKey: 0,
+     indexerValue: 0
+    };
+   }
+  }
+  function hasCache(keys, layer, count) {
+   const architecture = keys.architecture;
+   if (NO_CACHE.has(architecture)) return false;
+   const predictions = keys.number('nextn_predict_layers') ?? 0;
+   if (WITHOUT_PREDICTION.has(architecture) && layer >= count - predictions) return false;
+   if (architecture === 'gemma3n') return layer < 20;
+   if (architecture === 'gemma4') return layer < count - (keys.number('attention.shared_kv_layers') ?? 0);
+   if (architecture.startsWith('nemotron_h')) return (keys.at('feed_forward_length', layer) ?? 0) === 0;
+   return !(isRecurrent(keys, layer) && architecture !== 'falcon-h1');
+  }
+  function isRecurrent(keys, layer) {
+   const architecture = keys.architecture;
+   switch (architecture) {
+   case 'mamba':
+   case 'mamba2':
+   case 'rwkv6':
+   case 'rwkv7':
+   case 'rwkv6qwen2':
+   case 'arwkv7':
+   case 'falcon-h1':
+    return true;
+
+   case 'jamba':
+   case 'granitehybrid':
+   case 'lfm2':
+   case 'lfm2moe':
+   case 'plamo2':
+   case 'kimi-linear':
+    return keys.at('attention.head_count_kv', layer) === 0;
+
+   case 'nemotron_h':
+   case 'nemotron_h_moe':
+    return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0;
+
+   case 'qwen3next':
+   case 'qwen35':
+   case 'qwen35moe':
+    return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0;
+
+   default:
+    return false;
+   }
+  }
+  function stateOf(keys, layer, embedding) {
+   if (keys.architecture === 'deepseek4') return compressorState(keys, layer);
+   if (!isRecurrent(keys, layer)) return 0;
+   const predictions = keys.number('nextn_predict_layers') ?? 0;
+   if (WITHOUT_PREDICTION.has(keys.architecture) && layer >= (keys.number('block_count') ?? 0) - predictions) return 0;
+   const number = name => keys.number(name) ?? 0;
+   const tail = Math.max(0, number('ssm.conv_kernel') - 1);
+   switch (keys.architecture) {
+   case 'lfm2':
+   case 'lfm2moe':
+    return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding;
+
+   case 'rwkv6':
+   case 'rwkv7':
+   case 'rwkv6qwen2':
+   case 'arwkv7':
+    return 4 * (2 * embedding + embedding * number('wkv.head_size'));
+
+   case 'kimi-linear':
+    {
+     const heads = keys.number('attention.head_count') ?? 0;
+     const dim = number('kda.head_dim');
+     return 4 * (3 * tail * heads * dim + heads * dim * dim);
+    }
+
+   default:
+    {
+     if (!SSM.has(keys.architecture)) return 0;
+     const inner = number('ssm.inner_size');
+     const state = number('ssm.state_size');
+     return 4 * (tail * (inner + 2 * number('ssm.group_count') * state) + state * inner);
+    }
+   }
+  }
+  function compressorState(keys, layer) {
+   const head = keys.number('attention.key_length') ?? 0;
+   const indexer = keys.number('attention.indexer.key_length') ?? 0;
+   const ratio = keys.at('attention.compress_ratios', layer) ?? 0;
+   if (ratio === 4) return 2 * 4 * (2 * head * 8 + 2 * indexer * 8);
+   return ratio > 0 ? 2 * 4 * head * ratio : 0;
+  }
+  const SHORT = new Set([ 'phi3', 'qwen35', 'lfm2' ]);
+  function computeShape(keys, headDim) {
+   const architecture = keys.architecture;
+   const used = keys.number('expert_used_count') ?? 0;
+   const family = NO_CACHE.has(architecture) ? 'encoder' : architecture === 'mamba' || architecture === 'mamba2' ? 'recurrent' : used > 0 && (keys.number('expert_count') ?? 0) > 0 ? 'mixture' : /^gemma/.test(architecture) ? 'gemma' : SHORT.has(architecture) ? 'short' : architecture === 'cohere2' || architecture === 'command-r' ? 'parallel' : 'standard';
+   const most = name => {
+    let value = 0;
+    for (let layer = 0; layer < (keys.number('block_count') ?? 0); layer++) value = Math.max(value, keys.at(name, layer) ?? 0);
+    return value;
+   };
+   const sharedExperts = keys.number('expert_shared_count') ?? (architecture === 'llama4' ? 1 : 0);
+   const expertWidth = keys.number('expert_feed_forward_length') ?? most('feed_forward_length');
+   return {
+    family,
+    feedForward: most('feed_forward_length'),
+    heads: most('attention.head_count'),
+    headDim,
+    kvHeads: most('attention.head_count_kv'),
+    expertsUsed: used,
+    expertWidth,
+    deltaMixture: architecture === 'qwen3next' || architecture === 'qwen35moe',
+    wideMixture: architecture === 'gpt-oss',
+    stateInner: keys.number('ssm.inner_size') ?? 0,
+    sharedWidth: keys.number('expert_shared_feed_forward_length') ?? sharedExperts * expertWidth
+   };
+  }
+  const WINDOWED = /^(?:gemma2|gemma3|gemma3_text|gemma3n|gemma3n_text|gemma4\w*|gpt_oss|cohere2|olmo3|llama4|llama4_text|smallthinker|mimo_v2\w*|step3p\w*|plamo3|afmoe|deepseek_v4|exaone4)$/;
+  function modelFromShape(shape) {
+   const windows = WINDOWED.test(shape.modelType) && !(shape.modelType === 'exaone4' && shape.facts.layers !== 64);
+   const ownCache = shape.facts.task !== 'embed';
+   const kinds = shape.layers.kinds.map(kind => model_from_shape_blockOf(kind, windows, ownCache));
+   const blocks = shape.layers.order.map(kind => kinds[kind]);
+   if (shape.modelType.startsWith('glm4_moe') && shape.mtp !== null) blocks.push(...shape.mtp.order.map(kind => model_from_shape_blockOf(shape.mtp.kinds[kind], windows, ownCache)));
+   const specs = shape.layers.kinds.flatMap(kind => kind.cache);
+   const latent = specs.some(spec => spec.kind === 'mla' || spec.kind === 'compressed-mla');
+   const window = Math.max(0, ...specs.map(spec => windows ? model_from_shape_windowOf(spec) : 0));
+   const dims = headSizes(specs);
+   return {
+    architecture: shape.modelType,
+    vocabulary: shape.facts.vocabulary,
+    embedding: shape.facts.hidden,
+    contextLength: shape.facts.contextLength ?? 0,
+    blocks,
+    window,
+    causal: ownCache,
+    latent,
+    keyDim: dims.key,
+    valueDim: dims.value,
+    alwaysSplit: shape.modelType === 'deepseek_v4',
+    rollsBack: /^(?:qwen3_5|lfm2|nemotron_h)/.test(shape.modelType),
+    neverFlash: /^grok/.test(shape.modelType),
+    compute: computeOf(shape, dims.key)
+   };
+  }
+  function model_from_shape_windowOf(spec) {
+   if (spec.kind === 'sliding') return spec.window;
+   if (spec.kind === 'chunked') return spec.chunk;
+   return spec.kind === 'compressed-mla' ? spec.window : 0;
+  }
+  function headSizes(specs) {
+   for (const spec of specs) {
+    if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return {
+     key: spec.keyDim,
+     value: spec.valueDim
+    };
+    if (spec.kind === 'mla') return {
+     key: spec.latent + spec.rope,
+     value: spec.latent
+    };
+    if (spec.kind === 'compressed-mla') return {
+     key: spec.headDim,
+     value: spec.headDim
+    };
+   }
+   return {
+    key: 0,
+    value: 0
+   };
+  }
+  function model_from_shape_blockOf(kind, windows, ownCache) {
+   const block = {
+    keyWidth: 0,
+    valueWidth: 0,
+    windowed: false,
+    indexerKey: 0,
+    indexerValue: 0,
+    state: 0,
+    ratio: 0
+   };
+   for (const spec of kind.cache) {
+    block.state += model_from_shape_stateBytes(spec);
+    if (!ownCache) continue;
+    switch (spec.kind) {
+    case 'full':
+    case 'sliding':
+    case 'chunked':
+     block.keyWidth += spec.kvHeads * spec.keyDim;
+     block.valueWidth += spec.kvHeads * spec.valueDim;
+     block.windowed = windows && spec.kind !== 'full';
+     break;
+
+    case 'mla':
+     block.keyWidth += spec.latent + spec.rope;
+     break;
+
+    case 'indexer':
+     block.indexerKey += spec.dim;
+     break;
+
+    case 'compressed-mla':
+     block.keyWidth += spec.headDim;
+     block.windowed = windows;
+     block.ratio = spec.ratio;
+     block.indexerKey += spec.ratio === 4 ? spec.indexDim : 0;
+     break;
+
+    default:
+     break;
+    }
+   }
+   return block;
+  }
+  function model_from_shape_stateBytes(spec) {
+   switch (spec.kind) {
+   case 'mamba1':
+    return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner);
+
+   case 'mamba2':
+    return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner);
+
+   case 'gated-delta':
+    {
+     const inner = spec.valueHeads * spec.valueDim;
+     return 4 * ((spec.kernel - 1) * (2 * spec.keyHeads * spec.keyDim + inner) + inner * spec.keyDim);
+    }
+
+   case 'kda':
+    {
+     const width = spec.heads * spec.headDim;
+     return 4 * (3 * (spec.kernel - 1) * width + width * spec.headDim);
+    }
+
+   case 'short-conv':
+    return 4 * (spec.kernel - 1) * spec.width;
+
+   case 'lightning':
+    return 4 * spec.heads * spec.headDim * spec.headDim;
+
+   case 'rwkv':
+    return 4 * (2 * spec.hidden + spec.hidden * spec.headDim);
+
+   case 'compressed-mla':
+    if (spec.ratio === 4) return 2 * 4 * (2 * spec.headDim * 8 + 2 * spec.indexDim * 8);
+    return spec.ratio > 0 ? 2 * 4 * spec.headDim * spec.ratio : 0;
+
+   default:
+    return 0;
+   }
+  }
+  function computeOf(shape, headDim) {
+   const {facts, modelType} = shape;
+   const weights = shape.layers.kinds.flatMap(kind => kind.weights);
+   const expert = weights.find(weight => weight.split === 'expert-column');
+   const shared = weights.find(weight => /shared_expert.*(?:gate_proj|up_proj)$/.test(weight.name));
+   const inner = shape.layers.kinds.flatMap(kind => kind.cache).find(spec => spec.kind === 'mamba1' || spec.kind === 'mamba2');
+   return {
+    family: familyOf(shape, expert !== void 0),
+    feedForward: facts.intermediate ?? 0,
+    heads: facts.heads ?? 0,
+    headDim,
+    kvHeads: facts.kvHeads ?? 0,
+    expertsUsed: facts.expertsPerToken ?? 0,
+    expertWidth: expert?.out ?? 0,
+    sharedWidth: shared?.out ?? (modelType.startsWith('llama4') ? expert?.out ?? 0 : 0),
+    stateInner: inner?.kind === 'mamba1' || inner?.kind === 'mamba2' ? inner.inner : 0,
+    deltaMixture: /^(?:qwen3_next|qwen3_5_moe)/.test(modelType),
+    wideMixture: modelType === 'gpt_oss'
+   };
+  }
+  function familyOf(shape, mixture) {
+   const type = shape.modelType;
+   if (shape.facts.task === 'embed') return 'encoder';
+   if (/^(?:falcon_)?mamba2?$/.test(type)) return 'recurrent';
+   if (mixture) return 'mixture';
+   if (/^gemma/.test(type)) return 'gemma';
+   if (/^(?:phi3|qwen3_5|lfm2)/.test(type)) return 'short';
+   return /^cohere/.test(type) ? 'parallel' : 'standard';
+  }
+  function options_readOptions(options, say) {
+   const text = name => {
+    const value = options[name]?.value;
+    if (value === void 0 || typeof value === 'boolean') return null;
+    return typeof value === 'string' ? value.trim() : value[value.length - 1]?.trim() ?? null;
+   };
+   const wrong = (name, what) => {
+    say(`--${name} is ${JSON.stringify(options[name]?.value).slice(0, 60)}, expected ${what}`, options[name]);
+    return null;
+   };
+   return {
+    text,
+    has: name => options[name] !== void 0,
+    flag: name => {
+     const value = options[name]?.value;
+     if (typeof value === 'boolean') return value;
+     if (value === void 0) return null;
+     const word = (text(name) ?? '').toLowerCase();
+     if ([ 'on', 'true', '1', 'enabled', '' ].includes(word)) return true;
+     return [ 'off', 'false', '0', 'disabled' ].includes(word) ? false : wrong(name, 'on or off');
+    },
+    count: name => {
+     const value = text(name);
+     if (value === null) return null;
+     return /^\d{1,12}$/.test(value) ? Number(value) : wrong(name, 'a whole number');
+    },
+    shares: name => {
+     const value = text(name);
+     if (value === null) return [];
+     const parts = value.split(/[,/]/).map(part => Number(part.trim() || '0'));
+     if (parts.length <= 128 && parts.every(part => Number.isFinite(part) && part >= 0)) return parts;
+     wrong(name, 'shares such as 3,1');
+     return [];
+    },
+    type: (name, value) => {
+     const type = value === null ? null : (0, ggml_types.NL)(value);
+     if (type) return type;
+     if (value !== null && options[name]) wrong(name, 'a cache type such as f16 or q8_0');
+     return (0, ggml_types.NL)('F16');
+    }
+   };
+  }
+  const HALF = 2;
+  const aligned = bytes => Math.ceil(bytes / 128) * 128;
+  function tensorsOfFile(gguf, blockCount) {
+   const blocks = Array.from({
+    length: blockCount
+   }, () => ({
+    other: 0,
+    experts: 0
+   }));
+   const sums = {
+    embedding: 0,
+    output: 0,
+    head: false,
+    largestExpert: 0
+   };
+   for (const tensor of gguf.tensors) {
+    const bytes = aligned(tensor.bytes);
+    const number = /^blk\.(\d{1,5})\./.exec(tensor.name);
+    const block = number ? blocks[Number(number[1])] : void 0;
+    if (block && tensor.name.includes('_exps')) {
+     block.experts += bytes;
+     sums.largestExpert = Math.max(sums.largestExpert, bytes);
+    } else if (block) block.other += bytes; else if (/^(?:token_embd|per_layer_token_embd)\b/.test(tensor.name)) sums.embedding += bytes; else sums.output += bytes;
+    if (tensor.name === 'output.weight') sums.head = true;
+   }
+   const tied = gguf.tensors.find(tensor => tensor.name === 'token_embd.weight');
+   if (!sums.head && tied) sums.output += aligned(tied.bytes);
+   return {
+    blocks,
+    embedding: sums.embedding,
+    output: sums.output,
+    towers: 0,
+    largestExpert: sums.largestExpert,
+    spread: 0,
+    basis: 'exact',
+    source: `GGUF header${gguf.fileType ? `, ${gguf.fileType}` : ''}`
+   };
+  }
+  function tensorsOfMix(shape, mix) {
+   const layers = shape.layers.order.length;
+   const bytesOf = weight => weightBytes(weight, mix, layers, shape);
+   const kinds = shape.layers.kinds.map(kind => {
+    const block = {
+     other: 0,
+     experts: 0,
+     largest: 0
+    };
+    for (const weight of kind.weights) {
+     if (weight.transformersOnly) continue;
+     const bytes = bytesOf(weight);
+     if (weight.split.startsWith('expert')) {
+      block.experts += bytes;
+      block.largest = Math.max(block.largest, bytes);
+     } else block.other += bytes;
+    }
+    return block;
+   });
+   const embedding = shape.embedding.reduce((sum, weight) => sum + bytesOf(weight), 0);
+   const final = shape.final.reduce((sum, weight) => sum + bytesOf(weight), 0);
+   const copy = shape.tied ? shape.embedding.filter(weight => weight.split === 'vocab').reduce((sum, weight) => sum + bytesOf(weight), 0) : 0;
+   return {
+    blocks: shape.layers.order.map(kind => kinds[kind]),
+    embedding,
+    output: final + copy,
+    towers: towerBytes(shape),
+    largestExpert: Math.max(0, ...kinds.map(kind => kind.largest)),
+    spread: mix.spread,
+    basis: mix.spread === 0 ? 'derived' : 'modelled',
+    source: `${mix.tag} by the quantise tool's choice of types`
+   };
+  }
+  function towerBytes(shape) {
+   let bytes = 0;
+   const add = weight => {
+    bytes += HALF * weight.copies * (weight.out * weight.in + (weight.bias ? weight.out : 0));
+   };
+   for (const tower of shape.towers) {
+    tower.weights.forEach(add);
+    for (const kind of tower.stack.order) tower.stack.kinds[kind].weights.forEach(add);
+   }
+   return bytes;
+  }
+  function weightBytes(weight, mix, layers, shape) {
+   const biases = 4 * (weight.bias ? weight.copies * weight.out : 0);
+   if (weight.kind !== 'linear' && weight.kind !== 'embedding') return 4 * weight.copies * weight.out * weight.in + biases;
+   const part = tensors_partOf(weight, shape.tied);
+   if (shape.modelType === 'gpt_oss' && weight.split.startsWith('expert')) return weight.copies * weight.out * weight.in * 17 / 32 + biases;
+   return mixBytes(mix, part, layers, weight.copies * weight.out, weight.in) + biases;
+  }
+  function tensors_partOf(weight, tied) {
+   if (weight.kind === 'embedding') return tied && weight.split === 'vocab' ? 'output' : 'embedding';
+   if (weight.split === 'vocab') return 'output';
+   if (weight.split === 'none' && /(?:^|\.)(?:gate|router|shared_expert_gate)$/.test(weight.name)) return 'router';
+   if (/(?:^|\.)v_proj$/.test(weight.name)) return 'value';
+   if (/(?:^|\.)(?:down_proj|w2)$/.test(weight.name)) return 'down';
+   if (/(?:^|\.)o_proj$/.test(weight.name)) return 'attentionOut';
+   return weight.split.startsWith('expert') ? 'expert' : 'plain';
+  }
+  const DEFAULT_TAG = 'Q4_K_M';
+  const ALL = 1e5;
+  function resolve_resolve(input) {
+   const reader = readSettings(input);
+   const options = options_readOptions(input.options, (message, option) => reader.findings.push({
+    code: 'setting-invalid',
+    severity: 'error',
+    message,
+    file: option.at.file,
+    line: option.at.line
+   }));
+   const assumptions = [];
+   const {model, tensors} = modelAndTensors(input, options, assumptions);
+   const asked = contextOptions(reader, options);
+   const placement = placementOf(input, options, tensors.blocks.length, assumptions);
+   const fit = options.flag('fit') !== false;
+   const layersGiven = /^\d+$|^all$/.test(options.text('gpu-layers') ?? '');
+   return {
+    reader,
+    model,
+    tensors,
+    placement,
+    asked,
+    assumptions,
+    fitsContext: fit && asked.context === 0,
+    fitsLayers: fit && !layersGiven
+   };
+  }
+  function modelAndTensors(input, options, assumptions) {
+   const gguf = input.facts.gguf;
+   const own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null;
+   if (gguf && own) return {
+    model: own,
+    tensors: tensorsOfFile(gguf, own.blocks.length)
+   };
+   const tag = writtenTag(input, options);
+   const mix = tag === null ? null : ggufMix(tag);
+   const usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG;
+   if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`);
+   const tensors = tensorsOfMix(input.shape, mix ?? {
+    ...ggufMix(usual),
+    spread: usual === DEFAULT_TAG ? .25 : .05
+   });
+   return {
+    model: modelFromShape(input.shape),
+    tensors
+   };
+  }
+  function writtenTag(input, options) {
+   const setting = input.settings.quantization?.value;
+   const places = [ setting, options.text('hf-file'), options.text('model'), options.text('hf-repo'), options.text('model-url'), input.facts.id ];
+   for (const place of places) {
+    const tag = typeof place === 'string' ? ggufTag(place) : null;
+    if (tag !== null && ggufMix(tag) !== null) return tag;
+   }
+   return null;
+  }
+  function contextOptions(reader, options) {
+   const length = reader.length('maxModelLen');
+   const slots = reader.count('maxNumSeqs');
+   const sequences = slots ?? 4;
+   if (slots === null) reader.fill('maxNumSeqs', 4, 'slots of llama-server when --parallel is not given, sharing one cache');
+   const microBatch = reader.countOr('maxNumBatchedTokens', 512, 'ubatch-size of llama.cpp');
+   const batch = options.count('batch-size') ?? 2048;
+   const key = reader.text('kvCacheDtype');
+   if (key === null) reader.fill('kvCacheDtype', 'f16', 'cache-type-k and -v of llama.cpp');
+   const keyType = key === null ? null : (0, ggml_types.NL)(key);
+   if (key !== null && keyType === null) reader.say('kv-dtype-unsupported', 'error', `cache type ${key} is not one of llama.cpp's`);
+   const flash = (options.text('flash-attn') ?? (options.flag('flash-attn') === true ? 'on' : 'auto')).toLowerCase();
+   const embedding = options.flag('embedding') === true || options.flag('rerank') === true;
+   return {
+    context: typeof length === 'number' ? length : 0,
+    batch: embedding ? microBatch : batch,
+    microBatch,
+    sequences,
+    typeK: keyType ?? (0, ggml_types.NL)('F16'),
+    typeV: options.has('cache-type-v') ? options.type('cache-type-v', options.text('cache-type-v')) : options.type('', null),
+    flashAttention: flash === 'on' || flash === '1' || flash === 'true' ? 'on' : flash === 'off' || flash === '0' || flash === 'false' ? 'off' : 'auto',
+    windowFull: options.flag('swa-full') === true,
+    unified: options.flag('kv-unified') ?? slots === null,
+    outputs: embedding ? microBatch : sequences,
+    embeddings: embedding,
+    snapshots: 0
+   };
+  }
+  function placementOf(input, options, layers, assumptions) {
+   const mode = options.text('split-mode');
+   const written = options.text('gpu-layers');
+   const count = written === null || !/^\d{1,6}$/.test(written) ? ALL : Number(written);
+   const override = options.text('override-tensor') ?? '';
+   const allExperts = options.flag('cpu-moe') === true || /exps[^,]*=\s*CPU/i.test(override);
+   if (allExperts && /\d/.test(override.split('=')[0] ?? '')) assumptions.push('--override-tensor names single layers: counted as if it kept all routed experts in host memory');
+   const devices = Math.max(1, input.gpusPerReplica ?? 1);
+   return {
+    devices,
+    shares: options.shares('tensor-split'),
+    offloaded: Math.min(count, layers + 1),
+    hostExperts: allExperts ? layers : Math.min(layers, options.count('n-cpu-moe') ?? 0),
+    mode: mode === 'none' || mode === 'row' ? mode : 'layer',
+    mainDevice: Math.min(devices - 1, options.count('main-gpu') ?? 0),
+    cacheOnDevice: options.flag('kv-offload') !== false,
+    towersOnDevice: options.flag('mmproj-auto') !== false && options.flag('mmproj-offload') !== false && (options.has('mmproj') || options.has('mmproj-url') || options.has('hf-repo'))
+   };
+  }
+  const server = 'llama-server of September 2026 (v0.4.0): option table and printed starts';
+  const llamacppDefaults = [ {
+   setting: 'maxModelLen',
+   value: "the model's training context, lowered to fit, not under 4,096",
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'maxNumSeqs',
+   value: '4 slots sharing one cache',
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '512 (ubatch-size)',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'batch-size',
+   value: '2048',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'kvCacheDtype',
+   value: 'f16',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'flash-attn',
+   value: 'auto: on where the device can',
+   versions: 'from August 2025',
+   source: server
+  }, {
+   setting: 'gpu-layers',
+   value: 'all that fit',
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'swa-full',
+   value: 'off',
+   versions: 'all',
+   source: server
+  } ];
+  const llamacpp = {
+   name: 'llamacpp',
+   title: 'llama.cpp',
+   defaults: llamacppDefaults,
+   estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp')
+  };
+  function stageCaches(shape, s) {
+   const kinds = shape.layers.kinds.map(kind => kind.cache.map(spec => cacheOf(spec, s)));
+   return stagesOf(shape, s.pipeline).map(({first, count}) => {
+    let full = 0;
+    let state = 0;
+    const windows = new Map;
+    for (let layer = first; layer < first + count; layer++) for (const cache of kinds[shape.layers.order[layer]]) {
+     state += cache.state;
+     if (cache.window === null) full += cache.bytes; else windows.set(cache.window, (windows.get(cache.window) ?? 0) + cache.bytes);
+    }
+    return {
+     full,
+     state,
+     windows: [ ...windows ].map(([tokens, bytes]) => ({
+      tokens,
+      bytes
+     }))
+    };
+   });
+  }
+  function cacheOf(spec, s) {
+   const attention = (bytes, window = null) => ({
+    bytes: bytes * s.beams,
+    window: s.windows ? window : null,
+    state: 0
+   });
+   switch (spec.kind) {
+   case 'full':
+   case 'sliding':
+   case 'chunked':
+   case 'cross':
+    {
+     const heads = Math.max(1, Math.floor(spec.kvHeads / s.ranks));
+     const bytes = heads * ((spec.keyDim + spec.valueDim) * s.elementBytes + 2 * s.scaleBytes);
+     if (spec.kind === 'cross') return {
+      bytes: 0,
+      window: null,
+      state: bytes * spec.encoderTokens
+     };
+     return attention(bytes, spec.kind === 'sliding' ? spec.window : spec.kind === 'chunked' ? spec.chunk : null);
+    }
+
+   case 'mla':
+    return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null);
+
+   case 'indexer':
+    return attention(spec.dim + 4 * Math.ceil(spec.dim / 128));
+
+   case 'compressed-mla':
+    return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
+
+   default:
+    return {
+     bytes: 0,
+     window: null,
+     state: s.beams * stateBytes(spec, {
+      tensor: s.ranks,
+      convBytes: 2,
+      ssmBytes: 4,
+      extraTokens: 0
+     })
+    };
+   }
+  }
+  function kvBytes(cache, length, block) {
+   const tokens = Math.ceil(length / block) * block;
+   let bytes = tokens * cache.full;
+   for (const window of cache.windows) bytes += Math.min(tokens, (Math.ceil(window.tokens / block) + 1) * block) * window.bytes;
+   return Math.ceil(bytes);
+  }
+  function longestIn(cache, limit, room, block) {
+   const fits = length => kvBytes(cache, length, block) + cache.state <= room;
+   if (fits(limit)) return limit;
+   let low = 0;
+   let high = limit;
+   while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) low = middle; else high = middle;
+   }
+   return low;
+  }
+  const pooled_LONGEST = 2 ** 24;
+  function poolAnswer(about) {
+   const {input, reader, stages, caches, block, fraction} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const used = stages.map(parts => sum(parts.filter(part => part.inBudget).map(part => part.bytes)).expected);
+   const pools = used.map((bytes, at) => memory === null ? null : poolBytes(about, caches[at], memory - bytes));
+   const limit = about.context ?? pooled_LONGEST;
+   const fitting = pools.every(pool => pool !== null) ? Math.min(...pools.map((pool, at) => longestIn(caches[at], limit, pool, block))) : null;
+   const length = about.maxModelLen ?? Math.max(1, Math.min(fitting ?? limit, limit));
+   if (about.maxModelLen === null) reader.fill('maxModelLen', length, 'the largest that fits');
+   const requests = caches.map(cache => kvBytes(cache, length, block) + cache.state);
+   const at = requests.reduce((best, bytes, i) => used[i] + bytes > used[best] + requests[best] ? i : best, 0);
+   const cache = caches[at];
+   const parts = [ ...stages[at], ...pooled_cacheParts(about, cache, length, fraction) ];
+   const concurrency = concurrencyOf(pools, requests);
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${stages.length}, tensor rank 0 of ${about.tensor}`, parts, memory),
+     kvCache: {
+      bytesPerToken: Math.round(cache.full),
+      bytesPerMaxLengthRequest: Math.max(...requests),
+      availableBytes: pools[at],
+      capacityTokens: concurrency === null ? null : Math.floor(concurrency * length),
+      maxConcurrency: concurrency === null ? null : Math.min(concurrency, about.sequences),
+      fitsOneRequest: pools.every(pool => pool === null) ? null : requests.every((bytes, i) => bytes <= pools[i]),
+      maxModelLenThatFits: fitting
+     },
+     assumptions: [ ...about.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function poolBytes(about, cache, free) {
+   const pool = Math.max(0, Math.floor(about.fraction * free));
+   return about.maxTokens === null ? pool : Math.min(pool, Math.ceil(about.maxTokens * cache.full) + cache.state);
+  }
+  function concurrencyOf(pools, requests) {
+   const each = pools.map((pool, at) => pool === null || requests[at] === 0 ? null : pool / requests[at]);
+   const counts = each.filter(count => count !== null);
+   return counts.length < each.length || counts.length === 0 ? null : Math.min(...counts);
+  }
+  function pooled_cacheParts(about, cache, length, fraction) {
+   const {input, block} = about;
+   const n = input.concurrency;
+   const kv = kvBytes(cache, length, block) * n;
+   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
+   const requests = n > 1 ? ` x ${grouped(n)} requests` : '';
+   const tokens = grouped(Math.ceil(length / block) * block);
+   const windows = cache.windows.length > 0 ? ', windows besides' : '';
+   const parts = [];
+   if (kv > 0 || cache.state === 0) {
+    const text = kv > 0 ? `${tokens} tokens x ${grouped(cache.full)} B${windows}${requests}` : 'no layer keeps keys and values';
+    parts.push(exactPart('kvCache', kv, basis, text, `${about.source}; ${about.kvText}`));
+   }
+   if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * n, basis, `${grouped(cache.state)} B${requests}`, about.source));
+   const bytes = kv + cache.state * n;
+   if (fraction < 1 && bytes > 0) parts.push(exactPart('fragmentation', Math.ceil(bytes / fraction) - bytes, 'derived', `${grouped(bytes)} B x (1 / ${fraction} - 1) stay free beside the pool`, about.fractionText));
+   return parts;
+  }
+  const parser = 'lmdeploy serve api_server, parser of 0.18.0';
+  const defaults = [ {
+   setting: 'memoryFraction',
+   value: '0.8 of what is free after the weights (cache-max-entry-count)',
+   versions: 'from 0.2.1',
+   source: parser
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192 (max-prefill-token-num)',
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'blockSize',
+   value: '64 (cache-block-seq-len)',
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context (session-len)",
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'maxNumSeqs',
+   value: '128; by card in the engine',
+   versions: 'all',
+   source: 'assumed'
+  } ];
+  const lmdeploy = {
+   name: 'lmdeploy',
+   title: 'LMDeploy',
+   defaults,
+   estimate: lmdeploy_estimate
+  };
+  function lmdeploy_estimate(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const tensor = reader.countOr('tensorParallel', 1, 'LMDeploy default');
+   const data = reader.count('dataParallel') ?? 1;
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const quantization = reader.text('quantization');
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const fraction = reader.fraction('memoryFraction', 'cache-max-entry-count') ?? .8;
+   reader.fill('memoryFraction', fraction, 'LMDeploy default');
+   const prefill = reader.countOr('maxNumBatchedTokens', 8192, 'LMDeploy default');
+   const sequences = reader.countOr('maxNumSeqs', 128, 'assumed: the engine chooses by card', 'assumed');
+   const block = reader.countOr('blockSize', 64, 'LMDeploy default');
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 2048;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const kv = cacheFormat(reader.text('kvCacheDtype'), dtype);
+   if (kv === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(settings.kvCacheDtype?.value)} is not known: ${dtype} stands in for it`, settings.kvCacheDtype);
+   headFindings(shape, tensor, 'tp', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor * data, `tp ${tensor} x dp ${data}`, settings.tensorParallel, reader.say);
+   contextFinding(length, context, 'session-len', null, settings.maxModelLen, reader.say);
+   const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1;
+   const division = {
+    tensor,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts
+   };
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weightParts(input, storage, division, {
+     quantization
+    }).map(part => [ part, forwardPart(shape, prefill, tensor), contextPart(tensor, {
+     low: .3,
+     expected: .8,
+     high: 1.5
+    }) ]),
+    caches: stageCaches(shape, {
+     ranks: tensor,
+     pipeline: 1,
+     elementBytes: kv?.elementBytes ?? 2,
+     scaleBytes: kv?.scaleBytes ?? 0,
+     block,
+     windows: false,
+     beams: 1
+    }),
+    block,
+    fraction,
+    fractionText: `cache-max-entry-count ${fraction}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: option.has('num-gpu-blocks') ? (option.count('num-gpu-blocks') ?? 0) * block || null : null,
+    kvText: `KV ${kv?.name ?? dtype}, blocks of ${block} tokens`,
+    source: 'LMDeploy: a fraction of the free memory',
+    assumptions: input.version === null ? [ 'LMDeploy version unknown: the defaults of 0.18 are used' ] : []
+   });
+  }
+  function cacheFormat(name, dtype) {
+   if (name === null || name === 'auto') return {
+    name: dtype,
+    elementBytes: kvElementBytes(dtype) ?? 2,
+    scaleBytes: 0
+   };
+   if (name === 'int8') return {
+    name,
+    elementBytes: 1,
+    scaleBytes: 4
+   };
+   if (name === 'int4') return {
+    name,
+    elementBytes: .5,
+    scaleBytes: 4
+   };
+   const elementBytes = kvElementBytes(name);
+   return elementBytes === null ? null : {
+    name,
+    elementBytes,
+    scaleBytes: 0
+   };
+  }
+  const source = 'ollama envconfig and discover packages';
+  const ollamaDefaults = [ {
+   setting: 'maxModelLen',
+   value: '4,096 below 24 GiB, 32,768 below 48 GiB, else 262,144',
+   versions: 'from 0.13',
+   source
+  }, {
+   setting: 'maxNumSeqs',
+   value: '1',
+   versions: 'from 0.9',
+   source
+  }, {
+   setting: 'kvCacheDtype',
+   value: 'f16',
+   versions: 'all',
+   source
+  }, {
+   setting: 'OLLAMA_FLASH_ATTENTION',
+   value: 'on where the model can',
+   versions: 'from 0.13',
+   source
+  } ];
+  const ollama = {
+   name: 'ollama',
+   title: 'Ollama',
+   defaults: ollamaDefaults,
+   estimate: input => {
+    const translated = asServer(input);
+    const r = resolve_resolve(translated);
+    const answer = account_account(translated, {
+     ...r,
+     fitsContext: false,
+     fitsLayers: true
+    }, 'Ollama');
+    const length = input.settings.maxModelLen ?? {
+     value: defaultContext(input),
+     from: 'engine-default',
+     note: "Ollama's default for this much GPU memory"
+    };
+    const most = answer.estimate.kvCache?.maxModelLenThatFits ?? null;
+    const each = most === null ? null : Math.floor(most / slotsOf(input));
+    const kvCache = answer.estimate.kvCache && {
+     ...answer.estimate.kvCache,
+     maxModelLenThatFits: each
+    };
+    return {
+     ...answer,
+     estimate: {
+      ...answer.estimate,
+      kvCache
+     },
+     settings: {
+      ...answer.settings,
+      maxModelLen: length
+     }
+    };
+   }
+  };
+  function defaultContext(input) {
+   const memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1);
+   const size = memory >= 47 * GiB ? 262144 : memory >= 23 * GiB ? 32768 : 4096;
+   const trained = input.shape.facts.contextLength;
+   return trained === null ? size : Math.min(size, trained);
+  }
+  function slotsOf(input) {
+   const value = input.settings.maxNumSeqs?.value;
+   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 ? value : 1;
+  }
+  function asServer(input) {
+   const given = input.settings;
+   const parallel = slotsOf(input);
+   const each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input);
+   const flash = input.environment['OLLAMA_FLASH_ATTENTION'];
+   const options = {
+    ...input.options
+   };
+   const at = {
+    file: '',
+    line: 1,
+    column: 1
+   };
+   if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = {
+    value: 'off',
+    at,
+    text: `OLLAMA_FLASH_ATTENTION=${flash}`
+   };
+   const cache = given.kvCacheDtype?.value;
+   if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {
+    value: cache,
+    at,
+    text: given.kvCacheDtype?.text ?? cache
+   };
+   const assumed = value => ({
+    value,
+    from: 'engine-default'
+   });
+   return {
+    ...input,
+    options,
+    settings: {
+     ...given,
+     maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : {
+      ...given.maxModelLen,
+      value: each * parallel
+     },
+     maxNumSeqs: given.maxNumSeqs ?? {
+      ...assumed(parallel),
+      note: 'OLLAMA_NUM_PARALLEL'
+     }
+    }
+   };
+  }
+  function roundedText(x, digits) {
+   const scaled = x * 2 ** (digits + 1);
+   const tie = Number.isInteger(scaled) && scaled % 2 !== 0;
+   if (!tie) return x.toFixed(digits);
+   const power = 10 ** digits;
+   const lower = Math.floor(x * power);
+   return ((lower % 2 === 0 ? lower : lower + 1) / power).toFixed(digits);
+  }
+  const rounded = (x, digits) => Number(roundedText(x, digits));
+  const CLASSES = [ {
+   below: 20480,
+   chunk: 2048,
+   batch: 8,
+   wide: 8
+  }, {
+   below: 35840,
+   chunk: 4096,
+   batch: 48,
+   wide: 160
+  }, {
+   below: 61440,
+   chunk: 4096,
+   batch: 32,
+   wide: 160
+  }, {
+   below: 92160,
+   chunk: 8192,
+   batch: 256,
+   wide: 512
+  }, {
+   below: 163840,
+   chunk: 8192,
+   batch: 256,
+   wide: 512
+  }, {
+   below: Number.POSITIVE_INFINITY,
+   chunk: 16384,
+   batch: 512,
+   wide: 512
+  } ];
+  const OLD_MIDDLE = {
+   below: 35840,
+   chunk: 2048,
+   batch: 24,
+   wide: 80
+  };
+  const UNKNOWN = {
+   below: Number.NaN,
+   chunk: 4096,
+   batch: 160,
+   wide: 160
+  };
+  function serverArguments(given, traits, card, rules) {
+   const size = classOf(card.mib, rules);
+   const whole = given.chunk ?? defaultChunk(card.mib, size, rules);
+   const batch = decodeBatchOf(given, traits, card, size);
+   const prefillTokens = prefillTokensOf(given, traits, card, rules, whole);
+   const {fraction, note} = arguments_fractionOf(given, traits, card, rules, {
+    chunk: whole,
+    batch,
+    prefillTokens
+   });
+   const chunk = dividedChunk(whole, given, rules);
+   return {
+    chunk,
+    decodeBatch: given.decodeGraphs && !given.eager ? batch : 0,
+    prefillTokens,
+    fraction,
+    note
+   };
+  }
+  function classOf(mib, rules) {
+   if (mib === null) return UNKNOWN;
+   const found = CLASSES.find(one => mib < one.below);
+   return found.below === 35840 && !rules.middleBand ? OLD_MIDDLE : found;
+  }
+  function defaultChunk(mib, size, rules) {
+   if (mib === null || rules.chunks === 'by-class') return size.chunk;
+   if (rules.chunks === 'by-25000-mib') return mib < 25e3 ? 2048 : 8192;
+   return mib < 35840 ? 2048 : mib < 163840 ? 8192 : 16384;
+  }
+  function dividedChunk(chunk, given, rules) {
+   if (given.attentionData <= 1 || chunk <= 0) return chunk;
+   return rules.halvesChunk ? Math.floor(chunk / 2) : Math.floor(chunk / given.attentionData);
+  }
+  function decodeBatchOf(given, traits, card, size) {
+   if (given.decodeBatch !== null) return given.decodeBatch;
+   const batch = given.tensor < 4 ? size.batch : size.wide;
+   if (given.maxRunning === null) return batch;
+   const qwenVision = traits.modelType.startsWith('qwen3_vl') && card.capability === 90 && (card.mib ?? 0) >= 61440;
+   if (qwenVision && given.maxRunning <= 512) return given.maxRunning;
+   return Math.min(batch, given.maxRunning);
+  }
+  function prefillTokensOf(given, traits, card, rules, chunk) {
+   if (!rules.prefillGraphs || given.prefillGraphs === false || given.eager && rules.eagerCounts) return 0;
+   if (chunk <= 0 && !traits.latent) return 0;
+   if (given.attentionData > 1 && !rules.prefillGraphsWithAttentionData) return 0;
+   if (given.speculation !== null && !rules.prefillGraphsWithSpeculation) return 0;
+   const off = given.pipeline > 1 || given.multimodal && !traits.keepsPrefillGraphs || traits.delta || traits.compressed || given.decodeContextRanks > 1 || given.twoBatchOverlap || given.disaggregation === 'decode' || card.amd;
+   if (off && given.prefillGraphs !== true) return 0;
+   let tokens = given.prefillBatch ?? (traits.latent ? Math.min(8192, chunk > 0 ? chunk : 8192) : chunk);
+   if (given.pipeline > 1) tokens = Math.min(tokens, 8192);
+   if (given.maxTotalTokens !== null) tokens = Math.min(tokens, given.maxTotalTokens);
+   if (given.deepep) tokens = Math.min(tokens, 2048);
+   return given.llama2 ? Math.min(tokens, 4096) : tokens;
+  }
+  const PREFILL_STEPS = [ [ 32, 4 ], [ 256, 16 ], [ 512, 32 ], [ 1024, 64 ], [ 4096, 256 ] ];
+  function prefillGraphCount(tokens) {
+   let graphs = 0;
+   let start = 0;
+   for (const [end, step] of PREFILL_STEPS) {
+    const upTo = Math.min(tokens, end);
+    if (upTo > start) graphs += Math.floor((upTo - start) / step);
+    start = end;
+   }
+   return tokens > start ? graphs + Math.floor((tokens - start) / 512) : graphs;
+  }
+  function arguments_fractionOf(given, traits, card, rules, sizes) {
+   const aiter = given.aiter && (given.contextLength ?? 0) > 8192;
+   if (given.fraction !== null) {
+    const lowered = aiter && !given.aiterHonorsExplicit;
+    return {
+     fraction: given.fraction * (lowered ? .85 : 1),
+     note: lowered ? 'as given, x 0.85 on AMD' : 'as given'
+    };
+   }
+   const {mib} = card;
+   const plain = mib === null ? {
+    fraction: .95,
+    note: 'card not known'
+   } : byCard(given, traits, mib, rules, sizes);
+   let {fraction, note} = plain;
+   if (given.multimodal && !given.languageOnly && given.disaggregation !== 'decode' && !given.postCapture) {
+    if (rules.vision === 'flat') return {
+     fraction: .9,
+     note: 'flat for vision models'
+    };
+    if (rules.vision === 'factor' && given.visionFactor !== null) {
+     fraction *= given.visionFactor;
+     note += `, x ${given.visionFactor.toFixed(4)} for the vision tower`;
+    }
+   }
+   return aiter ? {
+    fraction: fraction * .85,
+    note: `${note}, x 0.85 on AMD`
+   } : {
+    fraction,
+    note
+   };
+  }
+  const BY_RANKS = [ [ 16, .79 ], [ 8, .81 ], [ 4, .85 ], [ 2, .87 ] ];
+  function byCard(given, traits, mib, rules, sizes) {
+   const byRanks = BY_RANKS.find(([ranks]) => given.tensor >= ranks)?.[1] ?? .88;
+   if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return {
+    fraction: byRanks,
+    note: `for ${given.tensor} tensor ranks`
+   };
+   if (rules.fraction === 'by-ranks-or-13-gib') return {
+    fraction: (mib - 13312) / mib,
+    note: `(${mib} - 13312) / ${mib} MiB`
+   };
+   const reserve = rules.fraction === 'by-class' ? classReserve(given, mib, rules) : sumReserve(given, traits, mib, rules, sizes);
+   return {
+    fraction: rounded((mib - reserve) / mib, 3),
+    note: `(${mib} - ${reserve}) / ${mib} MiB`
+   };
+  }
+  function draftReserve(given, rules) {
+   if (given.speculation === null) return 0;
+   const {standalone, other, ngram} = rules.draftReserve;
+   if (given.speculation === 'STANDALONE') return standalone;
+   return given.speculation === 'NGRAM' && !ngram ? 0 : other;
+  }
+  function classReserve(given, mib, rules) {
+   const ranks = given.tensor * given.pipeline;
+   const gib = mib < 35840 ? 2.8 + ranks / 10 : mib < 92160 ? 9.5 + ranks / 2 : mib < 163840 ? 12 + ranks / 2 : 32;
+   return (gib + (given.attentionData > 1 ? 4 : 0)) * 1024 + draftReserve(given, rules);
+  }
+  function sumReserve(given, traits, mib, rules, sizes) {
+   const ranks = given.tensor * given.pipeline;
+   if (given.postCapture) return 1536 + 128 * ranks;
+   const {chunk, batch, prefillTokens} = sizes;
+   const decode = given.disaggregation === 'decode';
+   const tokens = decode ? (given.maxRunning ?? batch) * given.draftTokens : chunk > 0 ? chunk : given.maxPrefillTokens;
+   let reserve = 512 + 1.5 * Math.max(tokens, 2048) + 128 * ranks;
+   const graphs = given.decodeGraphs && !(given.eager && rules.eagerCounts);
+   const width = given.attentionData;
+   if (given.disaggregation !== 'prefill') {
+    if (graphs) reserve += 2 * batch;
+    if (width > 1) reserve += 3 * batch * width + (batch > 300 ? 1.5 * batch * width : 0);
+   }
+   if (prefillTokens > 0 && !decode) {
+    const graphsMade = prefillGraphCount(prefillTokens) - (given.deepep && rules.deepep ? 4 : 0);
+    reserve += traits.latent ? 1536 : 8 * graphsMade;
+    if (given.deepep && rules.deepep) reserve += 1024;
+   }
+   if (mib > 61440) reserve = Math.max(reserve, 10240);
+   if (given.deepep && rules.deepep && graphs) reserve += 2048;
+   return reserve + draftReserve(given, rules);
+  }
+  const fixed_step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  const BEFORE = [ [ .4, .7, 1 ], [ .4, .8, 1.4 ], [ .4, 1, 1.9 ], [ .9, 1.4, 2.2 ] ];
+  const fixed_FORWARD = {
+   dense: [ 13.5, 8.25, 6.5, 6.5 ],
+   experts: [ 28, 17, 13, 13 ]
+  };
+  function fixedParts(input, r) {
+   const {given, server} = r;
+   const [low, expected, high] = BEFORE[fixed_step(given.tensor)];
+   const share = Math.max(0, server.fraction) * GiB;
+   const parts = [ rangePart('context', {
+    low: low * share,
+    expected: expected * share,
+    high: high * share
+   }, 'measured', `${server.fraction.toFixed(3)} x ${expected.toFixed(2)} GiB taken before the free memory is read (TP ${given.tensor})`, 'free memory before weights in SGLang logs; the fraction is of what is free then') ];
+   const media = mediaBytes(r);
+   if (media > 0) parts.push(exactPart('buffers', media, 'derived', `${grouped(media / MiB)} MiB for images, taken from the pool`, 'SGLang: reserve for feature transport and the embedding cache'));
+   return [ ...parts, forward(input, r), fixed_graphs(r) ];
+  }
+  function mediaBytes(r) {
+   if (!r.given.multimodal || !r.rules.middleBand) return 0;
+   if (r.traits.modelType.startsWith('qwen3_vl') && r.card.capability === 90 && (r.card.mib ?? 0) >= 61440) return 1024 * MiB;
+   return /^cuda_(?:ipc|vmm)$/.test(r.option.text('mm-feature-transport') ?? '') ? 1124 * MiB : 100 * MiB;
+  }
+  function forward(input, r) {
+   const {facts} = input.shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const tokens = r.server.chunk > 0 ? r.server.chunk : r.given.maxPrefillTokens;
+   const factor = fixed_FORWARD[facts.experts === null ? 'dense' : 'experts'][fixed_step(r.given.tensor)];
+   const expected = Math.max(90 * MiB, 1.15 * 2 * tokens * width * factor);
+   return rangePart('activations', {
+    low: .4 * expected,
+    expected,
+    high: 1.5 * expected + .3 * GiB
+   }, 'modelled', `1.15 x ${factor} x ${grouped(tokens)} tokens x ${grouped(width)} x 2 B`, 'factors of a forward pass by TP; taken from what the fraction leaves', false);
+  }
+  function fixed_graphs(r) {
+   const {decodeBatch, prefillTokens} = r.server;
+   const prefill = prefillTokens > 0 ? prefillGraphCount(prefillTokens) : 0;
+   const expected = (2 * decodeBatch + 8 * prefill) * MiB;
+   return rangePart('cudaGraphs', {
+    low: .15 * expected,
+    expected,
+    high: 2 * expected
+   }, 'modelled', expected === 0 ? 'none' : `2 MiB x ${decodeBatch} + 8 MiB x ${prefill} sizes = ${gibText(expected)} GiB`, 'the reserve of SGLang for its graphs', false);
+  }
+  const STATES = new Set([ 'mamba1', 'mamba2', 'gated-delta', 'kda', 'short-conv', 'lightning', 'rwkv' ]);
+  const isState = spec => STATES.has(spec.kind);
+  const WINDOW_POOL = /^(?:gpt_oss|gemma4|llama4|mimo_v2|step3p5|inkling)/;
+  const BY_REQUEST = /^(?:gemma3|llama4)/;
+  const DEEPSEEK = /^(?:deepseek_v3|kimi_k2|kimi_k25|glm4_moe_lite|mistral_large_3)$/;
+  function traitsOf(shape) {
+   const kinds = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) kinds.add(spec.kind);
+   const {modelType} = shape;
+   const delta = kinds.has('kda');
+   const sparse = kinds.has('indexer');
+   return {
+    latent: kinds.has('mla'),
+    deepseek: kinds.has('mla') && !sparse && !delta && DEEPSEEK.test(modelType),
+    sparse,
+    compressed: kinds.has('compressed-mla'),
+    delta,
+    recurrent: [ ...kinds ].some(kind => STATES.has(kind)),
+    windowPool: WINDOW_POOL.test(modelType) && (kinds.has('sliding') || kinds.has('chunked')),
+    multimodal: shape.facts.multimodal,
+    multimodalByRequest: BY_REQUEST.test(modelType),
+    keepsPrefillGraphs: modelType.startsWith('qwen3_5'),
+    modelType
+   };
+  }
+  function visionFactor(config) {
+   const vision = config['vision_config'];
+   if (typeof vision !== 'object' || vision === null || Array.isArray(vision)) return null;
+   const size = (key, fallback) => {
+    const value = vision[key];
+    return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : fallback;
+   };
+   const complexity = size('num_hidden_layers', 24) * size('hidden_size', 1024) ** 2 / (24 * 1024 ** 2);
+   return .95 * Math.min(1.05, Math.max(.8, 1 - .1 * (complexity - 1)));
+  }
+  function slotsPerRequest(strategy, switchedOff, overlap, radixCache) {
+   if (!radixCache) return 1;
+   if (strategy === 'no_buffer' || switchedOff && !strategy?.startsWith('extra_buffer')) return 3;
+   return strategy === 'extra_buffer_lazy' || !overlap ? 4 : 5;
+  }
+  function pool_tokenBytes(shape, traits, s) {
+   const kinds = shape.layers.kinds.map(kind => kindBytes(kind.cache, traits, s));
+   if (traits.windowPool && !s.hybridWindows) asFullLayers(shape, kinds, s);
+   const stages = stagesOf(shape, s.pipeline).map(({first, count}) => {
+    const sum = {
+     full: 0,
+     window: 0,
+     windowTokens: 0,
+     fullLayers: 0,
+     layers: 0,
+     state: 0
+    };
+    for (let layer = first; layer < first + count; layer++) {
+     const kind = kinds[shape.layers.order[layer]];
+     sum.full += kind.full;
+     sum.window += kind.window;
+     sum.windowTokens = Math.max(sum.windowTokens, kind.windowTokens);
+     sum.state += kind.state;
+     if (kind.full > 0) sum.fullLayers++;
+     if (kind.full + kind.window > 0) sum.layers++;
+    }
+    return sum;
+   });
+   const state = Math.max(0, ...stages.map(stage => stage.state));
+   return stages.map(({full, window, windowTokens, fullLayers, layers}) => {
+    const own = full + s.windowRatio * window;
+    const [bytes, of] = window > 0 ? [ full, fullLayers ] : [ own, layers ];
+    const draft = s.draftLayers > 0 && of > 0 ? Math.floor(bytes * s.draftLayers / of) : 0;
+    return {
+     full: full + draft,
+     window,
+     windowTokens,
+     perToken: own + draft,
+     state
+    };
+   });
+  }
+  function asFullLayers(shape, kinds, s) {
+   const full = shape.layers.kinds.flatMap(kind => kind.cache).find(spec => spec.kind === 'full');
+   if (full === void 0) return;
+   const bytes = specBytes(full, s);
+   for (const kind of kinds) if (kind.full > 0) kind.full = bytes;
+  }
+  function kindBytes(cache, traits, s) {
+   const sum = {
+    full: 0,
+    window: 0,
+    windowTokens: 0,
+    state: 0
+   };
+   const exclusive = EXCLUSIVE_WINDOW.test(traits.modelType) ? 1 : 0;
+   const pooled = traits.windowPool && s.hybridWindows;
+   for (const spec of cache) {
+    if (isState(spec)) {
+     sum.state += slotBytes(spec, s);
+     continue;
+    }
+    const bytes = specBytes(spec, s);
+    const reach = spec.kind === 'sliding' ? spec.window - exclusive : spec.kind === 'chunked' ? spec.chunk : null;
+    if (pooled && reach !== null) {
+     sum.window += bytes;
+     sum.windowTokens = Math.max(sum.windowTokens, reach);
+    } else sum.full += bytes;
+   }
+   return sum;
+  }
+  const EXCLUSIVE_WINDOW = /^(?:gpt_oss|gemma)/;
+  function slotBytes(spec, s) {
+   const settings = {
+    tensor: s.attentionRanks,
+    convBytes: 2,
+    ssmBytes: s.ssmBytes,
+    extraTokens: 0
+   };
+   const bytes = stateBytes(spec, settings);
+   if (spec.kind !== 'kda') return bytes;
+   return bytes - Math.ceil(spec.heads / s.attentionRanks) * spec.headDim ** 2 * (4 - s.ssmBytes);
+  }
+  function specBytes(spec, s) {
+   switch (spec.kind) {
+   case 'full':
+   case 'sliding':
+   case 'chunked':
+    return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes;
+
+   case 'mla':
+    return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes;
+
+   case 'indexer':
+    return spec.dim + 4 * Math.ceil(spec.dim / 128);
+
+   case 'compressed-mla':
+    return compressedBytes(spec, s);
+
+   default:
+    return 0;
+   }
+  }
+  function compressedBytes(spec, s) {
+   const latent = spec.headDim - spec.rope + 2 * spec.rope + 8;
+   const window = s.windowRatio * latent;
+   if (spec.ratio <= 0) return window;
+   const index = spec.ratio === 4 ? spec.indexDim + 4 * Math.ceil(spec.indexDim / 128) : 0;
+   return window + (latent + index) / spec.ratio;
+  }
+  function draftLayersOf(stack) {
+   return stack.order.filter(kind => stack.kinds[kind].cache.length > 0).length;
+  }
+  const wholePages = (tokens, page) => Math.floor(tokens / page) * page;
+  function poolOf(budget, t, s) {
+   const empty = (problem, slots = null) => ({
+    tokens: 0,
+    slots,
+    maxRunning: 0,
+    problem
+   });
+   let left = budget;
+   let slots = null;
+   if (t.state > 0) {
+    const states = statePool(budget, t.state, s);
+    if (states.slots <= 0) return empty('no-slots');
+    slots = states.slots;
+    left -= states.bytes;
+   }
+   if (left <= 0) return empty('no-memory', slots);
+   const {tokens, problem} = tokensOf(left, t, s);
+   if (problem !== null) return empty(problem, slots);
+   if (slots !== null && slots < s.slotsPerRequest) return {
+    tokens,
+    slots,
+    maxRunning: 0,
+    problem: 'no-slots'
+   };
+   return {
+    tokens,
+    slots,
+    maxRunning: runningOf(tokens, slots, s),
+    problem: null
+   };
+  }
+  function statePool(budget, state, s) {
+   const share = budget * s.stateRatio / (1 + s.stateRatio);
+   const {draftTokens: d, slotsPerRequest: h} = s;
+   const drafts = s.draftLayers > 0 || d > 1 ? d : 0;
+   const asked = s.stateSlots !== null ? Math.floor(s.stateSlots / s.attentionData) : null;
+   const fixed = !s.radixCache && s.maxRunning !== null ? Math.floor(s.maxRunning / s.attentionData) : null;
+   const solved = drafts > 0 ? Math.floor((share - state * (1 + drafts)) / (state * (1 + drafts / h))) : Math.floor((share - state) / state);
+   const slots = asked ?? fixed ?? solved;
+   const running = s.maxRunning ?? s.runningDefault ?? Number.POSITIVE_INFINITY;
+   const requests = Math.min(Math.floor(running / s.attentionData), Math.floor(slots / h));
+   return {
+    slots,
+    bytes: (slots + 1) * state + (drafts > 0 ? state * drafts * (requests + 1) : 0)
+   };
+  }
+  function tokensOf(budget, t, s) {
+   let tokens;
+   if (t.window > 0 && !s.radixCache && s.maxRunning !== null && s.chunk > 0) {
+    const need = windowNeed(t.windowTokens, s);
+    const rest = budget - need * t.window;
+    if (rest <= 0) return {
+     tokens: 0,
+     problem: 'no-memory'
+    };
+    tokens = t.full > 0 ? wholePages(Math.floor(rest / t.full), s.page) : need;
+   } else tokens = t.perToken > 0 ? wholePages(Math.floor(budget / t.perToken), s.page) : s.contextLength * 4096;
+   if (s.maxTotalTokens !== null) tokens = Math.min(tokens, wholePages(s.maxTotalTokens, s.page));
+   if (tokens <= 0) return {
+    tokens: 0,
+    problem: 'no-tokens'
+   };
+   if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return {
+    tokens: 0,
+    problem: 'window-too-small'
+   };
+   return {
+    tokens,
+    problem: null
+   };
+  }
+  function windowNeed(window, s) {
+   const requests = Math.max(1, Math.floor((s.maxRunning ?? 1) / s.attentionData));
+   const drafted = s.draftTokens > 1;
+   const each = window + 128 * Math.max(1, s.draftTokens) + s.page + (drafted ? 0 : s.page);
+   return requests * each + (s.overlap ? 2 : 1) * s.chunk + s.page;
+  }
+  function runningOf(tokens, slots, s) {
+   const half = Math.floor(tokens / 2);
+   const given = s.maxRunning ?? s.runningDefault;
+   const byLength = Math.min(4096, Math.max(2048, Math.floor(tokens / s.contextLength * 512)));
+   const running = given === null ? Math.min(byLength, half) : Math.min(Math.max(1, Math.floor(given / s.attentionData)), half);
+   return slots === null ? running : Math.min(running, Math.floor(slots / s.slotsPerRequest));
+  }
+  function requestBudget(length, requests, t, s) {
+   const asked = requests * Math.ceil(length / s.page) * s.page;
+   const least = t.window > 0 ? Math.ceil((t.windowTokens + 2 * s.page) / s.windowRatio / s.page) * s.page : 0;
+   const tokens = Math.max(asked, least);
+   const kv = Math.ceil(tokens * t.perToken);
+   if (t.state === 0) return {
+    tokens,
+    slots: 0,
+    kv,
+    state: 0,
+    total: kv
+   };
+   const fixed = s.stateSlots ?? (!s.radixCache && s.maxRunning !== null ? s.maxRunning : null);
+   const slots = fixed === null ? requests * s.slotsPerRequest : Math.floor(fixed / s.attentionData);
+   const own = (slots + 1) * t.state;
+   const state = fixed === null ? Math.max(own, Math.ceil(kv * s.stateRatio)) : own;
+   return {
+    tokens,
+    slots,
+    kv,
+    state,
+    total: kv + state
+   };
+  }
+  function stageParts(about) {
+   const {input, r, storage} = about;
+   const {tensor, pipeline, attentionData} = r.given;
+   const division = {
+    tensor,
+    pipeline,
+    attentionData,
+    wholeExperts: r.expertParallel > 1
+   };
+   const draft = draftPart(about);
+   const lora = r.loras === null ? [] : [ adapterPart(about) ];
+   const weights = weightParts(input, storage, division, {
+    quantization: r.quantization,
+    offloadBytes: r.offloadBytes
+   });
+   return weights.map((part, at) => [ part, ...draft !== null && at === pipeline - 1 ? [ draft ] : [], ...lora ]);
+  }
+  function draftPart(about) {
+   const {input, r, storage} = about;
+   if (r.given.speculation === null || r.given.speculation === 'NGRAM') return null;
+   const {tensor} = r.given;
+   const parallel = {
+    tensor,
+    pipeline: 1,
+    expert: r.expertParallel > 1 ? tensor : 1
+   };
+   if (input.draft !== null) {
+    const own = storageFor(input.draft, {
+     dtype: r.dtype,
+     quantization: null
+    }, r.reader);
+    const bytes = stageWeights(input.draft.shape, own, parallel).bytes[0];
+    const text = `${input.draft.facts.id} as ${own.scheme} / TP ${tensor}`;
+    return exactPart('draftWeights', bytes, 'derived', text, 'speculative-draft-model-path');
+   }
+   if (input.shape.mtp === null) return null;
+   const bytes = predictionWeights(input.shape, storage, parallel);
+   const text = `${input.shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${tensor}`;
+   return exactPart('draftWeights', bytes, 'derived', text, 'speculative-algorithm');
+  }
+  function adapterPart(about) {
+   const {input, r} = about;
+   const {tensor, pipeline} = r.given;
+   const {bytes, formula} = adapterBytes(input.shape, {
+    loras: r.loras,
+    tensor,
+    pipeline
+   });
+   const source = 'SGLang lora memory pool: buffers for max-loras-per-batch slots';
+   return {
+    name: 'adapters',
+    inBudget: true,
+    bytes,
+    basis: 'modelled',
+    formula,
+    source
+   };
+  }
+  function sglang_account_account(about) {
+   const {input, r} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const budget = memory === null ? null : Math.max(0, Math.ceil(r.server.fraction * memory));
+   const stages = sglang_account_stagesOf(about, budget);
+   const at = account_fullest(stages);
+   const stage = stages[at];
+   const cache = account_cacheParts(about, stage);
+   const tokens = stages.every(one => one.pool !== null) ? Math.min(...stages.map(one => one.pool.tokens)) : null;
+   shortPool(about, stages, tokens);
+   const running = tokens === null ? null : Math.min(...stages.map(one => one.pool.maxRunning));
+   const starts = stages.every(one => one.pool?.problem === null);
+   if (running !== null && running > 0) r.reader.fill('maxNumSeqs', running, 'what the pool serves at once on one data rank');
+   return {
+    settings: r.reader.settings(),
+    findings: r.reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${r.given.pipeline}, tensor rank 0 of ${r.given.tensor}`, [ ...stage.parts, ...cache ], budget),
+     kvCache: {
+      bytesPerToken: Math.round(Math.max(...stages.map(one => one.tokens.perToken))),
+      bytesPerMaxLengthRequest: Math.max(...stages.map(one => one.request)),
+      availableBytes: stage.room,
+      capacityTokens: tokens,
+      maxConcurrency: tokens === null ? null : Math.min(tokens / r.maxModelLen, running ?? 0),
+      fitsOneRequest: tokens === null ? null : starts && tokens >= r.maxModelLen,
+      maxModelLenThatFits: tokens === null ? null : starts ? Math.min(tokens, r.context ?? tokens) : 0
+     },
+     assumptions: [ ...r.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function sglang_account_stagesOf(about, budget) {
+   const {input, r, pool} = about;
+   const fixed = fixedParts(input, r);
+   return stageParts(about).map((own, at) => {
+    const parts = [ ...own, ...fixed ];
+    const tokens = pool_tokenBytes(input.shape, r.traits, pool)[at];
+    const used = sum(parts.filter(part => part.inBudget).map(part => part.bytes)).expected;
+    const room = budget === null ? null : Math.max(0, budget - used);
+    return {
+     parts,
+     tokens,
+     room,
+     pool: room === null ? null : poolOf(room, tokens, pool),
+     request: requestBudget(r.maxModelLen, 1, tokens, pool).total
+    };
+   });
+  }
+  function account_fullest(stages) {
+   const load = stage => stage.request + sum(stage.parts.filter(part => part.inBudget).map(part => part.bytes)).expected;
+   return stages.reduce((best, stage, at) => load(stage) > load(stages[best]) ? at : best, 0);
+  }
+  function account_cacheParts(about, stage) {
+   const {input, r, pool, kvDtype} = about;
+   const need = requestBudget(r.maxModelLen, input.concurrency, stage.tokens, pool);
+   const least = requestBudget(pool.page, 1, stage.tokens, pool);
+   const short = input.concurrency === 1 && stage.room !== null && stage.room < need.total;
+   const basis = input.shape.count === 'exact' && !r.traits.compressed ? 'exact' : 'derived';
+   const source = `SGLang memory pool rules; KV ${kvDtype}, pages of ${grouped(pool.page)} tokens`;
+   const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : '';
+   const text = `${grouped(need.tokens / input.concurrency)} tokens x ${grouped(stage.tokens.perToken)} B${requests}`;
+   const parts = [];
+   const stateText = `${grouped(need.slots)} slots x ${grouped(stage.tokens.state)} B`;
+   if (!short) {
+    if (need.kv > 0 || need.state === 0) parts.push(exactPart('kvCache', need.kv, basis, need.kv > 0 ? text : 'no layer keeps keys and values', source));
+    if (need.state > 0) parts.push(exactPart('recurrentState', need.state, basis, stateText, source));
+    return parts;
+   }
+   const room = Math.max(stage.room ?? 0, least.total);
+   const expected = need.total > 0 ? Math.floor(room * need.kv / need.total) : 0;
+   const some = `; the pool has ${gibText(room)} GiB`;
+   if (need.kv > 0) parts.push(rangePart('kvCache', {
+    low: Math.min(least.kv, expected),
+    expected,
+    high: Math.max(need.kv, expected)
+   }, 'derived', text + some, source));
+   if (need.state > 0) {
+    const rest = room - expected;
+    parts.push(rangePart('recurrentState', {
+     low: Math.min(least.state, rest),
+     expected: rest,
+     high: Math.max(need.state, rest)
+    }, 'derived', stateText + some, source));
+   }
+   return parts;
+  }
+  function shortPool(about, stages, tokens) {
+   const {r} = about;
+   if (tokens === null) return;
+   const bad = stages.find(stage => stage.pool.problem !== null);
+   const {say} = r.reader;
+   if (bad === void 0) {
+    if (tokens < r.maxModelLen) say('context-above-pool', 'warning', `the pool holds ${grouped(tokens)} tokens: requests longer than that are rejected, the context is ${grouped(r.maxModelLen)}`, about.input.settings.maxModelLen);
+    return;
+   }
+   const room = sizeText(bad.room ?? 0);
+   if (bad.pool.problem === 'no-slots') say('state-pool-too-small', 'warning', `${room} beside the weights hold ${bad.pool.slots ?? 0} state slots, a request takes ${about.pool.slotsPerRequest}: SGLang refuses to start`); else if (bad.pool.problem === 'window-too-small') say('window-pool-too-small', 'warning', `${room} beside the weights leave the sliding-window pool less than one window: SGLang refuses to start`); else say('no-pool', 'warning', `mem-fraction-static ${r.server.fraction} leaves ${room} for the KV cache: SGLang refuses to start`, about.input.settings.memoryFraction);
+  }
+  const args = 'srt/server_args.py of the released packages';
+  const sglangDefaults = [ {
+   setting: 'memoryFraction',
+   value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16',
+   versions: 'up to 0.4.5',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'the same up to 80 GiB, else all but 13 GiB',
+   versions: '0.4.6 to 0.4.8',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'all but 2.8, 9.5, 12 or 32 GiB by card, and more by ranks',
+   versions: '0.4.9 to 0.5.4',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'all but 512 MiB + 1.5 x chunk + 128 x TP x PP + 2 x graph batch (10 GiB at least above 60 GiB)',
+   versions: '0.5.5 to 0.5.9',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'the same, and 8 MiB for each prefill graph',
+   versions: 'from 0.5.10',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 25000 MiB, else 8192',
+   versions: 'up to 0.4.8',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 35 GiB, 8192, 16384 from 160 GiB',
+   versions: '0.4.9 to 0.5.4',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 20 GiB (35 GiB before 0.5.20), 4096 below 60, 8192 below 160, else 16384',
+   versions: 'from 0.5.5',
+   source: args
+  }, {
+   setting: 'maxNumSeqs',
+   value: '512 x pool tokens / context, from 2048 to 4096; 48 with speculation',
+   versions: 'all',
+   source: 'srt/mem_cache'
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context; longer requests than the pool are rejected",
+   versions: 'all',
+   source: args
+  }, {
+   setting: 'kvCacheDtype',
+   value: "the checkpoint's KV scheme, else the model's dtype",
+   versions: 'all',
+   source: args
+  }, {
+   setting: 'blockSize',
+   value: '1; 64 on B200 and B300 and for sparse attention; 256 for DeepSeek-V4',
+   versions: 'from 0.5.10',
+   source: args
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's",
+   versions: 'all',
+   source: args
+  } ];
+  function findings_findings(input, r, kvDtype) {
+   const {given, option, reader} = r;
+   const {say} = reader;
+   const {settings} = input;
+   const ranks = Math.max(1, Math.floor(given.tensor / given.attentionData));
+   headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say);
+   if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
+   gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say);
+   const stages = settings.pipelineParallel?.value;
+   if (typeof stages === 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+   const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'];
+   const allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null;
+   contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say);
+   if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
+   if (r.server.fraction <= 0) say('fraction-out-of-range', 'error', `the chunk and the graphs leave a static fraction of ${r.server.fraction}: give mem-fraction-static, or a smaller chunked-prefill-size`);
+   if (r.traits.recurrent && option.text('mamba-radix-cache-strategy') === 'no_buffer' && option.flag('disable-overlap-schedule') !== true) say('setting-contradicts', 'error', 'mamba-radix-cache-strategy no_buffer needs disable-overlap-schedule');
+   if (r.rules.middleBand && option.has('cuda-graph-max-bs')) say('flag-ambiguous', 'error', 'cuda-graph-max-bs is ambiguous from 0.5.20 on: cuda-graph-max-bs-decode or cuda-graph-max-bs-prefill');
+   if (given.maxTotalTokens !== null && given.maxTotalTokens < r.maxModelLen) say('context-above-pool', 'warning', `max-total-tokens ${given.maxTotalTokens} is below the context of ${r.maxModelLen}: longer requests are rejected`);
+  }
+  function poolSettings(input, r, storage) {
+   const {given, option, traits} = r;
+   const kvDtype = kv_kvDtypeOf(r, storage);
+   const ratio = Number(option.text('swa-full-tokens-ratio') ?? Number.NaN);
+   const stateRatio = Number(option.text('mamba-full-memory-ratio') ?? Number.NaN);
+   const radixCache = option.flag('disable-radix-cache') !== true;
+   const strategy = option.text('mamba-radix-cache-strategy');
+   const switchedOff = option.flag('disable-overlap-schedule') === true;
+   const overlap = !switchedOff && given.pipeline === 1;
+   const plain = kvElementBytes(kvDtype);
+   return {
+    kvDtype,
+    pool: {
+     attentionRanks: Math.max(1, Math.floor(given.tensor / given.attentionData / given.decodeContextRanks)),
+     attentionData: given.attentionData,
+     pipeline: given.pipeline,
+     elementBytes: plain ?? 2,
+     page: r.reader.count('blockSize') ?? pageSize(r, radixCache, strategy),
+     packedLatent: traits.sparse && plain === 1 && (r.card.capability ?? 90) < 100,
+     windowRatio: ratio > 0 && ratio <= 1 ? ratio : traits.compressed || traits.modelType.startsWith('inkling') ? .1 : .8,
+     hybridWindows: option.flag('disable-hybrid-swa-memory') !== true,
+     radixCache,
+     overlap,
+     maxRunning: given.maxRunning,
+     maxTotalTokens: given.maxTotalTokens,
+     chunk: r.server.chunk,
+     contextLength: r.maxModelLen,
+     draftTokens: given.speculation === null ? 1 : given.draftTokens,
+     draftLayers: draftLayers(input, given.speculation),
+     runningDefault: traits.compressed ? 256 : given.speculation !== null ? 48 : null,
+     stateRatio: stateRatio > 0 ? stateRatio : .9,
+     stateSlots: option.count('max-mamba-cache-size'),
+     ssmBytes: /16$/.test(option.text('mamba-ssm-dtype') ?? '') ? 2 : 4,
+     slotsPerRequest: slotsPerRequest(strategy, switchedOff, overlap, radixCache)
+    }
+   };
+  }
+  function kv_kvDtypeOf(r, storage) {
+   if (r.kvDtype !== 'auto') return r.kvDtype;
+   if (r.traits.compressed) return 'fp8_e4m3';
+   if (r.traits.sparse) return (r.card.capability ?? 90) >= 100 ? 'fp8_e4m3' : 'bfloat16';
+   return storage.kvCacheDtype ?? r.dtype;
+  }
+  function draftLayers(input, speculation) {
+   if (speculation === null || speculation === 'NGRAM') return 0;
+   if (input.draft !== null) return draftLayersOf(input.draft.shape.layers);
+   const count = input.facts.config['num_nextn_predict_layers'];
+   return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
+  }
+  function pageSize(r, radixCache, strategy) {
+   const {traits, card} = r;
+   const blackwell = card.capability === 100 || card.capability === 103;
+   if (traits.compressed) return 256;
+   if (traits.sparse) return 64;
+   if (!blackwell || traits.delta || traits.modelType.startsWith('granitemoe')) return 1;
+   if (/^qwen3_(?:next|5)/.test(traits.modelType) && radixCache && !strategy?.startsWith('extra')) return 1;
+   return traits.modelType.startsWith('mimo_v2') ? 128 : 64;
+  }
+  const newestSglang = release(0, 5, 23);
+  function sglangRules(version) {
+   const from = (minor, patch) => version >= release(0, minor, patch);
+   return {
+    fraction: from(5, 5) ? 'by-sum' : from(4, 9) ? 'by-class' : from(4, 6) ? 'by-ranks-or-13-gib' : 'by-ranks',
+    draftReserve: from(5, 16) ? {
+     standalone: 0,
+     other: 0,
+     ngram: false
+    } : from(5, 10) ? {
+     standalone: 6144,
+     other: 4096,
+     ngram: false
+    } : from(5, 2) ? {
+     standalone: 6144,
+     other: 2048,
+     ngram: false
+    } : from(4, 9) ? {
+     standalone: 2048,
+     other: 2048,
+     ngram: true
+    } : {
+     standalone: 0,
+     other: 0,
+     ngram: false
+    },
+    prefillGraphs: from(5, 10),
+    prefillGraphsWithAttentionData: from(5, 20),
+    prefillGraphsWithSpeculation: from(5, 13),
+    eagerCounts: from(5, 16),
+    deepep: from(5, 16),
+    middleBand: from(5, 20),
+    vision: from(5, 2) ? 'factor' : from(4, 9) ? 'flat' : 'none',
+    chunks: from(5, 5) ? 'by-class' : from(4, 9) ? 'by-35-gib' : 'by-25000-mib',
+    halvesChunk: !from(4, 6)
+   };
+  }
+  function sglang_resolve_resolve(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const assumptions = [];
+   const traits = traitsOf(input.shape);
+   const rules = sglangRules(resolve_releaseFor(input, reader, assumptions));
+   const card = cardOf(input);
+   const tensor = reader.countOr('tensorParallel', 1, 'SGLang default');
+   const pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
+   const attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? option.count('attn-dp-size') ?? 1);
+   const dataParallel = attentionData > 1 ? 1 : reader.count('dataParallel') ?? 1;
+   const context = contextOf(input.shape, input.facts.config);
+   const length = reader.length('maxModelLen');
+   if (length === null || length === 'auto') reader.fill('maxModelLen', context ?? 2048, context === null ? 'the model states no length' : "the model's context", context === null ? 'engine-default' : 'model-config');
+   const maxModelLen = typeof length === 'number' ? length : context ?? 2048;
+   const given = givenOf(input, reader, option, traits, card, {
+    tensor,
+    pipeline,
+    attentionData,
+    maxModelLen
+   });
+   const server = serverArguments(given, traits, card, rules);
+   reader.fill('memoryFraction', server.fraction, server.note);
+   reader.fill('maxNumBatchedTokens', server.chunk > 0 ? server.chunk : offValue(option) ?? -1, chunkNote(given, card));
+   const dtype = computeDtype(reader.text('dtype'), input.shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   return {
+    reader,
+    option,
+    traits,
+    given,
+    card,
+    rules,
+    server,
+    gpus: tensor * pipeline * dataParallel,
+    dataParallel,
+    expertParallel: expertRanks(input, reader),
+    dtype,
+    quantization: reader.text('quantization'),
+    kvDtype: reader.text('kvCacheDtype') ?? 'auto',
+    maxModelLen,
+    context,
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    loras: option.flag('enable-lora') === true || option.has('lora-paths') ? {
+     slots: reader.count('maxLoras') ?? 8,
+     rank: reader.count('maxLoraRank') ?? 16
+    } : null,
+    assumptions
+   };
+  }
+  function offValue(option) {
+   const text = option.text('chunked-prefill-size')?.trim() ?? '';
+   return /^-?\d{1,9}$/.test(text) && Number(text) <= 0 ? Number(text) : null;
+  }
+  function chunkNote(given, card) {
+   if (given.chunk !== null) return given.chunk === 0 ? 'chunked prefill off' : `each of ${given.attentionData} attention ranks takes its part`;
+   return card.mib === null ? 'SGLang default; the card is not known' : 'SGLang default for this card';
+  }
+  function expertRanks(input, reader) {
+   const value = input.settings.expertParallel?.value;
+   if (value === void 0 || typeof value === 'boolean') return 1;
+   return reader.count('expertParallel') ?? 1;
+  }
+  function resolve_releaseFor(input, reader, assumptions) {
+   const newest = `${releaseText(newestSglang)}.${newestSglang % 1e3}`;
+   if (input.version === null) {
+    assumptions.push(`SGLang version unknown: the rules of ${newest} are used`);
+    return newestSglang;
+   }
+   const read = releaseOf(input.version);
+   if (read === null) reader.say('version-unknown', 'warning', `SGLang version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (read > newestSglang) assumptions.push(`SGLang ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   return read ?? newestSglang;
+  }
+  function cardOf(input) {
+   const {gpu} = input;
+   const capability = gpu?.maker === 'NVIDIA' && gpu.computeCapability !== null ? Math.round(Number(gpu.computeCapability) * 10) : null;
+   const bytes = gpu === null ? 0 : gpu.driverBytes > 0 ? gpu.driverBytes : gpu.memoryBytes;
+   return {
+    mib: bytes > 0 ? Math.round(bytes / MiB) : null,
+    capability,
+    amd: gpu?.maker === 'AMD'
+   };
+  }
+  function givenOf(input, reader, option, traits, card, ranks) {
+   const off = name => option.flag(name) === true;
+   const languageOnly = off('language-only') || off('language-model-only');
+   const multimodal = traits.multimodal && (!traits.multimodalByRequest || off('enable-multimodal')) && !off('language-model-only');
+   const chunkOff = offValue(option) !== null;
+   const maxRunning = reader.count('maxNumSeqs');
+   const prefillBackend = option.text('cuda-graph-backend-prefill');
+   const speculation = option.text('speculative-algorithm')?.toUpperCase() ?? null;
+   const disaggregation = option.text('disaggregation-mode');
+   const backend = option.text('attention-backend');
+   return {
+    tensor: ranks.tensor,
+    pipeline: ranks.pipeline,
+    attentionData: ranks.attentionData,
+    chunk: chunkOff ? 0 : reader.count('maxNumBatchedTokens'),
+    fraction: reader.fraction('memoryFraction', 'mem-fraction-static'),
+    maxRunning,
+    maxPrefillTokens: option.count('max-prefill-tokens') ?? 16384,
+    maxTotalTokens: option.count('max-total-tokens'),
+    decodeBatch: largestOf(input, 'cuda-graph-bs-decode') ?? largestOf(input, 'cuda-graph-bs') ?? option.count('cuda-graph-max-bs-decode') ?? option.count('cuda-graph-max-bs'),
+    prefillBatch: largestOf(input, 'cuda-graph-bs-prefill') ?? option.count('cuda-graph-max-bs-prefill'),
+    eager: off('disable-cuda-graph') || input.settings.enforceEager?.value === true,
+    decodeGraphs: !off('disable-decode-cuda-graph'),
+    prefillGraphs: off('disable-prefill-cuda-graph') || prefillBackend === 'disabled' ? false : prefillBackend === null ? null : true,
+    speculation: speculation === 'NONE' ? null : speculation,
+    draftTokens: reader.count('speculativeTokens') ?? draftTokensOf(speculation, traits.modelType),
+    deepep: option.text('moe-a2a-backend') === 'deepep' || off('enable-deepep-moe'),
+    twoBatchOverlap: off('enable-two-batch-overlap'),
+    decodeContextRanks: option.count('dcp-size') ?? 1,
+    disaggregation: disaggregation === 'prefill' || disaggregation === 'decode' ? disaggregation : null,
+    multimodal,
+    languageOnly,
+    contextLength: ranks.maxModelLen,
+    aiter: card.amd && (backend === null || backend === 'aiter'),
+    aiterHonorsExplicit: isSet(input.environment['SGLANG_AITER_HONOR_EXPLICIT_MEM_FRACTION']),
+    postCapture: isSet(input.environment['SGLANG_ENABLE_POST_CAPTURE_KV_SIZING']) && !card.amd && !traits.latent,
+    visionFactor: visionFactor(input.facts.config),
+    llama2: input.facts.id.toLowerCase().includes('llama-2')
+   };
+  }
+  function draftTokensOf(speculation, modelType) {
+   if (speculation === null || speculation === 'NONE') return 1;
+   return speculation === 'NGRAM' ? 12 : speculation === 'EAGLE' && modelType === 'llama' ? 8 : 4;
+  }
+  const isSet = value => value === '1' || value?.toLowerCase() === 'true';
+  function largestOf(input, name) {
+   const value = input.options[name]?.value;
+   const words = typeof value === 'string' ? value.split(/[\s,]+/) : typeof value === 'object' ? value : [];
+   const numbers = words.map(Number).filter(n => Number.isSafeInteger(n) && n > 0);
+   return numbers.length === 0 ? null : Math.max(...numbers);
+  }
+  const sglang = {
+   name: 'sglang',
+   title: 'SGLang',
+   defaults: sglangDefaults,
+   estimate: sglang_estimate
+  };
+  function sglang_estimate(input) {
+   const r = sglang_resolve_resolve(input);
+   const storage = storageFor(input, {
+    dtype: r.dtype,
+    quantization: r.quantization
+   }, r.reader);
+   const {pool, kvDtype} = poolSettings(input, r, storage);
+   findings_findings(input, r, kvDtype);
+   return sglang_account_account({
+    input,
+    r,
+    storage,
+    pool,
+    kvDtype
+   });
+  }
+  const launcher = 'launcher/src/main.rs';
+  const tgi_defaults = [ {
+   setting: 'memoryFraction',
+   value: '1.0, of which 0.95 is used (TGI_WIGGLE_ROOM)',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: '2048',
+   versions: '1.x',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: "4096, or the model's context where it is less",
+   versions: '2.x',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: "what fits, up to the model's context",
+   versions: 'from 3.0',
+   source: launcher
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '4096',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'maxNumSeqs',
+   value: '128 (max-concurrent-requests)',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'tensorParallel',
+   value: 'all visible GPUs (num-shard)',
+   versions: 'all',
+   source: launcher
+  } ];
+  const tgi = {
+   name: 'tgi',
+   title: 'Text Generation Inference',
+   defaults: tgi_defaults,
+   estimate: tgi_estimate
+  };
+  const WIGGLE_ROOM = .95;
+  const NEWEST = release(3, 3);
+  const QUANTIZE = {
+   'bitsandbytes-nf4': 'bitsandbytes-nf4',
+   'bitsandbytes-fp4': 'bitsandbytes-nf4',
+   eetq: 'bitsandbytes',
+   marlin: 'gptq'
+  };
+  function tgi_estimate(input) {
+   const reader = readSettings(input);
+   const {shape, settings} = input;
+   const known = input.version === null ? null : releaseOf(input.version);
+   const version = known ?? NEWEST;
+   const shards = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1;
+   const tensor = reader.countOr('tensorParallel', shards, 'TGI uses every visible GPU');
+   const dtype = tgiDtype(computeDtype(reader.text('dtype'), shape));
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const asked = reader.text('quantization');
+   const quantization = asked === null ? null : QUANTIZE[asked] ?? asked;
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const fraction = reader.fraction('memoryFraction', 'cuda-memory-fraction') ?? 1;
+   reader.fill('memoryFraction', fraction, 'TGI default');
+   const wiggle = Number(input.environment['TGI_WIGGLE_ROOM'] ?? Number.NaN);
+   const share = fraction * (wiggle > 0 && wiggle <= 1 ? wiggle : WIGGLE_ROOM);
+   const prefill = reader.countOr('maxNumBatchedTokens', 4096, 'TGI default');
+   const sequences = reader.countOr('maxNumSeqs', 128, 'max-concurrent-requests by default');
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : defaultLength(version, context);
+   if (length !== null) reader.fill('maxModelLen', length, 'TGI default');
+   const kvDtype = tgi_kvDtypeOf(reader.text('kvCacheDtype'), storage.kvCacheDtype ?? dtype);
+   if (kvElementBytes(kvDtype) === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: 2 B stand in for it`, settings.kvCacheDtype);
+   headFindings(shape, tensor, 'num-shard', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor, `num-shard ${tensor}`, settings.tensorParallel, reader.say);
+   if (length !== null) contextFinding(length, context, 'max-total-tokens', null, settings.maxModelLen, reader.say);
+   const division = {
+    tensor,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const block = version >= release(3, 0) ? 1 : 16;
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weightParts(input, storage, division, {
+     quantization
+    }).map(part => [ part, forwardPart(shape, prefill, tensor, {
+     high: 3
+    }), logitsPart(input, prefill), contextPart(tensor, {
+     low: .3,
+     expected: .6,
+     high: 1.2
+    }) ]),
+    caches: stageCaches(shape, {
+     ranks: tensor,
+     pipeline: 1,
+     elementBytes: kvElementBytes(kvDtype) ?? 2,
+     scaleBytes: 0,
+     block,
+     windows: false,
+     beams: 1
+    }),
+    block,
+    fraction: share,
+    fractionText: `cuda-memory-fraction ${fraction} x wiggle room ${WIGGLE_ROOM}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: null,
+    kvText: `KV ${kvDtype}, blocks of ${block} tokens`,
+    source: 'TGI: the pool takes what the warm-up leaves',
+    assumptions: [ `the warm-up prefills ${grouped(prefill)} tokens; its peak is modelled, few figures are public`, ...known === null ? [ `TGI version ${input.version === null ? 'unknown' : `${JSON.stringify(input.version)} not known`}: the defaults of 3.x are used` ] : [] ]
+   });
+  }
+  const tgiDtype = dtype => dtype === 'float32' ? 'float16' : dtype;
+  function defaultLength(version, context) {
+   if (version >= release(3, 0)) return null;
+   const most = version >= release(2, 0) ? 4096 : 2048;
+   return context === null ? most : Math.min(most, context);
+  }
+  const tgi_kvDtypeOf = (given, fallback) => given === null || given === 'auto' ? fallback : given;
+  function logitsPart(input, prefill) {
+   const row = input.shape.facts.task === 'embed' ? 0 : input.shape.facts.vocabulary * 4;
+   return rangePart('logits', {
+    low: row,
+    expected: row * Math.min(prefill, 64),
+    high: row * Math.min(prefill, 512) + .1 * GiB
+   }, 'modelled', `${grouped(Math.min(prefill, 64))} rows x ${grouped(input.shape.facts.vocabulary)} x 4 B`, 'sampler of the warm-up prefill');
+  }
+  const generation = 'transformers generate()';
+  const transformers_defaults = [ {
+   setting: 'maxNumSeqs',
+   value: '1 (batch)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context (prompt and answer)",
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: 'the whole length (prompt tokens)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'pipelineParallel',
+   value: 'all GPUs (device_map auto: layers in order)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's",
+   versions: 'from 5.0',
+   source: generation
+  } ];
+  const transformers = {
+   name: 'transformers',
+   title: 'transformers',
+   defaults: transformers_defaults,
+   estimate: transformers_estimate
+  };
+  function transformers_estimate(input) {
+   const reader = readSettings(input);
+   const {shape, settings} = input;
+   const gpus = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1;
+   const tensor = reader.countOr('tensorParallel', 1, 'transformers default');
+   const spread = Math.max(1, Math.floor(gpus / tensor));
+   const pipeline = Math.min(reader.countOr('pipelineParallel', spread, 'device_map auto uses every GPU'), Math.max(1, shape.layers.order.length));
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const quantization = reader.text('quantization');
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 2048;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const prompt = Math.min(length, reader.countOr('maxNumBatchedTokens', length, 'the prompt is the whole length', 'assumed'));
+   const batch = Math.max(input.concurrency, reader.countOr('maxNumSeqs', 1, 'one sequence'));
+   contextFinding(length, context, 'length', 'generate', settings.maxModelLen, reader.say);
+   const division = {
+    tensor,
+    pipeline,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const weights = weightParts(input, storage, division, {
+    quantization
+   });
+   const caches = stageCaches(shape, {
+    ranks: tensor,
+    pipeline,
+    elementBytes: 2,
+    scaleBytes: 0,
+    block: 1,
+    windows: true,
+    beams: 1
+   });
+   const rest = [ prefillPart(shape, prompt * batch, batch), transformers_contextPart() ];
+   const memory = input.gpu?.memoryBytes ?? null;
+   const fixed = sum(rest.map(part => part.bytes)).expected;
+   const free = weights.map(part => memory === null ? null : Math.max(0, memory - part.bytes.expected - fixed));
+   const load = weights.map((part, at) => part.bytes.expected + batch * transformers_requestBytes(caches[at], length));
+   const at = load.indexOf(Math.max(...load));
+   const cache = caches[at];
+   const request = transformers_requestBytes(cache, length);
+   const fitting = free.map((bytes, i) => bytes === null ? null : longestIn(caches[i], context ?? 2 ** 24, bytes / batch, 1));
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${pipeline}, tensor rank 0 of ${tensor}`, [ weights[at], ...transformers_cacheParts(input, cache, length, batch), ...rest ], memory),
+     kvCache: {
+      bytesPerToken: Math.round(cache.full),
+      bytesPerMaxLengthRequest: request,
+      availableBytes: free[at],
+      capacityTokens: free[at] == null || request === 0 ? null : Math.floor(free[at] / request * length),
+      maxConcurrency: free[at] == null || request === 0 ? null : free[at] / request,
+      fitsOneRequest: free[at] == null ? null : request <= free[at],
+      maxModelLenThatFits: fitting.some(one => one === null) ? null : Math.min(...fitting.map(one => one ?? 0))
+     },
+     assumptions: [ 'attention is computed without its whole matrix (sdpa or flash)', ...shape.notes ]
+    }
+   };
+  }
+  const transformers_requestBytes = (cache, length) => kvBytes(cache, length, 1) + cache.state;
+  function transformers_cacheParts(input, cache, length, batch) {
+   const kv = kvBytes(cache, length, 1) * batch;
+   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
+   const times = batch > 1 ? ` x ${grouped(batch)} sequences` : '';
+   const parts = [];
+   if (kv > 0 || cache.state === 0) parts.push(exactPart('kvCache', kv, basis, kv > 0 ? `${grouped(length)} tokens x ${grouped(cache.full)} B${times}` : 'no layer keeps keys and values', 'cache grows with every token'));
+   if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * batch, basis, `${grouped(cache.state)} B${times}`, 'state of every sequence'));
+   return parts;
+  }
+  function prefillPart(shape, tokens, batch) {
+   const {facts} = shape;
+   const width = (facts.intermediate ?? 4 * facts.hidden) * (facts.expertsPerToken ?? 1);
+   const each = 2 * (3 * width + 6 * facts.hidden);
+   const logits = batch * facts.vocabulary * 8;
+   const expected = tokens * each + logits;
+   return rangePart('activations', {
+    low: logits,
+    expected,
+    high: 1.6 * expected + .3 * GiB
+   }, 'modelled', `${grouped(tokens)} prompt tokens x ${grouped(each)} B + ${grouped(batch)} x ${grouped(facts.vocabulary)} x 8 B`, 'widest tensors of one layer in 16 bits');
+  }
+  function transformers_contextPart() {
+   return rangePart('context', {
+    low: 300 * MiB,
+    expected: 512 * MiB,
+    high: 800 * MiB
+   }, 'measured', '0.5 GiB for the CUDA context', 'engines.md: 0.3 to 0.5 GiB a process and device, more with large kernels');
+  }
+  const trtllm_args = 'TensorRT-LLM LlmArgs and memory page';
+  const trtllm_defaults = [ {
+   setting: 'memoryFraction',
+   value: '0.9 of what is free after engine and buffers',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxNumSeqs',
+   value: '2048',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context",
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'blockSize',
+   value: '32',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'max_beam_width',
+   value: '1',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'backend',
+   value: 'pytorch',
+   versions: 'from 1.0',
+   source: trtllm_args
+  } ];
+  const trtllm = {
+   name: 'trtllm',
+   title: 'TensorRT-LLM',
+   defaults: trtllm_defaults,
+   estimate: trtllm_estimate
+  };
+  function trtllm_estimate(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const tensor = reader.countOr('tensorParallel', 1, 'TensorRT-LLM default');
+   const pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, shape.layers.order.length));
+   const contextRanks = reader.count('contextParallel') ?? 1;
+   const attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? 1);
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const sequences = reader.countOr('maxNumSeqs', 2048, 'TensorRT-LLM default');
+   const tokens = reader.countOr('maxNumBatchedTokens', 8192, 'TensorRT-LLM default');
+   const context = contextOf(shape, input.facts.config);
+   const length = trtllm_lengthOf(reader.length('maxModelLen'), context);
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const fraction = reader.fraction('memoryFraction', 'free_gpu_memory_fraction') ?? .9;
+   reader.fill('memoryFraction', fraction, 'TensorRT-LLM default');
+   const block = reader.countOr('blockSize', 32, 'TensorRT-LLM default');
+   const quantization = algorithm(reader.text('quantization'));
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const kvDtype = trtllm_kvDtypeOf(reader.text('kvCacheDtype'), storage.kvCacheDtype ?? dtype);
+   if (kvElementBytes(kvDtype) === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: 2 B stand in for it`, settings.kvCacheDtype);
+   const beams = option.count('max-beam-width') ?? 1;
+   const ranks = Math.max(1, Math.floor(tensor / attentionData));
+   headFindings(shape, ranks, attentionData > 1 ? 'attention ranks (tp / attention DP)' : 'tp_size', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor * pipeline * contextRanks, `tp ${tensor} x pp ${pipeline} x cp ${contextRanks}`, settings.tensorParallel, reader.say);
+   contextFinding(length, context, 'max_seq_len', null, settings.maxModelLen, reader.say);
+   const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1;
+   const weights = weightParts(input, storage, {
+    tensor,
+    pipeline,
+    attentionData,
+    wholeExperts
+   }, {
+    quantization
+   });
+   const buffers = [ forwardPart(shape, tokens, tensor), trtllm_logitsPart(input, sequences * beams), contextPart(tensor, OTHER) ];
+   const windows = trtllm_windowed(option);
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weights.map(part => [ part, ...buffers ]),
+    caches: stageCaches(shape, {
+     ranks,
+     pipeline,
+     elementBytes: kvElementBytes(kvDtype) ?? 2,
+     scaleBytes: 0,
+     block,
+     windows,
+     beams
+    }),
+    block,
+    fraction,
+    fractionText: `free_gpu_memory_fraction ${fraction}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: option.count('max-tokens'),
+    kvText: `KV ${kvDtype}, blocks of ${block} tokens${beams > 1 ? `, ${beams} beams` : ''}`,
+    source: 'TensorRT-LLM memory page',
+    assumptions: [ `max_num_tokens ${grouped(tokens)} and max_batch_size ${grouped(sequences)} size the buffers, whatever the load`, ...input.version === null ? [ 'TensorRT-LLM version unknown: the defaults of 1.x are used' ] : [], ...windows ? [] : [ 'without max_attention_window every layer keeps every token' ] ]
+   });
+  }
+  const OTHER = {
+   low: .6,
+   expected: 1.5,
+   high: 3.5
+  };
+  const trtllm_lengthOf = (given, context) => typeof given === 'number' ? given : context ?? 2048;
+  function trtllm_logitsPart(input, sequences) {
+   const expected = sequences * input.shape.facts.vocabulary * 4;
+   return rangePart('logits', {
+    low: .5 * expected,
+    expected,
+    high: 2 * expected + .1 * GiB
+   }, 'modelled', `${grouped(sequences)} sequences x ${grouped(input.shape.facts.vocabulary)} x 4 B`, 'buffers by max_batch_size');
+  }
+  function algorithm(name) {
+   if (name === null || /^(?:no_quant|none)$/i.test(name)) return null;
+   if (/^fp8/i.test(name)) return 'fp8';
+   return /^nvfp4/i.test(name) ? 'modelopt_fp4' : name.toLowerCase();
+  }
+  function trtllm_kvDtypeOf(given, fallback) {
+   return given === null || given === 'auto' ? fallback : given.toLowerCase();
+  }
+  const trtllm_windowed = option => option.has('max-attention-window');
   function inside(name, title) {
    return {
     name,
@@ -27336,7 +30757,7 @@ var __webpack_modules__ = {
    };
   }
   const vllmInside = [ inside('ray-llm', 'Ray Serve LLM'), inside('kserve-hf', 'KServe Hugging Face server') ];
-  const engines = [ vllm, ...vllmInside ];
+  const engines = [ vllm, ...vllmInside, sglang, trtllm, tgi, lmdeploy, llamacpp, ollama, transformers, kaito, ...embeddingServers ];
   const byName = new Map(engines.map(engine => [ engine.name, engine ]));
   function engineOf(name) {
    return byName.get(name) ?? null;
@@ -28099,6 +31520,129 @@ var __webpack_modules__ = {
     return sum + times * Math.round(weights_elements(weight) * share);
    }, 0);
   }
+  function checkpointBytes(shape, config) {
+   const dtype = shape.facts.dtype ?? 'bfloat16';
+   if (dtypeBytes(dtype) === null) return null;
+   const storage = storageOf(shape, config, {
+    dtype,
+    quantization: null,
+    where: 'file'
+   });
+   if (!storage.ok) return null;
+   let bytes = 0;
+   for (const {weight, times} of allWeights(shape)) bytes += times * checkpoint_bytes_whole(storage.value, weight);
+   if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp);
+   const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis;
+   return {
+    bytes,
+    basis
+   };
+  }
+  function stackBytes(storage, stack) {
+   const kinds = stack.kinds.map(kind => kind.weights.reduce((sum, weight) => sum + checkpoint_bytes_whole(storage, weight), 0));
+   return stack.order.reduce((sum, kind) => sum + kinds[kind], 0);
+  }
+  function checkpoint_bytes_whole(storage, weight) {
+   const part = {
+    out: weight.out,
+    in: weight.in,
+    copies: weight.copies,
+    bias: weight.bias ? weight.out : 0
+   };
+   return storage.bytes(weight, part, weight.name);
+  }
+  function shapeOfGguf(gguf) {
+   const number = key => {
+    const value = gguf.keys[key];
+    const first = Array.isArray(value) ? value[0] : value;
+    return typeof first === 'number' && Number.isInteger(first) && first > 0 ? first : null;
+   };
+   const hidden = number('embedding_length');
+   const layers = number('block_count');
+   const vocabulary = number('vocab_size') ?? gguf.vocabulary;
+   if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return (0, 
+   lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, {
+    hint: 'the file may be broken; convert it again'
+   });
+   const heads = number('attention.head_count');
+   const kvHeads = number('attention.head_count_kv') ?? heads;
+   const headDim = number('attention.key_length') ?? (heads === null ? null : Math.floor(hidden / heads));
+   const cache = kvHeads === null || headDim === null ? [] : [ {
+    kind: 'full',
+    kvHeads,
+    keyDim: headDim,
+    valueDim: number('attention.value_length') ?? headDim
+   } ];
+   const blocks = new Map;
+   const embedding = [];
+   const final = [];
+   for (const tensor of gguf.tensors) {
+    const block = /^blk\.(\d+)\./.exec(tensor.name);
+    const weight = weightOf(tensor, block ? tensor.name.slice(block[0].length) : tensor.name);
+    if (block) blocks.set(Number(block[1]), [ ...blocks.get(Number(block[1])) ?? [], weight ]); else if (tensor.name.startsWith('output')) final.push(weight); else embedding.push(weight);
+   }
+   const kinds = [];
+   const seen = new Map;
+   const order = Array.from({
+    length: layers
+   }, (_, layer) => {
+    const weights = blocks.get(layer) ?? [];
+    const key = JSON.stringify(weights);
+    const known = seen.get(key);
+    if (known !== void 0) return known;
+    seen.set(key, kinds.length);
+    return kinds.push({
+     name: 'block',
+     weights,
+     cache
+    }) - 1;
+   });
+   return (0, lib_problem.uw)({
+    family: 'gguf',
+    modelType: gguf.architecture,
+    count: 'derived',
+    embedding,
+    layers: {
+     kinds,
+     order
+    },
+    final,
+    tied: !gguf.tensors.some(tensor => tensor.name === 'output.weight'),
+    towers: [],
+    mtp: null,
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads,
+     kvHeads,
+     headDim,
+     intermediate: number('feed_forward_length'),
+     contextLength: number('context_length'),
+     experts: number('expert_count'),
+     expertsPerToken: number('expert_used_count'),
+     visionHeads: null,
+     multimodal: false,
+     task: 'generate',
+     dtype: 'float16',
+     stateDtype: null
+    },
+    notes: layers > 0 ? [ `counted from the header of a ${gguf.fileType ?? 'GGUF'} file` ] : []
+   });
+  }
+  function weightOf(tensor, name) {
+   const [input = 1, out = 1, copies = 1] = tensor.dims;
+   const vector = tensor.dims.length < 2;
+   return {
+    name: name.replace(/\.weight$/, ''),
+    out: vector ? input : out,
+    in: vector ? 1 : input,
+    copies,
+    bias: false,
+    kind: vector ? 'norm' : name.includes('embd') ? 'embedding' : 'linear',
+    split: 'none'
+   };
+  }
   var models_config = __nccwpck_require__(6541);
   function attentionWeights(a) {
    const prefix = a.prefix ?? 'self_attn';
@@ -28457,7 +32001,7 @@ var __webpack_modules__ = {
     notes: own ? [] : [ `architectures names ${architecture.prefix}: counted as ${parts.type}` ]
    };
   }
-  const defaults = {
+  const bart_defaults = {
    vocab_size: 50265,
    max_position_embeddings: 1024,
    encoder_layers: 12,
@@ -28529,7 +32073,7 @@ var __webpack_modules__ = {
   }
   function shape(rule, file) {
    const config = file.with({
-    ...defaults,
+    ...bart_defaults,
     ...rule.defaults
    }, {
     ...aliases,
@@ -31893,7 +35437,7 @@ var __webpack_modules__ = {
    },
    read: config => siglip(config, false)
   }, {
-   types: [ 'internvl_vision' ],
+   types: [ 'internvl_vision', 'qianfan_ocr_vision' ],
    defaults: {
     hidden_size: 1024,
     intermediate_size: 4096,
@@ -31970,9 +35514,11 @@ var __webpack_modules__ = {
      stack: encoder.stack
     });
     const hidden = text.facts.hidden;
-    const weights = [ column('linear_1', hidden, encoder.width, {
+    const inner = own.raw('out_hidden_size') === void 0 ? hidden : 4 * encoder.width;
+    const input = own.raw('out_hidden_size') === void 0 ? encoder.width : inner;
+    const weights = [ column('linear_1', inner, input, {
      bias: true
-    }), row('linear_2', hidden, hidden, {
+    }), row('linear_2', hidden, inner, {
      bias: true
     }) ];
     towers.push({
@@ -32079,10 +35625,11 @@ var __webpack_modules__ = {
     how: 'by its nested configs'
    };
   }
-  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
+  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ], [ 'vocab_size', 'padded_vocab_size', 'image_size', 'num_mel_bins' ] ];
   function whatIsMissing(config) {
    const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0]);
-   return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`;
+   if (missing.length === 0) return 'and no family that is known has its keys';
+   return `and ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing to count it by its keys`;
   }
   const FIT = {
    file: 10,
@@ -32101,7 +35648,7 @@ var __webpack_modules__ = {
     let invented = false;
     const watch = (field, from, value) => {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
-     if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
+     if (from === 'default' && COUNTED.test(field) && typeof value === 'number' && value > 0) invented = true;
     };
     const shape = attempt(family, new models_config.TS(json, {}, {}, '', watch), nested);
     if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue;
@@ -32128,7 +35675,8 @@ var __webpack_modules__ = {
   }
   const PLAIN_ACTIVATIONS = new Set([ 'relu', 'relu2', 'xielu', 'gelu_new', 'gelu_fast' ]);
   function contradicts(shape, config) {
-   if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true;
+   const expertWidth = config.json['moe_intermediate_size'];
+   if (typeof expertWidth === 'number' && expertWidth > 1 && shape.facts.experts === null) return true;
    const isGate = name => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj');
    return PLAIN_ACTIVATIONS.has(config.json['hidden_act']) && shape.layers.kinds.some(kind => kind.weights.some(weight => isGate(weight.name)));
   }
@@ -33837,7 +37385,7 @@ var __webpack_modules__ = {
    return {
     name: row.type,
     modelTypes: [ row.type, ...row.also ?? [] ],
-    verified: row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.verified ?? (row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)'),
     shape: (file, nested) => multimodalShape(row, file.with(row.defaults ?? {}, row.aliases), nested)
    };
   }
@@ -34110,7 +37658,6 @@ var __webpack_modules__ = {
    }
   }, {
    type: 'cohere2_vision',
-   also: [ 'aya_vision' ],
    defaults: {
     downsample_factor: 2,
     alignment_intermediate_size: 36864
@@ -34132,6 +37679,27 @@ var __webpack_modules__ = {
     const inner = m.config.size('alignment_intermediate_size');
     const input = llava_merged(encoder.width, m.config.size('downsample_factor'));
     return [ named, projector([ column('linear_1', inner, input, {
+     bias: true
+    }), row('linear_2', m.hidden, Math.floor(inner / 2), {
+     bias: true
+    }) ]) ];
+   }
+  }, {
+   type: 'aya_vision',
+   defaults: {
+    downsample_factor: 2
+   },
+   text: {
+    type: 'cohere2'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   exact: false,
+   towers: m => {
+    const {encoder, named} = visionTower(m, 'siglip_vision_model', siglipSo400m);
+    const inner = m.config.sizeOrNull('alignment_intermediate_size') ?? m.hidden;
+    const input = llava_merged(encoder.width, m.config.size('downsample_factor'));
+    return [ named, projector([ norm('layernorm', input, true), column('linear_1', inner, input, {
      bias: true
     }), row('linear_2', m.hidden, Math.floor(inner / 2), {
      bias: true
@@ -34781,9 +38349,9 @@ var __webpack_modules__ = {
     heads,
     width: hidden
    };
-   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m, hidden) ];
+   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m) ];
   }
-  function molmoAdapter(m, vision) {
+  function molmoAdapter(m) {
    const config = m.part('adapter_config').with({
     vision_feature_layer: [ 24, 18 ],
     hidden_size: 1152,
@@ -34796,7 +38364,7 @@ var __webpack_modules__ = {
     mlp_bias: false
    });
    const hidden = config.size('hidden_size');
-   const input = vision * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
+   const input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
    const headDim = config.size('head_dim');
    const queries = config.size('num_attention_heads') * headDim;
    const keys = config.size('num_key_value_heads') * headDim;
@@ -34807,9 +38375,7 @@ var __webpack_modules__ = {
    const mlpBias = {
     bias: config.flag('mlp_bias')
    };
-   return projector([ linear('image_pooling_2d.q_proj', queries, input, 'none', bias), linear('image_pooling_2d.k_proj', keys, input, 'none', bias), linear('image_pooling_2d.v_proj', keys, input, 'none', bias), linear('image_pooling_2d.o_proj', hidden, queries, 'none', {
-    bias: true
-   }), column('image_projector.gate_proj', width, hidden, mlpBias), column('image_projector.up_proj', width, hidden, mlpBias), row('image_projector.down_proj', config.size('text_hidden_size'), width, mlpBias) ]);
+   return projector([ linear('image_pooling_2d.q_proj', queries, input, 'none', bias), linear('image_pooling_2d.k_proj', keys, input, 'none', bias), linear('image_pooling_2d.v_proj', keys, input, 'none', bias), linear('image_pooling_2d.o_proj', hidden, queries, 'none', bias), column('image_projector.gate_proj', width, hidden, mlpBias), column('image_projector.up_proj', width, hidden, mlpBias), row('image_projector.down_proj', config.size('text_hidden_size'), width) ]);
   }
   function molmoText(shape, config) {
    const text = (config.nested('text_config') ?? config).with({
@@ -35058,7 +38624,8 @@ var __webpack_modules__ = {
    },
    tie: 'top',
    towers: m => ocrTowers(m, true),
-   exact: false
+   exact: false,
+   verified: 'published total of DeepSeek-OCR'
   }, {
    type: 'deepseek_vl_v2',
    classes: [ 'DeepseekVLV2', 'DeepseekOCR' ],
@@ -35309,6 +38876,100 @@ var __webpack_modules__ = {
     };
    }
   });
+  const siglipSizes = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16
+  };
+  function siglipLike(config, more, learned = true) {
+   const hidden = config.size('hidden_size');
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), ...learned ? [ patchPositions('embeddings.position_embedding', config, hidden) ] : [], norm('post_layernorm', hidden, true), ...more ], {
+    hidden,
+    width: config.size('intermediate_size')
+   });
+  }
+  function miniCpmTowers(m) {
+   const config = m.part('vision_config').with({
+    ...siglipSizes,
+    window_kernel_size: [ 2, 2 ]
+   });
+   const hidden = config.size('hidden_size');
+   const window = more_vision_area(config, 'window_kernel_size');
+   const inner = hidden * window;
+   const bias = {
+    bias: true
+   };
+   const [q, k, v, out] = encoderLayer({
+    hidden,
+    width: hidden
+   });
+   const merger = [ ...[ q, k, v, out ].map(weight => ({
+    ...weight,
+    name: `vit_merger.${weight.name}`
+   })), norm('vit_merger.layer_norm1', hidden, true), norm('vit_merger.pre_norm', inner, true), linear('vit_merger.linear_1', config.size('intermediate_size') * window, inner, 'none', bias), linear('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, 'none', bias) ];
+   const merge = hidden * more_vision_area(m.config, 'merge_kernel_size');
+   const times = family_layerCount(m.config, 'merger_times');
+   return [ tower('vision_tower', 'vision', siglipLike(config, merger)), projector(Array.from({
+    length: times
+   }, (_, i) => [ norm(`mlp.${i}.pre_norm`, merge, true), linear(`mlp.${i}.linear_1`, merge, merge, 'none', bias), linear(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, 'none', bias) ]).flat(), 'merger') ];
+  }
+  function more_vision_area(config, name) {
+   const [height, width] = config.list(name) ?? [];
+   const valid = side => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024;
+   return valid(height) && valid(width) ? height * width : config.invalid(name, 'is not a list of two whole numbers of at least 1');
+  }
+  function qianfanTowers(m) {
+   const vision = m.part('vision_config');
+   const biased = new models_config.TS({
+    attention_bias: true,
+    ...vision.json
+   }, {}, {}, vision.path);
+   const encoder = encoderOf(biased, 'qianfan_ocr_vision');
+   const input = encoder.width * shuffleFactor(m) ** 2;
+   return [ tower('vision_tower', 'vision', encoder), projector([ norm('layer_norm', input, true), ...twoLayers(input, m.hidden, true) ]) ];
+  }
+  const miniCpm = (type, classes, tied) => ({
+   type,
+   classes,
+   defaults: {
+    merge_kernel_size: [ 2, 2 ],
+    merger_times: 1
+   },
+   text: {
+    type: 'qwen3_5_text'
+   },
+   tie: 'top',
+   tiedByDefault: tied,
+   towers: miniCpmTowers
+  });
+  const more_vision_types = [ miniCpm('minicpm_ocr', [ 'MiniCPMOcr' ], true), miniCpm('minicpmv4_6', [ 'MiniCPMV4_6' ], false), miniCpm('minicpmv4_7', [ 'MiniCPMV4_7' ], false), {
+   type: 'video_llama_3',
+   text: {
+    type: 'qwen2'
+   },
+   tie: 'either',
+   towers: m => {
+    const encoder = siglipLike(m.part('vision_config').with(siglipSizes), [], false);
+    return [ tower('vision_model', 'vision', encoder), projector(twoLayers(encoder.width, m.hidden, true), 'projector') ];
+   }
+  }, {
+   type: 'qianfan_ocr',
+   defaults: {
+    downsample_ratio: .5
+   },
+   text: {
+    type: 'qwen3'
+   },
+   tie: 'top',
+   towers: qianfanTowers
+  } ];
+  const moreVision = more_vision_types.map(multimodal);
   function vision(file) {
    const config = file.with({
     hidden_size: 1152,
@@ -35407,6 +39068,194 @@ var __webpack_modules__ = {
    tie: 'top',
    towers
   });
+  function blipVision(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1408,
+    intermediate_size: 6144,
+    num_hidden_layers: 39,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14,
+    qkv_bias: true
+   });
+   const hidden = config.size('hidden_size');
+   return plainEncoder(config, [ vector('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), norm('post_layernorm', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    names: {
+     out: 'projection'
+    }
+   });
+  }
+  function queryTransformer(file, seen, text) {
+   const config = file.with({
+    vocab_size: 30522,
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: 512,
+    cross_attention_frequency: 2,
+    encoder_hidden_size: 1408,
+    use_qformer_text_input: false
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const input = seen ?? config.size('encoder_hidden_size');
+   const every = config.size('cross_attention_frequency');
+   const reads = text === 'always' || config.flag('use_qformer_text_input');
+   const bias = {
+    bias: true
+   };
+   const attention = (name, keys) => [ column(`${name}.attention.query`, hidden, hidden, bias), column(`${name}.attention.key`, hidden, keys, bias), column(`${name}.attention.value`, hidden, keys, bias), row(`${name}.output.dense`, hidden, hidden, bias), norm(`${name}.output.LayerNorm`, hidden, true) ];
+   const feed = suffix => [ column(`intermediate${suffix}.dense`, width, hidden, bias), row(`output${suffix}.dense`, hidden, width, bias), norm(`output${suffix}.LayerNorm`, hidden, true) ];
+   const embeddings = text === 'always' ? [ tokenEmbedding(config.size('vocab_size'), hidden, 'embeddings.word_embeddings'), positionEmbedding(config.size('max_position_embeddings'), hidden, 'embeddings.position_embeddings') ] : [];
+   return {
+    weights: [ ...embeddings, norm('layernorm', hidden, true) ],
+    stack: stackOf(family_layerCount(config), i => i % every === 0 ? 'crossing' : 'plain', (i, name) => ({
+     name,
+     weights: [ ...attention('attention', hidden), ...i % every === 0 ? attention('crossattention', input) : [], ...feed('_query'), ...reads ? feed('') : [] ],
+     cache: []
+    })),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   };
+  }
+  const blipTowers = text => m => {
+   const vision = blipVision(m);
+   const query = queryTransformer(m.part('qformer_config'), vision.width, text);
+   return [ tower('vision_model', 'vision', vision), tower('qformer', 'projector', query), projector([ vector('query_tokens', m.config.size('num_query_tokens') * query.width), linear('language_projection', m.hidden, query.width, 'none', {
+    bias: true
+   }) ], 'model') ];
+  };
+  function graniteSpeechTowers(m) {
+   const config = m.part('encoder_config').with({
+    input_dim: 160,
+    num_layers: 10,
+    hidden_dim: 1024,
+    feedforward_mult: 4,
+    num_heads: 8,
+    output_dim: 42,
+    max_pos_emb: 512,
+    conv_kernel_size: 15,
+    conv_expansion_factor: 2
+   });
+   const hidden = config.size('hidden_dim');
+   const heads = config.size('num_heads');
+   const headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads));
+   const inner = heads * headDim;
+   const width = hidden * config.size('feedforward_mult');
+   const channels = hidden * config.size('conv_expansion_factor');
+   const output = config.size('output_dim');
+   const bias = {
+    bias: true
+   };
+   const feed = name => [ norm(`${name}.pre_norm`, hidden, true), column(`${name}.up_proj`, width, hidden, bias), row(`${name}.down_proj`, hidden, width, bias) ];
+   const conformer = [ ...feed('ff1'), norm('attn.pre_norm', hidden, true), column('attn.to_q', inner, hidden), column('attn.to_kv', 2 * inner, hidden), row('attn.to_out', hidden, inner, bias), positionEmbedding(2 * config.size('max_pos_emb') + 1, headDim, 'attn.rel_pos_emb'), norm('conv.norm', hidden, true), conv('conv.up_conv', 2 * channels, hidden, true), conv('conv.depth_conv', channels, config.size('conv_kernel_size'), false), norm('conv.batch_norm', channels, true), conv('conv.down_conv', hidden, channels, true), ...feed('ff2'), norm('post_norm', hidden, true) ];
+   const encoder = {
+    weights: [ linear('input_linear', hidden, config.size('input_dim'), 'none', bias), linear('out', output, hidden, 'none', bias), linear('out_mid', hidden, output, 'none', bias) ],
+    stack: uniformStack(family_layerCount(config, 'num_layers'), {
+     name: 'conformer',
+     weights: conformer,
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+   const query = queryTransformer(m.part('projector_config'), null, 'flag');
+   const queries = Math.floor(m.config.size('window_size') / m.config.size('downsample_rate'));
+   return [ tower('encoder', 'audio', encoder), tower('projector.qformer', 'projector', query), projector([ vector('query', queries * query.width), linear('linear', m.hidden, query.width, 'none', bias) ], 'projector') ];
+  }
+  function ariaTowers(m) {
+   const encoder = encoderOf(m.part('vision_config'), 'idefics3_vision');
+   const h = encoder.width;
+   return [ tower('vision_tower', 'vision', encoder), projector([ vector('query', m.config.size('max_value_projector_patch_to_query_dict') * h), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => linear(`cross_attn.${name}`, h, h, 'none')), linear('cross_attn.multihead_attn.in_proj', 3 * h, h, 'none', {
+    bias: true
+   }), linear('cross_attn.multihead_attn.out_proj', h, h, 'none', {
+    bias: true
+   }), linear('cross_attn.linear', h, h, 'none', {
+    bias: true
+   }), norm('cross_attn.layer_norm', h, true), norm('cross_attn.layer_norm_kv', h, true), norm('layer_norm', h, true), column('feed_forward.linear_in', m.hidden, h), row('feed_forward.linear_out', m.hidden, m.hidden) ]) ];
+  }
+  function idefics2Towers(m) {
+   const encoder = encoderOf(m.part('vision_config'), 'idefics2_vision');
+   const config = m.part('perceiver_config').with({
+    resampler_n_latents: 64,
+    resampler_depth: 3,
+    resampler_n_heads: 16,
+    resampler_head_dim: 96,
+    num_key_value_heads: 4
+   });
+   const h = m.hidden;
+   const width = m.text.facts.intermediate ?? 4 * h;
+   const headDim = config.size('resampler_head_dim');
+   const queries = config.size('resampler_n_heads') * headDim;
+   const keys = config.size('num_key_value_heads') * headDim;
+   const layer = [ norm('input_latents_norm', h), norm('input_context_norm', h), column('self_attn.q_proj', queries, h), column('self_attn.k_proj', keys, h), column('self_attn.v_proj', keys, h), row('self_attn.o_proj', h, queries), norm('post_attention_layernorm', h), column('mlp.gate_proj', 4 * h, h), column('mlp.up_proj', 4 * h, h), row('mlp.down_proj', h, 4 * h) ];
+   const perceiver = {
+    weights: [ vector('latents', config.size('resampler_n_latents') * h), norm('norm', h), column('modality_projection.gate_proj', width, encoder.width), column('modality_projection.up_proj', width, encoder.width), row('modality_projection.down_proj', h, width) ],
+    stack: uniformStack(family_layerCount(config, 'resampler_depth'), {
+     name: 'perceiver',
+     weights: layer,
+     cache: []
+    }),
+    heads: null,
+    width: h
+   };
+   return [ tower('vision_model', 'vision', encoder), tower('connector', 'projector', perceiver) ];
+  }
+  const blip = (type, classes, text) => ({
+   type,
+   classes,
+   defaults: {
+    num_query_tokens: 32
+   },
+   text: {
+    type: 'opt'
+   },
+   tie: 'nested',
+   towers: blipTowers(text)
+  });
+  const query_transformers_granite = type => ({
+   type,
+   defaults: {
+    window_size: 15,
+    downsample_rate: 5
+   },
+   text: {
+    type: 'granite'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: graniteSpeechTowers
+  });
+  const query_transformers_types = [ blip('blip-2', [ 'Blip2' ], 'flag'), blip('instructblip', [ 'InstructBlip' ], 'always'), blip('instructblipvideo', [ 'InstructBlipVideo' ], 'always'), query_transformers_granite('granite_speech'), {
+   type: 'aria',
+   defaults: {
+    max_value_projector_patch_to_query_dict: 256
+   },
+   text: {
+    type: 'aria_text'
+   },
+   tie: 'top',
+   towers: ariaTowers
+  }, {
+   type: 'idefics2',
+   text: {
+    type: 'mistral',
+    absent: {
+     max_position_embeddings: 32768
+    }
+   },
+   tie: 'top',
+   towers: idefics2Towers
+  } ];
+  const queryTransformers = query_transformers_types.map(multimodal);
   const qwen_omni_types = [ {
    type: 'qwen2_5_omni_thinker',
    classes: [ 'Qwen2_5OmniThinker', 'Qwen2_5Omni' ],
@@ -35437,189 +39286,6 @@ var __webpack_modules__ = {
    }
   } ];
   const qwenOmni = qwen_omni_types.map(multimodal);
-  const verified = 'every row of the parameter oracle (transformers 5.24)';
-  function vision_encoders_encoderShape(config, type, parts) {
-   const {exact, facts, ...weights} = parts;
-   return {
-    family: type,
-    modelType: config.text('model_type') ?? type,
-    count: exact ? 'exact' : 'derived',
-    ...weights,
-    tied: false,
-    mtp: null,
-    facts: decoderFacts(config, {
-     layers: weights.layers.order.length,
-     vocabulary: 0,
-     task: 'embed',
-     ...facts
-    }),
-    notes: []
-   };
-  }
-  const vitDefaults = {
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   num_channels: 3,
-   image_size: 224,
-   patch_size: 16,
-   qkv_bias: true
-  };
-  function vitShape(file) {
-   const config = file.with(vitDefaults);
-   const hidden = config.size('hidden_size');
-   const width = config.size('intermediate_size');
-   const heads = config.size('num_attention_heads');
-   const architecture = architectureOf(config);
-   const classifies = architecture.prefix?.endsWith('ForImageClassification') === true;
-   const bare = architecture.head === 'none';
-   const pooled = config.sizeOrNull('pooler_output_size') ?? hidden;
-   const head = classifies ? [ linear('classifier', labelCount(config), hidden, 'none', {
-    bias: true
-   }) ] : [];
-   return vision_encoders_encoderShape(config, 'vit', {
-    exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
-    embedding: [ vector('vit.embeddings.cls_token', hidden), patchPositions('vit.embeddings.position_embeddings', config, hidden, 1), patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, {
-     bias: true
-    }) ],
-    layers: uniformStack(family_layerCount(config), {
-     name: 'encoder',
-     weights: encoderLayer({
-      hidden,
-      width,
-      attention: heads * Math.floor(hidden / heads),
-      qkvBias: config.flag('qkv_bias', true),
-      norms: [ 'layernorm_before', 'layernorm_after' ],
-      names: {
-       attention: 'attention',
-       out: 'o_proj'
-      }
-     }),
-     cache: []
-    }),
-    final: [ norm('vit.layernorm', hidden, true), ...bare ? [ linear('pooler.dense', pooled, hidden, 'none', {
-     bias: true
-    }) ] : head ],
-    towers: [],
-    facts: {
-     hidden,
-     heads,
-     kvHeads: heads,
-     headDim: Math.floor(hidden / heads),
-     intermediate: width,
-     visionHeads: heads
-    }
-   });
-  }
-  function aloneShape(type, config) {
-   const encoder = encoderOf(config, type);
-   return vision_encoders_encoderShape(config, type, {
-    exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]),
-    embedding: encoder.weights,
-    layers: encoder.stack,
-    final: [],
-    towers: [],
-    facts: {
-     hidden: encoder.width,
-     heads: encoder.heads,
-     visionHeads: encoder.heads
-    }
-   });
-  }
-  function twoTowersShape(row, config) {
-   const part = name => config.nested(name) ?? new models_config.TS({}, {}, {}, `${name}.`);
-   const text = part('text_config').with(row.textDefaults);
-   const vision = encoderOf(part('vision_config'), row.vision);
-   const hidden = text.size('hidden_size');
-   const width = text.size('intermediate_size');
-   const heads = text.size('num_attention_heads');
-   const vocabulary = text.size('vocab_size');
-   const seen = {
-    name: 'vision_model',
-    role: 'vision',
-    weights: vision.weights,
-    stack: vision.stack
-   };
-   return vision_encoders_encoderShape(config, row.type, {
-    exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
-    embedding: [ tokenEmbedding(vocabulary, hidden, 'text_model.embeddings.token_embedding'), positionEmbedding(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
-    layers: uniformStack(family_layerCount(text), {
-     name: 'text encoder',
-     weights: encoderLayer({
-      hidden,
-      width
-     }),
-     cache: []
-    }),
-    final: [ norm('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
-    towers: [ seen ],
-    facts: {
-     hidden,
-     vocabulary,
-     heads,
-     kvHeads: heads,
-     headDim: Math.floor(hidden / heads),
-     intermediate: width,
-     contextLength: text.size('max_position_embeddings'),
-     visionHeads: vision.heads,
-     multimodal: true
-    }
-   });
-  }
-  const siglipText = {
-   vocab_size: 32e3,
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   max_position_embeddings: 64
-  };
-  const siglipJoint = (_, text, hidden) => [ linear('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, 'none', {
-   bias: true
-  }), vector('logit_scale', 1), vector('logit_bias', 1) ];
-  const twoTowers = [ {
-   type: 'siglip',
-   vision: 'siglip_vision_model',
-   textDefaults: siglipText,
-   joint: siglipJoint
-  }, {
-   type: 'siglip2',
-   vision: 'siglip2_vision_model',
-   textDefaults: siglipText,
-   joint: siglipJoint
-  }, {
-   type: 'clip',
-   vision: 'clip_vision_model',
-   textDefaults: {
-    vocab_size: 49408,
-    hidden_size: 512,
-    intermediate_size: 2048,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    max_position_embeddings: 77
-   },
-   joint: (config, _, hidden, vision) => {
-    const joint = config.sizeOrNull('projection_dim') ?? 512;
-    return [ linear('visual_projection', joint, vision.width, 'none'), linear('text_projection', joint, hidden, 'none'), vector('logit_scale', 1) ];
-   }
-  } ];
-  const visionEncoders = [ {
-   name: 'vit',
-   modelTypes: [ 'vit' ],
-   verified,
-   shape: vitShape
-  }, {
-   name: 'pixtral',
-   modelTypes: [ 'pixtral' ],
-   verified,
-   shape: config => aloneShape('pixtral', config)
-  }, ...twoTowers.map(row => ({
-   name: row.type,
-   modelTypes: [ row.type ],
-   verified,
-   shape: config => twoTowersShape(row, config)
-  })) ];
   const wholeHeads = (hidden, heads) => heads * Math.floor(hidden / heads);
   function llama4Towers(m) {
    const config = m.part('vision_config').with({
@@ -35930,7 +39596,327 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  function internVision(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 3200,
+    intermediate_size: 12800,
+    num_hidden_layers: 48,
+    num_attention_heads: 25,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14,
+    qkv_bias: false,
+    qk_normalization: true,
+    norm_type: 'rms_norm'
+   });
+   const hidden = config.size('hidden_size');
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    rms: config.text('norm_type') === 'rms_norm',
+    norms: [ 'norm1', 'norm2' ],
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   });
+   const normed = config.flag('qk_normalization') ? [ norm('attn.q_norm', hidden), norm('attn.k_norm', hidden) ] : [];
+   return {
+    weights: [ vector('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
+     bias: true
+    }), patchPositions('embeddings.position_embedding', config, hidden, 1) ],
+    stack: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: [ ...layer, ...normed, vector('ls1', hidden), vector('ls2', hidden) ],
+     cache: []
+    }),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   };
+  }
+  function internChatTowers(m) {
+   const encoder = internVision(m);
+   const input = encoder.width * shuffleFactor(m) ** 2;
+   return [ tower('vision_model', 'vision', encoder), projector([ norm('0', input, true), ...twoLayers(input, m.hidden, true) ], 'mlp1') ];
+  }
+  const clipLarge336 = {
+   model_type: 'clip_vision_model',
+   hidden_size: 1024,
+   intermediate_size: 4096,
+   num_hidden_layers: 24,
+   num_attention_heads: 16,
+   image_size: 336,
+   patch_size: 14
+  };
+  function phi3Towers(m) {
+   const encoder = encoderOf(new models_config.TS(clipLarge336, {}, {}, 'img_processor.'), 'clip_vision_model');
+   const input = 4 * encoder.width;
+   return [ tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([ vector('glb_GN', input), vector('sub_GN', input), ...twoLayers(input, m.hidden, true) ], 'model.vision_embed_tokens') ];
+  }
+  function miniCpmText(config) {
+   const version = String(config.number('version') ?? 2.6);
+   return {
+    2: 'minicpm',
+    2.5: 'llama',
+    2.6: 'qwen2',
+    4: 'llama',
+    4.5: 'qwen3'
+   }[version] ?? 'qwen2';
+  }
+  function remote_vision_miniCpmTowers(m) {
+   const vision = m.part('vision_config');
+   const drop = m.config.flag('drop_vision_last_layer') ? 1 : 0;
+   const layers = vision.with({
+    num_hidden_layers: 27
+   }).size('num_hidden_layers') - drop;
+   const sized = {
+    vision_use_head: false,
+    ...vision.json,
+    num_hidden_layers: Math.max(layers, 1)
+   };
+   const encoder = encoderOf(new models_config.TS(sized, {}, {}, vision.path), 'siglip_vision_model');
+   const h = m.hidden;
+   return [ tower('vpm', 'vision', encoder), projector([ vector('query', m.config.size('query_num') * h), linear('kv_proj', h, encoder.width, 'none'), column('attn.in_proj', 3 * h, h, {
+    bias: true
+   }), row('attn.out_proj', h, h, {
+    bias: true
+   }), ...[ 'ln_q', 'ln_kv', 'ln_post' ].map(name => norm(name, h, true)), vector('proj', h * h) ], 'resampler') ];
+  }
+  const remote_vision_types = [ {
+   type: 'internvl_chat',
+   also: [ 'h2ovl_chat' ],
+   classes: [ 'InternVLChat', 'H2OVLChat' ],
+   text: {
+    type: 'internlm2',
+    keys: [ 'llm_config', 'text_config' ]
+   },
+   tie: 'nested',
+   towers: internChatTowers,
+   exact: false,
+   verified: 'the same weights as internvl, whose every oracle row is equal'
+  }, {
+   type: 'kimi_vl',
+   text: {
+    type: 'deepseek_v3',
+    own: [ 'kimi_k2' ]
+   },
+   tie: 'top',
+   towers: kimiTowers,
+   exact: false
+  }, {
+   type: 'phi3_v',
+   classes: [ 'Phi3V' ],
+   text: {
+    type: 'phi3',
+    flat: true
+   },
+   tie: 'top',
+   towers: phi3Towers,
+   exact: false,
+   verified: 'published total of Phi-3.5-vision'
+  }, {
+   type: 'minicpmv',
+   classes: [ 'MiniCPMV' ],
+   defaults: {
+    query_num: 64
+   },
+   text: {
+    type: 'qwen2',
+    typeOf: miniCpmText,
+    flat: true
+   },
+   tie: 'top',
+   towers: remote_vision_miniCpmTowers,
+   exact: false,
+   verified: 'published total of MiniCPM-V 2.6'
+  } ];
+  const remoteVision = remote_vision_types.map(multimodal);
+  const verified = 'every row of the parameter oracle (transformers 5.24)';
+  function vision_encoders_encoderShape(config, type, parts) {
+   const {exact, facts, ...weights} = parts;
+   return {
+    family: type,
+    modelType: config.text('model_type') ?? type,
+    count: exact ? 'exact' : 'derived',
+    ...weights,
+    tied: false,
+    mtp: null,
+    facts: decoderFacts(config, {
+     layers: weights.layers.order.length,
+     vocabulary: 0,
+     task: 'embed',
+     ...facts
+    }),
+    notes: []
+   };
+  }
+  const vitDefaults = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16,
+   qkv_bias: true
+  };
+  function vitShape(file) {
+   const config = file.with(vitDefaults);
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const heads = config.size('num_attention_heads');
+   const architecture = architectureOf(config);
+   const classifies = architecture.prefix?.endsWith('ForImageClassification') === true;
+   const bare = architecture.head === 'none';
+   const pooled = config.sizeOrNull('pooler_output_size') ?? hidden;
+   const head = classifies ? [ linear('classifier', labelCount(config), hidden, 'none', {
+    bias: true
+   }) ] : [];
+   return vision_encoders_encoderShape(config, 'vit', {
+    exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
+    embedding: [ vector('vit.embeddings.cls_token', hidden), patchPositions('vit.embeddings.position_embeddings', config, hidden, 1), patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, {
+     bias: true
+    }) ],
+    layers: uniformStack(family_layerCount(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width,
+      attention: heads * Math.floor(hidden / heads),
+      qkvBias: config.flag('qkv_bias', true),
+      norms: [ 'layernorm_before', 'layernorm_after' ],
+      names: {
+       attention: 'attention',
+       out: 'o_proj'
+      }
+     }),
+     cache: []
+    }),
+    final: [ norm('vit.layernorm', hidden, true), ...bare ? [ linear('pooler.dense', pooled, hidden, 'none', {
+     bias: true
+    }) ] : head ],
+    towers: [],
+    facts: {
+     hidden,
+     heads,
+     kvHeads: heads,
+     headDim: Math.floor(hidden / heads),
+     intermediate: width,
+     visionHeads: heads
+    }
+   });
+  }
+  function aloneShape(type, config) {
+   const encoder = encoderOf(config, type);
+   return vision_encoders_encoderShape(config, type, {
+    exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]),
+    embedding: encoder.weights,
+    layers: encoder.stack,
+    final: [],
+    towers: [],
+    facts: {
+     hidden: encoder.width,
+     heads: encoder.heads,
+     visionHeads: encoder.heads
+    }
+   });
+  }
+  function twoTowersShape(row, config) {
+   const part = name => config.nested(name) ?? new models_config.TS({}, {}, {}, `${name}.`);
+   const text = part('text_config').with(row.textDefaults);
+   const vision = encoderOf(part('vision_config'), row.vision);
+   const hidden = text.size('hidden_size');
+   const width = text.size('intermediate_size');
+   const heads = text.size('num_attention_heads');
+   const vocabulary = text.size('vocab_size');
+   const seen = {
+    name: 'vision_model',
+    role: 'vision',
+    weights: vision.weights,
+    stack: vision.stack
+   };
+   return vision_encoders_encoderShape(config, row.type, {
+    exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
+    embedding: [ tokenEmbedding(vocabulary, hidden, 'text_model.embeddings.token_embedding'), positionEmbedding(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
+    layers: uniformStack(family_layerCount(text), {
+     name: 'text encoder',
+     weights: encoderLayer({
+      hidden,
+      width
+     }),
+     cache: []
+    }),
+    final: [ norm('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
+    towers: [ seen ],
+    facts: {
+     hidden,
+     vocabulary,
+     heads,
+     kvHeads: heads,
+     headDim: Math.floor(hidden / heads),
+     intermediate: width,
+     contextLength: text.size('max_position_embeddings'),
+     visionHeads: vision.heads,
+     multimodal: true
+    }
+   });
+  }
+  const siglipText = {
+   vocab_size: 32e3,
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   max_position_embeddings: 64
+  };
+  const siglipJoint = (_, text, hidden) => [ linear('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, 'none', {
+   bias: true
+  }), vector('logit_scale', 1), vector('logit_bias', 1) ];
+  const twoTowers = [ {
+   type: 'siglip',
+   vision: 'siglip_vision_model',
+   textDefaults: siglipText,
+   joint: siglipJoint
+  }, {
+   type: 'siglip2',
+   vision: 'siglip2_vision_model',
+   textDefaults: siglipText,
+   joint: siglipJoint
+  }, {
+   type: 'clip',
+   vision: 'clip_vision_model',
+   textDefaults: {
+    vocab_size: 49408,
+    hidden_size: 512,
+    intermediate_size: 2048,
+    num_hidden_layers: 12,
+    num_attention_heads: 8,
+    max_position_embeddings: 77
+   },
+   joint: (config, _, hidden, vision) => {
+    const joint = config.sizeOrNull('projection_dim') ?? 512;
+    return [ linear('visual_projection', joint, vision.width, 'none'), linear('text_projection', joint, hidden, 'none'), vector('logit_scale', 1) ];
+   }
+  } ];
+  const visionEncoders = [ {
+   name: 'vit',
+   modelTypes: [ 'vit' ],
+   verified,
+   shape: vitShape
+  }, {
+   name: 'pixtral',
+   modelTypes: [ 'pixtral' ],
+   verified,
+   shape: config => aloneShape('pixtral', config)
+  }, ...twoTowers.map(row => ({
+   name: row.type,
+   modelTypes: [ row.type ],
+   verified,
+   shape: config => twoTowersShape(row, config)
+  })) ];
+  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, ...moreVision, phi4Multimodal, ...queryTransformers, ...qwenOmni, ...qwenVl, ...remoteVision, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -38671,7 +42657,7 @@ var __webpack_modules__ = {
   } ];
   const windowedMoe = windowed_moe_types.map(layered);
   const IMAGE_TOKENS = 197;
-  function half(config, name, otherwise, ending, nested) {
+  function wrapped_encoder_decoder_half(config, name, otherwise, ending, nested) {
    const inner = config.nested(name);
    const type = inner?.text('model_type') ?? otherwise;
    const json = {
@@ -38724,8 +42710,8 @@ var __webpack_modules__ = {
    };
   }
   function wrapped_encoder_decoder_shape(wrapper, config, nested) {
-   const encoder = half(config, 'encoder', wrapper.encoder, 'Model', nested);
-   const decoder = half(config, 'decoder', 'bert', 'ForCausalLM', nested);
+   const encoder = wrapped_encoder_decoder_half(config, 'encoder', wrapper.encoder, 'Model', nested);
+   const decoder = wrapped_encoder_decoder_half(config, 'decoder', 'bert', 'ForCausalLM', nested);
    const inner = config.nested('decoder');
    const own = decoder.layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'cross'));
    const wanted = !own && (inner?.flag('add_cross_attention') ?? true);
@@ -39655,7 +43641,7 @@ var __webpack_modules__ = {
    const share = budgetBytes === null ? 1 : Math.min(1, budgetBytes / gpu.memoryBytes);
    return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low);
   }
-  function longestContext(question, change, goal) {
+  function search_longestContext(question, change, goal) {
    const now = currentNumber(question, 'maxModelLen', 0);
    return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal);
   }
@@ -39801,7 +43787,7 @@ var __webpack_modules__ = {
    return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card to everything else`);
   };
   const context = (question, goal) => {
-   const trial = longestContext(question, {}, goal);
+   const trial = search_longestContext(question, {}, goal);
    if (trial === null) return null;
    const length = trial.change.settings?.maxModelLen;
    return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits');
@@ -39859,7 +43845,7 @@ var __webpack_modules__ = {
    const {gpu, facts} = question.input;
    if (gpu === null || computesFp8(gpu) !== true || !has(question, 'quantization')) return null;
    const own = facts.config['quantization_config'] ?? facts.config['quantization'];
-   const stored = weightBytes(question);
+   const stored = remedies_weightBytes(question);
    if (current(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
    if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null;
    const trial = trial_attempt(question, {
@@ -39869,7 +43855,7 @@ var __webpack_modules__ = {
    });
    return goal.passes(trial) ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null;
   };
-  function weightBytes(question) {
+  function remedies_weightBytes(question) {
    return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0);
   }
   const parallel = (question, goal) => {
@@ -39908,7 +43894,7 @@ var __webpack_modules__ = {
   const offload = (question, goal) => {
    const {perGpu} = question.answer.estimate;
    if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || currentNumber(question, 'cpuOffloadBytes', 0) > 0) return null;
-   const most = Math.floor(weightBytes(question) / 2 / GiB);
+   const most = Math.floor(remedies_weightBytes(question) / 2 / GiB);
    const least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / GiB));
    const steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most);
    const trial = firstOf(steps, size => trial_attempt(question, {
@@ -39920,7 +43906,7 @@ var __webpack_modules__ = {
   };
   function both(question, goal) {
    for (const size of parallelSizes(question, 'tensorParallel')) {
-    const trial = longestContext(question, withParallel(question, 'tensorParallel', size), goal);
+    const trial = search_longestContext(question, withParallel(question, 'tensorParallel', size), goal);
     const length = trial?.change.settings?.maxModelLen;
     if (trial && typeof length === 'number' && length >= SHORTEST_CONTEXT) return remedyOf(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${grouped(length)} tokens)`);
    }
@@ -40033,7 +44019,8 @@ var __webpack_modules__ = {
     variant: model.variant ?? null
    });
    if (!found.ok) return found;
-   const shape = shapeOf(found.value.config);
+   const {config, gguf} = found.value;
+   const shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : shapeOf(config);
    return shape.ok ? {
     ok: true,
     value: {
@@ -40129,7 +44116,7 @@ var __webpack_modules__ = {
     parameters: parameterCount(shape),
     activeParameters: activeParameterCount(shape),
     count: shape.count,
-    checkpointBytes: facts.checkpoint.totalBytes,
+    checkpointBytes: facts.gguf?.bytes ?? facts.checkpoint.totalBytes ?? checkpointBytes(shape, facts.config)?.bytes ?? null,
     source: facts.source,
     asOf: facts.asOf
    };
@@ -40351,7 +44338,9 @@ var __webpack_modules__ = {
    const composite = TAGGED[engine]?.exec(tag)?.[1];
    if (composite) return composite;
    if (engine === 'llamacpp') return /(?:^|-)(b\d{3,6})(?:-|$)/.exec(tag)?.[1] ?? null;
+   if (/(?:ai-dynamo|dynamo|-runtime|llm-d)(?=[/:]|$)/.test(imageName(image))) return null;
    const plain = /^v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc|a|b)\d+)?)(?=$|[-._+a-z])/.exec(tag)?.[1];
+   if ((engine === 'vllm' || engine === 'sglang') && !plain?.startsWith('0.')) return null;
    return plain ?? null;
   }
   function imageAccelerator(image) {
@@ -41336,8 +45325,9 @@ var __webpack_modules__ = {
      end
     };
     const found = value;
+    const whole = quoted || !this.split || /\$\(|`/.test(found.value);
     return {
-     emit: () => quoted || !this.split ? this.#add(found) : this.#emitSplit(found),
+     emit: () => whole ? this.#add(found) : this.#emitSplit(found),
      end
     };
    }
@@ -41446,7 +45436,7 @@ var __webpack_modules__ = {
     return this.#byKey.get(key);
    }
   }
-  function at(node, ...path) {
+  function tree_at(node, ...path) {
    let current = node ?? void 0;
    for (const key of path) {
     if (current?.kind !== 'map') return;
@@ -41455,15 +45445,15 @@ var __webpack_modules__ = {
    return current;
   }
   function mapAt(node, ...path) {
-   const found = at(node, ...path);
+   const found = tree_at(node, ...path);
    return found?.kind === 'map' ? found : void 0;
   }
   function listAt(node, ...path) {
-   const found = at(node, ...path);
+   const found = tree_at(node, ...path);
    return found?.kind === 'list' ? found.items : [];
   }
   function textAt(node, ...path) {
-   const found = at(node, ...path);
+   const found = tree_at(node, ...path);
    return found?.kind === 'scalar' && found.value !== null ? found.text : void 0;
   }
   function stringAt(node, ...path) {
@@ -41473,6 +45463,20 @@ var __webpack_modules__ = {
    if (!node) return [];
    if (node.kind === 'list') return node.items.flatMap(item => item.kind === 'scalar' && item.value !== null ? [ item.text ] : []);
    return node.kind === 'scalar' && node.value !== null ? [ node.text ] : [];
+  }
+  function eachMap(root, visit) {
+   const seen = new Set;
+   const walk = (node, path) => {
+    if (node.kind === 'scalar' || seen.has(node)) return;
+    seen.add(node);
+    if (node.kind === 'list') {
+     for (const item of node.items) walk(item, path);
+     return;
+    }
+    visit(node, path);
+    for (const entry of node.entries) walk(entry.value, [ ...path, entry.key.value ]);
+   };
+   if (root) walk(root, []);
   }
   function plainValue(node, depth = 12) {
    if (!node || depth === 0) return null;
@@ -41733,6 +45737,22 @@ var __webpack_modules__ = {
    return options;
   }
   const SECRET = /api-key|token$|password|secret/;
+  function misspelt(uses, table, collector) {
+   for (const use of uses) {
+    if (use.known || use.name.length > 60 || !use.flag.value.startsWith('-')) continue;
+    const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name);
+    const near = glued ? `-${glued[1]} ${glued[2]}` : suggest_closest(use.name, table.current);
+    if (near === null || !glued && !nearly(use.name, near)) continue;
+    const meant = glued ? near : `--${near}`;
+    collector.note('flag-unknown', 'warning', `${shown(use.flag.value).slice(0, 80)} is no known option; did you mean ${meant}?`, use.flag);
+   }
+  }
+  function nearly(a, b) {
+   const left = new Map;
+   for (const letter of a) left.set(letter, (left.get(letter) ?? 0) + 1);
+   for (const letter of b) left.set(letter, (left.get(letter) ?? 0) - 1);
+   return a.length >= 6 && [ ...left.values() ].reduce((sum, count) => sum + Math.abs(count), 0) <= 2;
+  }
   function environmentUses(env, table, prefix = '') {
    const uses = [];
    for (const [variable, value] of env) {
@@ -41766,7 +45786,7 @@ var __webpack_modules__ = {
    one: `\n    api-key batch-size board-dir device device-id dtype embedding-dtype engine host log-level lengths-via-tokenize\n    model-id pooling-method port proxy-root-path revision served-model-name url-prefix vector-disk-cache-path`,
    switches: 'bettertransformer compile model-warmup permissive-cors preload-only trust-remote-code vector-disk-cache'
   });
-  const infinity = {
+  const infinity_infinity = {
    engine: 'infinity',
    title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
    marks: [ 'infinity_emb', '/infinity', 'infinity_', 'engine: infinity' ],
@@ -41807,7 +45827,7 @@ var __webpack_modules__ = {
    prefixes: false,
    dotted: false
   };
-  const llamacpp = {
+  const llamacpp_llamacpp = {
    engine: 'llamacpp',
    title: 'llama.cpp: llama-server, python -m llama_cpp.server, image entry point, LLAMA_ARG_ variables',
    marks: [ 'llama-server', 'llama.cpp', 'llama_cpp', 'llama-cpp', 'llama_arg_', 'llamacpp', '.gguf' ],
@@ -41879,7 +45899,7 @@ var __webpack_modules__ = {
    switches: `\n    allow-credentials allow-terminate-by-client disable-fastapi-docs disable-metrics eager-mode empty-init\n    enable-abort-handling enable-eplb enable-microbatch enable-prefix-caching enable-return-routed-experts\n    language-model-only ssl trust-remote-code`,
    many: `\n    adapters allow-headers allow-methods allow-origins allowed-media-domains api-keys cudagraph-capture-batch-sizes`
   });
-  const lmdeploy = {
+  const lmdeploy_lmdeploy = {
    engine: 'lmdeploy',
    title: 'LMDeploy: lmdeploy serve api_server',
    marks: [ 'lmdeploy' ],
@@ -41993,7 +46013,7 @@ var __webpack_modules__ = {
     id: `nim:${model.id}`
    };
   }
-  const ollama = {
+  const ollama_ollama = {
    engine: 'ollama',
    title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
    marks: [ 'ollama' ],
@@ -42248,7 +46268,7 @@ var __webpack_modules__ = {
    dotted: false
   };
   const MODULES = /^(?:sglang(?:\.launch_server|_router\.launch_server|\.bench_one_batch)?|dynamo\.sglang(?:\.worker)?)$/;
-  const sglang = {
+  const sglang_sglang = {
    engine: 'sglang',
    title: 'SGLang: python -m sglang.launch_server, sglang serve, image entry point',
    marks: [ 'sglang', 'sgl-' ],
@@ -42301,6 +46321,7 @@ var __webpack_modules__ = {
    kvCacheDtype: 'kv-cache-dtype'
   };
   function readSglangUses(uses, collector) {
+   misspelt(uses, sglangFlags, collector);
    for (const [name, [flag, parse]] of Object.entries(sglang_NUMBERS)) {
     const written = lastValue(uses, flag);
     if (written) collector.set(name, written, parse);
@@ -42349,7 +46370,7 @@ var __webpack_modules__ = {
    prefixes: false,
    dotted: false
   };
-  const tgi = {
+  const tgi_tgi = {
    engine: 'tgi',
    title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
    marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi' ],
@@ -42403,7 +46424,7 @@ var __webpack_modules__ = {
     model
    };
   }
-  const tei = {
+  const tgi_tei = {
    engine: 'tei',
    title: 'Text Embeddings Inference: text-embeddings-router, image entry point, environment',
    marks: [ 'text-embeddings-' ],
@@ -42428,6 +46449,65 @@ var __webpack_modules__ = {
     };
    }
   };
+  const trainers_flags = flagTable({
+   one: `\n    model=--model_name_or_path,--model_id_or_path,--base_model,--model-path model_revision train_type=--tuner_type,--finetuning_type,--sft_type\n    lora_rank=--lora_r max_length=--cutoff_len,--max_seq_length,--max_seq_len per_device_train_batch_size=--micro_batch_size\n    gradient_accumulation_steps torch_dtype=--dtype optim=--optimizer deepspeed gradient_checkpointing quant_bits=--quantization_bit\n    infer_backend tensor_model_parallel_size=--tensor_parallel_size pipeline_model_parallel_size expert_model_parallel_size\n    context_parallel_size bf16 fp16 output_dir learning_rate num_train_epochs`,
+   many: 'dataset target_modules=--lora_target,--lora_target_modules adapters=--adapter_name_or_path val_dataset'
+  });
+  const VERBS = /^(?:sft|pt|rlhf|dpo|grpo|kto|orpo|reward|train)$/;
+  function trainer(engine, title, programs, mark) {
+   return {
+    engine,
+    title,
+    marks: [ mark ],
+    program: argv => {
+     const [first = '', second = '', third = ''] = argv;
+     if (!programs.test(baseName(first))) return 0;
+     if (first === 'megatron') return VERBS.test(second) ? 2 : 0;
+     return VERBS.test(second) ? 2 : second === 'run' && VERBS.test(third) ? 3 : 0;
+    },
+    image: /^$/,
+    environment: /^$/,
+    read: async start => readTrainer(start)
+   };
+  }
+  const swift = trainer('ms-swift', 'ms-swift: swift sft, pt, rlhf; megatron sft', /^(?:swift|megatron)$/, 'swift ');
+  const llamafactoryCli = trainer('llamafactory', 'LLaMA-Factory: llamafactory-cli train with flags', /^(?:llamafactory-cli|lmf)$/, 'llamafactory-cli');
+  const trlCli = trainer('trl', 'TRL: trl sft, dpo, grpo with flags', /^trl$/, 'trl ');
+  const trainers_NUMBERS = [ [ 'sequenceLength', 'max_length', positive ], [ 'microBatchSize', 'per_device_train_batch_size', positive ], [ 'gradientAccumulation', 'gradient_accumulation_steps', positive ], [ 'loraRank', 'lora_rank', positive ], [ 'tensorParallel', 'tensor_model_parallel_size', positive ], [ 'pipelineParallel', 'pipeline_model_parallel_size', positive ], [ 'expertParallel', 'expert_model_parallel_size', positive ], [ 'contextParallel', 'context_parallel_size', positive ] ];
+  function readTrainer(start) {
+   const {uses} = walkFlags(start.args, trainers_flags, {
+    underscores: false,
+    prefixes: false,
+    dotted: false
+   });
+   const named = lastValue(uses, 'model');
+   if (!named) return null;
+   const collector = new Collector;
+   for (const [name, flag, parse] of trainers_NUMBERS) {
+    const written = lastValue(uses, flag);
+    if (written) collector.set(name, written, parse);
+   }
+   for (const [name, flag] of [ [ 'dtype', 'torch_dtype' ], [ 'optimizer', 'optim' ], [ 'sharding', 'deepspeed' ] ]) {
+    const written = lastValue(uses, flag);
+    if (written) collector.set(name, written, word);
+   }
+   trainers_methodOf(uses, collector);
+   Object.assign(collector.options, optionsOf(uses));
+   const revision = lastValue(uses, 'model_revision');
+   return {
+    collector,
+    workload: 'train',
+    model: modelFrom(named.value, collector, revision ? {
+     revision: revision.value.value
+    } : {})
+   };
+  }
+  function trainers_methodOf(uses, collector) {
+   const bits = lastValue(uses, 'quant_bits');
+   if (bits && /^[48]$/.test(bits.value.value)) collector.put('quantization', `bitsandbytes-${bits.value.value}bit`, bits);
+   const type = lastValue(uses, 'train_type');
+   if (type) collector.set('method', type, text => text === 'lora' && bits ? 'qlora' : word(text));
+  }
   const triton = {
    engine: 'triton',
    title: 'Triton Inference Server with the TensorRT-LLM or vLLM backend',
@@ -42458,7 +46538,7 @@ var __webpack_modules__ = {
    dotted: false
   };
   const SUBCOMMANDS = new Set([ 'serve', 'serve_encoder', 'mm_embedding_serve', 'throughput', 'latency', 'build' ]);
-  const trtllm = {
+  const trtllm_trtllm = {
    engine: 'trtllm',
    title: 'TensorRT-LLM: trtllm-serve, trtllm-bench, dynamo.trtllm, the options YAML',
    marks: [ 'trtllm', 'trt_llm', 'tensorrt', 'llm_api' ],
@@ -42517,7 +46597,7 @@ var __webpack_modules__ = {
   };
   const trtllm_KEYS = [ [ 'maxModelLen', [ 'max_seq_len', 'max_seqlen' ], positive ], [ 'memoryFraction', [ 'kv_cache_config.free_gpu_memory_fraction', 'kv_cache_free_gpu_mem_fraction', 'kv_cache_free_gpu_memory_fraction', 'free_gpu_memory_fraction' ], values_fraction ], [ 'maxNumSeqs', [ 'max_batch_size' ], positive ], [ 'maxNumBatchedTokens', [ 'max_num_tokens' ], positive ], [ 'tensorParallel', [ 'tensor_parallel_size', 'tp_size' ], positive ], [ 'pipelineParallel', [ 'pipeline_parallel_size', 'pp_size' ], positive ], [ 'contextParallel', [ 'context_parallel_size', 'cp_size' ], positive ], [ 'expertParallel', [ 'moe_expert_parallel_size', 'ep_size' ], positive ], [ 'blockSize', [ 'kv_cache_config.tokens_per_block' ], positive ], [ 'speculativeTokens', [ 'speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers' ], positive ] ];
   function readKeys(map, collector) {
-   const nested = at(map, 'llm_api_args');
+   const nested = tree_at(map, 'llm_api_args');
    for (const source of [ map, ...nested?.kind === 'map' ? [ nested ] : [] ]) {
     for (const [name, paths, parse] of trtllm_KEYS) for (const path of paths) {
      const written = keyValue(source, path);
@@ -42530,7 +46610,7 @@ var __webpack_modules__ = {
     const attention = keyValue(source, 'enable_attention_dp');
     if (attention && truth(attention.value.value)) attentionParallel(collector, attention);
    }
-   if (at(map, 'build_config') && stringAt(map, 'backend') !== 'tensorrt') {
+   if (tree_at(map, 'build_config') && stringAt(map, 'backend') !== 'tensorrt') {
     const key = map.entries.find(entry => entry.key.value === 'build_config').key;
     collector.note('build-config-unused', 'warning', 'build_config has no effect with the PyTorch backend; set the limits at the top level', key);
    }
@@ -42542,7 +46622,7 @@ var __webpack_modules__ = {
    if (tensor !== void 0) collector.put('attentionDataParallel', tensor, written);
   }
   function keyValue(map, path) {
-   const node = at(map, ...path.split('.'));
+   const node = tree_at(map, ...path.split('.'));
    return node?.kind === 'scalar' && node.value !== null ? {
     value: node.text,
     text: `${path}: ${node.text.value}`
@@ -42573,7 +46653,7 @@ var __webpack_modules__ = {
   };
   const vllm_MODULES = /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/;
   const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/;
-  const VERBS = /^(?:serve|launch)$/;
+  const vllm_VERBS = /^(?:serve|launch)$/;
   const vllm_vllm = {
    engine: 'vllm',
    title: 'vLLM: vllm serve, python -m vllm.entrypoints.openai.api_server, image entry point',
@@ -42582,9 +46662,9 @@ var __webpack_modules__ = {
     const python = pythonModule(argv);
     if (python) {
      if (!vllm_MODULES.test(python.module)) return 0;
-     return VERBS.test(argv[python.words] ?? '') ? python.words + 1 : python.words;
+     return vllm_VERBS.test(argv[python.words] ?? '') ? python.words + 1 : python.words;
     }
-    if (PROGRAMS.test(baseName(argv[0] ?? '')) && VERBS.test(argv[1] ?? '')) return 2;
+    if (PROGRAMS.test(baseName(argv[0] ?? '')) && vllm_VERBS.test(argv[1] ?? '')) return 2;
     const script = argv.slice(0, 3).findIndex(word => /(?:^|\/)vllm\/entrypoints\/(?:openai\/)?api_server(?:\.py)?$/.test(word));
     return script < 0 ? 0 : script + 1;
    },
@@ -42599,12 +46679,15 @@ var __webpack_modules__ = {
    const [positional] = walked.positionals;
    const config = lastValue(walked.uses, 'config');
    const fromFile = config ? await configFile(config.value, start, tools) : [];
+   const variables = start.form === 'image' && start.args.length === 0 ? environmentUses(start.command.env, vllmFlags).filter(use => use.name !== 'model') : [];
    const keyed = start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : [];
-   const uses = [ ...fromFile, ...keyed, ...walked.uses ];
+   const uses = [ ...variables, ...fromFile, ...keyed, ...walked.uses ];
    const named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1];
    const alone = start.form === 'image' && start.args.length === 0 ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0;
+   if (start.form === 'image' && start.args.length === 0 && !alone && !start.keys && !OFFICIAL.test(imageName(start.command.image?.value ?? ''))) return null;
    return readVllmUses(uses, named ?? alone ?? null, collector, start);
   }
+  const OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/;
   const MODEL_VARIABLES = [ 'SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL' ];
   async function configFile(path, start, tools) {
    const text = start.command.files.get(path.value) ?? await tools.read(path.value);
@@ -42637,6 +46720,7 @@ var __webpack_modules__ = {
   const vllm_contextLength = text => /^(?:auto|-1)$/i.test(text) ? 'auto' : vllmPositive(text);
   function readVllmUses(uses, positional, collector, start) {
    duplicates(uses, collector);
+   misspelt(uses, vllmFlags, collector);
    const set = name => {
     const [flag, parse] = vllm_NUMBERS[name];
     const written = lastValue(uses, flag);
@@ -42728,7 +46812,9 @@ var __webpack_modules__ = {
    rocm: 'amd'
   };
   function device(uses, start) {
-   const said = lastValue(uses, 'device')?.value.value ?? start?.command.env.get('VLLM_TARGET_DEVICE')?.value ?? '';
+   const env = start?.command.env;
+   const cpu = env?.has('VLLM_CPU_KVCACHE_SPACE') || env?.has('VLLM_CPU_OMP_THREADS_BIND') ? 'cpu' : '';
+   const said = lastValue(uses, 'device')?.value.value ?? env?.get('VLLM_TARGET_DEVICE')?.value ?? cpu;
    return Object.hasOwn(DEVICES, said) ? DEVICES[said] : null;
   }
   function duplicates(uses, collector) {
@@ -42744,7 +46830,8 @@ var __webpack_modules__ = {
   function readVllmMap(map) {
    return readVllmUses(keyUses(map, vllmFlags, vllmStyle), null, new Collector, null);
   }
-  const commandLines = [ vllm_vllm, sglang, tgi, tei, trtllm, llamacpp, ollama, lmdeploy, infinity, nim, triton, customTraining ];
+  const commandLines = [ vllm_vllm, sglang_sglang, tgi_tgi, tgi_tei, trtllm_trtllm, llamacpp_llamacpp, ollama_ollama, lmdeploy_lmdeploy, infinity_infinity, nim, triton, swift, llamafactoryCli, trlCli, customTraining ];
+  const NO_ENGINE = /(?:^|[-_/.])(?:router|routing|exporter|metrics|proxy|bench(?:mark)?s?|client|ui|webui|web|gateway|downloader|loader|operator|controller|tests?|eval|dashboard|sidecar|scheduler|syncer|adapter|frontend|mock|sim|simulator|planner|epp)(?:$|[-_.])/;
   function recognise(command) {
    const argv = command.argv.slice(0, 12).map(word => word.value);
    for (const line of commandLines) {
@@ -42764,7 +46851,7 @@ var __webpack_modules__ = {
    const hidden = command.image !== null && placeholders(command.image.value).length > 0 && !/[a-z]/i.test(withoutPlaceholders(command.image.value).replace(/:.*$/, ''));
    if (command.image && !hidden) {
     const name = imageName(command.image.value);
-    const line = commandLines.find(candidate => candidate.image.test(name));
+    const line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name));
     if (line) return {
      line,
      start: {
@@ -42800,7 +46887,11 @@ var __webpack_modules__ = {
    const found = recognise(command);
    if (!found) return null;
    const reading = await found.line.read(found.start, tools);
-   return reading ? command_lines_assemble(found.line, command, reading, finder) : null;
+   if (!reading) return null;
+   const {settings, unresolved} = reading.collector;
+   const bare = reading.model.id === null && unresolved.length === 0 && Object.keys(settings).length === 0;
+   if (bare && found.start.form === 'flags') return null;
+   return command_lines_assemble(found.line, command, reading, finder);
   }
   function command_lines_assemble(line, command, reading, finder) {
    const {collector, model} = reading;
@@ -43308,6 +47399,20 @@ var __webpack_modules__ = {
    if (argv.length === 1 && /\s/.test(argv[0].value.trim()) && !argv[0].value.startsWith('-')) return scriptStarts(argv[0], command, null, depth + 1);
    return wrapped(command, program, depth);
   }
+  async function withScripts(command, tools) {
+   const files = new Map(command.files);
+   for (const word of command.argv.slice(0, 6)) {
+    if (!/\.(?:sh|bash)$/.test(word.value) || files.has(word.value) || /\s/.test(word.value)) continue;
+    const mount = command.mounts.find(one => word.value === one.container || word.value.startsWith(`${one.container.replace(/\/$/, '')}/`));
+    const host = mount ? `${mount.host.value.replace(/\/$/, '')}${word.value.slice(mount.container.replace(/\/$/, '').length)}` : word.value;
+    const text = await tools.read(host);
+    if (text) files.set(word.value, text);
+   }
+   return files.size === command.files.size ? command : {
+    ...command,
+    files
+   };
+  }
   function scriptStarts(script, command, positional, depth = 0, sources) {
    const ran = runScript(script, {
     env: command.env,
@@ -43335,7 +47440,19 @@ var __webpack_modules__ = {
      });
     }
    }
-   return found.map(one => one.command);
+   const pulled = ran.filter(one => /(?:^|\/)ollama$/.test(one.argv[0]?.value ?? '') && /^(?:pull|run)$/.test(one.argv[1]?.value ?? '')).flatMap(one => one.argv.slice(2).filter(word => !word.value.startsWith('-')).slice(0, 1));
+   return withPulledModels(found.map(one => one.command), pulled);
+  }
+  function withPulledModels(starts, pulled) {
+   const serve = starts.find(start => start.argv[0]?.value.endsWith('ollama') && start.argv[1]?.value !== 'run');
+   const [program] = serve?.argv ?? [];
+   if (!serve || !program || pulled.length === 0) return starts;
+   const rest = starts.filter(start => !start.argv[0]?.value.endsWith('ollama'));
+   const models = [ ...new Map(pulled.map(model => [ model.value, model ])).values() ];
+   return [ ...rest, ...models.map(model => ({
+    ...serve,
+    argv: [ program, Text.at(program, 'run'), model ]
+   })) ];
   }
   function modelWord(argv) {
    const at = argv.findIndex(word => /^-(?:m|-model|-model-path|-model-id|-model_path)(?:=|$)/.test(word.value));
@@ -43428,11 +47545,16 @@ var __webpack_modules__ = {
    for (const start of starts) {
     const deployment = await deploymentOf(start, {
      format,
-     name: name === '' ? start.argv[0]?.value.split('/').at(-1) ?? format : name
+     name: name === '' ? programName(start, format) : name
     }, context);
     if (deployment) found.push(deployment);
    }
    return found;
+  }
+  function programName(start, otherwise) {
+   const program = start.argv[0]?.value ?? '-';
+   const name = program.startsWith('-') && start.image ? imageName(start.image.value) : program;
+   return name.split('/').at(-1).slice(0, 80) || otherwise;
   }
   const ci = {
    kind: 'document',
@@ -43520,7 +47642,7 @@ var __webpack_modules__ = {
    marks: [],
    claims: root => {
     const services = mapAt(root, 'services');
-    return services !== void 0 && at(root, 'kind') === void 0 && services.entries.some(({value}) => isService(value));
+    return services !== void 0 && tree_at(root, 'kind') === void 0 && services.entries.some(({value}) => isService(value));
    },
    read: compose_read
   };
@@ -43537,7 +47659,7 @@ var __webpack_modules__ = {
     if (value.kind !== 'map') continue;
     const service = extended(value, services, 0);
     const command = await serviceCommand(service, key, lookup, context);
-    for (const start of engineStarts(command)) {
+    for (const start of engineStarts(await withScripts(command, context))) {
      const deployment = await deploymentOf(start, {
       format: 'compose',
       name: key.value
@@ -43545,10 +47667,51 @@ var __webpack_modules__ = {
      if (deployment) found.push(deployment);
     }
    }
-   return found;
+   return sharedDevices(found, services);
+  }
+  function sharedDevices(found, services) {
+   const uses = new Map(found.map(one => [ one, reservation(mapAt(services, one.id.slice(one.id.indexOf('#') + 1))) ]));
+   return found.map(one => {
+    const own = uses.get(one);
+    const others = found.filter(other => other !== one && together(own, uses.get(other)));
+    if (others.length === 0 || !own.at) return one;
+    const names = others.map(other => other.id.slice(other.id.indexOf('#') + 1)).join(', ');
+    const {file, line} = own.at.place;
+    const finding = {
+     code: 'device-shared',
+     severity: 'warning',
+     message: `shares GPU ${own.ids.join(', ')} with ${names}: their memory adds up`,
+     file,
+     line
+    };
+    return {
+     ...one,
+     hardware: {
+      ...one.hardware,
+      shared: {
+       kind: 'device',
+       replicas: others.length + 1,
+       at: own.at.place
+      }
+     },
+     findings: [ ...one.findings, finding ]
+    };
+   });
+  }
+  function reservation(service) {
+   const ids = listAt(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => textsOf(tree_at(device, 'device_ids')));
+   return {
+    ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')),
+    profiles: textsOf(tree_at(service, 'profiles')).map(text => text.value),
+    at: ids[0]
+   };
+  }
+  function together(a, b) {
+   const run = a.profiles.length === 0 || b.profiles.length === 0 || a.profiles.some(profile => b.profiles.includes(profile));
+   return run && a.ids.some(id => b.ids.includes(id));
   }
   function extended(service, services, depth) {
-   const named = stringAt(service, 'extends') ?? (at(service, 'extends', 'file') ? void 0 : stringAt(service, 'extends', 'service'));
+   const named = stringAt(service, 'extends') ?? (tree_at(service, 'extends', 'file') ? void 0 : stringAt(service, 'extends', 'service'));
    const base = named === void 0 ? void 0 : mapAt(services, named);
    if (!base || depth > 5) return service;
    const below = extended(base, services, depth + 1);
@@ -43557,7 +47720,7 @@ var __webpack_modules__ = {
   async function serviceCommand(service, name, lookup, context) {
    const resolve = text => interpolate(text, lookup);
    const env = new Map;
-   for (const file of textsOf(at(service, 'env_file'))) for (const [key, value] of await readDotenv(context, resolve(file).value)) env.set(key, value);
+   for (const file of textsOf(tree_at(service, 'env_file'))) for (const [key, value] of await readDotenv(context, resolve(file).value)) env.set(key, value);
    for (const entry of listAt(service, 'env_file')) {
     const path = textAt(entry, 'path');
     if (path) for (const [key, value] of await readDotenv(context, resolve(path).value)) env.set(key, value);
@@ -43697,7 +47860,7 @@ var __webpack_modules__ = {
     env,
     image
    };
-   const found = await deploymentsOf(engineStarts(start), context, 'dockerfile', 'image');
+   const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image');
    return found.filter(deployment => deployment.model.id !== null);
   }
   function addDockerVariable(env, rest) {
@@ -43831,7 +47994,7 @@ var __webpack_modules__ = {
    return required.map(term => listAt(term, 'matchExpressions').flatMap(expression => {
     const key = textAt(expression, 'key');
     if (!key || stringAt(expression, 'operator') !== 'In') return [];
-    return textsOf(at(expression, 'values')).map(value => ({
+    return textsOf(tree_at(expression, 'values')).map(value => ({
      key,
      value
     }));
@@ -43917,7 +48080,7 @@ var __webpack_modules__ = {
    const env = await pod_environment(container, owner, maps, start);
    const resolve = text => kubernetesVariables(text, name => env.get(name));
    const image = textAt(container, 'image');
-   const hardware = podHardware(nodeHardware(pod, metadata), resourceHardware(at(container, 'resources'), resolve));
+   const hardware = podHardware(nodeHardware(pod, metadata), resourceHardware(tree_at(container, 'resources'), resolve));
    return {
     argv: [ ...pod_words(container, 'command'), ...pod_words(container, 'args') ].map(resolve),
     env,
@@ -43986,7 +48149,7 @@ var __webpack_modules__ = {
    return files;
   }
   function podGpus(pod) {
-   const asked = listAt(pod, 'containers').map(container => resourceHardware(at(container, 'resources'), text => text)).filter(own => own.accelerator !== null);
+   const asked = listAt(pod, 'containers').map(container => resourceHardware(tree_at(container, 'resources'), text => text)).filter(own => own.accelerator !== null);
    const [first] = asked;
    if (!first) return null;
    const counts = asked.map(own => own.gpusPerReplica);
@@ -44012,7 +48175,7 @@ var __webpack_modules__ = {
      if (value.kind !== 'map' || /^(?:frontend|planner|router|processor)$/i.test(stringAt(value, 'componentType') ?? service)) continue;
      const pod = mapAt(value, 'extraPodSpec');
      if (!pod) continue;
-     const own = resourceHardware(at(value, 'resources'), text => text, true);
+     const own = resourceHardware(tree_at(value, 'resources'), text => text, true);
      const nodes = Number(stringAt(value, 'multinode', 'nodeCount') ?? '1');
      for (const deployment of await podDeployments(pod, {
       kind: '',
@@ -44066,7 +48229,8 @@ var __webpack_modules__ = {
    const telling = engine => keys.filter(key => TELLING[engine].test(key)).length;
    if (trtllmOnly(keys) && telling('trtllm') >= 2) return 'trtllm';
    if (keys.includes('mem-fraction-static') && telling('sglang') >= 2 && mostly(keys, sglangFlags)) return 'sglang';
-   if (telling('vllm') >= 2 && mostly(keys, vllmFlags)) return 'vllm';
+   const whole = keys.length >= 3 && keys.every(key => vllmFlags.spelled.has(key));
+   if (telling('vllm') >= 2 && mostly(keys, vllmFlags) || telling('vllm') === 1 && whole) return 'vllm';
    return null;
   }
   function trtllmOnly(keys) {
@@ -44082,17 +48246,65 @@ var __webpack_modules__ = {
    } ] : []));
    return new MapNode(entries, maps[0]?.start ?? entries[0].key);
   }
-  const SHORT = new Map([ [ 'tp-size', 'tensor-parallel-size' ], [ 'pp-size', 'pipeline-parallel-size' ], [ 'dp-size', 'data-parallel-size' ], [ 'tp', 'tensor-parallel-size' ], [ 'pp', 'pipeline-parallel-size' ], [ 'tensor-parallelism', 'tensor-parallel-size' ], [ 'tensor-parallel', 'tensor-parallel-size' ], [ 'pipeline-parallel', 'pipeline-parallel-size' ], [ 'gpu-memory-util', 'gpu-memory-utilization' ], [ 'max-model-length', 'max-model-len' ], [ 'enable-lo-ra', 'enable-lora' ] ]);
+  const keys_SHORT = new Map([ [ 'tp-size', 'tensor-parallel-size' ], [ 'pp-size', 'pipeline-parallel-size' ], [ 'dp-size', 'data-parallel-size' ], [ 'tp', 'tensor-parallel-size' ], [ 'pp', 'pipeline-parallel-size' ], [ 'tensor-parallelism', 'tensor-parallel-size' ], [ 'tensor-parallel', 'tensor-parallel-size' ], [ 'pipeline-parallel', 'pipeline-parallel-size' ], [ 'gpu-memory-util', 'gpu-memory-utilization' ], [ 'max-model-length', 'max-model-len' ], [ 'enable-lo-ra', 'enable-lora' ] ]);
   function flagName(key) {
    const kebab = key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').replaceAll('_', '-').toLowerCase();
-   return SHORT.get(kebab) ?? kebab;
+   return keys_SHORT.get(kebab) ?? kebab;
+  }
+  const COUNTS = [ 'gpus', 'job.gpus', 'gpu.count', 'gpuCount', 'numGpus', 'num_gpus', 'gpu.number', 'resources.gpu' ];
+  function valuesHardware(map, root) {
+   const own = resources(map);
+   const asked = own.accelerator !== null || map === root ? own : resources(root);
+   const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
+   const declared = withInstance(podHardware(node, asked), map);
+   if (declared.gpusPerReplica !== null) return declared;
+   if (stringAt(map, 'accelDevice')?.toLowerCase() === 'gaudi') return {
+    ...declared,
+    accelerator: 'hpu',
+    gpusPerReplica: 0
+   };
+   const count = COUNTS.map(key => textAt(map, ...key.split('.'))).find(text => text !== void 0 && /^\d{1,4}$/.test(text.value));
+   if (!count) return declared;
+   const gpusPerReplica = Number(count.value);
+   return {
+    ...declared,
+    accelerator: declared.accelerator ?? 'nvidia',
+    gpusPerReplica,
+    gpusAt: count.place,
+    gpusText: `gpus: ${count.value}`
+   };
+  }
+  function resources(map) {
+   const direct = resourceHardware(tree_at(map, 'resources'), text => text);
+   if (direct.accelerator !== null || direct.gpusAt) return direct;
+   let found = direct;
+   eachMap(map, (below, path) => {
+    if (found.accelerator !== null || path.length > 6 || stringAt(below, 'enabled') === 'false') return;
+    const nested = resourceHardware(below, text => text);
+    if (nested.accelerator !== null) found = nested;
+   });
+   return found;
+  }
+  function withInstance(declared, map) {
+   const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type');
+   if (!instance || !lookUpInstance(instance.value)) return declared;
+   const name = {
+    name: instance.value,
+    kind: 'instance-type',
+    at: instance.place,
+    text: `instance type: ${instance.value}`
+   };
+   return {
+    ...declared,
+    names: [ ...declared.names, name ]
+   };
   }
   const helmValues = {
    kind: 'document',
    name: 'helm-values',
    title: 'Helm values of any chart: engine image or section, arguments, model, resources',
    marks: [],
-   claims: (root, path) => root.kind === 'map' && at(root, 'apiVersion') === void 0 && at(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== void 0 || hasEngineSection(root)),
+   claims: (root, path) => root.kind === 'map' && tree_at(root, 'apiVersion') === void 0 && tree_at(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== void 0 || hasEngineSection(root)),
    read: async (root, context) => {
     const ollama = ollamaModels(root);
     if (ollama.length > 0) return ollama;
@@ -44136,13 +48348,13 @@ var __webpack_modules__ = {
   async function scopeDeployment(scope, root, context) {
    const {map} = scope;
    const image = imageOf(map);
-   const argv = ARGUMENTS.flatMap(key => helm_values_words(map.get(key) ?? at(map, 'image', key)));
+   const argv = ARGUMENTS.flatMap(key => helm_values_words(map.get(key) ?? tree_at(map, 'image', key)));
    const command = {
     ...bareCommand(map.start),
     argv,
     image,
     env: helm_values_variables(map),
-    hardware: helm_values_hardware(map, root),
+    hardware: valuesHardware(map, root),
     names: []
    };
    const [started] = engineStarts({
@@ -44160,7 +48372,7 @@ var __webpack_modules__ = {
     image: null
    }).start.args : argv;
    const config = await helm_values_configFile(map, context);
-   const keys = kebabKeys(...[ config, map, mapAt(map, 'model'), mapAt(map, 'vllmConfig'), mapAt(map, 'serverArgs'), mapAt(map, 'engineArgs'), mapAt(map, line.engine), mapAt(map, line.engine, 'serverArgs'), mapAt(map, line.engine, 'engineArgs'), ...map === root ? [] : [ mapAt(root, 'model') ] ].filter(one => one !== void 0));
+   const keys = kebabKeys(...[ config, map, mapAt(map, 'model'), mapAt(map, 'vllmConfig'), mapAt(map, 'serverArgs'), mapAt(map, 'engineArgs'), mapAt(map, line.engine), mapAt(map, line.engine, 'serverArgs'), mapAt(map, line.engine, 'engineArgs'), ...modelSections(root) ].filter(one => one !== void 0));
    const full = {
     ...inner,
     image,
@@ -44210,6 +48422,7 @@ var __webpack_modules__ = {
   }
   function helm_values_variables(map) {
    const env = new Map;
+   for (const {key, value} of map.entries) if (/^[A-Z][A-Z0-9_]{2,}$/.test(key.value) && value.kind === 'scalar' && value.value !== null) env.set(key.value, value.text);
    for (const key of [ 'env', 'extraEnv', 'envs', 'environment' ]) {
     for (const {key: name, value} of mapAt(map, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
     for (const one of listAt(map, key)) {
@@ -44218,38 +48431,6 @@ var __webpack_modules__ = {
     }
    }
    return env;
-  }
-  function helm_values_hardware(map, root) {
-   const own = resourceHardware(at(map, 'resources'), text => text);
-   const resources = own.accelerator !== null || map === root ? own : resourceHardware(at(root, 'resources'), text => text);
-   const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
-   const pod = podHardware(node, resources);
-   const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type');
-   const declared = instance && lookUpInstance(instance.value) ? {
-    ...pod,
-    names: [ ...pod.names, {
-     name: instance.value,
-     kind: 'instance-type',
-     at: instance.place,
-     text: `instance type: ${instance.value}`
-    } ]
-   } : pod;
-   if (declared.gpusPerReplica !== null) return declared;
-   const device = stringAt(map, 'accelDevice')?.toLowerCase();
-   if (device === 'gaudi') return {
-    ...declared,
-    accelerator: 'hpu',
-    gpusPerReplica: 0
-   };
-   const count = textAt(map, 'gpus') ?? textAt(map, 'job', 'gpus') ?? textAt(map, 'gpu', 'count') ?? textAt(map, 'gpuCount') ?? textAt(map, 'numGpus');
-   if (!count || !/^\d{1,4}$/.test(count.value)) return declared;
-   return {
-    ...declared,
-    accelerator: declared.accelerator ?? 'nvidia',
-    gpusPerReplica: Number(count.value),
-    gpusAt: count.place,
-    gpusText: `gpus: ${count.value}`
-   };
   }
   async function helm_values_configFile(map, context) {
    const path = stringAt(map, 'configFile');
@@ -44260,8 +48441,11 @@ var __webpack_modules__ = {
   }
   const MODEL_KEYS = [ 'modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath' ];
   const MODEL_SUBKEYS = [ 'id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri' ];
+  function modelSections(root) {
+   return root.entries.flatMap(({key, value}) => /^model(?!s$)|^(?:llm|engine|workload|inference)(?:Config|Parameters)?$/i.test(key.value) && value.kind === 'map' ? [ value ] : []);
+  }
   function modelText(map, root) {
-   for (const source of map === root ? [ map ] : [ map, root ]) {
+   for (const source of [ ...map === root ? [ map ] : [ map, root ], ...modelSections(map), ...modelSections(root) ]) {
     for (const key of MODEL_KEYS) {
      const direct = textAt(source, key);
      if (direct && looksLikeModel(direct.value)) return direct;
@@ -44279,7 +48463,7 @@ var __webpack_modules__ = {
   function ollamaModels(root) {
    const section = mapAt(root, 'ollama');
    const list = section?.get('models');
-   const items = list?.kind === 'list' ? textsOf(list) : [ ...textsOf(at(list, 'run')), ...textsOf(at(list, 'pull')) ];
+   const items = list?.kind === 'list' ? textsOf(list) : [ ...textsOf(tree_at(list, 'run')), ...textsOf(tree_at(list, 'pull')) ];
    if (!section || items.length === 0) return [];
    const on = stringAt(section, 'gpu', 'enabled') === 'true';
    const count = textAt(section, 'gpu', 'number');
@@ -44291,7 +48475,7 @@ var __webpack_modules__ = {
     seen.add(item.value);
     const gpus = on ? count && /^\d{1,3}$/.test(count.value) ? Number(count.value) : 1 : 0;
     const declared = {
-     ...nodeLabels(root),
+     names: root.kind === 'map' ? nodeHardware(root).names : [],
      nodes: null,
      accelerator: on ? stringAt(section, 'gpu', 'type') === 'amd' ? 'amd' : 'nvidia' : 'cpu',
      gpusPerReplica: gpus,
@@ -44318,11 +48502,8 @@ var __webpack_modules__ = {
     }) ];
    });
   }
-  const nodeLabels = root => ({
-   names: root.kind === 'map' ? nodeHardware(root).names : []
-  });
   const KINDS = /^(?:Workspace|InferenceSet|MultiRoleInference)$/;
-  const kaito = {
+  const kaito_kaito = {
    kind: 'document',
    name: 'kaito',
    title: 'KAITO Workspace, InferenceSet and MultiRoleInference: presets, instance types, inference configuration',
@@ -44653,7 +48834,7 @@ var __webpack_modules__ = {
    const env = new Map((mapAt(spec, 'env')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' ? [ [ key.value, value.text ] ] : []));
    const command = {
     ...bareCommand(url),
-    argv: textsOf(at(spec, 'args')),
+    argv: textsOf(tree_at(spec, 'args')),
     env,
     image: textAt(spec, 'image') ?? null,
     hardware: profile(textAt(spec, 'resourceProfile'))
@@ -44949,7 +49130,7 @@ var __webpack_modules__ = {
    const pods = Number.isSafeInteger(workers) && workers > 1 ? workers : 1;
    const tensor = Number(stringAt(role, 'parallelism', 'tensor') ?? '1');
    const local = Number(stringAt(role, 'parallelism', 'dataLocal') ?? '1');
-   const label = at(role, 'acceleratorTypes');
+   const label = tree_at(role, 'acceleratorTypes');
    const key = textAt(label, 'labelKey');
    const labels = key ? listAt(label, 'labelValues').flatMap(value => value.kind === 'scalar' ? [ {
     key,
@@ -45093,6 +49274,17 @@ var __webpack_modules__ = {
     };
     found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'));
    }
+   for (const {at, keys} of engineArguments(context.text, constants)) {
+    const reading = readVllmMap(keys);
+    const command = {
+     ...bareCommand(keys.start),
+     hardware: gpuBefore(context.text, at, constants)
+    };
+    if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push(command_lines_assemble(vllm_vllm, command, reading, {
+     format: 'modal',
+     name: 'app'
+    }));
+   }
    const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1];
    return found.map(one => one.engine.name === 'vllm' && pin ? {
     ...one,
@@ -45101,6 +49293,28 @@ var __webpack_modules__ = {
      version: pin
     }
    } : one);
+  }
+  function engineArguments(text, constants) {
+   return [ ...text.value.matchAll(/\b(?:LLM|(?:Async)?EngineArgs)\(([^()]{1,2000})\)/g) ].slice(0, 20).map(match => {
+    const inside = match.index + match[0].indexOf('(') + 1;
+    const entries = [ ...match[1].matchAll(/(\w{1,60})\s{0,9}=\s{0,9}(?:f?"([^"\n]{0,300})"|f?'([^'\n]{0,300})'|([\w.]{1,80}))/g) ].map(pair => {
+     const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length);
+     const literal = pair[2] ?? pair[3];
+     const word = literal ?? pair[4];
+     const from = inside + pair.index + pair[0].lastIndexOf(word);
+     const raw = text.slice(from, from + word.length);
+     const value = literal !== void 0 ? formatted(raw, constants) : constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`));
+     const truth = word === 'True' ? true : word === 'False' ? false : value.value;
+     return {
+      key,
+      value: new ScalarNode(truth, value, true)
+     };
+    });
+    return {
+     at: match.index,
+     keys: new MapNode(entries, text.slice(match.index, match.index))
+    };
+   });
   }
   function constantsOf(text) {
    const constants = new Map;
@@ -45113,7 +49327,7 @@ var __webpack_modules__ = {
   }
   function argumentLists(text, constants) {
    const lists = [];
-   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200}[,\]]/g)) {
     const end = text.value.indexOf(']', match.index);
     if (end < 0 || lists.length >= 100) break;
     const argv = [];
@@ -45123,9 +49337,12 @@ var __webpack_modules__ = {
      const from = match.index + 1 + item.index;
      if (literal !== void 0) argv.push(formatted(text.slice(from + item[0].indexOf(literal), from + item[0].indexOf(literal) + literal.length), constants)); else if (item[3]) argv.push(constants.get(item[3]) ?? Text.at(text.slice(from), `\${${item[3]}}`));
     }
-    lists.push({
+    const target = /([A-Za-z_]\w{0,60})\s{0,9}(?:\+=|\.extend\()\s{0,9}$/.exec(text.value.slice(Math.max(0, match.index - 90), match.index))?.[1];
+    const begun = target ? lists.findLast(list => list.name === target) : void 0;
+    if (begun) begun.argv.push(...argv); else lists.push({
      at: match.index,
-     argv
+     argv,
+     name: /([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}$/.exec(text.value.slice(Math.max(0, match.index - 90), match.index))?.[1] ?? ''
     });
    }
    return lists;
@@ -45226,7 +49443,7 @@ var __webpack_modules__ = {
      text: `${key}: ${value.value}`
     }, positive);
    }
-   const cache = cacheOf(stringAt(spec, 'storage', 'nimCache', 'name'), context);
+   const cache = nim_operator_cacheOf(stringAt(spec, 'storage', 'nimCache', 'name'), context);
    const source = textAt(cache, 'source', 'hf', 'modelName');
    const owner = textAt(cache, 'source', 'hf', 'namespace');
    const model = source ? modelFrom(owner ? Text.join([ owner, Text.at(owner, '/'), source ]) : source, collector) : nimModel(env, image, collector);
@@ -45247,13 +49464,13 @@ var __webpack_modules__ = {
     name
    }) ];
   }
-  function cacheOf(name, context) {
+  function nim_operator_cacheOf(name, context) {
    if (name === void 0) return;
-   for (const {root} of context.documents()) if (stringAt(root, 'kind') === 'NIMCache' && stringAt(root, 'metadata', 'name') === name) return at(root, 'spec');
+   for (const {root} of context.documents()) if (stringAt(root, 'kind') === 'NIMCache' && stringAt(root, 'metadata', 'name') === name) return tree_at(root, 'spec');
    return;
   }
   function nim_operator_hardware(spec, cache) {
-   const declared = podHardware(nodeHardware(spec), resourceHardware(at(spec, 'resources'), text => text));
+   const declared = podHardware(nodeHardware(spec), resourceHardware(tree_at(spec, 'resources'), text => text));
    const products = listAt(cache, 'source', 'ngc', 'model', 'gpus').flatMap(one => {
     const product = textAt(one, 'product');
     return product ? [ {
@@ -45297,7 +49514,7 @@ var __webpack_modules__ = {
     ...bareCommand(url),
     image: production_stack_imageOf(spec),
     hardware: production_stack_hardware(spec, root),
-    argv: textsOf(at(config, 'extraArgs')),
+    argv: textsOf(tree_at(config, 'extraArgs')),
     env: production_stack_variables(spec)
    };
    return engine(command, url, config, stringAt(spec, 'name') ?? 'model', context);
@@ -45335,7 +49552,7 @@ var __webpack_modules__ = {
   function production_stack_hardware(spec, root) {
    const labels = [ ...listAt(spec, 'nodeSelectorTerms'), ...listAt(root, 'servingEngineSpec', 'nodeSelectorTerms') ].flatMap(term => listAt(term, 'matchExpressions').flatMap(expression => {
     const key = textAt(expression, 'key');
-    return key ? textsOf(at(expression, 'values')).map(value => ({
+    return key ? textsOf(tree_at(expression, 'values')).map(value => ({
      key,
      value
     })) : [];
@@ -45386,7 +49603,7 @@ var __webpack_modules__ = {
     ...bareCommand(url),
     image: image ?? null,
     hardware: declared,
-    argv: textsOf(at(config, 'extraArgs'))
+    argv: textsOf(tree_at(config, 'extraArgs'))
    };
    const reading = await vllm_vllm.read({
     command,
@@ -45409,7 +49626,7 @@ var __webpack_modules__ = {
    name: FORMAT,
    title: 'Ray Serve LLM: RayService, serve configuration files, RayLLM model files, engines configured by variables',
    marks: [ 'llm_config', 'engine_kwargs', 'engine_config', 'serveconfigv2' ],
-   claims: root => stringAt(root, 'kind') === 'RayService' && textAt(root, 'spec', 'serveConfigV2') !== void 0 || listAt(root, 'applications').some(one => at(one, 'import_path')) || listAt(root, 'llm_configs').length > 0 || isModelFile(root) || modelFiles(root).length > 0,
+   claims: root => stringAt(root, 'kind') === 'RayService' && textAt(root, 'spec', 'serveConfigV2') !== void 0 || listAt(root, 'applications').some(one => tree_at(one, 'import_path')) || listAt(root, 'llm_configs').length > 0 || isModelFile(root) || modelFiles(root).length > 0,
    read: async (root, context) => {
     const name = stringAt(root, 'metadata', 'name') ?? 'serve';
     const files = modelFiles(root);
@@ -45431,7 +49648,7 @@ var __webpack_modules__ = {
     const base = `${name}/${stringAt(application, 'name') ?? 'app'}`;
     if (configs.length > 0) return configs.flatMap(one => llmConfig(one, cluster, base));
     const env = mapAt(application, 'runtime_env', 'env_vars');
-    return env && mentionsVllm(application) ? variableModels(variablesOf(env), application, cluster, base) : [];
+    return env && (mentionsVllm(application) || LLM_VARIABLES.some(name => env.get(name))) ? variableModels(variablesOf(env), application, cluster, base) : [];
    });
   }
   function llmConfig(config, cluster, name) {
@@ -45538,8 +49755,9 @@ var __webpack_modules__ = {
    for (const group of listAt(cluster, 'workerGroupSpecs')) for (const container of listAt(group, 'template', 'spec', 'containers')) return textAt(container, 'image') ?? null;
    return null;
   }
+  const LLM_VARIABLES = [ 'TENSOR_PARALLELISM', 'TENSOR_PARALLEL_SIZE', 'MAX_MODEL_LEN', 'TPU_CHIPS', 'TPU_HEADS' ];
   function mentionsVllm(application) {
-   const pip = [ ...textsOf(at(application, 'runtime_env', 'pip')), ...textsOf(at(application, 'runtime_env', 'pip', 'packages')) ];
+   const pip = [ ...textsOf(tree_at(application, 'runtime_env', 'pip')), ...textsOf(tree_at(application, 'runtime_env', 'pip', 'packages')) ];
    const words = [ stringAt(application, 'import_path') ?? '', ...pip.map(text => text.value), ...listAt(application, 'deployments').map(one => stringAt(one, 'name') ?? '') ];
    return words.some(text => /vllm/i.test(text));
   }
@@ -45589,7 +49807,7 @@ var __webpack_modules__ = {
    const {tensorParallel, pipelineParallel} = collector.settings;
    const stated = actor !== void 0 && /^\d+$/.test(actor) && Number(actor) > 0 ? Number(actor) : workers.gpusPerReplica;
    const gpusPerReplica = workers.gpusPerReplica === 0 ? 0 : tensorParallel ? tensorParallel.value * (pipelineParallel?.value ?? 1) : stated;
-   const pip = textsOf(at(application, 'runtime_env', 'pip')).map(text => /^vllm==([\d.]+(?:\.?post\d+)?)/.exec(text.value)?.[1]).find(Boolean);
+   const pip = textsOf(tree_at(application, 'runtime_env', 'pip')).map(text => /^vllm==([\d.]+(?:\.?post\d+)?)/.exec(text.value)?.[1]).find(Boolean);
    const command = {
     ...bareCommand(model),
     env,
@@ -45750,11 +49968,11 @@ var __webpack_modules__ = {
    name: 'skypilot',
    title: 'SkyPilot tasks: accelerators (also sets of alternatives), nodes, envs, run script',
    marks: [],
-   claims: root => textAt(root, 'run') !== void 0 && at(root, 'kind') === void 0 && (mapAt(root, 'resources') !== void 0 || at(root, 'num_nodes') !== void 0 || at(root, 'setup') !== void 0),
+   claims: root => textAt(root, 'run') !== void 0 && tree_at(root, 'kind') === void 0 && (mapAt(root, 'resources') !== void 0 || tree_at(root, 'num_nodes') !== void 0 || tree_at(root, 'setup') !== void 0),
    read: async (root, context) => {
     const run = textAt(root, 'run');
     if (!run || root.kind !== 'map') return [];
-    const hardware = resources(root);
+    const hardware = skypilot_resources(root);
     const env = new Map;
     for (const key of [ 'envs', 'secrets' ]) for (const {key: name, value} of mapAt(root, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
     const nodes = hardware.nodes ?? 1;
@@ -45769,9 +49987,9 @@ var __webpack_modules__ = {
     return readScript(run, context, 'skypilot', command, stringAt(root, 'name') ?? 'task');
    }
   };
-  function resources(root) {
+  function skypilot_resources(root) {
    const section = mapAt(root, 'resources');
-   const choices = [ at(section, 'accelerators'), ...[ ...listAt(section, 'any_of'), ...listAt(section, 'ordered') ].map(one => at(one, 'accelerators')) ].filter(one => one !== void 0);
+   const choices = [ tree_at(section, 'accelerators'), ...[ ...listAt(section, 'any_of'), ...listAt(section, 'ordered') ].map(one => tree_at(one, 'accelerators')) ].filter(one => one !== void 0);
    const all = choices.map(one => acceleratorHardware(one, 'accelerators'));
    const [first = acceleratorHardware(void 0, '')] = all;
    const count = stringAt(root, 'num_nodes');
@@ -45805,7 +50023,15 @@ var __webpack_modules__ = {
      names: [ context.path ]
     };
     if (image) return readContainer(unit, command, image, context);
-    const starts = (unit.get('ExecStart') ?? []).flatMap(line => scriptStarts(line.slice(/^[-@+!:]*/.exec(line.value)[0].length), command, null));
+    const starts = [];
+    for (const line of unit.get('ExecStart') ?? []) {
+     const text = line.slice(/^[-@+!:]*/.exec(line.value)[0].length);
+     const script = await withScripts({
+      ...command,
+      argv: splitText(text)
+     }, context);
+     starts.push(...script.files.size > 0 ? engineStarts(script) : scriptStarts(text, command, null));
+    }
     return deploymentsOf(starts, context, 'systemd', '');
    }
   };
@@ -45847,12 +50073,12 @@ var __webpack_modules__ = {
    }
   };
   function frameworkOf(root) {
-   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services')) return null;
+   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services') || root.get('export_dir')) return null;
    const has = (...keys) => keys.some(key => root.get(key) !== void 0);
    if (/^torchtune\.models\./.test(stringAt(root, 'model', '_component_') ?? '')) return 'torchtune';
    if (textAt(root, 'base_model') && has('sequence_len', 'micro_batch_size', 'adapter', 'datasets', 'rl')) return 'axolotl';
    if (textAt(root, 'model_name_or_path')) {
-    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train', 'export_dir')) return 'llamafactory';
+    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train')) return 'llamafactory';
     if (has('per_device_train_batch_size', 'max_seq_length', 'use_peft', 'dataset_id_or_path', 'dataset_mixer', 'dataset_name')) return 'trl';
    }
    if (textAt(root, 'model') && has('tuner_type', 'train_type') && has('dataset', 'max_length', 'output_dir')) return 'ms-swift';
@@ -45863,30 +50089,30 @@ var __webpack_modules__ = {
   function deployment(root, framework) {
    const collector = new Collector;
    for (const [name, keys, parse] of training_KEYS) {
-    const found = first(root, keys);
+    const found = training_first(root, keys);
     if (found) collector.set(name, found, parse);
    }
    for (const [name, keys] of training_WORDS) {
-    const found = first(root, keys);
+    const found = training_first(root, keys);
     if (found) collector.set(name, found, word);
    }
-   const checkpointing = first(root, [ 'gradient_checkpointing', 'enable_activation_checkpointing' ]);
+   const checkpointing = training_first(root, [ 'gradient_checkpointing', 'enable_activation_checkpointing' ]);
    if (checkpointing) collector.set('gradientCheckpointing', checkpointing, truth);
    for (const key of [ 'bf16', 'fp16' ]) {
-    const flag = first(root, [ key ]);
+    const flag = training_first(root, [ key ]);
     if (flag && truth(flag.value.value)) collector.put('precision', key, flag);
    }
    quantization(root, collector);
    method(root, framework, collector);
    targets(root, collector);
-   const sharding = first(root, [ 'deepspeed' ]);
-   if (sharding) collector.set('sharding', sharding, word); else if (at(root, 'fsdp') ?? at(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'));
+   const sharding = training_first(root, [ 'deepspeed' ]);
+   if (sharding) collector.set('sharding', sharding, word); else if (tree_at(root, 'fsdp') ?? tree_at(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'));
    const named = textAt(root, 'base_model') ?? textAt(root, 'model_name_or_path') ?? textAt(root, 'model') ?? checkpoint(root);
    const revision = stringAt(root, 'model_revision');
    const model = modelFrom(named, collector, revision ? {
     revision
    } : {});
-   for (const adapter of textsOf(at(root, 'adapter_name_or_path'))) collector.adapters.push(modelFrom(adapter, collector));
+   for (const adapter of textsOf(tree_at(root, 'adapter_name_or_path'))) collector.adapters.push(modelFrom(adapter, collector));
    const command = bareCommand(named ?? root.entries[0]?.key ?? root.start);
    const served = framework === 'llamafactory' && root.get('infer_backend') !== void 0;
    return {
@@ -45903,7 +50129,7 @@ var __webpack_modules__ = {
     workload: served ? 'serve' : 'train'
    };
   }
-  function first(root, keys) {
+  function training_first(root, keys) {
    for (const key of keys) {
     const value = textAt(root, ...key.split('.'));
     if (value) return {
@@ -45922,23 +50148,23 @@ var __webpack_modules__ = {
   }
   function quantization(root, collector) {
    for (const [key, bits] of [ [ 'load_in_4bit', 4 ], [ 'load_in_8bit', 8 ] ]) {
-    const flag = first(root, [ key ]);
+    const flag = training_first(root, [ key ]);
     if (flag && truth(flag.value.value)) collector.put('quantization', `bitsandbytes-${bits}bit`, flag);
    }
-   const bits = first(root, [ 'quantization_bit', 'quant_bits' ]);
+   const bits = training_first(root, [ 'quantization_bit', 'quant_bits' ]);
    const by = stringAt(root, 'quantization_method') ?? stringAt(root, 'quant_method') ?? 'bnb';
    if (bits && /^[2348]$/.test(bits.value.value)) collector.put('quantization', `${by === 'bnb' ? 'bitsandbytes' : by}-${bits.value.value}bit`, bits);
   }
   function method(root, framework, collector) {
-   const component = first(root, [ 'model._component_' ]);
-   const said = first(root, [ 'adapter', 'finetuning_type', 'tuner_type', 'train_type' ]);
-   const peft = first(root, [ 'use_peft' ]);
+   const component = training_first(root, [ 'model._component_' ]);
+   const said = training_first(root, [ 'adapter', 'finetuning_type', 'tuner_type', 'train_type' ]);
+   const peft = training_first(root, [ 'use_peft' ]);
    const loaded = collector.settings.quantization !== void 0;
    if (framework === 'torchtune' && component) collector.put('method', /\.(qlora|lora)_/.exec(component.value.value)?.[1] ?? 'full', component); else if (said && !collector.holes(said.value)) collector.put('method', said.value.value === 'lora' && loaded ? 'qlora' : said.value.value, said); else if (peft && truth(peft.value.value)) collector.put('method', loaded ? 'qlora' : 'lora', peft);
   }
   function targets(root, collector) {
    for (const key of [ 'lora_target_modules', 'lora_target', 'target_modules', 'lora_target_linear' ]) {
-    const node = at(root, key);
+    const node = tree_at(root, key);
     const [head] = textsOf(node);
     if (!head) continue;
     const value = node?.kind === 'list' ? textsOf(node).map(one => one.value) : key === 'lora_target_linear' ? 'all-linear' : head.value;
@@ -45958,9 +50184,9 @@ var __webpack_modules__ = {
    title: 'Baseten Truss: docker_server start commands and trt_llm builds with their accelerator',
    marks: [ 'docker_server', 'trt_llm' ],
    claims: root => mapAt(root, 'trt_llm') !== void 0 || textAt(root, 'docker_server', 'start_command') !== void 0,
-   read: async (root, context) => mapAt(root, 'trt_llm') ? [ build(root, context) ] : server(root, context)
+   read: async (root, context) => mapAt(root, 'trt_llm') ? [ build(root, context) ] : truss_server(root, context)
   };
-  async function server(root, context) {
+  async function truss_server(root, context) {
    const start = textAt(root, 'docker_server', 'start_command');
    if (!start) return [];
    const env = new Map((mapAt(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [ [ key.value, value.text ] ] : []));
@@ -46031,7 +50257,7 @@ var __webpack_modules__ = {
    });
   }
   function accelerator(root) {
-   const declared = acceleratorHardware(at(root, 'resources', 'accelerator'), 'accelerator');
+   const declared = acceleratorHardware(tree_at(root, 'resources', 'accelerator'), 'accelerator');
    const half = declared.names.find(one => /^H100_40GB$/i.test(one.name));
    return half ? {
     ...declared,
@@ -46042,7 +50268,7 @@ var __webpack_modules__ = {
     mig: '3g.40gb'
    } : declared;
   }
-  const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile ];
+  const formats = [ ray, kserve, kubeai, nimOperator, kaito_kaito, dynamo, productionStack, llmD, truss, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile ];
   function isHelmTemplate(path, source) {
    return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source));
   }
@@ -46117,7 +50343,7 @@ var __webpack_modules__ = {
    return mark(Text.at(here, `${HOLE_OPEN}${name}${HOLE_CLOSE}`));
   }
   function valueAt(values, path) {
-   return values ? at(values, ...path.split('.').filter(Boolean)) : void 0;
+   return values ? tree_at(values, ...path.split('.').filter(Boolean)) : void 0;
   }
   function condition(body, values) {
    const match = /^(?:if|with)\s+(not\s+)?\.Values\.([\w.]+)$/.exec(body);
@@ -46127,13 +50353,15 @@ var __webpack_modules__ = {
    return match[1] ? empty : !empty;
   }
   const MAX_BYTES = 1024 * 1024;
-  const MAX_JSON_BYTES = 256 * 1024;
+  const MAX_DATA_BYTES = 256 * 1024;
+  const DATA = /\.(?:json|py)$/i;
   const PARSED = /\.(?:ya?ml|json)$/i;
   const documentFormats = formats.filter(format => format.kind === 'document');
   const fileFormats = formats.filter(format => format.kind === 'file');
   const escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i');
   const candidate = pattern([ ...commandLines, ...documentFormats ]);
+  const ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]));
   async function extract(repository) {
    const {files, truncated} = await repository.list();
    const problems = [];
@@ -46154,7 +50382,7 @@ var __webpack_modules__ = {
     const readers = fileFormats.filter(format => format.paths(file.path));
     const structured = PARSED.test(file.path);
     if (readers.length === 0 && !structured) continue;
-    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
+    if (file.size > (DATA.test(file.path) ? MAX_DATA_BYTES : MAX_BYTES)) {
      const entry = await tooLarge(file, repository);
      if (entry) notUnderstood.push(entry);
      continue;
@@ -46162,13 +50390,14 @@ var __webpack_modules__ = {
     const source = await repository.read(file.path);
     if (source === null) continue;
     counts.filesRead++;
-    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([ reader ]).test(source))) continue;
+    const named = readers.length > 0 && candidate.test(file.path.slice(file.path.lastIndexOf('/') + 1));
+    if (!named && !candidate.test(source) && !readers.some(reader => ownMarks.get(reader)?.test(source))) continue;
     counts.filesParsed++;
     const found = await readFile(file.path, source, readers, structured, repository, folders);
     notUnderstood.push(...found.notUnderstood);
     problems.push(...found.problems);
-    for (const path of found.referred) referred.add(path);
-    deployments.push(...found.deployments);
+    if (found.deployments.length > 0) for (const path of found.referred) referred.add(path);
+    deployments.push(...found.deployments.map(detached));
    }
    return {
     deployments: deployments_named(deployments.filter(one => !isPart(one, referred))),
@@ -46177,8 +50406,11 @@ var __webpack_modules__ = {
     counts
    };
   }
+  function detached(deployment) {
+   return JSON.parse(JSON.stringify(deployment));
+  }
   function isPart(deployment, referred) {
-   return deployment.format === 'engine-config' && referred.has(deployment.location.file);
+   return (deployment.format === 'engine-config' || deployment.format === 'shell') && referred.has(deployment.id.split('#')[0]);
   }
   function deployments_named(deployments) {
    const ids = new Map;
@@ -46320,7 +50552,7 @@ var __webpack_modules__ = {
    return parts.join('/');
   }
   async function tooLarge(file, repository) {
-   if (file.path.endsWith('.json')) return null;
+   if (DATA.test(file.path)) return null;
    const bytes = await repository.readBytes(file.path, 0, 65536);
    if (!bytes || !candidate.test((new TextDecoder).decode(bytes))) return null;
    return {
@@ -47135,7 +51367,7 @@ var __webpack_modules__ = {
    };
    return parsePolicy(first.text, first.file);
   }
-  const known = valibot_dist.rej({
+  const overrides_known = valibot_dist.rej({
    ...policySchema.entries,
    ...choiceEntries
   });
@@ -47145,7 +51377,7 @@ var __webpack_modules__ = {
   function withOverrides(policy, overrides, name = key => `--${key}`) {
    const {include, exclude, set, ...texts} = overrides;
    const given = Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== void 0 && text.trim() !== '').map(([key, text]) => [ key, typed(key, text.trim()) ]));
-   const checked = valibot_dist.xLC(valibot_dist.OH3(known), given, {
+   const checked = valibot_dist.xLC(valibot_dist.OH3(overrides_known), given, {
     abortPipeEarly: true
    });
    const problems = complaintsOf(checked.issues ?? []).map(({path, message, hint}) => ({
@@ -47416,8 +51648,8 @@ var __webpack_modules__ = {
    return lines;
   }
   function grid(columns, rows, style) {
-   const natural = columns.map((column, i) => Math.max(displayWidth(column.title), ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth)))));
-   const widths = fitted(natural, columns, style);
+   const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth)))));
+   const widths = fitted(cellWidths, columns, style);
    const sides = style.boxes ? {
     left: '│ ',
     between: ' │ ',
@@ -47452,14 +51684,20 @@ var __webpack_modules__ = {
    if (style.boxes) out.push(rule('└', '┴', '┘'));
    return `${out.join('\n')}\n`;
   }
-  function fitted(natural, columns, style) {
-   const widths = [ ...natural ];
+  const NARROWEST = 12;
+  function fitted(cells, columns, style) {
+   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i]));
+   const least = columns.map((column, i) => {
+    const longestWord = Math.max(...column.title.split(' ').map(displayWidth));
+    return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i]);
+   });
    const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1);
    let over = widths.reduce((a, b) => a + b, 0) + frame - style.width;
-   while (over > 0) {
+   for (const flexible of [ true, false ]) while (over > 0) {
     let widest = -1;
     columns.forEach((column, i) => {
-     if (column.flexible && widths[i] > 12 && (widest < 0 || widths[i] > widths[widest])) widest = i;
+     if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
+     if (widest < 0 || widths[i] > widths[widest]) widest = i;
     });
     if (widest < 0) break;
     widths[widest]--;
@@ -47784,7 +52022,7 @@ var __webpack_modules__ = {
    }, ...compared ? [ {
     title: 'Change',
     align: 'right'
-   } ] : [] ], rows.map(row => cellsOf(row, compared)), style).trimEnd(), 'GiB per GPU, on the fullest one');
+   } ] : [] ], rows.map(row => table_cellsOf(row, compared)), style).trimEnd(), 'GiB per GPU, on the fullest one');
    for (const row of rows) {
     const lines = detailLines(row, style);
     if (lines.length > 0) out.push('', ...lines);
@@ -47799,7 +52037,7 @@ var __webpack_modules__ = {
    out.push('', style.paint(VERDICT_TONE[report.verdict], verdictLine(report)), style.paint('dim', coverageText(report)));
    return `${out.join('\n').replace(/^\n+/, '')}\n`;
   }
-  function cellsOf(row, compared) {
+  function table_cellsOf(row, compared) {
    const {needs, has, share} = needText(row);
    const status = row.verdict.status;
    const delta = row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes);
@@ -48549,7 +52787,7 @@ var __webpack_modules__ = {
   const MOST_PAGES = 60;
   async function putComment(api, place, wish) {
    const listed = await ownComments(api, place, wish.marker);
-   if (!listed.ok) return refusal(listed.failure);
+   if (!listed.ok) return comment_refusal(listed.failure);
    const {known} = listed;
    const body = `${markerLine(wish.marker)}\n${wish.body}`;
    const [current, ...duplicates] = listed.comments;
@@ -48590,7 +52828,7 @@ var __webpack_modules__ = {
     warning: null
    };
    if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known);
-   return refusal(updated);
+   return comment_refusal(updated);
   }
   async function create(api, place, wish, body, known) {
    const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {
@@ -48599,7 +52837,7 @@ var __webpack_modules__ = {
     issue_number: place.pullRequest,
     body
    });
-   if (!made.ok) return refusal(made);
+   if (!made.ok) return comment_refusal(made);
    const mine = {
     status: 'created',
     id: made.data.id,
@@ -48696,7 +52934,7 @@ var __webpack_modules__ = {
     comment_id: id
    });
   }
-  function refusal(failure) {
+  function comment_refusal(failure) {
    const none = {
     id: null,
     url: null
@@ -49545,8 +53783,6 @@ var __webpack_modules__ = {
    (0, external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined');
    return cacheDirectory;
   }
-  var external_node_http_ = __nccwpck_require__(7067);
-  var external_node_http_namespaceObject = __nccwpck_require__.t(external_node_http_, 2);
   var models_facts = __nccwpck_require__(7896);
   function openCatalogue(read) {
    let loaded = null;
@@ -49607,12 +53843,44 @@ var __webpack_modules__ = {
    };
   }
   var config_text = __nccwpck_require__(9744);
-  async function localFacts(repository, path, id, at) {
-   const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
+  var headers = __nccwpck_require__(5704);
+  async function localFacts(repository, path, id, at, variant = null) {
+   const folder = path.replace(/^(\.\/)+/, '').replace(/\/+$/, '').replace(/(^|\/)config\.json$/, '');
    const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
-   const text = await repository.read(inside('config.json'), config_text.PS);
+   const known = {
+    id,
+    revision: null,
+    source: 'local',
+    asOf: null
+   };
+   const text = /\.gguf$/i.test(folder) ? null : await repository.read(inside('config.json'), config_text.PS);
+   if (text === null || variant !== null) {
+    const files = await ggufIn(repository, folder, inside, variant);
+    if (files !== null) {
+     const read = files.ok ? await (0, headers.by)(files.value, file => rangeOf(repository, file)) : files;
+     if (!read.ok) return {
+      ok: false,
+      problem: {
+       ...read.problem,
+       ...at ? {
+        at
+       } : {}
+      }
+     };
+     const checkpoint = {
+      ...models_facts.p,
+      totalBytes: read.value.bytes
+     };
+     return (0, lib_problem.uw)({
+      ...known,
+      config: {},
+      checkpoint,
+      gguf: read.value
+     });
+    }
+   }
    if (text === null) return (0, lib_problem.MB)('model-not-found', `${JSON.stringify(path)} holds no config.json for ${id}`, {
-    hint: "the policy path must be a folder of the repository with the model's config.json",
+    hint: "the path must be a folder with the model's config.json, or a GGUF file",
     ...at ? {
      at
     } : {}
@@ -49624,25 +53892,71 @@ var __webpack_modules__ = {
    });
    if (!config.ok) return config;
    const quant = await repository.read(inside('hf_quant_config.json'), config_text.PS);
+   const checkpoint = await checkpointIn(repository, inside);
+   if (!checkpoint.ok) return checkpoint;
    return (0, lib_problem.uw)({
-    id,
-    revision: null,
-    source: 'local',
-    asOf: null,
+    ...known,
     config: (0, config_text.ah)(config.value, quant),
-    checkpoint: await checkpointIn(repository, inside)
+    checkpoint: checkpoint.value
    });
   }
+  function rangeOf(repository, file) {
+   return async (start, end) => {
+    const bytes = await repository.readBytes(file, start, end);
+    return bytes === null ? (0, lib_problem.MB)('checkpoint-invalid', `${file} cannot be read`) : (0, 
+    lib_problem.uw)(bytes);
+   };
+  }
+  async function ggufIn(repository, folder, inside, variant) {
+   if (/\.gguf$/i.test(folder)) return (0, headers.xW)([ folder ], folder);
+   const {files} = await repository.list();
+   const paths = files.map(file => file.path).filter(file => file.startsWith(inside('')));
+   return (0, headers.xW)(paths, variant);
+  }
   async function checkpointIn(repository, inside) {
+   let indexed = models_facts.p;
+   let shards = [ 'model.safetensors' ];
    for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
-    const index = await repository.read(inside(name), config_text.bk);
-    const totalBytes = index === null ? null : (0, config_text.oi)(index);
-    if (totalBytes !== null) return {
-     ...models_facts.p,
-     totalBytes
+    const text = await repository.read(inside(name), config_text.bk);
+    if (text === null) continue;
+    const index = (0, config_text.Dj)(text);
+    if (!index.ok) return {
+     ok: false,
+     problem: {
+      ...index.problem,
+      at: {
+       file: inside(name),
+       line: 1,
+       column: 1
+      }
+     }
     };
+    indexed = {
+     ...models_facts.p,
+     totalBytes: index.value.totalBytes
+    };
+    shards = index.value.files.filter(file => file.endsWith('.safetensors'));
+    break;
    }
-   return models_facts.p;
+   const parts = [];
+   for (const shard of shards) {
+    const file = inside(shard);
+    if (await isMissing(repository, file)) return (0, lib_problem.uw)(indexed);
+    const part = await (0, headers.np)(rangeOf(repository, file));
+    if (!part.ok) return {
+     ok: false,
+     problem: {
+      ...part.problem,
+      message: `${file}: ${part.problem.message}`
+     }
+    };
+    parts.push(part.value);
+   }
+   return (0, lib_problem.uw)(parts.length > 0 ? (0, headers.ok)(parts) : indexed);
+  }
+  async function isMissing(repository, file) {
+   const start = await repository.readBytes(file, 0, 40);
+   return start === null || (new TextDecoder).decode(start).startsWith('version https://git-lfs');
   }
   function lockKey(reference) {
    return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`;
@@ -49741,7 +54055,7 @@ var __webpack_modules__ = {
     if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
      at: entry.at
     });
-    return localFacts(ports.repository, entry.path, asked.id, entry.at);
+    return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant);
    }
    const named = entry?.id == null ? asked : {
     ...asked,
@@ -49898,7 +54212,8 @@ var __webpack_modules__ = {
    };
   }
   async function makeHub(settings, choices) {
-   const {setGlobalProxyFromEnv} = external_node_http_namespaceObject;
+   const http = process.getBuiltinModule?.('node:http') ?? {};
+   const {setGlobalProxyFromEnv} = http;
    if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
    const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2569));
    const {cacheFolder, fileCache} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 517));
@@ -50434,19 +54749,153 @@ var __webpack_modules__ = {
     return 70;
    }
   }
- },
- 8383: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8383: (function(__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
    try {
-    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7770);
+    var _github_start_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5775);
     process.exitCode = await (0, _github_start_js__WEBPACK_IMPORTED_MODULE_0__.R)(process.env);
     __webpack_async_result__();
    } catch (e) {
     __webpack_async_result__(e);
    }
   }, 1);
- },
- 6541: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 871: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   NL: () => ggmlTypeNamed,
+   R1: () => ggmlTypeOf,
+   V_: () => ggmlBytes
+  });
+  const ROWS = [ [ 0, 'F32', 1, 4 ], [ 1, 'F16', 1, 2 ], [ 2, 'Q4_0', 32, 18 ], [ 3, 'Q4_1', 32, 20 ], [ 6, 'Q5_0', 32, 22 ], [ 7, 'Q5_1', 32, 24 ], [ 8, 'Q8_0', 32, 34 ], [ 9, 'Q8_1', 32, 36 ], [ 10, 'Q2_K', 256, 84 ], [ 11, 'Q3_K', 256, 110 ], [ 12, 'Q4_K', 256, 144 ], [ 13, 'Q5_K', 256, 176 ], [ 14, 'Q6_K', 256, 210 ], [ 15, 'Q8_K', 256, 292 ], [ 16, 'IQ2_XXS', 256, 66 ], [ 17, 'IQ2_XS', 256, 74 ], [ 18, 'IQ3_XXS', 256, 98 ], [ 19, 'IQ1_S', 256, 50 ], [ 20, 'IQ4_NL', 32, 18 ], [ 21, 'IQ3_S', 256, 110 ], [ 22, 'IQ2_S', 256, 82 ], [ 23, 'IQ4_XS', 256, 136 ], [ 24, 'I8', 1, 1 ], [ 25, 'I16', 1, 2 ], [ 26, 'I32', 1, 4 ], [ 27, 'I64', 1, 8 ], [ 28, 'F64', 1, 8 ], [ 29, 'IQ1_M', 256, 56 ], [ 30, 'BF16', 1, 2 ], [ 34, 'TQ1_0', 256, 54 ], [ 35, 'TQ2_0', 256, 66 ], [ 39, 'MXFP4', 32, 17 ], [ 40, 'NVFP4', 64, 36 ] ];
+  const byNumber = new Map(ROWS.map(([number, name, block, bytes]) => [ number, {
+   name,
+   block,
+   bytes
+  } ]));
+  const byName = new Map([ ...byNumber.values() ].map(type => [ type.name, type ]));
+  function ggmlTypeOf(number) {
+   return byNumber.get(number) ?? null;
+  }
+  function ggmlTypeNamed(name) {
+   return byName.get(name.toUpperCase()) ?? null;
+  }
+  function ggmlBytes(type, count) {
+   return Math.ceil(count / type.block) * type.bytes;
+  }
+ }),
+ 5639: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   B8: () => parseSafetensors,
+   gT: () => headerLength,
+   oB: () => parseShardIndex
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7091);
+  const MOST_HEADER = 25e6;
+  const MOST_DIMENSION = 2 ** 32;
+  const MOST_ELEMENTS = 2 ** 52;
+  const DTYPE_BITS = {
+   BOOL: 8,
+   U8: 8,
+   I8: 8,
+   F8_E5M2: 8,
+   F8_E4M3: 8,
+   F8_E8M0: 8,
+   F8_E4M3FNUZ: 8,
+   F8_E5M2FNUZ: 8,
+   F4: 4,
+   F6_E2M3: 6,
+   F6_E3M2: 6,
+   I16: 16,
+   U16: 16,
+   F16: 16,
+   BF16: 16,
+   I32: 32,
+   U32: 32,
+   F32: 32,
+   I64: 64,
+   U64: 64,
+   F64: 64,
+   C64: 64
+  };
+  function headerLength(start) {
+   if (start.length < 8) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the file is shorter than 8 bytes');
+   const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true));
+   return length >= 2 && length <= MOST_HEADER ? (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)(length) : (0, 
+   _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: header of ${length} bytes, expected 2 to ${MOST_HEADER}`);
+  }
+  function parseSafetensors(start) {
+   const length = headerLength(start);
+   if (!length.ok) return length;
+   if (start.length < 8 + length.value) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${start.length} bytes at hand, the header ends at ${8 + length.value}`);
+   let json;
+   try {
+    json = JSON.parse(new TextDecoder('utf-8', {
+     fatal: true
+    }).decode(start.subarray(8, 8 + length.value)));
+   } catch {
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the header is no JSON');
+   }
+   if (!isRecord(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the header is no object');
+   const found = [];
+   for (const [name, value] of Object.entries(json)) {
+    if (name === '__metadata__') continue;
+    const tensor = parseTensor(name, value);
+    if (!tensor.ok) return tensor;
+    found.push(tensor.value);
+   }
+   found.sort((a, b) => a.from - b.from || a.to - b.to);
+   let end = 0;
+   for (const {tensor, from, to} of found) {
+    if (from !== end) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${tensor.name} begins at ${from}, expected ${end}`);
+    end = to;
+   }
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)(found.map(({tensor}) => tensor));
+  }
+  function parseTensor(name, value) {
+   const wrong = what => (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${name.slice(0, 120)} ${what}`);
+   if (!isRecord(value)) return wrong('is no object');
+   const {dtype, shape, data_offsets: offsets} = value;
+   const bits = typeof dtype === 'string' && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : void 0;
+   if (typeof dtype !== 'string' || bits === void 0) return wrong(`has the dtype ${JSON.stringify(dtype)}, which is not known`);
+   if (!isCounts(shape, MOST_DIMENSION) || shape.length > 16) return wrong('has no valid shape');
+   if (!isCounts(offsets, Number.MAX_SAFE_INTEGER) || offsets.length !== 2) return wrong('has no valid data_offsets');
+   const elements = shape.reduce((product, dim) => product * dim, 1);
+   const [from, to] = offsets;
+   if (elements > MOST_ELEMENTS || to - from !== Math.ceil(elements * bits / 8)) return wrong(`holds ${to - from} bytes, its shape needs ${elements * bits / 8}`);
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    tensor: {
+     name,
+     dtype,
+     shape,
+     bytes: to - from
+    },
+    from,
+    to
+   });
+  }
+  const isRecord = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const isCounts = (value, most) => Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0 && n <= most);
+  function parseShardIndex(json) {
+   const map = isRecord(json) ? json['weight_map'] : void 0;
+   if (!isRecord(json) || !isRecord(map)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'index.json has no weight_map');
+   const files = new Set;
+   for (const file of Object.values(map)) {
+    if (typeof file !== 'string' || file.includes('..') || file.startsWith('/')) return (0, 
+    _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'index.json names a file that is no name in the repository');
+    files.add(file);
+   }
+   const metadata = json['metadata'];
+   const size = isRecord(metadata) ? metadata['total_size'] : void 0;
+   const valid = typeof size === 'number' && Number.isSafeInteger(size) && size > 0;
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    totalBytes: valid ? size : null,
+    files: [ ...files ].sort(),
+    tensorNames: Object.keys(map)
+   });
+  }
+ }),
+ 6541: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Bu: () => parseConfigText,
    TS: () => Config,
@@ -50569,8 +55018,8 @@ var __webpack_modules__ = {
     return JSON.parse(replaced);
    }
   }
- },
- 7896: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7896: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    p: () => unknownCheckpoint
   });
@@ -50579,19 +55028,20 @@ var __webpack_modules__ = {
    elementsByDtype: null,
    tensors: null
   };
- },
- 9744: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9744: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    $h: () => isQuantised,
+   Dj: () => shardIndex,
    Gv: () => isObject,
    PS: () => CONFIG_LIMIT,
    YV: () => configObject,
    ah: () => withQuantConfig,
-   bk: () => INDEX_LIMIT,
-   oi: () => indexTotalSize
+   bk: () => INDEX_LIMIT
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7091);
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6541);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _checkpoint_safetensors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5639);
+  var _config_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6541);
   const CONFIG_LIMIT = 10 * 1024 * 1024;
   const INDEX_LIMIT = 250 * 1024 * 1024;
   function configObject(text, where, at) {
@@ -50602,11 +55052,11 @@ var __webpack_modules__ = {
     } : {}
    };
    try {
-    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_0__.Bu)(text);
-    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.uw)(json);
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} holds no JSON object`, more);
+    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_1__.Bu)(text);
+    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.uw)(json);
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('config-invalid', `${where} holds no JSON object`, more);
    } catch (error) {
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
    }
   }
   function isObject(value) {
@@ -50633,18 +55083,15 @@ var __webpack_modules__ = {
     }
    };
   }
-  function indexTotalSize(text) {
+  function shardIndex(text) {
    try {
-    const json = JSON.parse(text);
-    const metadata = isObject(json) ? json['metadata'] : null;
-    const size = isObject(metadata) ? metadata['total_size'] : null;
-    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+    return (0, _checkpoint_safetensors_js__WEBPACK_IMPORTED_MODULE_0__.oB)(JSON.parse(text));
    } catch {
-    return null;
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('checkpoint-invalid', 'index.json is not JSON');
    }
   }
- },
- 517: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 517: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    cacheFolder: () => cacheFolder,
    fileCache: () => fileCache
@@ -50696,14 +55143,396 @@ var __webpack_modules__ = {
    return (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json) && json['source'] === 'hub' && (0, 
    _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['config']) && (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['checkpoint']);
   }
- },
- 2569: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5704: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   xW: () => chooseGguf,
+   by: () => ggufFacts,
+   ok: () => joinedCheckpoint,
+   np: () => safetensorsFacts
+  });
+  var problem = __nccwpck_require__(7091);
+  class ShortRead extends Error {
+   needed;
+   constructor(needed) {
+    super(`needs ${needed} bytes`);
+    this.needed = needed;
+   }
+  }
+  const decoder = new TextDecoder;
+  class ByteReader {
+   bytes;
+   view;
+   at=0;
+   constructor(bytes) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+   }
+   take(count) {
+    const from = this.at;
+    if (from + count > this.bytes.length) throw new ShortRead(from + count);
+    this.at = from + count;
+    return from;
+   }
+   u8() {
+    return this.view.getUint8(this.take(1));
+   }
+   i8() {
+    return this.view.getInt8(this.take(1));
+   }
+   u16() {
+    return this.view.getUint16(this.take(2), true);
+   }
+   i16() {
+    return this.view.getInt16(this.take(2), true);
+   }
+   u32() {
+    return this.view.getUint32(this.take(4), true);
+   }
+   i32() {
+    return this.view.getInt32(this.take(4), true);
+   }
+   u64() {
+    return Number(this.view.getBigUint64(this.take(8), true));
+   }
+   i64() {
+    return Number(this.view.getBigInt64(this.take(8), true));
+   }
+   f32() {
+    return this.view.getFloat32(this.take(4), true);
+   }
+   f64() {
+    return this.view.getFloat64(this.take(8), true);
+   }
+   text(length) {
+    const from = this.take(length);
+    return decoder.decode(this.bytes.subarray(from, from + length));
+   }
+   skip(count) {
+    this.take(count);
+   }
+  }
+  var ggml_types = __nccwpck_require__(871);
+  const GGUF_FIRST_READ = 4 * 2 ** 20;
+  const MOST_HEADER = 256 * 2 ** 20;
+  const MOST_KEYS = 65536;
+  const MOST_TENSORS = 262144;
+  const MOST_TEXT = 1 << 20;
+  const KEPT_LIST = 4096;
+  const MOST_DIMENSION = 2 ** 40;
+  const FILE_TYPES = {
+   0: 'F32',
+   1: 'F16',
+   2: 'Q4_0',
+   3: 'Q4_1',
+   7: 'Q8_0',
+   8: 'Q5_0',
+   9: 'Q5_1',
+   10: 'Q2_K',
+   11: 'Q3_K_S',
+   12: 'Q3_K_M',
+   13: 'Q3_K_L',
+   14: 'Q4_K_S',
+   15: 'Q4_K_M',
+   16: 'Q5_K_S',
+   17: 'Q5_K_M',
+   18: 'Q6_K',
+   19: 'IQ2_XXS',
+   20: 'IQ2_XS',
+   21: 'Q2_K_S',
+   22: 'IQ3_XS',
+   23: 'IQ3_XXS',
+   24: 'IQ1_S',
+   25: 'IQ4_NL',
+   26: 'IQ3_S',
+   27: 'IQ3_M',
+   28: 'IQ2_S',
+   29: 'IQ2_M',
+   30: 'IQ4_XS',
+   31: 'IQ1_M',
+   32: 'BF16',
+   36: 'TQ1_0',
+   37: 'TQ2_0',
+   38: 'MXFP4'
+  };
+  function readGguf(bytes) {
+   try {
+    return (0, problem.uw)({
+     kind: 'facts',
+     facts: header(new ByteReader(bytes))
+    });
+   } catch (error) {
+    if (error instanceof ShortRead) {
+     const wanted = Math.max(error.needed, 2 * bytes.length);
+     return wanted > MOST_HEADER || bytes.length >= MOST_HEADER ? (0, problem.MB)('checkpoint-invalid', `GGUF header of more than ${MOST_HEADER} bytes`) : (0, 
+     problem.uw)({
+      kind: 'more',
+      bytes: wanted
+     });
+    }
+    if (error instanceof Malformed) return (0, problem.MB)('checkpoint-invalid', `GGUF header: ${error.message}`);
+    throw error;
+   }
+  }
+  class Malformed extends Error {}
+  function header(reader) {
+   if (reader.u32() !== 1179993927) throw new Malformed('does not begin with GGUF');
+   const version = reader.u32();
+   if (version !== 2 && version !== 3) throw new Malformed(`version ${version} is not known (2 and 3 are)`);
+   const tensorCount = bounded(reader.u64(), MOST_TENSORS, 'tensors');
+   const keyCount = bounded(reader.u64(), MOST_KEYS, 'keys');
+   const all = {};
+   let vocabulary = null;
+   for (let i = 0; i < keyCount; i++) {
+    const key = gguf_text(reader);
+    const value = readValue(reader, reader.u32(), 0);
+    if (key === 'tokenizer.ggml.tokens' && value instanceof SkippedList) vocabulary = value.length;
+    if (!(value instanceof SkippedList)) all[key] = value; else if (key === 'tokenizer.ggml.tokens') all[key] = void 0;
+   }
+   const tensors = [];
+   for (let i = 0; i < tensorCount; i++) tensors.push(readTensor(reader));
+   return factsFrom(all, tensors, vocabulary);
+  }
+  function bounded(count, most, what) {
+   if (count > most) throw new Malformed(`${count} ${what}, expected at most ${most}`);
+   return count;
+  }
+  function gguf_text(reader) {
+   const length = bounded(reader.u64(), MOST_TEXT, 'bytes of text');
+   return reader.text(length);
+  }
+  class SkippedList {
+   length;
+   constructor(length) {
+    this.length = length;
+   }
+  }
+  const FIXED = {
+   0: 1,
+   1: 1,
+   2: 2,
+   3: 2,
+   4: 4,
+   5: 4,
+   6: 4,
+   7: 1,
+   10: 8,
+   11: 8,
+   12: 8
+  };
+  function readValue(reader, type, depth) {
+   switch (type) {
+   case 0:
+    return reader.u8();
+
+   case 1:
+    return reader.i8();
+
+   case 2:
+    return reader.u16();
+
+   case 3:
+    return reader.i16();
+
+   case 4:
+    return reader.u32();
+
+   case 5:
+    return reader.i32();
+
+   case 6:
+    return reader.f32();
+
+   case 7:
+    return reader.u8() !== 0;
+
+   case 8:
+    return gguf_text(reader);
+
+   case 9:
+    return readList(reader, depth);
+
+   case 10:
+    return reader.u64();
+
+   case 11:
+    return reader.i64();
+
+   case 12:
+    return reader.f64();
+
+   default:
+    throw new Malformed(`value type ${type} is not known`);
+   }
+  }
+  function readList(reader, depth) {
+   const type = reader.u32();
+   const length = bounded(reader.u64(), 2 ** 31, 'entries of a list');
+   const size = FIXED[type];
+   if (size !== void 0 && length > KEPT_LIST) {
+    reader.skip(length * size);
+    return new SkippedList(length);
+   }
+   if (size !== void 0) return Array.from({
+    length
+   }, () => readValue(reader, type, depth + 1));
+   if (type === 8) {
+    for (let i = 0; i < length; i++) reader.skip(bounded(reader.u64(), MOST_TEXT, 'bytes of text'));
+    return new SkippedList(length);
+   }
+   if (type !== 9 || depth > 3) throw new Malformed(`list of type ${type} is not known`);
+   for (let i = 0; i < length; i++) readList(reader, depth + 1);
+   return new SkippedList(length);
+  }
+  function readTensor(reader) {
+   const name = gguf_text(reader);
+   const rank = reader.u32();
+   if (rank > 8) throw new Malformed(`tensor ${name.slice(0, 80)} has ${rank} dimensions`);
+   const dims = Array.from({
+    length: rank
+   }, () => reader.u64());
+   const number = reader.u32();
+   reader.skip(8);
+   const type = (0, ggml_types.R1)(number);
+   if (type === null) throw new Malformed(`tensor ${name.slice(0, 80)} has the type ${number}, which is not known`);
+   return {
+    name,
+    type: type.name,
+    dims,
+    bytes: tensorBytes(name, dims, type)
+   };
+  }
+  function tensorBytes(name, dims, type) {
+   const elements = dims.reduce((product, dim) => product * dim, 1);
+   if (!(elements >= 0 && elements <= MOST_DIMENSION)) throw new Malformed(`tensor ${name.slice(0, 80)} is too large`);
+   const row = dims[0] ?? 1;
+   if (row % type.block !== 0) throw new Malformed(`tensor ${name.slice(0, 80)}: rows of ${row} do not divide into blocks of ${type.name}`);
+   return elements / type.block * type.bytes;
+  }
+  function factsFrom(all, tensors, vocabulary) {
+   const architecture = all['general.architecture'];
+   if (typeof architecture !== 'string' || architecture === '') throw new Malformed('general.architecture is missing');
+   const prefix = `${architecture}.`;
+   const keys = {};
+   for (const [key, value] of Object.entries(all)) if (key.startsWith(prefix)) keys[key.slice(prefix.length)] = value; else if (!key.startsWith('tokenizer.') && value !== void 0) keys[key] = value;
+   const fileType = all['general.file_type'];
+   const files = all['split.count'];
+   return {
+    architecture,
+    keys,
+    tensors,
+    bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    parameters: tensors.reduce((sum, tensor) => sum + tensor.dims.reduce((product, dim) => product * dim, 1), 0),
+    fileType: typeof fileType === 'number' ? FILE_TYPES[fileType & 1023] ?? null : null,
+    vocabulary: vocabulary ?? (Array.isArray(all['tokenizer.ggml.tokens']) ? all['tokenizer.ggml.tokens'].length : null),
+    files: typeof files === 'number' && files > 0 ? files : 1
+   };
+  }
+  function ggufParts(name) {
+   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i.exec(name);
+   const count = match ? Number(match[3]) : 0;
+   if (!match || count < 1 || count > 1e3) return null;
+   return Array.from({
+    length: count
+   }, (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}.gguf`);
+  }
+  function joinGguf(parts) {
+   const first = parts[0];
+   if (first === void 0) return null;
+   return {
+    ...first,
+    tensors: parts.flatMap(part => part.tensors),
+    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+    parameters: parts.reduce((sum, part) => sum + part.parameters, 0)
+   };
+  }
+  var safetensors = __nccwpck_require__(5639);
+  const FIRST_READ = 512 * 1024;
+  async function safetensorsFacts(read) {
+   const first = await read(0, FIRST_READ);
+   if (!first.ok) return first;
+   const length = (0, safetensors.gT)(first.value);
+   if (!length.ok) return length;
+   const end = 8 + length.value;
+   const start = end <= first.value.length ? first : await read(0, end);
+   if (!start.ok) return start;
+   const headers = (0, safetensors.B8)(start.value);
+   if (!headers.ok) return headers;
+   const elementsByDtype = {};
+   let totalBytes = 0;
+   for (const {dtype, shape, bytes} of headers.value) {
+    totalBytes += bytes;
+    elementsByDtype[dtype] = (elementsByDtype[dtype] ?? 0) + shape.reduce((product, dim) => product * dim, 1);
+   }
+   return (0, problem.uw)({
+    totalBytes,
+    elementsByDtype,
+    tensors: null
+   });
+  }
+  function joinedCheckpoint(parts) {
+   const elementsByDtype = {};
+   for (const part of parts) for (const [dtype, count] of Object.entries(part.elementsByDtype ?? {})) elementsByDtype[dtype] = (elementsByDtype[dtype] ?? 0) + count;
+   return {
+    totalBytes: parts.reduce((sum, part) => sum + (part.totalBytes ?? 0), 0),
+    elementsByDtype,
+    tensors: null
+   };
+  }
+  async function ggufFacts(files, readerOf) {
+   const parts = [];
+   for (const file of files) {
+    const part = await ggufHeader(file, readerOf(file));
+    if (!part.ok) return part;
+    parts.push(part.value);
+   }
+   const whole = joinGguf(parts);
+   return whole === null ? (0, problem.MB)('checkpoint-invalid', 'no GGUF file') : (0, 
+   problem.uw)(whole);
+  }
+  async function ggufHeader(file, read) {
+   for (let wanted = GGUF_FIRST_READ; ;) {
+    const bytes = await read(0, wanted);
+    if (!bytes.ok) return bytes;
+    const answer = readGguf(bytes.value);
+    if (!answer.ok) return {
+     ok: false,
+     problem: {
+      ...answer.problem,
+      message: `${file}: ${answer.problem.message}`
+     }
+    };
+    if (answer.value.kind === 'facts') return (0, problem.uw)(answer.value.facts);
+    if (bytes.value.length < wanted) return (0, problem.MB)('checkpoint-invalid', `${file}: the file ends within its GGUF header`);
+    wanted = answer.value.bytes;
+   }
+  }
+  const USUAL = 'Q4_K_M';
+  function chooseGguf(files, variant) {
+   const models = files.filter(file => /\.gguf$/i.test(file) && !/(^|\/|[-_.])mmproj[-_.]/i.test(file)).sort();
+   if (models.length === 0) return null;
+   const named = variant !== null && /\.gguf$/i.test(variant);
+   const chosen = named ? models.find(file => file === variant || file.endsWith(`/${variant}`)) : models.find(file => isTagged(file, variant ?? USUAL)) ?? (variant === null ? models[0] : void 0);
+   if (chosen === void 0) return (0, problem.MB)('model-not-found', `there is no GGUF ${named ? 'file' : 'quantisation'} ${JSON.stringify(variant)}`, {
+    hint: `there are ${models.slice(0, 8).join(', ')}${models.length > 8 ? ` and ${models.length - 8} more` : ''}`
+   });
+   return (0, problem.uw)(ggufParts(chosen) ?? [ chosen ]);
+  }
+  function isTagged(file, tag) {
+   const name = `/${file.toLowerCase()}`;
+   const wanted = tag.toLowerCase();
+   for (let at = name.indexOf(wanted); at >= 0; at = name.indexOf(wanted, at + 1)) if (/[-./_]/.test(name[at - 1] ?? '') && /^([-./]|$)/.test(name.slice(at + wanted.length))) return true;
+   return false;
+  }
+ }),
+ 2569: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    hubClient: () => hubClient
   });
   var problem = __nccwpck_require__(7091);
   var facts = __nccwpck_require__(7896);
   var config_text = __nccwpck_require__(9744);
+  var headers = __nccwpck_require__(5704);
   const httpDefaults = {
    idleTimeout: 1e4,
    totalTimeout: 12e4,
@@ -51017,9 +55846,12 @@ var __webpack_modules__ = {
   }
   async function factsAt(asker, reference, info) {
    const has = name => info.files.length === 0 || info.files.includes(name);
+   const ggufOnly = !has('config.json') || !info.files.some(name => /\.(safetensors|bin|pth?)$/.test(name));
+   const gguf = reference.variant !== null || ggufOnly ? (0, headers.xW)(info.files, reference.variant) : null;
+   if (gguf !== null) return gguf.ok ? ggufAt(asker, reference, info, gguf.value) : named(reference, gguf.problem);
    if (!has('config.json')) return {
     ok: false,
-    problem: noConfig(reference, info)
+    problem: noConfig(reference)
    };
    const file = await asker.file(reference, info.sha, 'config.json', config_text.PS);
    if (!file.ok) return file;
@@ -51042,11 +55874,39 @@ var __webpack_modules__ = {
     checkpoint: checkpoint.value
    });
   }
-  function noConfig(reference, info) {
-   const gguf = info.files.some(file => file.endsWith('.gguf'));
+  async function ggufAt(asker, reference, info, files) {
+   const read = await (0, headers.by)(files, file => rangeOf(asker, reference, info.sha, file));
+   if (!read.ok) return read.problem.code === 'checkpoint-invalid' ? named(reference, read.problem) : read;
+   const checkpoint = {
+    ...facts.p,
+    totalBytes: read.value.bytes
+   };
+   return (0, problem.uw)({
+    id: reference.id,
+    revision: info.sha,
+    source: 'hub',
+    asOf: null,
+    config: {},
+    checkpoint,
+    gguf: read.value
+   });
+  }
+  function rangeOf(asker, reference, sha, file) {
+   return (start, end) => asker.file(reference, sha, file, end - start, [ start, end - 1 ]);
+  }
+  function named(reference, problem) {
+   return {
+    ok: false,
+    problem: {
+     ...problem,
+     message: `${reference.id}: ${problem.message}`
+    }
+   };
+  }
+  function noConfig(reference) {
    return {
     code: 'config-invalid',
-    message: `${reference.id} has no config.json${gguf ? ', only GGUF files' : ''}`,
+    message: `${reference.id} has no config.json and no GGUF file`,
     hint: 'name a model with a config.json in the policy: models: { <id in the file>: { id: org/name } }'
    };
   }
@@ -51078,11 +55938,16 @@ var __webpack_modules__ = {
     if (!info.files.includes(name)) continue;
     const index = await asker.file(reference, info.sha, name, config_text.bk);
     if (!index.ok) return index;
+    const read = (0, config_text.Dj)(textOf(index.value));
     return (0, problem.uw)({
-     totalBytes: (0, config_text.oi)(textOf(index.value)),
+     totalBytes: read.ok ? read.value.totalBytes : null,
      elementsByDtype: elements,
      tensors: null
     });
+   }
+   if (info.files.includes('model.safetensors')) {
+    const single = await (0, headers.np)(rangeOf(asker, reference, info.sha, 'model.safetensors'));
+    if (single.ok || single.problem.code !== 'checkpoint-invalid') return single;
    }
    return (0, problem.uw)({
     ...facts.p,
@@ -51098,8 +55963,8 @@ var __webpack_modules__ = {
    }
    return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
   }
- },
- 6: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    LOCK_FILE: () => LOCK_FILE,
    LOCK_LIMIT: () => LOCK_LIMIT,
@@ -51111,13 +55976,28 @@ var __webpack_modules__ = {
   const LOCK_FILE = 'hf-vram-calc.lock.json';
   const LOCK_LIMIT = 32 * 1024 * 1024;
   const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
+  const gguf = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+   architecture: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+   keys: valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()),
+   tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.YOg(valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+    name: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+    type: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+    dims: valibot__WEBPACK_IMPORTED_MODULE_1__.YOg(count),
+    bytes: count
+   })),
+   bytes: count,
+   parameters: count,
+   fileType: valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP()),
+   vocabulary: valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count),
+   files: count
+  });
   const entrySchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
    revision: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^[0-9a-f]{40}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('commit the facts are of')),
    locked: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^\d{4}-\d{2}-\d{2}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('day the facts were read, in UTC')),
    config: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('fields of config.json that matter for memory')),
    bytes: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('bytes of all tensors as stored; null when not known')),
    tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), count)), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('elements by data type, as the Hub counts them')),
-   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.L5J(), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('facts of a GGUF file')))
+   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(gguf, valibot__WEBPACK_IMPORTED_MODULE_1__.h_('header of a GGUF file')))
   });
   const lockSchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
    lockVersion: valibot__WEBPACK_IMPORTED_MODULE_1__.euz(1),
@@ -51147,8 +56027,8 @@ var __webpack_modules__ = {
    return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`);
   }
   new Set([ '_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version' ]);
- },
- 7091: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7091: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    MB: () => bad,
    fI: () => problemText,
@@ -51170,8 +56050,8 @@ var __webpack_modules__ = {
    const where = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : '';
    return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
   }
- },
- 8587: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8587: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    getOctokit: () => getOctokit
   });
@@ -53801,8 +58681,8 @@ var __webpack_modules__ = {
    const GitHubWithPlugins = GitHub.plugin(...additionalPlugins);
    return new GitHubWithPlugins(getOctokitOptions(token, options));
   }
- },
- 5832: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5832: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    BpQ: () => minLength,
    BuJ: () => getDotPath,
@@ -54516,7 +59396,7 @@ var __webpack_modules__ = {
     issues: dataset.issues
    };
   }
- }
+ })
 };
 
 var __webpack_module_cache__ = {};

@@ -2,7 +2,7 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 
 var __webpack_modules__ = {
- 636: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ 636: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const pico = __nccwpck_require__(1366);
   const utils = __nccwpck_require__(5313);
   function picomatch(glob, options, returnState = false) {
@@ -14,8 +14,8 @@ var __webpack_modules__ = {
   }
   Object.assign(picomatch, pico);
   module.exports = picomatch;
- },
- 4701: module => {
+ }),
+ 4701: (function(module) {
   const WIN_SLASH = '\\\\/';
   const WIN_NO_SLASH = `[^${WIN_SLASH}]`;
   const DEFAULT_MAX_EXTGLOB_RECURSION = 0;
@@ -177,8 +177,8 @@ var __webpack_modules__ = {
     return win32 === true ? WINDOWS_CHARS : POSIX_CHARS;
    }
   };
- },
- 9915: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 9915: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const constants = __nccwpck_require__(4701);
   const utils = __nccwpck_require__(5313);
   const {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants;
@@ -1184,8 +1184,8 @@ var __webpack_modules__ = {
    return source;
   };
   module.exports = parse;
- },
- 1366: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 1366: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const scan = __nccwpck_require__(5607);
   const parse = __nccwpck_require__(9915);
   const utils = __nccwpck_require__(5313);
@@ -1319,8 +1319,8 @@ var __webpack_modules__ = {
   };
   picomatch.constants = constants;
   module.exports = picomatch;
- },
- 5607: (module, __unused_webpack_exports, __nccwpck_require__) => {
+ }),
+ 5607: (function(module, __unused_webpack_exports, __nccwpck_require__) {
   const utils = __nccwpck_require__(5313);
   const {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = __nccwpck_require__(4701);
   const isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH;
@@ -1595,8 +1595,8 @@ var __webpack_modules__ = {
    return state;
   };
   module.exports = scan;
- },
- 5313: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5313: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = __nccwpck_require__(4701);
   exports.isObject = val => val !== null && typeof val === 'object' && !Array.isArray(val);
   exports.hasRegexChars = str => REGEX_SPECIAL_CHARS.test(str);
@@ -1639,23 +1639,23 @@ var __webpack_modules__ = {
    if (last === '') return segs[segs.length - 2];
    return last;
   };
- },
- 181: module => {
+ }),
+ 181: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("buffer");
- },
- 3024: module => {
+ }),
+ 3024: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs");
- },
- 6760: module => {
+ }),
+ 6760: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path");
- },
- 7975: module => {
+ }),
+ 7975: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util");
- },
- 932: module => {
+ }),
+ 932: (function(module) {
   module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("process");
- },
- 2387: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2387: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var YAMLMap = __nccwpck_require__(2448);
@@ -1708,8 +1708,8 @@ var __webpack_modules__ = {
    return node;
   }
   exports.composeCollection = composeCollection;
- },
- 2873: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2873: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Document = __nccwpck_require__(5755);
   var composeNode = __nccwpck_require__(3755);
   var resolveEnd = __nccwpck_require__(1462);
@@ -1746,8 +1746,8 @@ var __webpack_modules__ = {
    return doc;
   }
   exports.composeDoc = composeDoc;
- },
- 3755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var identity = __nccwpck_require__(2617);
   var composeCollection = __nccwpck_require__(2387);
@@ -1838,8 +1838,8 @@ var __webpack_modules__ = {
   }
   exports.composeEmptyNode = composeEmptyNode;
   exports.composeNode = composeNode;
- },
- 4995: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4995: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var resolveBlockScalar = __nccwpck_require__(599);
@@ -1896,8 +1896,8 @@ var __webpack_modules__ = {
    return tag;
   }
   exports.composeScalar = composeScalar;
- },
- 2750: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2750: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   var directives = __nccwpck_require__(8144);
   var Document = __nccwpck_require__(5755);
@@ -2075,8 +2075,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Composer = Composer;
- },
- 1653: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1653: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
   var resolveProps = __nccwpck_require__(8017);
@@ -2149,8 +2149,8 @@ var __webpack_modules__ = {
    return map;
   }
   exports.resolveBlockMap = resolveBlockMap;
- },
- 599: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 599: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   function resolveBlockScalar(ctx, scalar, onError) {
    const start = scalar.offset;
@@ -2323,8 +2323,8 @@ var __webpack_modules__ = {
    return lines;
   }
   exports.resolveBlockScalar = resolveBlockScalar;
- },
- 2624: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2624: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var YAMLSeq = __nccwpck_require__(5125);
   var resolveProps = __nccwpck_require__(8017);
   var utilFlowIndentCheck = __nccwpck_require__(4437);
@@ -2358,8 +2358,8 @@ var __webpack_modules__ = {
    return seq;
   }
   exports.resolveBlockSeq = resolveBlockSeq;
- },
- 1462: (__unused_webpack_module, exports) => {
+ }),
+ 1462: (function(__unused_webpack_module, exports) {
   function resolveEnd(end, offset, reqSpace, onError) {
    let comment = '';
    if (end) {
@@ -2398,8 +2398,8 @@ var __webpack_modules__ = {
    };
   }
   exports.resolveEnd = resolveEnd;
- },
- 692: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 692: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
@@ -2537,8 +2537,8 @@ var __webpack_modules__ = {
    return coll;
   }
   exports.resolveFlowCollection = resolveFlowCollection;
- },
- 7120: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7120: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var resolveEnd = __nccwpck_require__(1462);
   function resolveFlowScalar(scalar, strict, onError) {
@@ -2725,8 +2725,8 @@ var __webpack_modules__ = {
    }
   }
   exports.resolveFlowScalar = resolveFlowScalar;
- },
- 8017: (__unused_webpack_module, exports) => {
+ }),
+ 8017: (function(__unused_webpack_module, exports) {
   function resolveProps(tokens, {flow, indicator, next, offset, onError, parentIndent, startOnNewline}) {
    let spaceBefore = false;
    let atNewline = startOnNewline;
@@ -2837,8 +2837,8 @@ var __webpack_modules__ = {
    };
   }
   exports.resolveProps = resolveProps;
- },
- 6761: (__unused_webpack_module, exports) => {
+ }),
+ 6761: (function(__unused_webpack_module, exports) {
   function containsNewline(key) {
    if (!key) return null;
    switch (key.type) {
@@ -2863,8 +2863,8 @@ var __webpack_modules__ = {
    }
   }
   exports.containsNewline = containsNewline;
- },
- 9933: (__unused_webpack_module, exports) => {
+ }),
+ 9933: (function(__unused_webpack_module, exports) {
   function emptyScalarPosition(offset, before, pos) {
    if (before) {
     pos ?? (pos = before.length);
@@ -2888,8 +2888,8 @@ var __webpack_modules__ = {
    return offset;
   }
   exports.emptyScalarPosition = emptyScalarPosition;
- },
- 4437: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4437: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var utilContainsNewline = __nccwpck_require__(6761);
   function flowIndentCheck(indent, fc, onError) {
    if (fc?.type === 'flow-collection') {
@@ -2901,8 +2901,8 @@ var __webpack_modules__ = {
    }
   }
   exports.flowIndentCheck = flowIndentCheck;
- },
- 3485: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3485: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   function mapIncludes(ctx, items, search) {
    const {uniqueKeys} = ctx.options;
@@ -2911,8 +2911,8 @@ var __webpack_modules__ = {
    return items.some(pair => isEqual(pair.key, search));
   }
   exports.mapIncludes = mapIncludes;
- },
- 5755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var Collection = __nccwpck_require__(6039);
   var identity = __nccwpck_require__(2617);
@@ -3132,8 +3132,8 @@ var __webpack_modules__ = {
    throw new Error('Expected a YAML collection as document contents');
   }
   exports.Document = Document;
- },
- 5702: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5702: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var visit = __nccwpck_require__(7182);
   function anchorIsValid(anchor) {
@@ -3188,8 +3188,8 @@ var __webpack_modules__ = {
   exports.anchorNames = anchorNames;
   exports.createNodeAnchors = createNodeAnchors;
   exports.findNewAnchor = findNewAnchor;
- },
- 2703: (__unused_webpack_module, exports) => {
+ }),
+ 2703: (function(__unused_webpack_module, exports) {
   function applyReviver(reviver, obj, key, val) {
    if (val && typeof val === 'object') if (Array.isArray(val)) for (let i = 0, len = val.length; i < len; ++i) {
     const v0 = val[i];
@@ -3212,8 +3212,8 @@ var __webpack_modules__ = {
    return reviver.call(obj, key, val);
   }
   exports.applyReviver = applyReviver;
- },
- 9462: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9462: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Alias = __nccwpck_require__(9671);
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
@@ -3272,8 +3272,8 @@ var __webpack_modules__ = {
    return node;
   }
   exports.createNode = createNode;
- },
- 8144: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8144: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var visit = __nccwpck_require__(7182);
   const escapeChars = {
@@ -3419,8 +3419,8 @@ var __webpack_modules__ = {
    '!!': 'tag:yaml.org,2002:'
   };
   exports.Directives = Directives;
- },
- 2130: (__unused_webpack_module, exports) => {
+ }),
+ 2130: (function(__unused_webpack_module, exports) {
   class YAMLError extends Error {
    constructor(name, pos, code, message) {
     super();
@@ -3470,8 +3470,8 @@ var __webpack_modules__ = {
   exports.YAMLParseError = YAMLParseError;
   exports.YAMLWarning = YAMLWarning;
   exports.prettifyError = prettifyError;
- },
- 3645: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3645: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var composer = __nccwpck_require__(2750);
   var Document = __nccwpck_require__(5755);
   var Schema = __nccwpck_require__(4902);
@@ -3516,8 +3516,8 @@ var __webpack_modules__ = {
   publicApi.stringify;
   visit.visit;
   visit.visitAsync;
- },
- 9923: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9923: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   function debug(logLevel, ...messages) {
    if (logLevel === 'debug') console.log(...messages);
@@ -3527,8 +3527,8 @@ var __webpack_modules__ = {
   }
   exports.debug = debug;
   exports.warn = warn;
- },
- 9671: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9671: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var anchors = __nccwpck_require__(5702);
   var visit = __nccwpck_require__(7182);
   var identity = __nccwpck_require__(2617);
@@ -3627,8 +3627,8 @@ var __webpack_modules__ = {
    return 1;
   }
   exports.Alias = Alias;
- },
- 6039: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6039: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var identity = __nccwpck_require__(2617);
   var Node = __nccwpck_require__(4615);
@@ -3712,8 +3712,8 @@ var __webpack_modules__ = {
   exports.Collection = Collection;
   exports.collectionFromPath = collectionFromPath;
   exports.isEmptyPath = isEmptyPath;
- },
- 4615: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4615: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var applyReviver = __nccwpck_require__(2703);
   var identity = __nccwpck_require__(2617);
   var toJS = __nccwpck_require__(3709);
@@ -3746,8 +3746,8 @@ var __webpack_modules__ = {
    }
   }
   exports.NodeBase = NodeBase;
- },
- 2815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2815: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var stringifyPair = __nccwpck_require__(1174);
   var addPairToJSMap = __nccwpck_require__(614);
@@ -3781,8 +3781,8 @@ var __webpack_modules__ = {
   }
   exports.Pair = Pair;
   exports.createPair = createPair;
- },
- 9271: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9271: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Node = __nccwpck_require__(4615);
   var toJS = __nccwpck_require__(3709);
@@ -3806,8 +3806,8 @@ var __webpack_modules__ = {
   Scalar.QUOTE_SINGLE = 'QUOTE_SINGLE';
   exports.Scalar = Scalar;
   exports.isScalarValue = isScalarValue;
- },
- 2448: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2448: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyCollection = __nccwpck_require__(8454);
   var addPairToJSMap = __nccwpck_require__(614);
   var Collection = __nccwpck_require__(6039);
@@ -3897,8 +3897,8 @@ var __webpack_modules__ = {
   }
   exports.YAMLMap = YAMLMap;
   exports.findPair = findPair;
- },
- 5125: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5125: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var createNode = __nccwpck_require__(9462);
   var stringifyCollection = __nccwpck_require__(8454);
   var Collection = __nccwpck_require__(6039);
@@ -3980,8 +3980,8 @@ var __webpack_modules__ = {
    return typeof idx === 'number' && Number.isInteger(idx) && idx >= 0 ? idx : null;
   }
   exports.YAMLSeq = YAMLSeq;
- },
- 614: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 614: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var log = __nccwpck_require__(9923);
   var merge = __nccwpck_require__(2610);
   var stringify = __nccwpck_require__(9666);
@@ -4024,8 +4024,8 @@ var __webpack_modules__ = {
    return JSON.stringify(jsKey);
   }
   exports.addPairToJSMap = addPairToJSMap;
- },
- 2617: (__unused_webpack_module, exports) => {
+ }),
+ 2617: (function(__unused_webpack_module, exports) {
   const ALIAS = Symbol.for('yaml.alias');
   const DOC = Symbol.for('yaml.document');
   const MAP = Symbol.for('yaml.map');
@@ -4074,8 +4074,8 @@ var __webpack_modules__ = {
   exports.isPair = isPair;
   exports.isScalar = isScalar;
   exports.isSeq = isSeq;
- },
- 3709: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3709: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   function toJS(value, arg, ctx) {
    if (Array.isArray(value)) return value.map((v, i) => toJS(v, String(i), ctx));
@@ -4099,8 +4099,8 @@ var __webpack_modules__ = {
    return value;
   }
   exports.toJS = toJS;
- },
- 8564: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8564: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var resolveBlockScalar = __nccwpck_require__(599);
   var resolveFlowScalar = __nccwpck_require__(7120);
   var errors = __nccwpck_require__(2130);
@@ -4363,8 +4363,8 @@ var __webpack_modules__ = {
   exports.createScalarToken = createScalarToken;
   exports.resolveAsScalar = resolveAsScalar;
   exports.setScalarValue = setScalarValue;
- },
- 7455: (__unused_webpack_module, exports) => {
+ }),
+ 7455: (function(__unused_webpack_module, exports) {
   const stringify = cst => 'type' in cst ? stringifyToken(cst) : stringifyItem(cst);
   function stringifyToken(token) {
    switch (token.type) {
@@ -4415,8 +4415,8 @@ var __webpack_modules__ = {
    return res;
   }
   exports.stringify = stringify;
- },
- 4257: (__unused_webpack_module, exports) => {
+ }),
+ 4257: (function(__unused_webpack_module, exports) {
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
   const REMOVE = Symbol('remove item');
@@ -4464,8 +4464,8 @@ var __webpack_modules__ = {
    return typeof ctrl === 'function' ? ctrl(item, path) : ctrl;
   }
   exports.visit = visit;
- },
- 3427: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3427: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var cstScalar = __nccwpck_require__(8564);
   var cstStringify = __nccwpck_require__(7455);
   var cstVisit = __nccwpck_require__(4257);
@@ -4587,8 +4587,8 @@ var __webpack_modules__ = {
   exports.isScalar = isScalar;
   exports.prettyToken = prettyToken;
   exports.tokenType = tokenType;
- },
- 795: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 795: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var cst = __nccwpck_require__(3427);
   function isEmpty(ch) {
    switch (ch) {
@@ -5102,8 +5102,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Lexer = Lexer;
- },
- 9706: (__unused_webpack_module, exports) => {
+ }),
+ 9706: (function(__unused_webpack_module, exports) {
   class LineCounter {
    constructor() {
     this.lineStarts = [];
@@ -5132,8 +5132,8 @@ var __webpack_modules__ = {
    }
   }
   exports.LineCounter = LineCounter;
- },
- 7374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7374: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_process = __nccwpck_require__(932);
   var cst = __nccwpck_require__(3427);
   var lexer = __nccwpck_require__(795);
@@ -6010,8 +6010,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Parser = Parser;
- },
- 6205: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6205: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var composer = __nccwpck_require__(2750);
   var Document = __nccwpck_require__(5755);
   var errors = __nccwpck_require__(2130);
@@ -6090,8 +6090,8 @@ var __webpack_modules__ = {
   exports.parseAllDocuments = parseAllDocuments;
   exports.parseDocument = parseDocument;
   exports.stringify = stringify;
- },
- 4902: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4902: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var map = __nccwpck_require__(8229);
   var seq = __nccwpck_require__(2400);
@@ -6123,8 +6123,8 @@ var __webpack_modules__ = {
    }
   }
   exports.Schema = Schema;
- },
- 8229: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8229: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var YAMLMap = __nccwpck_require__(2448);
   const map = {
@@ -6139,8 +6139,8 @@ var __webpack_modules__ = {
    createNode: (schema, obj, ctx) => YAMLMap.YAMLMap.from(schema, obj, ctx)
   };
   exports.map = map;
- },
- 7890: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7890: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   const nullTag = {
    identify: value => value == null,
@@ -6152,8 +6152,8 @@ var __webpack_modules__ = {
    stringify: ({source}, ctx) => typeof source === 'string' && nullTag.test.test(source) ? source : ctx.options.nullStr
   };
   exports.nullTag = nullTag;
- },
- 2400: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2400: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var YAMLSeq = __nccwpck_require__(5125);
   const seq = {
@@ -6168,8 +6168,8 @@ var __webpack_modules__ = {
    createNode: (schema, obj, ctx) => YAMLSeq.YAMLSeq.from(schema, obj, ctx)
   };
   exports.seq = seq;
- },
- 2374: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2374: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyString = __nccwpck_require__(6179);
   const string = {
    identify: value => typeof value === 'string',
@@ -6184,8 +6184,8 @@ var __webpack_modules__ = {
    }
   };
   exports.string = string;
- },
- 1477: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1477: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   const boolTag = {
    identify: value => typeof value === 'boolean',
@@ -6202,8 +6202,8 @@ var __webpack_modules__ = {
    }
   };
   exports.boolTag = boolTag;
- },
- 8251: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8251: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
@@ -6242,8 +6242,8 @@ var __webpack_modules__ = {
   exports.float = float;
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
- },
- 7052: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7052: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   const intResolve = (str, offset, radix, {intAsBigInt}) => intAsBigInt ? BigInt(str) : parseInt(str.substring(offset), radix);
@@ -6281,8 +6281,8 @@ var __webpack_modules__ = {
   exports.int = int;
   exports.intHex = intHex;
   exports.intOct = intOct;
- },
- 4810: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 4810: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -6292,8 +6292,8 @@ var __webpack_modules__ = {
   var int = __nccwpck_require__(7052);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.boolTag, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float ];
   exports.schema = schema;
- },
- 7925: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7925: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var map = __nccwpck_require__(8229);
   var seq = __nccwpck_require__(2400);
@@ -6348,8 +6348,8 @@ var __webpack_modules__ = {
   };
   const schema = [ map.map, seq.seq ].concat(jsonScalars, jsonError);
   exports.schema = schema;
- },
- 1656: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1656: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -6418,8 +6418,8 @@ var __webpack_modules__ = {
   }
   exports.coreKnownTags = coreKnownTags;
   exports.getTags = getTags;
- },
- 6817: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6817: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var node_buffer = __nccwpck_require__(181);
   var Scalar = __nccwpck_require__(9271);
   var stringifyString = __nccwpck_require__(6179);
@@ -6463,8 +6463,8 @@ var __webpack_modules__ = {
    }
   };
   exports.binary = binary;
- },
- 3260: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 3260: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   function boolStringify({value, source}, ctx) {
    const boolObj = value ? trueTag : falseTag;
@@ -6489,8 +6489,8 @@ var __webpack_modules__ = {
   };
   exports.falseTag = falseTag;
   exports.trueTag = trueTag;
- },
- 396: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 396: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var stringifyNumber = __nccwpck_require__(2491);
   const floatNaN = {
@@ -6532,8 +6532,8 @@ var __webpack_modules__ = {
   exports.float = float;
   exports.floatExp = floatExp;
   exports.floatNaN = floatNaN;
- },
- 5883: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5883: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   const intIdentify = value => typeof value === 'bigint' || Number.isInteger(value);
   function intResolve(str, offset, radix, {intAsBigInt}) {
@@ -6607,8 +6607,8 @@ var __webpack_modules__ = {
   exports.intBin = intBin;
   exports.intHex = intHex;
   exports.intOct = intOct;
- },
- 2610: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 2610: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   const MERGE_KEY = '<<';
@@ -6647,8 +6647,8 @@ var __webpack_modules__ = {
   exports.addMergeToJSMap = addMergeToJSMap;
   exports.isMergeKey = isMergeKey;
   exports.merge = merge;
- },
- 61: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 61: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var toJS = __nccwpck_require__(3709);
   var YAMLMap = __nccwpck_require__(2448);
@@ -6703,8 +6703,8 @@ var __webpack_modules__ = {
   };
   exports.YAMLOMap = YAMLOMap;
   exports.omap = omap;
- },
- 7815: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7815: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var Scalar = __nccwpck_require__(9271);
@@ -6758,8 +6758,8 @@ var __webpack_modules__ = {
   exports.createPairs = createPairs;
   exports.pairs = pairs;
   exports.resolvePairs = resolvePairs;
- },
- 7755: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7755: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var map = __nccwpck_require__(8229);
   var _null = __nccwpck_require__(7890);
   var seq = __nccwpck_require__(2400);
@@ -6775,8 +6775,8 @@ var __webpack_modules__ = {
   var timestamp = __nccwpck_require__(6282);
   const schema = [ map.map, seq.seq, string.string, _null.nullTag, bool.trueTag, bool.falseTag, int.intBin, int.intOct, int.int, int.intHex, float.floatNaN, float.floatExp, float.float, binary.binary, merge.merge, omap.omap, pairs.pairs, set.set, timestamp.intTime, timestamp.floatTime, timestamp.timestamp ];
   exports.schema = schema;
- },
- 9138: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9138: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Pair = __nccwpck_require__(2815);
   var YAMLMap = __nccwpck_require__(2448);
@@ -6834,8 +6834,8 @@ var __webpack_modules__ = {
   };
   exports.YAMLSet = YAMLSet;
   exports.set = set;
- },
- 6282: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6282: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var stringifyNumber = __nccwpck_require__(2491);
   function parseSexagesimal(str, asBigInt) {
    const sign = str[0];
@@ -6907,8 +6907,8 @@ var __webpack_modules__ = {
   exports.floatTime = floatTime;
   exports.intTime = intTime;
   exports.timestamp = timestamp;
- },
- 7089: (__unused_webpack_module, exports) => {
+ }),
+ 7089: (function(__unused_webpack_module, exports) {
   const FOLD_FLOW = 'flow';
   const FOLD_BLOCK = 'block';
   const FOLD_QUOTED = 'quoted';
@@ -7013,8 +7013,8 @@ var __webpack_modules__ = {
   exports.FOLD_FLOW = FOLD_FLOW;
   exports.FOLD_QUOTED = FOLD_QUOTED;
   exports.foldFlowLines = foldFlowLines;
- },
- 9666: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 9666: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var anchors = __nccwpck_require__(5702);
   var identity = __nccwpck_require__(2617);
   var stringifyComment = __nccwpck_require__(6949);
@@ -7122,8 +7122,8 @@ var __webpack_modules__ = {
   }
   exports.createStringifyContext = createStringifyContext;
   exports.stringify = stringify;
- },
- 8454: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 8454: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var stringify = __nccwpck_require__(9666);
   var stringifyComment = __nccwpck_require__(6949);
@@ -7237,8 +7237,8 @@ var __webpack_modules__ = {
    }
   }
   exports.stringifyCollection = stringifyCollection;
- },
- 6949: (__unused_webpack_module, exports) => {
+ }),
+ 6949: (function(__unused_webpack_module, exports) {
   const stringifyComment = str => str.replace(/^(?!$)(?: $)?/gm, '#');
   function indentComment(comment, indent) {
    if (/^\n+$/.test(comment)) return comment.substring(1);
@@ -7248,8 +7248,8 @@ var __webpack_modules__ = {
   exports.indentComment = indentComment;
   exports.lineComment = lineComment;
   exports.stringifyComment = stringifyComment;
- },
- 5719: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 5719: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var stringify = __nccwpck_require__(9666);
   var stringifyComment = __nccwpck_require__(6949);
@@ -7305,8 +7305,8 @@ var __webpack_modules__ = {
    return lines.join('\n') + '\n';
   }
   exports.stringifyDocument = stringifyDocument;
- },
- 2491: (__unused_webpack_module, exports) => {
+ }),
+ 2491: (function(__unused_webpack_module, exports) {
   function stringifyNumber({format, minFractionDigits, tag, value}) {
    if (typeof value === 'bigint') return String(value);
    const num = typeof value === 'number' ? value : Number(value);
@@ -7324,8 +7324,8 @@ var __webpack_modules__ = {
    return n;
   }
   exports.stringifyNumber = stringifyNumber;
- },
- 1174: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 1174: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   var Scalar = __nccwpck_require__(9271);
   var stringify = __nccwpck_require__(9666);
@@ -7420,8 +7420,8 @@ var __webpack_modules__ = {
    return str;
   }
   exports.stringifyPair = stringifyPair;
- },
- 6179: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 6179: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var Scalar = __nccwpck_require__(9271);
   var foldFlowLines = __nccwpck_require__(7089);
   const getFoldOptions = (ctx, isBlock) => ({
@@ -7654,8 +7654,8 @@ var __webpack_modules__ = {
    return res;
   }
   exports.stringifyString = stringifyString;
- },
- 7182: (__unused_webpack_module, exports, __nccwpck_require__) => {
+ }),
+ 7182: (function(__unused_webpack_module, exports, __nccwpck_require__) {
   var identity = __nccwpck_require__(2617);
   const BREAK = Symbol('break visit');
   const SKIP = Symbol('skip children');
@@ -7762,8 +7762,8 @@ var __webpack_modules__ = {
   }
   exports.visit = visit;
   exports.visitAsync = visitAsync;
- },
- 7121: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7121: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    T3: () => GPU_STEPS,
    YL: () => STRATEGIES,
@@ -7840,8 +7840,8 @@ var __webpack_modules__ = {
   };
   const GPU_STEPS = [ 4, 8, 16, 24, 40, 80 ];
   const STRATEGIES = [ [ 'Single GPU', 1, 1, 1, 1 ], [ 'Tensor Parallel', 2, 1, 1, 1 ], [ 'Tensor Parallel', 4, 1, 1, 1 ], [ 'Tensor Parallel', 8, 1, 1, 1 ], [ 'Pipeline Parallel', 1, 2, 1, 1 ], [ 'Pipeline Parallel', 1, 4, 1, 1 ], [ 'Pipeline Parallel', 1, 8, 1, 1 ], [ 'TP + PP', 2, 2, 1, 1 ], [ 'TP + PP', 2, 4, 1, 1 ], [ 'TP + PP', 4, 2, 1, 1 ], [ 'TP + PP', 4, 4, 1, 1 ], [ 'Data Parallel', 1, 1, 1, 2 ], [ 'Data Parallel', 1, 1, 1, 4 ], [ 'Data Parallel', 1, 1, 1, 8 ] ];
- },
- 7318: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7318: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    catalogueBeside: () => catalogueBeside
@@ -7858,8 +7858,8 @@ var __webpack_modules__ = {
     return (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.readFileSync)(found, 'utf8');
    };
   }
- },
- 9811: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9811: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    openCatalogue: () => openCatalogue
@@ -7913,8 +7913,8 @@ var __webpack_modules__ = {
    }
    return null;
   }
- },
- 490: (__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) => {
+ }),
+ 490: (function(__webpack_module__, __unused_webpack___webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
    try {
     var _terminal_run_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4968);
@@ -7924,8 +7924,8 @@ var __webpack_modules__ = {
     __webpack_async_result__(e);
    }
   }, 1);
- },
- 3617: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3617: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    F: () => baseName,
    b: () => pythonModule
@@ -7947,8 +7947,42 @@ var __webpack_modules__ = {
   function baseName(path) {
    return path.slice(path.lastIndexOf('/') + 1);
   }
- },
- 4836: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1866: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   y: () => environmentUses
+  });
+  function environmentUses(env, table, prefix = '') {
+   const uses = [];
+   for (const [variable, value] of env) {
+    if (!variable.startsWith(prefix)) continue;
+    const name = variable.slice(prefix.length).toLowerCase().replaceAll('_', '-');
+    const flag = table.spelled.get(name);
+    if (!flag || variable !== variable.toUpperCase() || IGNORED.has(name) || value.value === '') continue;
+    const text = `${variable}=${value.value}`;
+    if (flag.arity === 0) uses.push({
+     name: flag.name,
+     known: true,
+     path: null,
+     values: [],
+     on: !/^(?:false|0|no|off)$/i.test(value.value) !== flag.negated,
+     flag: value,
+     text
+    }); else uses.push({
+     name: flag.name,
+     known: true,
+     path: null,
+     values: [ value ],
+     on: true,
+     flag: value,
+     text
+    });
+   }
+   return uses;
+  }
+  const IGNORED = new Set([ 'port', 'host', 'hostname', 'env', 'api-key', 'hf-token', 'hf-api-token' ]);
+ }),
+ 605: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    fT: () => assemble,
    Zm: () => commandLines,
@@ -7995,35 +8029,7 @@ var __webpack_modules__ = {
    };
   }
   var flags = __nccwpck_require__(764);
-  function environmentUses(env, table, prefix = '') {
-   const uses = [];
-   for (const [variable, value] of env) {
-    if (!variable.startsWith(prefix)) continue;
-    const name = variable.slice(prefix.length).toLowerCase().replaceAll('_', '-');
-    const flag = table.spelled.get(name);
-    if (!flag || variable !== variable.toUpperCase() || IGNORED.has(name) || value.value === '') continue;
-    const text = `${variable}=${value.value}`;
-    if (flag.arity === 0) uses.push({
-     name: flag.name,
-     known: true,
-     path: null,
-     values: [],
-     on: !/^(?:false|0|no|off)$/i.test(value.value) !== flag.negated,
-     flag: value,
-     text
-    }); else uses.push({
-     name: flag.name,
-     known: true,
-     path: null,
-     values: [ value ],
-     on: true,
-     flag: value,
-     text
-    });
-   }
-   return uses;
-  }
-  const IGNORED = new Set([ 'port', 'host', 'hostname', 'env', 'api-key', 'hf-token', 'hf-api-token' ]);
+  var environment = __nccwpck_require__(1866);
   const infinity_flags = (0, flags.tS)({
    one: `\n    api-key batch-size board-dir device device-id dtype embedding-dtype engine host log-level lengths-via-tokenize\n    model-id pooling-method port proxy-root-path revision served-model-name url-prefix vector-disk-cache-path`,
    switches: 'bettertransformer compile model-warmup permissive-cors preload-only trust-remote-code vector-disk-cache'
@@ -8037,7 +8043,7 @@ var __webpack_modules__ = {
    environment: /^INFINITY_/,
    read: async start => {
     const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value));
-    const uses = [ ...environmentUses(start.command.env, infinity_flags, 'INFINITY_'), ...(0, 
+    const uses = [ ...(0, environment.y)(start.command.env, infinity_flags, 'INFINITY_'), ...(0, 
     flags.DI)(args, infinity_flags, {
      underscores: false,
      prefixes: false,
@@ -8088,7 +8094,7 @@ var __webpack_modules__ = {
   function readLlamacpp(start) {
    const {env} = start.command;
    const walked = (0, flags.DI)(start.args, llamacppFlags, style);
-   const variables = environmentUses(env, llamacppFlags, 'LLAMA_ARG_');
+   const variables = (0, environment.y)(env, llamacppFlags, 'LLAMA_ARG_');
    if (start.form === 'image' && start.args.length === 0 && variables.length === 0) return null;
    const uses = [ ...variables, ...walked.uses ].map(use => ({
     ...use,
@@ -8245,7 +8251,7 @@ var __webpack_modules__ = {
    const {env} = start.command;
    const walked = (0, flags.DI)(start.args, tgiFlags, tgi_style);
    const keyed = start.keys ? (0, flags.YR)(start.keys, tgiFlags, tgi_style).filter(use => use.known) : [];
-   const uses = [ ...environmentUses(env, tgiFlags), ...keyed, ...walked.uses ];
+   const uses = [ ...(0, environment.y)(env, tgiFlags), ...keyed, ...walked.uses ];
    const collector = new values.gR;
    for (const hole of walked.holes) collector.holes(hole);
    for (const [name, [flag, parse]] of Object.entries(tgi_NUMBERS)) {
@@ -8288,7 +8294,7 @@ var __webpack_modules__ = {
    environment: /^(?:MAX_BATCH_TOKENS|MAX_BATCH_REQUESTS|DTYPE|POOLING)$/,
    read: async start => {
     const walked = (0, flags.DI)(start.args, teiFlags, tgi_style);
-    const uses = [ ...environmentUses(start.command.env, teiFlags), ...walked.uses ];
+    const uses = [ ...(0, environment.y)(start.command.env, teiFlags), ...walked.uses ];
     const collector = new values.gR;
     const dtype = (0, flags.ku)(uses, 'dtype');
     if (dtype) collector.set('dtype', dtype, values.Vm);
@@ -8304,6 +8310,66 @@ var __webpack_modules__ = {
     };
    }
   };
+  const trainers_flags = (0, flags.tS)({
+   one: `\n    model=--model_name_or_path,--model_id_or_path,--base_model,--model-path model_revision train_type=--tuner_type,--finetuning_type,--sft_type\n    lora_rank=--lora_r max_length=--cutoff_len,--max_seq_length,--max_seq_len per_device_train_batch_size=--micro_batch_size\n    gradient_accumulation_steps torch_dtype=--dtype optim=--optimizer deepspeed gradient_checkpointing quant_bits=--quantization_bit\n    infer_backend tensor_model_parallel_size=--tensor_parallel_size pipeline_model_parallel_size expert_model_parallel_size\n    context_parallel_size bf16 fp16 output_dir learning_rate num_train_epochs`,
+   many: 'dataset target_modules=--lora_target,--lora_target_modules adapters=--adapter_name_or_path val_dataset'
+  });
+  const VERBS = /^(?:sft|pt|rlhf|dpo|grpo|kto|orpo|reward|train)$/;
+  function trainer(engine, title, programs, mark) {
+   return {
+    engine,
+    title,
+    marks: [ mark ],
+    program: argv => {
+     const [first = '', second = '', third = ''] = argv;
+     if (!programs.test((0, command_line.F)(first))) return 0;
+     if (first === 'megatron') return VERBS.test(second) ? 2 : 0;
+     return VERBS.test(second) ? 2 : second === 'run' && VERBS.test(third) ? 3 : 0;
+    },
+    image: /^$/,
+    environment: /^$/,
+    read: async start => readTrainer(start)
+   };
+  }
+  const swift = trainer('ms-swift', 'ms-swift: swift sft, pt, rlhf; megatron sft', /^(?:swift|megatron)$/, 'swift ');
+  const llamafactoryCli = trainer('llamafactory', 'LLaMA-Factory: llamafactory-cli train with flags', /^(?:llamafactory-cli|lmf)$/, 'llamafactory-cli');
+  const trlCli = trainer('trl', 'TRL: trl sft, dpo, grpo with flags', /^trl$/, 'trl ');
+  const trainers_NUMBERS = [ [ 'sequenceLength', 'max_length', values.yj ], [ 'microBatchSize', 'per_device_train_batch_size', values.yj ], [ 'gradientAccumulation', 'gradient_accumulation_steps', values.yj ], [ 'loraRank', 'lora_rank', values.yj ], [ 'tensorParallel', 'tensor_model_parallel_size', values.yj ], [ 'pipelineParallel', 'pipeline_model_parallel_size', values.yj ], [ 'expertParallel', 'expert_model_parallel_size', values.yj ], [ 'contextParallel', 'context_parallel_size', values.yj ] ];
+  function readTrainer(start) {
+   const {uses} = (0, flags.DI)(start.args, trainers_flags, {
+    underscores: false,
+    prefixes: false,
+    dotted: false
+   });
+   const named = (0, flags.ku)(uses, 'model');
+   if (!named) return null;
+   const collector = new values.gR;
+   for (const [name, flag, parse] of trainers_NUMBERS) {
+    const written = (0, flags.ku)(uses, flag);
+    if (written) collector.set(name, written, parse);
+   }
+   for (const [name, flag] of [ [ 'dtype', 'torch_dtype' ], [ 'optimizer', 'optim' ], [ 'sharding', 'deepspeed' ] ]) {
+    const written = (0, flags.ku)(uses, flag);
+    if (written) collector.set(name, written, values.Vm);
+   }
+   methodOf(uses, collector);
+   Object.assign(collector.options, (0, flags.cz)(uses));
+   const revision = (0, flags.ku)(uses, 'model_revision');
+   return {
+    collector,
+    workload: 'train',
+    model: (0, values.Sn)(named.value, collector, revision ? {
+     revision: revision.value.value
+    } : {})
+   };
+  }
+  function methodOf(uses, collector) {
+   const bits = (0, flags.ku)(uses, 'quant_bits');
+   if (bits && /^[48]$/.test(bits.value.value)) collector.put('quantization', `bitsandbytes-${bits.value.value}bit`, bits);
+   const type = (0, flags.ku)(uses, 'train_type');
+   if (type) collector.set('method', type, text => text === 'lora' && bits ? 'qlora' : (0, 
+   values.Vm)(text));
+  }
   const triton = {
    engine: 'triton',
    title: 'Triton Inference Server with the TensorRT-LLM or vLLM backend',
@@ -8327,7 +8393,8 @@ var __webpack_modules__ = {
   };
   var trtllm = __nccwpck_require__(5338);
   var vllm = __nccwpck_require__(4046);
-  const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton, customTraining ];
+  const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton, swift, llamafactoryCli, trlCli, customTraining ];
+  const NO_ENGINE = /(?:^|[-_/.])(?:router|routing|exporter|metrics|proxy|bench(?:mark)?s?|client|ui|webui|web|gateway|downloader|loader|operator|controller|tests?|eval|dashboard|sidecar|scheduler|syncer|adapter|frontend|mock|sim|simulator|planner|epp)(?:$|[-_.])/;
   function recognise(command) {
    const argv = command.argv.slice(0, 12).map(word => word.value);
    for (const line of commandLines) {
@@ -8348,7 +8415,7 @@ var __webpack_modules__ = {
    deployments_command.Zm)(command.image.value).replace(/:.*$/, ''));
    if (command.image && !hidden) {
     const name = (0, deployments_images.tO)(command.image.value);
-    const line = commandLines.find(candidate => candidate.image.test(name));
+    const line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name));
     if (line) return {
      line,
      start: {
@@ -8384,7 +8451,11 @@ var __webpack_modules__ = {
    const found = recognise(command);
    if (!found) return null;
    const reading = await found.line.read(found.start, tools);
-   return reading ? assemble(found.line, command, reading, finder) : null;
+   if (!reading) return null;
+   const {settings, unresolved} = reading.collector;
+   const bare = reading.model.id === null && unresolved.length === 0 && Object.keys(settings).length === 0;
+   if (bare && found.start.form === 'flags') return null;
+   return assemble(found.line, command, reading, finder);
   }
   function assemble(line, command, reading, finder) {
    const {collector, model} = reading;
@@ -8470,8 +8541,8 @@ var __webpack_modules__ = {
     accelerator
    };
   }
- },
- 1851: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1851: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    CI: () => nimEnvironment,
    Ok: () => nimModel,
@@ -8528,8 +8599,8 @@ var __webpack_modules__ = {
     id: `nim:${model.id}`
    };
   }
- },
- 1753: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1753: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    d: () => ollama,
    e: () => ollamaEnvironment
@@ -8572,8 +8643,8 @@ var __webpack_modules__ = {
     text: `OLLAMA_KV_CACHE_TYPE=${cache.value}`
    }, _values_js__WEBPACK_IMPORTED_MODULE_1__.Vm);
   }
- },
- 3137: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3137: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    T: () => readSglangMap,
    j: () => sglang
@@ -8642,6 +8713,7 @@ var __webpack_modules__ = {
    kvCacheDtype: 'kv-cache-dtype'
   };
   function readSglangUses(uses, collector) {
+   (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.IM)(uses, _flags_sglang_js__WEBPACK_IMPORTED_MODULE_0__.U, collector);
    for (const [name, [flag, parse]] of Object.entries(NUMBERS)) {
     const written = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, flag);
     if (written) collector.set(name, written, parse);
@@ -8677,8 +8749,8 @@ var __webpack_modules__ = {
     accelerator
    };
   }
- },
- 5338: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5338: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    i: () => readTrtllmMap,
    _: () => trtllm
@@ -8797,20 +8869,22 @@ var __webpack_modules__ = {
     model: (0, values.Sn)(model, collector)
    };
   }
- },
- 4046: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 4046: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    CC: () => readVllmUses,
    SS: () => vllm,
    X7: () => vllmStyle,
    mh: () => readVllmMap
   });
-  var _command_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(8906);
-  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(764);
+  var _command_js__WEBPACK_IMPORTED_MODULE_7__ = __nccwpck_require__(8906);
+  var _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(764);
   var _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7666);
-  var _values_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3897);
-  var _yaml_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7764);
-  var _command_line_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3617);
+  var _images_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(4621);
+  var _values_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(3897);
+  var _yaml_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7764);
+  var _command_line_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(3617);
+  var _environment_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(1866);
   const vllmStyle = {
    underscores: true,
    prefixes: true,
@@ -8824,12 +8898,12 @@ var __webpack_modules__ = {
    title: 'vLLM: vllm serve, python -m vllm.entrypoints.openai.api_server, image entry point',
    marks: [ 'vllm' ],
    program: argv => {
-    const python = (0, _command_line_js__WEBPACK_IMPORTED_MODULE_2__.b)(argv);
+    const python = (0, _command_line_js__WEBPACK_IMPORTED_MODULE_4__.b)(argv);
     if (python) {
      if (!MODULES.test(python.module)) return 0;
      return VERBS.test(argv[python.words] ?? '') ? python.words + 1 : python.words;
     }
-    if (PROGRAMS.test((0, _command_line_js__WEBPACK_IMPORTED_MODULE_2__.F)(argv[0] ?? '')) && VERBS.test(argv[1] ?? '')) return 2;
+    if (PROGRAMS.test((0, _command_line_js__WEBPACK_IMPORTED_MODULE_4__.F)(argv[0] ?? '')) && VERBS.test(argv[1] ?? '')) return 2;
     const script = argv.slice(0, 3).findIndex(word => /(?:^|\/)vllm\/entrypoints\/(?:openai\/)?api_server(?:\.py)?$/.test(word));
     return script < 0 ? 0 : script + 1;
    },
@@ -8838,37 +8912,41 @@ var __webpack_modules__ = {
    read: readVllm
   };
   async function readVllm(start, tools) {
-   const walked = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.DI)(start.args, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle);
-   const collector = new _values_js__WEBPACK_IMPORTED_MODULE_4__.gR;
+   const walked = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.DI)(start.args, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle);
+   const collector = new _values_js__WEBPACK_IMPORTED_MODULE_6__.gR;
    for (const hole of walked.holes) collector.holes(hole);
    const [positional] = walked.positionals;
-   const config = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(walked.uses, 'config');
+   const config = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(walked.uses, 'config');
    const fromFile = config ? await configFile(config.value, start, tools) : [];
-   const keyed = start.keys ? (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.YR)(start.keys, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle).filter(use => use.known) : [];
-   const uses = [ ...fromFile, ...keyed, ...walked.uses ];
+   const variables = start.form === 'image' && start.args.length === 0 ? (0, _environment_js__WEBPACK_IMPORTED_MODULE_3__.y)(start.command.env, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B).filter(use => use.name !== 'model') : [];
+   const keyed = start.keys ? (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.YR)(start.keys, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle).filter(use => use.known) : [];
+   const uses = [ ...variables, ...fromFile, ...keyed, ...walked.uses ];
    const named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1];
    const alone = start.form === 'image' && start.args.length === 0 ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0;
+   if (start.form === 'image' && start.args.length === 0 && !alone && !start.keys && !OFFICIAL.test((0, 
+   _images_js__WEBPACK_IMPORTED_MODULE_1__.tO)(start.command.image?.value ?? ''))) return null;
    return readVllmUses(uses, named ?? alone ?? null, collector, start);
   }
+  const OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/;
   const MODEL_VARIABLES = [ 'SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL' ];
   async function configFile(path, start, tools) {
    const text = start.command.files.get(path.value) ?? await tools.read(path.value);
-   const root = text ? (0, _yaml_js__WEBPACK_IMPORTED_MODULE_1__.h)(text)[0]?.root : null;
-   return root?.kind === 'map' ? (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.YR)(root, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle) : [];
+   const root = text ? (0, _yaml_js__WEBPACK_IMPORTED_MODULE_2__.h)(text)[0]?.root : null;
+   return root?.kind === 'map' ? (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.YR)(root, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle) : [];
   }
   const NUMBERS = {
    maxNumSeqs: [ 'max-num-seqs', vllmPositive ],
    maxNumBatchedTokens: [ 'max-num-batched-tokens', vllmPositive ],
-   tensorParallel: [ 'tensor-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   pipelineParallel: [ 'pipeline-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   dataParallel: [ 'data-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   contextParallel: [ 'decode-context-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   blockSize: [ 'block-size', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   memoryFraction: [ 'gpu-memory-utilization', _values_js__WEBPACK_IMPORTED_MODULE_4__.zO ],
-   cpuOffloadBytes: [ 'cpu-offload-gb', _values_js__WEBPACK_IMPORTED_MODULE_4__.pn ],
+   tensorParallel: [ 'tensor-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   pipelineParallel: [ 'pipeline-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   dataParallel: [ 'data-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   contextParallel: [ 'decode-context-parallel-size', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   blockSize: [ 'block-size', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   memoryFraction: [ 'gpu-memory-utilization', _values_js__WEBPACK_IMPORTED_MODULE_6__.zO ],
+   cpuOffloadBytes: [ 'cpu-offload-gb', _values_js__WEBPACK_IMPORTED_MODULE_6__.pn ],
    kvCacheMemoryBytes: [ 'kv-cache-memory-bytes', vllmPositive ],
-   maxLoras: [ 'max-loras', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ],
-   maxLoraRank: [ 'max-lora-rank', _values_js__WEBPACK_IMPORTED_MODULE_4__.yj ]
+   maxLoras: [ 'max-loras', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ],
+   maxLoraRank: [ 'max-lora-rank', _values_js__WEBPACK_IMPORTED_MODULE_6__.yj ]
   };
   const WORDS = {
    dtype: 'dtype',
@@ -8876,26 +8954,27 @@ var __webpack_modules__ = {
    kvCacheDtype: 'kv-cache-dtype'
   };
   function vllmPositive(text) {
-   const value = (0, _values_js__WEBPACK_IMPORTED_MODULE_4__.wY)(text);
+   const value = (0, _values_js__WEBPACK_IMPORTED_MODULE_6__.wY)(text);
    return value !== void 0 && value > 0 ? value : void 0;
   }
   const contextLength = text => /^(?:auto|-1)$/i.test(text) ? 'auto' : vllmPositive(text);
   function readVllmUses(uses, positional, collector, start) {
    duplicates(uses, collector);
+   (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.IM)(uses, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, collector);
    const set = name => {
     const [flag, parse] = NUMBERS[name];
-    const written = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, flag);
+    const written = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, flag);
     if (written) collector.set(name, written, parse);
    };
    for (const name of Object.keys(NUMBERS)) set(name);
    for (const [name, flag] of Object.entries(WORDS)) {
-    const written = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, flag);
-    if (written) collector.set(name, written, _values_js__WEBPACK_IMPORTED_MODULE_4__.Vm);
+    const written = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, flag);
+    if (written) collector.set(name, written, _values_js__WEBPACK_IMPORTED_MODULE_6__.Vm);
    }
-   const context = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'max-model-len');
+   const context = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'max-model-len');
    if (context) collector.set('maxModelLen', context, contextLength);
    for (const [name, flag] of [ [ 'expertParallel', 'enable-expert-parallel' ], [ 'enforceEager', 'enforce-eager' ] ]) {
-    const use = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.yC)(uses, flag);
+    const use = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.yC)(uses, flag);
     if (use) collector.put(name, use.on, {
      value: use.flag,
      text: use.text
@@ -8903,11 +8982,11 @@ var __webpack_modules__ = {
    }
    const draftModel = speculation(uses, collector);
    adapters(uses, collector);
-   Object.assign(collector.options, (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.cz)(uses));
-   const flagged = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'model', 'model-path');
-   const revision = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'revision');
-   const hidden = positional !== null && flagged !== void 0 && (0, _command_js__WEBPACK_IMPORTED_MODULE_5__.Zm)(positional.value) === '';
-   const model = (0, _values_js__WEBPACK_IMPORTED_MODULE_4__.Sn)(hidden ? flagged.value : positional ?? flagged?.value, collector, revision ? {
+   Object.assign(collector.options, (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.cz)(uses));
+   const flagged = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'model', 'model-path');
+   const revision = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'revision');
+   const hidden = positional !== null && flagged !== void 0 && (0, _command_js__WEBPACK_IMPORTED_MODULE_7__.Zm)(positional.value) === '';
+   const model = (0, _values_js__WEBPACK_IMPORTED_MODULE_6__.Sn)(hidden ? flagged.value : positional ?? flagged?.value, collector, revision ? {
     revision: revision.value.value
    } : {});
    return {
@@ -8926,9 +9005,9 @@ var __webpack_modules__ = {
    } : model;
   }
   function speculation(uses, collector) {
-   const config = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.IL)(uses, 'speculative-config');
+   const config = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.IL)(uses, 'speculative-config');
    if (config === null) {
-    const use = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.yC)(uses, 'speculative-config');
+    const use = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.yC)(uses, 'speculative-config');
     const value = use?.values[0];
     if (use && value && !collector.holes(value)) collector.refuse('speculative-config', {
      value,
@@ -8944,23 +9023,23 @@ var __webpack_modules__ = {
      text: config.use.text
     });
    }
-   const count = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'spec-tokens', 'num-speculative-tokens');
-   if (count) collector.set('speculativeTokens', count, _values_js__WEBPACK_IMPORTED_MODULE_4__.yj);
+   const count = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'spec-tokens', 'num-speculative-tokens');
+   if (count) collector.set('speculativeTokens', count, _values_js__WEBPACK_IMPORTED_MODULE_6__.yj);
    const named = config?.object['model'];
    if (config && typeof named === 'string' && named !== '') {
     const value = config.use.values[0] ?? config.use.flag;
     const found = value.value.indexOf(named);
-    return (0, _values_js__WEBPACK_IMPORTED_MODULE_4__.Sn)(found < 0 ? value : value.slice(found, found + named.length), collector);
+    return (0, _values_js__WEBPACK_IMPORTED_MODULE_6__.Sn)(found < 0 ? value : value.slice(found, found + named.length), collector);
    }
-   const old = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'spec-model', 'speculative-model');
-   return old && old.value.value !== '[ngram]' ? (0, _values_js__WEBPACK_IMPORTED_MODULE_4__.Sn)(old.value, collector) : null;
+   const old = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'spec-model', 'speculative-model');
+   return old && old.value.value !== '[ngram]' ? (0, _values_js__WEBPACK_IMPORTED_MODULE_6__.Sn)(old.value, collector) : null;
   }
   function adapters(uses, collector) {
    for (const value of uses.filter(use => use.name === 'lora-modules').flatMap(use => use.values)) {
     const json = /"path"\s*:\s*"([^"]+)"/.exec(value.value);
     const from = json ? value.value.indexOf(json[1], json.index + 6) : value.value.indexOf('=') + 1;
     const path = json ? value.slice(from, from + json[1].length) : value.slice(from);
-    if (path.value !== '') collector.adapters.push((0, _values_js__WEBPACK_IMPORTED_MODULE_4__.Sn)(path, collector));
+    if (path.value !== '') collector.adapters.push((0, _values_js__WEBPACK_IMPORTED_MODULE_6__.Sn)(path, collector));
    }
   }
   const DEVICES = {
@@ -8973,7 +9052,9 @@ var __webpack_modules__ = {
    rocm: 'amd'
   };
   function device(uses, start) {
-   const said = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.ku)(uses, 'device')?.value.value ?? start?.command.env.get('VLLM_TARGET_DEVICE')?.value ?? '';
+   const env = start?.command.env;
+   const cpu = env?.has('VLLM_CPU_KVCACHE_SPACE') || env?.has('VLLM_CPU_OMP_THREADS_BIND') ? 'cpu' : '';
+   const said = (0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.ku)(uses, 'device')?.value.value ?? env?.get('VLLM_TARGET_DEVICE')?.value ?? cpu;
    return Object.hasOwn(DEVICES, said) ? DEVICES[said] : null;
   }
   function duplicates(uses, collector) {
@@ -8987,10 +9068,10 @@ var __webpack_modules__ = {
    }
   }
   function readVllmMap(map) {
-   return readVllmUses((0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_3__.YR)(map, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle), null, new _values_js__WEBPACK_IMPORTED_MODULE_4__.gR, null);
+   return readVllmUses((0, _flags_flags_js__WEBPACK_IMPORTED_MODULE_5__.YR)(map, _flags_vllm_js__WEBPACK_IMPORTED_MODULE_0__.B, vllmStyle), null, new _values_js__WEBPACK_IMPORTED_MODULE_6__.gR, null);
   }
- },
- 8906: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8906: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Ft: () => placeholders,
    SP: () => shown,
@@ -9013,8 +9094,8 @@ var __webpack_modules__ = {
   function shown(text) {
    return text.includes(HOLE_OPEN) ? text.replace(HOLE, (_, name) => `{{ ${name} }}`) : text;
   }
- },
- 2796: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2796: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    g: () => noHardware
   });
@@ -9024,17 +9105,19 @@ var __webpack_modules__ = {
    nodes: null,
    accelerator: null
   };
- },
- 764: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 764: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    DI: () => walkFlags,
    IL: () => jsonValue,
+   IM: () => misspelt,
    YR: () => keyUses,
    cz: () => optionsOf,
    ku: () => lastValue,
    tS: () => flagTable,
    yC: () => lastUse
   });
+  var _units_suggest_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(138);
   var _command_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8906);
   var _shell_words_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(5820);
   var _text_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5300);
@@ -9296,8 +9379,24 @@ var __webpack_modules__ = {
    return options;
   }
   const SECRET = /api-key|token$|password|secret/;
- },
- 133: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  function misspelt(uses, table, collector) {
+   for (const use of uses) {
+    if (use.known || use.name.length > 60 || !use.flag.value.startsWith('-')) continue;
+    const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name);
+    const near = glued ? `-${glued[1]} ${glued[2]}` : (0, _units_suggest_js__WEBPACK_IMPORTED_MODULE_5__.k)(use.name, table.current);
+    if (near === null || !glued && !nearly(use.name, near)) continue;
+    const meant = glued ? near : `--${near}`;
+    collector.note('flag-unknown', 'warning', `${(0, _command_js__WEBPACK_IMPORTED_MODULE_0__.SP)(use.flag.value).slice(0, 80)} is no known option; did you mean ${meant}?`, use.flag);
+   }
+  }
+  function nearly(a, b) {
+   const left = new Map;
+   for (const letter of a) left.set(letter, (left.get(letter) ?? 0) + 1);
+   for (const letter of b) left.set(letter, (left.get(letter) ?? 0) - 1);
+   return a.length >= 6 && [ ...left.values() ].reduce((sum, count) => sum + Math.abs(count), 0) <= 2;
+  }
+ }),
+ 133: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    U: () => sglangFlags
   });
@@ -9308,8 +9407,8 @@ var __webpack_modules__ = {
    many: `\n    allowed-media-domains bucket-e2e-request-latency bucket-inter-token-latency bucket-time-to-first-token\n    cuda-graph-bs-decode cuda-graph-bs-prefill custom-weight-loader debug-tensor-dump-layers encoder-register-urls\n    encoder-urls flashinfer-autotune-skip-ops gc-threshold generation-tokens-buckets log-requests-target lora-paths\n    lora-target-modules numa-node prefill-delayer-forward-passes-buckets prefill-delayer-wait-seconds-buckets\n    prompt-tokens-buckets return-aux-hidden-state-layer-ids tokenizer-metrics-allowed-custom-labels\n    uvicorn-access-log-exclude-prefixes`,
    optional: `\n    model-checksum`
   });
- },
- 7666: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7666: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    B: () => vllmFlags
   });
@@ -9324,12 +9423,12 @@ var __webpack_modules__ = {
     switches: `\n      calculate-kv-scales disable-async-output-proc disable-frontend-multiprocessing disable-image-processor\n      disable-log-requests disable-mm-preprocessor-cache enable-prompt-adapter enable-reasoning engine-use-ray\n      guided-decoding-disable-additional-properties guided-decoding-disable-any-whitespace\n      guided-decoding-disable-fallback multi-step-stream-outputs use-v2-block-manager worker-use-ray`
    }
   });
- },
- 338: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3190: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    formats: () => formats
   });
-  var command_lines = __nccwpck_require__(4836);
+  var command_lines = __nccwpck_require__(605);
   var command_line = __nccwpck_require__(3617);
   var deployment = __nccwpck_require__(2796);
   var deployments_text = __nccwpck_require__(5300);
@@ -9758,6 +9857,20 @@ var __webpack_modules__ = {
    if (argv.length === 1 && /\s/.test(argv[0].value.trim()) && !argv[0].value.startsWith('-')) return scriptStarts(argv[0], command, null, depth + 1);
    return wrapped(command, program, depth);
   }
+  async function withScripts(command, tools) {
+   const files = new Map(command.files);
+   for (const word of command.argv.slice(0, 6)) {
+    if (!/\.(?:sh|bash)$/.test(word.value) || files.has(word.value) || /\s/.test(word.value)) continue;
+    const mount = command.mounts.find(one => word.value === one.container || word.value.startsWith(`${one.container.replace(/\/$/, '')}/`));
+    const host = mount ? `${mount.host.value.replace(/\/$/, '')}${word.value.slice(mount.container.replace(/\/$/, '').length)}` : word.value;
+    const text = await tools.read(host);
+    if (text) files.set(word.value, text);
+   }
+   return files.size === command.files.size ? command : {
+    ...command,
+    files
+   };
+  }
   function scriptStarts(script, command, positional, depth = 0, sources) {
    const ran = runScript(script, {
     env: command.env,
@@ -9785,7 +9898,19 @@ var __webpack_modules__ = {
      });
     }
    }
-   return found.map(one => one.command);
+   const pulled = ran.filter(one => /(?:^|\/)ollama$/.test(one.argv[0]?.value ?? '') && /^(?:pull|run)$/.test(one.argv[1]?.value ?? '')).flatMap(one => one.argv.slice(2).filter(word => !word.value.startsWith('-')).slice(0, 1));
+   return withPulledModels(found.map(one => one.command), pulled);
+  }
+  function withPulledModels(starts, pulled) {
+   const serve = starts.find(start => start.argv[0]?.value.endsWith('ollama') && start.argv[1]?.value !== 'run');
+   const [program] = serve?.argv ?? [];
+   if (!serve || !program || pulled.length === 0) return starts;
+   const rest = starts.filter(start => !start.argv[0]?.value.endsWith('ollama'));
+   const models = [ ...new Map(pulled.map(model => [ model.value, model ])).values() ];
+   return [ ...rest, ...models.map(model => ({
+    ...serve,
+    argv: [ program, deployments_text.E.at(program, 'run'), model ]
+   })) ];
   }
   function modelWord(argv) {
    const at = argv.findIndex(word => /^-(?:m|-model|-model-path|-model-id|-model_path)(?:=|$)/.test(word.value));
@@ -9843,6 +9968,7 @@ var __webpack_modules__ = {
    return [];
   }
   var tree = __nccwpck_require__(1687);
+  var deployments_images = __nccwpck_require__(4621);
   const MAX_SCRIPT = 256 * 1024;
   const shell = {
    kind: 'file',
@@ -9879,11 +10005,16 @@ var __webpack_modules__ = {
    for (const start of starts) {
     const deployment = await (0, command_lines.PE)(start, {
      format,
-     name: name === '' ? start.argv[0]?.value.split('/').at(-1) ?? format : name
+     name: name === '' ? programName(start, format) : name
     }, context);
     if (deployment) found.push(deployment);
    }
    return found;
+  }
+  function programName(start, otherwise) {
+   const program = start.argv[0]?.value ?? '-';
+   const name = program.startsWith('-') && start.image ? (0, deployments_images.tO)(start.image.value) : program;
+   return name.split('/').at(-1).slice(0, 80) || otherwise;
   }
   const ci = {
    kind: 'document',
@@ -9990,7 +10121,7 @@ var __webpack_modules__ = {
     if (value.kind !== 'map') continue;
     const service = extended(value, services, 0);
     const command = await serviceCommand(service, key, lookup, context);
-    for (const start of engineStarts(command)) {
+    for (const start of engineStarts(await withScripts(command, context))) {
      const deployment = await (0, command_lines.PE)(start, {
       format: 'compose',
       name: key.value
@@ -9998,7 +10129,49 @@ var __webpack_modules__ = {
      if (deployment) found.push(deployment);
     }
    }
-   return found;
+   return sharedDevices(found, services);
+  }
+  function sharedDevices(found, services) {
+   const uses = new Map(found.map(one => [ one, reservation((0, tree.SC)(services, one.id.slice(one.id.indexOf('#') + 1))) ]));
+   return found.map(one => {
+    const own = uses.get(one);
+    const others = found.filter(other => other !== one && together(own, uses.get(other)));
+    if (others.length === 0 || !own.at) return one;
+    const names = others.map(other => other.id.slice(other.id.indexOf('#') + 1)).join(', ');
+    const {file, line} = own.at.place;
+    const finding = {
+     code: 'device-shared',
+     severity: 'warning',
+     message: `shares GPU ${own.ids.join(', ')} with ${names}: their memory adds up`,
+     file,
+     line
+    };
+    return {
+     ...one,
+     hardware: {
+      ...one.hardware,
+      shared: {
+       kind: 'device',
+       replicas: others.length + 1,
+       at: own.at.place
+      }
+     },
+     findings: [ ...one.findings, finding ]
+    };
+   });
+  }
+  function reservation(service) {
+   const ids = (0, tree.gT)(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => (0, 
+   tree.CB)((0, tree.at)(device, 'device_ids')));
+   return {
+    ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')),
+    profiles: (0, tree.CB)((0, tree.at)(service, 'profiles')).map(text => text.value),
+    at: ids[0]
+   };
+  }
+  function together(a, b) {
+   const run = a.profiles.length === 0 || b.profiles.length === 0 || a.profiles.some(profile => b.profiles.includes(profile));
+   return run && a.ids.some(id => b.ids.includes(id));
   }
   function extended(service, services, depth) {
    const named = (0, tree.bX)(service, 'extends') ?? ((0, tree.at)(service, 'extends', 'file') ? void 0 : (0, 
@@ -10152,7 +10325,7 @@ var __webpack_modules__ = {
     env,
     image
    };
-   const found = await deploymentsOf(engineStarts(start), context, 'dockerfile', 'image');
+   const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image');
    return found.filter(deployment => deployment.model.id !== null);
   }
   function addDockerVariable(env, rest) {
@@ -10534,7 +10707,8 @@ var __webpack_modules__ = {
    const telling = engine => keys.filter(key => TELLING[engine].test(key)).length;
    if (trtllmOnly(keys) && telling('trtllm') >= 2) return 'trtllm';
    if (keys.includes('mem-fraction-static') && telling('sglang') >= 2 && mostly(keys, flags_sglang.U)) return 'sglang';
-   if (telling('vllm') >= 2 && mostly(keys, flags_vllm.B)) return 'vllm';
+   const whole = keys.length >= 3 && keys.every(key => flags_vllm.B.spelled.has(key));
+   if (telling('vllm') >= 2 && mostly(keys, flags_vllm.B) || telling('vllm') === 1 && whole) return 'vllm';
    return null;
   }
   function trtllmOnly(keys) {
@@ -10543,8 +10717,6 @@ var __webpack_modules__ = {
   function mostly(keys, table) {
    return keys.filter(key => table.spelled.has(key)).length >= .8 * keys.length;
   }
-  var instances = __nccwpck_require__(2117);
-  var deployments_images = __nccwpck_require__(4621);
   var values = __nccwpck_require__(3897);
   function kebabKeys(...maps) {
    const entries = maps.flatMap(map => map.entries.flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null && value.text.value !== '' ? [ {
@@ -10557,6 +10729,56 @@ var __webpack_modules__ = {
   function flagName(key) {
    const kebab = key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').replaceAll('_', '-').toLowerCase();
    return SHORT.get(kebab) ?? kebab;
+  }
+  var instances = __nccwpck_require__(2117);
+  const COUNTS = [ 'gpus', 'job.gpus', 'gpu.count', 'gpuCount', 'numGpus', 'num_gpus', 'gpu.number', 'resources.gpu' ];
+  function valuesHardware(map, root) {
+   const own = resources(map);
+   const asked = own.accelerator !== null || map === root ? own : resources(root);
+   const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
+   const declared = withInstance(podHardware(node, asked), map);
+   if (declared.gpusPerReplica !== null) return declared;
+   if ((0, tree.bX)(map, 'accelDevice')?.toLowerCase() === 'gaudi') return {
+    ...declared,
+    accelerator: 'hpu',
+    gpusPerReplica: 0
+   };
+   const count = COUNTS.map(key => (0, tree.$6)(map, ...key.split('.'))).find(text => text !== void 0 && /^\d{1,4}$/.test(text.value));
+   if (!count) return declared;
+   const gpusPerReplica = Number(count.value);
+   return {
+    ...declared,
+    accelerator: declared.accelerator ?? 'nvidia',
+    gpusPerReplica,
+    gpusAt: count.place,
+    gpusText: `gpus: ${count.value}`
+   };
+  }
+  function resources(map) {
+   const direct = resourceHardware((0, tree.at)(map, 'resources'), text => text);
+   if (direct.accelerator !== null || direct.gpusAt) return direct;
+   let found = direct;
+   (0, tree.Uk)(map, (below, path) => {
+    if (found.accelerator !== null || path.length > 6 || (0, tree.bX)(below, 'enabled') === 'false') return;
+    const nested = resourceHardware(below, text => text);
+    if (nested.accelerator !== null) found = nested;
+   });
+   return found;
+  }
+  function withInstance(declared, map) {
+   const instance = (0, tree.$6)(map, 'instance', 'type') ?? (0, tree.$6)(map, 'instanceType') ?? (0, 
+   tree.$6)(map, 'instance_type');
+   if (!instance || !(0, instances.Ib)(instance.value)) return declared;
+   const name = {
+    name: instance.value,
+    kind: 'instance-type',
+    at: instance.place,
+    text: `instance type: ${instance.value}`
+   };
+   return {
+    ...declared,
+    names: [ ...declared.names, name ]
+   };
   }
   const helmValues = {
    kind: 'document',
@@ -10616,7 +10838,7 @@ var __webpack_modules__ = {
     argv,
     image,
     env: helm_values_variables(map),
-    hardware: helm_values_hardware(map, root),
+    hardware: valuesHardware(map, root),
     names: []
    };
    const [started] = engineStarts({
@@ -10636,8 +10858,7 @@ var __webpack_modules__ = {
    const config = await configFile(map, context);
    const keys = kebabKeys(...[ config, map, (0, tree.SC)(map, 'model'), (0, tree.SC)(map, 'vllmConfig'), (0, 
    tree.SC)(map, 'serverArgs'), (0, tree.SC)(map, 'engineArgs'), (0, tree.SC)(map, line.engine), (0, 
-   tree.SC)(map, line.engine, 'serverArgs'), (0, tree.SC)(map, line.engine, 'engineArgs'), ...map === root ? [] : [ (0, 
-   tree.SC)(root, 'model') ] ].filter(one => one !== void 0));
+   tree.SC)(map, line.engine, 'serverArgs'), (0, tree.SC)(map, line.engine, 'engineArgs'), ...modelSections(root) ].filter(one => one !== void 0));
    const full = {
     ...inner,
     image,
@@ -10689,6 +10910,7 @@ var __webpack_modules__ = {
   }
   function helm_values_variables(map) {
    const env = new Map;
+   for (const {key, value} of map.entries) if (/^[A-Z][A-Z0-9_]{2,}$/.test(key.value) && value.kind === 'scalar' && value.value !== null) env.set(key.value, value.text);
    for (const key of [ 'env', 'extraEnv', 'envs', 'environment' ]) {
     for (const {key: name, value} of (0, tree.SC)(map, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
     for (const one of (0, tree.gT)(map, key)) {
@@ -10697,41 +10919,6 @@ var __webpack_modules__ = {
     }
    }
    return env;
-  }
-  function helm_values_hardware(map, root) {
-   const own = resourceHardware((0, tree.at)(map, 'resources'), text => text);
-   const resources = own.accelerator !== null || map === root ? own : resourceHardware((0, 
-   tree.at)(root, 'resources'), text => text);
-   const node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root);
-   const pod = podHardware(node, resources);
-   const instance = (0, tree.$6)(map, 'instance', 'type') ?? (0, tree.$6)(map, 'instanceType') ?? (0, 
-   tree.$6)(map, 'instance_type');
-   const declared = instance && (0, instances.Ib)(instance.value) ? {
-    ...pod,
-    names: [ ...pod.names, {
-     name: instance.value,
-     kind: 'instance-type',
-     at: instance.place,
-     text: `instance type: ${instance.value}`
-    } ]
-   } : pod;
-   if (declared.gpusPerReplica !== null) return declared;
-   const device = (0, tree.bX)(map, 'accelDevice')?.toLowerCase();
-   if (device === 'gaudi') return {
-    ...declared,
-    accelerator: 'hpu',
-    gpusPerReplica: 0
-   };
-   const count = (0, tree.$6)(map, 'gpus') ?? (0, tree.$6)(map, 'job', 'gpus') ?? (0, 
-   tree.$6)(map, 'gpu', 'count') ?? (0, tree.$6)(map, 'gpuCount') ?? (0, tree.$6)(map, 'numGpus');
-   if (!count || !/^\d{1,4}$/.test(count.value)) return declared;
-   return {
-    ...declared,
-    accelerator: declared.accelerator ?? 'nvidia',
-    gpusPerReplica: Number(count.value),
-    gpusAt: count.place,
-    gpusText: `gpus: ${count.value}`
-   };
   }
   async function configFile(map, context) {
    const path = (0, tree.bX)(map, 'configFile');
@@ -10742,8 +10929,11 @@ var __webpack_modules__ = {
   }
   const MODEL_KEYS = [ 'modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath' ];
   const MODEL_SUBKEYS = [ 'id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri' ];
+  function modelSections(root) {
+   return root.entries.flatMap(({key, value}) => /^model(?!s$)|^(?:llm|engine|workload|inference)(?:Config|Parameters)?$/i.test(key.value) && value.kind === 'map' ? [ value ] : []);
+  }
   function modelText(map, root) {
-   for (const source of map === root ? [ map ] : [ map, root ]) {
+   for (const source of [ ...map === root ? [ map ] : [ map, root ], ...modelSections(map), ...modelSections(root) ]) {
     for (const key of MODEL_KEYS) {
      const direct = (0, tree.$6)(source, key);
      if (direct && looksLikeModel(direct.value)) return direct;
@@ -10774,7 +10964,7 @@ var __webpack_modules__ = {
     seen.add(item.value);
     const gpus = on ? count && /^\d{1,3}$/.test(count.value) ? Number(count.value) : 1 : 0;
     const declared = {
-     ...nodeLabels(root),
+     names: root.kind === 'map' ? nodeHardware(root).names : [],
      nodes: null,
      accelerator: on ? (0, tree.bX)(section, 'gpu', 'type') === 'amd' ? 'amd' : 'nvidia' : 'cpu',
      gpusPerReplica: gpus,
@@ -10801,9 +10991,6 @@ var __webpack_modules__ = {
     }) ];
    });
   }
-  const nodeLabels = root => ({
-   names: root.kind === 'map' ? nodeHardware(root).names : []
-  });
   const KINDS = /^(?:Workspace|InferenceSet|MultiRoleInference)$/;
   const kaito = {
    kind: 'document',
@@ -11589,6 +11776,18 @@ var __webpack_modules__ = {
     };
     found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'));
    }
+   for (const {at, keys} of engineArguments(context.text, constants)) {
+    const reading = (0, vllm.mh)(keys);
+    const command = {
+     ...bareCommand(keys.start),
+     hardware: gpuBefore(context.text, at, constants)
+    };
+    if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push((0, 
+    command_lines.fT)(vllm.SS, command, reading, {
+     format: 'modal',
+     name: 'app'
+    }));
+   }
    const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1];
    return found.map(one => one.engine.name === 'vllm' && pin ? {
     ...one,
@@ -11597,6 +11796,28 @@ var __webpack_modules__ = {
      version: pin
     }
    } : one);
+  }
+  function engineArguments(text, constants) {
+   return [ ...text.value.matchAll(/\b(?:LLM|(?:Async)?EngineArgs)\(([^()]{1,2000})\)/g) ].slice(0, 20).map(match => {
+    const inside = match.index + match[0].indexOf('(') + 1;
+    const entries = [ ...match[1].matchAll(/(\w{1,60})\s{0,9}=\s{0,9}(?:f?"([^"\n]{0,300})"|f?'([^'\n]{0,300})'|([\w.]{1,80}))/g) ].map(pair => {
+     const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length);
+     const literal = pair[2] ?? pair[3];
+     const word = literal ?? pair[4];
+     const from = inside + pair.index + pair[0].lastIndexOf(word);
+     const raw = text.slice(from, from + word.length);
+     const value = literal !== void 0 ? formatted(raw, constants) : constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : deployments_text.E.at(raw, `\${${word}}`));
+     const truth = word === 'True' ? true : word === 'False' ? false : value.value;
+     return {
+      key,
+      value: new tree.p(truth, value, true)
+     };
+    });
+    return {
+     at: match.index,
+     keys: new tree.pA(entries, text.slice(match.index, match.index))
+    };
+   });
   }
   function constantsOf(text) {
    const constants = new Map;
@@ -11609,7 +11830,7 @@ var __webpack_modules__ = {
   }
   function argumentLists(text, constants) {
    const lists = [];
-   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200},/g)) {
+   for (const match of text.value.matchAll(/\[\s{0,200}f?["'][^"'\n]{1,200}["']\s{0,200}[,\]]/g)) {
     const end = text.value.indexOf(']', match.index);
     if (end < 0 || lists.length >= 100) break;
     const argv = [];
@@ -11619,9 +11840,12 @@ var __webpack_modules__ = {
      const from = match.index + 1 + item.index;
      if (literal !== void 0) argv.push(formatted(text.slice(from + item[0].indexOf(literal), from + item[0].indexOf(literal) + literal.length), constants)); else if (item[3]) argv.push(constants.get(item[3]) ?? deployments_text.E.at(text.slice(from), `\${${item[3]}}`));
     }
-    lists.push({
+    const target = /([A-Za-z_]\w{0,60})\s{0,9}(?:\+=|\.extend\()\s{0,9}$/.exec(text.value.slice(Math.max(0, match.index - 90), match.index))?.[1];
+    const begun = target ? lists.findLast(list => list.name === target) : void 0;
+    if (begun) begun.argv.push(...argv); else lists.push({
      at: match.index,
-     argv
+     argv,
+     name: /([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}$/.exec(text.value.slice(Math.max(0, match.index - 90), match.index))?.[1] ?? ''
     });
    }
    return lists;
@@ -11937,7 +12161,7 @@ var __webpack_modules__ = {
     const base = `${name}/${(0, tree.bX)(application, 'name') ?? 'app'}`;
     if (configs.length > 0) return configs.flatMap(one => llmConfig(one, cluster, base));
     const env = (0, tree.SC)(application, 'runtime_env', 'env_vars');
-    return env && mentionsVllm(application) ? variableModels(variablesOf(env), application, cluster, base) : [];
+    return env && (mentionsVllm(application) || LLM_VARIABLES.some(name => env.get(name))) ? variableModels(variablesOf(env), application, cluster, base) : [];
    });
   }
   function llmConfig(config, cluster, name) {
@@ -12048,6 +12272,7 @@ var __webpack_modules__ = {
    tree.gT)(group, 'template', 'spec', 'containers')) return (0, tree.$6)(container, 'image') ?? null;
    return null;
   }
+  const LLM_VARIABLES = [ 'TENSOR_PARALLELISM', 'TENSOR_PARALLEL_SIZE', 'MAX_MODEL_LEN', 'TPU_CHIPS', 'TPU_HEADS' ];
   function mentionsVllm(application) {
    const pip = [ ...(0, tree.CB)((0, tree.at)(application, 'runtime_env', 'pip')), ...(0, 
    tree.CB)((0, tree.at)(application, 'runtime_env', 'pip', 'packages')) ];
@@ -12270,7 +12495,7 @@ var __webpack_modules__ = {
    read: async (root, context) => {
     const run = (0, tree.$6)(root, 'run');
     if (!run || root.kind !== 'map') return [];
-    const hardware = resources(root);
+    const hardware = skypilot_resources(root);
     const env = new Map;
     for (const key of [ 'envs', 'secrets' ]) for (const {key: name, value} of (0, tree.SC)(root, key)?.entries ?? []) if (value.kind === 'scalar' && value.value !== null) env.set(name.value, value.text);
     const nodes = hardware.nodes ?? 1;
@@ -12285,7 +12510,7 @@ var __webpack_modules__ = {
     return readScript(run, context, 'skypilot', command, (0, tree.bX)(root, 'name') ?? 'task');
    }
   };
-  function resources(root) {
+  function skypilot_resources(root) {
    const section = (0, tree.SC)(root, 'resources');
    const choices = [ (0, tree.at)(section, 'accelerators'), ...[ ...(0, tree.gT)(section, 'any_of'), ...(0, 
    tree.gT)(section, 'ordered') ].map(one => (0, tree.at)(one, 'accelerators')) ].filter(one => one !== void 0);
@@ -12322,7 +12547,15 @@ var __webpack_modules__ = {
      names: [ context.path ]
     };
     if (image) return readContainer(unit, command, image, context);
-    const starts = (unit.get('ExecStart') ?? []).flatMap(line => scriptStarts(line.slice(/^[-@+!:]*/.exec(line.value)[0].length), command, null));
+    const starts = [];
+    for (const line of unit.get('ExecStart') ?? []) {
+     const text = line.slice(/^[-@+!:]*/.exec(line.value)[0].length);
+     const script = await withScripts({
+      ...command,
+      argv: (0, shell_words.Ad)(text)
+     }, context);
+     starts.push(...script.files.size > 0 ? engineStarts(script) : scriptStarts(text, command, null));
+    }
     return deploymentsOf(starts, context, 'systemd', '');
    }
   };
@@ -12364,12 +12597,12 @@ var __webpack_modules__ = {
    }
   };
   function frameworkOf(root) {
-   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services')) return null;
+   if (root.kind !== 'map' || root.get('apiVersion') || root.get('services') || root.get('export_dir')) return null;
    const has = (...keys) => keys.some(key => root.get(key) !== void 0);
    if (/^torchtune\.models\./.test((0, tree.bX)(root, 'model', '_component_') ?? '')) return 'torchtune';
    if ((0, tree.$6)(root, 'base_model') && has('sequence_len', 'micro_batch_size', 'adapter', 'datasets', 'rl')) return 'axolotl';
    if ((0, tree.$6)(root, 'model_name_or_path')) {
-    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train', 'export_dir')) return 'llamafactory';
+    if (has('finetuning_type', 'infer_backend') || has('template') && has('stage', 'cutoff_len', 'do_train')) return 'llamafactory';
     if (has('per_device_train_batch_size', 'max_seq_length', 'use_peft', 'dataset_id_or_path', 'dataset_mixer', 'dataset_name')) return 'trl';
    }
    if ((0, tree.$6)(root, 'model') && has('tuner_type', 'train_type') && has('dataset', 'max_length', 'output_dir')) return 'ms-swift';
@@ -12565,8 +12798,8 @@ var __webpack_modules__ = {
    } : declared;
   }
   const formats = [ ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile ];
- },
- 4621: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 4621: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    H7: () => imageAccelerator,
    K9: () => imageVersion,
@@ -12591,7 +12824,9 @@ var __webpack_modules__ = {
    const composite = TAGGED[engine]?.exec(tag)?.[1];
    if (composite) return composite;
    if (engine === 'llamacpp') return /(?:^|-)(b\d{3,6})(?:-|$)/.exec(tag)?.[1] ?? null;
+   if (/(?:ai-dynamo|dynamo|-runtime|llm-d)(?=[/:]|$)/.test(imageName(image))) return null;
    const plain = /^v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc|a|b)\d+)?)(?=$|[-._+a-z])/.exec(tag)?.[1];
+   if ((engine === 'vllm' || engine === 'sglang') && !plain?.startsWith('0.')) return null;
    return plain ?? null;
   }
   function imageAccelerator(image) {
@@ -12605,13 +12840,13 @@ var __webpack_modules__ = {
    if (/(?:^|[-_/:.])cpu(?:[-_/:.]|$)/.test(text)) return 'cpu';
    return null;
   }
- },
- 2528: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2528: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    o: () => extract
   });
-  var command_lines = __nccwpck_require__(4836);
-  var formats = __nccwpck_require__(338);
+  var command_lines = __nccwpck_require__(605);
+  var formats = __nccwpck_require__(3190);
   var command = __nccwpck_require__(8906);
   var deployments_text = __nccwpck_require__(5300);
   var tree = __nccwpck_require__(1687);
@@ -12701,13 +12936,15 @@ var __webpack_modules__ = {
   }
   var yaml = __nccwpck_require__(7764);
   const MAX_BYTES = 1024 * 1024;
-  const MAX_JSON_BYTES = 256 * 1024;
+  const MAX_DATA_BYTES = 256 * 1024;
+  const DATA = /\.(?:json|py)$/i;
   const PARSED = /\.(?:ya?ml|json)$/i;
   const documentFormats = formats.formats.filter(format => format.kind === 'document');
   const fileFormats = formats.formats.filter(format => format.kind === 'file');
   const escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   const pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i');
   const candidate = pattern([ ...command_lines.Zm, ...documentFormats ]);
+  const ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]));
   async function extract(repository) {
    const {files, truncated} = await repository.list();
    const problems = [];
@@ -12728,7 +12965,7 @@ var __webpack_modules__ = {
     const readers = fileFormats.filter(format => format.paths(file.path));
     const structured = PARSED.test(file.path);
     if (readers.length === 0 && !structured) continue;
-    if (file.size > (file.path.endsWith('.json') ? MAX_JSON_BYTES : MAX_BYTES)) {
+    if (file.size > (DATA.test(file.path) ? MAX_DATA_BYTES : MAX_BYTES)) {
      const entry = await tooLarge(file, repository);
      if (entry) notUnderstood.push(entry);
      continue;
@@ -12736,13 +12973,14 @@ var __webpack_modules__ = {
     const source = await repository.read(file.path);
     if (source === null) continue;
     counts.filesRead++;
-    if (!candidate.test(source) && !readers.some(reader => reader.marks.length > 0 && pattern([ reader ]).test(source))) continue;
+    const named = readers.length > 0 && candidate.test(file.path.slice(file.path.lastIndexOf('/') + 1));
+    if (!named && !candidate.test(source) && !readers.some(reader => ownMarks.get(reader)?.test(source))) continue;
     counts.filesParsed++;
     const found = await readFile(file.path, source, readers, structured, repository, folders);
     notUnderstood.push(...found.notUnderstood);
     problems.push(...found.problems);
-    for (const path of found.referred) referred.add(path);
-    deployments.push(...found.deployments);
+    if (found.deployments.length > 0) for (const path of found.referred) referred.add(path);
+    deployments.push(...found.deployments.map(detached));
    }
    return {
     deployments: named(deployments.filter(one => !isPart(one, referred))),
@@ -12751,8 +12989,11 @@ var __webpack_modules__ = {
     counts
    };
   }
+  function detached(deployment) {
+   return JSON.parse(JSON.stringify(deployment));
+  }
   function isPart(deployment, referred) {
-   return deployment.format === 'engine-config' && referred.has(deployment.location.file);
+   return (deployment.format === 'engine-config' || deployment.format === 'shell') && referred.has(deployment.id.split('#')[0]);
   }
   function named(deployments) {
    const ids = new Map;
@@ -12894,7 +13135,7 @@ var __webpack_modules__ = {
    return parts.join('/');
   }
   async function tooLarge(file, repository) {
-   if (file.path.endsWith('.json')) return null;
+   if (DATA.test(file.path)) return null;
    const bytes = await repository.readBytes(file.path, 0, 65536);
    if (!bytes || !candidate.test((new TextDecoder).decode(bytes))) return null;
    return {
@@ -12922,8 +13163,8 @@ var __webpack_modules__ = {
     return this.#byFolder.get(folder) ?? [];
    }
   }
- },
- 3972: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3972: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    ET: () => closing,
    GW: () => interpolate,
@@ -13058,8 +13299,8 @@ var __webpack_modules__ = {
    parts.push(text.slice(plain));
    return _text_js__WEBPACK_IMPORTED_MODULE_0__.E.join(parts);
   }
- },
- 2085: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2085: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    ZP: () => arrayWords,
    cK: () => wordSpans,
@@ -13412,8 +13653,8 @@ var __webpack_modules__ = {
     };
    }
   }
- },
- 5820: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5820: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Ad: () => splitText,
    Ls: () => MAX_VALUE,
@@ -13603,8 +13844,9 @@ var __webpack_modules__ = {
      end
     };
     const found = value;
+    const whole = quoted || !this.split || /\$\(|`/.test(found.value);
     return {
-     emit: () => quoted || !this.split ? this.#add(found) : this.#emitSplit(found),
+     emit: () => whole ? this.#add(found) : this.#emitSplit(found),
      end
     };
    }
@@ -13679,8 +13921,8 @@ var __webpack_modules__ = {
    const value = sum();
    return at === tokens.length && Number.isSafeInteger(value) ? value : null;
   }
- },
- 5300: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5300: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    E: () => Text
   });
@@ -13815,12 +14057,13 @@ var __webpack_modules__ = {
     };
    }
   }
- },
- 1687: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1687: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    $6: () => textAt,
    CB: () => textsOf,
    SC: () => mapAt,
+   Uk: () => eachMap,
    _y: () => plainValue,
    at: () => at,
    bX: () => stringAt,
@@ -13891,14 +14134,28 @@ var __webpack_modules__ = {
    if (node.kind === 'list') return node.items.flatMap(item => item.kind === 'scalar' && item.value !== null ? [ item.text ] : []);
    return node.kind === 'scalar' && node.value !== null ? [ node.text ] : [];
   }
+  function eachMap(root, visit) {
+   const seen = new Set;
+   const walk = (node, path) => {
+    if (node.kind === 'scalar' || seen.has(node)) return;
+    seen.add(node);
+    if (node.kind === 'list') {
+     for (const item of node.items) walk(item, path);
+     return;
+    }
+    visit(node, path);
+    for (const entry of node.entries) walk(entry.value, [ ...path, entry.key.value ]);
+   };
+   if (root) walk(root, []);
+  }
   function plainValue(node, depth = 12) {
    if (!node || depth === 0) return null;
    if (node.kind === 'scalar') return node.value;
    if (node.kind === 'list') return node.items.slice(0, 1e3).map(item => plainValue(item, depth - 1));
    return Object.fromEntries(node.entries.slice(0, 1e3).map(entry => [ entry.key.value, plainValue(entry.value, depth - 1) ]));
   }
- },
- 3897: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3897: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    $K: () => sglangInteger,
    Im: () => truth,
@@ -14048,8 +14305,8 @@ var __webpack_modules__ = {
    const start = text.place;
    return name.line === start.line && name.file === start.file ? start : name;
   }
- },
- 7764: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7764: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    h: () => parseYaml
   });
@@ -14262,14 +14519,6227 @@ var __webpack_modules__ = {
    if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
    return value === null || value === void 0 ? null : String(value);
   }
- },
- 5696: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2595: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => engineOf,
    engines: () => engines
   });
   var units_bytes = __nccwpck_require__(3439);
   var memory_parts = __nccwpck_require__(2140);
+  var storage = __nccwpck_require__(3394);
+  function partOf(weight, p) {
+   const t = p.tensor;
+   const whole = {
+    out: weight.out,
+    in: weight.in,
+    copies: weight.copies,
+    bias: weight.bias ? weight.out : 0
+   };
+   if (weight.transformersOnly) return {
+    ...whole,
+    copies: 0,
+    bias: 0
+   };
+   switch (weight.split) {
+   case 'none':
+    return whole;
+
+   case 'column':
+    {
+     const out = Math.ceil(weight.out / t);
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'row':
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / t)
+    };
+
+   case 'vocab':
+    {
+     const out = Math.ceil(weight.out / 64) * 64 / t;
+     return {
+      ...whole,
+      out: Math.ceil(out),
+      bias: weight.bias ? Math.ceil(out) : 0
+     };
+    }
+
+   case 'kv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'qkv':
+    {
+     const heads = weight.kvHeads ?? 1;
+     const kv = weight.kvWidth ?? 0;
+     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-column':
+    {
+     if (p.expert > 1) return {
+      ...whole,
+      copies: Math.ceil(weight.copies / p.expert)
+     };
+     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
+     return {
+      ...whole,
+      out,
+      bias: weight.bias ? out : 0
+     };
+    }
+
+   case 'expert-row':
+    if (p.expert > 1) return {
+     ...whole,
+     copies: Math.ceil(weight.copies / p.expert)
+    };
+    return {
+     ...whole,
+     in: Math.ceil(weight.in / (p.expertTensor ?? t))
+    };
+   }
+  }
+  function stageSizes(layers, pipeline) {
+   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
+   let rest = layers % pipeline;
+   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
+   return sizes;
+  }
+  function stagesOf(shape, pipeline) {
+   let first = 0;
+   return stageSizes(shape.layers.order.length, pipeline).map(count => {
+    const stage = {
+     first,
+     count
+    };
+    first += count;
+    return stage;
+   });
+  }
+  const storages = new WeakMap;
+  function rememberedStorage(shape, config, asked) {
+   let known = storages.get(shape);
+   if (known?.config !== config) known = {
+    config,
+    byAsked: new Map
+   };
+   storages.set(shape, known);
+   const key = `${asked.dtype} ${asked.quantization ?? ''}`;
+   const result = known.byAsked.get(key) ?? (0, storage.p)(shape, config, asked);
+   known.byAsked.set(key, result);
+   return result;
+  }
+  function stageWeights(shape, storage, p) {
+   const sums = Array.from({
+    length: p.pipeline
+   }, () => ({
+    bytes: 0,
+    elements: 0
+   }));
+   const first = sums[0];
+   const last = sums[sums.length - 1];
+   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
+   for (const tower of shape.towers) {
+    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
+    const kinds = kindSums(tower.stack.kinds, storage, p);
+    for (const kind of tower.stack.order) plus(first, kinds[kind]);
+   }
+   const kinds = kindSums(shape.layers.kinds, storage, p);
+   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
+    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
+   });
+   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
+   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
+   return {
+    bytes: sums.map(sum => sum.bytes),
+    elements: sums.map(sum => sum.elements)
+   };
+  }
+  function predictionWeights(shape, storage, p) {
+   if (shape.mtp === null) return 0;
+   const kinds = kindSums(shape.mtp.kinds, storage, p);
+   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
+  }
+  function kindSums(kinds, storage, p) {
+   return kinds.map(kind => {
+    const sum = {
+     bytes: 0,
+     elements: 0
+    };
+    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
+    return sum;
+   });
+  }
+  function add(sum, weight, storage, p, path) {
+   const part = partOf(weight, p);
+   sum.bytes += storage.bytes(weight, part, path);
+   sum.elements += part.copies * (part.out * part.in + part.bias);
+  }
+  function plus(sum, other) {
+   sum.bytes += other.bytes;
+   sum.elements += other.elements;
+  }
+  function exactPart(name, bytes, basis, formula, source) {
+   return {
+    name,
+    inBudget: true,
+    bytes: (0, memory_parts.pV)(Math.round(bytes)),
+    basis,
+    formula,
+    source
+   };
+  }
+  function rangePart(name, bytes, basis, formula, source, inBudget = true) {
+   return {
+    name,
+    inBudget,
+    bytes: (0, memory_parts.WQ)(bytes),
+    basis,
+    formula,
+    source
+   };
+  }
+  function perGpu(rank, parts, budgetBytes) {
+   const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
+   const headroomBytes = budgetBytes === null ? null : {
+    low: budgetBytes - totalBytes.high,
+    expected: budgetBytes - totalBytes.expected,
+    high: budgetBytes - totalBytes.low
+   };
+   return {
+    rank,
+    parts,
+    totalBytes,
+    budgetBytes,
+    headroomBytes
+   };
+  }
+  function storageFor(model, asked, reader) {
+   const result = rememberedStorage(model.shape, model.facts.config, asked);
+   if (result.ok) return result.value;
+   reader.say('quantization-unsupported', 'error', result.problem.message);
+   const plain = (0, storage.p)(model.shape, {}, {
+    dtype: 'bfloat16',
+    quantization: null
+   });
+   if (plain.ok) return {
+    ...plain.value,
+    basis: 'assumed'
+   };
+   throw new Error(plain.problem.message);
+  }
+  const DTYPES = {
+   half: 'float16',
+   float: 'float32',
+   bf16: 'bfloat16',
+   fp16: 'float16',
+   fp32: 'float32'
+  };
+  function computeDtype(asked, shape) {
+   if (asked !== null && asked !== 'auto') return DTYPES[asked] ?? asked;
+   const own = shape.facts.dtype;
+   return own === 'float16' || own === 'half' ? 'float16' : 'bfloat16';
+  }
+  function kvElementBytes(name) {
+   if (/^(?:fp8|int8|e4m3|e5m2)/.test(name)) return 1;
+   if (name === 'float32' || name === 'fp32') return 4;
+   if (/^(?:bfloat16|float16|bf16|fp16|half)$/.test(name)) return 2;
+   return null;
+  }
+  const ATTENTION = /attn|attention/;
+  const byAttention = weight => weight.kind === 'embedding' || ATTENTION.test(weight.name);
+  const only = (storage, test) => ({
+   ...storage,
+   bytes: (weight, part, path) => test(weight) ? storage.bytes(weight, part, path) : 0
+  });
+  const known = new WeakMap;
+  function divided(shape, storage, quantization, d) {
+   const sums = known.get(shape) ?? new Map;
+   known.set(shape, sums);
+   const key = `${quantization} ${storage.scheme} ${storage.dtype} ${d.tensor} ${d.pipeline} ${d.attentionData} ${d.wholeExperts}`;
+   const found = sums.get(key) ?? sumsOf(shape, storage, d);
+   sums.set(key, found);
+   return found;
+  }
+  function sumsOf(shape, storage, d) {
+   const {tensor, pipeline} = d;
+   const parallel = {
+    tensor,
+    pipeline,
+    expert: d.wholeExperts ? tensor : 1,
+    expertTensor: tensor
+   };
+   if (d.attentionData <= 1) return stageWeights(shape, storage, parallel);
+   const ranks = Math.max(1, Math.floor(tensor / d.attentionData));
+   const attention = stageWeights(shape, only(storage, byAttention), {
+    ...parallel,
+    tensor: ranks
+   });
+   const rest = stageWeights(shape, only(storage, weight => !byAttention(weight)), parallel);
+   return {
+    bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]),
+    elements: rest.elements
+   };
+  }
+  const LARGEST_CORRECTION = .02;
+  function correction(input, storage, quantization) {
+   const stored = input.facts.checkpoint.totalBytes;
+   if (stored === null || storage.basis === 'exact') return 1;
+   const one = {
+    tensor: 1,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const rule = divided(input.shape, storage, quantization, one).bytes[0] + predictionWeights(input.shape, storage, {
+    tensor: 1,
+    pipeline: 1,
+    expert: 1
+   });
+   const ratio = stored / rule;
+   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
+  }
+  function weightParts(input, storage, d, more) {
+   const sums = divided(input.shape, storage, more.quantization ?? '', d);
+   const measured = correction(input, storage, more.quantization ?? '');
+   const off = more.offloadBytes ?? 0;
+   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
+   const sizes = [ `TP ${d.tensor}`, ...d.pipeline > 1 ? [ `PP ${d.pipeline}` ] : [], ...d.attentionData > 1 ? [ `attention DP ${d.attentionData}` ] : [], ...d.wholeExperts ? [ 'whole experts' ] : [] ];
+   const stored = measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`;
+   const offloaded = off > 0 ? ` - ${(0, units_bytes.lP)(off)} offloaded to the CPU` : '';
+   return sums.bytes.map((bytes, at) => exactPart('weights', Math.max(0, bytes * measured - off), derived ? 'derived' : storage.basis, `${(0, 
+   units_bytes.zD)(sums.elements[at])} parameters of one rank (${sizes.join(', ')}) as ${storage.scheme}${stored}${offloaded}`, 'config.json'));
+  }
+  function headFindings(shape, ranks, flag, at, say) {
+   const {heads, visionHeads} = shape.facts;
+   if (heads !== null && heads % ranks !== 0) say('heads-not-divisible', 'error', `${heads} attention heads do not divide by ${flag} ${ranks}`, at);
+   if (visionHeads !== null && visionHeads % ranks !== 0) say('heads-not-divisible', 'error', `${visionHeads} heads of the vision tower do not divide by ${flag} ${ranks}`, at);
+   const counts = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
+   for (const count of counts) {
+    const [more, fewer] = count >= ranks ? [ count, ranks ] : [ ranks, count ];
+    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and ${flag} ${ranks}: neither divides the other`, at); else if (count < ranks) say('kv-replication', 'notice', `${count} KV heads on ${ranks} tensor ranks: each is kept ${ranks / count} times`, at);
+   }
+  }
+  function gpuFindings(asked, used, sizes, at, say) {
+   if (asked === null || asked <= 0 || asked === used) return;
+   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at);
+  }
+  function contextFinding(length, context, flag, allowed, at, say) {
+   if (context === null || length <= context) return;
+   const message = `${flag} ${length} is above the model's ${context}`;
+   if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+  }
+  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  const FORWARD = {
+   dense: [ 11, 6.5, 5, 5 ],
+   experts: [ 22, 13, 10, 10 ]
+  };
+  function forwardPart(shape, tokens, tensor, more = {}) {
+   const {facts} = shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(tensor)];
+   const expected = Math.max(70 * units_bytes.lv, 2 * tokens * width * factor);
+   return rangePart('activations', {
+    low: .5 * expected,
+    expected,
+    high: (more.high ?? 2) * expected + .3 * units_bytes.T3
+   }, 'modelled', `forward pass ${factor} x ${(0, units_bytes.zD)(tokens)} tokens x ${(0, 
+   units_bytes.zD)(width)} x 2 B`, 'factors of a forward pass by TP');
+  }
+  function contextPart(tensor, context) {
+   const nccl = [ 0, 342, 392, 392 ][step(tensor)] * units_bytes.lv;
+   return rangePart('context', {
+    low: context.low * units_bytes.T3 + .5 * nccl,
+    expected: context.expected * units_bytes.T3 + nccl,
+    high: context.high * units_bytes.T3 + 2 * nccl
+   }, 'measured', `${(0, units_bytes.ip)(context.expected * units_bytes.T3)} GiB + ${(0, 
+   units_bytes.zD)(nccl / units_bytes.lv)} MiB of NCCL at TP ${tensor}`, 'CUDA context and libraries in engine logs; NCCL buffers by ranks');
+  }
+  function readSettings(input) {
+   const findings = [];
+   const filled = {
+    ...input.settings
+   };
+   const say = (code, severity, message, at) => {
+    findings.push({
+     code,
+     severity,
+     message,
+     ...at?.file === void 0 ? {} : {
+      file: at.file
+     },
+     ...at?.line === void 0 ? {} : {
+      line: at.line
+     }
+    });
+   };
+   const valid = (name, test, what) => {
+    const setting = input.settings[name];
+    if (setting === void 0) return null;
+    if (test(setting.value)) return setting.value;
+    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
+    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
+    return null;
+   };
+   const fill = (name, value, note, from = 'engine-default') => {
+    const given = input.settings[name];
+    if (given === void 0) filled[name] = {
+     value,
+     from,
+     note
+    }; else if (given.value !== value) filled[name] = {
+     ...given,
+     effective: value,
+     note
+    };
+   };
+   const count = name => valid(name, isCount, 'a whole number of at least 1');
+   return {
+    findings,
+    settings: () => filled,
+    count,
+    countOr: (name, value, note, from) => {
+     const given = count(name);
+     if (given === null) fill(name, value, note, from);
+     return given ?? value;
+    },
+    fraction: (name, flag) => {
+     const value = valid(name, isNumber, 'a number above 0 and at most 1');
+     if (value === null || value > 0 && value <= 1) return value;
+     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
+     return null;
+    },
+    text: name => valid(name, isText, 'a name'),
+    flag: name => valid(name, isFlag, 'true or false'),
+    size: name => valid(name, isSize, 'bytes of at least 0'),
+    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
+    fill,
+    say
+   };
+  }
+  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
+  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
+  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  const isText = value => typeof value === 'string' && value !== '';
+  const isFlag = value => typeof value === 'boolean';
+  const isLength = value => value === 'auto' || isCount(value);
+  const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
+  const asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  function contextOf(shape, config) {
+   const positions = shape.facts.contextLength;
+   if (positions === null) return null;
+   const text = asObject(config['text_config']) ?? asObject(config['llm_config']) ?? config;
+   const scaling = asObject(text['rope_scaling']) ?? asObject(text['rope_parameters']) ?? asObject(config['rope_scaling']);
+   if (scaling === null) return positions;
+   if (shape.modelType.startsWith('gemma3')) return positions;
+   const type = scaling['rope_type'] ?? scaling['type'];
+   const factor = scaling['factor'];
+   if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
+   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor <= 0) return positions;
+   const original = scaling['original_max_position_embeddings'];
+   const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
+   return Math.max(1, Math.floor(base * factor));
+  }
+  function readOptions(options, findings) {
+   const malformed = (name, expected) => {
+    const option = options[name];
+    findings.push({
+     code: 'setting-invalid',
+     severity: 'error',
+     message: `${option.text || name}: expected ${expected}`,
+     file: option.at.file,
+     line: option.at.line
+    });
+    return null;
+   };
+   const text = name => {
+    const value = options[name]?.value;
+    if (value === void 0 || typeof value === 'boolean') return null;
+    return typeof value === 'string' ? value : value.at(-1) ?? null;
+   };
+   const flag = name => {
+    const value = options[name]?.value;
+    if (value === void 0) return null;
+    if (typeof value === 'boolean') return value;
+    const word = String(typeof value === 'string' ? value : value.at(-1)).toLowerCase();
+    if (word === 'true' || word === '1' || word === '') return true;
+    if (word === 'false' || word === '0') return false;
+    return malformed(name, 'true or false');
+   };
+   const count = name => {
+    const value = text(name);
+    if (value === null) return null;
+    const number = Number(value);
+    return Number.isSafeInteger(number) && number >= 1 ? number : malformed(name, 'a whole number of at least 1');
+   };
+   return {
+    text,
+    flag,
+    count,
+    has: name => options[name] !== void 0
+   };
+  }
+  const router = 'text-embeddings-router options';
+  const options = 'infinity_emb v2 options';
+  const tei = {
+   name: 'tei',
+   title: 'Text Embeddings Inference',
+   defaults: [ {
+    setting: 'maxNumBatchedTokens',
+    value: '16384 (max-batch-tokens)',
+    versions: 'all',
+    source: router
+   }, {
+    setting: 'dtype',
+    value: 'float16 on GPUs',
+    versions: 'all',
+    source: router
+   } ],
+   batchTokens: () => ({
+    tokens: 16384,
+    note: 'max-batch-tokens by default'
+   })
+  };
+  const infinity = {
+   name: 'infinity',
+   title: 'Infinity',
+   defaults: [ {
+    setting: 'maxNumSeqs',
+    value: '32 (batch-size)',
+    versions: 'all',
+    source: options
+   }, {
+    setting: 'dtype',
+    value: 'float16 on GPUs',
+    versions: 'all',
+    source: options
+   } ],
+   batchTokens: (batch, length) => ({
+    tokens: (batch ?? 32) * length,
+    note: `${batch ?? 32} texts of full length`
+   })
+  };
+  const embeddingServers = [ tei, infinity ].map(server => ({
+   name: server.name,
+   title: server.title,
+   defaults: server.defaults,
+   estimate: input => estimate(server, input)
+  }));
+  function estimate(server, input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const asked = reader.text('dtype');
+   const dtype = asked === null || asked === 'auto' ? 'float16' : computeDtype(asked, shape);
+   reader.fill('dtype', dtype, 'float16 on GPUs');
+   const storage = storageFor(input, {
+    dtype,
+    quantization: reader.text('quantization')
+   }, reader);
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 512;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   contextFinding(length, context, 'length', server.title, settings.maxModelLen, reader.say);
+   const batch = server.batchTokens(option.count('batch-size'), length);
+   const tokens = reader.countOr('maxNumBatchedTokens', batch.tokens, batch.note);
+   const weights = weightParts(input, storage, {
+    tensor: 1,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   }, {
+    quantization: reader.text('quantization')
+   });
+   const memory = input.gpu?.memoryBytes ?? null;
+   const parts = [ weights[0], passPart(input, tokens), contextPart(1, {
+    low: .3,
+    expected: .5,
+    high: .9
+   }) ];
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu('pipeline stage 0 of 1, tensor rank 0 of 1', parts, memory),
+     kvCache: null,
+     assumptions: [ `${server.title} keeps no cache: weights and one batch of ${(0, units_bytes.zD)(tokens)} tokens`, ...shape.notes ]
+    }
+   };
+  }
+  function passPart(input, tokens) {
+   const {facts} = input.shape;
+   const each = 2 * (2 * (facts.intermediate ?? 4 * facts.hidden) + 6 * facts.hidden);
+   const expected = tokens * each;
+   return rangePart('activations', {
+    low: .3 * expected,
+    expected,
+    high: 2 * expected + .2 * units_bytes.T3
+   }, 'modelled', `${(0, units_bytes.zD)(tokens)} tokens x ${(0, units_bytes.zD)(each)} B`, 'widest tensors of one layer in 16 bits');
+  }
+  function adapterBytes(shape, r) {
+   const {slots, rank} = r.loras ?? {
+    slots: 0,
+    rank: 0
+   };
+   const parallel = {
+    tensor: r.tensor,
+    pipeline: 1,
+    expert: 1
+   };
+   const perKind = shape.layers.kinds.map(kind => {
+    const widths = {
+     dense: 0,
+     experts: 0
+    };
+    for (const weight of kind.weights) {
+     if (weight.kind !== 'linear') continue;
+     const part = partOf(weight, parallel);
+     const width = part.copies * (part.in + part.out);
+     if (weight.split === 'expert-column' || weight.split === 'expert-row') widths.experts += width; else widths.dense += width;
+    }
+    return widths;
+   });
+   let most = {
+    dense: 0,
+    experts: 0
+   };
+   for (const {first, count} of stagesOf(shape, r.pipeline)) {
+    const sums = {
+     dense: 0,
+     experts: 0
+    };
+    for (let layer = first; layer < first + count; layer++) {
+     const widths = perKind[shape.layers.order[layer]];
+     sums.dense += widths.dense;
+     sums.experts += widths.experts;
+    }
+    if (sums.dense + sums.experts > most.dense + most.experts) most = sums;
+   }
+   const unit = 2 * slots * rank;
+   return {
+    bytes: {
+     low: most.dense * unit,
+     expected: most.dense * unit,
+     high: (most.dense + most.experts) * unit
+    },
+    formula: `${(0, units_bytes.zD)(slots)} slots x rank ${(0, units_bytes.zD)(rank)} x ${(0, 
+    units_bytes.zD)(most.dense)} inputs and outputs x 2 B`,
+    source: 'vLLM lora/layers: buffers for max_loras slots'
+   };
+  }
+  function blocksOf(bucket, length, s) {
+   const {reach, block} = bucket;
+   switch (reach.kind) {
+   case 'full':
+    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
+
+   case 'sliding':
+    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
+
+   case 'chunked':
+    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
+
+   case 'cross':
+    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
+
+   case 'state':
+    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
+   }
+  }
+  function requestBlocks(plan, length, s) {
+   let blocks = 0;
+   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
+   return blocks;
+  }
+  function requestBytes(plan, length, stage, s) {
+   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    const blocks = blocksOf(bucket, length, s);
+    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function stateBytesOf(plan, stage, s) {
+   let bytes = 0;
+   for (const bucket of plan.buckets) {
+    if (bucket.reach.kind !== 'state') continue;
+    const blocks = blocksOf(bucket, 1, s);
+    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
+   }
+   return bytes;
+  }
+  function longestThatFits(plan, limit, room, stage, s) {
+   if (requestBytes(plan, limit, stage, s) <= room) return limit;
+   let low = 0;
+   let high = limit;
+   while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
+   }
+   return low;
+  }
+  function requestFormula(plan, length, stage, s, wanted) {
+   const buckets = plan.buckets.filter(bucket => bucket.reach.kind === 'state' === (wanted === 'state'));
+   const block = plan.blockBytes[stage];
+   const [only] = buckets;
+   if (only === void 0) return 'no layer keeps anything';
+   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${(0, 
+   units_bytes.zD)(blocksOf(only, length, s))} blocks x ${(0, units_bytes.zD)(only.block)} tokens x ${(0, 
+   units_bytes.zD)(block / only.block)} B`;
+   if (s.chargesGroups) {
+    const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ');
+    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${(0, units_bytes.zD)(block)} B`;
+   }
+   return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ');
+  }
+  const times = (groups, blocks) => groups === 1 ? (0, units_bytes.zD)(blocks) : `${(0, 
+  units_bytes.zD)(groups)} x ${(0, units_bytes.zD)(blocks)}`;
+  function layerTerms(bucket, blocks, stage) {
+   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${(0, 
+   units_bytes.zD)(blocks)} blocks x ${(0, units_bytes.zD)(member.page)} B`);
+  }
+  const newestRelease = release(0, 33);
+  function release(major, minor, patch = 0) {
+   return major * 1e6 + minor * 1e3 + patch;
+  }
+  function releaseOf(text) {
+   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
+   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
+  }
+  function releaseText(value) {
+   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
+  }
+  const cache = new Map;
+  function rulesOf(version, v0 = false) {
+   const rules = newRules(version);
+   return v0 && version < release(0, 11) ? {
+    ...rules,
+    v0
+   } : rules;
+  }
+  function newRules(version) {
+   let rules = cache.get(version);
+   if (rules === void 0) {
+    const from = minor => version >= release(0, minor);
+    rules = {
+     v0: !from(8),
+     memoryFraction: from(20) ? .92 : .9,
+     graphsInBudget: from(20),
+     windowCountsBatches: from(25),
+     nullBlock: from(30),
+     chargesGroups: from(25),
+     capacityByConcurrency: from(20),
+     asyncDefault: from(14),
+     statePrefixCaching: from(20),
+     stateCheckpoints: from(30),
+     crossByBatch: from(13),
+     hugeTier: from(30),
+     platformMlaBlocks: !from(13)
+    };
+    cache.set(version, rules);
+   }
+   return rules;
+  }
+  const peak_FORWARD = {
+   dense: [ 11, 6.5, 5, 5 ],
+   experts: [ 22, 13, 10, 10 ]
+  };
+  const FORWARD_FLOOR = 70 * units_bytes.lv;
+  const peak_step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  function peak(shape, config, r) {
+   const forward = forwardArm(shape, r);
+   const sampler = samplerArm(shape, r);
+   const larger = sampler.expected > forward.expected ? sampler : forward;
+   const vision = visionArm(shape, config, r);
+   return {
+    bytes: {
+     low: Math.max(forward.low, sampler.low) + vision.low,
+     expected: larger.expected + vision.expected,
+     high: Math.max(forward.high, sampler.high) + vision.high
+    },
+    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
+    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
+   };
+  }
+  function forwardArm(shape, r) {
+   const {facts} = shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const factor = peak_FORWARD[facts.experts === null ? 'dense' : 'experts'][peak_step(r.tensor)];
+   const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR);
+   return {
+    low: Math.max(.6 * expected, FORWARD_FLOOR),
+    expected,
+    high: 1.4 * expected + .2 * units_bytes.T3,
+    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batch.tokens)} tokens x ${(0, 
+    units_bytes.zD)(width)} x 2 B`
+   };
+  }
+  function samplerFactor(r) {
+   if (r.release < release(0, 17)) return {
+    low: 9.2,
+    expected: 9.73,
+    high: 10.2
+   };
+   return {
+    low: 2.5,
+    expected: 5,
+    high: 7
+   };
+  }
+  function samplerArm(shape, r) {
+   const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
+   const c = samplerFactor(r);
+   return {
+    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
+    expected: c.expected * rows,
+    high: c.high * rows + .1 * units_bytes.T3,
+    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.batch.sequences)} sequences x ${(0, 
+    units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
+   };
+  }
+  function visionArm(shape, config, r) {
+   const none = {
+    low: 0,
+    expected: 0,
+    high: 0,
+    text: ''
+   };
+   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
+   const patches = 4 * Math.min(r.batch.tokens, 16384);
+   const copy = patches * towerWidth(config) * 2;
+   return {
+    low: 0,
+    expected: 20 * copy,
+    high: 45 * copy,
+    text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B`
+   };
+  }
+  function withoutImages(r) {
+   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
+   const limits = r.option.text('limit-mm-per-prompt');
+   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
+  }
+  function towerWidth(config) {
+   const vision = config['vision_config'];
+   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
+    const value = vision[key];
+    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
+   }
+   return 1152;
+  }
+  function communication(r) {
+   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][peak_step(r.tensor)];
+   const pipeline = r.pipeline > 1 ? .3 : 0;
+   return {
+    bytes: {
+     low: low * units_bytes.T3,
+     expected: (expected + pipeline / 2) * units_bytes.T3,
+     high: (high + pipeline) * units_bytes.T3
+    },
+    formula: `${(0, units_bytes.ip)((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
+   };
+  }
+  function graphs(r) {
+   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
+   if (none) return {
+    bytes: {
+     low: 0,
+     expected: 0,
+     high: 0
+    },
+    formula: 'none: eager',
+    source: 'enforce-eager'
+   };
+   const largest = Math.min(2 * r.batch.sequences, 512);
+   const share = largest / 512;
+   return {
+    bytes: {
+     low: .05 * units_bytes.T3,
+     expected: (.1 + .4 * share) * units_bytes.T3,
+     high: (.3 + .9 * share) * units_bytes.T3
+    },
+    formula: `${(0, units_bytes.ip)((.1 + .4 * share) * units_bytes.T3)} GiB for batch sizes up to ${largest}`,
+    source: 'graph capture lines of public logs'
+   };
+  }
+  function tier(input, rules) {
+   if (rules.v0) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM V0 default'
+   };
+   const {gpu} = input;
+   if (gpu === null) return {
+    tokens: 2048,
+    sequences: 256,
+    note: 'vLLM default for small cards; the card is not known'
+   };
+   const ampere = /a100|a800/i.test(gpu.name);
+   if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {
+    tokens: 16384,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 160 GiB'
+   };
+   if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return {
+    tokens: 8192,
+    sequences: 1024,
+    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
+   };
+   return {
+    tokens: 2048,
+    sequences: 256,
+    note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
+   };
+  }
+  function batchOf(input, rules, option, reader, length) {
+   const {tokens: usual, sequences: most, note} = tier(input, rules);
+   const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
+   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
+   const sequencesGiven = reader.count('maxNumSeqs');
+   const tokensDefault = () => {
+    const whole = chunked ? usual * times : Math.max(usual * times, length);
+    return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
+   };
+   const tokens = reader.countOr('maxNumBatchedTokens', tokensDefault(), note);
+   const sequences = reader.countOr('maxNumSeqs', Math.min(most * times, tokens), note);
+   return {
+    tokens,
+    sequences
+   };
+  }
+  function speculativeOf(input, option, findings) {
+   const text = option.text('speculative-config');
+   const config = text === null ? {} : parsed(text);
+   if (config === null) findings.push({
+    code: 'setting-invalid',
+    severity: 'error',
+    message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
+   });
+   const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens'];
+   if (text === null && input.draft === null && asked === void 0) return null;
+   const method = config?.['method'];
+   const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
+   return {
+    method: typeof method === 'string' ? method : usual,
+    tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
+   };
+  }
+  function parsed(text) {
+   try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+   } catch {
+    return null;
+   }
+  }
+  const UNSTATED_LENGTH = 2048;
+  function resolve(input) {
+   const assumptions = [];
+   const reader = readSettings(input);
+   const {count, countOr, findings} = reader;
+   const option = readOptions(input.options, findings);
+   const release = releaseFor(input, reader, assumptions);
+   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
+   const context = contextOf(input.shape, input.facts.config);
+   const maxModelLen = lengthOf(reader, context);
+   const pooling = isPooling(input, option);
+   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
+   const batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH);
+   return {
+    release,
+    rules,
+    tensor: countOr('tensorParallel', 1, 'vLLM default'),
+    pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
+    data: count('dataParallel') ?? 1,
+    expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
+    contextRanks: (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks,
+    prefillRanks,
+    maxModelLen,
+    context,
+    batch,
+    fraction: fractionOf(reader, rules),
+    dtype: dtypeOf(input, reader),
+    quantization: reader.text('quantization'),
+    kvDtype: kvDtypeOf(reader),
+    blockSize: count('blockSize'),
+    eager: reader.flag('enforceEager') ?? option.flag('enforce-eager') ?? false,
+    pooling,
+    asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
+    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
+    prefixCaching: option.flag('enable-prefix-caching') ?? true,
+    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    poolBytes: reader.size('kvCacheMemoryBytes'),
+    poolBlocks: option.count('num-gpu-blocks-override'),
+    loras: option.flag('enable-lora') === true ? {
+     slots: countOr('maxLoras', 1, 'vLLM default'),
+     rank: countOr('maxLoraRank', 16, 'vLLM default')
+    } : null,
+    speculative: speculativeOf(input, option, findings),
+    option,
+    settings: reader.settings(),
+    say: reader.say,
+    findings,
+    assumptions
+   };
+  }
+  function parallelismOf(r) {
+   const ranks = r.tensor * r.data;
+   return {
+    tensor: r.tensor,
+    pipeline: r.pipeline,
+    expert: r.expertParallel ? ranks : 1,
+    expertTensor: ranks
+   };
+  }
+  function releaseFor(input, reader, assumptions) {
+   const newest = releaseText(newestRelease);
+   if (input.version === null) {
+    assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
+    return newestRelease;
+   }
+   const read = releaseOf(input.version);
+   if (read === null) reader.say('version-unknown', 'warning', `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   return read ?? newestRelease;
+  }
+  function lengthOf(reader, context) {
+   const asked = reader.length('maxModelLen');
+   if (asked === 'auto') return null;
+   if (asked !== null) return asked;
+   if (context === null) reader.fill('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`); else reader.fill('maxModelLen', context, "the model's context", 'model-config');
+   return context ?? UNSTATED_LENGTH;
+  }
+  function fractionOf(reader, rules) {
+   const asked = reader.fraction('memoryFraction', 'gpu-memory-utilization');
+   const {memoryFraction} = rules;
+   if (asked === null) reader.fill('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
+   return asked ?? memoryFraction;
+  }
+  function kvDtypeOf(reader) {
+   const asked = reader.text('kvCacheDtype');
+   if (asked === null) reader.fill('kvCacheDtype', 'auto', 'vLLM default');
+   return asked ?? 'auto';
+  }
+  const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/;
+  function isPooling(input, option) {
+   if (input.shape.facts.task === 'embed') return true;
+   return [ 'runner', 'task', 'convert' ].some(name => POOLING.test(option.text(name) ?? ''));
+  }
+  function dtypeOf(input, reader) {
+   const asked = reader.text('dtype');
+   const named = computeDtype(asked, input.shape);
+   const old = Number(input.gpu?.computeCapability ?? '9.0') < 8;
+   const dtype = old && (asked ?? 'auto') === 'auto' ? 'float16' : named;
+   reader.fill('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config');
+   return dtype;
+  }
+  const shares = new WeakMap;
+  function remembered(shape, storage, p, key) {
+   const known = shares.get(shape) ?? new Map;
+   shares.set(shape, known);
+   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
+   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
+   known.set(whole, sums);
+   return sums;
+  }
+  const weights_LARGEST_CORRECTION = .02;
+  function weights_correction(input, storage, key) {
+   const stored = input.facts.checkpoint.totalBytes;
+   if (stored === null || storage.basis === 'exact') return 1;
+   const whole = {
+    tensor: 1,
+    pipeline: 1,
+    expert: 1
+   };
+   const rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole);
+   const ratio = stored / rule;
+   return Math.abs(ratio - 1) <= weights_LARGEST_CORRECTION ? ratio : 1;
+  }
+  function weightsOf(input, r, storage, p) {
+   const key = r.quantization ?? '';
+   const sums = remembered(input.shape, storage, p, key);
+   const measured = weights_correction(input, storage, key);
+   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes));
+   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
+   const divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ];
+   const offloaded = r.offloadBytes > 0 ? ` - ${(0, units_bytes.lP)(r.offloadBytes)} offloaded to the CPU` : '';
+   return {
+    bytes,
+    part: stage => ({
+     name: 'weights',
+     inBudget: true,
+     bytes: (0, memory_parts.pV)(bytes[stage]),
+     basis: derived ? 'derived' : storage.basis,
+     formula: `${(0, units_bytes.zD)(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+     source: 'config.json'
+    })
+   };
+  }
+  const LONGEST = 2 ** 24;
+  function account(about) {
+   const {input, r} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
+   const stages = account_stagesOf(about, fractionBytes);
+   const fitting = longest(about, stages);
+   const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH;
+   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
+   const at = fullest(about, stages, length);
+   const stage = stages[at];
+   const cache = cacheParts(about, at, length);
+   const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
+   const parts = [ ...stage.parts, ...cache.parts, ...rest ];
+   return {
+    settings: settled(about, length),
+    findings: r.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`, parts, budget),
+     kvCache: figures(about, stages, at, length, fitting),
+     assumptions: [ ...r.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function settled({r, kv}, length) {
+   const {maxModelLen, kvCacheDtype, blockSize} = r.settings;
+   const block = kv.blocks.block;
+   return {
+    ...r.settings,
+    ...r.maxModelLen === null && maxModelLen !== void 0 ? {
+     maxModelLen: {
+      ...maxModelLen,
+      effective: length,
+      note: 'the largest that fits'
+     }
+    } : {},
+    ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {
+     kvCacheDtype: {
+      ...kvCacheDtype,
+      effective: kv.dtype
+     }
+    } : {},
+    blockSize: blockSize === void 0 ? {
+     value: block,
+     from: 'engine-default',
+     note: 'vLLM, by attention kernel and state size'
+    } : block === blockSize.value ? blockSize : {
+     ...blockSize,
+     effective: block
+    }
+   };
+  }
+  function account_stagesOf(about, fractionBytes) {
+   const {input, r, draft, kv} = about;
+   const weights = weightsOf(input, r, about.storage, parallelismOf(r));
+   const common = [];
+   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r), 'modelled'));
+   common.push(modelled('activations', peak(input.shape, input.facts.config, r), 'modelled'));
+   common.push(modelled('communication', communication(r), 'measured'));
+   common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget));
+   return weights.bytes.map((_, at) => {
+    const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
+    const parts = [ weights.part(at), ...withDraft, ...common ];
+    const total = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
+    const left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected));
+    const blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at];
+    return {
+     parts,
+     total,
+     available: r.poolBytes ?? blocks ?? left
+    };
+   });
+  }
+  const modelled = (name, m, basis, inBudget = true) => rangePart(name, m.bytes, basis, m.formula, m.source, inBudget);
+  function room(about, stage, at) {
+   const {r, kv} = about;
+   if (stage.available === null) return null;
+   return stage.available - (r.rules.nullBlock && r.poolBlocks === null ? kv.plan.blockBytes[at] : 0);
+  }
+  function longest(about, stages) {
+   const {r, kv} = about;
+   let length = r.context ?? LONGEST;
+   for (const [at, stage] of stages.entries()) {
+    const free = room(about, stage, at);
+    if (free === null) return null;
+    length = longestThatFits(kv.plan, length, free, at, kv.request);
+   }
+   return length;
+  }
+  function fullest(about, stages, length) {
+   const {input, kv} = about;
+   let found = 0;
+   let most = -1;
+   for (const [at, stage] of stages.entries()) {
+    const load = stage.total.expected + input.concurrency * requestBytes(kv.plan, length, at, kv.request);
+    if (load > most) [found, most] = [ at, load ];
+   }
+   return found;
+  }
+  function cacheParts(about, at, length) {
+   const {input, r, kv} = about;
+   const total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency;
+   const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
+   const block = kv.plan.blockBytes[at];
+   const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
+   const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
+   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
+   units_bytes.zD)(kv.blocks.block)} tokens`;
+   const part = (name, bytes, text) => exactPart(name, bytes, basis, text, source);
+   const parts = [];
+   if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
+   if (states > 0) parts.push(part('recurrentState', states, formula('state')));
+   const kept = r.rules.nullBlock ? block : 0;
+   if (kept > 0) parts.push(part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`));
+   return {
+    parts,
+    bytes: total + kept
+   };
+  }
+  const account_times = (formula, requests) => requests === 1 ? formula : `${(0, units_bytes.zD)(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
+  function pool(about, stage, cache, memory, fractionBytes) {
+   const {r} = about;
+   const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
+   if (given === null) return {
+    rest: [],
+    budget: fractionBytes
+   };
+   const budget = r.poolBytes === null ? fractionBytes : memory;
+   if (cache.bytes > given) return {
+    rest: [],
+    budget: budget === null ? null : Math.min(budget, stage.total.low + given)
+   };
+   if (given === cache.bytes) return {
+    rest: [],
+    budget
+   };
+   const rest = exactPart('buffers', given - cache.bytes, 'exact', `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes');
+   return {
+    rest: [ rest ],
+    budget
+   };
+  }
+  function figures(about, stages, at, length, fitting) {
+   const {r, kv} = about;
+   const {plan, request} = kv;
+   const each = requestBlocks(plan, length, request);
+   const bytes = stages.map((_, i) => requestBytes(plan, length, i, request));
+   let blocks = r.poolBlocks;
+   if (blocks === null && each > 0) for (const [i, stage] of stages.entries()) {
+    const block = plan.blockBytes[i];
+    if (stage.available === null || block === 0) continue;
+    const own = Math.floor(stage.available / block);
+    blocks = blocks === null ? own : Math.min(blocks, own);
+   }
+   const rooms = stages.map((stage, i) => room(about, stage, i));
+   const concurrency = blocks === null || each === 0 ? null : blocks / each;
+   return {
+    bytesPerToken: tokenRate(kv, at),
+    bytesPerMaxLengthRequest: Math.max(...bytes),
+    availableBytes: stages[at].available,
+    capacityTokens: concurrency === null || blocks === null ? null : capacity(about, blocks, concurrency, length),
+    maxConcurrency: concurrency,
+    fitsOneRequest: rooms.some(free => free === null) ? null : bytes.every((need, i) => need <= rooms[i]),
+    maxModelLenThatFits: fitting
+   };
+  }
+  function capacity(about, blocks, concurrency, length) {
+   const {kv, r} = about;
+   if (r.rules.capacityByConcurrency) return Math.floor(concurrency * length);
+   const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
+   const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
+   return Math.floor(blocks / groups) * block * kv.request.contextRanks;
+  }
+  function tokenRate(kv, at) {
+   let bytes = 0;
+   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[at] / (bucket.block * kv.request.contextRanks);
+   return Math.round(bytes);
+  }
+  const defaults_packages = 'released packages';
+  const vllmDefaults = [ {
+   setting: 'memoryFraction',
+   value: '0.9',
+   versions: 'up to 0.19',
+   source: defaults_packages
+  }, {
+   setting: 'memoryFraction',
+   value: '0.92',
+   versions: 'from 0.20',
+   source: defaults_packages
+  }, {
+   setting: 'maxNumSeqs',
+   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
+   versions: 'from 0.8',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '16384 on cards of at least 160 GiB',
+   versions: 'from 0.30',
+   source: 'engine/arg_utils.py'
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'blockSize',
+   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
+   versions: 'all',
+   source: 'config/cache.py, attention backends'
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's; 32-bit is run in 16 bits",
+   versions: 'all',
+   source: 'config/model.py'
+  }, {
+   setting: 'kvCacheDtype',
+   value: "the model's dtype, or the checkpoint's KV scheme",
+   versions: 'all',
+   source: 'config/cache.py'
+  }, {
+   setting: 'cudaGraphs',
+   value: 'estimate taken from the budget',
+   versions: 'from 0.20',
+   source: 'v1/worker/gpu_worker.py'
+  }, {
+   setting: 'maxLoras',
+   value: '1 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  }, {
+   setting: 'maxLoraRank',
+   value: '16 (with enable-lora)',
+   versions: 'all',
+   source: 'config/lora.py'
+  } ];
+  const none = {
+   part: null,
+   stacks: []
+  };
+  function draftOf(input, r, storage) {
+   if (r.speculative === null || r.speculative.method === 'ngram') return none;
+   const parallel = {
+    ...parallelismOf(r),
+    pipeline: 1
+   };
+   const {draft, shape} = input;
+   if (draft !== null) {
+    const own = rememberedStorage(draft.shape, draft.facts.config, {
+     dtype: r.dtype,
+     quantization: null
+    });
+    if (!own.ok) return {
+     part: null,
+     stacks: [ draft.shape.layers ]
+    };
+    const bytes = stageWeights(draft.shape, own.value, parallel).bytes[0];
+    return made(bytes, draft.shape.layers, `${draft.facts.id} as ${own.value.scheme} / TP ${r.tensor}`);
+   }
+   if (shape.mtp === null) return none;
+   const bytes = predictionWeights(shape, storage, parallel);
+   return made(bytes, shape.mtp, `${shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${r.tensor}`);
+  }
+  function made(bytes, stack, formula) {
+   return {
+    stacks: [ stack ],
+    part: exactPart('draftWeights', bytes, 'derived', formula, 'speculative-config')
+   };
+  }
+  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
+  const PACKED = {
+   int8_per_token_head: 'int8-per-head',
+   fp8_per_token_head: 'int8-per-head',
+   int4_per_token_head: 'int4-per-head',
+   nvfp4: 'nvfp4',
+   turboquant_4bit_nc: 'turboquant',
+   fp8_ds_mla: 'fp8-ds-mla',
+   nvfp4_ds_mla: 'nvfp4-ds-mla'
+  };
+  const MODEL_DTYPES = {
+   bfloat16: 2,
+   float16: 2,
+   half: 2,
+   bf16: 2,
+   fp16: 2,
+   float32: 4,
+   float: 4,
+   fp32: 4
+  };
+  function kvFormat(name, modelBytes) {
+   const plain = MODEL_DTYPES[name];
+   if (plain !== void 0) return {
+    kind: 'plain',
+    elementBytes: plain
+   };
+   if (FP8.has(name)) return {
+    kind: 'plain',
+    elementBytes: 1
+   };
+   const packed = PACKED[name];
+   return packed === void 0 ? null : {
+    kind: packed,
+    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
+   };
+  }
+  const isFp8 = name => FP8.has(name);
+  const tokenBytes = {
+   heads(keyDim, valueDim, format) {
+    const both = keyDim + valueDim;
+    switch (format.kind) {
+    case 'int8-per-head':
+     return both + 8;
+
+    case 'int4-per-head':
+     return both / 2 + 8;
+
+    case 'nvfp4':
+     return both / 2 + both / 16;
+
+    case 'turboquant':
+     return both / 2 + 6;
+
+    default:
+     return both * format.elementBytes;
+    }
+   },
+   latent(width, format) {
+    if (format.kind === 'fp8-ds-mla') return 656;
+    if (format.kind === 'nvfp4-ds-mla') return 352;
+    return width * format.elementBytes;
+   }
+  };
+  const DROPPED = {
+   minimax: [ 0, 24 ],
+   minimax_text_01: [ 0, 24 ],
+   minimax_m1: [ 0, 24 ],
+   RefinedWeb: [ 0, 29 ],
+   RefinedWebModel: [ 0, 29 ],
+   mpt: [ 0, 29 ],
+   bamba: [ 0, 33 ]
+  };
+  function modelFindings(input, r) {
+   const {say} = r;
+   contextAbove(input, r);
+   widths(input, r);
+   const {layers, modelType} = input.shape;
+   const stages = input.settings.pipelineParallel?.value;
+   if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+   const dropped = DROPPED[modelType];
+   if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
+   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
+  }
+  function contextAbove(input, r) {
+   const {context, maxModelLen} = r;
+   if (context === null || maxModelLen === null || maxModelLen <= context) return;
+   const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
+   r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
+  }
+  function widths(input, r) {
+   const parallel = parallelismOf(r);
+   const block = fp8Block(input.facts.config);
+   const at = input.settings.tensorParallel;
+   const said = new Set;
+   const once = (code, message) => {
+    if (!said.has(code)) r.say(code, 'error', message, at);
+    said.add(code);
+   };
+   for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
+    const expert = weight.split === 'expert-column' || weight.split === 'expert-row';
+    if (weight.kind !== 'linear' || !(expert || weight.split === 'column' || weight.split === 'row')) continue;
+    const cut = expert ? parallel.expert > 1 ? 1 : parallel.expertTensor ?? 1 : parallel.tensor;
+    if (cut === 1) continue;
+    const width = weight.split.endsWith('column') ? weight.out : weight.in;
+    if (width % cut !== 0) once('width-not-divisible', `${weight.name}: ${width} does not divide by ${cut} ranks`); else if (block !== null && width % block === 0 && partWidth(weight, parallel) % block !== 0) once('quantization-block-not-divisible', `${weight.name}: ${width} over ${cut} ranks is no multiple of the fp8 block of ${block}${expert ? '; with enable-expert-parallel experts stay whole' : ''}`);
+   }
+  }
+  function partWidth(weight, parallel) {
+   const part = partOf(weight, parallel);
+   return weight.split.endsWith('column') ? part.out : part.in;
+  }
+  function fp8Block(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const {quant_method: method, weight_block_size: sizes} = quantization;
+   if (method !== 'fp8' || !Array.isArray(sizes)) return null;
+   const size = sizes[0];
+   return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+  }
+  const LEAST = {
+   awq: 75,
+   awq_marlin: 80,
+   gptq: 60,
+   gptq_marlin: 80,
+   fp8: 80,
+   fbgemm_fp8: 80,
+   mxfp4: 80,
+   modelopt: 80,
+   modelopt_fp4: 80,
+   bitsandbytes: 70,
+   gguf: 60,
+   'compressed-tensors': 70,
+   hqq: 80,
+   experts_int8: 80,
+   torchao: 75,
+   quark: 70
+  };
+  function quantizationFindings(input, r, capability) {
+   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const {say} = r;
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   const method = r.quantization ?? methodOf(input.facts.config);
+   const least = method === null ? void 0 : LEAST[method];
+   if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
+   if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
+  }
+  function methodOf(config) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return null;
+   const method = quantization['quant_method'];
+   return typeof method === 'string' ? method : null;
+  }
+  function findings(input, r, kv, capability) {
+   heads(input, r, r.say);
+   modelFindings(input, r);
+   gpus(input, r, r.say);
+   kvDtype(input, r, kv, capability, r.say);
+   quantizationFindings(input, r, capability);
+   withoutEffect(input, r, r.say);
+  }
+  function heads(input, r, say) {
+   const {shape, settings} = input;
+   const at = settings.tensorParallel;
+   const t = r.tensor;
+   if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
+   const vision = shape.facts.visionHeads;
+   if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', 'error', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
+   const counts = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
+   for (const count of counts) {
+    const [more, fewer] = count >= t ? [ count, t ] : [ t, count ];
+    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
+   }
+  }
+  function gpus(input, r, say) {
+   const asked = input.gpusPerReplica;
+   const used = r.tensor * r.pipeline * r.data * r.prefillRanks;
+   if (asked === null || asked <= 0 || asked === used) return;
+   const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`;
+   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel);
+  }
+  function kvDtype(input, r, kv, capability, say) {
+   const name = r.kvDtype;
+   const latent = kv.layers.some(layer => layer.latent);
+   const refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype);
+   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(name)} is not known: the model's dtype stands in for it`);
+   if (name.endsWith('ds_mla') && !latent) refuse(`${name} is for latent attention, which this model does not have`);
+   if (latent && /^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(name)) refuse(`KV cache dtype ${name} does not go with latent attention`);
+   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
+   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
+   if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
+   if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
+  }
+  function withoutEffect(input, r, say) {
+   const {settings} = input;
+   if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
+   const lora = settings.maxLoras ?? settings.maxLoraRank;
+   if (r.loras === null && lora !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', lora);
+   if (r.expertParallel && input.shape.facts.experts === null) say('no-effect', 'notice', 'enable-expert-parallel has no effect: the model has no experts', settings.expertParallel);
+   if (r.eager && r.option.has('compilation-config')) say('no-effect', 'notice', 'compilation-config has no effect beside enforce-eager', settings.enforceEager);
+  }
+  function blocksFor(layers, headDim, s) {
+   const preferred = s.asked ?? preferredBlock(layers, headDim, s);
+   const states = layers.filter(layer => layer.reach.kind === 'state');
+   const attention = layers.filter(layer => layer.reach.kind !== 'state' && layer.ownBlock === null);
+   if (states.length === 0 || attention.length === 0) return {
+    block: preferred,
+    statePage: null
+   };
+   const state = Math.max(...states.map(layer => layer.bytes));
+   const token = Math.max(...attention.map(layer => layer.bytes));
+   const latent = attention.some(layer => layer.latent);
+   const kernel = Math.max(preferred, latent ? 128 : 16);
+   const step = s.stateMode === 'align' ? leastCommonMultiple(kernel, s.checkpointAlignment) : kernel;
+   const grown = step * Math.ceil(state / (step * token));
+   const block = Math.max(preferred, grown);
+   return {
+    block,
+    statePage: block * token
+   };
+  }
+  function preferredBlock(layers, headDim, s) {
+   const capability = s.capability ?? 90;
+   const latent = layers.some(layer => layer.latent && layer.ownBlock === null && layer.reach.kind === 'full');
+   if (layers.some(layer => layer.ownBlock !== null)) return 256;
+   if (latent) {
+    if (hasIndexer(layers)) return 64;
+    if (s.platformMlaBlocks) return capability >= 100 ? 128 : capability >= 90 ? 64 : 16;
+    if (capability >= 100) return 32;
+    return capability >= 90 && s.format.elementBytes === 1 ? 64 : 16;
+   }
+   if (s.format.kind === 'turboquant') return 32;
+   const wide = (headDim ?? 0) > 256 && s.format.kind === 'plain' && s.format.elementBytes === 1;
+   return wide && capability >= 90 && capability < 100 ? 64 : 16;
+  }
+  function hasIndexer(layers) {
+   return layers.filter(layer => layer.latent && layer.reach.kind === 'full').length > 1;
+  }
+  function leastCommonMultiple(a, b) {
+   let [x, y] = [ a, b ];
+   while (y !== 0) [x, y] = [ y, x % y ];
+   return a / x * b;
+  }
+  function plan(layers, s) {
+   let paged = layers.map(layer => page(layer, s));
+   if (!s.hybridManager) paged = withoutWindows(paged);
+   const buckets = bucketsOf(paged);
+   return {
+    buckets,
+    blockBytes: blockBytes(buckets, s.stages)
+   };
+  }
+  function page(layer, s) {
+   const {reach, latent, checkpoints, counts} = layer;
+   if (reach.kind === 'state') return {
+    reach,
+    latent,
+    checkpoints,
+    counts,
+    block: s.block,
+    page: Math.max(layer.bytes, s.statePage ?? 0)
+   };
+   const block = layer.ownBlock ?? s.block;
+   return {
+    reach,
+    latent,
+    checkpoints,
+    counts,
+    block,
+    page: layer.ownPage ?? block * layer.bytes
+   };
+  }
+  function withoutWindows(paged) {
+   if (new Set(paged.map(one => reachKey(one.reach))).size <= 1) return [ ...paged ];
+   return merged(paged.map(one => one.reach.kind === 'sliding' || one.reach.kind === 'chunked' ? {
+    ...one,
+    reach: {
+     kind: 'full'
+    }
+   } : one));
+  }
+  function reachKey(reach) {
+   switch (reach.kind) {
+   case 'sliding':
+    return `sliding ${reach.window}`;
+
+   case 'chunked':
+    return `chunked ${reach.chunk}`;
+
+   default:
+    return reach.kind;
+   }
+  }
+  function merged(paged) {
+   const found = new Map;
+   for (const one of paged) {
+    const key = `${reachKey(one.reach)} ${one.latent} ${one.block} ${one.page} ${one.checkpoints}`;
+    const same = found.get(key);
+    found.set(key, same ? {
+     ...same,
+     counts: same.counts.map((n, i) => n + one.counts[i])
+    } : one);
+   }
+   return [ ...found.values() ];
+  }
+  function bucketsOf(paged) {
+   const first = paged[0];
+   if (first === void 0) return [];
+   const uniform = paged.every(one => reachKey(one.reach) === reachKey(first.reach) && one.block === first.block);
+   if (uniform) return [ bucket(paged, 1) ];
+   const packed = paged.some(one => one.latent && one.reach.kind === 'sliding');
+   return packed ? packedBuckets(paged) : pagedBuckets(paged);
+  }
+  const bucket = (members, groups) => {
+   const {reach, block, checkpoints} = members[0];
+   return {
+    groups,
+    reach,
+    block,
+    checkpoints,
+    members
+   };
+  };
+  const layerCount = one => one.counts.reduce((a, b) => a + b, 0);
+  function pagedBuckets(paged) {
+   const equal = merged(unified(paged));
+   const sizes = equal.map(layerCount);
+   const smallest = Math.min(...sizes);
+   const largest = Math.max(...sizes);
+   const group = largest < 1.5 * smallest ? largest : smallest;
+   return equal.map((one, i) => bucket([ one ], Math.ceil(sizes[i] / Math.max(1, group))));
+  }
+  function unified(paged) {
+   const target = Math.max(...paged.map(one => one.page));
+   return paged.map(one => {
+    if (one.page === target) return one;
+    const enlarge = one.reach.kind !== 'state' && target % one.page === 0;
+    return {
+     ...one,
+     page: target,
+     block: enlarge ? one.block * (target / one.page) : one.block
+    };
+   });
+  }
+  function packedBuckets(paged) {
+   const byTable = new Map;
+   for (const one of paged) {
+    const key = `${reachKey(one.reach)} ${one.block}`;
+    byTable.set(key, [ ...byTable.get(key) ?? [], one ]);
+   }
+   const bytes = members => members.reduce((sum, one) => sum + one.page * layerCount(one), 0);
+   const widest = Math.max(...[ ...byTable.values() ].filter(list => list[0].reach.kind === 'full').map(bytes), 1);
+   return [ ...byTable.values() ].map(members => bucket(members, Math.ceil(bytes(members) / widest)));
+  }
+  function blockBytes(buckets, stages) {
+   return Array.from({
+    length: stages
+   }, (_, stage) => Math.max(0, ...buckets.map(one => one.members.reduce((sum, member) => sum + Math.ceil(member.counts[stage] / one.groups) * member.page, 0))));
+  }
+  function stateBytes(spec, s) {
+   const t = s.tensor;
+   const share = n => Math.ceil(n / t);
+   const past = kernel => kernel - 1 + s.extraTokens;
+   switch (spec.kind) {
+   case 'mamba1':
+    return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes);
+
+   case 'mamba2':
+    {
+     const groups = spec.groups % t === 0 ? spec.groups : t;
+     const channels = share(spec.inner + 2 * groups * spec.state);
+     return channels * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.state * s.ssmBytes;
+    }
+
+   case 'gated-delta':
+    {
+     const channels = share(2 * spec.keyHeads * spec.keyDim + spec.valueHeads * spec.valueDim);
+     const matrix = share(spec.valueHeads) * spec.keyDim * spec.valueDim;
+     return channels * past(spec.kernel) * s.convBytes + matrix * s.ssmBytes;
+    }
+
+   case 'kda':
+    return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4;
+
+   case 'short-conv':
+    return share(spec.width) * past(spec.kernel) * s.convBytes;
+
+   case 'lightning':
+    return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes;
+
+   case 'rwkv':
+    return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes;
+
+   default:
+    return 0;
+   }
+  }
+  function cacheLayers(shape, s) {
+   const found = new Map;
+   const add = (spec, layer, stage) => {
+    for (const made of describe(spec, s, s.skipped.has(layer) || s.skipWindows && spec.kind === 'sliding')) {
+     const key = keyOf(made);
+     let entry = found.get(key);
+     if (entry === void 0) {
+      const counts = new Array(s.pipeline).fill(0);
+      entry = {
+       layer: {
+        ...made,
+        counts
+       },
+       counts
+      };
+      found.set(key, entry);
+     }
+     entry.counts[stage]++;
+    }
+   };
+   if (s.skipped.size === 0) addKinds(shape, s, found); else stagesOf(shape, s.pipeline).forEach(({first, count}, stage) => {
+    for (let layer = first; layer < first + count; layer++) for (const spec of shape.layers.kinds[shape.layers.order[layer]].cache) add(spec, layer, stage);
+   });
+   for (const stack of s.drafts) for (const kind of stack.order) for (const spec of stack.kinds[kind].cache) add(spec, -1, s.pipeline - 1);
+   return [ ...found.values() ].map(entry => entry.layer);
+  }
+  function addKinds(shape, s, found) {
+   const counts = shape.layers.kinds.map(() => new Array(s.pipeline).fill(0));
+   stagesOf(shape, s.pipeline).forEach(({first, count}, stage) => {
+    for (let layer = first; layer < first + count; layer++) counts[shape.layers.order[layer]][stage]++;
+   });
+   const seen = new Set;
+   for (const kind of shape.layers.order) {
+    if (seen.has(kind)) continue;
+    seen.add(kind);
+    for (const spec of shape.layers.kinds[kind].cache) for (const made of describe(spec, s, s.skipWindows && spec.kind === 'sliding')) {
+     const key = keyOf(made);
+     const entry = found.get(key);
+     if (entry === void 0) {
+      const own = [ ...counts[kind] ];
+      found.set(key, {
+       layer: {
+        ...made,
+        counts: own
+       },
+       counts: own
+      });
+     } else for (let stage = 0; stage < s.pipeline; stage++) entry.counts[stage] += counts[kind][stage];
+    }
+   }
+  }
+  function keyOf(d) {
+   const {reach} = d;
+   const extent = reach.kind === 'sliding' ? reach.window : reach.kind === 'chunked' ? reach.chunk : reach.kind === 'cross' ? reach.encoderTokens : 0;
+   return `${reach.kind} ${extent} ${d.latent} ${d.bytes} ${d.ownBlock} ${d.ownPage} ${d.checkpoints}`;
+  }
+  const common = {
+   latent: false,
+   ownBlock: null,
+   ownPage: null,
+   checkpoints: 0
+  };
+  const full = {
+   kind: 'full'
+  };
+  function describe(spec, s, skip) {
+   const format = skip ? s.plain : s.format;
+   switch (spec.kind) {
+   case 'full':
+    return [ {
+     ...common,
+     reach: full,
+     bytes: headBytes(spec, s, format)
+    } ];
+
+   case 'sliding':
+    return [ {
+     ...common,
+     reach: {
+      kind: 'sliding',
+      window: spec.window
+     },
+     bytes: headBytes(spec, s, format)
+    } ];
+
+   case 'chunked':
+    return [ {
+     ...common,
+     reach: {
+      kind: 'chunked',
+      chunk: spec.chunk
+     },
+     bytes: headBytes(spec, s, format)
+    } ];
+
+   case 'cross':
+    return [ {
+     ...common,
+     reach: {
+      kind: 'cross',
+      encoderTokens: spec.encoderTokens
+     },
+     bytes: headBytes(spec, s, format)
+    } ];
+
+   case 'mla':
+    return [ {
+     ...common,
+     latent: true,
+     reach: spec.window === void 0 ? full : {
+      kind: 'sliding',
+      window: spec.window
+     },
+     bytes: tokenBytes.latent(spec.latent + spec.rope, format)
+    } ];
+
+   case 'indexer':
+    return [ {
+     ...common,
+     latent: true,
+     reach: full,
+     bytes: indexerBytes(spec.dim)
+    } ];
+
+   case 'compressed-mla':
+    return compressed(spec);
+
+   default:
+    return [ state(spec, s) ];
+   }
+  }
+  function headBytes(spec, s, format) {
+   return Math.max(1, Math.floor(spec.kvHeads / s.tensor)) * tokenBytes.heads(spec.keyDim, spec.valueDim, format);
+  }
+  function indexerBytes(dim) {
+   return dim + Math.ceil(dim / 128) * 4;
+  }
+  function compressed(spec) {
+   const latentBytes = spec.headDim - spec.rope + 2 * spec.rope + 8;
+   const page = bytes => Math.ceil(bytes / 576) * 576;
+   const made = (reach, block, pageBytes) => ({
+    reach,
+    latent: true,
+    bytes: pageBytes / block,
+    ownBlock: block,
+    ownPage: page(pageBytes),
+    checkpoints: 0
+   });
+   const window = tokens => ({
+    kind: 'sliding',
+    window: tokens
+   });
+   const list = [ made(window(spec.window), 64, 64 * latentBytes) ];
+   if (spec.ratio <= 0) return list;
+   const overlap = spec.ratio === 4 ? 2 : 1;
+   list.push(made(full, 256, Math.floor(256 / spec.ratio) * latentBytes));
+   const block = overlap === 2 ? 4 : 8;
+   const inputs = dim => block * 2 * overlap * dim * 4;
+   list.push(made(window(spec.ratio * overlap), block, inputs(spec.headDim)));
+   if (overlap === 2) {
+    list.push(made(full, 256, Math.floor(256 / spec.ratio) * indexerBytes(spec.indexDim)));
+    list.push(made(window(spec.ratio * overlap), block, inputs(spec.indexDim)));
+   }
+   return list;
+  }
+  function state(spec, s) {
+   const made = stateBytes(spec, {
+    tensor: s.tensor,
+    convBytes: s.convBytes,
+    ssmBytes: s.ssmBytes,
+    extraTokens: s.speculativeTokens
+   });
+   const checkpoints = s.stateCheckpoints && takesCheckpoints(spec, s.capability) ? 1 : 0;
+   return {
+    ...common,
+    reach: {
+     kind: 'state'
+    },
+    bytes: made,
+    checkpoints
+   };
+  }
+  function takesCheckpoints(spec, capability) {
+   if (spec.kind === 'mamba2') return true;
+   return spec.kind === 'gated-delta' && spec.keyDim === 128 && spec.valueDim === 128 && (capability ?? 90) >= 90;
+  }
+  function checkpointAlignment(shape, s) {
+   if (!s.stateCheckpoints) return 1;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if (spec.kind === 'gated-delta' && takesCheckpoints(spec, s.capability)) return 64;
+   return 1;
+  }
+  const DTYPE_BYTES = {
+   float32: 4,
+   float16: 2,
+   bfloat16: 2
+  };
+  const bytesOf = dtype => DTYPE_BYTES[dtype] ?? 2;
+  function kvRules(shape, r, storage, capability, drafts) {
+   const modelBytes = bytesOf(r.dtype);
+   const dtype = kv_kvDtype(shape, r, storage, capability);
+   const format = dtype === 'auto' ? plain(modelBytes) : kvFormat(dtype, modelBytes);
+   const speculativeTokens = r.speculative?.tokens ?? 0;
+   const prefix = r.prefixCaching && prefixCachingOf(shape, r);
+   const stateMode = prefix ? 'align' : 'none';
+   const s = {
+    tensor: r.tensor,
+    pipeline: r.pipeline,
+    format: format ?? plain(modelBytes),
+    plain: plain(modelBytes),
+    ...skipping(shape, r, dtype),
+    ...stateDtypes(shape, r, modelBytes),
+    speculativeTokens,
+    capability,
+    stateCheckpoints: r.rules.stateCheckpoints,
+    drafts
+   };
+   const layers = cacheLayers(shape, s);
+   const blocks = blocksFor(layers, widestHead(shape), {
+    asked: r.blockSize,
+    format: s.format,
+    capability,
+    stateMode,
+    checkpointAlignment: checkpointAlignment(shape, s),
+    platformMlaBlocks: r.rules.platformMlaBlocks
+   });
+   return {
+    plan: plan(layers, {
+     ...blocks,
+     hybridManager: r.hybridManager,
+     stages: r.pipeline
+    }),
+    request: {
+     batchTokens: r.batch.tokens,
+     inFlight: r.batch.tokens * concurrentBatches(r),
+     contextRanks: r.contextRanks,
+     speculativeTokens,
+     stateMode,
+     crossByBatch: r.rules.crossByBatch,
+     chargesGroups: r.rules.chargesGroups
+    },
+    layers,
+    blocks,
+    dtype,
+    unknownDtype: format === null
+   };
+  }
+  const plain = elementBytes => ({
+   kind: 'plain',
+   elementBytes
+  });
+  function kv_kvDtype(shape, r, storage, capability) {
+   const kinds = shape.layers.kinds.flatMap(kind => kind.cache.map(spec => spec.kind));
+   if (kinds.includes('compressed-mla')) return 'fp8_ds_mla';
+   const hopper = (capability ?? 90) < 100;
+   const indexed = kinds.includes('indexer');
+   const asked = r.kvDtype === 'auto' && storage.kvCacheDtype !== null ? storage.kvCacheDtype : r.kvDtype;
+   if (asked === 'auto' && indexed && !r.rules.nullBlock) return hopper ? 'fp8_ds_mla' : 'fp8';
+   if (indexed && hopper && isFp8(asked)) return 'fp8_ds_mla';
+   return asked;
+  }
+  function concurrentBatches(r) {
+   if (!r.rules.windowCountsBatches) return 1;
+   if (r.v2Runner) return r.asyncScheduling ? r.pipeline + 1 : r.pipeline;
+   return r.pipeline === 1 && r.asyncScheduling ? 2 : r.pipeline;
+  }
+  function skipping(shape, r, dtype) {
+   const skipped = new Set;
+   const asked = (r.option.text('kv-cache-dtype-skip-layers') ?? '').split(/[,\s]+/);
+   for (const word of asked) if (/^\d{1,6}$/.test(word)) skipped.add(Number(word));
+   if (dtype.startsWith('turboquant')) {
+    const attention = [];
+    shape.layers.order.forEach((kind, layer) => {
+     if (shape.layers.kinds[kind].cache.some(spec => 'kvHeads' in spec)) attention.push(layer);
+    });
+    for (const layer of [ ...attention.slice(0, 2), ...attention.slice(-2) ]) skipped.add(layer);
+   }
+   return {
+    skipped,
+    skipWindows: asked.includes('sliding_window')
+   };
+  }
+  function stateDtypes(shape, r, modelBytes) {
+   const named = text => text === null || text === 'auto' ? null : DTYPE_BYTES[text] ?? null;
+   const convBytes = named(r.option.text('mamba-cache-dtype')) ?? modelBytes;
+   const ssmBytes = named(r.option.text('mamba-ssm-cache-dtype')) ?? named(shape.facts.stateDtype) ?? convBytes;
+   return {
+    convBytes,
+    ssmBytes
+   };
+  }
+  function prefixCachingOf(shape, r) {
+   if (!r.rules.statePrefixCaching && r.option.flag('enable-prefix-caching') !== true) return false;
+   return shape.layers.kinds.some(kind => kind.cache.some(spec => 'kvHeads' in spec || spec.kind === 'mla'));
+  }
+  function widestHead(shape) {
+   let widest = null;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) widest = Math.max(widest ?? 0, spec.keyDim);
+   return widest;
+  }
+  function padding(capability) {
+   if (capability !== null && capability >= 100) return {
+    inner: 256,
+    hidden: 256
+   };
+   return (capability ?? 90) >= 90 ? {
+    inner: 256,
+    hidden: 1
+   } : {
+    inner: 128,
+    hidden: 256
+   };
+  }
+  const up = (width, multiple) => Math.ceil(width / multiple) * multiple;
+  function loaded(storage, config, capability) {
+   const quantization = config['quantization_config'];
+   if (typeof quantization !== 'object' || quantization === null) return storage;
+   if (quantization['quant_method'] !== 'mxfp4') return storage;
+   const {inner, hidden} = padding(capability);
+   const padded = (weight, part) => {
+    const out = up(part.out, weight.split === 'expert-column' ? inner : hidden);
+    const width = up(part.in, weight.split === 'expert-row' ? inner : hidden);
+    return {
+     ...part,
+     out,
+     in: width,
+     bias: part.bias === 0 ? 0 : out
+    };
+   };
+   return {
+    ...storage,
+    scheme: `${storage.scheme}, experts padded to multiples of ${inner}${hidden > 1 ? ` x ${hidden}` : ''}`,
+    bytes: (weight, part, path) => storage.bytes(weight, weight.split.startsWith('expert') ? padded(weight, part) : part, path)
+   };
+  }
+  const vllm = {
+   name: 'vllm',
+   title: 'vLLM',
+   defaults: vllmDefaults,
+   estimate: vllm_estimate
+  };
+  const OLDER = '0.11.0';
+  function vllm_estimate(input) {
+   const answer = under(input);
+   const unsure = input.version === null && input.gpu !== null;
+   const older = unsure ? olderText(answer, under({
+    ...input,
+    version: OLDER
+   })) : null;
+   if (older === null) return answer;
+   return {
+    ...answer,
+    estimate: {
+     ...answer.estimate,
+     assumptions: [ ...answer.estimate.assumptions, older ]
+    }
+   };
+  }
+  function under(input) {
+   const r = resolve(input);
+   const storage = storageFor(input, {
+    dtype: r.dtype,
+    quantization: r.quantization
+   }, r);
+   const capability = capabilityOf(input);
+   const draft = draftOf(input, r, storage);
+   const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
+   findings(input, r, kv, capability);
+   return account({
+    input,
+    r,
+    storage: loaded(storage, input.facts.config, capability),
+    draft,
+    kv
+   });
+  }
+  function olderText(newest, older) {
+   const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
+   const [now, before] = [ room(newest), room(older) ];
+   if (now < 0 === before < 0) return null;
+   const size = (0, units_bytes.lP)(Math.abs(before));
+   const what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`;
+   return `the answer depends on the version: under the rules of ${releaseText(newestRelease)} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${OLDER} ${what}`;
+  }
+  function capabilityOf(input) {
+   const text = input.gpu?.computeCapability;
+   const value = text === null || text === void 0 ? Number.NaN : Number(text);
+   return Number.isFinite(value) ? Math.round(value * 10) : null;
+  }
+  const operator = 'KAITO presets and inference base image';
+  const kaito = {
+   name: 'kaito',
+   title: 'KAITO',
+   defaults: [ {
+    setting: 'memoryFraction',
+    value: '0.84; 0.82 on A10',
+    versions: 'all',
+    source: operator
+   }, {
+    setting: 'maxModelLen',
+    value: 'the largest that fits',
+    versions: 'all',
+    source: operator
+   }, {
+    setting: 'tensorParallel',
+    value: '1 where the model fits one GPU (the others are data ranks), else all GPUs',
+    versions: 'all',
+    source: operator
+   } ],
+   estimate: kaito_estimate
+  };
+  function kaito_estimate(input) {
+   const plain = vllm.estimate({
+    ...input,
+    version: null,
+    settings: withDefaults(input, 1)
+   });
+   const gpus = input.gpusPerReplica ?? 1;
+   const fits = (plain.estimate.perGpu.headroomBytes?.expected ?? 0) >= 0;
+   const spread = !fits && gpus > 1 && input.settings.tensorParallel === void 0;
+   const answer = spread ? vllm.estimate({
+    ...input,
+    version: null,
+    settings: withDefaults(input, gpus)
+   }) : plain;
+   return {
+    ...answer,
+    estimate: {
+     ...answer.estimate,
+     assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ]
+    }
+   };
+  }
+  function withDefaults(input, tensor) {
+   const {settings} = input;
+   const gpus = Math.max(1, input.gpusPerReplica ?? 1);
+   const kept = (given, value, note) => given ?? {
+    value,
+    from: 'engine-default',
+    note
+   };
+   const fraction = /\bA10\b/.test(input.gpu?.name ?? '') ? .82 : .84;
+   const ranks = settings.tensorParallel?.value ?? tensor;
+   return {
+    ...settings,
+    memoryFraction: kept(settings.memoryFraction, fraction, 'KAITO default'),
+    maxModelLen: kept(settings.maxModelLen, 'auto', 'KAITO takes the largest that fits'),
+    tensorParallel: kept(settings.tensorParallel, tensor, tensor === 1 ? 'the model fits one GPU' : 'all GPUs of the node'),
+    ...settings.dataParallel === void 0 && ranks === 1 && gpus > 1 && settings.pipelineParallel === void 0 ? {
+     dataParallel: {
+      value: gpus,
+      from: 'engine-default',
+      note: 'one copy on each GPU'
+     }
+    } : {}
+   };
+  }
+  function computeBytes(model, cells, asked, flash) {
+   const u = cells.microBatch;
+   const outputs = Math.min(u, asked.outputs ?? u);
+   const e = model.embedding;
+   if (model.compute.family === 'encoder') return 4 * u * (model.compute.feedForward + 3 * e) + u * u * (flash ? 2 : 4);
+   const logits = 4 * model.vocabulary * outputs + 2 * 4 * e * u;
+   const masks = maskBytes(model, cells, flash);
+   const feed = masks + 4 * u * feedForwardWidth(model);
+   const phases = [ logits, feed ];
+   if (!flash && model.blocks.some(block => block.keyWidth > 0)) phases.push(masks + attentionBytes(model, cells));
+   return Math.max(...phases);
+  }
+  function maskBytes(model, cells, flash) {
+   const size = flash ? 2 : 4;
+   const full = model.blocks.some(block => block.keyWidth > 0 && !block.windowed);
+   const window = model.blocks.some(block => block.keyWidth > 0 && block.windowed);
+   return cells.microBatch * size * ((full ? cells.perStream : 0) + (window ? cells.windowPerStream : 0));
+  }
+  function attentionBytes(model, cells) {
+   const {heads, headDim, kvHeads} = model.compute;
+   const u = cells.microBatch;
+   return 4 * cells.perStream * u * heads + 4 * u * (3 * model.embedding + 2 * heads * headDim + 2 * kvHeads * headDim);
+  }
+  function feedForwardWidth(model) {
+   const c = model.compute;
+   const e = model.embedding;
+   const hd = c.heads * c.headDim;
+   switch (c.family) {
+   case 'gemma':
+    return 3 * c.feedForward + 3 * e + hd;
+
+   case 'short':
+    return 3 * c.feedForward + 3 * e;
+
+   case 'parallel':
+    return 3 * c.feedForward + 4 * e + hd;
+
+   case 'recurrent':
+    return 6.5 * c.stateInner;
+
+   case 'encoder':
+    return c.feedForward + 3 * e;
+
+   case 'mixture':
+    return mixtureWidth(model);
+
+   case 'standard':
+    return 3 * c.feedForward + 3 * e + Math.min(e, hd);
+   }
+  }
+  function mixtureWidth(model) {
+   const c = model.compute;
+   const e = model.embedding;
+   const hd = c.heads * c.headDim;
+   const n = c.expertsUsed;
+   const extra = c.wideMixture ? 2 * e : 0;
+   if (c.deltaMixture) return 2 * n * e + e + 2 * c.sharedWidth;
+   const routed = 2 * n * e + n * c.expertWidth + e + hd + extra;
+   const shared = c.sharedWidth > 0 ? 3 * c.sharedWidth + 4 * e + Math.min(e, hd) : 0;
+   return Math.max(routed, shared);
+  }
+  var ggml_types = __nccwpck_require__(871);
+  const pad = n => Math.ceil(n / 256) * 256;
+  function refusal(model, asked) {
+   const {typeK, typeV} = asked;
+   const name = type => type.name.toLowerCase();
+   if (model.latent && typeK.name !== typeV.name) return `the model keeps one latent for keys and values: cache types ${name(typeK)} and ${name(typeV)} must be equal`;
+   const flash = asked.flashAttention !== 'off';
+   const cached = model.blocks.some(block => block.keyWidth > 0);
+   if (flash && cached && !model.neverFlash) for (const [what, type, dim] of [ [ 'K', typeK, model.keyDim ], [ 'V', typeV, model.valueDim ] ]) if (type.block > 1 && dim % type.block !== 0) return `cache type ${name(type)} of ${what} has blocks of ${type.block}, which do not divide the head size ${dim}`;
+   if (typeV.block > 1 && (asked.flashAttention === 'off' || model.neverFlash)) return `a quantised V cache (${name(typeV)}) needs flash attention`;
+   if (model.architecture === 't5' && asked.sequences > 1 && !asked.unified) return 'T5 does not run several sequences without a unified cache';
+   return null;
+  }
+  function startOf(model, asked) {
+   const cells = cellsOf(model, asked);
+   const flash = asked.flashAttention !== 'off' && !model.neverFlash;
+   const valueWidth = paddedValueWidth(model, flash);
+   const blocks = model.blocks.map(block => ({
+    cache: cacheBytes(block, cells, asked, valueWidth),
+    state: start_stateBytes(model, block, asked)
+   }));
+   const outputRows = asked.sequences;
+   return {
+    cells,
+    blocks,
+    cacheBytes: blocks.reduce((sum, block) => sum + block.cache, 0),
+    stateBytes: blocks.reduce((sum, block) => sum + block.state, 0),
+    outputBytes: 4 * outputRows * (model.vocabulary + (asked.embeddings || model.architecture === 't5' ? model.embedding : 0)),
+    computeBytes: computeBytes(model, cells, asked, flash),
+    flash
+   };
+  }
+  function cellsOf(model, asked) {
+   const wanted = asked.context > 0 ? asked.context : model.contextLength;
+   const batch = model.causal ? Math.min(wanted, asked.batch) : asked.batch;
+   const microBatch = Math.min(batch, asked.microBatch);
+   const unified = asked.unified || asked.sequences === 1;
+   const perStream = unified ? pad(wanted) : pad(Math.floor(pad(wanted) / asked.sequences));
+   const streams = unified && !model.alwaysSplit ? 1 : asked.sequences;
+   const reach = model.window * (streams === 1 ? asked.sequences : 1) + microBatch;
+   const windowPerStream = asked.windowFull ? perStream : pad(Math.min(perStream, reach));
+   return {
+    context: perStream * streams,
+    perStream,
+    windowPerStream,
+    streams,
+    batch,
+    microBatch
+   };
+  }
+  function paddedValueWidth(model, flash) {
+   if (flash) return null;
+   const widths = model.blocks.map(block => block.valueWidth);
+   return new Set(widths).size > 1 ? Math.max(...widths) : null;
+  }
+  function cacheBytes(block, cells, asked, valueWidth) {
+   if (block.keyWidth === 0) return 0;
+   const own = block.windowed ? cells.windowPerStream : cells.perStream;
+   const value = block.valueWidth === 0 ? 0 : valueWidth ?? block.valueWidth;
+   let bytes = own * cells.streams * ((0, ggml_types.V_)(asked.typeK, block.keyWidth) + (0, 
+   ggml_types.V_)(asked.typeV, value));
+   if (block.ratio > 0) {
+    const compressed = pad(Math.floor(cells.perStream / block.ratio)) * cells.streams;
+    return bytes + compressed * ((0, ggml_types.V_)(asked.typeK, block.keyWidth) + (0, 
+    ggml_types.V_)(asked.typeK, block.indexerKey));
+   }
+   if (block.indexerKey > 0) bytes += cells.perStream * cells.streams * ((0, ggml_types.V_)(asked.typeK, block.indexerKey) + (0, 
+   ggml_types.V_)(asked.typeV, block.indexerValue));
+   return bytes;
+  }
+  function start_stateBytes(model, block, asked) {
+   return block.state * asked.sequences * (model.rollsBack ? 1 + asked.snapshots : 1);
+  }
+  function layerDevices(layers, placement) {
+   const count = Math.min(placement.offloaded, layers + 1);
+   const start = layers + 1 - count;
+   const shares = Array.from({
+    length: placement.devices
+   }, (_, i) => placement.shares[i] ?? (placement.shares.length > 0 ? 0 : 1));
+   const total = shares.reduce((sum, share) => sum + share, 0);
+   const ends = [];
+   let sum = 0;
+   for (const share of shares) {
+    sum += total > 0 ? share / total : 1 / placement.devices;
+    ends.push(sum);
+   }
+   return Array.from({
+    length: layers + 1
+   }, (_, layer) => {
+    if (layer < start) return -1;
+    if (placement.mode === 'none') return placement.mainDevice;
+    const at = (layer - start) / count;
+    const device = ends.findIndex(end => at < end);
+    return device < 0 ? placement.devices - 1 : device;
+   });
+  }
+  function deviceLoads(model, tensors, placement, asked) {
+   const start = startOf(model, asked);
+   const layers = tensors.blocks.length;
+   const where = layerDevices(layers, placement);
+   const onHost = layer => layer < placement.hostExperts;
+   const masks = maskBytes(model, start.cells, start.flash);
+   const input = 4 * model.embedding * start.cells.microBatch;
+   const spread = placement.devices > 1 && placement.mode === 'layer' && placement.offloaded > layers;
+   const whole = tensors.blocks.reduce((sum, block, layer) => sum + block.other + (onHost(layer) ? 0 : block.experts), 0);
+   const loads = Array.from({
+    length: placement.devices
+   }, (_, device) => {
+    const load = {
+     weights: 0,
+     cache: 0,
+     state: 0,
+     compute: 0,
+     converted: 0,
+     transfers: 0,
+     layers: 0,
+     holdsOutput: where[layers] === device
+    };
+    where.slice(0, layers).forEach((own, layer) => {
+     if (own !== device) return;
+     const block = tensors.blocks[layer];
+     load.layers++;
+     load.weights += block.other + (onHost(layer) ? 0 : block.experts);
+     const kept = start.blocks[layer];
+     if (kept && placement.cacheOnDevice) {
+      load.cache += kept.cache;
+      load.state += kept.state;
+     }
+    });
+    if (load.holdsOutput && placement.cacheOnDevice) for (const extra of start.blocks.slice(layers)) load.cache += extra.cache;
+    if (placement.mode === 'row') load.weights = whole / placement.devices;
+    if (load.holdsOutput) load.weights += tensors.output;
+    if (device === placement.mainDevice && placement.towersOnDevice) load.weights += tensors.towers;
+    if (load.layers > 0 || load.holdsOutput) {
+     load.compute = start.computeBytes;
+     load.converted = convertedBytes(model, start, asked);
+     load.transfers = (spread ? 3 * (masks + input) : 0) + (placement.hostExperts > 0 && device === placement.mainDevice ? tensors.largestExpert : 0);
+    }
+    return load;
+   });
+   return {
+    start,
+    loads
+   };
+  }
+  function convertedBytes(model, start, asked) {
+   if (!start.flash || asked.typeK.name === 'F16' && asked.typeV.name === 'F16') return 0;
+   const widest = Math.max(0, ...model.blocks.map(block => block.keyWidth + block.valueWidth));
+   return 2 * widest * start.cells.perStream;
+  }
+  const CONTEXT_BYTES = {
+   low: .25 * units_bytes.T3,
+   expected: .4 * units_bytes.T3,
+   high: .6 * units_bytes.T3
+  };
+  const FIT_MARGIN = 1024 * units_bytes.lv;
+  const FIT_LEAST = 4096;
+  const STEP = 256;
+  function account_account(input, r, engine) {
+   const budget = input.gpu === null ? null : input.gpu.memoryBytes;
+   const trained = r.model.contextLength > 0 ? r.model.contextLength : FIT_LEAST;
+   const wanted = r.asked.context > 0 ? r.asked.context : trained;
+   const context = r.fitsContext && budget !== null ? fittedContext(r, wanted, budget - FIT_MARGIN) : wanted;
+   const loaded = at(r, context);
+   const why = refusal(r.model, r.asked);
+   if (why !== null) r.reader.say('refused', 'error', `${engine} does not start: ${why}`, input.settings.kvCacheDtype);
+   noteContext(input, r, wanted, context, trained);
+   const parts = partsOf(r, loaded);
+   const device = loaded.loads[loaded.fullest];
+   const figures = perGpu(`device ${loaded.fullest} of ${loaded.loads.length}, ${device.layers} layers`, parts, budget);
+   const estimate = {
+    method: 'engine',
+    perGpu: figures,
+    kvCache: kvFigures(r, loaded, budget, figures.totalBytes.expected, trained),
+    assumptions: r.assumptions
+   };
+   if (budget !== null && figures.totalBytes.expected > budget) notePartial(r, context, budget, engine);
+   return {
+    settings: r.reader.settings(),
+    estimate,
+    findings: r.reader.findings
+   };
+  }
+  function at(r, context, placement = r.placement) {
+   const asked = {
+    ...r.asked,
+    context
+   };
+   const {start, loads} = deviceLoads(r.model, r.tensors, placement, asked);
+   let fullest = 0;
+   loads.forEach((load, device) => {
+    if (expectedBytes(load) > expectedBytes(loads[fullest])) fullest = device;
+   });
+   return {
+    asked,
+    start,
+    loads,
+    fullest
+   };
+  }
+  const expectedBytes = load => load.weights + load.cache + load.state + load.compute + load.converted + load.transfers + CONTEXT_BYTES.expected;
+  const fullestBytes = loaded => expectedBytes(loaded.loads[loaded.fullest]);
+  function fittedContext(r, most, room) {
+   return Math.max(Math.min(FIT_LEAST, most), longestContext(r, most, room) ?? 0);
+  }
+  function longestContext(r, most, room) {
+   if (fullestBytes(at(r, most)) <= room) return most;
+   let low = 0;
+   let high = Math.floor(most / STEP);
+   while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (fullestBytes(at(r, middle * STEP)) <= room) low = middle; else high = middle - 1;
+   }
+   return low > 0 ? low * STEP : null;
+  }
+  function noteContext(input, r, wanted, context, trained) {
+   const given = input.settings.maxModelLen;
+   if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else if (wanted > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${(0, 
+   units_bytes.zD)(wanted)} is above the model's training context of ${(0, units_bytes.zD)(trained)}`, given);
+  }
+  function notePartial(r, context, budget, engine) {
+   if (!r.fitsLayers) return;
+   const all = r.tensors.blocks.length + 1;
+   let offloaded = Math.min(r.placement.offloaded, all);
+   while (offloaded > 0 && fullestBytes(at(r, context, {
+    ...r.placement,
+    offloaded
+   })) > budget - FIT_MARGIN) offloaded--;
+   r.reader.say('partial-offload', 'warning', `${engine} starts all the same, with ${offloaded} of ${all} layers on the GPU and the rest on the CPU: much slower`);
+  }
+  function partsOf(r, loaded) {
+   const load = loaded.loads[loaded.fullest];
+   const {cells} = loaded.start;
+   const {typeK, typeV} = r.asked;
+   const parts = [ rangePart('weights', spreadRange(load.weights, r.tensors.spread), r.tensors.basis, `${load.layers} of ${r.tensors.blocks.length} layers${load.holdsOutput ? ', output' : ''}; token embedding in host memory`, r.tensors.source), exactPart('kvCache', load.cache, 'exact', `${(0, 
+   units_bytes.zD)(cells.context)} cells, K ${typeK.name.toLowerCase()}, V ${typeV.name.toLowerCase()}${r.model.window > 0 ? `, ${(0, 
+   units_bytes.zD)(cells.windowPerStream * cells.streams)} in window layers` : ''}`, 'llama.cpp KV cache rule') ];
+   if (load.state > 0) parts.push(exactPart('recurrentState', load.state, 'exact', `${r.asked.sequences} sequences, float32`, 'llama.cpp state rule'));
+   parts.push(rangePart('activations', computeRange(r, load.compute, cells.microBatch), 'modelled', `widest phase of ${cells.microBatch} tokens`, 'llama.cpp compute buffer, rule fitted on 721 starts'));
+   if (load.converted + load.transfers > 0) parts.push(rangePart('buffers', {
+    low: load.transfers,
+    expected: load.converted + load.transfers,
+    high: load.converted + 1.2 * load.transfers
+   }, 'modelled', 'copies of inputs, of host experts and of a quantised cache', 'llama.cpp sources and public logs'));
+   parts.push(rangePart('context', CONTEXT_BYTES, 'measured', '0.25 to 0.6 GiB a process and device', 'public logs of CUDA builds'));
+   return parts;
+  }
+  const spreadRange = (bytes, spread) => spread === 0 ? (0, memory_parts.pV)(bytes) : {
+   low: bytes * (1 - spread),
+   expected: bytes,
+   high: bytes * (1 + spread)
+  };
+  function computeRange(r, bytes, microBatch) {
+   const known = r.model.compute.family !== 'recurrent' && !r.model.latent;
+   const fragments = 10 * 4 * r.model.embedding * microBatch;
+   return {
+    low: bytes * (known ? .8 : .6),
+    expected: bytes,
+    high: bytes * (known ? 1.1 : 1.5) + fragments
+   };
+  }
+  function kvFigures(r, loaded, budget, total, trained) {
+   const load = loaded.loads[loaded.fullest];
+   const {cells, blocks} = loaded.start;
+   const perRequest = (load.cache + load.state) / (cells.streams > 1 ? r.asked.sequences : 1);
+   const perToken = blocks.reduce((sum, block, i) => sum + (r.model.blocks[i].windowed ? 0 : block.cache), 0) / Math.max(1, cells.context);
+   const available = budget === null ? null : Math.max(0, Math.floor(budget - (total - load.cache - load.state)));
+   return {
+    bytesPerToken: Math.round(perToken),
+    bytesPerMaxLengthRequest: Math.round(perRequest),
+    availableBytes: available,
+    capacityTokens: cells.context,
+    maxConcurrency: cells.streams > 1 ? r.asked.sequences : 1,
+    fitsOneRequest: available === null ? null : load.cache + load.state <= available,
+    maxModelLenThatFits: budget === null ? null : longestContext(r, Math.max(trained, cells.context), budget)
+   };
+  }
+  const half = layers => {
+   let count = 0;
+   const eighth = Math.floor(layers / 8);
+   for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
+   return layers > 0 ? count / layers : 0;
+  };
+  const first = count => layers => Math.min(1, count / Math.max(1, layers));
+  const firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0;
+  const RECIPES = {
+   Q2_K: {
+    base: 'Q2_K',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q3_K', () => 1 ] ],
+    attentionOut: 'Q3_K'
+   },
+   Q2_K_S: {
+    base: 'Q2_K',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   Q3_K_S: {
+    base: 'Q3_K',
+    output: 'Q6_K'
+   },
+   Q3_K_M: {
+    base: 'Q3_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ],
+    down: [ [ 'Q4_K', half ] ],
+    attentionOut: 'Q4_K'
+   },
+   Q3_K_L: {
+    base: 'Q3_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', () => 1 ] ],
+    attentionOut: 'Q5_K'
+   },
+   Q4_0: {
+    base: 'Q4_0',
+    output: 'Q6_K'
+   },
+   Q4_1: {
+    base: 'Q4_1',
+    output: 'Q6_K'
+   },
+   Q5_0: {
+    base: 'Q5_0',
+    output: 'Q6_K'
+   },
+   Q5_1: {
+    base: 'Q5_1',
+    output: 'Q6_K'
+   },
+   Q4_K_S: {
+    base: 'Q4_K',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', first(4) ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   Q4_K_M: {
+    base: 'Q4_K',
+    output: 'Q6_K',
+    value: [ [ 'Q6_K', half ] ],
+    down: [ [ 'Q6_K', half ] ]
+   },
+   Q5_K_S: {
+    base: 'Q5_K',
+    output: 'Q6_K'
+   },
+   Q5_K_M: {
+    base: 'Q5_K',
+    output: 'Q6_K',
+    value: [ [ 'Q6_K', half ] ],
+    down: [ [ 'Q6_K', half ] ]
+   },
+   Q6_K: {
+    base: 'Q6_K',
+    output: 'Q6_K'
+   },
+   Q8_0: {
+    base: 'Q8_0',
+    output: 'Q8_0'
+   },
+   IQ1_S: {
+    base: 'IQ1_S',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', () => 1 ] ]
+   },
+   IQ1_M: {
+    base: 'IQ1_M',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', () => 1 ] ]
+   },
+   IQ2_XXS: {
+    base: 'IQ2_XXS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', firstEighth ] ]
+   },
+   IQ2_XS: {
+    base: 'IQ2_XS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q2_K', firstEighth ] ]
+   },
+   IQ2_S: {
+    base: 'IQ2_XS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'IQ3_S', firstEighth ] ]
+   },
+   IQ2_M: {
+    base: 'IQ2_S',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'IQ3_S', firstEighth ] ]
+   },
+   IQ3_XXS: {
+    base: 'IQ3_XXS',
+    output: 'Q5_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   IQ3_XS: {
+    base: 'IQ3_XXS',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', firstEighth ] ]
+   },
+   IQ3_S: {
+    base: 'IQ3_S',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ]
+   },
+   IQ3_M: {
+    base: 'IQ3_S',
+    output: 'Q6_K',
+    value: [ [ 'Q4_K', () => 1 ] ],
+    down: [ [ 'Q4_K', () => 1 ] ],
+    attentionOut: 'Q4_K'
+   },
+   IQ4_NL: {
+    base: 'IQ4_NL',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   IQ4_XS: {
+    base: 'IQ4_XS',
+    output: 'Q6_K',
+    value: [ [ 'Q5_K', () => 1 ] ],
+    down: [ [ 'Q5_K', firstEighth ] ]
+   },
+   TQ1_0: {
+    base: 'TQ1_0',
+    output: 'Q6_K'
+   },
+   TQ2_0: {
+    base: 'TQ2_0',
+    output: 'Q6_K'
+   },
+   MXFP4: {
+    base: 'MXFP4',
+    output: 'Q8_0'
+   },
+   NVFP4: {
+    base: 'NVFP4',
+    output: 'Q8_0'
+   },
+   F16: {
+    base: 'F16',
+    output: 'F16'
+   },
+   BF16: {
+    base: 'BF16',
+    output: 'BF16'
+   },
+   F32: {
+    base: 'F32',
+    output: 'F32'
+   }
+  };
+  const SAME = {
+   Q3_K: 'Q3_K_M',
+   Q4_K: 'Q4_K_M',
+   Q5_K: 'Q5_K_M',
+   Q2_K_XL: 'Q2_K',
+   Q3_K_XL: 'Q3_K_L',
+   Q4_K_XL: 'Q4_K_M',
+   Q5_K_XL: 'Q5_K_M',
+   Q6_K_XL: 'Q6_K',
+   Q6_K_L: 'Q6_K',
+   Q4_K_L: 'Q4_K_M',
+   Q5_K_L: 'Q5_K_M',
+   Q2_K_L: 'Q2_K',
+   Q8_K_XL: 'Q8_0',
+   Q8_0_XL: 'Q8_0',
+   MXFP4_MOE: 'MXFP4',
+   FP16: 'F16'
+  };
+  const FALLBACK = {
+   Q2_K: 'Q4_0',
+   Q3_K: 'IQ4_NL',
+   Q4_K: 'Q5_0',
+   Q5_K: 'Q5_1',
+   Q6_K: 'Q8_0',
+   IQ4_XS: 'IQ4_NL',
+   TQ1_0: 'Q4_0',
+   TQ2_0: 'Q4_0'
+  };
+  const TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi;
+  function ggufTag(text) {
+   let found = null;
+   for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
+   return found;
+  }
+  function ggufMix(tag) {
+   const upper = tag.toUpperCase();
+   const plain = upper.startsWith('UD-') ? upper.slice(3) : upper;
+   const name = SAME[plain] ?? plain;
+   const recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null;
+   if (recipe === null) return null;
+   const published = plain !== upper || plain in SAME;
+   return {
+    tag: upper,
+    spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02,
+    types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({
+     type: fitting(type, rowLength),
+     share
+    }))
+   };
+  }
+  function sharesOf(recipe, part, layers) {
+   if (part === 'router') return [ [ 'F32', 1 ] ];
+   if (part === 'output') return [ [ recipe.output, 1 ] ];
+   if (part === 'attentionOut') return [ [ recipe.attentionOut ?? recipe.base, 1 ] ];
+   if (recipe.base === 'MXFP4' && part !== 'expert') return [ [ 'Q8_0', 1 ] ];
+   const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0;
+   if (!better) return [ [ recipe.base, 1 ] ];
+   const shares = better.map(([type, share]) => [ type, share(layers) ]);
+   const rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0);
+   return rest > 1e-9 ? [ ...shares, [ recipe.base, rest ] ] : shares;
+  }
+  function fitting(name, rowLength) {
+   const type = (0, ggml_types.NL)(name) ?? (0, ggml_types.NL)('F16');
+   if (rowLength % type.block === 0) return type;
+   const other = (0, ggml_types.NL)(FALLBACK[name] ?? 'IQ4_NL');
+   return rowLength % other.block === 0 ? other : (0, ggml_types.NL)('F16');
+  }
+  function mixBytes(mix, part, layers, rows, rowLength) {
+   return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * (0, 
+   ggml_types.V_)(type, rowLength), 0);
+  }
+  class Keys {
+   architecture;
+   values;
+   constructor(architecture, values) {
+    this.architecture = architecture;
+    this.values = values;
+   }
+   number(name) {
+    const value = this.values[name];
+    const first = Array.isArray(value) ? value[0] : value;
+    return sane(first) ? first : null;
+   }
+   at(name, layer) {
+    const value = this.values[name];
+    if (!Array.isArray(value)) return sane(value) ? value : null;
+    const own = value[layer];
+    if (typeof own === 'boolean') return own ? 1 : 0;
+    return sane(own) ? own : null;
+   }
+   isList(name) {
+    return Array.isArray(this.values[name]);
+   }
+   has(name) {
+    return this.values[name] !== void 0 && this.values[name] !== null;
+   }
+   flag(name) {
+    const value = this.values[name];
+    return typeof value === 'boolean' ? value : null;
+   }
+  }
+  const sane = value => typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= 2 ** 40;
+  const PERIODS = {
+   gemma2: {
+    period: 2
+   },
+   'gpt-oss': {
+    period: 2
+   },
+   cohere2: {
+    period: 4
+   },
+   olmo2: {
+    period: 4
+   },
+   llama4: {
+    period: 4
+   },
+   exaone4: {
+    period: 4
+   },
+   gemma3n: {
+    period: 5
+   },
+   gemma3: {
+    period: 6
+   },
+   plamo3: {
+    period: 8
+   },
+   smallthinker: {
+    period: 4,
+    denseFirst: true
+   },
+   afmoe: {
+    period: 4
+   },
+   lfm2: {
+    period: 0
+   },
+   lfm2moe: {
+    period: 0
+   },
+   'exaone-moe': {
+    period: 4
+   }
+  };
+  const LISTED = new Set([ 'gemma4', 'mimo2', 'step35', 'laguna' ]);
+  const NO_CACHE = new Set([ 'bert', 'nomic-bert', 'nomic-bert-moe', 'jina-bert-v2', 'modern-bert', 'neo-bert', 'gemma-embedding' ]);
+  const WITHOUT_PREDICTION = new Set([ 'qwen35', 'qwen35moe', 'qwen3next', 'step35', 'mimo2', 'deepseek32' ]);
+  const SSM = new Set([ 'mamba', 'mamba2', 'jamba', 'granitehybrid', 'falcon-h1', 'nemotron_h', 'nemotron_h_moe', 'plamo2', 'qwen3next', 'qwen35', 'qwen35moe' ]);
+  const ROLLS_BACK = new Set([ 'qwen35', 'qwen35moe', 'lfm2', 'lfm2moe', 'nemotron_h', 'nemotron_h_moe' ]);
+  function modelFromKeys(architecture, values, vocabulary) {
+   const keys = new Keys(architecture, values);
+   const embedding = keys.number('embedding_length');
+   const count = keys.number('block_count');
+   const words = keys.number('vocab_size') ?? vocabulary;
+   if (!embedding || !count || count > 1e4 || !words) return null;
+   const window = windowOf(keys, count);
+   const headDim = keys.number('attention.key_length') ?? headSize(keys, embedding);
+   const dims = {
+    key: headDim,
+    value: keys.number('attention.value_length') ?? headSize(keys, embedding)
+   };
+   const latent = keys.has('attention.key_length_mla') && keys.has('attention.value_length_mla');
+   const blocks = [];
+   for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, {
+    ...dims,
+    embedding,
+    window,
+    latent
+   }));
+   return {
+    architecture,
+    vocabulary: words,
+    embedding,
+    contextLength: keys.number('context_length') ?? 0,
+    blocks,
+    window,
+    causal: keys.flag('attention.causal') !== false,
+    latent: latent || architecture === 'deepseek4',
+    keyDim: dims.key,
+    valueDim: dims.value,
+    alwaysSplit: architecture === 'deepseek4',
+    rollsBack: ROLLS_BACK.has(architecture),
+    neverFlash: architecture === 'grok',
+    compute: computeShape(keys, dims.key)
+   };
+  }
+  function headSize(keys, embedding) {
+   const heads = keys.number('attention.head_count') ?? 0;
+   return heads > 0 ? Math.floor(embedding / heads) : 0;
+  }
+  function windowOf(keys, count) {
+   const given = keys.number('attention.sliding_window');
+   switch (keys.architecture) {
+   case 'llama4':
+    return given === 0 ? 0 : 8192;
+
+   case 'smallthinker':
+    return given ? 4096 : 0;
+
+   case 'gemma2':
+    return given ?? 4096;
+
+   case 'exaone4':
+    return count === 64 ? given ?? 0 : 0;
+
+   default:
+    return keys.architecture in PERIODS || LISTED.has(keys.architecture) || keys.architecture === 'deepseek4' ? given ?? 0 : 0;
+   }
+  }
+  function windowed(keys, layer) {
+   const name = 'attention.sliding_window_pattern';
+   if (keys.architecture === 'deepseek4') return true;
+   if (LISTED.has(keys.architecture)) return keys.isList(name) ? keys.at(name, layer) === 1 : true;
+   const rule = PERIODS[keys.architecture];
+   if (!rule) return false;
+   const period = keys.isList(name) ? rule.period : keys.number(name) ?? rule.period;
+   if (period === 0) return true;
+   return rule.denseFirst ? layer % period !== 0 : layer % period < period - 1;
+  }
+  const EMPTY = {
+   keyWidth: 0,
+   valueWidth: 0,
+   windowed: false,
+   indexerKey: 0,
+   indexerValue: 0,
+   state: 0,
+   ratio: 0
+  };
+  function blockOf(keys, layer, count, w) {
+   const state = stateOf(keys, layer, w.embedding);
+   if (!hasCache(keys, layer, count)) return {
+    ...EMPTY,
+    state
+   };
+   const kvHeads = keys.at('attention.head_count_kv', layer) ?? keys.at('attention.head_count', layer) ?? 0;
+   const inWindow = w.window > 0 && windowed(keys, layer);
+   const key = (inWindow ? keys.number('attention.key_length_swa') : null) ?? w.key;
+   const value = (inWindow ? keys.number('attention.value_length_swa') : null) ?? w.value;
+   const ratio = keys.at('attention.compress_ratios', layer) ?? 0;
+   const valueWidth = w.latent || keys.architecture === 'deepseek4' ? 0 : kvHeads * value;
+   return {
+    keyWidth: kvHeads * key,
+    valueWidth,
+    windowed: inWindow,
+    ...indexerOf(keys, layer, value),
+    state,
+    ratio
+   };
+  }
+  function indexerOf(keys, layer, value) {
+   const width = keys.number('attention.indexer.key_length') ?? 0;
+   switch (keys.architecture) {
+   case 'deepseek32':
+    return {
+     indexerKey: width,
+     indexerValue: 0
+    };
+
+   case 'deepseek4':
+    return {
+     indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0,
+     indexerValue: 0
+    };
+
+   case 'minimax-m3':
+    {
+     const sparse = layer >= (keys.number('leading_dense_block_count') ?? 0);
+     return {
+      indexerKey: sparse ? width : 0,
+      indexerValue: sparse ? value : 0
+     };
+    }
+
+   default:
+    return {
+     indexerKey: 0,
+     indexerValue: 0
+    };
+   }
+  }
+  function hasCache(keys, layer, count) {
+   const architecture = keys.architecture;
+   if (NO_CACHE.has(architecture)) return false;
+   const predictions = keys.number('nextn_predict_layers') ?? 0;
+   if (WITHOUT_PREDICTION.has(architecture) && layer >= count - predictions) return false;
+   if (architecture === 'gemma3n') return layer < 20;
+   if (architecture === 'gemma4') return layer < count - (keys.number('attention.shared_kv_layers') ?? 0);
+   if (architecture.startsWith('nemotron_h')) return (keys.at('feed_forward_length', layer) ?? 0) === 0;
+   return !(isRecurrent(keys, layer) && architecture !== 'falcon-h1');
+  }
+  function isRecurrent(keys, layer) {
+   const architecture = keys.architecture;
+   switch (architecture) {
+   case 'mamba':
+   case 'mamba2':
+   case 'rwkv6':
+   case 'rwkv7':
+   case 'rwkv6qwen2':
+   case 'arwkv7':
+   case 'falcon-h1':
+    return true;
+
+   case 'jamba':
+   case 'granitehybrid':
+   case 'lfm2':
+   case 'lfm2moe':
+   case 'plamo2':
+   case 'kimi-linear':
+    return keys.at('attention.head_count_kv', layer) === 0;
+
+   case 'nemotron_h':
+   case 'nemotron_h_moe':
+    return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0;
+
+   case 'qwen3next':
+   case 'qwen35':
+   case 'qwen35moe':
+    return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0;
+
+   default:
+    return false;
+   }
+  }
+  function stateOf(keys, layer, embedding) {
+   if (keys.architecture === 'deepseek4') return compressorState(keys, layer);
+   if (!isRecurrent(keys, layer)) return 0;
+   const predictions = keys.number('nextn_predict_layers') ?? 0;
+   if (WITHOUT_PREDICTION.has(keys.architecture) && layer >= (keys.number('block_count') ?? 0) - predictions) return 0;
+   const number = name => keys.number(name) ?? 0;
+   const tail = Math.max(0, number('ssm.conv_kernel') - 1);
+   switch (keys.architecture) {
+   case 'lfm2':
+   case 'lfm2moe':
+    return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding;
+
+   case 'rwkv6':
+   case 'rwkv7':
+   case 'rwkv6qwen2':
+   case 'arwkv7':
+    return 4 * (2 * embedding + embedding * number('wkv.head_size'));
+
+   case 'kimi-linear':
+    {
+     const heads = keys.number('attention.head_count') ?? 0;
+     const dim = number('kda.head_dim');
+     return 4 * (3 * tail * heads * dim + heads * dim * dim);
+    }
+
+   default:
+    {
+     if (!SSM.has(keys.architecture)) return 0;
+     const inner = number('ssm.inner_size');
+     const state = number('ssm.state_size');
+     return 4 * (tail * (inner + 2 * number('ssm.group_count') * state) + state * inner);
+    }
+   }
+  }
+  function compressorState(keys, layer) {
+   const head = keys.number('attention.key_length') ?? 0;
+   const indexer = keys.number('attention.indexer.key_length') ?? 0;
+   const ratio = keys.at('attention.compress_ratios', layer) ?? 0;
+   if (ratio === 4) return 2 * 4 * (2 * head * 8 + 2 * indexer * 8);
+   return ratio > 0 ? 2 * 4 * head * ratio : 0;
+  }
+  const SHORT = new Set([ 'phi3', 'qwen35', 'lfm2' ]);
+  function computeShape(keys, headDim) {
+   const architecture = keys.architecture;
+   const used = keys.number('expert_used_count') ?? 0;
+   const family = NO_CACHE.has(architecture) ? 'encoder' : architecture === 'mamba' || architecture === 'mamba2' ? 'recurrent' : used > 0 && (keys.number('expert_count') ?? 0) > 0 ? 'mixture' : /^gemma/.test(architecture) ? 'gemma' : SHORT.has(architecture) ? 'short' : architecture === 'cohere2' || architecture === 'command-r' ? 'parallel' : 'standard';
+   const most = name => {
+    let value = 0;
+    for (let layer = 0; layer < (keys.number('block_count') ?? 0); layer++) value = Math.max(value, keys.at(name, layer) ?? 0);
+    return value;
+   };
+   const sharedExperts = keys.number('expert_shared_count') ?? (architecture === 'llama4' ? 1 : 0);
+   const expertWidth = keys.number('expert_feed_forward_length') ?? most('feed_forward_length');
+   return {
+    family,
+    feedForward: most('feed_forward_length'),
+    heads: most('attention.head_count'),
+    headDim,
+    kvHeads: most('attention.head_count_kv'),
+    expertsUsed: used,
+    expertWidth,
+    deltaMixture: architecture === 'qwen3next' || architecture === 'qwen35moe',
+    wideMixture: architecture === 'gpt-oss',
+    stateInner: keys.number('ssm.inner_size') ?? 0,
+    sharedWidth: keys.number('expert_shared_feed_forward_length') ?? sharedExperts * expertWidth
+   };
+  }
+  const WINDOWED = /^(?:gemma2|gemma3|gemma3_text|gemma3n|gemma3n_text|gemma4\w*|gpt_oss|cohere2|olmo3|llama4|llama4_text|smallthinker|mimo_v2\w*|step3p\w*|plamo3|afmoe|deepseek_v4|exaone4)$/;
+  function modelFromShape(shape) {
+   const windows = WINDOWED.test(shape.modelType) && !(shape.modelType === 'exaone4' && shape.facts.layers !== 64);
+   const ownCache = shape.facts.task !== 'embed';
+   const kinds = shape.layers.kinds.map(kind => model_from_shape_blockOf(kind, windows, ownCache));
+   const blocks = shape.layers.order.map(kind => kinds[kind]);
+   if (shape.modelType.startsWith('glm4_moe') && shape.mtp !== null) blocks.push(...shape.mtp.order.map(kind => model_from_shape_blockOf(shape.mtp.kinds[kind], windows, ownCache)));
+   const specs = shape.layers.kinds.flatMap(kind => kind.cache);
+   const latent = specs.some(spec => spec.kind === 'mla' || spec.kind === 'compressed-mla');
+   const window = Math.max(0, ...specs.map(spec => windows ? model_from_shape_windowOf(spec) : 0));
+   const dims = headSizes(specs);
+   return {
+    architecture: shape.modelType,
+    vocabulary: shape.facts.vocabulary,
+    embedding: shape.facts.hidden,
+    contextLength: shape.facts.contextLength ?? 0,
+    blocks,
+    window,
+    causal: ownCache,
+    latent,
+    keyDim: dims.key,
+    valueDim: dims.value,
+    alwaysSplit: shape.modelType === 'deepseek_v4',
+    rollsBack: /^(?:qwen3_5|lfm2|nemotron_h)/.test(shape.modelType),
+    neverFlash: /^grok/.test(shape.modelType),
+    compute: computeOf(shape, dims.key)
+   };
+  }
+  function model_from_shape_windowOf(spec) {
+   if (spec.kind === 'sliding') return spec.window;
+   if (spec.kind === 'chunked') return spec.chunk;
+   return spec.kind === 'compressed-mla' ? spec.window : 0;
+  }
+  function headSizes(specs) {
+   for (const spec of specs) {
+    if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return {
+     key: spec.keyDim,
+     value: spec.valueDim
+    };
+    if (spec.kind === 'mla') return {
+     key: spec.latent + spec.rope,
+     value: spec.latent
+    };
+    if (spec.kind === 'compressed-mla') return {
+     key: spec.headDim,
+     value: spec.headDim
+    };
+   }
+   return {
+    key: 0,
+    value: 0
+   };
+  }
+  function model_from_shape_blockOf(kind, windows, ownCache) {
+   const block = {
+    keyWidth: 0,
+    valueWidth: 0,
+    windowed: false,
+    indexerKey: 0,
+    indexerValue: 0,
+    state: 0,
+    ratio: 0
+   };
+   for (const spec of kind.cache) {
+    block.state += model_from_shape_stateBytes(spec);
+    if (!ownCache) continue;
+    switch (spec.kind) {
+    case 'full':
+    case 'sliding':
+    case 'chunked':
+     block.keyWidth += spec.kvHeads * spec.keyDim;
+     block.valueWidth += spec.kvHeads * spec.valueDim;
+     block.windowed = windows && spec.kind !== 'full';
+     break;
+
+    case 'mla':
+     block.keyWidth += spec.latent + spec.rope;
+     break;
+
+    case 'indexer':
+     block.indexerKey += spec.dim;
+     break;
+
+    case 'compressed-mla':
+     block.keyWidth += spec.headDim;
+     block.windowed = windows;
+     block.ratio = spec.ratio;
+     block.indexerKey += spec.ratio === 4 ? spec.indexDim : 0;
+     break;
+
+    default:
+     break;
+    }
+   }
+   return block;
+  }
+  function model_from_shape_stateBytes(spec) {
+   switch (spec.kind) {
+   case 'mamba1':
+    return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner);
+
+   case 'mamba2':
+    return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner);
+
+   case 'gated-delta':
+    {
+     const inner = spec.valueHeads * spec.valueDim;
+     return 4 * ((spec.kernel - 1) * (2 * spec.keyHeads * spec.keyDim + inner) + inner * spec.keyDim);
+    }
+
+   case 'kda':
+    {
+     const width = spec.heads * spec.headDim;
+     return 4 * (3 * (spec.kernel - 1) * width + width * spec.headDim);
+    }
+
+   case 'short-conv':
+    return 4 * (spec.kernel - 1) * spec.width;
+
+   case 'lightning':
+    return 4 * spec.heads * spec.headDim * spec.headDim;
+
+   case 'rwkv':
+    return 4 * (2 * spec.hidden + spec.hidden * spec.headDim);
+
+   case 'compressed-mla':
+    if (spec.ratio === 4) return 2 * 4 * (2 * spec.headDim * 8 + 2 * spec.indexDim * 8);
+    return spec.ratio > 0 ? 2 * 4 * spec.headDim * spec.ratio : 0;
+
+   default:
+    return 0;
+   }
+  }
+  function computeOf(shape, headDim) {
+   const {facts, modelType} = shape;
+   const weights = shape.layers.kinds.flatMap(kind => kind.weights);
+   const expert = weights.find(weight => weight.split === 'expert-column');
+   const shared = weights.find(weight => /shared_expert.*(?:gate_proj|up_proj)$/.test(weight.name));
+   const inner = shape.layers.kinds.flatMap(kind => kind.cache).find(spec => spec.kind === 'mamba1' || spec.kind === 'mamba2');
+   return {
+    family: familyOf(shape, expert !== void 0),
+    feedForward: facts.intermediate ?? 0,
+    heads: facts.heads ?? 0,
+    headDim,
+    kvHeads: facts.kvHeads ?? 0,
+    expertsUsed: facts.expertsPerToken ?? 0,
+    expertWidth: expert?.out ?? 0,
+    sharedWidth: shared?.out ?? (modelType.startsWith('llama4') ? expert?.out ?? 0 : 0),
+    stateInner: inner?.kind === 'mamba1' || inner?.kind === 'mamba2' ? inner.inner : 0,
+    deltaMixture: /^(?:qwen3_next|qwen3_5_moe)/.test(modelType),
+    wideMixture: modelType === 'gpt_oss'
+   };
+  }
+  function familyOf(shape, mixture) {
+   const type = shape.modelType;
+   if (shape.facts.task === 'embed') return 'encoder';
+   if (/^(?:falcon_)?mamba2?$/.test(type)) return 'recurrent';
+   if (mixture) return 'mixture';
+   if (/^gemma/.test(type)) return 'gemma';
+   if (/^(?:phi3|qwen3_5|lfm2)/.test(type)) return 'short';
+   return /^cohere/.test(type) ? 'parallel' : 'standard';
+  }
+  function options_readOptions(options, say) {
+   const text = name => {
+    const value = options[name]?.value;
+    if (value === void 0 || typeof value === 'boolean') return null;
+    return typeof value === 'string' ? value.trim() : value[value.length - 1]?.trim() ?? null;
+   };
+   const wrong = (name, what) => {
+    say(`--${name} is ${JSON.stringify(options[name]?.value).slice(0, 60)}, expected ${what}`, options[name]);
+    return null;
+   };
+   return {
+    text,
+    has: name => options[name] !== void 0,
+    flag: name => {
+     const value = options[name]?.value;
+     if (typeof value === 'boolean') return value;
+     if (value === void 0) return null;
+     const word = (text(name) ?? '').toLowerCase();
+     if ([ 'on', 'true', '1', 'enabled', '' ].includes(word)) return true;
+     return [ 'off', 'false', '0', 'disabled' ].includes(word) ? false : wrong(name, 'on or off');
+    },
+    count: name => {
+     const value = text(name);
+     if (value === null) return null;
+     return /^\d{1,12}$/.test(value) ? Number(value) : wrong(name, 'a whole number');
+    },
+    shares: name => {
+     const value = text(name);
+     if (value === null) return [];
+     const parts = value.split(/[,/]/).map(part => Number(part.trim() || '0'));
+     if (parts.length <= 128 && parts.every(part => Number.isFinite(part) && part >= 0)) return parts;
+     wrong(name, 'shares such as 3,1');
+     return [];
+    },
+    type: (name, value) => {
+     const type = value === null ? null : (0, ggml_types.NL)(value);
+     if (type) return type;
+     if (value !== null && options[name]) wrong(name, 'a cache type such as f16 or q8_0');
+     return (0, ggml_types.NL)('F16');
+    }
+   };
+  }
+  const HALF = 2;
+  const aligned = bytes => Math.ceil(bytes / 128) * 128;
+  function tensorsOfFile(gguf, blockCount) {
+   const blocks = Array.from({
+    length: blockCount
+   }, () => ({
+    other: 0,
+    experts: 0
+   }));
+   const sums = {
+    embedding: 0,
+    output: 0,
+    head: false,
+    largestExpert: 0
+   };
+   for (const tensor of gguf.tensors) {
+    const bytes = aligned(tensor.bytes);
+    const number = /^blk\.(\d{1,5})\./.exec(tensor.name);
+    const block = number ? blocks[Number(number[1])] : void 0;
+    if (block && tensor.name.includes('_exps')) {
+     block.experts += bytes;
+     sums.largestExpert = Math.max(sums.largestExpert, bytes);
+    } else if (block) block.other += bytes; else if (/^(?:token_embd|per_layer_token_embd)\b/.test(tensor.name)) sums.embedding += bytes; else sums.output += bytes;
+    if (tensor.name === 'output.weight') sums.head = true;
+   }
+   const tied = gguf.tensors.find(tensor => tensor.name === 'token_embd.weight');
+   if (!sums.head && tied) sums.output += aligned(tied.bytes);
+   return {
+    blocks,
+    embedding: sums.embedding,
+    output: sums.output,
+    towers: 0,
+    largestExpert: sums.largestExpert,
+    spread: 0,
+    basis: 'exact',
+    source: `GGUF header${gguf.fileType ? `, ${gguf.fileType}` : ''}`
+   };
+  }
+  function tensorsOfMix(shape, mix) {
+   const layers = shape.layers.order.length;
+   const bytesOf = weight => weightBytes(weight, mix, layers, shape);
+   const kinds = shape.layers.kinds.map(kind => {
+    const block = {
+     other: 0,
+     experts: 0,
+     largest: 0
+    };
+    for (const weight of kind.weights) {
+     if (weight.transformersOnly) continue;
+     const bytes = bytesOf(weight);
+     if (weight.split.startsWith('expert')) {
+      block.experts += bytes;
+      block.largest = Math.max(block.largest, bytes);
+     } else block.other += bytes;
+    }
+    return block;
+   });
+   const embedding = shape.embedding.reduce((sum, weight) => sum + bytesOf(weight), 0);
+   const final = shape.final.reduce((sum, weight) => sum + bytesOf(weight), 0);
+   const copy = shape.tied ? shape.embedding.filter(weight => weight.split === 'vocab').reduce((sum, weight) => sum + bytesOf(weight), 0) : 0;
+   return {
+    blocks: shape.layers.order.map(kind => kinds[kind]),
+    embedding,
+    output: final + copy,
+    towers: towerBytes(shape),
+    largestExpert: Math.max(0, ...kinds.map(kind => kind.largest)),
+    spread: mix.spread,
+    basis: mix.spread === 0 ? 'derived' : 'modelled',
+    source: `${mix.tag} by the quantise tool's choice of types`
+   };
+  }
+  function towerBytes(shape) {
+   let bytes = 0;
+   const add = weight => {
+    bytes += HALF * weight.copies * (weight.out * weight.in + (weight.bias ? weight.out : 0));
+   };
+   for (const tower of shape.towers) {
+    tower.weights.forEach(add);
+    for (const kind of tower.stack.order) tower.stack.kinds[kind].weights.forEach(add);
+   }
+   return bytes;
+  }
+  function weightBytes(weight, mix, layers, shape) {
+   const biases = 4 * (weight.bias ? weight.copies * weight.out : 0);
+   if (weight.kind !== 'linear' && weight.kind !== 'embedding') return 4 * weight.copies * weight.out * weight.in + biases;
+   const part = tensors_partOf(weight, shape.tied);
+   if (shape.modelType === 'gpt_oss' && weight.split.startsWith('expert')) return weight.copies * weight.out * weight.in * 17 / 32 + biases;
+   return mixBytes(mix, part, layers, weight.copies * weight.out, weight.in) + biases;
+  }
+  function tensors_partOf(weight, tied) {
+   if (weight.kind === 'embedding') return tied && weight.split === 'vocab' ? 'output' : 'embedding';
+   if (weight.split === 'vocab') return 'output';
+   if (weight.split === 'none' && /(?:^|\.)(?:gate|router|shared_expert_gate)$/.test(weight.name)) return 'router';
+   if (/(?:^|\.)v_proj$/.test(weight.name)) return 'value';
+   if (/(?:^|\.)(?:down_proj|w2)$/.test(weight.name)) return 'down';
+   if (/(?:^|\.)o_proj$/.test(weight.name)) return 'attentionOut';
+   return weight.split.startsWith('expert') ? 'expert' : 'plain';
+  }
+  const DEFAULT_TAG = 'Q4_K_M';
+  const ALL = 1e5;
+  function resolve_resolve(input) {
+   const reader = readSettings(input);
+   const options = options_readOptions(input.options, (message, option) => reader.findings.push({
+    code: 'setting-invalid',
+    severity: 'error',
+    message,
+    file: option.at.file,
+    line: option.at.line
+   }));
+   const assumptions = [];
+   const {model, tensors} = modelAndTensors(input, options, assumptions);
+   const asked = contextOptions(reader, options);
+   const placement = placementOf(input, options, tensors.blocks.length, assumptions);
+   const fit = options.flag('fit') !== false;
+   const layersGiven = /^\d+$|^all$/.test(options.text('gpu-layers') ?? '');
+   return {
+    reader,
+    model,
+    tensors,
+    placement,
+    asked,
+    assumptions,
+    fitsContext: fit && asked.context === 0,
+    fitsLayers: fit && !layersGiven
+   };
+  }
+  function modelAndTensors(input, options, assumptions) {
+   const gguf = input.facts.gguf;
+   const own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null;
+   if (gguf && own) return {
+    model: own,
+    tensors: tensorsOfFile(gguf, own.blocks.length)
+   };
+   const tag = writtenTag(input, options);
+   const mix = tag === null ? null : ggufMix(tag);
+   const usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG;
+   if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`);
+   const tensors = tensorsOfMix(input.shape, mix ?? {
+    ...ggufMix(usual),
+    spread: usual === DEFAULT_TAG ? .25 : .05
+   });
+   return {
+    model: modelFromShape(input.shape),
+    tensors
+   };
+  }
+  function writtenTag(input, options) {
+   const setting = input.settings.quantization?.value;
+   const places = [ setting, options.text('hf-file'), options.text('model'), options.text('hf-repo'), options.text('model-url'), input.facts.id ];
+   for (const place of places) {
+    const tag = typeof place === 'string' ? ggufTag(place) : null;
+    if (tag !== null && ggufMix(tag) !== null) return tag;
+   }
+   return null;
+  }
+  function contextOptions(reader, options) {
+   const length = reader.length('maxModelLen');
+   const slots = reader.count('maxNumSeqs');
+   const sequences = slots ?? 4;
+   if (slots === null) reader.fill('maxNumSeqs', 4, 'slots of llama-server when --parallel is not given, sharing one cache');
+   const microBatch = reader.countOr('maxNumBatchedTokens', 512, 'ubatch-size of llama.cpp');
+   const batch = options.count('batch-size') ?? 2048;
+   const key = reader.text('kvCacheDtype');
+   if (key === null) reader.fill('kvCacheDtype', 'f16', 'cache-type-k and -v of llama.cpp');
+   const keyType = key === null ? null : (0, ggml_types.NL)(key);
+   if (key !== null && keyType === null) reader.say('kv-dtype-unsupported', 'error', `cache type ${key} is not one of llama.cpp's`);
+   const flash = (options.text('flash-attn') ?? (options.flag('flash-attn') === true ? 'on' : 'auto')).toLowerCase();
+   const embedding = options.flag('embedding') === true || options.flag('rerank') === true;
+   return {
+    context: typeof length === 'number' ? length : 0,
+    batch: embedding ? microBatch : batch,
+    microBatch,
+    sequences,
+    typeK: keyType ?? (0, ggml_types.NL)('F16'),
+    typeV: options.has('cache-type-v') ? options.type('cache-type-v', options.text('cache-type-v')) : options.type('', null),
+    flashAttention: flash === 'on' || flash === '1' || flash === 'true' ? 'on' : flash === 'off' || flash === '0' || flash === 'false' ? 'off' : 'auto',
+    windowFull: options.flag('swa-full') === true,
+    unified: options.flag('kv-unified') ?? slots === null,
+    outputs: embedding ? microBatch : sequences,
+    embeddings: embedding,
+    snapshots: 0
+   };
+  }
+  function placementOf(input, options, layers, assumptions) {
+   const mode = options.text('split-mode');
+   const written = options.text('gpu-layers');
+   const count = written === null || !/^\d{1,6}$/.test(written) ? ALL : Number(written);
+   const override = options.text('override-tensor') ?? '';
+   const allExperts = options.flag('cpu-moe') === true || /exps[^,]*=\s*CPU/i.test(override);
+   if (allExperts && /\d/.test(override.split('=')[0] ?? '')) assumptions.push('--override-tensor names single layers: counted as if it kept all routed experts in host memory');
+   const devices = Math.max(1, input.gpusPerReplica ?? 1);
+   return {
+    devices,
+    shares: options.shares('tensor-split'),
+    offloaded: Math.min(count, layers + 1),
+    hostExperts: allExperts ? layers : Math.min(layers, options.count('n-cpu-moe') ?? 0),
+    mode: mode === 'none' || mode === 'row' ? mode : 'layer',
+    mainDevice: Math.min(devices - 1, options.count('main-gpu') ?? 0),
+    cacheOnDevice: options.flag('kv-offload') !== false,
+    towersOnDevice: options.flag('mmproj-auto') !== false && options.flag('mmproj-offload') !== false && (options.has('mmproj') || options.has('mmproj-url') || options.has('hf-repo'))
+   };
+  }
+  const server = 'llama-server of September 2026 (v0.4.0): option table and printed starts';
+  const llamacppDefaults = [ {
+   setting: 'maxModelLen',
+   value: "the model's training context, lowered to fit, not under 4,096",
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'maxNumSeqs',
+   value: '4 slots sharing one cache',
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '512 (ubatch-size)',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'batch-size',
+   value: '2048',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'kvCacheDtype',
+   value: 'f16',
+   versions: 'all',
+   source: server
+  }, {
+   setting: 'flash-attn',
+   value: 'auto: on where the device can',
+   versions: 'from August 2025',
+   source: server
+  }, {
+   setting: 'gpu-layers',
+   value: 'all that fit',
+   versions: 'from December 2025',
+   source: server
+  }, {
+   setting: 'swa-full',
+   value: 'off',
+   versions: 'all',
+   source: server
+  } ];
+  const llamacpp = {
+   name: 'llamacpp',
+   title: 'llama.cpp',
+   defaults: llamacppDefaults,
+   estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp')
+  };
+  function stageCaches(shape, s) {
+   const kinds = shape.layers.kinds.map(kind => kind.cache.map(spec => cacheOf(spec, s)));
+   return stagesOf(shape, s.pipeline).map(({first, count}) => {
+    let full = 0;
+    let state = 0;
+    const windows = new Map;
+    for (let layer = first; layer < first + count; layer++) for (const cache of kinds[shape.layers.order[layer]]) {
+     state += cache.state;
+     if (cache.window === null) full += cache.bytes; else windows.set(cache.window, (windows.get(cache.window) ?? 0) + cache.bytes);
+    }
+    return {
+     full,
+     state,
+     windows: [ ...windows ].map(([tokens, bytes]) => ({
+      tokens,
+      bytes
+     }))
+    };
+   });
+  }
+  function cacheOf(spec, s) {
+   const attention = (bytes, window = null) => ({
+    bytes: bytes * s.beams,
+    window: s.windows ? window : null,
+    state: 0
+   });
+   switch (spec.kind) {
+   case 'full':
+   case 'sliding':
+   case 'chunked':
+   case 'cross':
+    {
+     const heads = Math.max(1, Math.floor(spec.kvHeads / s.ranks));
+     const bytes = heads * ((spec.keyDim + spec.valueDim) * s.elementBytes + 2 * s.scaleBytes);
+     if (spec.kind === 'cross') return {
+      bytes: 0,
+      window: null,
+      state: bytes * spec.encoderTokens
+     };
+     return attention(bytes, spec.kind === 'sliding' ? spec.window : spec.kind === 'chunked' ? spec.chunk : null);
+    }
+
+   case 'mla':
+    return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null);
+
+   case 'indexer':
+    return attention(spec.dim + 4 * Math.ceil(spec.dim / 128));
+
+   case 'compressed-mla':
+    return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
+
+   default:
+    return {
+     bytes: 0,
+     window: null,
+     state: s.beams * stateBytes(spec, {
+      tensor: s.ranks,
+      convBytes: 2,
+      ssmBytes: 4,
+      extraTokens: 0
+     })
+    };
+   }
+  }
+  function kvBytes(cache, length, block) {
+   const tokens = Math.ceil(length / block) * block;
+   let bytes = tokens * cache.full;
+   for (const window of cache.windows) bytes += Math.min(tokens, (Math.ceil(window.tokens / block) + 1) * block) * window.bytes;
+   return Math.ceil(bytes);
+  }
+  function longestIn(cache, limit, room, block) {
+   const fits = length => kvBytes(cache, length, block) + cache.state <= room;
+   if (fits(limit)) return limit;
+   let low = 0;
+   let high = limit;
+   while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) low = middle; else high = middle;
+   }
+   return low;
+  }
+  const pooled_LONGEST = 2 ** 24;
+  function poolAnswer(about) {
+   const {input, reader, stages, caches, block, fraction} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const used = stages.map(parts => (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)).expected);
+   const pools = used.map((bytes, at) => memory === null ? null : poolBytes(about, caches[at], memory - bytes));
+   const limit = about.context ?? pooled_LONGEST;
+   const fitting = pools.every(pool => pool !== null) ? Math.min(...pools.map((pool, at) => longestIn(caches[at], limit, pool, block))) : null;
+   const length = about.maxModelLen ?? Math.max(1, Math.min(fitting ?? limit, limit));
+   if (about.maxModelLen === null) reader.fill('maxModelLen', length, 'the largest that fits');
+   const requests = caches.map(cache => kvBytes(cache, length, block) + cache.state);
+   const at = requests.reduce((best, bytes, i) => used[i] + bytes > used[best] + requests[best] ? i : best, 0);
+   const cache = caches[at];
+   const parts = [ ...stages[at], ...pooled_cacheParts(about, cache, length, fraction) ];
+   const concurrency = concurrencyOf(pools, requests);
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${stages.length}, tensor rank 0 of ${about.tensor}`, parts, memory),
+     kvCache: {
+      bytesPerToken: Math.round(cache.full),
+      bytesPerMaxLengthRequest: Math.max(...requests),
+      availableBytes: pools[at],
+      capacityTokens: concurrency === null ? null : Math.floor(concurrency * length),
+      maxConcurrency: concurrency === null ? null : Math.min(concurrency, about.sequences),
+      fitsOneRequest: pools.every(pool => pool === null) ? null : requests.every((bytes, i) => bytes <= pools[i]),
+      maxModelLenThatFits: fitting
+     },
+     assumptions: [ ...about.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function poolBytes(about, cache, free) {
+   const pool = Math.max(0, Math.floor(about.fraction * free));
+   return about.maxTokens === null ? pool : Math.min(pool, Math.ceil(about.maxTokens * cache.full) + cache.state);
+  }
+  function concurrencyOf(pools, requests) {
+   const each = pools.map((pool, at) => pool === null || requests[at] === 0 ? null : pool / requests[at]);
+   const counts = each.filter(count => count !== null);
+   return counts.length < each.length || counts.length === 0 ? null : Math.min(...counts);
+  }
+  function pooled_cacheParts(about, cache, length, fraction) {
+   const {input, block} = about;
+   const n = input.concurrency;
+   const kv = kvBytes(cache, length, block) * n;
+   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
+   const requests = n > 1 ? ` x ${(0, units_bytes.zD)(n)} requests` : '';
+   const tokens = (0, units_bytes.zD)(Math.ceil(length / block) * block);
+   const windows = cache.windows.length > 0 ? ', windows besides' : '';
+   const parts = [];
+   if (kv > 0 || cache.state === 0) {
+    const text = kv > 0 ? `${tokens} tokens x ${(0, units_bytes.zD)(cache.full)} B${windows}${requests}` : 'no layer keeps keys and values';
+    parts.push(exactPart('kvCache', kv, basis, text, `${about.source}; ${about.kvText}`));
+   }
+   if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * n, basis, `${(0, 
+   units_bytes.zD)(cache.state)} B${requests}`, about.source));
+   const bytes = kv + cache.state * n;
+   if (fraction < 1 && bytes > 0) parts.push(exactPart('fragmentation', Math.ceil(bytes / fraction) - bytes, 'derived', `${(0, 
+   units_bytes.zD)(bytes)} B x (1 / ${fraction} - 1) stay free beside the pool`, about.fractionText));
+   return parts;
+  }
+  const parser = 'lmdeploy serve api_server, parser of 0.18.0';
+  const defaults = [ {
+   setting: 'memoryFraction',
+   value: '0.8 of what is free after the weights (cache-max-entry-count)',
+   versions: 'from 0.2.1',
+   source: parser
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192 (max-prefill-token-num)',
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'blockSize',
+   value: '64 (cache-block-seq-len)',
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context (session-len)",
+   versions: 'all',
+   source: parser
+  }, {
+   setting: 'maxNumSeqs',
+   value: '128; by card in the engine',
+   versions: 'all',
+   source: 'assumed'
+  } ];
+  const lmdeploy = {
+   name: 'lmdeploy',
+   title: 'LMDeploy',
+   defaults,
+   estimate: lmdeploy_estimate
+  };
+  function lmdeploy_estimate(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const tensor = reader.countOr('tensorParallel', 1, 'LMDeploy default');
+   const data = reader.count('dataParallel') ?? 1;
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const quantization = reader.text('quantization');
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const fraction = reader.fraction('memoryFraction', 'cache-max-entry-count') ?? .8;
+   reader.fill('memoryFraction', fraction, 'LMDeploy default');
+   const prefill = reader.countOr('maxNumBatchedTokens', 8192, 'LMDeploy default');
+   const sequences = reader.countOr('maxNumSeqs', 128, 'assumed: the engine chooses by card', 'assumed');
+   const block = reader.countOr('blockSize', 64, 'LMDeploy default');
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 2048;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const kv = cacheFormat(reader.text('kvCacheDtype'), dtype);
+   if (kv === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(settings.kvCacheDtype?.value)} is not known: ${dtype} stands in for it`, settings.kvCacheDtype);
+   headFindings(shape, tensor, 'tp', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor * data, `tp ${tensor} x dp ${data}`, settings.tensorParallel, reader.say);
+   contextFinding(length, context, 'session-len', null, settings.maxModelLen, reader.say);
+   const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1;
+   const division = {
+    tensor,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts
+   };
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weightParts(input, storage, division, {
+     quantization
+    }).map(part => [ part, forwardPart(shape, prefill, tensor), contextPart(tensor, {
+     low: .3,
+     expected: .8,
+     high: 1.5
+    }) ]),
+    caches: stageCaches(shape, {
+     ranks: tensor,
+     pipeline: 1,
+     elementBytes: kv?.elementBytes ?? 2,
+     scaleBytes: kv?.scaleBytes ?? 0,
+     block,
+     windows: false,
+     beams: 1
+    }),
+    block,
+    fraction,
+    fractionText: `cache-max-entry-count ${fraction}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: option.has('num-gpu-blocks') ? (option.count('num-gpu-blocks') ?? 0) * block || null : null,
+    kvText: `KV ${kv?.name ?? dtype}, blocks of ${block} tokens`,
+    source: 'LMDeploy: a fraction of the free memory',
+    assumptions: input.version === null ? [ 'LMDeploy version unknown: the defaults of 0.18 are used' ] : []
+   });
+  }
+  function cacheFormat(name, dtype) {
+   if (name === null || name === 'auto') return {
+    name: dtype,
+    elementBytes: kvElementBytes(dtype) ?? 2,
+    scaleBytes: 0
+   };
+   if (name === 'int8') return {
+    name,
+    elementBytes: 1,
+    scaleBytes: 4
+   };
+   if (name === 'int4') return {
+    name,
+    elementBytes: .5,
+    scaleBytes: 4
+   };
+   const elementBytes = kvElementBytes(name);
+   return elementBytes === null ? null : {
+    name,
+    elementBytes,
+    scaleBytes: 0
+   };
+  }
+  const source = 'ollama envconfig and discover packages';
+  const ollamaDefaults = [ {
+   setting: 'maxModelLen',
+   value: '4,096 below 24 GiB, 32,768 below 48 GiB, else 262,144',
+   versions: 'from 0.13',
+   source
+  }, {
+   setting: 'maxNumSeqs',
+   value: '1',
+   versions: 'from 0.9',
+   source
+  }, {
+   setting: 'kvCacheDtype',
+   value: 'f16',
+   versions: 'all',
+   source
+  }, {
+   setting: 'OLLAMA_FLASH_ATTENTION',
+   value: 'on where the model can',
+   versions: 'from 0.13',
+   source
+  } ];
+  const ollama = {
+   name: 'ollama',
+   title: 'Ollama',
+   defaults: ollamaDefaults,
+   estimate: input => {
+    const translated = asServer(input);
+    const r = resolve_resolve(translated);
+    const answer = account_account(translated, {
+     ...r,
+     fitsContext: false,
+     fitsLayers: true
+    }, 'Ollama');
+    const length = input.settings.maxModelLen ?? {
+     value: defaultContext(input),
+     from: 'engine-default',
+     note: "Ollama's default for this much GPU memory"
+    };
+    const most = answer.estimate.kvCache?.maxModelLenThatFits ?? null;
+    const each = most === null ? null : Math.floor(most / slotsOf(input));
+    const kvCache = answer.estimate.kvCache && {
+     ...answer.estimate.kvCache,
+     maxModelLenThatFits: each
+    };
+    return {
+     ...answer,
+     estimate: {
+      ...answer.estimate,
+      kvCache
+     },
+     settings: {
+      ...answer.settings,
+      maxModelLen: length
+     }
+    };
+   }
+  };
+  function defaultContext(input) {
+   const memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1);
+   const size = memory >= 47 * units_bytes.T3 ? 262144 : memory >= 23 * units_bytes.T3 ? 32768 : 4096;
+   const trained = input.shape.facts.contextLength;
+   return trained === null ? size : Math.min(size, trained);
+  }
+  function slotsOf(input) {
+   const value = input.settings.maxNumSeqs?.value;
+   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 ? value : 1;
+  }
+  function asServer(input) {
+   const given = input.settings;
+   const parallel = slotsOf(input);
+   const each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input);
+   const flash = input.environment['OLLAMA_FLASH_ATTENTION'];
+   const options = {
+    ...input.options
+   };
+   const at = {
+    file: '',
+    line: 1,
+    column: 1
+   };
+   if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = {
+    value: 'off',
+    at,
+    text: `OLLAMA_FLASH_ATTENTION=${flash}`
+   };
+   const cache = given.kvCacheDtype?.value;
+   if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {
+    value: cache,
+    at,
+    text: given.kvCacheDtype?.text ?? cache
+   };
+   const assumed = value => ({
+    value,
+    from: 'engine-default'
+   });
+   return {
+    ...input,
+    options,
+    settings: {
+     ...given,
+     maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : {
+      ...given.maxModelLen,
+      value: each * parallel
+     },
+     maxNumSeqs: given.maxNumSeqs ?? {
+      ...assumed(parallel),
+      note: 'OLLAMA_NUM_PARALLEL'
+     }
+    }
+   };
+  }
+  var rounding = __nccwpck_require__(8226);
+  const CLASSES = [ {
+   below: 20480,
+   chunk: 2048,
+   batch: 8,
+   wide: 8
+  }, {
+   below: 35840,
+   chunk: 4096,
+   batch: 48,
+   wide: 160
+  }, {
+   below: 61440,
+   chunk: 4096,
+   batch: 32,
+   wide: 160
+  }, {
+   below: 92160,
+   chunk: 8192,
+   batch: 256,
+   wide: 512
+  }, {
+   below: 163840,
+   chunk: 8192,
+   batch: 256,
+   wide: 512
+  }, {
+   below: Number.POSITIVE_INFINITY,
+   chunk: 16384,
+   batch: 512,
+   wide: 512
+  } ];
+  const OLD_MIDDLE = {
+   below: 35840,
+   chunk: 2048,
+   batch: 24,
+   wide: 80
+  };
+  const UNKNOWN = {
+   below: Number.NaN,
+   chunk: 4096,
+   batch: 160,
+   wide: 160
+  };
+  function serverArguments(given, traits, card, rules) {
+   const size = classOf(card.mib, rules);
+   const whole = given.chunk ?? defaultChunk(card.mib, size, rules);
+   const batch = decodeBatchOf(given, traits, card, size);
+   const prefillTokens = prefillTokensOf(given, traits, card, rules, whole);
+   const {fraction, note} = arguments_fractionOf(given, traits, card, rules, {
+    chunk: whole,
+    batch,
+    prefillTokens
+   });
+   const chunk = dividedChunk(whole, given, rules);
+   return {
+    chunk,
+    decodeBatch: given.decodeGraphs && !given.eager ? batch : 0,
+    prefillTokens,
+    fraction,
+    note
+   };
+  }
+  function classOf(mib, rules) {
+   if (mib === null) return UNKNOWN;
+   const found = CLASSES.find(one => mib < one.below);
+   return found.below === 35840 && !rules.middleBand ? OLD_MIDDLE : found;
+  }
+  function defaultChunk(mib, size, rules) {
+   if (mib === null || rules.chunks === 'by-class') return size.chunk;
+   if (rules.chunks === 'by-25000-mib') return mib < 25e3 ? 2048 : 8192;
+   return mib < 35840 ? 2048 : mib < 163840 ? 8192 : 16384;
+  }
+  function dividedChunk(chunk, given, rules) {
+   if (given.attentionData <= 1 || chunk <= 0) return chunk;
+   return rules.halvesChunk ? Math.floor(chunk / 2) : Math.floor(chunk / given.attentionData);
+  }
+  function decodeBatchOf(given, traits, card, size) {
+   if (given.decodeBatch !== null) return given.decodeBatch;
+   const batch = given.tensor < 4 ? size.batch : size.wide;
+   if (given.maxRunning === null) return batch;
+   const qwenVision = traits.modelType.startsWith('qwen3_vl') && card.capability === 90 && (card.mib ?? 0) >= 61440;
+   if (qwenVision && given.maxRunning <= 512) return given.maxRunning;
+   return Math.min(batch, given.maxRunning);
+  }
+  function prefillTokensOf(given, traits, card, rules, chunk) {
+   if (!rules.prefillGraphs || given.prefillGraphs === false || given.eager && rules.eagerCounts) return 0;
+   if (chunk <= 0 && !traits.latent) return 0;
+   if (given.attentionData > 1 && !rules.prefillGraphsWithAttentionData) return 0;
+   if (given.speculation !== null && !rules.prefillGraphsWithSpeculation) return 0;
+   const off = given.pipeline > 1 || given.multimodal && !traits.keepsPrefillGraphs || traits.delta || traits.compressed || given.decodeContextRanks > 1 || given.twoBatchOverlap || given.disaggregation === 'decode' || card.amd;
+   if (off && given.prefillGraphs !== true) return 0;
+   let tokens = given.prefillBatch ?? (traits.latent ? Math.min(8192, chunk > 0 ? chunk : 8192) : chunk);
+   if (given.pipeline > 1) tokens = Math.min(tokens, 8192);
+   if (given.maxTotalTokens !== null) tokens = Math.min(tokens, given.maxTotalTokens);
+   if (given.deepep) tokens = Math.min(tokens, 2048);
+   return given.llama2 ? Math.min(tokens, 4096) : tokens;
+  }
+  const PREFILL_STEPS = [ [ 32, 4 ], [ 256, 16 ], [ 512, 32 ], [ 1024, 64 ], [ 4096, 256 ] ];
+  function prefillGraphCount(tokens) {
+   let graphs = 0;
+   let start = 0;
+   for (const [end, step] of PREFILL_STEPS) {
+    const upTo = Math.min(tokens, end);
+    if (upTo > start) graphs += Math.floor((upTo - start) / step);
+    start = end;
+   }
+   return tokens > start ? graphs + Math.floor((tokens - start) / 512) : graphs;
+  }
+  function arguments_fractionOf(given, traits, card, rules, sizes) {
+   const aiter = given.aiter && (given.contextLength ?? 0) > 8192;
+   if (given.fraction !== null) {
+    const lowered = aiter && !given.aiterHonorsExplicit;
+    return {
+     fraction: given.fraction * (lowered ? .85 : 1),
+     note: lowered ? 'as given, x 0.85 on AMD' : 'as given'
+    };
+   }
+   const {mib} = card;
+   const plain = mib === null ? {
+    fraction: .95,
+    note: 'card not known'
+   } : byCard(given, traits, mib, rules, sizes);
+   let {fraction, note} = plain;
+   if (given.multimodal && !given.languageOnly && given.disaggregation !== 'decode' && !given.postCapture) {
+    if (rules.vision === 'flat') return {
+     fraction: .9,
+     note: 'flat for vision models'
+    };
+    if (rules.vision === 'factor' && given.visionFactor !== null) {
+     fraction *= given.visionFactor;
+     note += `, x ${given.visionFactor.toFixed(4)} for the vision tower`;
+    }
+   }
+   return aiter ? {
+    fraction: fraction * .85,
+    note: `${note}, x 0.85 on AMD`
+   } : {
+    fraction,
+    note
+   };
+  }
+  const BY_RANKS = [ [ 16, .79 ], [ 8, .81 ], [ 4, .85 ], [ 2, .87 ] ];
+  function byCard(given, traits, mib, rules, sizes) {
+   const byRanks = BY_RANKS.find(([ranks]) => given.tensor >= ranks)?.[1] ?? .88;
+   if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return {
+    fraction: byRanks,
+    note: `for ${given.tensor} tensor ranks`
+   };
+   if (rules.fraction === 'by-ranks-or-13-gib') return {
+    fraction: (mib - 13312) / mib,
+    note: `(${mib} - 13312) / ${mib} MiB`
+   };
+   const reserve = rules.fraction === 'by-class' ? classReserve(given, mib, rules) : sumReserve(given, traits, mib, rules, sizes);
+   return {
+    fraction: (0, rounding.W)((mib - reserve) / mib, 3),
+    note: `(${mib} - ${reserve}) / ${mib} MiB`
+   };
+  }
+  function draftReserve(given, rules) {
+   if (given.speculation === null) return 0;
+   const {standalone, other, ngram} = rules.draftReserve;
+   if (given.speculation === 'STANDALONE') return standalone;
+   return given.speculation === 'NGRAM' && !ngram ? 0 : other;
+  }
+  function classReserve(given, mib, rules) {
+   const ranks = given.tensor * given.pipeline;
+   const gib = mib < 35840 ? 2.8 + ranks / 10 : mib < 92160 ? 9.5 + ranks / 2 : mib < 163840 ? 12 + ranks / 2 : 32;
+   return (gib + (given.attentionData > 1 ? 4 : 0)) * 1024 + draftReserve(given, rules);
+  }
+  function sumReserve(given, traits, mib, rules, sizes) {
+   const ranks = given.tensor * given.pipeline;
+   if (given.postCapture) return 1536 + 128 * ranks;
+   const {chunk, batch, prefillTokens} = sizes;
+   const decode = given.disaggregation === 'decode';
+   const tokens = decode ? (given.maxRunning ?? batch) * given.draftTokens : chunk > 0 ? chunk : given.maxPrefillTokens;
+   let reserve = 512 + 1.5 * Math.max(tokens, 2048) + 128 * ranks;
+   const graphs = given.decodeGraphs && !(given.eager && rules.eagerCounts);
+   const width = given.attentionData;
+   if (given.disaggregation !== 'prefill') {
+    if (graphs) reserve += 2 * batch;
+    if (width > 1) reserve += 3 * batch * width + (batch > 300 ? 1.5 * batch * width : 0);
+   }
+   if (prefillTokens > 0 && !decode) {
+    const graphsMade = prefillGraphCount(prefillTokens) - (given.deepep && rules.deepep ? 4 : 0);
+    reserve += traits.latent ? 1536 : 8 * graphsMade;
+    if (given.deepep && rules.deepep) reserve += 1024;
+   }
+   if (mib > 61440) reserve = Math.max(reserve, 10240);
+   if (given.deepep && rules.deepep && graphs) reserve += 2048;
+   return reserve + draftReserve(given, rules);
+  }
+  const fixed_step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
+  const BEFORE = [ [ .4, .7, 1 ], [ .4, .8, 1.4 ], [ .4, 1, 1.9 ], [ .9, 1.4, 2.2 ] ];
+  const fixed_FORWARD = {
+   dense: [ 13.5, 8.25, 6.5, 6.5 ],
+   experts: [ 28, 17, 13, 13 ]
+  };
+  function fixedParts(input, r) {
+   const {given, server} = r;
+   const [low, expected, high] = BEFORE[fixed_step(given.tensor)];
+   const share = Math.max(0, server.fraction) * units_bytes.T3;
+   const parts = [ rangePart('context', {
+    low: low * share,
+    expected: expected * share,
+    high: high * share
+   }, 'measured', `${server.fraction.toFixed(3)} x ${expected.toFixed(2)} GiB taken before the free memory is read (TP ${given.tensor})`, 'free memory before weights in SGLang logs; the fraction is of what is free then') ];
+   const media = mediaBytes(r);
+   if (media > 0) parts.push(exactPart('buffers', media, 'derived', `${(0, units_bytes.zD)(media / units_bytes.lv)} MiB for images, taken from the pool`, 'SGLang: reserve for feature transport and the embedding cache'));
+   return [ ...parts, forward(input, r), fixed_graphs(r) ];
+  }
+  function mediaBytes(r) {
+   if (!r.given.multimodal || !r.rules.middleBand) return 0;
+   if (r.traits.modelType.startsWith('qwen3_vl') && r.card.capability === 90 && (r.card.mib ?? 0) >= 61440) return 1024 * units_bytes.lv;
+   return /^cuda_(?:ipc|vmm)$/.test(r.option.text('mm-feature-transport') ?? '') ? 1124 * units_bytes.lv : 100 * units_bytes.lv;
+  }
+  function forward(input, r) {
+   const {facts} = input.shape;
+   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
+   const tokens = r.server.chunk > 0 ? r.server.chunk : r.given.maxPrefillTokens;
+   const factor = fixed_FORWARD[facts.experts === null ? 'dense' : 'experts'][fixed_step(r.given.tensor)];
+   const expected = Math.max(90 * units_bytes.lv, 1.15 * 2 * tokens * width * factor);
+   return rangePart('activations', {
+    low: .4 * expected,
+    expected,
+    high: 1.5 * expected + .3 * units_bytes.T3
+   }, 'modelled', `1.15 x ${factor} x ${(0, units_bytes.zD)(tokens)} tokens x ${(0, 
+   units_bytes.zD)(width)} x 2 B`, 'factors of a forward pass by TP; taken from what the fraction leaves', false);
+  }
+  function fixed_graphs(r) {
+   const {decodeBatch, prefillTokens} = r.server;
+   const prefill = prefillTokens > 0 ? prefillGraphCount(prefillTokens) : 0;
+   const expected = (2 * decodeBatch + 8 * prefill) * units_bytes.lv;
+   return rangePart('cudaGraphs', {
+    low: .15 * expected,
+    expected,
+    high: 2 * expected
+   }, 'modelled', expected === 0 ? 'none' : `2 MiB x ${decodeBatch} + 8 MiB x ${prefill} sizes = ${(0, 
+   units_bytes.ip)(expected)} GiB`, 'the reserve of SGLang for its graphs', false);
+  }
+  const STATES = new Set([ 'mamba1', 'mamba2', 'gated-delta', 'kda', 'short-conv', 'lightning', 'rwkv' ]);
+  const isState = spec => STATES.has(spec.kind);
+  const WINDOW_POOL = /^(?:gpt_oss|gemma4|llama4|mimo_v2|step3p5|inkling)/;
+  const BY_REQUEST = /^(?:gemma3|llama4)/;
+  const DEEPSEEK = /^(?:deepseek_v3|kimi_k2|kimi_k25|glm4_moe_lite|mistral_large_3)$/;
+  function traitsOf(shape) {
+   const kinds = new Set;
+   for (const kind of shape.layers.kinds) for (const spec of kind.cache) kinds.add(spec.kind);
+   const {modelType} = shape;
+   const delta = kinds.has('kda');
+   const sparse = kinds.has('indexer');
+   return {
+    latent: kinds.has('mla'),
+    deepseek: kinds.has('mla') && !sparse && !delta && DEEPSEEK.test(modelType),
+    sparse,
+    compressed: kinds.has('compressed-mla'),
+    delta,
+    recurrent: [ ...kinds ].some(kind => STATES.has(kind)),
+    windowPool: WINDOW_POOL.test(modelType) && (kinds.has('sliding') || kinds.has('chunked')),
+    multimodal: shape.facts.multimodal,
+    multimodalByRequest: BY_REQUEST.test(modelType),
+    keepsPrefillGraphs: modelType.startsWith('qwen3_5'),
+    modelType
+   };
+  }
+  function visionFactor(config) {
+   const vision = config['vision_config'];
+   if (typeof vision !== 'object' || vision === null || Array.isArray(vision)) return null;
+   const size = (key, fallback) => {
+    const value = vision[key];
+    return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : fallback;
+   };
+   const complexity = size('num_hidden_layers', 24) * size('hidden_size', 1024) ** 2 / (24 * 1024 ** 2);
+   return .95 * Math.min(1.05, Math.max(.8, 1 - .1 * (complexity - 1)));
+  }
+  function slotsPerRequest(strategy, switchedOff, overlap, radixCache) {
+   if (!radixCache) return 1;
+   if (strategy === 'no_buffer' || switchedOff && !strategy?.startsWith('extra_buffer')) return 3;
+   return strategy === 'extra_buffer_lazy' || !overlap ? 4 : 5;
+  }
+  function pool_tokenBytes(shape, traits, s) {
+   const kinds = shape.layers.kinds.map(kind => kindBytes(kind.cache, traits, s));
+   if (traits.windowPool && !s.hybridWindows) asFullLayers(shape, kinds, s);
+   const stages = stagesOf(shape, s.pipeline).map(({first, count}) => {
+    const sum = {
+     full: 0,
+     window: 0,
+     windowTokens: 0,
+     fullLayers: 0,
+     layers: 0,
+     state: 0
+    };
+    for (let layer = first; layer < first + count; layer++) {
+     const kind = kinds[shape.layers.order[layer]];
+     sum.full += kind.full;
+     sum.window += kind.window;
+     sum.windowTokens = Math.max(sum.windowTokens, kind.windowTokens);
+     sum.state += kind.state;
+     if (kind.full > 0) sum.fullLayers++;
+     if (kind.full + kind.window > 0) sum.layers++;
+    }
+    return sum;
+   });
+   const state = Math.max(0, ...stages.map(stage => stage.state));
+   return stages.map(({full, window, windowTokens, fullLayers, layers}) => {
+    const own = full + s.windowRatio * window;
+    const [bytes, of] = window > 0 ? [ full, fullLayers ] : [ own, layers ];
+    const draft = s.draftLayers > 0 && of > 0 ? Math.floor(bytes * s.draftLayers / of) : 0;
+    return {
+     full: full + draft,
+     window,
+     windowTokens,
+     perToken: own + draft,
+     state
+    };
+   });
+  }
+  function asFullLayers(shape, kinds, s) {
+   const full = shape.layers.kinds.flatMap(kind => kind.cache).find(spec => spec.kind === 'full');
+   if (full === void 0) return;
+   const bytes = specBytes(full, s);
+   for (const kind of kinds) if (kind.full > 0) kind.full = bytes;
+  }
+  function kindBytes(cache, traits, s) {
+   const sum = {
+    full: 0,
+    window: 0,
+    windowTokens: 0,
+    state: 0
+   };
+   const exclusive = EXCLUSIVE_WINDOW.test(traits.modelType) ? 1 : 0;
+   const pooled = traits.windowPool && s.hybridWindows;
+   for (const spec of cache) {
+    if (isState(spec)) {
+     sum.state += slotBytes(spec, s);
+     continue;
+    }
+    const bytes = specBytes(spec, s);
+    const reach = spec.kind === 'sliding' ? spec.window - exclusive : spec.kind === 'chunked' ? spec.chunk : null;
+    if (pooled && reach !== null) {
+     sum.window += bytes;
+     sum.windowTokens = Math.max(sum.windowTokens, reach);
+    } else sum.full += bytes;
+   }
+   return sum;
+  }
+  const EXCLUSIVE_WINDOW = /^(?:gpt_oss|gemma)/;
+  function slotBytes(spec, s) {
+   const settings = {
+    tensor: s.attentionRanks,
+    convBytes: 2,
+    ssmBytes: s.ssmBytes,
+    extraTokens: 0
+   };
+   const bytes = stateBytes(spec, settings);
+   if (spec.kind !== 'kda') return bytes;
+   return bytes - Math.ceil(spec.heads / s.attentionRanks) * spec.headDim ** 2 * (4 - s.ssmBytes);
+  }
+  function specBytes(spec, s) {
+   switch (spec.kind) {
+   case 'full':
+   case 'sliding':
+   case 'chunked':
+    return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes;
+
+   case 'mla':
+    return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes;
+
+   case 'indexer':
+    return spec.dim + 4 * Math.ceil(spec.dim / 128);
+
+   case 'compressed-mla':
+    return compressedBytes(spec, s);
+
+   default:
+    return 0;
+   }
+  }
+  function compressedBytes(spec, s) {
+   const latent = spec.headDim - spec.rope + 2 * spec.rope + 8;
+   const window = s.windowRatio * latent;
+   if (spec.ratio <= 0) return window;
+   const index = spec.ratio === 4 ? spec.indexDim + 4 * Math.ceil(spec.indexDim / 128) : 0;
+   return window + (latent + index) / spec.ratio;
+  }
+  function draftLayersOf(stack) {
+   return stack.order.filter(kind => stack.kinds[kind].cache.length > 0).length;
+  }
+  const wholePages = (tokens, page) => Math.floor(tokens / page) * page;
+  function poolOf(budget, t, s) {
+   const empty = (problem, slots = null) => ({
+    tokens: 0,
+    slots,
+    maxRunning: 0,
+    problem
+   });
+   let left = budget;
+   let slots = null;
+   if (t.state > 0) {
+    const states = statePool(budget, t.state, s);
+    if (states.slots <= 0) return empty('no-slots');
+    slots = states.slots;
+    left -= states.bytes;
+   }
+   if (left <= 0) return empty('no-memory', slots);
+   const {tokens, problem} = tokensOf(left, t, s);
+   if (problem !== null) return empty(problem, slots);
+   if (slots !== null && slots < s.slotsPerRequest) return {
+    tokens,
+    slots,
+    maxRunning: 0,
+    problem: 'no-slots'
+   };
+   return {
+    tokens,
+    slots,
+    maxRunning: runningOf(tokens, slots, s),
+    problem: null
+   };
+  }
+  function statePool(budget, state, s) {
+   const share = budget * s.stateRatio / (1 + s.stateRatio);
+   const {draftTokens: d, slotsPerRequest: h} = s;
+   const drafts = s.draftLayers > 0 || d > 1 ? d : 0;
+   const asked = s.stateSlots !== null ? Math.floor(s.stateSlots / s.attentionData) : null;
+   const fixed = !s.radixCache && s.maxRunning !== null ? Math.floor(s.maxRunning / s.attentionData) : null;
+   const solved = drafts > 0 ? Math.floor((share - state * (1 + drafts)) / (state * (1 + drafts / h))) : Math.floor((share - state) / state);
+   const slots = asked ?? fixed ?? solved;
+   const running = s.maxRunning ?? s.runningDefault ?? Number.POSITIVE_INFINITY;
+   const requests = Math.min(Math.floor(running / s.attentionData), Math.floor(slots / h));
+   return {
+    slots,
+    bytes: (slots + 1) * state + (drafts > 0 ? state * drafts * (requests + 1) : 0)
+   };
+  }
+  function tokensOf(budget, t, s) {
+   let tokens;
+   if (t.window > 0 && !s.radixCache && s.maxRunning !== null && s.chunk > 0) {
+    const need = windowNeed(t.windowTokens, s);
+    const rest = budget - need * t.window;
+    if (rest <= 0) return {
+     tokens: 0,
+     problem: 'no-memory'
+    };
+    tokens = t.full > 0 ? wholePages(Math.floor(rest / t.full), s.page) : need;
+   } else tokens = t.perToken > 0 ? wholePages(Math.floor(budget / t.perToken), s.page) : s.contextLength * 4096;
+   if (s.maxTotalTokens !== null) tokens = Math.min(tokens, wholePages(s.maxTotalTokens, s.page));
+   if (tokens <= 0) return {
+    tokens: 0,
+    problem: 'no-tokens'
+   };
+   if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return {
+    tokens: 0,
+    problem: 'window-too-small'
+   };
+   return {
+    tokens,
+    problem: null
+   };
+  }
+  function windowNeed(window, s) {
+   const requests = Math.max(1, Math.floor((s.maxRunning ?? 1) / s.attentionData));
+   const drafted = s.draftTokens > 1;
+   const each = window + 128 * Math.max(1, s.draftTokens) + s.page + (drafted ? 0 : s.page);
+   return requests * each + (s.overlap ? 2 : 1) * s.chunk + s.page;
+  }
+  function runningOf(tokens, slots, s) {
+   const half = Math.floor(tokens / 2);
+   const given = s.maxRunning ?? s.runningDefault;
+   const byLength = Math.min(4096, Math.max(2048, Math.floor(tokens / s.contextLength * 512)));
+   const running = given === null ? Math.min(byLength, half) : Math.min(Math.max(1, Math.floor(given / s.attentionData)), half);
+   return slots === null ? running : Math.min(running, Math.floor(slots / s.slotsPerRequest));
+  }
+  function requestBudget(length, requests, t, s) {
+   const asked = requests * Math.ceil(length / s.page) * s.page;
+   const least = t.window > 0 ? Math.ceil((t.windowTokens + 2 * s.page) / s.windowRatio / s.page) * s.page : 0;
+   const tokens = Math.max(asked, least);
+   const kv = Math.ceil(tokens * t.perToken);
+   if (t.state === 0) return {
+    tokens,
+    slots: 0,
+    kv,
+    state: 0,
+    total: kv
+   };
+   const fixed = s.stateSlots ?? (!s.radixCache && s.maxRunning !== null ? s.maxRunning : null);
+   const slots = fixed === null ? requests * s.slotsPerRequest : Math.floor(fixed / s.attentionData);
+   const own = (slots + 1) * t.state;
+   const state = fixed === null ? Math.max(own, Math.ceil(kv * s.stateRatio)) : own;
+   return {
+    tokens,
+    slots,
+    kv,
+    state,
+    total: kv + state
+   };
+  }
+  function stageParts(about) {
+   const {input, r, storage} = about;
+   const {tensor, pipeline, attentionData} = r.given;
+   const division = {
+    tensor,
+    pipeline,
+    attentionData,
+    wholeExperts: r.expertParallel > 1
+   };
+   const draft = draftPart(about);
+   const lora = r.loras === null ? [] : [ adapterPart(about) ];
+   const weights = weightParts(input, storage, division, {
+    quantization: r.quantization,
+    offloadBytes: r.offloadBytes
+   });
+   return weights.map((part, at) => [ part, ...draft !== null && at === pipeline - 1 ? [ draft ] : [], ...lora ]);
+  }
+  function draftPart(about) {
+   const {input, r, storage} = about;
+   if (r.given.speculation === null || r.given.speculation === 'NGRAM') return null;
+   const {tensor} = r.given;
+   const parallel = {
+    tensor,
+    pipeline: 1,
+    expert: r.expertParallel > 1 ? tensor : 1
+   };
+   if (input.draft !== null) {
+    const own = storageFor(input.draft, {
+     dtype: r.dtype,
+     quantization: null
+    }, r.reader);
+    const bytes = stageWeights(input.draft.shape, own, parallel).bytes[0];
+    const text = `${input.draft.facts.id} as ${own.scheme} / TP ${tensor}`;
+    return exactPart('draftWeights', bytes, 'derived', text, 'speculative-draft-model-path');
+   }
+   if (input.shape.mtp === null) return null;
+   const bytes = predictionWeights(input.shape, storage, parallel);
+   const text = `${input.shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${tensor}`;
+   return exactPart('draftWeights', bytes, 'derived', text, 'speculative-algorithm');
+  }
+  function adapterPart(about) {
+   const {input, r} = about;
+   const {tensor, pipeline} = r.given;
+   const {bytes, formula} = adapterBytes(input.shape, {
+    loras: r.loras,
+    tensor,
+    pipeline
+   });
+   const source = 'SGLang lora memory pool: buffers for max-loras-per-batch slots';
+   return {
+    name: 'adapters',
+    inBudget: true,
+    bytes,
+    basis: 'modelled',
+    formula,
+    source
+   };
+  }
+  function sglang_account_account(about) {
+   const {input, r} = about;
+   const memory = input.gpu?.memoryBytes ?? null;
+   const budget = memory === null ? null : Math.max(0, Math.ceil(r.server.fraction * memory));
+   const stages = sglang_account_stagesOf(about, budget);
+   const at = account_fullest(stages);
+   const stage = stages[at];
+   const cache = account_cacheParts(about, stage);
+   const tokens = stages.every(one => one.pool !== null) ? Math.min(...stages.map(one => one.pool.tokens)) : null;
+   shortPool(about, stages, tokens);
+   const running = tokens === null ? null : Math.min(...stages.map(one => one.pool.maxRunning));
+   const starts = stages.every(one => one.pool?.problem === null);
+   if (running !== null && running > 0) r.reader.fill('maxNumSeqs', running, 'what the pool serves at once on one data rank');
+   return {
+    settings: r.reader.settings(),
+    findings: r.reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${r.given.pipeline}, tensor rank 0 of ${r.given.tensor}`, [ ...stage.parts, ...cache ], budget),
+     kvCache: {
+      bytesPerToken: Math.round(Math.max(...stages.map(one => one.tokens.perToken))),
+      bytesPerMaxLengthRequest: Math.max(...stages.map(one => one.request)),
+      availableBytes: stage.room,
+      capacityTokens: tokens,
+      maxConcurrency: tokens === null ? null : Math.min(tokens / r.maxModelLen, running ?? 0),
+      fitsOneRequest: tokens === null ? null : starts && tokens >= r.maxModelLen,
+      maxModelLenThatFits: tokens === null ? null : starts ? Math.min(tokens, r.context ?? tokens) : 0
+     },
+     assumptions: [ ...r.assumptions, ...input.shape.notes ]
+    }
+   };
+  }
+  function sglang_account_stagesOf(about, budget) {
+   const {input, r, pool} = about;
+   const fixed = fixedParts(input, r);
+   return stageParts(about).map((own, at) => {
+    const parts = [ ...own, ...fixed ];
+    const tokens = pool_tokenBytes(input.shape, r.traits, pool)[at];
+    const used = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)).expected;
+    const room = budget === null ? null : Math.max(0, budget - used);
+    return {
+     parts,
+     tokens,
+     room,
+     pool: room === null ? null : poolOf(room, tokens, pool),
+     request: requestBudget(r.maxModelLen, 1, tokens, pool).total
+    };
+   });
+  }
+  function account_fullest(stages) {
+   const load = stage => stage.request + (0, memory_parts.cz)(stage.parts.filter(part => part.inBudget).map(part => part.bytes)).expected;
+   return stages.reduce((best, stage, at) => load(stage) > load(stages[best]) ? at : best, 0);
+  }
+  function account_cacheParts(about, stage) {
+   const {input, r, pool, kvDtype} = about;
+   const need = requestBudget(r.maxModelLen, input.concurrency, stage.tokens, pool);
+   const least = requestBudget(pool.page, 1, stage.tokens, pool);
+   const short = input.concurrency === 1 && stage.room !== null && stage.room < need.total;
+   const basis = input.shape.count === 'exact' && !r.traits.compressed ? 'exact' : 'derived';
+   const source = `SGLang memory pool rules; KV ${kvDtype}, pages of ${(0, units_bytes.zD)(pool.page)} tokens`;
+   const requests = input.concurrency > 1 ? ` x ${(0, units_bytes.zD)(input.concurrency)} requests` : '';
+   const text = `${(0, units_bytes.zD)(need.tokens / input.concurrency)} tokens x ${(0, 
+   units_bytes.zD)(stage.tokens.perToken)} B${requests}`;
+   const parts = [];
+   const stateText = `${(0, units_bytes.zD)(need.slots)} slots x ${(0, units_bytes.zD)(stage.tokens.state)} B`;
+   if (!short) {
+    if (need.kv > 0 || need.state === 0) parts.push(exactPart('kvCache', need.kv, basis, need.kv > 0 ? text : 'no layer keeps keys and values', source));
+    if (need.state > 0) parts.push(exactPart('recurrentState', need.state, basis, stateText, source));
+    return parts;
+   }
+   const room = Math.max(stage.room ?? 0, least.total);
+   const expected = need.total > 0 ? Math.floor(room * need.kv / need.total) : 0;
+   const some = `; the pool has ${(0, units_bytes.ip)(room)} GiB`;
+   if (need.kv > 0) parts.push(rangePart('kvCache', {
+    low: Math.min(least.kv, expected),
+    expected,
+    high: Math.max(need.kv, expected)
+   }, 'derived', text + some, source));
+   if (need.state > 0) {
+    const rest = room - expected;
+    parts.push(rangePart('recurrentState', {
+     low: Math.min(least.state, rest),
+     expected: rest,
+     high: Math.max(need.state, rest)
+    }, 'derived', stateText + some, source));
+   }
+   return parts;
+  }
+  function shortPool(about, stages, tokens) {
+   const {r} = about;
+   if (tokens === null) return;
+   const bad = stages.find(stage => stage.pool.problem !== null);
+   const {say} = r.reader;
+   if (bad === void 0) {
+    if (tokens < r.maxModelLen) say('context-above-pool', 'warning', `the pool holds ${(0, 
+    units_bytes.zD)(tokens)} tokens: requests longer than that are rejected, the context is ${(0, 
+    units_bytes.zD)(r.maxModelLen)}`, about.input.settings.maxModelLen);
+    return;
+   }
+   const room = (0, units_bytes.lP)(bad.room ?? 0);
+   if (bad.pool.problem === 'no-slots') say('state-pool-too-small', 'warning', `${room} beside the weights hold ${bad.pool.slots ?? 0} state slots, a request takes ${about.pool.slotsPerRequest}: SGLang refuses to start`); else if (bad.pool.problem === 'window-too-small') say('window-pool-too-small', 'warning', `${room} beside the weights leave the sliding-window pool less than one window: SGLang refuses to start`); else say('no-pool', 'warning', `mem-fraction-static ${r.server.fraction} leaves ${room} for the KV cache: SGLang refuses to start`, about.input.settings.memoryFraction);
+  }
+  const args = 'srt/server_args.py of the released packages';
+  const sglangDefaults = [ {
+   setting: 'memoryFraction',
+   value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16',
+   versions: 'up to 0.4.5',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'the same up to 80 GiB, else all but 13 GiB',
+   versions: '0.4.6 to 0.4.8',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'all but 2.8, 9.5, 12 or 32 GiB by card, and more by ranks',
+   versions: '0.4.9 to 0.5.4',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'all but 512 MiB + 1.5 x chunk + 128 x TP x PP + 2 x graph batch (10 GiB at least above 60 GiB)',
+   versions: '0.5.5 to 0.5.9',
+   source: args
+  }, {
+   setting: 'memoryFraction',
+   value: 'the same, and 8 MiB for each prefill graph',
+   versions: 'from 0.5.10',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 25000 MiB, else 8192',
+   versions: 'up to 0.4.8',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 35 GiB, 8192, 16384 from 160 GiB',
+   versions: '0.4.9 to 0.5.4',
+   source: args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '2048 below 20 GiB (35 GiB before 0.5.20), 4096 below 60, 8192 below 160, else 16384',
+   versions: 'from 0.5.5',
+   source: args
+  }, {
+   setting: 'maxNumSeqs',
+   value: '512 x pool tokens / context, from 2048 to 4096; 48 with speculation',
+   versions: 'all',
+   source: 'srt/mem_cache'
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context; longer requests than the pool are rejected",
+   versions: 'all',
+   source: args
+  }, {
+   setting: 'kvCacheDtype',
+   value: "the checkpoint's KV scheme, else the model's dtype",
+   versions: 'all',
+   source: args
+  }, {
+   setting: 'blockSize',
+   value: '1; 64 on B200 and B300 and for sparse attention; 256 for DeepSeek-V4',
+   versions: 'from 0.5.10',
+   source: args
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's",
+   versions: 'all',
+   source: args
+  } ];
+  function findings_findings(input, r, kvDtype) {
+   const {given, option, reader} = r;
+   const {say} = reader;
+   const {settings} = input;
+   const ranks = Math.max(1, Math.floor(given.tensor / given.attentionData));
+   headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say);
+   if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
+   gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say);
+   const stages = settings.pipelineParallel?.value;
+   if (typeof stages === 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+   const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'];
+   const allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null;
+   contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say);
+   if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
+   if (r.server.fraction <= 0) say('fraction-out-of-range', 'error', `the chunk and the graphs leave a static fraction of ${r.server.fraction}: give mem-fraction-static, or a smaller chunked-prefill-size`);
+   if (r.traits.recurrent && option.text('mamba-radix-cache-strategy') === 'no_buffer' && option.flag('disable-overlap-schedule') !== true) say('setting-contradicts', 'error', 'mamba-radix-cache-strategy no_buffer needs disable-overlap-schedule');
+   if (r.rules.middleBand && option.has('cuda-graph-max-bs')) say('flag-ambiguous', 'error', 'cuda-graph-max-bs is ambiguous from 0.5.20 on: cuda-graph-max-bs-decode or cuda-graph-max-bs-prefill');
+   if (given.maxTotalTokens !== null && given.maxTotalTokens < r.maxModelLen) say('context-above-pool', 'warning', `max-total-tokens ${given.maxTotalTokens} is below the context of ${r.maxModelLen}: longer requests are rejected`);
+  }
+  function poolSettings(input, r, storage) {
+   const {given, option, traits} = r;
+   const kvDtype = kv_kvDtypeOf(r, storage);
+   const ratio = Number(option.text('swa-full-tokens-ratio') ?? Number.NaN);
+   const stateRatio = Number(option.text('mamba-full-memory-ratio') ?? Number.NaN);
+   const radixCache = option.flag('disable-radix-cache') !== true;
+   const strategy = option.text('mamba-radix-cache-strategy');
+   const switchedOff = option.flag('disable-overlap-schedule') === true;
+   const overlap = !switchedOff && given.pipeline === 1;
+   const plain = kvElementBytes(kvDtype);
+   return {
+    kvDtype,
+    pool: {
+     attentionRanks: Math.max(1, Math.floor(given.tensor / given.attentionData / given.decodeContextRanks)),
+     attentionData: given.attentionData,
+     pipeline: given.pipeline,
+     elementBytes: plain ?? 2,
+     page: r.reader.count('blockSize') ?? pageSize(r, radixCache, strategy),
+     packedLatent: traits.sparse && plain === 1 && (r.card.capability ?? 90) < 100,
+     windowRatio: ratio > 0 && ratio <= 1 ? ratio : traits.compressed || traits.modelType.startsWith('inkling') ? .1 : .8,
+     hybridWindows: option.flag('disable-hybrid-swa-memory') !== true,
+     radixCache,
+     overlap,
+     maxRunning: given.maxRunning,
+     maxTotalTokens: given.maxTotalTokens,
+     chunk: r.server.chunk,
+     contextLength: r.maxModelLen,
+     draftTokens: given.speculation === null ? 1 : given.draftTokens,
+     draftLayers: draftLayers(input, given.speculation),
+     runningDefault: traits.compressed ? 256 : given.speculation !== null ? 48 : null,
+     stateRatio: stateRatio > 0 ? stateRatio : .9,
+     stateSlots: option.count('max-mamba-cache-size'),
+     ssmBytes: /16$/.test(option.text('mamba-ssm-dtype') ?? '') ? 2 : 4,
+     slotsPerRequest: slotsPerRequest(strategy, switchedOff, overlap, radixCache)
+    }
+   };
+  }
+  function kv_kvDtypeOf(r, storage) {
+   if (r.kvDtype !== 'auto') return r.kvDtype;
+   if (r.traits.compressed) return 'fp8_e4m3';
+   if (r.traits.sparse) return (r.card.capability ?? 90) >= 100 ? 'fp8_e4m3' : 'bfloat16';
+   return storage.kvCacheDtype ?? r.dtype;
+  }
+  function draftLayers(input, speculation) {
+   if (speculation === null || speculation === 'NGRAM') return 0;
+   if (input.draft !== null) return draftLayersOf(input.draft.shape.layers);
+   const count = input.facts.config['num_nextn_predict_layers'];
+   return typeof count === 'number' && Number.isSafeInteger(count) && count > 0 ? count : 0;
+  }
+  function pageSize(r, radixCache, strategy) {
+   const {traits, card} = r;
+   const blackwell = card.capability === 100 || card.capability === 103;
+   if (traits.compressed) return 256;
+   if (traits.sparse) return 64;
+   if (!blackwell || traits.delta || traits.modelType.startsWith('granitemoe')) return 1;
+   if (/^qwen3_(?:next|5)/.test(traits.modelType) && radixCache && !strategy?.startsWith('extra')) return 1;
+   return traits.modelType.startsWith('mimo_v2') ? 128 : 64;
+  }
+  const newestSglang = release(0, 5, 23);
+  function sglangRules(version) {
+   const from = (minor, patch) => version >= release(0, minor, patch);
+   return {
+    fraction: from(5, 5) ? 'by-sum' : from(4, 9) ? 'by-class' : from(4, 6) ? 'by-ranks-or-13-gib' : 'by-ranks',
+    draftReserve: from(5, 16) ? {
+     standalone: 0,
+     other: 0,
+     ngram: false
+    } : from(5, 10) ? {
+     standalone: 6144,
+     other: 4096,
+     ngram: false
+    } : from(5, 2) ? {
+     standalone: 6144,
+     other: 2048,
+     ngram: false
+    } : from(4, 9) ? {
+     standalone: 2048,
+     other: 2048,
+     ngram: true
+    } : {
+     standalone: 0,
+     other: 0,
+     ngram: false
+    },
+    prefillGraphs: from(5, 10),
+    prefillGraphsWithAttentionData: from(5, 20),
+    prefillGraphsWithSpeculation: from(5, 13),
+    eagerCounts: from(5, 16),
+    deepep: from(5, 16),
+    middleBand: from(5, 20),
+    vision: from(5, 2) ? 'factor' : from(4, 9) ? 'flat' : 'none',
+    chunks: from(5, 5) ? 'by-class' : from(4, 9) ? 'by-35-gib' : 'by-25000-mib',
+    halvesChunk: !from(4, 6)
+   };
+  }
+  function sglang_resolve_resolve(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const assumptions = [];
+   const traits = traitsOf(input.shape);
+   const rules = sglangRules(resolve_releaseFor(input, reader, assumptions));
+   const card = cardOf(input);
+   const tensor = reader.countOr('tensorParallel', 1, 'SGLang default');
+   const pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length));
+   const attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? option.count('attn-dp-size') ?? 1);
+   const dataParallel = attentionData > 1 ? 1 : reader.count('dataParallel') ?? 1;
+   const context = contextOf(input.shape, input.facts.config);
+   const length = reader.length('maxModelLen');
+   if (length === null || length === 'auto') reader.fill('maxModelLen', context ?? 2048, context === null ? 'the model states no length' : "the model's context", context === null ? 'engine-default' : 'model-config');
+   const maxModelLen = typeof length === 'number' ? length : context ?? 2048;
+   const given = givenOf(input, reader, option, traits, card, {
+    tensor,
+    pipeline,
+    attentionData,
+    maxModelLen
+   });
+   const server = serverArguments(given, traits, card, rules);
+   reader.fill('memoryFraction', server.fraction, server.note);
+   reader.fill('maxNumBatchedTokens', server.chunk > 0 ? server.chunk : offValue(option) ?? -1, chunkNote(given, card));
+   const dtype = computeDtype(reader.text('dtype'), input.shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   return {
+    reader,
+    option,
+    traits,
+    given,
+    card,
+    rules,
+    server,
+    gpus: tensor * pipeline * dataParallel,
+    dataParallel,
+    expertParallel: expertRanks(input, reader),
+    dtype,
+    quantization: reader.text('quantization'),
+    kvDtype: reader.text('kvCacheDtype') ?? 'auto',
+    maxModelLen,
+    context,
+    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
+    loras: option.flag('enable-lora') === true || option.has('lora-paths') ? {
+     slots: reader.count('maxLoras') ?? 8,
+     rank: reader.count('maxLoraRank') ?? 16
+    } : null,
+    assumptions
+   };
+  }
+  function offValue(option) {
+   const text = option.text('chunked-prefill-size')?.trim() ?? '';
+   return /^-?\d{1,9}$/.test(text) && Number(text) <= 0 ? Number(text) : null;
+  }
+  function chunkNote(given, card) {
+   if (given.chunk !== null) return given.chunk === 0 ? 'chunked prefill off' : `each of ${given.attentionData} attention ranks takes its part`;
+   return card.mib === null ? 'SGLang default; the card is not known' : 'SGLang default for this card';
+  }
+  function expertRanks(input, reader) {
+   const value = input.settings.expertParallel?.value;
+   if (value === void 0 || typeof value === 'boolean') return 1;
+   return reader.count('expertParallel') ?? 1;
+  }
+  function resolve_releaseFor(input, reader, assumptions) {
+   const newest = `${releaseText(newestSglang)}.${newestSglang % 1e3}`;
+   if (input.version === null) {
+    assumptions.push(`SGLang version unknown: the rules of ${newest} are used`);
+    return newestSglang;
+   }
+   const read = releaseOf(input.version);
+   if (read === null) reader.say('version-unknown', 'warning', `SGLang version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (read > newestSglang) assumptions.push(`SGLang ${input.version} is newer than the rules known here: those of ${newest} are used`);
+   return read ?? newestSglang;
+  }
+  function cardOf(input) {
+   const {gpu} = input;
+   const capability = gpu?.maker === 'NVIDIA' && gpu.computeCapability !== null ? Math.round(Number(gpu.computeCapability) * 10) : null;
+   const bytes = gpu === null ? 0 : gpu.driverBytes > 0 ? gpu.driverBytes : gpu.memoryBytes;
+   return {
+    mib: bytes > 0 ? Math.round(bytes / units_bytes.lv) : null,
+    capability,
+    amd: gpu?.maker === 'AMD'
+   };
+  }
+  function givenOf(input, reader, option, traits, card, ranks) {
+   const off = name => option.flag(name) === true;
+   const languageOnly = off('language-only') || off('language-model-only');
+   const multimodal = traits.multimodal && (!traits.multimodalByRequest || off('enable-multimodal')) && !off('language-model-only');
+   const chunkOff = offValue(option) !== null;
+   const maxRunning = reader.count('maxNumSeqs');
+   const prefillBackend = option.text('cuda-graph-backend-prefill');
+   const speculation = option.text('speculative-algorithm')?.toUpperCase() ?? null;
+   const disaggregation = option.text('disaggregation-mode');
+   const backend = option.text('attention-backend');
+   return {
+    tensor: ranks.tensor,
+    pipeline: ranks.pipeline,
+    attentionData: ranks.attentionData,
+    chunk: chunkOff ? 0 : reader.count('maxNumBatchedTokens'),
+    fraction: reader.fraction('memoryFraction', 'mem-fraction-static'),
+    maxRunning,
+    maxPrefillTokens: option.count('max-prefill-tokens') ?? 16384,
+    maxTotalTokens: option.count('max-total-tokens'),
+    decodeBatch: largestOf(input, 'cuda-graph-bs-decode') ?? largestOf(input, 'cuda-graph-bs') ?? option.count('cuda-graph-max-bs-decode') ?? option.count('cuda-graph-max-bs'),
+    prefillBatch: largestOf(input, 'cuda-graph-bs-prefill') ?? option.count('cuda-graph-max-bs-prefill'),
+    eager: off('disable-cuda-graph') || input.settings.enforceEager?.value === true,
+    decodeGraphs: !off('disable-decode-cuda-graph'),
+    prefillGraphs: off('disable-prefill-cuda-graph') || prefillBackend === 'disabled' ? false : prefillBackend === null ? null : true,
+    speculation: speculation === 'NONE' ? null : speculation,
+    draftTokens: reader.count('speculativeTokens') ?? draftTokensOf(speculation, traits.modelType),
+    deepep: option.text('moe-a2a-backend') === 'deepep' || off('enable-deepep-moe'),
+    twoBatchOverlap: off('enable-two-batch-overlap'),
+    decodeContextRanks: option.count('dcp-size') ?? 1,
+    disaggregation: disaggregation === 'prefill' || disaggregation === 'decode' ? disaggregation : null,
+    multimodal,
+    languageOnly,
+    contextLength: ranks.maxModelLen,
+    aiter: card.amd && (backend === null || backend === 'aiter'),
+    aiterHonorsExplicit: isSet(input.environment['SGLANG_AITER_HONOR_EXPLICIT_MEM_FRACTION']),
+    postCapture: isSet(input.environment['SGLANG_ENABLE_POST_CAPTURE_KV_SIZING']) && !card.amd && !traits.latent,
+    visionFactor: visionFactor(input.facts.config),
+    llama2: input.facts.id.toLowerCase().includes('llama-2')
+   };
+  }
+  function draftTokensOf(speculation, modelType) {
+   if (speculation === null || speculation === 'NONE') return 1;
+   return speculation === 'NGRAM' ? 12 : speculation === 'EAGLE' && modelType === 'llama' ? 8 : 4;
+  }
+  const isSet = value => value === '1' || value?.toLowerCase() === 'true';
+  function largestOf(input, name) {
+   const value = input.options[name]?.value;
+   const words = typeof value === 'string' ? value.split(/[\s,]+/) : typeof value === 'object' ? value : [];
+   const numbers = words.map(Number).filter(n => Number.isSafeInteger(n) && n > 0);
+   return numbers.length === 0 ? null : Math.max(...numbers);
+  }
+  const sglang = {
+   name: 'sglang',
+   title: 'SGLang',
+   defaults: sglangDefaults,
+   estimate: sglang_estimate
+  };
+  function sglang_estimate(input) {
+   const r = sglang_resolve_resolve(input);
+   const storage = storageFor(input, {
+    dtype: r.dtype,
+    quantization: r.quantization
+   }, r.reader);
+   const {pool, kvDtype} = poolSettings(input, r, storage);
+   findings_findings(input, r, kvDtype);
+   return sglang_account_account({
+    input,
+    r,
+    storage,
+    pool,
+    kvDtype
+   });
+  }
+  const launcher = 'launcher/src/main.rs';
+  const tgi_defaults = [ {
+   setting: 'memoryFraction',
+   value: '1.0, of which 0.95 is used (TGI_WIGGLE_ROOM)',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: '2048',
+   versions: '1.x',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: "4096, or the model's context where it is less",
+   versions: '2.x',
+   source: launcher
+  }, {
+   setting: 'maxModelLen',
+   value: "what fits, up to the model's context",
+   versions: 'from 3.0',
+   source: launcher
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '4096',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'maxNumSeqs',
+   value: '128 (max-concurrent-requests)',
+   versions: 'all',
+   source: launcher
+  }, {
+   setting: 'tensorParallel',
+   value: 'all visible GPUs (num-shard)',
+   versions: 'all',
+   source: launcher
+  } ];
+  const tgi = {
+   name: 'tgi',
+   title: 'Text Generation Inference',
+   defaults: tgi_defaults,
+   estimate: tgi_estimate
+  };
+  const WIGGLE_ROOM = .95;
+  const NEWEST = release(3, 3);
+  const QUANTIZE = {
+   'bitsandbytes-nf4': 'bitsandbytes-nf4',
+   'bitsandbytes-fp4': 'bitsandbytes-nf4',
+   eetq: 'bitsandbytes',
+   marlin: 'gptq'
+  };
+  function tgi_estimate(input) {
+   const reader = readSettings(input);
+   const {shape, settings} = input;
+   const known = input.version === null ? null : releaseOf(input.version);
+   const version = known ?? NEWEST;
+   const shards = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1;
+   const tensor = reader.countOr('tensorParallel', shards, 'TGI uses every visible GPU');
+   const dtype = tgiDtype(computeDtype(reader.text('dtype'), shape));
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const asked = reader.text('quantization');
+   const quantization = asked === null ? null : QUANTIZE[asked] ?? asked;
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const fraction = reader.fraction('memoryFraction', 'cuda-memory-fraction') ?? 1;
+   reader.fill('memoryFraction', fraction, 'TGI default');
+   const wiggle = Number(input.environment['TGI_WIGGLE_ROOM'] ?? Number.NaN);
+   const share = fraction * (wiggle > 0 && wiggle <= 1 ? wiggle : WIGGLE_ROOM);
+   const prefill = reader.countOr('maxNumBatchedTokens', 4096, 'TGI default');
+   const sequences = reader.countOr('maxNumSeqs', 128, 'max-concurrent-requests by default');
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : defaultLength(version, context);
+   if (length !== null) reader.fill('maxModelLen', length, 'TGI default');
+   const kvDtype = tgi_kvDtypeOf(reader.text('kvCacheDtype'), storage.kvCacheDtype ?? dtype);
+   if (kvElementBytes(kvDtype) === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: 2 B stand in for it`, settings.kvCacheDtype);
+   headFindings(shape, tensor, 'num-shard', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor, `num-shard ${tensor}`, settings.tensorParallel, reader.say);
+   if (length !== null) contextFinding(length, context, 'max-total-tokens', null, settings.maxModelLen, reader.say);
+   const division = {
+    tensor,
+    pipeline: 1,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const block = version >= release(3, 0) ? 1 : 16;
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weightParts(input, storage, division, {
+     quantization
+    }).map(part => [ part, forwardPart(shape, prefill, tensor, {
+     high: 3
+    }), logitsPart(input, prefill), contextPart(tensor, {
+     low: .3,
+     expected: .6,
+     high: 1.2
+    }) ]),
+    caches: stageCaches(shape, {
+     ranks: tensor,
+     pipeline: 1,
+     elementBytes: kvElementBytes(kvDtype) ?? 2,
+     scaleBytes: 0,
+     block,
+     windows: false,
+     beams: 1
+    }),
+    block,
+    fraction: share,
+    fractionText: `cuda-memory-fraction ${fraction} x wiggle room ${WIGGLE_ROOM}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: null,
+    kvText: `KV ${kvDtype}, blocks of ${block} tokens`,
+    source: 'TGI: the pool takes what the warm-up leaves',
+    assumptions: [ `the warm-up prefills ${(0, units_bytes.zD)(prefill)} tokens; its peak is modelled, few figures are public`, ...known === null ? [ `TGI version ${input.version === null ? 'unknown' : `${JSON.stringify(input.version)} not known`}: the defaults of 3.x are used` ] : [] ]
+   });
+  }
+  const tgiDtype = dtype => dtype === 'float32' ? 'float16' : dtype;
+  function defaultLength(version, context) {
+   if (version >= release(3, 0)) return null;
+   const most = version >= release(2, 0) ? 4096 : 2048;
+   return context === null ? most : Math.min(most, context);
+  }
+  const tgi_kvDtypeOf = (given, fallback) => given === null || given === 'auto' ? fallback : given;
+  function logitsPart(input, prefill) {
+   const row = input.shape.facts.task === 'embed' ? 0 : input.shape.facts.vocabulary * 4;
+   return rangePart('logits', {
+    low: row,
+    expected: row * Math.min(prefill, 64),
+    high: row * Math.min(prefill, 512) + .1 * units_bytes.T3
+   }, 'modelled', `${(0, units_bytes.zD)(Math.min(prefill, 64))} rows x ${(0, units_bytes.zD)(input.shape.facts.vocabulary)} x 4 B`, 'sampler of the warm-up prefill');
+  }
+  const generation = 'transformers generate()';
+  const transformers_defaults = [ {
+   setting: 'maxNumSeqs',
+   value: '1 (batch)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context (prompt and answer)",
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: 'the whole length (prompt tokens)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'pipelineParallel',
+   value: 'all GPUs (device_map auto: layers in order)',
+   versions: 'all',
+   source: generation
+  }, {
+   setting: 'dtype',
+   value: "the checkpoint's",
+   versions: 'from 5.0',
+   source: generation
+  } ];
+  const transformers = {
+   name: 'transformers',
+   title: 'transformers',
+   defaults: transformers_defaults,
+   estimate: transformers_estimate
+  };
+  function transformers_estimate(input) {
+   const reader = readSettings(input);
+   const {shape, settings} = input;
+   const gpus = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1;
+   const tensor = reader.countOr('tensorParallel', 1, 'transformers default');
+   const spread = Math.max(1, Math.floor(gpus / tensor));
+   const pipeline = Math.min(reader.countOr('pipelineParallel', spread, 'device_map auto uses every GPU'), Math.max(1, shape.layers.order.length));
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const quantization = reader.text('quantization');
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const context = contextOf(shape, input.facts.config);
+   const given = reader.length('maxModelLen');
+   const length = typeof given === 'number' ? given : context ?? 2048;
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const prompt = Math.min(length, reader.countOr('maxNumBatchedTokens', length, 'the prompt is the whole length', 'assumed'));
+   const batch = Math.max(input.concurrency, reader.countOr('maxNumSeqs', 1, 'one sequence'));
+   contextFinding(length, context, 'length', 'generate', settings.maxModelLen, reader.say);
+   const division = {
+    tensor,
+    pipeline,
+    attentionData: 1,
+    wholeExperts: false
+   };
+   const weights = weightParts(input, storage, division, {
+    quantization
+   });
+   const caches = stageCaches(shape, {
+    ranks: tensor,
+    pipeline,
+    elementBytes: 2,
+    scaleBytes: 0,
+    block: 1,
+    windows: true,
+    beams: 1
+   });
+   const rest = [ prefillPart(shape, prompt * batch, batch), transformers_contextPart() ];
+   const memory = input.gpu?.memoryBytes ?? null;
+   const fixed = (0, memory_parts.cz)(rest.map(part => part.bytes)).expected;
+   const free = weights.map(part => memory === null ? null : Math.max(0, memory - part.bytes.expected - fixed));
+   const load = weights.map((part, at) => part.bytes.expected + batch * transformers_requestBytes(caches[at], length));
+   const at = load.indexOf(Math.max(...load));
+   const cache = caches[at];
+   const request = transformers_requestBytes(cache, length);
+   const fitting = free.map((bytes, i) => bytes === null ? null : longestIn(caches[i], context ?? 2 ** 24, bytes / batch, 1));
+   return {
+    settings: reader.settings(),
+    findings: reader.findings,
+    estimate: {
+     method: 'engine',
+     perGpu: perGpu(`pipeline stage ${at} of ${pipeline}, tensor rank 0 of ${tensor}`, [ weights[at], ...transformers_cacheParts(input, cache, length, batch), ...rest ], memory),
+     kvCache: {
+      bytesPerToken: Math.round(cache.full),
+      bytesPerMaxLengthRequest: request,
+      availableBytes: free[at],
+      capacityTokens: free[at] == null || request === 0 ? null : Math.floor(free[at] / request * length),
+      maxConcurrency: free[at] == null || request === 0 ? null : free[at] / request,
+      fitsOneRequest: free[at] == null ? null : request <= free[at],
+      maxModelLenThatFits: fitting.some(one => one === null) ? null : Math.min(...fitting.map(one => one ?? 0))
+     },
+     assumptions: [ 'attention is computed without its whole matrix (sdpa or flash)', ...shape.notes ]
+    }
+   };
+  }
+  const transformers_requestBytes = (cache, length) => kvBytes(cache, length, 1) + cache.state;
+  function transformers_cacheParts(input, cache, length, batch) {
+   const kv = kvBytes(cache, length, 1) * batch;
+   const basis = input.shape.count === 'exact' ? 'exact' : 'derived';
+   const times = batch > 1 ? ` x ${(0, units_bytes.zD)(batch)} sequences` : '';
+   const parts = [];
+   if (kv > 0 || cache.state === 0) parts.push(exactPart('kvCache', kv, basis, kv > 0 ? `${(0, 
+   units_bytes.zD)(length)} tokens x ${(0, units_bytes.zD)(cache.full)} B${times}` : 'no layer keeps keys and values', 'cache grows with every token'));
+   if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * batch, basis, `${(0, 
+   units_bytes.zD)(cache.state)} B${times}`, 'state of every sequence'));
+   return parts;
+  }
+  function prefillPart(shape, tokens, batch) {
+   const {facts} = shape;
+   const width = (facts.intermediate ?? 4 * facts.hidden) * (facts.expertsPerToken ?? 1);
+   const each = 2 * (3 * width + 6 * facts.hidden);
+   const logits = batch * facts.vocabulary * 8;
+   const expected = tokens * each + logits;
+   return rangePart('activations', {
+    low: logits,
+    expected,
+    high: 1.6 * expected + .3 * units_bytes.T3
+   }, 'modelled', `${(0, units_bytes.zD)(tokens)} prompt tokens x ${(0, units_bytes.zD)(each)} B + ${(0, 
+   units_bytes.zD)(batch)} x ${(0, units_bytes.zD)(facts.vocabulary)} x 8 B`, 'widest tensors of one layer in 16 bits');
+  }
+  function transformers_contextPart() {
+   return rangePart('context', {
+    low: 300 * units_bytes.lv,
+    expected: 512 * units_bytes.lv,
+    high: 800 * units_bytes.lv
+   }, 'measured', '0.5 GiB for the CUDA context', 'engines.md: 0.3 to 0.5 GiB a process and device, more with large kernels');
+  }
+  const trtllm_args = 'TensorRT-LLM LlmArgs and memory page';
+  const trtllm_defaults = [ {
+   setting: 'memoryFraction',
+   value: '0.9 of what is free after engine and buffers',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxNumSeqs',
+   value: '2048',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxNumBatchedTokens',
+   value: '8192',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'maxModelLen',
+   value: "the model's context",
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'blockSize',
+   value: '32',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'max_beam_width',
+   value: '1',
+   versions: 'all',
+   source: trtllm_args
+  }, {
+   setting: 'backend',
+   value: 'pytorch',
+   versions: 'from 1.0',
+   source: trtllm_args
+  } ];
+  const trtllm = {
+   name: 'trtllm',
+   title: 'TensorRT-LLM',
+   defaults: trtllm_defaults,
+   estimate: trtllm_estimate
+  };
+  function trtllm_estimate(input) {
+   const reader = readSettings(input);
+   const option = readOptions(input.options, reader.findings);
+   const {shape, settings} = input;
+   const tensor = reader.countOr('tensorParallel', 1, 'TensorRT-LLM default');
+   const pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, shape.layers.order.length));
+   const contextRanks = reader.count('contextParallel') ?? 1;
+   const attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? 1);
+   const dtype = computeDtype(reader.text('dtype'), shape);
+   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config');
+   const sequences = reader.countOr('maxNumSeqs', 2048, 'TensorRT-LLM default');
+   const tokens = reader.countOr('maxNumBatchedTokens', 8192, 'TensorRT-LLM default');
+   const context = contextOf(shape, input.facts.config);
+   const length = trtllm_lengthOf(reader.length('maxModelLen'), context);
+   reader.fill('maxModelLen', length, "the model's context", 'model-config');
+   const fraction = reader.fraction('memoryFraction', 'free_gpu_memory_fraction') ?? .9;
+   reader.fill('memoryFraction', fraction, 'TensorRT-LLM default');
+   const block = reader.countOr('blockSize', 32, 'TensorRT-LLM default');
+   const quantization = algorithm(reader.text('quantization'));
+   const storage = storageFor(input, {
+    dtype,
+    quantization
+   }, reader);
+   const kvDtype = trtllm_kvDtypeOf(reader.text('kvCacheDtype'), storage.kvCacheDtype ?? dtype);
+   if (kvElementBytes(kvDtype) === null) reader.say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: 2 B stand in for it`, settings.kvCacheDtype);
+   const beams = option.count('max-beam-width') ?? 1;
+   const ranks = Math.max(1, Math.floor(tensor / attentionData));
+   headFindings(shape, ranks, attentionData > 1 ? 'attention ranks (tp / attention DP)' : 'tp_size', settings.tensorParallel, reader.say);
+   gpuFindings(input.gpusPerReplica, tensor * pipeline * contextRanks, `tp ${tensor} x pp ${pipeline} x cp ${contextRanks}`, settings.tensorParallel, reader.say);
+   contextFinding(length, context, 'max_seq_len', null, settings.maxModelLen, reader.say);
+   const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1;
+   const weights = weightParts(input, storage, {
+    tensor,
+    pipeline,
+    attentionData,
+    wholeExperts
+   }, {
+    quantization
+   });
+   const buffers = [ forwardPart(shape, tokens, tensor), trtllm_logitsPart(input, sequences * beams), contextPart(tensor, OTHER) ];
+   const windows = trtllm_windowed(option);
+   return poolAnswer({
+    input,
+    reader,
+    tensor,
+    stages: weights.map(part => [ part, ...buffers ]),
+    caches: stageCaches(shape, {
+     ranks,
+     pipeline,
+     elementBytes: kvElementBytes(kvDtype) ?? 2,
+     scaleBytes: 0,
+     block,
+     windows,
+     beams
+    }),
+    block,
+    fraction,
+    fractionText: `free_gpu_memory_fraction ${fraction}`,
+    maxModelLen: length,
+    context,
+    sequences,
+    maxTokens: option.count('max-tokens'),
+    kvText: `KV ${kvDtype}, blocks of ${block} tokens${beams > 1 ? `, ${beams} beams` : ''}`,
+    source: 'TensorRT-LLM memory page',
+    assumptions: [ `max_num_tokens ${(0, units_bytes.zD)(tokens)} and max_batch_size ${(0, 
+    units_bytes.zD)(sequences)} size the buffers, whatever the load`, ...input.version === null ? [ 'TensorRT-LLM version unknown: the defaults of 1.x are used' ] : [], ...windows ? [] : [ 'without max_attention_window every layer keeps every token' ] ]
+   });
+  }
+  const OTHER = {
+   low: .6,
+   expected: 1.5,
+   high: 3.5
+  };
+  const trtllm_lengthOf = (given, context) => typeof given === 'number' ? given : context ?? 2048;
+  function trtllm_logitsPart(input, sequences) {
+   const expected = sequences * input.shape.facts.vocabulary * 4;
+   return rangePart('logits', {
+    low: .5 * expected,
+    expected,
+    high: 2 * expected + .1 * units_bytes.T3
+   }, 'modelled', `${(0, units_bytes.zD)(sequences)} sequences x ${(0, units_bytes.zD)(input.shape.facts.vocabulary)} x 4 B`, 'buffers by max_batch_size');
+  }
+  function algorithm(name) {
+   if (name === null || /^(?:no_quant|none)$/i.test(name)) return null;
+   if (/^fp8/i.test(name)) return 'fp8';
+   return /^nvfp4/i.test(name) ? 'modelopt_fp4' : name.toLowerCase();
+  }
+  function trtllm_kvDtypeOf(given, fallback) {
+   return given === null || given === 'auto' ? fallback : given.toLowerCase();
+  }
+  const trtllm_windowed = option => option.has('max-attention-window');
+  function inside(name, title) {
+   return {
+    name,
+    title,
+    defaults: vllmDefaults,
+    estimate: input => {
+     const answer = vllm.estimate({
+      ...input,
+      version: null
+     });
+     const note = `${title} runs vLLM inside`;
+     return {
+      ...answer,
+      estimate: {
+       ...answer.estimate,
+       assumptions: [ note, ...answer.estimate.assumptions ]
+      }
+     };
+    }
+   };
+  }
+  const vllmInside = [ inside('ray-llm', 'Ray Serve LLM'), inside('kserve-hf', 'KServe Hugging Face server') ];
+  const engines = [ vllm, ...vllmInside, sglang, trtllm, tgi, lmdeploy, llamacpp, ollama, transformers, kaito, ...embeddingServers ];
+  const byName = new Map(engines.map(engine => [ engine.name, engine ]));
+  function engineOf(name) {
+   return byName.get(name) ?? null;
+  }
+ }),
+ 4016: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   oC: () => findModelFor,
+   wA: () => makeHub,
+   VA: () => scriptPath
+  });
+  var external_node_fs_ = __nccwpck_require__(3024);
+  const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
+  var catalogue_catalogue = __nccwpck_require__(9811);
+  var catalogue_file = __nccwpck_require__(7318);
+  var problem = __nccwpck_require__(7091);
+  var suggest = __nccwpck_require__(138);
+  var local = __nccwpck_require__(4549);
+  var sources_locked = __nccwpck_require__(2110);
+  var sources_reference = __nccwpck_require__(3183);
+  function factsFinder(ports) {
+   const found = new Map;
+   return reference => {
+    const key = JSON.stringify([ reference.id, reference.revision, reference.variant ]);
+    let answer = found.get(key);
+    if (answer === void 0) {
+     answer = find(reference, ports);
+     found.set(key, answer);
+    }
+    return answer;
+   };
+  }
+  async function find(asked, ports) {
+   const entry = ports.models.get(asked.id);
+   if (entry?.path != null) {
+    if (ports.repository === null) return (0, problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
+     at: entry.at
+    });
+    return (0, local.localFacts)(ports.repository, entry.path, asked.id, entry.at, asked.variant);
+   }
+   const named = entry?.id == null ? asked : {
+    ...asked,
+    id: entry.id,
+    revision: entry.revision ?? asked.revision
+   };
+   const checked = (0, sources_reference.j)(named);
+   if (!checked.ok) return entry === void 0 ? checked : {
+    ok: false,
+    problem: {
+     ...checked.problem,
+     at: entry.at
+    }
+   };
+   const reference = checked.value;
+   const locked = ports.lock === null ? null : (0, sources_locked.E)(ports.lock, reference);
+   if (locked !== null) return (0, problem.uw)(locked);
+   const {catalogue} = ports;
+   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
+    const known = catalogue.find(reference.id);
+    if (known !== null) return (0, problem.uw)(known);
+   }
+   if (ports.hub === null) return {
+    ok: false,
+    problem: unknownOffline(reference, catalogue)
+   };
+   const answer = await ports.hub(reference);
+   return answer.ok ? answer : {
+    ok: false,
+    problem: withSuggestion(answer.problem, reference, catalogue)
+   };
+  }
+  const isDefaultBranch = revision => revision === null || revision === 'main';
+  function unknownOffline(reference, catalogue) {
+   const known = catalogue?.find(reference.id) ?? null;
+   const message = `${(0, sources_locked.T)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
+   if (known !== null && !isDefaultBranch(reference.revision)) return {
+    code: 'model-unknown',
+    message,
+    hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
+   };
+   return withSuggestion({
+    code: 'model-unknown',
+    message,
+    hint: 'run online, or pin it with hf-vram-calc lock'
+   }, reference, catalogue);
+  }
+  function withSuggestion(problem, reference, catalogue) {
+   if (catalogue === null || problem.code !== 'model-unknown' && problem.code !== 'model-not-found') return problem;
+   const near = nearest(reference.id, catalogue.ids());
+   if (near === null) return problem;
+   return {
+    ...problem,
+    hint: `did you mean ${near}?${problem.hint ? ` Else ${problem.hint}` : ''}`
+   };
+  }
+  function nearest(id, ids) {
+   const parts = text => {
+    const cut = text.lastIndexOf('/');
+    return {
+     owner: text.slice(0, Math.max(0, cut)).toLowerCase(),
+     name: text.slice(cut + 1).toLowerCase()
+    };
+   };
+   const wanted = parts(id);
+   const namesake = ids.find(known => parts(known).name === wanted.name);
+   if (namesake !== void 0) return namesake;
+   const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [ parts(known).name, known ]));
+   const near = (0, suggest.k)(wanted.name, byName.keys());
+   return near === null ? null : byName.get(near);
+  }
+  var hub_settings = __nccwpck_require__(4063);
+  async function findModelFor(choices) {
+   const {repository} = choices;
+   const settings = (0, hub_settings.l)(choices.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
+   external_node_fs_.readFileSync)(path, 'utf8') : null);
+   if (!settings.ok) return settings;
+   const lock = repository === null ? (0, problem.uw)(null) : await readLock(repository, choices.lockFile);
+   if (!lock.ok) return lock;
+   let hub = null;
+   const askHub = async () => hub ??= makeHub(settings.value, choices);
+   const catalogue = (0, catalogue_catalogue.openCatalogue)((0, catalogue_file.catalogueBeside)(scriptPath()));
+   return (0, problem.uw)({
+    findModel: factsFinder({
+     models: choices.models,
+     repository,
+     lock: lock.value,
+     catalogue,
+     hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
+     refresh: choices.refresh
+    }),
+    quantisedVariants: id => quantisedVariants(catalogue, id)
+   });
+  }
+  const QUANTISED = /^-(fp8(-dynamic)?|quantized\.w8a8|int8|gptq-int8|awq|awq-int4|gptq-int4|quantized\.w4a16|w4a16|nvfp4|fp4)$/i;
+  function quantisedVariants(catalogue, id) {
+   const name = id.slice(id.indexOf('/') + 1).toLowerCase();
+   const variants = catalogue.ids().filter(other => {
+    const otherName = other.slice(other.indexOf('/') + 1).toLowerCase();
+    return otherName.startsWith(name) && QUANTISED.test(otherName.slice(name.length));
+   });
+   return variants.flatMap(other => catalogue.find(other) ?? []);
+  }
+  async function readLock(repository, named) {
+   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
+   const file = named ?? LOCK_FILE;
+   const text = await repository.read(file, LOCK_LIMIT);
+   if (text !== null) return parseLock(text, file);
+   if (named === null) return (0, problem.uw)(null);
+   return {
+    ok: false,
+    problem: {
+     code: 'path-missing',
+     message: `lock file ${JSON.stringify(file)} cannot be read`,
+     hint: 'write it with hf-vram-calc lock'
+    }
+   };
+  }
+  async function makeHub(settings, choices) {
+   const http = process.getBuiltinModule?.('node:http') ?? {};
+   const {setGlobalProxyFromEnv} = http;
+   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
+   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2569));
+   const {cacheFolder, fileCache} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 517));
+   const folder = cacheFolder(choices.env, settings.endpoint);
+   const cache = choices.cache ?? (folder === null ? null : fileCache(folder));
+   return hubClient(settings, {
+    fetch: globalThis.fetch,
+    sleep: async ms => {
+     await (0, promises_namespaceObject.setTimeout)(ms);
+    },
+    now: () => performance.now(),
+    random: Math.random
+   }, {
+    ...cache ? {
+     cache
+    } : {},
+    ...choices.http ? {
+     http: choices.http
+    } : {}
+   });
+  }
+  function scriptPath() {
+   return process.argv[1] ?? '';
+  }
+ }),
+ 7743: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   EN: () => visibleBytes,
+   V5: () => computesFp8
+  });
+  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
+  function visibleBytes(driverBytes) {
+   return driverBytes - Math.round((driverBytes >= 170 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3 ? .8 : .45) * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
+  }
+  function capability(gpu) {
+   return gpu.computeCapability === null ? null : Number(gpu.computeCapability);
+  }
+  function computesFp8(gpu) {
+   if (gpu.maker === 'AMD') return /MI3\d\d|RX 9\d|R9700/.test(gpu.name);
+   const generation = capability(gpu);
+   return generation === null ? null : generation >= 8.9;
+  }
+ }),
+ 5970: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   a: () => gpuNamed,
+   gpus: () => gpus
+  });
+  var bytes = __nccwpck_require__(3439);
+  var gpu = __nccwpck_require__(7743);
+  const SOURCES = {
+   log: 'engine logs and nvidia-smi outputs in public issues',
+   smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
+   nominal: 'data sheet; driver total and engine-visible memory by the rule: approximate'
+  };
+  function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
+   const driverBytes = driverMiB * bytes.lv;
+   const memoryBytes = visibleGiB === null ? (0, gpu.EN)(driverBytes) : Math.round(visibleGiB * bytes.T3);
+   return {
+    name: `${maker} ${name}`,
+    maker,
+    driverBytes,
+    memoryBytes,
+    computeCapability,
+    supported: true,
+    source,
+    keys: keys.split(' '),
+    nominalGB,
+    kind
+   };
+  }
+  function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
+   const driverMiB = Math.round(nominalGB * 1e9 / bytes.lv);
+   return {
+    ...card(maker, kind, name, keys, nominalGB, driverMiB, null, computeCapability, why),
+    supported: false
+   };
+  }
+  const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source);
+  const centre = nvidia('data-centre');
+  const studio = nvidia('workstation');
+  const home = nvidia('consumer');
+  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
+  const workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ];
+  const consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ];
+  const nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ];
+  const amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source);
+  const gigabytes = 1024;
+  const amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ];
+  const shared = 'memory is shared with the CPU';
+  const noRules = 'no rules for this accelerator';
+  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
+  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
+  const unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ];
+  const gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
+  const byName = new Map(gpus.map(row => [ row.name, row ]));
+  function gpuNamed(name) {
+   const row = byName.get(name);
+   if (!row) throw new Error(`no GPU row is named ${name}`);
+   return row;
+  }
+ }),
+ 2117: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   Ib: () => lookUpInstance,
+   instances: () => instances
+  });
+  var _gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5970);
+  const AWS = [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, 1 / 2 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ];
+  const GCP = [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ];
+  const AZURE = [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, 1 / 2 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ];
+  const OCI = [ [ 'VM.GPU.A10.1', 'NVIDIA A10', 1 ], [ 'VM.GPU.A10.2', 'NVIDIA A10', 2 ], [ 'BM.GPU.A10.4', 'NVIDIA A10', 4 ], [ 'BM.GPU.L40S.4', 'NVIDIA L40S', 4 ], [ 'BM.GPU4.8', 'NVIDIA A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'NVIDIA A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'NVIDIA H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'NVIDIA H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'NVIDIA B200', 8 ], [ 'BM.GPU.GB200.4', 'NVIDIA GB200', 4 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'VM.GPU3.1', 'NVIDIA V100 16GB', 1 ], [ 'VM.GPU3.2', 'NVIDIA V100 16GB', 2 ], [ 'VM.GPU3.4', 'NVIDIA V100 16GB', 4 ], [ 'BM.GPU3.8', 'NVIDIA V100 16GB', 8 ] ];
+  const COREWEAVE = [ [ 'gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'NVIDIA H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'NVIDIA L40S', 8 ], [ 'gd-8xa100-i128', 'NVIDIA A100 80GB', 8 ], [ 'gd-1xgh200', 'NVIDIA GH200 96GB', 1 ], [ 'b200-8x', 'NVIDIA B200', 8 ], [ 'gb200-4x', 'NVIDIA GB200', 4 ], [ 'gb300-4x', 'NVIDIA GB300', 4 ], [ 'rtxp6000-8x', 'NVIDIA RTX PRO 6000 Blackwell', 8 ] ];
+  const LAMBDA_CARDS = [ [ 'a100_80gb_sxm4', 'NVIDIA A100 80GB' ], [ 'a100_sxm4', 'NVIDIA A100 40GB' ], [ 'a100', 'NVIDIA A100 40GB' ], [ 'a6000', 'NVIDIA RTX A6000' ], [ 'a10', 'NVIDIA A10' ], [ 'rtx6000', 'NVIDIA Quadro RTX 6000' ], [ 'v100', 'NVIDIA V100 16GB' ], [ 'h100_pcie', 'NVIDIA H100 80GB' ], [ 'h100_sxm5', 'NVIDIA H100 80GB' ], [ 'h100_sxm', 'NVIDIA H100 80GB' ], [ 'gh200', 'NVIDIA GH200 96GB' ], [ 'b200_sxm6', 'NVIDIA B200' ], [ 'b200', 'NVIDIA B200' ] ];
+  function spelledOut(types) {
+   const braces = /^([^{]*)\{([^}]*)\}(.*)$/.exec(types);
+   return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [ types ];
+  }
+  function rowsOf(cloud, lines) {
+   return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({
+    type,
+    cloud,
+    gpu: (0, _gpus_js__WEBPACK_IMPORTED_MODULE_0__.a)(gpu),
+    count,
+    share: share ?? 1
+   })));
+  }
+  const instances = [ ...rowsOf('AWS', AWS), ...rowsOf('GCP', GCP), ...rowsOf('Azure', AZURE), ...rowsOf('OCI', OCI), ...rowsOf('Lambda', LAMBDA_CARDS.flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', COREWEAVE) ];
+  const byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]));
+  function spellings(text) {
+   const plain = text.trim().toLowerCase().replace(/^ml\./, '');
+   return [ plain, `standard_${plain}`, plain.replace(/-/g, '_'), plain.replace(/(\d+)xl$/, '$1xlarge').replace(/^([a-z0-9]+)-(?=\d*xlarge$)/, '$1.') ];
+  }
+  function lookUpInstance(text) {
+   if (text.length > 100) return null;
+   for (const key of spellings(text)) {
+    const row = byType.get(key);
+    if (row) return row;
+   }
+   return null;
+  }
+ }),
+ 6352: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   P: () => bareGpu,
+   lookUpGpu: () => lookUpGpu
+  });
+  var problem = __nccwpck_require__(7091);
+  var units_bytes = __nccwpck_require__(3439);
+  var suggest = __nccwpck_require__(138);
+  var gpus = __nccwpck_require__(5970);
+  var instances = __nccwpck_require__(2117);
+  const PROFILE = /(?<![a-z0-9])(\d{1,2})g[._](\d{1,3})gb(?:[.+]me(?:\.all)?|-me)?(?![a-z0-9])/i;
+  function migProfile(text) {
+   const found = PROFILE.exec(text);
+   if (!found) return null;
+   const profile = {
+    name: `${Number(found[1])}g.${Number(found[2])}gb`,
+    gigabytes: Number(found[2])
+   };
+   const rest = `${text.slice(0, found.index)} ${text.slice(found.index + found[0].length)}`.replace(/(?<![a-z])mig(?![a-z])/gi, ' ');
+   return {
+    profile,
+    rest: rest.trim()
+   };
+  }
+  const CARD_BY_PROFILE = Object.fromEntries([ [ 'NVIDIA A30', '1g.6gb 2g.12gb 4g.24gb' ], [ 'NVIDIA A100 40GB', '1g.5gb 1g.10gb 2g.10gb 3g.20gb 4g.20gb 7g.40gb' ], [ 'NVIDIA A100 80GB', '1g.10gb 1g.20gb 2g.20gb 3g.40gb 4g.40gb 7g.80gb' ], [ 'NVIDIA H100 NVL 94GB', '1g.11gb 1g.12gb 1g.24gb 2g.24gb 3g.47gb 4g.47gb 7g.94gb' ], [ 'NVIDIA H100 96GB', '3g.48gb 4g.48gb 7g.96gb' ], [ 'NVIDIA RTX PRO 6000 Blackwell', '2g.48gb 4g.96gb' ], [ 'NVIDIA H200 141GB', '1g.16gb 1g.18gb 1g.35gb 2g.33gb 2g.35gb 3g.70gb 3g.71gb 4g.70gb 4g.71gb 7g.141gb' ], [ 'NVIDIA B200', '1g.22gb 1g.23gb 1g.45gb 2g.45gb 3g.90gb 4g.90gb 7g.180gb' ], [ 'NVIDIA GB200', '1g.46gb 2g.46gb 2g.47gb 3g.93gb 4g.93gb 7g.186gb' ], [ 'NVIDIA B300', '1g.34gb 1g.67gb 2g.67gb 3g.135gb 4g.135gb 7g.269gb 7g.270gb' ] ].flatMap(([card, profiles]) => profiles.split(' ').map(profile => [ profile, card ])));
+  const SLICE_LOSS = Math.round(.15 * units_bytes.T3);
+  function eighths(profile, nominalGB) {
+   const slices = Math.round(profile.gigabytes / nominalGB * 8);
+   const near = Math.abs(profile.gigabytes - slices * nominalGB / 8) <= Math.max(1, profile.gigabytes * .06);
+   return slices >= 1 && slices <= 8 && near ? slices : null;
+  }
+  function sliceOf(card, profile) {
+   const slices = eighths(profile, card.nominalGB);
+   if (slices === null) return null;
+   const share = bytes => Math.floor(bytes * slices / 8);
+   return {
+    name: `${card.name.replace(/ (?:\d+GB|NVL \d+GB)$/, '')} MIG ${profile.name}`,
+    maker: card.maker,
+    driverBytes: share(card.driverBytes),
+    memoryBytes: share(card.memoryBytes) - SLICE_LOSS,
+    computeCapability: card.computeCapability,
+    supported: true,
+    source: `${slices} of 8 memory slices of ${card.name}, less 0.15 GiB: approximate`
+   };
+  }
+  function sliceWithoutCard(rows, profile) {
+   const card = rows.find(row => row.name === CARD_BY_PROFILE[profile.name]);
+   const slice = card ? sliceOf(card, profile) : null;
+   const name = `NVIDIA MIG ${profile.name}`;
+   if (card && slice) return {
+    gpu: {
+     ...slice,
+     name
+    },
+    note: `the card is not named: a slice of ${card.name} is assumed`
+   };
+   const bytes = profile.gigabytes * 1e9;
+   return {
+    gpu: {
+     name,
+     maker: 'NVIDIA',
+     driverBytes: bytes,
+     memoryBytes: Math.max(0, bytes - SLICE_LOSS),
+     computeCapability: null,
+     supported: bytes > 0,
+     source: 'the size in the name of the MIG profile: approximate'
+    },
+    note: 'no card is known to offer this profile: its memory is taken from its name'
+   };
+  }
+  const NOISE = new Set(('nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
+  const SOMETIMES_NOISE = new Set([ 'blackwell', 'ada', 'quadro', 'nvl72', 'lovelace' ]);
+  const byKey = new Map;
+  for (const row of gpus.gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
+  function splitCount(text) {
+   const after = /^(.*\S)\s*[:=]\s*(\d{1,4})$/.exec(text) ?? /^(.*\S)[\s_-]+[x×*]\s*(\d{1,4})$/i.exec(text) ?? /^(.*(?:\d|gb|gib))[x×*](\d{1,2})$/i.exec(text);
+   if (after) return {
+    name: after[1],
+    count: Number(after[2])
+   };
+   const before = /^(\d{1,4})\s*[x×*]\s*(?=.*[a-z])(\S.*)$/i.exec(text);
+   return before ? {
+    name: before[2],
+    count: Number(before[1])
+   } : {
+    name: text,
+    count: null
+   };
+  }
+  function wordsOf(name) {
+   const words = [];
+   let gigabytes = null;
+   let size = '';
+   for (const word of name.toLowerCase().replace('max-q', 'maxq').split(/[^a-z0-9]+/)) {
+    const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word);
+    if (memory && gigabytes === null) {
+     gigabytes = Number(memory[1]);
+     size = word;
+    } else if (word !== '') words.push(word);
+   }
+   return {
+    words,
+    gigabytes,
+    size
+   };
+  }
+  const SIZE = /^\s*\d+(?:\.\d+)?\s*(?:[gmt]i?b|[gm]i)\s*$/i;
+  const joined = (words, drop) => words.filter(word => !drop(word)).join('');
+  function cardsNamed(words) {
+   for (const drop of [ word => NOISE.has(word) && !SOMETIMES_NOISE.has(word), word => NOISE.has(word) ]) {
+    const rows = byKey.get(joined(words, drop));
+    if (rows) return rows;
+   }
+   return null;
+  }
+  function cardsInside(words) {
+   const useful = words.filter(word => !NOISE.has(word) || SOMETIMES_NOISE.has(word)).slice(0, 24);
+   for (let length = Math.min(4, useful.length - 1); length >= 1; length--) {
+    const found = new Map;
+    for (let i = 0; i + length <= useful.length; i++) {
+     const key = useful.slice(i, i + length).join('');
+     const rows = key.length >= 3 || key === 't4' || key === 'l4' ? byKey.get(key)?.filter(row => row.supported) : void 0;
+     if (rows && rows.length > 0 && !/^\d+$/.test(useful[i] + (useful[i - 1] ?? 'x'))) found.set(rows[0].name, rows);
+    }
+    if (found.size === 1) return [ ...found.values() ][0];
+    if (found.size > 1) return null;
+   }
+   return null;
+  }
+  function variant(rows, gigabytes) {
+   const smallestFirst = [ ...rows ].sort((a, b) => a.memoryBytes - b.memoryBytes);
+   if (gigabytes === null) {
+    const row = smallestFirst[0];
+    const sizes = smallestFirst.map(each => `${each.nominalGB} GB`);
+    return {
+     row,
+     note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null
+    };
+   }
+   const apart = row => Math.abs(row.nominalGB - gigabytes);
+   const row = smallestFirst.reduce((best, each) => apart(each) < apart(best) ? each : best);
+   return apart(row) <= .12 * row.nominalGB ? {
+    row,
+    note: null
+   } : null;
+  }
+  function bareGpu(memoryBytes) {
+   return {
+    name: `GPU with ${(0, units_bytes.lP)(memoryBytes)}`,
+    maker: 'unknown',
+    driverBytes: memoryBytes,
+    memoryBytes,
+    computeCapability: null,
+    supported: true,
+    source: 'given as the memory that the engine sees'
+   };
+  }
+  function withMemory(row, memoryBytes) {
+   return {
+    ...row,
+    driverBytes: memoryBytes,
+    memoryBytes,
+    supported: true,
+    source: 'unified memory: the size as given'
+   };
+  }
+  function gpuOfInstance(instance) {
+   const {gpu, share} = instance;
+   if (share === 1) return gpu;
+   const part = bytes => Math.floor(bytes * share);
+   return {
+    ...gpu,
+    name: `${gpu.name} (1/${Math.round(1 / share)})`,
+    driverBytes: part(gpu.driverBytes),
+    memoryBytes: part(gpu.memoryBytes),
+    source: `1/${Math.round(1 / share)} of ${gpu.name}: approximate`
+   };
+  }
+  function unknownGpu(text) {
+   const names = gpus.gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]);
+   const near = (0, suggest.k)(text, names);
+   const shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near;
+   const size = 'give the memory that the engine sees, as in 79.18GiB';
+   return (0, problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, {
+    hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}`
+   });
+  }
+  function sliceNamed(text, count) {
+   const mig = migProfile(text);
+   if (mig === null) return null;
+   const {words, gigabytes} = wordsOf(mig.rest);
+   const rows = cardsNamed(words) ?? cardsInside(words);
+   if (rows === null) return (0, problem.uw)({
+    ...sliceWithoutCard(gpus.gpus, mig.profile),
+    count
+   });
+   const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null);
+   const chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null;
+   const gpu = chosen ? sliceOf(chosen.row, mig.profile) : null;
+   if (gpu) return (0, problem.uw)({
+    gpu,
+    count,
+    note: null
+   });
+   return (0, problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, {
+    hint: 'check the profile, or give the memory in GiB'
+   });
+  }
+  function lookUpGpu(text) {
+   const whole = text.trim().replace(/!$/, '');
+   if (whole === '' || whole.length > 200) return unknownGpu(whole);
+   const instance = (0, instances.Ib)(whole);
+   if (instance) return (0, problem.uw)({
+    gpu: gpuOfInstance(instance),
+    count: instance.count,
+    note: null
+   });
+   const {name, count} = splitCount(whole);
+   if (count === 0) return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
+    hint: 'give a count of 1 or more'
+   });
+   const bytes = SIZE.test(name) ? (0, units_bytes.z_)(name) : null;
+   if (bytes !== null) {
+    if (bytes > 0) return (0, problem.uw)({
+     gpu: bareGpu(bytes),
+     count,
+     note: null
+    });
+    return (0, problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, {
+     hint: 'give a size such as 79.18GiB'
+    });
+   }
+   const slice = sliceNamed(name, count);
+   if (slice) return slice;
+   const {words, gigabytes, size} = wordsOf(name);
+   const literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`);
+   const exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words);
+   const rows = exact ?? cardsInside(words);
+   if (rows === null) return unknownGpu(whole);
+   const unified = rows.find(row => row.kind === 'unified');
+   const given = (0, units_bytes.z_)(size);
+   if (unified && given) return (0, problem.uw)({
+    gpu: withMemory(unified, given),
+    count,
+    note: null
+   });
+   const chosen = variant(rows, literal ? null : gigabytes);
+   if (chosen) {
+    const note = chosen.note ?? (exact ? null : `read "${name}" as ${chosen.row.name}`);
+    return (0, problem.uw)({
+     gpu: chosen.row,
+     count,
+     note
+    });
+   }
+   const profile = {
+    name: `3g.${gigabytes}gb`,
+    gigabytes: gigabytes ?? 0
+   };
+   const halved = gigabytes === null ? void 0 : rows.find(row => row.nominalGB === gigabytes * 2 && Number(row.computeCapability) >= 8);
+   const half = halved ? sliceOf(halved, profile) : null;
+   if (half) return (0, problem.uw)({
+    gpu: half,
+    count,
+    note: `half of a card: MIG ${profile.name}`
+   });
+   const sizes = rows.map(row => `${row.nominalGB} GB`).join(' or ');
+   return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}": this card has ${sizes}, not ${gigabytes} GB`, {
+    hint: 'correct the size, or give the memory that the engine sees, as in 47.5GiB'
+   });
+  }
+ }),
+ 2140: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   WQ: () => whole,
+   cz: () => sum,
+   pV: () => exactly
+  });
+  const exactly = bytes => ({
+   low: bytes,
+   expected: bytes,
+   high: bytes
+  });
+  const nothing = exactly(0);
+  const sum = ranges => ranges.reduce((a, b) => ({
+   low: a.low + b.low,
+   expected: a.expected + b.expected,
+   high: a.high + b.high
+  }), nothing);
+  const whole = range => ({
+   low: Math.floor(range.low),
+   expected: Math.round(range.expected),
+   high: Math.ceil(range.high)
+  });
+ }),
+ 5447: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   $4: () => positionEmbedding,
+   X5: () => total,
+   Yt: () => elements,
+   fi: () => column,
+   gs: () => outputHead,
+   i1: () => vector,
+   kz: () => replicated,
+   nM: () => row,
+   sn: () => linear,
+   xP: () => tokenEmbedding,
+   xT: () => conv,
+   xb: () => norm
+  });
+  function linear(name, out, input, split, extra = {}) {
+   return {
+    name,
+    out,
+    in: input,
+    copies: 1,
+    bias: false,
+    kind: 'linear',
+    split,
+    ...extra
+   };
+  }
+  const column = (name, out, input, extra = {}) => linear(name, out, input, 'column', extra);
+  const row = (name, out, input, extra = {}) => linear(name, out, input, 'row', extra);
+  const replicated = (name, out, input, extra = {}) => linear(name, out, input, 'none', extra);
+  function norm(name, width, bias = false) {
+   return {
+    name,
+    out: width,
+    in: 1,
+    copies: 1,
+    bias,
+    kind: 'norm',
+    split: 'none'
+   };
+  }
+  function vector(name, length, split = 'none') {
+   return {
+    name,
+    out: length,
+    in: 1,
+    copies: 1,
+    bias: false,
+    kind: 'other',
+    split
+   };
+  }
+  function conv(name, out, input, bias, split = 'none') {
+   return {
+    name,
+    out,
+    in: input,
+    copies: 1,
+    bias,
+    kind: 'conv',
+    split
+   };
+  }
+  function tokenEmbedding(vocabulary, width, name = 'model.embed_tokens') {
+   return {
+    name,
+    out: vocabulary,
+    in: width,
+    copies: 1,
+    bias: false,
+    kind: 'embedding',
+    split: 'vocab',
+    lookup: true
+   };
+  }
+  function positionEmbedding(positions, width, name) {
+   return {
+    name,
+    out: positions,
+    in: width,
+    copies: 1,
+    bias: false,
+    kind: 'embedding',
+    split: 'none',
+    lookup: true
+   };
+  }
+  function outputHead(vocabulary, width, bias = false, name = 'lm_head') {
+   return {
+    name,
+    out: vocabulary,
+    in: width,
+    copies: 1,
+    bias,
+    kind: 'linear',
+    split: 'vocab'
+   };
+  }
+  function elements(weight) {
+   return weight.copies * (weight.out * weight.in + (weight.bias ? weight.out : 0));
+  }
+  function total(weights) {
+   let sum = 0;
+   for (const weight of weights) sum += elements(weight);
+   return sum;
+  }
+ }),
+ 871: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   NL: () => ggmlTypeNamed,
+   R1: () => ggmlTypeOf,
+   V_: () => ggmlBytes
+  });
+  const ROWS = [ [ 0, 'F32', 1, 4 ], [ 1, 'F16', 1, 2 ], [ 2, 'Q4_0', 32, 18 ], [ 3, 'Q4_1', 32, 20 ], [ 6, 'Q5_0', 32, 22 ], [ 7, 'Q5_1', 32, 24 ], [ 8, 'Q8_0', 32, 34 ], [ 9, 'Q8_1', 32, 36 ], [ 10, 'Q2_K', 256, 84 ], [ 11, 'Q3_K', 256, 110 ], [ 12, 'Q4_K', 256, 144 ], [ 13, 'Q5_K', 256, 176 ], [ 14, 'Q6_K', 256, 210 ], [ 15, 'Q8_K', 256, 292 ], [ 16, 'IQ2_XXS', 256, 66 ], [ 17, 'IQ2_XS', 256, 74 ], [ 18, 'IQ3_XXS', 256, 98 ], [ 19, 'IQ1_S', 256, 50 ], [ 20, 'IQ4_NL', 32, 18 ], [ 21, 'IQ3_S', 256, 110 ], [ 22, 'IQ2_S', 256, 82 ], [ 23, 'IQ4_XS', 256, 136 ], [ 24, 'I8', 1, 1 ], [ 25, 'I16', 1, 2 ], [ 26, 'I32', 1, 4 ], [ 27, 'I64', 1, 8 ], [ 28, 'F64', 1, 8 ], [ 29, 'IQ1_M', 256, 56 ], [ 30, 'BF16', 1, 2 ], [ 34, 'TQ1_0', 256, 54 ], [ 35, 'TQ2_0', 256, 66 ], [ 39, 'MXFP4', 32, 17 ], [ 40, 'NVFP4', 64, 36 ] ];
+  const byNumber = new Map(ROWS.map(([number, name, block, bytes]) => [ number, {
+   name,
+   block,
+   bytes
+  } ]));
+  const byName = new Map([ ...byNumber.values() ].map(type => [ type.name, type ]));
+  function ggmlTypeOf(number) {
+   return byNumber.get(number) ?? null;
+  }
+  function ggmlTypeNamed(name) {
+   return byName.get(name.toUpperCase()) ?? null;
+  }
+  function ggmlBytes(type, count) {
+   return Math.ceil(count / type.block) * type.bytes;
+  }
+ }),
+ 5639: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   B8: () => parseSafetensors,
+   gT: () => headerLength,
+   oB: () => parseShardIndex
+  });
+  var _problem_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7091);
+  const MOST_HEADER = 25e6;
+  const MOST_DIMENSION = 2 ** 32;
+  const MOST_ELEMENTS = 2 ** 52;
+  const DTYPE_BITS = {
+   BOOL: 8,
+   U8: 8,
+   I8: 8,
+   F8_E5M2: 8,
+   F8_E4M3: 8,
+   F8_E8M0: 8,
+   F8_E4M3FNUZ: 8,
+   F8_E5M2FNUZ: 8,
+   F4: 4,
+   F6_E2M3: 6,
+   F6_E3M2: 6,
+   I16: 16,
+   U16: 16,
+   F16: 16,
+   BF16: 16,
+   I32: 32,
+   U32: 32,
+   F32: 32,
+   I64: 64,
+   U64: 64,
+   F64: 64,
+   C64: 64
+  };
+  function headerLength(start) {
+   if (start.length < 8) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the file is shorter than 8 bytes');
+   const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true));
+   return length >= 2 && length <= MOST_HEADER ? (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)(length) : (0, 
+   _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: header of ${length} bytes, expected 2 to ${MOST_HEADER}`);
+  }
+  function parseSafetensors(start) {
+   const length = headerLength(start);
+   if (!length.ok) return length;
+   if (start.length < 8 + length.value) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${start.length} bytes at hand, the header ends at ${8 + length.value}`);
+   let json;
+   try {
+    json = JSON.parse(new TextDecoder('utf-8', {
+     fatal: true
+    }).decode(start.subarray(8, 8 + length.value)));
+   } catch {
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the header is no JSON');
+   }
+   if (!isRecord(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'safetensors: the header is no object');
+   const found = [];
+   for (const [name, value] of Object.entries(json)) {
+    if (name === '__metadata__') continue;
+    const tensor = parseTensor(name, value);
+    if (!tensor.ok) return tensor;
+    found.push(tensor.value);
+   }
+   found.sort((a, b) => a.from - b.from || a.to - b.to);
+   let end = 0;
+   for (const {tensor, from, to} of found) {
+    if (from !== end) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${tensor.name} begins at ${from}, expected ${end}`);
+    end = to;
+   }
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)(found.map(({tensor}) => tensor));
+  }
+  function parseTensor(name, value) {
+   const wrong = what => (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', `safetensors: ${name.slice(0, 120)} ${what}`);
+   if (!isRecord(value)) return wrong('is no object');
+   const {dtype, shape, data_offsets: offsets} = value;
+   const bits = typeof dtype === 'string' && Object.hasOwn(DTYPE_BITS, dtype) ? DTYPE_BITS[dtype] : void 0;
+   if (typeof dtype !== 'string' || bits === void 0) return wrong(`has the dtype ${JSON.stringify(dtype)}, which is not known`);
+   if (!isCounts(shape, MOST_DIMENSION) || shape.length > 16) return wrong('has no valid shape');
+   if (!isCounts(offsets, Number.MAX_SAFE_INTEGER) || offsets.length !== 2) return wrong('has no valid data_offsets');
+   const elements = shape.reduce((product, dim) => product * dim, 1);
+   const [from, to] = offsets;
+   if (elements > MOST_ELEMENTS || to - from !== Math.ceil(elements * bits / 8)) return wrong(`holds ${to - from} bytes, its shape needs ${elements * bits / 8}`);
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    tensor: {
+     name,
+     dtype,
+     shape,
+     bytes: to - from
+    },
+    from,
+    to
+   });
+  }
+  const isRecord = value => typeof value === 'object' && value !== null && !Array.isArray(value);
+  const isCounts = (value, most) => Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0 && n <= most);
+  function parseShardIndex(json) {
+   const map = isRecord(json) ? json['weight_map'] : void 0;
+   if (!isRecord(json) || !isRecord(map)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'index.json has no weight_map');
+   const files = new Set;
+   for (const file of Object.values(map)) {
+    if (typeof file !== 'string' || file.includes('..') || file.startsWith('/')) return (0, 
+    _problem_js__WEBPACK_IMPORTED_MODULE_0__.MB)('checkpoint-invalid', 'index.json names a file that is no name in the repository');
+    files.add(file);
+   }
+   const metadata = json['metadata'];
+   const size = isRecord(metadata) ? metadata['total_size'] : void 0;
+   const valid = typeof size === 'number' && Number.isSafeInteger(size) && size > 0;
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.uw)({
+    totalBytes: valid ? size : null,
+    files: [ ...files ].sort(),
+    tensorNames: Object.keys(map)
+   });
+  }
+ }),
+ 3394: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   q: () => dtypeBytes,
+   p: () => storageOf
+  });
   var problem = __nccwpck_require__(7091);
   const up = Math.ceil;
   function fp8Block(rows, columns, scaleBytes = 4) {
@@ -15200,2651 +21670,8 @@ var __webpack_modules__ = {
     share: count / layers.length
    }));
   }
-  function partOf(weight, p) {
-   const t = p.tensor;
-   const whole = {
-    out: weight.out,
-    in: weight.in,
-    copies: weight.copies,
-    bias: weight.bias ? weight.out : 0
-   };
-   if (weight.transformersOnly) return {
-    ...whole,
-    copies: 0,
-    bias: 0
-   };
-   switch (weight.split) {
-   case 'none':
-    return whole;
-
-   case 'column':
-    {
-     const out = Math.ceil(weight.out / t);
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'row':
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / t)
-    };
-
-   case 'vocab':
-    {
-     const out = Math.ceil(weight.out / 64) * 64 / t;
-     return {
-      ...whole,
-      out: Math.ceil(out),
-      bias: weight.bias ? Math.ceil(out) : 0
-     };
-    }
-
-   case 'kv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const out = weight.out / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'qkv':
-    {
-     const heads = weight.kvHeads ?? 1;
-     const kv = weight.kvWidth ?? 0;
-     const out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-column':
-    {
-     if (p.expert > 1) return {
-      ...whole,
-      copies: Math.ceil(weight.copies / p.expert)
-     };
-     const out = Math.ceil(weight.out / (p.expertTensor ?? t));
-     return {
-      ...whole,
-      out,
-      bias: weight.bias ? out : 0
-     };
-    }
-
-   case 'expert-row':
-    if (p.expert > 1) return {
-     ...whole,
-     copies: Math.ceil(weight.copies / p.expert)
-    };
-    return {
-     ...whole,
-     in: Math.ceil(weight.in / (p.expertTensor ?? t))
-    };
-   }
-  }
-  function stageSizes(layers, pipeline) {
-   const sizes = new Array(pipeline).fill(Math.floor(layers / pipeline));
-   let rest = layers % pipeline;
-   for (let stage = pipeline - 2; rest > 0 && stage >= 0; stage--, rest--) sizes[stage]++;
-   return sizes;
-  }
-  function stagesOf(shape, pipeline) {
-   let first = 0;
-   return stageSizes(shape.layers.order.length, pipeline).map(count => {
-    const stage = {
-     first,
-     count
-    };
-    first += count;
-    return stage;
-   });
-  }
-  const storages = new WeakMap;
-  function rememberedStorage(shape, config, asked) {
-   let known = storages.get(shape);
-   if (known?.config !== config) known = {
-    config,
-    byAsked: new Map
-   };
-   storages.set(shape, known);
-   const key = `${asked.dtype} ${asked.quantization ?? ''}`;
-   const result = known.byAsked.get(key) ?? storageOf(shape, config, asked);
-   known.byAsked.set(key, result);
-   return result;
-  }
-  function stageWeights(shape, storage, p) {
-   const sums = Array.from({
-    length: p.pipeline
-   }, () => ({
-    bytes: 0,
-    elements: 0
-   }));
-   const first = sums[0];
-   const last = sums[sums.length - 1];
-   for (const weight of shape.embedding) add(first, weight, storage, p, weight.name);
-   for (const tower of shape.towers) {
-    for (const weight of tower.weights) add(first, weight, storage, p, weight.name);
-    const kinds = kindSums(tower.stack.kinds, storage, p);
-    for (const kind of tower.stack.order) plus(first, kinds[kind]);
-   }
-   const kinds = kindSums(shape.layers.kinds, storage, p);
-   stagesOf(shape, p.pipeline).forEach(({first: start, count}, stage) => {
-    for (let layer = start; layer < start + count; layer++) plus(sums[stage], kinds[shape.layers.order[layer]]);
-   });
-   for (const weight of shape.final) add(last, weight, storage, p, weight.name);
-   if (shape.tied && p.pipeline > 1) for (const weight of shape.embedding) if (weight.split === 'vocab') add(last, weight, storage, p, weight.name);
-   return {
-    bytes: sums.map(sum => sum.bytes),
-    elements: sums.map(sum => sum.elements)
-   };
-  }
-  function predictionWeights(shape, storage, p) {
-   if (shape.mtp === null) return 0;
-   const kinds = kindSums(shape.mtp.kinds, storage, p);
-   return shape.mtp.order.reduce((sum, kind) => sum + kinds[kind].bytes, 0);
-  }
-  function kindSums(kinds, storage, p) {
-   return kinds.map(kind => {
-    const sum = {
-     bytes: 0,
-     elements: 0
-    };
-    for (const weight of kind.weights) add(sum, weight, storage, p, weight.name);
-    return sum;
-   });
-  }
-  function add(sum, weight, storage, p, path) {
-   const part = partOf(weight, p);
-   sum.bytes += storage.bytes(weight, part, path);
-   sum.elements += part.copies * (part.out * part.in + part.bias);
-  }
-  function plus(sum, other) {
-   sum.bytes += other.bytes;
-   sum.elements += other.elements;
-  }
-  function exactPart(name, bytes, basis, formula, source) {
-   return {
-    name,
-    inBudget: true,
-    bytes: (0, memory_parts.pV)(Math.round(bytes)),
-    basis,
-    formula,
-    source
-   };
-  }
-  function rangePart(name, bytes, basis, formula, source, inBudget = true) {
-   return {
-    name,
-    inBudget,
-    bytes: (0, memory_parts.WQ)(bytes),
-    basis,
-    formula,
-    source
-   };
-  }
-  function perGpu(rank, parts, budgetBytes) {
-   const totalBytes = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
-   const headroomBytes = budgetBytes === null ? null : {
-    low: budgetBytes - totalBytes.high,
-    expected: budgetBytes - totalBytes.expected,
-    high: budgetBytes - totalBytes.low
-   };
-   return {
-    rank,
-    parts,
-    totalBytes,
-    budgetBytes,
-    headroomBytes
-   };
-  }
-  function storageFor(model, asked, reader) {
-   const result = rememberedStorage(model.shape, model.facts.config, asked);
-   if (result.ok) return result.value;
-   reader.say('quantization-unsupported', 'error', result.problem.message);
-   const plain = storageOf(model.shape, {}, {
-    dtype: 'bfloat16',
-    quantization: null
-   });
-   if (plain.ok) return {
-    ...plain.value,
-    basis: 'assumed'
-   };
-   throw new Error(plain.problem.message);
-  }
-  const DTYPES = {
-   half: 'float16',
-   float: 'float32',
-   bf16: 'bfloat16',
-   fp16: 'float16',
-   fp32: 'float32'
-  };
-  function computeDtype(asked, shape) {
-   if (asked !== null && asked !== 'auto') return DTYPES[asked] ?? asked;
-   const own = shape.facts.dtype;
-   return own === 'float16' || own === 'half' ? 'float16' : 'bfloat16';
-  }
-  function adapterBytes(shape, r) {
-   const {slots, rank} = r.loras ?? {
-    slots: 0,
-    rank: 0
-   };
-   const parallel = {
-    tensor: r.tensor,
-    pipeline: 1,
-    expert: 1
-   };
-   const perKind = shape.layers.kinds.map(kind => {
-    const widths = {
-     dense: 0,
-     experts: 0
-    };
-    for (const weight of kind.weights) {
-     if (weight.kind !== 'linear') continue;
-     const part = partOf(weight, parallel);
-     const width = part.copies * (part.in + part.out);
-     if (weight.split === 'expert-column' || weight.split === 'expert-row') widths.experts += width; else widths.dense += width;
-    }
-    return widths;
-   });
-   let most = {
-    dense: 0,
-    experts: 0
-   };
-   for (const {first, count} of stagesOf(shape, r.pipeline)) {
-    const sums = {
-     dense: 0,
-     experts: 0
-    };
-    for (let layer = first; layer < first + count; layer++) {
-     const widths = perKind[shape.layers.order[layer]];
-     sums.dense += widths.dense;
-     sums.experts += widths.experts;
-    }
-    if (sums.dense + sums.experts > most.dense + most.experts) most = sums;
-   }
-   const unit = 2 * slots * rank;
-   return {
-    bytes: {
-     low: most.dense * unit,
-     expected: most.dense * unit,
-     high: (most.dense + most.experts) * unit
-    },
-    formula: `${(0, units_bytes.zD)(slots)} slots x rank ${(0, units_bytes.zD)(rank)} x ${(0, 
-    units_bytes.zD)(most.dense)} inputs and outputs x 2 B`,
-    source: 'vLLM lora/layers: buffers for max_loras slots'
-   };
-  }
-  function blocksOf(bucket, length, s) {
-   const {reach, block} = bucket;
-   switch (reach.kind) {
-   case 'full':
-    return Math.ceil(Math.ceil(length / s.contextRanks) / block);
-
-   case 'sliding':
-    return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
-
-   case 'chunked':
-    return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
-
-   case 'cross':
-    return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
-
-   case 'state':
-    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens;
-   }
-  }
-  function requestBlocks(plan, length, s) {
-   let blocks = 0;
-   for (const bucket of plan.buckets) blocks += bucket.groups * blocksOf(bucket, length, s);
-   return blocks;
-  }
-  function requestBytes(plan, length, stage, s) {
-   if (s.chargesGroups) return requestBlocks(plan, length, s) * plan.blockBytes[stage];
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    const blocks = blocksOf(bucket, length, s);
-    for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function stateBytesOf(plan, stage, s) {
-   let bytes = 0;
-   for (const bucket of plan.buckets) {
-    if (bucket.reach.kind !== 'state') continue;
-    const blocks = blocksOf(bucket, 1, s);
-    if (s.chargesGroups) bytes += bucket.groups * blocks * plan.blockBytes[stage]; else for (const member of bucket.members) bytes += blocks * member.counts[stage] * member.page;
-   }
-   return bytes;
-  }
-  function longestThatFits(plan, limit, room, stage, s) {
-   if (requestBytes(plan, limit, stage, s) <= room) return limit;
-   let low = 0;
-   let high = limit;
-   while (high - low > 1) {
-    const middle = Math.floor((low + high) / 2);
-    if (requestBytes(plan, middle, stage, s) <= room) low = middle; else high = middle;
-   }
-   return low;
-  }
-  function requestFormula(plan, length, stage, s, wanted) {
-   const buckets = plan.buckets.filter(bucket => bucket.reach.kind === 'state' === (wanted === 'state'));
-   const block = plan.blockBytes[stage];
-   const [only] = buckets;
-   if (only === void 0) return 'no layer keeps anything';
-   if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${(0, 
-   units_bytes.zD)(blocksOf(only, length, s))} blocks x ${(0, units_bytes.zD)(only.block)} tokens x ${(0, 
-   units_bytes.zD)(block / only.block)} B`;
-   if (s.chargesGroups) {
-    const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ');
-    return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${(0, units_bytes.zD)(block)} B`;
-   }
-   return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ');
-  }
-  const times = (groups, blocks) => groups === 1 ? (0, units_bytes.zD)(blocks) : `${(0, 
-  units_bytes.zD)(groups)} x ${(0, units_bytes.zD)(blocks)}`;
-  function layerTerms(bucket, blocks, stage) {
-   return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${(0, 
-   units_bytes.zD)(blocks)} blocks x ${(0, units_bytes.zD)(member.page)} B`);
-  }
-  const newestRelease = release(0, 33);
-  function release(major, minor, patch = 0) {
-   return major * 1e6 + minor * 1e3 + patch;
-  }
-  function releaseOf(text) {
-   const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text);
-   return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null;
-  }
-  function releaseText(value) {
-   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`;
-  }
-  const cache = new Map;
-  function rulesOf(version, v0 = false) {
-   const rules = newRules(version);
-   return v0 && version < release(0, 11) ? {
-    ...rules,
-    v0
-   } : rules;
-  }
-  function newRules(version) {
-   let rules = cache.get(version);
-   if (rules === void 0) {
-    const from = minor => version >= release(0, minor);
-    rules = {
-     v0: !from(8),
-     memoryFraction: from(20) ? .92 : .9,
-     graphsInBudget: from(20),
-     windowCountsBatches: from(25),
-     nullBlock: from(30),
-     chargesGroups: from(25),
-     capacityByConcurrency: from(20),
-     asyncDefault: from(14),
-     statePrefixCaching: from(20),
-     stateCheckpoints: from(30),
-     crossByBatch: from(13),
-     hugeTier: from(30),
-     platformMlaBlocks: !from(13)
-    };
-    cache.set(version, rules);
-   }
-   return rules;
-  }
-  const FORWARD = {
-   dense: [ 11, 6.5, 5, 5 ],
-   experts: [ 22, 13, 10, 10 ]
-  };
-  const FORWARD_FLOOR = 70 * units_bytes.lv;
-  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3;
-  function peak(shape, config, r) {
-   const forward = forwardArm(shape, r);
-   const sampler = samplerArm(shape, r);
-   const larger = sampler.expected > forward.expected ? sampler : forward;
-   const vision = visionArm(shape, config, r);
-   return {
-    bytes: {
-     low: Math.max(forward.low, sampler.low) + vision.low,
-     expected: larger.expected + vision.expected,
-     high: Math.max(forward.high, sampler.high) + vision.high
-    },
-    formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
-    source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
-   };
-  }
-  function forwardArm(shape, r) {
-   const {facts} = shape;
-   const width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden);
-   const factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(r.tensor)];
-   const expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR);
-   return {
-    low: Math.max(.6 * expected, FORWARD_FLOOR),
-    expected,
-    high: 1.4 * expected + .2 * units_bytes.T3,
-    text: `forward pass ${factor} x ${(0, units_bytes.zD)(r.batch.tokens)} tokens x ${(0, 
-    units_bytes.zD)(width)} x 2 B`
-   };
-  }
-  function samplerFactor(r) {
-   if (r.release < release(0, 17)) return {
-    low: 9.2,
-    expected: 9.73,
-    high: 10.2
-   };
-   return {
-    low: 2.5,
-    expected: 5,
-    high: 7
-   };
-  }
-  function samplerArm(shape, r) {
-   const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4;
-   const c = samplerFactor(r);
-   return {
-    low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
-    expected: c.expected * rows,
-    high: c.high * rows + .1 * units_bytes.T3,
-    text: `sampler ${c.expected} x ${(0, units_bytes.zD)(r.batch.sequences)} sequences x ${(0, 
-    units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
-   };
-  }
-  function visionArm(shape, config, r) {
-   const none = {
-    low: 0,
-    expected: 0,
-    high: 0,
-    text: ''
-   };
-   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
-   const patches = 4 * Math.min(r.batch.tokens, 16384);
-   const copy = patches * towerWidth(config) * 2;
-   return {
-    low: 0,
-    expected: 20 * copy,
-    high: 45 * copy,
-    text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B`
-   };
-  }
-  function withoutImages(r) {
-   if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
-   const limits = r.option.text('limit-mm-per-prompt');
-   return limits !== null && /image\W+0\b/.test(limits) && (!limits.includes('video') || /video\W+0\b/.test(limits));
-  }
-  function towerWidth(config) {
-   const vision = config['vision_config'];
-   if (typeof vision === 'object' && vision !== null) for (const key of [ 'embed_dim', 'hidden_size', 'width' ]) {
-    const value = vision[key];
-    if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < 65536) return value;
-   }
-   return 1152;
-  }
-  function communication(r) {
-   const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][step(r.tensor)];
-   const pipeline = r.pipeline > 1 ? .3 : 0;
-   return {
-    bytes: {
-     low: low * units_bytes.T3,
-     expected: (expected + pipeline / 2) * units_bytes.T3,
-     high: (high + pipeline) * units_bytes.T3
-    },
-    formula: `${(0, units_bytes.ip)((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
-    source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
-   };
-  }
-  function graphs(r) {
-   const none = r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '');
-   if (none) return {
-    bytes: {
-     low: 0,
-     expected: 0,
-     high: 0
-    },
-    formula: 'none: eager',
-    source: 'enforce-eager'
-   };
-   const largest = Math.min(2 * r.batch.sequences, 512);
-   const share = largest / 512;
-   return {
-    bytes: {
-     low: .05 * units_bytes.T3,
-     expected: (.1 + .4 * share) * units_bytes.T3,
-     high: (.3 + .9 * share) * units_bytes.T3
-    },
-    formula: `${(0, units_bytes.ip)((.1 + .4 * share) * units_bytes.T3)} GiB for batch sizes up to ${largest}`,
-    source: 'graph capture lines of public logs'
-   };
-  }
-  function readSettings(input) {
-   const findings = [];
-   const filled = {
-    ...input.settings
-   };
-   const say = (code, severity, message, at) => {
-    findings.push({
-     code,
-     severity,
-     message,
-     ...at?.file === void 0 ? {} : {
-      file: at.file
-     },
-     ...at?.line === void 0 ? {} : {
-      line: at.line
-     }
-    });
-   };
-   const valid = (name, test, what) => {
-    const setting = input.settings[name];
-    if (setting === void 0) return null;
-    if (test(setting.value)) return setting.value;
-    const shown = (JSON.stringify(setting.value) ?? String(setting.value)).slice(0, 60);
-    say('setting-invalid', 'error', `${name} is ${shown}, expected ${what}`, setting);
-    return null;
-   };
-   const fill = (name, value, note, from = 'engine-default') => {
-    const given = input.settings[name];
-    if (given === void 0) filled[name] = {
-     value,
-     from,
-     note
-    }; else if (given.value !== value) filled[name] = {
-     ...given,
-     effective: value,
-     note
-    };
-   };
-   const count = name => valid(name, isCount, 'a whole number of at least 1');
-   return {
-    findings,
-    settings: () => filled,
-    count,
-    countOr: (name, value, note, from) => {
-     const given = count(name);
-     if (given === null) fill(name, value, note, from);
-     return given ?? value;
-    },
-    fraction: (name, flag) => {
-     const value = valid(name, isNumber, 'a number above 0 and at most 1');
-     if (value === null || value > 0 && value <= 1) return value;
-     say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name]);
-     return null;
-    },
-    text: name => valid(name, isText, 'a name'),
-    flag: name => valid(name, isFlag, 'true or false'),
-    size: name => valid(name, isSize, 'bytes of at least 0'),
-    length: name => valid(name, isLength, 'a whole number of at least 1, or auto'),
-    fill,
-    say
-   };
-  }
-  const isCount = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1;
-  const isNumber = value => typeof value === 'number' && Number.isFinite(value);
-  const isSize = value => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-  const isText = value => typeof value === 'string' && value !== '';
-  const isFlag = value => typeof value === 'boolean';
-  const isLength = value => value === 'auto' || isCount(value);
-  function tier(input, rules) {
-   if (rules.v0) return {
-    tokens: 2048,
-    sequences: 256,
-    note: 'vLLM V0 default'
-   };
-   const {gpu} = input;
-   if (gpu === null) return {
-    tokens: 2048,
-    sequences: 256,
-    note: 'vLLM default for small cards; the card is not known'
-   };
-   const ampere = /a100|a800/i.test(gpu.name);
-   if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {
-    tokens: 16384,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 160 GiB'
-   };
-   if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return {
-    tokens: 8192,
-    sequences: 1024,
-    note: 'vLLM default for cards of at least 70 GiB, A100 aside'
-   };
-   return {
-    tokens: 2048,
-    sequences: 256,
-    note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}`
-   };
-  }
-  function batchOf(input, rules, option, reader, length) {
-   const {tokens: usual, sequences: most, note} = tier(input, rules);
-   const times = option.text('performance-mode') === 'throughput' ? 2 : 1;
-   const chunked = option.flag('enable-chunked-prefill') ?? (!rules.v0 || length > 32768);
-   const sequencesGiven = reader.count('maxNumSeqs');
-   const tokensDefault = () => {
-    const whole = chunked ? usual * times : Math.max(usual * times, length);
-    return rules.v0 ? whole : Math.min(whole, (sequencesGiven ?? most * times) * length);
-   };
-   const tokens = reader.countOr('maxNumBatchedTokens', tokensDefault(), note);
-   const sequences = reader.countOr('maxNumSeqs', Math.min(most * times, tokens), note);
-   return {
-    tokens,
-    sequences
-   };
-  }
-  const EXTENDING = new Set([ 'linear', 'dynamic', 'yarn', 'deepseek_yarn', 'ntk', 'proportional_yarn' ]);
-  const context_asObject = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
-  function contextOf(shape, config) {
-   const positions = shape.facts.contextLength;
-   if (positions === null) return null;
-   const text = context_asObject(config['text_config']) ?? context_asObject(config['llm_config']) ?? config;
-   const scaling = context_asObject(text['rope_scaling']) ?? context_asObject(text['rope_parameters']) ?? context_asObject(config['rope_scaling']);
-   if (scaling === null) return positions;
-   if (shape.modelType.startsWith('gemma3')) return positions;
-   const type = scaling['rope_type'] ?? scaling['type'];
-   const factor = scaling['factor'];
-   if (typeof type !== 'string' || !EXTENDING.has(type)) return positions;
-   if (typeof factor !== 'number' || !Number.isFinite(factor) || factor <= 0) return positions;
-   const original = scaling['original_max_position_embeddings'];
-   const base = type.includes('yarn') && typeof original === 'number' && original > 0 ? original : positions;
-   return Math.max(1, Math.floor(base * factor));
-  }
-  function readOptions(options, findings) {
-   const malformed = (name, expected) => {
-    const option = options[name];
-    findings.push({
-     code: 'setting-invalid',
-     severity: 'error',
-     message: `${option.text || name}: expected ${expected}`,
-     file: option.at.file,
-     line: option.at.line
-    });
-    return null;
-   };
-   const text = name => {
-    const value = options[name]?.value;
-    if (value === void 0 || typeof value === 'boolean') return null;
-    return typeof value === 'string' ? value : value.at(-1) ?? null;
-   };
-   const flag = name => {
-    const value = options[name]?.value;
-    if (value === void 0) return null;
-    if (typeof value === 'boolean') return value;
-    const word = String(typeof value === 'string' ? value : value.at(-1)).toLowerCase();
-    if (word === 'true' || word === '1' || word === '') return true;
-    if (word === 'false' || word === '0') return false;
-    return malformed(name, 'true or false');
-   };
-   const count = name => {
-    const value = text(name);
-    if (value === null) return null;
-    const number = Number(value);
-    return Number.isSafeInteger(number) && number >= 1 ? number : malformed(name, 'a whole number of at least 1');
-   };
-   return {
-    text,
-    flag,
-    count,
-    has: name => options[name] !== void 0
-   };
-  }
-  function speculativeOf(input, option, findings) {
-   const text = option.text('speculative-config');
-   const config = text === null ? {} : parsed(text);
-   if (config === null) findings.push({
-    code: 'setting-invalid',
-    severity: 'error',
-    message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
-   });
-   const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens'];
-   if (text === null && input.draft === null && asked === void 0) return null;
-   const method = config?.['method'];
-   const usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model';
-   return {
-    method: typeof method === 'string' ? method : usual,
-    tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
-   };
-  }
-  function parsed(text) {
-   try {
-    const value = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
-   } catch {
-    return null;
-   }
-  }
-  const UNSTATED_LENGTH = 2048;
-  function resolve(input) {
-   const assumptions = [];
-   const reader = readSettings(input);
-   const {count, countOr, findings} = reader;
-   const option = readOptions(input.options, findings);
-   const release = releaseFor(input, reader, assumptions);
-   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0');
-   const context = contextOf(input.shape, input.facts.config);
-   const maxModelLen = lengthOf(reader, context);
-   const pooling = isPooling(input, option);
-   const prefillRanks = option.count('prefill-context-parallel-size') ?? 1;
-   const batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH);
-   return {
-    release,
-    rules,
-    tensor: countOr('tensorParallel', 1, 'vLLM default'),
-    pipeline: Math.min(count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)),
-    data: count('dataParallel') ?? 1,
-    expertParallel: option.flag('enable-expert-parallel') ?? (input.settings.expertParallel?.value ?? false) !== false,
-    contextRanks: (count('contextParallel') ?? option.count('decode-context-parallel-size') ?? 1) * prefillRanks,
-    prefillRanks,
-    maxModelLen,
-    context,
-    batch,
-    fraction: fractionOf(reader, rules),
-    dtype: dtypeOf(input, reader),
-    quantization: reader.text('quantization'),
-    kvDtype: kvDtypeOf(reader),
-    blockSize: count('blockSize'),
-    eager: reader.flag('enforceEager') ?? option.flag('enforce-eager') ?? false,
-    pooling,
-    asyncScheduling: option.flag('async-scheduling') ?? (rules.asyncDefault && !pooling),
-    v2Runner: input.environment['VLLM_USE_V2_MODEL_RUNNER'] !== '0',
-    prefixCaching: option.flag('enable-prefix-caching') ?? true,
-    hybridManager: option.flag('disable-hybrid-kv-cache-manager') !== true,
-    offloadBytes: reader.size('cpuOffloadBytes') ?? 0,
-    poolBytes: reader.size('kvCacheMemoryBytes'),
-    poolBlocks: option.count('num-gpu-blocks-override'),
-    loras: option.flag('enable-lora') === true ? {
-     slots: countOr('maxLoras', 1, 'vLLM default'),
-     rank: countOr('maxLoraRank', 16, 'vLLM default')
-    } : null,
-    speculative: speculativeOf(input, option, findings),
-    option,
-    settings: reader.settings(),
-    say: reader.say,
-    findings,
-    assumptions
-   };
-  }
-  function parallelismOf(r) {
-   const ranks = r.tensor * r.data;
-   return {
-    tensor: r.tensor,
-    pipeline: r.pipeline,
-    expert: r.expertParallel ? ranks : 1,
-    expertTensor: ranks
-   };
-  }
-  function releaseFor(input, reader, assumptions) {
-   const newest = releaseText(newestRelease);
-   if (input.version === null) {
-    assumptions.push(`vLLM version unknown: the rules of ${newest} are used`);
-    return newestRelease;
-   }
-   const read = releaseOf(input.version);
-   if (read === null) reader.say('version-unknown', 'warning', `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
-   return read ?? newestRelease;
-  }
-  function lengthOf(reader, context) {
-   const asked = reader.length('maxModelLen');
-   if (asked === 'auto') return null;
-   if (asked !== null) return asked;
-   if (context === null) reader.fill('maxModelLen', UNSTATED_LENGTH, `the model states no length: vLLM takes ${UNSTATED_LENGTH}`); else reader.fill('maxModelLen', context, "the model's context", 'model-config');
-   return context ?? UNSTATED_LENGTH;
-  }
-  function fractionOf(reader, rules) {
-   const asked = reader.fraction('memoryFraction', 'gpu-memory-utilization');
-   const {memoryFraction} = rules;
-   if (asked === null) reader.fill('memoryFraction', memoryFraction, memoryFraction === .9 ? 'vLLM up to 0.19' : 'vLLM from 0.20');
-   return asked ?? memoryFraction;
-  }
-  function kvDtypeOf(reader) {
-   const asked = reader.text('kvCacheDtype');
-   if (asked === null) reader.fill('kvCacheDtype', 'auto', 'vLLM default');
-   return asked ?? 'auto';
-  }
-  const POOLING = /^(?:pooling|embed|embedding|classify|score|scoring|reward)$/;
-  function isPooling(input, option) {
-   if (input.shape.facts.task === 'embed') return true;
-   return [ 'runner', 'task', 'convert' ].some(name => POOLING.test(option.text(name) ?? ''));
-  }
-  function dtypeOf(input, reader) {
-   const asked = reader.text('dtype');
-   const named = computeDtype(asked, input.shape);
-   const old = Number(input.gpu?.computeCapability ?? '9.0') < 8;
-   const dtype = old && (asked ?? 'auto') === 'auto' ? 'float16' : named;
-   reader.fill('dtype', dtype, "the checkpoint's dtype; 32-bit is run in 16 bits", 'model-config');
-   return dtype;
-  }
-  const shares = new WeakMap;
-  function remembered(shape, storage, p, key) {
-   const known = shares.get(shape) ?? new Map;
-   shares.set(shape, known);
-   const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`;
-   const sums = known.get(whole) ?? stageWeights(shape, storage, p);
-   known.set(whole, sums);
-   return sums;
-  }
-  const LARGEST_CORRECTION = .02;
-  function correction(input, storage, key) {
-   const stored = input.facts.checkpoint.totalBytes;
-   if (stored === null || storage.basis === 'exact') return 1;
-   const whole = {
-    tensor: 1,
-    pipeline: 1,
-    expert: 1
-   };
-   const rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole);
-   const ratio = stored / rule;
-   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1;
-  }
-  function weightsOf(input, r, storage, p) {
-   const key = r.quantization ?? '';
-   const sums = remembered(input.shape, storage, p, key);
-   const measured = correction(input, storage, key);
-   const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes));
-   const derived = input.shape.count !== 'exact' && storage.basis === 'exact';
-   const divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ];
-   const offloaded = r.offloadBytes > 0 ? ` - ${(0, units_bytes.lP)(r.offloadBytes)} offloaded to the CPU` : '';
-   return {
-    bytes,
-    part: stage => ({
-     name: 'weights',
-     inBudget: true,
-     bytes: (0, memory_parts.pV)(bytes[stage]),
-     basis: derived ? 'derived' : storage.basis,
-     formula: `${(0, units_bytes.zD)(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
-     source: 'config.json'
-    })
-   };
-  }
-  const LONGEST = 2 ** 24;
-  function account(about) {
-   const {input, r} = about;
-   const memory = input.gpu?.memoryBytes ?? null;
-   const fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory);
-   const stages = account_stagesOf(about, fractionBytes);
-   const fitting = longest(about, stages);
-   const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH;
-   const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked));
-   const at = fullest(about, stages, length);
-   const stage = stages[at];
-   const cache = cacheParts(about, at, length);
-   const {rest, budget} = pool(about, stage, cache, memory, fractionBytes);
-   const parts = [ ...stage.parts, ...cache.parts, ...rest ];
-   return {
-    settings: settled(about, length),
-    findings: r.findings,
-    estimate: {
-     method: 'engine',
-     perGpu: perGpu(`pipeline stage ${at} of ${r.pipeline}, tensor rank 0 of ${r.tensor}`, parts, budget),
-     kvCache: figures(about, stages, at, length, fitting),
-     assumptions: [ ...r.assumptions, ...input.shape.notes ]
-    }
-   };
-  }
-  function settled({r, kv}, length) {
-   const {maxModelLen, kvCacheDtype, blockSize} = r.settings;
-   const block = kv.blocks.block;
-   return {
-    ...r.settings,
-    ...r.maxModelLen === null && maxModelLen !== void 0 ? {
-     maxModelLen: {
-      ...maxModelLen,
-      effective: length,
-      note: 'the largest that fits'
-     }
-    } : {},
-    ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {
-     kvCacheDtype: {
-      ...kvCacheDtype,
-      effective: kv.dtype
-     }
-    } : {},
-    blockSize: blockSize === void 0 ? {
-     value: block,
-     from: 'engine-default',
-     note: 'vLLM, by attention kernel and state size'
-    } : block === blockSize.value ? blockSize : {
-     ...blockSize,
-     effective: block
-    }
-   };
-  }
-  function account_stagesOf(about, fractionBytes) {
-   const {input, r, draft, kv} = about;
-   const weights = weightsOf(input, r, about.storage, parallelismOf(r));
-   const common = [];
-   if (r.loras !== null) common.push(modelled('adapters', adapterBytes(input.shape, r), 'modelled'));
-   common.push(modelled('activations', peak(input.shape, input.facts.config, r), 'modelled'));
-   common.push(modelled('communication', communication(r), 'measured'));
-   common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget));
-   return weights.bytes.map((_, at) => {
-    const withDraft = draft.part !== null && at === r.pipeline - 1 ? [ draft.part ] : [];
-    const parts = [ weights.part(at), ...withDraft, ...common ];
-    const total = (0, memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes));
-    const left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected));
-    const blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at];
-    return {
-     parts,
-     total,
-     available: r.poolBytes ?? blocks ?? left
-    };
-   });
-  }
-  const modelled = (name, m, basis, inBudget = true) => rangePart(name, m.bytes, basis, m.formula, m.source, inBudget);
-  function room(about, stage, at) {
-   const {r, kv} = about;
-   if (stage.available === null) return null;
-   return stage.available - (r.rules.nullBlock && r.poolBlocks === null ? kv.plan.blockBytes[at] : 0);
-  }
-  function longest(about, stages) {
-   const {r, kv} = about;
-   let length = r.context ?? LONGEST;
-   for (const [at, stage] of stages.entries()) {
-    const free = room(about, stage, at);
-    if (free === null) return null;
-    length = longestThatFits(kv.plan, length, free, at, kv.request);
-   }
-   return length;
-  }
-  function fullest(about, stages, length) {
-   const {input, kv} = about;
-   let found = 0;
-   let most = -1;
-   for (const [at, stage] of stages.entries()) {
-    const load = stage.total.expected + input.concurrency * requestBytes(kv.plan, length, at, kv.request);
-    if (load > most) [found, most] = [ at, load ];
-   }
-   return found;
-  }
-  function cacheParts(about, at, length) {
-   const {input, r, kv} = about;
-   const total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency;
-   const states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency;
-   const block = kv.plan.blockBytes[at];
-   const basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived';
-   const formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency);
-   const source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
-   units_bytes.zD)(kv.blocks.block)} tokens`;
-   const part = (name, bytes, text) => exactPart(name, bytes, basis, text, source);
-   const parts = [];
-   if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
-   if (states > 0) parts.push(part('recurrentState', states, formula('state')));
-   const kept = r.rules.nullBlock ? block : 0;
-   if (kept > 0) parts.push(part('buffers', kept, `1 block x ${(0, units_bytes.zD)(block)} B kept for padding`));
-   return {
-    parts,
-    bytes: total + kept
-   };
-  }
-  const account_times = (formula, requests) => requests === 1 ? formula : `${(0, units_bytes.zD)(requests)} requests x ${formula.includes(' + ') ? `(${formula})` : formula}`;
-  function pool(about, stage, cache, memory, fractionBytes) {
-   const {r} = about;
-   const given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available);
-   if (given === null) return {
-    rest: [],
-    budget: fractionBytes
-   };
-   const budget = r.poolBytes === null ? fractionBytes : memory;
-   if (cache.bytes > given) return {
-    rest: [],
-    budget: budget === null ? null : Math.min(budget, stage.total.low + given)
-   };
-   if (given === cache.bytes) return {
-    rest: [],
-    budget
-   };
-   const rest = exactPart('buffers', given - cache.bytes, 'exact', `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes');
-   return {
-    rest: [ rest ],
-    budget
-   };
-  }
-  function figures(about, stages, at, length, fitting) {
-   const {r, kv} = about;
-   const {plan, request} = kv;
-   const each = requestBlocks(plan, length, request);
-   const bytes = stages.map((_, i) => requestBytes(plan, length, i, request));
-   let blocks = r.poolBlocks;
-   if (blocks === null && each > 0) for (const [i, stage] of stages.entries()) {
-    const block = plan.blockBytes[i];
-    if (stage.available === null || block === 0) continue;
-    const own = Math.floor(stage.available / block);
-    blocks = blocks === null ? own : Math.min(blocks, own);
-   }
-   const rooms = stages.map((stage, i) => room(about, stage, i));
-   const concurrency = blocks === null || each === 0 ? null : blocks / each;
-   return {
-    bytesPerToken: tokenRate(kv, at),
-    bytesPerMaxLengthRequest: Math.max(...bytes),
-    availableBytes: stages[at].available,
-    capacityTokens: concurrency === null || blocks === null ? null : capacity(about, blocks, concurrency, length),
-    maxConcurrency: concurrency,
-    fitsOneRequest: rooms.some(free => free === null) ? null : bytes.every((need, i) => need <= rooms[i]),
-    maxModelLenThatFits: fitting
-   };
-  }
-  function capacity(about, blocks, concurrency, length) {
-   const {kv, r} = about;
-   if (r.rules.capacityByConcurrency) return Math.floor(concurrency * length);
-   const groups = kv.plan.buckets.reduce((count, bucket) => count + bucket.groups, 0);
-   const block = Math.min(...kv.plan.buckets.map(bucket => bucket.block));
-   return Math.floor(blocks / groups) * block * kv.request.contextRanks;
-  }
-  function tokenRate(kv, at) {
-   let bytes = 0;
-   for (const bucket of kv.plan.buckets) if (bucket.reach.kind === 'full') bytes += bucket.groups * kv.plan.blockBytes[at] / (bucket.block * kv.request.contextRanks);
-   return Math.round(bytes);
-  }
-  const defaults_packages = 'released packages';
-  const vllmDefaults = [ {
-   setting: 'memoryFraction',
-   value: '0.9',
-   versions: 'up to 0.19',
-   source: defaults_packages
-  }, {
-   setting: 'memoryFraction',
-   value: '0.92',
-   versions: 'from 0.20',
-   source: defaults_packages
-  }, {
-   setting: 'maxNumSeqs',
-   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '8192 on cards of at least 70 GiB (A100 aside), else 2048',
-   versions: 'from 0.8',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxNumBatchedTokens',
-   value: '16384 on cards of at least 160 GiB',
-   versions: 'from 0.30',
-   source: 'engine/arg_utils.py'
-  }, {
-   setting: 'maxModelLen',
-   value: "the model's context",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'blockSize',
-   value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state',
-   versions: 'all',
-   source: 'config/cache.py, attention backends'
-  }, {
-   setting: 'dtype',
-   value: "the checkpoint's; 32-bit is run in 16 bits",
-   versions: 'all',
-   source: 'config/model.py'
-  }, {
-   setting: 'kvCacheDtype',
-   value: "the model's dtype, or the checkpoint's KV scheme",
-   versions: 'all',
-   source: 'config/cache.py'
-  }, {
-   setting: 'cudaGraphs',
-   value: 'estimate taken from the budget',
-   versions: 'from 0.20',
-   source: 'v1/worker/gpu_worker.py'
-  }, {
-   setting: 'maxLoras',
-   value: '1 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  }, {
-   setting: 'maxLoraRank',
-   value: '16 (with enable-lora)',
-   versions: 'all',
-   source: 'config/lora.py'
-  } ];
-  const none = {
-   part: null,
-   stacks: []
-  };
-  function draftOf(input, r, storage) {
-   if (r.speculative === null || r.speculative.method === 'ngram') return none;
-   const parallel = {
-    ...parallelismOf(r),
-    pipeline: 1
-   };
-   const {draft, shape} = input;
-   if (draft !== null) {
-    const own = rememberedStorage(draft.shape, draft.facts.config, {
-     dtype: r.dtype,
-     quantization: null
-    });
-    if (!own.ok) return {
-     part: null,
-     stacks: [ draft.shape.layers ]
-    };
-    const bytes = stageWeights(draft.shape, own.value, parallel).bytes[0];
-    return made(bytes, draft.shape.layers, `${draft.facts.id} as ${own.value.scheme} / TP ${r.tensor}`);
-   }
-   if (shape.mtp === null) return none;
-   const bytes = predictionWeights(shape, storage, parallel);
-   return made(bytes, shape.mtp, `${shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${r.tensor}`);
-  }
-  function made(bytes, stack, formula) {
-   return {
-    stacks: [ stack ],
-    part: exactPart('draftWeights', bytes, 'derived', formula, 'speculative-config')
-   };
-  }
-  const FP8 = new Set([ 'fp8', 'fp8_e4m3', 'fp8_e5m2', 'fp8_inc' ]);
-  const PACKED = {
-   int8_per_token_head: 'int8-per-head',
-   fp8_per_token_head: 'int8-per-head',
-   int4_per_token_head: 'int4-per-head',
-   nvfp4: 'nvfp4',
-   turboquant_4bit_nc: 'turboquant',
-   fp8_ds_mla: 'fp8-ds-mla',
-   nvfp4_ds_mla: 'nvfp4-ds-mla'
-  };
-  const MODEL_DTYPES = {
-   bfloat16: 2,
-   float16: 2,
-   half: 2,
-   bf16: 2,
-   fp16: 2,
-   float32: 4,
-   float: 4,
-   fp32: 4
-  };
-  function kvFormat(name, modelBytes) {
-   const plain = MODEL_DTYPES[name];
-   if (plain !== void 0) return {
-    kind: 'plain',
-    elementBytes: plain
-   };
-   if (FP8.has(name)) return {
-    kind: 'plain',
-    elementBytes: 1
-   };
-   const packed = PACKED[name];
-   return packed === void 0 ? null : {
-    kind: packed,
-    elementBytes: packed.endsWith('ds-mla') ? 1 : modelBytes
-   };
-  }
-  const isFp8 = name => FP8.has(name);
-  const tokenBytes = {
-   heads(keyDim, valueDim, format) {
-    const both = keyDim + valueDim;
-    switch (format.kind) {
-    case 'int8-per-head':
-     return both + 8;
-
-    case 'int4-per-head':
-     return both / 2 + 8;
-
-    case 'nvfp4':
-     return both / 2 + both / 16;
-
-    case 'turboquant':
-     return both / 2 + 6;
-
-    default:
-     return both * format.elementBytes;
-    }
-   },
-   latent(width, format) {
-    if (format.kind === 'fp8-ds-mla') return 656;
-    if (format.kind === 'nvfp4-ds-mla') return 352;
-    return width * format.elementBytes;
-   }
-  };
-  const DROPPED = {
-   minimax: [ 0, 24 ],
-   minimax_text_01: [ 0, 24 ],
-   minimax_m1: [ 0, 24 ],
-   RefinedWeb: [ 0, 29 ],
-   RefinedWebModel: [ 0, 29 ],
-   mpt: [ 0, 29 ],
-   bamba: [ 0, 33 ]
-  };
-  function modelFindings(input, r) {
-   const {say} = r;
-   contextAbove(input, r);
-   widths(input, r);
-   const {layers, modelType} = input.shape;
-   const stages = input.settings.pipelineParallel?.value;
-   if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
-   const dropped = DROPPED[modelType];
-   if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
-   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
-  }
-  function contextAbove(input, r) {
-   const {context, maxModelLen} = r;
-   if (context === null || maxModelLen === null || maxModelLen <= context) return;
-   const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1';
-   r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen);
-  }
-  function widths(input, r) {
-   const parallel = parallelismOf(r);
-   const block = model_findings_fp8Block(input.facts.config);
-   const at = input.settings.tensorParallel;
-   const said = new Set;
-   const once = (code, message) => {
-    if (!said.has(code)) r.say(code, 'error', message, at);
-    said.add(code);
-   };
-   for (const kind of input.shape.layers.kinds) for (const weight of kind.weights) {
-    const expert = weight.split === 'expert-column' || weight.split === 'expert-row';
-    if (weight.kind !== 'linear' || !(expert || weight.split === 'column' || weight.split === 'row')) continue;
-    const cut = expert ? parallel.expert > 1 ? 1 : parallel.expertTensor ?? 1 : parallel.tensor;
-    if (cut === 1) continue;
-    const width = weight.split.endsWith('column') ? weight.out : weight.in;
-    if (width % cut !== 0) once('width-not-divisible', `${weight.name}: ${width} does not divide by ${cut} ranks`); else if (block !== null && width % block === 0 && partWidth(weight, parallel) % block !== 0) once('quantization-block-not-divisible', `${weight.name}: ${width} over ${cut} ranks is no multiple of the fp8 block of ${block}${expert ? '; with enable-expert-parallel experts stay whole' : ''}`);
-   }
-  }
-  function partWidth(weight, parallel) {
-   const part = partOf(weight, parallel);
-   return weight.split.endsWith('column') ? part.out : part.in;
-  }
-  function model_findings_fp8Block(config) {
-   const quantization = config['quantization_config'];
-   if (typeof quantization !== 'object' || quantization === null) return null;
-   const {quant_method: method, weight_block_size: sizes} = quantization;
-   if (method !== 'fp8' || !Array.isArray(sizes)) return null;
-   const size = sizes[0];
-   return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
-  }
-  const LEAST = {
-   awq: 75,
-   awq_marlin: 80,
-   gptq: 60,
-   gptq_marlin: 80,
-   fp8: 80,
-   fbgemm_fp8: 80,
-   mxfp4: 80,
-   modelopt: 80,
-   modelopt_fp4: 80,
-   bitsandbytes: 70,
-   gguf: 60,
-   'compressed-tensors': 70,
-   hqq: 80,
-   experts_int8: 80,
-   torchao: 75,
-   quark: 70
-  };
-  function quantizationFindings(input, r, capability) {
-   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
-   const {say} = r;
-   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
-   const method = r.quantization ?? quantization_methodOf(input.facts.config);
-   const least = method === null ? void 0 : LEAST[method];
-   if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
-   if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
-  }
-  function quantization_methodOf(config) {
-   const quantization = config['quantization_config'];
-   if (typeof quantization !== 'object' || quantization === null) return null;
-   const method = quantization['quant_method'];
-   return typeof method === 'string' ? method : null;
-  }
-  function findings(input, r, kv, capability) {
-   heads(input, r, r.say);
-   modelFindings(input, r);
-   gpus(input, r, r.say);
-   kvDtype(input, r, kv, capability, r.say);
-   quantizationFindings(input, r, capability);
-   withoutEffect(input, r, r.say);
-  }
-  function heads(input, r, say) {
-   const {shape, settings} = input;
-   const at = settings.tensorParallel;
-   const t = r.tensor;
-   if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
-   const vision = shape.facts.visionHeads;
-   if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', 'error', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
-   const counts = new Set;
-   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
-   for (const count of counts) {
-    const [more, fewer] = count >= t ? [ count, t ] : [ t, count ];
-    if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
-   }
-  }
-  function gpus(input, r, say) {
-   const asked = input.gpusPerReplica;
-   const used = r.tensor * r.pipeline * r.data * r.prefillRanks;
-   if (asked === null || asked <= 0 || asked === used) return;
-   const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`;
-   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel);
-  }
-  function kvDtype(input, r, kv, capability, say) {
-   const name = r.kvDtype;
-   const latent = kv.layers.some(layer => layer.latent);
-   const refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype);
-   if (kv.unknownDtype) refuse(`KV cache dtype ${JSON.stringify(name)} is not known: the model's dtype stands in for it`);
-   if (name.endsWith('ds_mla') && !latent) refuse(`${name} is for latent attention, which this model does not have`);
-   if (latent && /^(?:turboquant|int4_per|int8_per|fp8_per|nvfp4$)/.test(name)) refuse(`KV cache dtype ${name} does not go with latent attention`);
-   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
-   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`;
-   if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
-   if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
-  }
-  function withoutEffect(input, r, say) {
-   const {settings} = input;
-   if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
-   const lora = settings.maxLoras ?? settings.maxLoraRank;
-   if (r.loras === null && lora !== void 0) say('no-effect', 'notice', 'max-loras and max-lora-rank have no effect without enable-lora', lora);
-   if (r.expertParallel && input.shape.facts.experts === null) say('no-effect', 'notice', 'enable-expert-parallel has no effect: the model has no experts', settings.expertParallel);
-   if (r.eager && r.option.has('compilation-config')) say('no-effect', 'notice', 'compilation-config has no effect beside enforce-eager', settings.enforceEager);
-  }
-  function blocksFor(layers, headDim, s) {
-   const preferred = s.asked ?? preferredBlock(layers, headDim, s);
-   const states = layers.filter(layer => layer.reach.kind === 'state');
-   const attention = layers.filter(layer => layer.reach.kind !== 'state' && layer.ownBlock === null);
-   if (states.length === 0 || attention.length === 0) return {
-    block: preferred,
-    statePage: null
-   };
-   const state = Math.max(...states.map(layer => layer.bytes));
-   const token = Math.max(...attention.map(layer => layer.bytes));
-   const latent = attention.some(layer => layer.latent);
-   const kernel = Math.max(preferred, latent ? 128 : 16);
-   const step = s.stateMode === 'align' ? leastCommonMultiple(kernel, s.checkpointAlignment) : kernel;
-   const grown = step * Math.ceil(state / (step * token));
-   const block = Math.max(preferred, grown);
-   return {
-    block,
-    statePage: block * token
-   };
-  }
-  function preferredBlock(layers, headDim, s) {
-   const capability = s.capability ?? 90;
-   const latent = layers.some(layer => layer.latent && layer.ownBlock === null && layer.reach.kind === 'full');
-   if (layers.some(layer => layer.ownBlock !== null)) return 256;
-   if (latent) {
-    if (hasIndexer(layers)) return 64;
-    if (s.platformMlaBlocks) return capability >= 100 ? 128 : capability >= 90 ? 64 : 16;
-    if (capability >= 100) return 32;
-    return capability >= 90 && s.format.elementBytes === 1 ? 64 : 16;
-   }
-   if (s.format.kind === 'turboquant') return 32;
-   const wide = (headDim ?? 0) > 256 && s.format.kind === 'plain' && s.format.elementBytes === 1;
-   return wide && capability >= 90 && capability < 100 ? 64 : 16;
-  }
-  function hasIndexer(layers) {
-   return layers.filter(layer => layer.latent && layer.reach.kind === 'full').length > 1;
-  }
-  function leastCommonMultiple(a, b) {
-   let [x, y] = [ a, b ];
-   while (y !== 0) [x, y] = [ y, x % y ];
-   return a / x * b;
-  }
-  function plan(layers, s) {
-   let paged = layers.map(layer => page(layer, s));
-   if (!s.hybridManager) paged = withoutWindows(paged);
-   const buckets = bucketsOf(paged);
-   return {
-    buckets,
-    blockBytes: blockBytes(buckets, s.stages)
-   };
-  }
-  function page(layer, s) {
-   const {reach, latent, checkpoints, counts} = layer;
-   if (reach.kind === 'state') return {
-    reach,
-    latent,
-    checkpoints,
-    counts,
-    block: s.block,
-    page: Math.max(layer.bytes, s.statePage ?? 0)
-   };
-   const block = layer.ownBlock ?? s.block;
-   return {
-    reach,
-    latent,
-    checkpoints,
-    counts,
-    block,
-    page: layer.ownPage ?? block * layer.bytes
-   };
-  }
-  function withoutWindows(paged) {
-   if (new Set(paged.map(one => reachKey(one.reach))).size <= 1) return [ ...paged ];
-   return merged(paged.map(one => one.reach.kind === 'sliding' || one.reach.kind === 'chunked' ? {
-    ...one,
-    reach: {
-     kind: 'full'
-    }
-   } : one));
-  }
-  function reachKey(reach) {
-   switch (reach.kind) {
-   case 'sliding':
-    return `sliding ${reach.window}`;
-
-   case 'chunked':
-    return `chunked ${reach.chunk}`;
-
-   default:
-    return reach.kind;
-   }
-  }
-  function merged(paged) {
-   const found = new Map;
-   for (const one of paged) {
-    const key = `${reachKey(one.reach)} ${one.latent} ${one.block} ${one.page} ${one.checkpoints}`;
-    const same = found.get(key);
-    found.set(key, same ? {
-     ...same,
-     counts: same.counts.map((n, i) => n + one.counts[i])
-    } : one);
-   }
-   return [ ...found.values() ];
-  }
-  function bucketsOf(paged) {
-   const first = paged[0];
-   if (first === void 0) return [];
-   const uniform = paged.every(one => reachKey(one.reach) === reachKey(first.reach) && one.block === first.block);
-   if (uniform) return [ bucket(paged, 1) ];
-   const packed = paged.some(one => one.latent && one.reach.kind === 'sliding');
-   return packed ? packedBuckets(paged) : pagedBuckets(paged);
-  }
-  const bucket = (members, groups) => {
-   const {reach, block, checkpoints} = members[0];
-   return {
-    groups,
-    reach,
-    block,
-    checkpoints,
-    members
-   };
-  };
-  const layerCount = one => one.counts.reduce((a, b) => a + b, 0);
-  function pagedBuckets(paged) {
-   const equal = merged(unified(paged));
-   const sizes = equal.map(layerCount);
-   const smallest = Math.min(...sizes);
-   const largest = Math.max(...sizes);
-   const group = largest < 1.5 * smallest ? largest : smallest;
-   return equal.map((one, i) => bucket([ one ], Math.ceil(sizes[i] / Math.max(1, group))));
-  }
-  function unified(paged) {
-   const target = Math.max(...paged.map(one => one.page));
-   return paged.map(one => {
-    if (one.page === target) return one;
-    const enlarge = one.reach.kind !== 'state' && target % one.page === 0;
-    return {
-     ...one,
-     page: target,
-     block: enlarge ? one.block * (target / one.page) : one.block
-    };
-   });
-  }
-  function packedBuckets(paged) {
-   const byTable = new Map;
-   for (const one of paged) {
-    const key = `${reachKey(one.reach)} ${one.block}`;
-    byTable.set(key, [ ...byTable.get(key) ?? [], one ]);
-   }
-   const bytes = members => members.reduce((sum, one) => sum + one.page * layerCount(one), 0);
-   const widest = Math.max(...[ ...byTable.values() ].filter(list => list[0].reach.kind === 'full').map(bytes), 1);
-   return [ ...byTable.values() ].map(members => bucket(members, Math.ceil(bytes(members) / widest)));
-  }
-  function blockBytes(buckets, stages) {
-   return Array.from({
-    length: stages
-   }, (_, stage) => Math.max(0, ...buckets.map(one => one.members.reduce((sum, member) => sum + Math.ceil(member.counts[stage] / one.groups) * member.page, 0))));
-  }
-  function stateBytes(spec, s) {
-   const t = s.tensor;
-   const share = n => Math.ceil(n / t);
-   const past = kernel => kernel - 1 + s.extraTokens;
-   switch (spec.kind) {
-   case 'mamba1':
-    return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes);
-
-   case 'mamba2':
-    {
-     const groups = spec.groups % t === 0 ? spec.groups : t;
-     const channels = share(spec.inner + 2 * groups * spec.state);
-     return channels * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.state * s.ssmBytes;
-    }
-
-   case 'gated-delta':
-    {
-     const channels = share(2 * spec.keyHeads * spec.keyDim + spec.valueHeads * spec.valueDim);
-     const matrix = share(spec.valueHeads) * spec.keyDim * spec.valueDim;
-     return channels * past(spec.kernel) * s.convBytes + matrix * s.ssmBytes;
-    }
-
-   case 'kda':
-    return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4;
-
-   case 'short-conv':
-    return share(spec.width) * past(spec.kernel) * s.convBytes;
-
-   case 'lightning':
-    return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes;
-
-   case 'rwkv':
-    return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes;
-
-   default:
-    return 0;
-   }
-  }
-  function cacheLayers(shape, s) {
-   const found = new Map;
-   const add = (spec, layer, stage) => {
-    for (const made of describe(spec, s, s.skipped.has(layer) || s.skipWindows && spec.kind === 'sliding')) {
-     const key = keyOf(made);
-     let entry = found.get(key);
-     if (entry === void 0) {
-      const counts = new Array(s.pipeline).fill(0);
-      entry = {
-       layer: {
-        ...made,
-        counts
-       },
-       counts
-      };
-      found.set(key, entry);
-     }
-     entry.counts[stage]++;
-    }
-   };
-   if (s.skipped.size === 0) addKinds(shape, s, found); else stagesOf(shape, s.pipeline).forEach(({first, count}, stage) => {
-    for (let layer = first; layer < first + count; layer++) for (const spec of shape.layers.kinds[shape.layers.order[layer]].cache) add(spec, layer, stage);
-   });
-   for (const stack of s.drafts) for (const kind of stack.order) for (const spec of stack.kinds[kind].cache) add(spec, -1, s.pipeline - 1);
-   return [ ...found.values() ].map(entry => entry.layer);
-  }
-  function addKinds(shape, s, found) {
-   const counts = shape.layers.kinds.map(() => new Array(s.pipeline).fill(0));
-   stagesOf(shape, s.pipeline).forEach(({first, count}, stage) => {
-    for (let layer = first; layer < first + count; layer++) counts[shape.layers.order[layer]][stage]++;
-   });
-   const seen = new Set;
-   for (const kind of shape.layers.order) {
-    if (seen.has(kind)) continue;
-    seen.add(kind);
-    for (const spec of shape.layers.kinds[kind].cache) for (const made of describe(spec, s, s.skipWindows && spec.kind === 'sliding')) {
-     const key = keyOf(made);
-     const entry = found.get(key);
-     if (entry === void 0) {
-      const own = [ ...counts[kind] ];
-      found.set(key, {
-       layer: {
-        ...made,
-        counts: own
-       },
-       counts: own
-      });
-     } else for (let stage = 0; stage < s.pipeline; stage++) entry.counts[stage] += counts[kind][stage];
-    }
-   }
-  }
-  function keyOf(d) {
-   const {reach} = d;
-   const extent = reach.kind === 'sliding' ? reach.window : reach.kind === 'chunked' ? reach.chunk : reach.kind === 'cross' ? reach.encoderTokens : 0;
-   return `${reach.kind} ${extent} ${d.latent} ${d.bytes} ${d.ownBlock} ${d.ownPage} ${d.checkpoints}`;
-  }
-  const common = {
-   latent: false,
-   ownBlock: null,
-   ownPage: null,
-   checkpoints: 0
-  };
-  const full = {
-   kind: 'full'
-  };
-  function describe(spec, s, skip) {
-   const format = skip ? s.plain : s.format;
-   switch (spec.kind) {
-   case 'full':
-    return [ {
-     ...common,
-     reach: full,
-     bytes: headBytes(spec, s, format)
-    } ];
-
-   case 'sliding':
-    return [ {
-     ...common,
-     reach: {
-      kind: 'sliding',
-      window: spec.window
-     },
-     bytes: headBytes(spec, s, format)
-    } ];
-
-   case 'chunked':
-    return [ {
-     ...common,
-     reach: {
-      kind: 'chunked',
-      chunk: spec.chunk
-     },
-     bytes: headBytes(spec, s, format)
-    } ];
-
-   case 'cross':
-    return [ {
-     ...common,
-     reach: {
-      kind: 'cross',
-      encoderTokens: spec.encoderTokens
-     },
-     bytes: headBytes(spec, s, format)
-    } ];
-
-   case 'mla':
-    return [ {
-     ...common,
-     latent: true,
-     reach: spec.window === void 0 ? full : {
-      kind: 'sliding',
-      window: spec.window
-     },
-     bytes: tokenBytes.latent(spec.latent + spec.rope, format)
-    } ];
-
-   case 'indexer':
-    return [ {
-     ...common,
-     latent: true,
-     reach: full,
-     bytes: indexerBytes(spec.dim)
-    } ];
-
-   case 'compressed-mla':
-    return compressed(spec);
-
-   default:
-    return [ state(spec, s) ];
-   }
-  }
-  function headBytes(spec, s, format) {
-   return Math.max(1, Math.floor(spec.kvHeads / s.tensor)) * tokenBytes.heads(spec.keyDim, spec.valueDim, format);
-  }
-  function indexerBytes(dim) {
-   return dim + Math.ceil(dim / 128) * 4;
-  }
-  function compressed(spec) {
-   const latentBytes = spec.headDim - spec.rope + 2 * spec.rope + 8;
-   const page = bytes => Math.ceil(bytes / 576) * 576;
-   const made = (reach, block, pageBytes) => ({
-    reach,
-    latent: true,
-    bytes: pageBytes / block,
-    ownBlock: block,
-    ownPage: page(pageBytes),
-    checkpoints: 0
-   });
-   const window = tokens => ({
-    kind: 'sliding',
-    window: tokens
-   });
-   const list = [ made(window(spec.window), 64, 64 * latentBytes) ];
-   if (spec.ratio <= 0) return list;
-   const overlap = spec.ratio === 4 ? 2 : 1;
-   list.push(made(full, 256, Math.floor(256 / spec.ratio) * latentBytes));
-   const block = overlap === 2 ? 4 : 8;
-   const inputs = dim => block * 2 * overlap * dim * 4;
-   list.push(made(window(spec.ratio * overlap), block, inputs(spec.headDim)));
-   if (overlap === 2) {
-    list.push(made(full, 256, Math.floor(256 / spec.ratio) * indexerBytes(spec.indexDim)));
-    list.push(made(window(spec.ratio * overlap), block, inputs(spec.indexDim)));
-   }
-   return list;
-  }
-  function state(spec, s) {
-   const made = stateBytes(spec, {
-    tensor: s.tensor,
-    convBytes: s.convBytes,
-    ssmBytes: s.ssmBytes,
-    extraTokens: s.speculativeTokens
-   });
-   const checkpoints = s.stateCheckpoints && takesCheckpoints(spec, s.capability) ? 1 : 0;
-   return {
-    ...common,
-    reach: {
-     kind: 'state'
-    },
-    bytes: made,
-    checkpoints
-   };
-  }
-  function takesCheckpoints(spec, capability) {
-   if (spec.kind === 'mamba2') return true;
-   return spec.kind === 'gated-delta' && spec.keyDim === 128 && spec.valueDim === 128 && (capability ?? 90) >= 90;
-  }
-  function checkpointAlignment(shape, s) {
-   if (!s.stateCheckpoints) return 1;
-   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if (spec.kind === 'gated-delta' && takesCheckpoints(spec, s.capability)) return 64;
-   return 1;
-  }
-  const DTYPE_BYTES = {
-   float32: 4,
-   float16: 2,
-   bfloat16: 2
-  };
-  const bytesOf = dtype => DTYPE_BYTES[dtype] ?? 2;
-  function kvRules(shape, r, storage, capability, drafts) {
-   const modelBytes = bytesOf(r.dtype);
-   const dtype = kv_kvDtype(shape, r, storage, capability);
-   const format = dtype === 'auto' ? plain(modelBytes) : kvFormat(dtype, modelBytes);
-   const speculativeTokens = r.speculative?.tokens ?? 0;
-   const prefix = r.prefixCaching && prefixCachingOf(shape, r);
-   const stateMode = prefix ? 'align' : 'none';
-   const s = {
-    tensor: r.tensor,
-    pipeline: r.pipeline,
-    format: format ?? plain(modelBytes),
-    plain: plain(modelBytes),
-    ...kv_skipping(shape, r, dtype),
-    ...stateDtypes(shape, r, modelBytes),
-    speculativeTokens,
-    capability,
-    stateCheckpoints: r.rules.stateCheckpoints,
-    drafts
-   };
-   const layers = cacheLayers(shape, s);
-   const blocks = blocksFor(layers, widestHead(shape), {
-    asked: r.blockSize,
-    format: s.format,
-    capability,
-    stateMode,
-    checkpointAlignment: checkpointAlignment(shape, s),
-    platformMlaBlocks: r.rules.platformMlaBlocks
-   });
-   return {
-    plan: plan(layers, {
-     ...blocks,
-     hybridManager: r.hybridManager,
-     stages: r.pipeline
-    }),
-    request: {
-     batchTokens: r.batch.tokens,
-     inFlight: r.batch.tokens * concurrentBatches(r),
-     contextRanks: r.contextRanks,
-     speculativeTokens,
-     stateMode,
-     crossByBatch: r.rules.crossByBatch,
-     chargesGroups: r.rules.chargesGroups
-    },
-    layers,
-    blocks,
-    dtype,
-    unknownDtype: format === null
-   };
-  }
-  const plain = elementBytes => ({
-   kind: 'plain',
-   elementBytes
-  });
-  function kv_kvDtype(shape, r, storage, capability) {
-   const kinds = shape.layers.kinds.flatMap(kind => kind.cache.map(spec => spec.kind));
-   if (kinds.includes('compressed-mla')) return 'fp8_ds_mla';
-   const hopper = (capability ?? 90) < 100;
-   const indexed = kinds.includes('indexer');
-   const asked = r.kvDtype === 'auto' && storage.kvCacheDtype !== null ? storage.kvCacheDtype : r.kvDtype;
-   if (asked === 'auto' && indexed && !r.rules.nullBlock) return hopper ? 'fp8_ds_mla' : 'fp8';
-   if (indexed && hopper && isFp8(asked)) return 'fp8_ds_mla';
-   return asked;
-  }
-  function concurrentBatches(r) {
-   if (!r.rules.windowCountsBatches) return 1;
-   if (r.v2Runner) return r.asyncScheduling ? r.pipeline + 1 : r.pipeline;
-   return r.pipeline === 1 && r.asyncScheduling ? 2 : r.pipeline;
-  }
-  function kv_skipping(shape, r, dtype) {
-   const skipped = new Set;
-   const asked = (r.option.text('kv-cache-dtype-skip-layers') ?? '').split(/[,\s]+/);
-   for (const word of asked) if (/^\d{1,6}$/.test(word)) skipped.add(Number(word));
-   if (dtype.startsWith('turboquant')) {
-    const attention = [];
-    shape.layers.order.forEach((kind, layer) => {
-     if (shape.layers.kinds[kind].cache.some(spec => 'kvHeads' in spec)) attention.push(layer);
-    });
-    for (const layer of [ ...attention.slice(0, 2), ...attention.slice(-2) ]) skipped.add(layer);
-   }
-   return {
-    skipped,
-    skipWindows: asked.includes('sliding_window')
-   };
-  }
-  function stateDtypes(shape, r, modelBytes) {
-   const named = text => text === null || text === 'auto' ? null : DTYPE_BYTES[text] ?? null;
-   const convBytes = named(r.option.text('mamba-cache-dtype')) ?? modelBytes;
-   const ssmBytes = named(r.option.text('mamba-ssm-cache-dtype')) ?? named(shape.facts.stateDtype) ?? convBytes;
-   return {
-    convBytes,
-    ssmBytes
-   };
-  }
-  function prefixCachingOf(shape, r) {
-   if (!r.rules.statePrefixCaching && r.option.flag('enable-prefix-caching') !== true) return false;
-   return shape.layers.kinds.some(kind => kind.cache.some(spec => 'kvHeads' in spec || spec.kind === 'mla'));
-  }
-  function widestHead(shape) {
-   let widest = null;
-   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) widest = Math.max(widest ?? 0, spec.keyDim);
-   return widest;
-  }
-  function padding(capability) {
-   if (capability !== null && capability >= 100) return {
-    inner: 256,
-    hidden: 256
-   };
-   return (capability ?? 90) >= 90 ? {
-    inner: 256,
-    hidden: 1
-   } : {
-    inner: 128,
-    hidden: 256
-   };
-  }
-  const mxfp4_up = (width, multiple) => Math.ceil(width / multiple) * multiple;
-  function loaded(storage, config, capability) {
-   const quantization = config['quantization_config'];
-   if (typeof quantization !== 'object' || quantization === null) return storage;
-   if (quantization['quant_method'] !== 'mxfp4') return storage;
-   const {inner, hidden} = padding(capability);
-   const padded = (weight, part) => {
-    const out = mxfp4_up(part.out, weight.split === 'expert-column' ? inner : hidden);
-    const width = mxfp4_up(part.in, weight.split === 'expert-row' ? inner : hidden);
-    return {
-     ...part,
-     out,
-     in: width,
-     bias: part.bias === 0 ? 0 : out
-    };
-   };
-   return {
-    ...storage,
-    scheme: `${storage.scheme}, experts padded to multiples of ${inner}${hidden > 1 ? ` x ${hidden}` : ''}`,
-    bytes: (weight, part, path) => storage.bytes(weight, weight.split.startsWith('expert') ? padded(weight, part) : part, path)
-   };
-  }
-  const vllm = {
-   name: 'vllm',
-   title: 'vLLM',
-   defaults: vllmDefaults,
-   estimate
-  };
-  const OLDER = '0.11.0';
-  function estimate(input) {
-   const answer = under(input);
-   const unsure = input.version === null && input.gpu !== null;
-   const older = unsure ? olderText(answer, under({
-    ...input,
-    version: OLDER
-   })) : null;
-   if (older === null) return answer;
-   return {
-    ...answer,
-    estimate: {
-     ...answer.estimate,
-     assumptions: [ ...answer.estimate.assumptions, older ]
-    }
-   };
-  }
-  function under(input) {
-   const r = resolve(input);
-   const storage = storageFor(input, {
-    dtype: r.dtype,
-    quantization: r.quantization
-   }, r);
-   const capability = capabilityOf(input);
-   const draft = draftOf(input, r, storage);
-   const kv = kvRules(input.shape, r, storage, capability, draft.stacks);
-   findings(input, r, kv, capability);
-   return account({
-    input,
-    r,
-    storage: loaded(storage, input.facts.config, capability),
-    draft,
-    kv
-   });
-  }
-  function olderText(newest, older) {
-   const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0;
-   const [now, before] = [ room(newest), room(older) ];
-   if (now < 0 === before < 0) return null;
-   const size = (0, units_bytes.lP)(Math.abs(before));
-   const what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`;
-   return `the answer depends on the version: under the rules of ${releaseText(newestRelease)} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${OLDER} ${what}`;
-  }
-  function capabilityOf(input) {
-   const text = input.gpu?.computeCapability;
-   const value = text === null || text === void 0 ? Number.NaN : Number(text);
-   return Number.isFinite(value) ? Math.round(value * 10) : null;
-  }
-  function inside(name, title) {
-   return {
-    name,
-    title,
-    defaults: vllmDefaults,
-    estimate: input => {
-     const answer = vllm.estimate({
-      ...input,
-      version: null
-     });
-     const note = `${title} runs vLLM inside`;
-     return {
-      ...answer,
-      estimate: {
-       ...answer.estimate,
-       assumptions: [ note, ...answer.estimate.assumptions ]
-      }
-     };
-    }
-   };
-  }
-  const vllmInside = [ inside('ray-llm', 'Ray Serve LLM'), inside('kserve-hf', 'KServe Hugging Face server') ];
-  const engines = [ vllm, ...vllmInside ];
-  const byName = new Map(engines.map(engine => [ engine.name, engine ]));
-  function engineOf(name) {
-   return byName.get(name) ?? null;
-  }
- },
- 8204: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   oC: () => findModelFor,
-   wA: () => makeHub,
-   VA: () => scriptPath
-  });
-  var external_node_fs_ = __nccwpck_require__(3024);
-  const external_node_http_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:http");
-  var external_node_http_namespaceObject_0 = __nccwpck_require__.t(external_node_http_namespaceObject, 2);
-  const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises");
-  var catalogue_catalogue = __nccwpck_require__(9811);
-  var catalogue_file = __nccwpck_require__(7318);
-  var problem = __nccwpck_require__(7091);
-  var suggest = __nccwpck_require__(138);
-  var local = __nccwpck_require__(4549);
-  var sources_locked = __nccwpck_require__(2110);
-  var sources_reference = __nccwpck_require__(3183);
-  function factsFinder(ports) {
-   const found = new Map;
-   return reference => {
-    const key = JSON.stringify([ reference.id, reference.revision, reference.variant ]);
-    let answer = found.get(key);
-    if (answer === void 0) {
-     answer = find(reference, ports);
-     found.set(key, answer);
-    }
-    return answer;
-   };
-  }
-  async function find(asked, ports) {
-   const entry = ports.models.get(asked.id);
-   if (entry?.path != null) {
-    if (ports.repository === null) return (0, problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
-     at: entry.at
-    });
-    return (0, local.localFacts)(ports.repository, entry.path, asked.id, entry.at);
-   }
-   const named = entry?.id == null ? asked : {
-    ...asked,
-    id: entry.id,
-    revision: entry.revision ?? asked.revision
-   };
-   const checked = (0, sources_reference.j)(named);
-   if (!checked.ok) return entry === void 0 ? checked : {
-    ok: false,
-    problem: {
-     ...checked.problem,
-     at: entry.at
-    }
-   };
-   const reference = checked.value;
-   const locked = ports.lock === null ? null : (0, sources_locked.E)(ports.lock, reference);
-   if (locked !== null) return (0, problem.uw)(locked);
-   const {catalogue} = ports;
-   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
-    const known = catalogue.find(reference.id);
-    if (known !== null) return (0, problem.uw)(known);
-   }
-   if (ports.hub === null) return {
-    ok: false,
-    problem: unknownOffline(reference, catalogue)
-   };
-   const answer = await ports.hub(reference);
-   return answer.ok ? answer : {
-    ok: false,
-    problem: withSuggestion(answer.problem, reference, catalogue)
-   };
-  }
-  const isDefaultBranch = revision => revision === null || revision === 'main';
-  function unknownOffline(reference, catalogue) {
-   const known = catalogue?.find(reference.id) ?? null;
-   const message = `${(0, sources_locked.T)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`;
-   if (known !== null && !isDefaultBranch(reference.revision)) return {
-    code: 'model-unknown',
-    message,
-    hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
-   };
-   return withSuggestion({
-    code: 'model-unknown',
-    message,
-    hint: 'run online, or pin it with hf-vram-calc lock'
-   }, reference, catalogue);
-  }
-  function withSuggestion(problem, reference, catalogue) {
-   if (catalogue === null || problem.code !== 'model-unknown' && problem.code !== 'model-not-found') return problem;
-   const near = nearest(reference.id, catalogue.ids());
-   if (near === null) return problem;
-   return {
-    ...problem,
-    hint: `did you mean ${near}?${problem.hint ? ` Else ${problem.hint}` : ''}`
-   };
-  }
-  function nearest(id, ids) {
-   const parts = text => {
-    const cut = text.lastIndexOf('/');
-    return {
-     owner: text.slice(0, Math.max(0, cut)).toLowerCase(),
-     name: text.slice(cut + 1).toLowerCase()
-    };
-   };
-   const wanted = parts(id);
-   const namesake = ids.find(known => parts(known).name === wanted.name);
-   if (namesake !== void 0) return namesake;
-   const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [ parts(known).name, known ]));
-   const near = (0, suggest.k)(wanted.name, byName.keys());
-   return near === null ? null : byName.get(near);
-  }
-  var hub_settings = __nccwpck_require__(4063);
-  async function findModelFor(choices) {
-   const {repository} = choices;
-   const settings = (0, hub_settings.l)(choices.env, path => (0, external_node_fs_.existsSync)(path) ? (0, 
-   external_node_fs_.readFileSync)(path, 'utf8') : null);
-   if (!settings.ok) return settings;
-   const lock = repository === null ? (0, problem.uw)(null) : await readLock(repository, choices.lockFile);
-   if (!lock.ok) return lock;
-   let hub = null;
-   const askHub = async () => hub ??= makeHub(settings.value, choices);
-   const catalogue = (0, catalogue_catalogue.openCatalogue)((0, catalogue_file.catalogueBeside)(scriptPath()));
-   return (0, problem.uw)({
-    findModel: factsFinder({
-     models: choices.models,
-     repository,
-     lock: lock.value,
-     catalogue,
-     hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
-     refresh: choices.refresh
-    }),
-    quantisedVariants: id => quantisedVariants(catalogue, id)
-   });
-  }
-  const QUANTISED = /^-(fp8(-dynamic)?|quantized\.w8a8|int8|gptq-int8|awq|awq-int4|gptq-int4|quantized\.w4a16|w4a16|nvfp4|fp4)$/i;
-  function quantisedVariants(catalogue, id) {
-   const name = id.slice(id.indexOf('/') + 1).toLowerCase();
-   const variants = catalogue.ids().filter(other => {
-    const otherName = other.slice(other.indexOf('/') + 1).toLowerCase();
-    return otherName.startsWith(name) && QUANTISED.test(otherName.slice(name.length));
-   });
-   return variants.flatMap(other => catalogue.find(other) ?? []);
-  }
-  async function readLock(repository, named) {
-   const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6));
-   const file = named ?? LOCK_FILE;
-   const text = await repository.read(file, LOCK_LIMIT);
-   if (text !== null) return parseLock(text, file);
-   if (named === null) return (0, problem.uw)(null);
-   return {
-    ok: false,
-    problem: {
-     code: 'path-missing',
-     message: `lock file ${JSON.stringify(file)} cannot be read`,
-     hint: 'write it with hf-vram-calc lock'
-    }
-   };
-  }
-  async function makeHub(settings, choices) {
-   const {setGlobalProxyFromEnv} = external_node_http_namespaceObject_0;
-   if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
-   const {hubClient} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2569));
-   const {cacheFolder, fileCache} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 517));
-   const folder = cacheFolder(choices.env, settings.endpoint);
-   const cache = choices.cache ?? (folder === null ? null : fileCache(folder));
-   return hubClient(settings, {
-    fetch: globalThis.fetch,
-    sleep: async ms => {
-     await (0, promises_namespaceObject.setTimeout)(ms);
-    },
-    now: () => performance.now(),
-    random: Math.random
-   }, {
-    ...cache ? {
-     cache
-    } : {},
-    ...choices.http ? {
-     http: choices.http
-    } : {}
-   });
-  }
-  function scriptPath() {
-   return process.argv[1] ?? '';
-  }
- },
- 7743: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   EN: () => visibleBytes,
-   V5: () => computesFp8
-  });
-  var _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(3439);
-  function visibleBytes(driverBytes) {
-   return driverBytes - Math.round((driverBytes >= 170 * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3 ? .8 : .45) * _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.T3);
-  }
-  function capability(gpu) {
-   return gpu.computeCapability === null ? null : Number(gpu.computeCapability);
-  }
-  function computesFp8(gpu) {
-   if (gpu.maker === 'AMD') return /MI3\d\d|RX 9\d|R9700/.test(gpu.name);
-   const generation = capability(gpu);
-   return generation === null ? null : generation >= 8.9;
-  }
- },
- 5970: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   a: () => gpuNamed,
-   gpus: () => gpus
-  });
-  var bytes = __nccwpck_require__(3439);
-  var gpu = __nccwpck_require__(7743);
-  const SOURCES = {
-   log: 'engine logs and nvidia-smi outputs in public issues',
-   smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
-   nominal: 'data sheet; driver total and engine-visible memory by the rule: approximate'
-  };
-  function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
-   const driverBytes = driverMiB * bytes.lv;
-   const memoryBytes = visibleGiB === null ? (0, gpu.EN)(driverBytes) : Math.round(visibleGiB * bytes.T3);
-   return {
-    name: `${maker} ${name}`,
-    maker,
-    driverBytes,
-    memoryBytes,
-    computeCapability,
-    supported: true,
-    source,
-    keys: keys.split(' '),
-    nominalGB,
-    kind
-   };
-  }
-  function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
-   const driverMiB = Math.round(nominalGB * 1e9 / bytes.lv);
-   return {
-    ...card(maker, kind, name, keys, nominalGB, driverMiB, null, computeCapability, why),
-    supported: false
-   };
-  }
-  const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source);
-  const centre = nvidia('data-centre');
-  const studio = nvidia('workstation');
-  const home = nvidia('consumer');
-  const dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ];
-  const workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ];
-  const consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ];
-  const nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ];
-  const amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source);
-  const gigabytes = 1024;
-  const amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ];
-  const shared = 'memory is shared with the CPU';
-  const noRules = 'no rules for this accelerator';
-  const unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ];
-  const otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ];
-  const unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ];
-  const gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ];
-  const byName = new Map(gpus.map(row => [ row.name, row ]));
-  function gpuNamed(name) {
-   const row = byName.get(name);
-   if (!row) throw new Error(`no GPU row is named ${name}`);
-   return row;
-  }
- },
- 2117: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   Ib: () => lookUpInstance,
-   instances: () => instances
-  });
-  var _gpus_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5970);
-  const AWS = [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, 1 / 2 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ];
-  const GCP = [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ];
-  const AZURE = [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, 1 / 2 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ];
-  const OCI = [ [ 'VM.GPU.A10.1', 'NVIDIA A10', 1 ], [ 'VM.GPU.A10.2', 'NVIDIA A10', 2 ], [ 'BM.GPU.A10.4', 'NVIDIA A10', 4 ], [ 'BM.GPU.L40S.4', 'NVIDIA L40S', 4 ], [ 'BM.GPU4.8', 'NVIDIA A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'NVIDIA A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'NVIDIA H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'NVIDIA H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'NVIDIA B200', 8 ], [ 'BM.GPU.GB200.4', 'NVIDIA GB200', 4 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'VM.GPU3.1', 'NVIDIA V100 16GB', 1 ], [ 'VM.GPU3.2', 'NVIDIA V100 16GB', 2 ], [ 'VM.GPU3.4', 'NVIDIA V100 16GB', 4 ], [ 'BM.GPU3.8', 'NVIDIA V100 16GB', 8 ] ];
-  const COREWEAVE = [ [ 'gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'NVIDIA H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'NVIDIA L40S', 8 ], [ 'gd-8xa100-i128', 'NVIDIA A100 80GB', 8 ], [ 'gd-1xgh200', 'NVIDIA GH200 96GB', 1 ], [ 'b200-8x', 'NVIDIA B200', 8 ], [ 'gb200-4x', 'NVIDIA GB200', 4 ], [ 'gb300-4x', 'NVIDIA GB300', 4 ], [ 'rtxp6000-8x', 'NVIDIA RTX PRO 6000 Blackwell', 8 ] ];
-  const LAMBDA_CARDS = [ [ 'a100_80gb_sxm4', 'NVIDIA A100 80GB' ], [ 'a100_sxm4', 'NVIDIA A100 40GB' ], [ 'a100', 'NVIDIA A100 40GB' ], [ 'a6000', 'NVIDIA RTX A6000' ], [ 'a10', 'NVIDIA A10' ], [ 'rtx6000', 'NVIDIA Quadro RTX 6000' ], [ 'v100', 'NVIDIA V100 16GB' ], [ 'h100_pcie', 'NVIDIA H100 80GB' ], [ 'h100_sxm5', 'NVIDIA H100 80GB' ], [ 'h100_sxm', 'NVIDIA H100 80GB' ], [ 'gh200', 'NVIDIA GH200 96GB' ], [ 'b200_sxm6', 'NVIDIA B200' ], [ 'b200', 'NVIDIA B200' ] ];
-  function spelledOut(types) {
-   const braces = /^([^{]*)\{([^}]*)\}(.*)$/.exec(types);
-   return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [ types ];
-  }
-  function rowsOf(cloud, lines) {
-   return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({
-    type,
-    cloud,
-    gpu: (0, _gpus_js__WEBPACK_IMPORTED_MODULE_0__.a)(gpu),
-    count,
-    share: share ?? 1
-   })));
-  }
-  const instances = [ ...rowsOf('AWS', AWS), ...rowsOf('GCP', GCP), ...rowsOf('Azure', AZURE), ...rowsOf('OCI', OCI), ...rowsOf('Lambda', LAMBDA_CARDS.flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', COREWEAVE) ];
-  const byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]));
-  function spellings(text) {
-   const plain = text.trim().toLowerCase().replace(/^ml\./, '');
-   return [ plain, `standard_${plain}`, plain.replace(/-/g, '_'), plain.replace(/(\d+)xl$/, '$1xlarge').replace(/^([a-z0-9]+)-(?=\d*xlarge$)/, '$1.') ];
-  }
-  function lookUpInstance(text) {
-   if (text.length > 100) return null;
-   for (const key of spellings(text)) {
-    const row = byType.get(key);
-    if (row) return row;
-   }
-   return null;
-  }
- },
- 6352: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   P: () => bareGpu,
-   lookUpGpu: () => lookUpGpu
-  });
-  var problem = __nccwpck_require__(7091);
-  var units_bytes = __nccwpck_require__(3439);
-  var suggest = __nccwpck_require__(138);
-  var gpus = __nccwpck_require__(5970);
-  var instances = __nccwpck_require__(2117);
-  const PROFILE = /(?<![a-z0-9])(\d{1,2})g[._](\d{1,3})gb(?:[.+]me(?:\.all)?|-me)?(?![a-z0-9])/i;
-  function migProfile(text) {
-   const found = PROFILE.exec(text);
-   if (!found) return null;
-   const profile = {
-    name: `${Number(found[1])}g.${Number(found[2])}gb`,
-    gigabytes: Number(found[2])
-   };
-   const rest = `${text.slice(0, found.index)} ${text.slice(found.index + found[0].length)}`.replace(/(?<![a-z])mig(?![a-z])/gi, ' ');
-   return {
-    profile,
-    rest: rest.trim()
-   };
-  }
-  const CARD_BY_PROFILE = Object.fromEntries([ [ 'NVIDIA A30', '1g.6gb 2g.12gb 4g.24gb' ], [ 'NVIDIA A100 40GB', '1g.5gb 1g.10gb 2g.10gb 3g.20gb 4g.20gb 7g.40gb' ], [ 'NVIDIA A100 80GB', '1g.10gb 1g.20gb 2g.20gb 3g.40gb 4g.40gb 7g.80gb' ], [ 'NVIDIA H100 NVL 94GB', '1g.11gb 1g.12gb 1g.24gb 2g.24gb 3g.47gb 4g.47gb 7g.94gb' ], [ 'NVIDIA H100 96GB', '3g.48gb 4g.48gb 7g.96gb' ], [ 'NVIDIA RTX PRO 6000 Blackwell', '2g.48gb 4g.96gb' ], [ 'NVIDIA H200 141GB', '1g.16gb 1g.18gb 1g.35gb 2g.33gb 2g.35gb 3g.70gb 3g.71gb 4g.70gb 4g.71gb 7g.141gb' ], [ 'NVIDIA B200', '1g.22gb 1g.23gb 1g.45gb 2g.45gb 3g.90gb 4g.90gb 7g.180gb' ], [ 'NVIDIA GB200', '1g.46gb 2g.46gb 2g.47gb 3g.93gb 4g.93gb 7g.186gb' ], [ 'NVIDIA B300', '1g.34gb 1g.67gb 2g.67gb 3g.135gb 4g.135gb 7g.269gb 7g.270gb' ] ].flatMap(([card, profiles]) => profiles.split(' ').map(profile => [ profile, card ])));
-  const SLICE_LOSS = Math.round(.15 * units_bytes.T3);
-  function eighths(profile, nominalGB) {
-   const slices = Math.round(profile.gigabytes / nominalGB * 8);
-   const near = Math.abs(profile.gigabytes - slices * nominalGB / 8) <= Math.max(1, profile.gigabytes * .06);
-   return slices >= 1 && slices <= 8 && near ? slices : null;
-  }
-  function sliceOf(card, profile) {
-   const slices = eighths(profile, card.nominalGB);
-   if (slices === null) return null;
-   const share = bytes => Math.floor(bytes * slices / 8);
-   return {
-    name: `${card.name.replace(/ (?:\d+GB|NVL \d+GB)$/, '')} MIG ${profile.name}`,
-    maker: card.maker,
-    driverBytes: share(card.driverBytes),
-    memoryBytes: share(card.memoryBytes) - SLICE_LOSS,
-    computeCapability: card.computeCapability,
-    supported: true,
-    source: `${slices} of 8 memory slices of ${card.name}, less 0.15 GiB: approximate`
-   };
-  }
-  function sliceWithoutCard(rows, profile) {
-   const card = rows.find(row => row.name === CARD_BY_PROFILE[profile.name]);
-   const slice = card ? sliceOf(card, profile) : null;
-   const name = `NVIDIA MIG ${profile.name}`;
-   if (card && slice) return {
-    gpu: {
-     ...slice,
-     name
-    },
-    note: `the card is not named: a slice of ${card.name} is assumed`
-   };
-   const bytes = profile.gigabytes * 1e9;
-   return {
-    gpu: {
-     name,
-     maker: 'NVIDIA',
-     driverBytes: bytes,
-     memoryBytes: Math.max(0, bytes - SLICE_LOSS),
-     computeCapability: null,
-     supported: bytes > 0,
-     source: 'the size in the name of the MIG profile: approximate'
-    },
-    note: 'no card is known to offer this profile: its memory is taken from its name'
-   };
-  }
-  const NOISE = new Set(('nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' '));
-  const SOMETIMES_NOISE = new Set([ 'blackwell', 'ada', 'quadro', 'nvl72', 'lovelace' ]);
-  const byKey = new Map;
-  for (const row of gpus.gpus) for (const key of row.keys) byKey.set(key, [ ...byKey.get(key) ?? [], row ]);
-  function splitCount(text) {
-   const after = /^(.*\S)\s*[:=]\s*(\d{1,4})$/.exec(text) ?? /^(.*\S)[\s_-]+[x×*]\s*(\d{1,4})$/i.exec(text) ?? /^(.*(?:\d|gb|gib))[x×*](\d{1,2})$/i.exec(text);
-   if (after) return {
-    name: after[1],
-    count: Number(after[2])
-   };
-   const before = /^(\d{1,4})\s*[x×*]\s*(?=.*[a-z])(\S.*)$/i.exec(text);
-   return before ? {
-    name: before[2],
-    count: Number(before[1])
-   } : {
-    name: text,
-    count: null
-   };
-  }
-  function wordsOf(name) {
-   const words = [];
-   let gigabytes = null;
-   let size = '';
-   for (const word of name.toLowerCase().replace('max-q', 'maxq').split(/[^a-z0-9]+/)) {
-    const memory = /^(\d{1,3})(?:gb|gib|g)$/.exec(word);
-    if (memory && gigabytes === null) {
-     gigabytes = Number(memory[1]);
-     size = word;
-    } else if (word !== '') words.push(word);
-   }
-   return {
-    words,
-    gigabytes,
-    size
-   };
-  }
-  const SIZE = /^\s*\d+(?:\.\d+)?\s*(?:[gmt]i?b|[gm]i)\s*$/i;
-  const joined = (words, drop) => words.filter(word => !drop(word)).join('');
-  function cardsNamed(words) {
-   for (const drop of [ word => NOISE.has(word) && !SOMETIMES_NOISE.has(word), word => NOISE.has(word) ]) {
-    const rows = byKey.get(joined(words, drop));
-    if (rows) return rows;
-   }
-   return null;
-  }
-  function cardsInside(words) {
-   const useful = words.filter(word => !NOISE.has(word) || SOMETIMES_NOISE.has(word)).slice(0, 24);
-   for (let length = Math.min(4, useful.length - 1); length >= 1; length--) {
-    const found = new Map;
-    for (let i = 0; i + length <= useful.length; i++) {
-     const key = useful.slice(i, i + length).join('');
-     const rows = key.length >= 3 || key === 't4' || key === 'l4' ? byKey.get(key)?.filter(row => row.supported) : void 0;
-     if (rows && rows.length > 0 && !/^\d+$/.test(useful[i] + (useful[i - 1] ?? 'x'))) found.set(rows[0].name, rows);
-    }
-    if (found.size === 1) return [ ...found.values() ][0];
-    if (found.size > 1) return null;
-   }
-   return null;
-  }
-  function variant(rows, gigabytes) {
-   const smallestFirst = [ ...rows ].sort((a, b) => a.memoryBytes - b.memoryBytes);
-   if (gigabytes === null) {
-    const row = smallestFirst[0];
-    const sizes = smallestFirst.map(each => `${each.nominalGB} GB`);
-    return {
-     row,
-     note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null
-    };
-   }
-   const apart = row => Math.abs(row.nominalGB - gigabytes);
-   const row = smallestFirst.reduce((best, each) => apart(each) < apart(best) ? each : best);
-   return apart(row) <= .12 * row.nominalGB ? {
-    row,
-    note: null
-   } : null;
-  }
-  function bareGpu(memoryBytes) {
-   return {
-    name: `GPU with ${(0, units_bytes.lP)(memoryBytes)}`,
-    maker: 'unknown',
-    driverBytes: memoryBytes,
-    memoryBytes,
-    computeCapability: null,
-    supported: true,
-    source: 'given as the memory that the engine sees'
-   };
-  }
-  function withMemory(row, memoryBytes) {
-   return {
-    ...row,
-    driverBytes: memoryBytes,
-    memoryBytes,
-    supported: true,
-    source: 'unified memory: the size as given'
-   };
-  }
-  function gpuOfInstance(instance) {
-   const {gpu, share} = instance;
-   if (share === 1) return gpu;
-   const part = bytes => Math.floor(bytes * share);
-   return {
-    ...gpu,
-    name: `${gpu.name} (1/${Math.round(1 / share)})`,
-    driverBytes: part(gpu.driverBytes),
-    memoryBytes: part(gpu.memoryBytes),
-    source: `1/${Math.round(1 / share)} of ${gpu.name}: approximate`
-   };
-  }
-  function unknownGpu(text) {
-   const names = gpus.gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]);
-   const near = (0, suggest.k)(text, names);
-   const shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near;
-   const size = 'give the memory that the engine sees, as in 79.18GiB';
-   return (0, problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, {
-    hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}`
-   });
-  }
-  function sliceNamed(text, count) {
-   const mig = migProfile(text);
-   if (mig === null) return null;
-   const {words, gigabytes} = wordsOf(mig.rest);
-   const rows = cardsNamed(words) ?? cardsInside(words);
-   if (rows === null) return (0, problem.uw)({
-    ...sliceWithoutCard(gpus.gpus, mig.profile),
-    count
-   });
-   const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null);
-   const chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null;
-   const gpu = chosen ? sliceOf(chosen.row, mig.profile) : null;
-   if (gpu) return (0, problem.uw)({
-    gpu,
-    count,
-    note: null
-   });
-   return (0, problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, {
-    hint: 'check the profile, or give the memory in GiB'
-   });
-  }
-  function lookUpGpu(text) {
-   const whole = text.trim().replace(/!$/, '');
-   if (whole === '' || whole.length > 200) return unknownGpu(whole);
-   const instance = (0, instances.Ib)(whole);
-   if (instance) return (0, problem.uw)({
-    gpu: gpuOfInstance(instance),
-    count: instance.count,
-    note: null
-   });
-   const {name, count} = splitCount(whole);
-   if (count === 0) return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
-    hint: 'give a count of 1 or more'
-   });
-   const bytes = SIZE.test(name) ? (0, units_bytes.z_)(name) : null;
-   if (bytes !== null) {
-    if (bytes > 0) return (0, problem.uw)({
-     gpu: bareGpu(bytes),
-     count,
-     note: null
-    });
-    return (0, problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, {
-     hint: 'give a size such as 79.18GiB'
-    });
-   }
-   const slice = sliceNamed(name, count);
-   if (slice) return slice;
-   const {words, gigabytes, size} = wordsOf(name);
-   const literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`);
-   const exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words);
-   const rows = exact ?? cardsInside(words);
-   if (rows === null) return unknownGpu(whole);
-   const unified = rows.find(row => row.kind === 'unified');
-   const given = (0, units_bytes.z_)(size);
-   if (unified && given) return (0, problem.uw)({
-    gpu: withMemory(unified, given),
-    count,
-    note: null
-   });
-   const chosen = variant(rows, literal ? null : gigabytes);
-   if (chosen) {
-    const note = chosen.note ?? (exact ? null : `read "${name}" as ${chosen.row.name}`);
-    return (0, problem.uw)({
-     gpu: chosen.row,
-     count,
-     note
-    });
-   }
-   const profile = {
-    name: `3g.${gigabytes}gb`,
-    gigabytes: gigabytes ?? 0
-   };
-   const halved = gigabytes === null ? void 0 : rows.find(row => row.nominalGB === gigabytes * 2 && Number(row.computeCapability) >= 8);
-   const half = halved ? sliceOf(halved, profile) : null;
-   if (half) return (0, problem.uw)({
-    gpu: half,
-    count,
-    note: `half of a card: MIG ${profile.name}`
-   });
-   const sizes = rows.map(row => `${row.nominalGB} GB`).join(' or ');
-   return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}": this card has ${sizes}, not ${gigabytes} GB`, {
-    hint: 'correct the size, or give the memory that the engine sees, as in 47.5GiB'
-   });
-  }
- },
- 2140: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   WQ: () => whole,
-   cz: () => sum,
-   pV: () => exactly
-  });
-  const exactly = bytes => ({
-   low: bytes,
-   expected: bytes,
-   high: bytes
-  });
-  const nothing = exactly(0);
-  const sum = ranges => ranges.reduce((a, b) => ({
-   low: a.low + b.low,
-   expected: a.expected + b.expected,
-   high: a.high + b.high
-  }), nothing);
-  const whole = range => ({
-   low: Math.floor(range.low),
-   expected: Math.round(range.expected),
-   high: Math.ceil(range.high)
-  });
- },
- 5447: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
-  __nccwpck_require__.d(__webpack_exports__, {
-   $4: () => positionEmbedding,
-   X5: () => total,
-   Yt: () => elements,
-   fi: () => column,
-   gs: () => outputHead,
-   i1: () => vector,
-   kz: () => replicated,
-   nM: () => row,
-   sn: () => linear,
-   xP: () => tokenEmbedding,
-   xT: () => conv,
-   xb: () => norm
-  });
-  function linear(name, out, input, split, extra = {}) {
-   return {
-    name,
-    out,
-    in: input,
-    copies: 1,
-    bias: false,
-    kind: 'linear',
-    split,
-    ...extra
-   };
-  }
-  const column = (name, out, input, extra = {}) => linear(name, out, input, 'column', extra);
-  const row = (name, out, input, extra = {}) => linear(name, out, input, 'row', extra);
-  const replicated = (name, out, input, extra = {}) => linear(name, out, input, 'none', extra);
-  function norm(name, width, bias = false) {
-   return {
-    name,
-    out: width,
-    in: 1,
-    copies: 1,
-    bias,
-    kind: 'norm',
-    split: 'none'
-   };
-  }
-  function vector(name, length, split = 'none') {
-   return {
-    name,
-    out: length,
-    in: 1,
-    copies: 1,
-    bias: false,
-    kind: 'other',
-    split
-   };
-  }
-  function conv(name, out, input, bias, split = 'none') {
-   return {
-    name,
-    out,
-    in: input,
-    copies: 1,
-    bias,
-    kind: 'conv',
-    split
-   };
-  }
-  function tokenEmbedding(vocabulary, width, name = 'model.embed_tokens') {
-   return {
-    name,
-    out: vocabulary,
-    in: width,
-    copies: 1,
-    bias: false,
-    kind: 'embedding',
-    split: 'vocab',
-    lookup: true
-   };
-  }
-  function positionEmbedding(positions, width, name) {
-   return {
-    name,
-    out: positions,
-    in: width,
-    copies: 1,
-    bias: false,
-    kind: 'embedding',
-    split: 'none',
-    lookup: true
-   };
-  }
-  function outputHead(vocabulary, width, bias = false, name = 'lm_head') {
-   return {
-    name,
-    out: vocabulary,
-    in: width,
-    copies: 1,
-    bias,
-    kind: 'linear',
-    split: 'vocab'
-   };
-  }
-  function elements(weight) {
-   return weight.copies * (weight.out * weight.in + (weight.bias ? weight.out : 0));
-  }
-  function total(weights) {
-   let sum = 0;
-   for (const weight of weights) sum += elements(weight);
-   return sum;
-  }
- },
- 6541: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6541: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Bu: () => parseConfigText,
    TS: () => Config,
@@ -17967,8 +21794,8 @@ var __webpack_modules__ = {
     return JSON.parse(replaced);
    }
   }
- },
- 3536: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3536: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    DF: () => activeParameterCount,
    F9: () => parameterCount,
@@ -18009,8 +21836,8 @@ var __webpack_modules__ = {
     return sum + times * Math.round((0, _blocks_weights_js__WEBPACK_IMPORTED_MODULE_0__.Yt)(weight) * share);
    }, 0);
   }
- },
- 7896: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7896: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    p: () => unknownCheckpoint
   });
@@ -18019,8 +21846,8 @@ var __webpack_modules__ = {
    elementsByDtype: null,
    tensors: null
   };
- },
- 9106: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9106: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    $h: () => uniformStack,
    Go: () => noLayers,
@@ -18112,8 +21939,8 @@ var __webpack_modules__ = {
    }
    return null;
   }
- },
- 7507: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6840: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    families: () => families,
    F: () => shapeOf
@@ -21937,7 +25764,7 @@ var __webpack_modules__ = {
    },
    read: config => siglip(config, false)
   }, {
-   types: [ 'internvl_vision' ],
+   types: [ 'internvl_vision', 'qianfan_ocr_vision' ],
    defaults: {
     hidden_size: 1024,
     intermediate_size: 4096,
@@ -22014,9 +25841,11 @@ var __webpack_modules__ = {
      stack: encoder.stack
     });
     const hidden = text.facts.hidden;
-    const weights = [ (0, blocks_weights.fi)('linear_1', hidden, encoder.width, {
+    const inner = own.raw('out_hidden_size') === void 0 ? hidden : 4 * encoder.width;
+    const input = own.raw('out_hidden_size') === void 0 ? encoder.width : inner;
+    const weights = [ (0, blocks_weights.fi)('linear_1', inner, input, {
      bias: true
-    }), (0, blocks_weights.nM)('linear_2', hidden, hidden, {
+    }), (0, blocks_weights.nM)('linear_2', hidden, inner, {
      bias: true
     }) ];
     towers.push({
@@ -22126,10 +25955,11 @@ var __webpack_modules__ = {
     how: 'by its nested configs'
    };
   }
-  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ] ];
+  const NEEDED = [ [ 'hidden_size', 'd_model', 'n_embd', 'n_embed', 'dim' ], [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers', 'decoder_layers', 'hybrid_override_pattern' ], [ 'vocab_size', 'padded_vocab_size', 'image_size', 'num_mel_bins' ] ];
   function whatIsMissing(config) {
    const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0]);
-   return missing.length === 0 ? 'no family that is known has its keys' : `${missing.join(' and ')} to count it by missing`;
+   if (missing.length === 0) return 'and no family that is known has its keys';
+   return `and ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing to count it by its keys`;
   }
   const FIT = {
    file: 10,
@@ -22148,7 +25978,7 @@ var __webpack_modules__ = {
     let invented = false;
     const watch = (field, from, value) => {
      weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from]);
-     if (from === 'default' && COUNTED.test(field) && Number(value) > 0) invented = true;
+     if (from === 'default' && COUNTED.test(field) && typeof value === 'number' && value > 0) invented = true;
     };
     const shape = attempt(family, new models_config.TS(json, {}, {}, '', watch), nested);
     if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue;
@@ -22175,7 +26005,8 @@ var __webpack_modules__ = {
   }
   const PLAIN_ACTIVATIONS = new Set([ 'relu', 'relu2', 'xielu', 'gelu_new', 'gelu_fast' ]);
   function contradicts(shape, config) {
-   if (Number(config.json['moe_intermediate_size']) > 1 && shape.facts.experts === null) return true;
+   const expertWidth = config.json['moe_intermediate_size'];
+   if (typeof expertWidth === 'number' && expertWidth > 1 && shape.facts.experts === null) return true;
    const isGate = name => name.endsWith('.gate_proj') || name.endsWith('.gate_up_proj');
    return PLAIN_ACTIVATIONS.has(config.json['hidden_act']) && shape.layers.kinds.some(kind => kind.weights.some(weight => isGate(weight.name)));
   }
@@ -23908,7 +27739,7 @@ var __webpack_modules__ = {
    return {
     name: row.type,
     modelTypes: [ row.type, ...row.also ?? [] ],
-    verified: row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.verified ?? (row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)'),
     shape: (file, nested) => multimodalShape(row, file.with(row.defaults ?? {}, row.aliases), nested)
    };
   }
@@ -24183,7 +28014,6 @@ var __webpack_modules__ = {
    }
   }, {
    type: 'cohere2_vision',
-   also: [ 'aya_vision' ],
    defaults: {
     downsample_factor: 2,
     alignment_intermediate_size: 36864
@@ -24205,6 +28035,28 @@ var __webpack_modules__ = {
     const inner = m.config.size('alignment_intermediate_size');
     const input = merged(encoder.width, m.config.size('downsample_factor'));
     return [ named, projector([ (0, blocks_weights.fi)('linear_1', inner, input, {
+     bias: true
+    }), (0, blocks_weights.nM)('linear_2', m.hidden, Math.floor(inner / 2), {
+     bias: true
+    }) ]) ];
+   }
+  }, {
+   type: 'aya_vision',
+   defaults: {
+    downsample_factor: 2
+   },
+   text: {
+    type: 'cohere2'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   exact: false,
+   towers: m => {
+    const {encoder, named} = visionTower(m, 'siglip_vision_model', siglipSo400m);
+    const inner = m.config.sizeOrNull('alignment_intermediate_size') ?? m.hidden;
+    const input = merged(encoder.width, m.config.size('downsample_factor'));
+    return [ named, projector([ (0, blocks_weights.xb)('layernorm', input, true), (0, 
+    blocks_weights.fi)('linear_1', inner, input, {
      bias: true
     }), (0, blocks_weights.nM)('linear_2', m.hidden, Math.floor(inner / 2), {
      bias: true
@@ -24875,9 +28727,9 @@ var __webpack_modules__ = {
     heads,
     width: hidden
    };
-   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m, hidden) ];
+   return [ tower('vision_tower', 'vision', encoder), molmoAdapter(m) ];
   }
-  function molmoAdapter(m, vision) {
+  function molmoAdapter(m) {
    const config = m.part('adapter_config').with({
     vision_feature_layer: [ 24, 18 ],
     hidden_size: 1152,
@@ -24890,7 +28742,7 @@ var __webpack_modules__ = {
     mlp_bias: false
    });
    const hidden = config.size('hidden_size');
-   const input = vision * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
+   const input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1);
    const headDim = config.size('head_dim');
    const queries = config.size('num_attention_heads') * headDim;
    const keys = config.size('num_key_value_heads') * headDim;
@@ -24903,10 +28755,9 @@ var __webpack_modules__ = {
    };
    return projector([ (0, blocks_weights.sn)('image_pooling_2d.q_proj', queries, input, 'none', bias), (0, 
    blocks_weights.sn)('image_pooling_2d.k_proj', keys, input, 'none', bias), (0, blocks_weights.sn)('image_pooling_2d.v_proj', keys, input, 'none', bias), (0, 
-   blocks_weights.sn)('image_pooling_2d.o_proj', hidden, queries, 'none', {
-    bias: true
-   }), (0, blocks_weights.fi)('image_projector.gate_proj', width, hidden, mlpBias), (0, 
-   blocks_weights.fi)('image_projector.up_proj', width, hidden, mlpBias), (0, blocks_weights.nM)('image_projector.down_proj', config.size('text_hidden_size'), width, mlpBias) ]);
+   blocks_weights.sn)('image_pooling_2d.o_proj', hidden, queries, 'none', bias), (0, 
+   blocks_weights.fi)('image_projector.gate_proj', width, hidden, mlpBias), (0, blocks_weights.fi)('image_projector.up_proj', width, hidden, mlpBias), (0, 
+   blocks_weights.nM)('image_projector.down_proj', config.size('text_hidden_size'), width) ]);
   }
   function molmoText(shape, config) {
    const text = (config.nested('text_config') ?? config).with({
@@ -25160,7 +29011,8 @@ var __webpack_modules__ = {
    },
    tie: 'top',
    towers: m => ocrTowers(m, true),
-   exact: false
+   exact: false,
+   verified: 'published total of DeepSeek-OCR'
   }, {
    type: 'deepseek_vl_v2',
    classes: [ 'DeepseekVLV2', 'DeepseekOCR' ],
@@ -25424,6 +29276,104 @@ var __webpack_modules__ = {
     };
    }
   });
+  const siglipSizes = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16
+  };
+  function siglipLike(config, more, learned = true) {
+   const hidden = config.size('hidden_size');
+   return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), ...learned ? [ patchPositions('embeddings.position_embedding', config, hidden) ] : [], (0, 
+   blocks_weights.xb)('post_layernorm', hidden, true), ...more ], {
+    hidden,
+    width: config.size('intermediate_size')
+   });
+  }
+  function miniCpmTowers(m) {
+   const config = m.part('vision_config').with({
+    ...siglipSizes,
+    window_kernel_size: [ 2, 2 ]
+   });
+   const hidden = config.size('hidden_size');
+   const window = more_vision_area(config, 'window_kernel_size');
+   const inner = hidden * window;
+   const bias = {
+    bias: true
+   };
+   const [q, k, v, out] = encoderLayer({
+    hidden,
+    width: hidden
+   });
+   const merger = [ ...[ q, k, v, out ].map(weight => ({
+    ...weight,
+    name: `vit_merger.${weight.name}`
+   })), (0, blocks_weights.xb)('vit_merger.layer_norm1', hidden, true), (0, blocks_weights.xb)('vit_merger.pre_norm', inner, true), (0, 
+   blocks_weights.sn)('vit_merger.linear_1', config.size('intermediate_size') * window, inner, 'none', bias), (0, 
+   blocks_weights.sn)('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, 'none', bias) ];
+   const merge = hidden * more_vision_area(m.config, 'merge_kernel_size');
+   const times = (0, family.zb)(m.config, 'merger_times');
+   return [ tower('vision_tower', 'vision', siglipLike(config, merger)), projector(Array.from({
+    length: times
+   }, (_, i) => [ (0, blocks_weights.xb)(`mlp.${i}.pre_norm`, merge, true), (0, blocks_weights.sn)(`mlp.${i}.linear_1`, merge, merge, 'none', bias), (0, 
+   blocks_weights.sn)(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, 'none', bias) ]).flat(), 'merger') ];
+  }
+  function more_vision_area(config, name) {
+   const [height, width] = config.list(name) ?? [];
+   const valid = side => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024;
+   return valid(height) && valid(width) ? height * width : config.invalid(name, 'is not a list of two whole numbers of at least 1');
+  }
+  function qianfanTowers(m) {
+   const vision = m.part('vision_config');
+   const biased = new models_config.TS({
+    attention_bias: true,
+    ...vision.json
+   }, {}, {}, vision.path);
+   const encoder = encoderOf(biased, 'qianfan_ocr_vision');
+   const input = encoder.width * shuffleFactor(m) ** 2;
+   return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.xb)('layer_norm', input, true), ...twoLayers(input, m.hidden, true) ]) ];
+  }
+  const miniCpm = (type, classes, tied) => ({
+   type,
+   classes,
+   defaults: {
+    merge_kernel_size: [ 2, 2 ],
+    merger_times: 1
+   },
+   text: {
+    type: 'qwen3_5_text'
+   },
+   tie: 'top',
+   tiedByDefault: tied,
+   towers: miniCpmTowers
+  });
+  const more_vision_types = [ miniCpm('minicpm_ocr', [ 'MiniCPMOcr' ], true), miniCpm('minicpmv4_6', [ 'MiniCPMV4_6' ], false), miniCpm('minicpmv4_7', [ 'MiniCPMV4_7' ], false), {
+   type: 'video_llama_3',
+   text: {
+    type: 'qwen2'
+   },
+   tie: 'either',
+   towers: m => {
+    const encoder = siglipLike(m.part('vision_config').with(siglipSizes), [], false);
+    return [ tower('vision_model', 'vision', encoder), projector(twoLayers(encoder.width, m.hidden, true), 'projector') ];
+   }
+  }, {
+   type: 'qianfan_ocr',
+   defaults: {
+    downsample_ratio: .5
+   },
+   text: {
+    type: 'qwen3'
+   },
+   tie: 'top',
+   towers: qianfanTowers
+  } ];
+  const moreVision = more_vision_types.map(multimodal);
   function vision(file) {
    const config = file.with({
     hidden_size: 1152,
@@ -25533,6 +29483,218 @@ var __webpack_modules__ = {
    tie: 'top',
    towers
   });
+  function blipVision(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 1408,
+    intermediate_size: 6144,
+    num_hidden_layers: 39,
+    num_attention_heads: 16,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14,
+    qkv_bias: true
+   });
+   const hidden = config.size('hidden_size');
+   return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {
+    bias: true
+   }), (0, blocks_weights.xb)('post_layernorm', hidden, true) ], {
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    names: {
+     out: 'projection'
+    }
+   });
+  }
+  function queryTransformer(file, seen, text) {
+   const config = file.with({
+    vocab_size: 30522,
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    max_position_embeddings: 512,
+    cross_attention_frequency: 2,
+    encoder_hidden_size: 1408,
+    use_qformer_text_input: false
+   });
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const input = seen ?? config.size('encoder_hidden_size');
+   const every = config.size('cross_attention_frequency');
+   const reads = text === 'always' || config.flag('use_qformer_text_input');
+   const bias = {
+    bias: true
+   };
+   const attention = (name, keys) => [ (0, blocks_weights.fi)(`${name}.attention.query`, hidden, hidden, bias), (0, 
+   blocks_weights.fi)(`${name}.attention.key`, hidden, keys, bias), (0, blocks_weights.fi)(`${name}.attention.value`, hidden, keys, bias), (0, 
+   blocks_weights.nM)(`${name}.output.dense`, hidden, hidden, bias), (0, blocks_weights.xb)(`${name}.output.LayerNorm`, hidden, true) ];
+   const feed = suffix => [ (0, blocks_weights.fi)(`intermediate${suffix}.dense`, width, hidden, bias), (0, 
+   blocks_weights.nM)(`output${suffix}.dense`, hidden, width, bias), (0, blocks_weights.xb)(`output${suffix}.LayerNorm`, hidden, true) ];
+   const embeddings = text === 'always' ? [ (0, blocks_weights.xP)(config.size('vocab_size'), hidden, 'embeddings.word_embeddings'), (0, 
+   blocks_weights.$4)(config.size('max_position_embeddings'), hidden, 'embeddings.position_embeddings') ] : [];
+   return {
+    weights: [ ...embeddings, (0, blocks_weights.xb)('layernorm', hidden, true) ],
+    stack: (0, family.US)((0, family.zb)(config), i => i % every === 0 ? 'crossing' : 'plain', (i, name) => ({
+     name,
+     weights: [ ...attention('attention', hidden), ...i % every === 0 ? attention('crossattention', input) : [], ...feed('_query'), ...reads ? feed('') : [] ],
+     cache: []
+    })),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   };
+  }
+  const blipTowers = text => m => {
+   const vision = blipVision(m);
+   const query = queryTransformer(m.part('qformer_config'), vision.width, text);
+   return [ tower('vision_model', 'vision', vision), tower('qformer', 'projector', query), projector([ (0, 
+   blocks_weights.i1)('query_tokens', m.config.size('num_query_tokens') * query.width), (0, 
+   blocks_weights.sn)('language_projection', m.hidden, query.width, 'none', {
+    bias: true
+   }) ], 'model') ];
+  };
+  function graniteSpeechTowers(m) {
+   const config = m.part('encoder_config').with({
+    input_dim: 160,
+    num_layers: 10,
+    hidden_dim: 1024,
+    feedforward_mult: 4,
+    num_heads: 8,
+    output_dim: 42,
+    max_pos_emb: 512,
+    conv_kernel_size: 15,
+    conv_expansion_factor: 2
+   });
+   const hidden = config.size('hidden_dim');
+   const heads = config.size('num_heads');
+   const headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads));
+   const inner = heads * headDim;
+   const width = hidden * config.size('feedforward_mult');
+   const channels = hidden * config.size('conv_expansion_factor');
+   const output = config.size('output_dim');
+   const bias = {
+    bias: true
+   };
+   const feed = name => [ (0, blocks_weights.xb)(`${name}.pre_norm`, hidden, true), (0, 
+   blocks_weights.fi)(`${name}.up_proj`, width, hidden, bias), (0, blocks_weights.nM)(`${name}.down_proj`, hidden, width, bias) ];
+   const conformer = [ ...feed('ff1'), (0, blocks_weights.xb)('attn.pre_norm', hidden, true), (0, 
+   blocks_weights.fi)('attn.to_q', inner, hidden), (0, blocks_weights.fi)('attn.to_kv', 2 * inner, hidden), (0, 
+   blocks_weights.nM)('attn.to_out', hidden, inner, bias), (0, blocks_weights.$4)(2 * config.size('max_pos_emb') + 1, headDim, 'attn.rel_pos_emb'), (0, 
+   blocks_weights.xb)('conv.norm', hidden, true), (0, blocks_weights.xT)('conv.up_conv', 2 * channels, hidden, true), (0, 
+   blocks_weights.xT)('conv.depth_conv', channels, config.size('conv_kernel_size'), false), (0, 
+   blocks_weights.xb)('conv.batch_norm', channels, true), (0, blocks_weights.xT)('conv.down_conv', hidden, channels, true), ...feed('ff2'), (0, 
+   blocks_weights.xb)('post_norm', hidden, true) ];
+   const encoder = {
+    weights: [ (0, blocks_weights.sn)('input_linear', hidden, config.size('input_dim'), 'none', bias), (0, 
+    blocks_weights.sn)('out', output, hidden, 'none', bias), (0, blocks_weights.sn)('out_mid', hidden, output, 'none', bias) ],
+    stack: (0, family.$h)((0, family.zb)(config, 'num_layers'), {
+     name: 'conformer',
+     weights: conformer,
+     cache: []
+    }),
+    heads,
+    width: hidden
+   };
+   const query = queryTransformer(m.part('projector_config'), null, 'flag');
+   const queries = Math.floor(m.config.size('window_size') / m.config.size('downsample_rate'));
+   return [ tower('encoder', 'audio', encoder), tower('projector.qformer', 'projector', query), projector([ (0, 
+   blocks_weights.i1)('query', queries * query.width), (0, blocks_weights.sn)('linear', m.hidden, query.width, 'none', bias) ], 'projector') ];
+  }
+  function ariaTowers(m) {
+   const encoder = encoderOf(m.part('vision_config'), 'idefics3_vision');
+   const h = encoder.width;
+   return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.i1)('query', m.config.size('max_value_projector_patch_to_query_dict') * h), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => (0, 
+   blocks_weights.sn)(`cross_attn.${name}`, h, h, 'none')), (0, blocks_weights.sn)('cross_attn.multihead_attn.in_proj', 3 * h, h, 'none', {
+    bias: true
+   }), (0, blocks_weights.sn)('cross_attn.multihead_attn.out_proj', h, h, 'none', {
+    bias: true
+   }), (0, blocks_weights.sn)('cross_attn.linear', h, h, 'none', {
+    bias: true
+   }), (0, blocks_weights.xb)('cross_attn.layer_norm', h, true), (0, blocks_weights.xb)('cross_attn.layer_norm_kv', h, true), (0, 
+   blocks_weights.xb)('layer_norm', h, true), (0, blocks_weights.fi)('feed_forward.linear_in', m.hidden, h), (0, 
+   blocks_weights.nM)('feed_forward.linear_out', m.hidden, m.hidden) ]) ];
+  }
+  function idefics2Towers(m) {
+   const encoder = encoderOf(m.part('vision_config'), 'idefics2_vision');
+   const config = m.part('perceiver_config').with({
+    resampler_n_latents: 64,
+    resampler_depth: 3,
+    resampler_n_heads: 16,
+    resampler_head_dim: 96,
+    num_key_value_heads: 4
+   });
+   const h = m.hidden;
+   const width = m.text.facts.intermediate ?? 4 * h;
+   const headDim = config.size('resampler_head_dim');
+   const queries = config.size('resampler_n_heads') * headDim;
+   const keys = config.size('num_key_value_heads') * headDim;
+   const layer = [ (0, blocks_weights.xb)('input_latents_norm', h), (0, blocks_weights.xb)('input_context_norm', h), (0, 
+   blocks_weights.fi)('self_attn.q_proj', queries, h), (0, blocks_weights.fi)('self_attn.k_proj', keys, h), (0, 
+   blocks_weights.fi)('self_attn.v_proj', keys, h), (0, blocks_weights.nM)('self_attn.o_proj', h, queries), (0, 
+   blocks_weights.xb)('post_attention_layernorm', h), (0, blocks_weights.fi)('mlp.gate_proj', 4 * h, h), (0, 
+   blocks_weights.fi)('mlp.up_proj', 4 * h, h), (0, blocks_weights.nM)('mlp.down_proj', h, 4 * h) ];
+   const perceiver = {
+    weights: [ (0, blocks_weights.i1)('latents', config.size('resampler_n_latents') * h), (0, 
+    blocks_weights.xb)('norm', h), (0, blocks_weights.fi)('modality_projection.gate_proj', width, encoder.width), (0, 
+    blocks_weights.fi)('modality_projection.up_proj', width, encoder.width), (0, blocks_weights.nM)('modality_projection.down_proj', h, width) ],
+    stack: (0, family.$h)((0, family.zb)(config, 'resampler_depth'), {
+     name: 'perceiver',
+     weights: layer,
+     cache: []
+    }),
+    heads: null,
+    width: h
+   };
+   return [ tower('vision_model', 'vision', encoder), tower('connector', 'projector', perceiver) ];
+  }
+  const blip = (type, classes, text) => ({
+   type,
+   classes,
+   defaults: {
+    num_query_tokens: 32
+   },
+   text: {
+    type: 'opt'
+   },
+   tie: 'nested',
+   towers: blipTowers(text)
+  });
+  const query_transformers_granite = type => ({
+   type,
+   defaults: {
+    window_size: 15,
+    downsample_rate: 5
+   },
+   text: {
+    type: 'granite'
+   },
+   tie: 'top',
+   tiedByDefault: true,
+   towers: graniteSpeechTowers
+  });
+  const query_transformers_types = [ blip('blip-2', [ 'Blip2' ], 'flag'), blip('instructblip', [ 'InstructBlip' ], 'always'), blip('instructblipvideo', [ 'InstructBlipVideo' ], 'always'), query_transformers_granite('granite_speech'), {
+   type: 'aria',
+   defaults: {
+    max_value_projector_patch_to_query_dict: 256
+   },
+   text: {
+    type: 'aria_text'
+   },
+   tie: 'top',
+   towers: ariaTowers
+  }, {
+   type: 'idefics2',
+   text: {
+    type: 'mistral',
+    absent: {
+     max_position_embeddings: 32768
+    }
+   },
+   tie: 'top',
+   towers: idefics2Towers
+  } ];
+  const queryTransformers = query_transformers_types.map(multimodal);
   const qwen_omni_types = [ {
    type: 'qwen2_5_omni_thinker',
    classes: [ 'Qwen2_5OmniThinker', 'Qwen2_5Omni' ],
@@ -25563,192 +29725,6 @@ var __webpack_modules__ = {
    }
   } ];
   const qwenOmni = qwen_omni_types.map(multimodal);
-  const verified = 'every row of the parameter oracle (transformers 5.24)';
-  function vision_encoders_encoderShape(config, type, parts) {
-   const {exact, facts, ...weights} = parts;
-   return {
-    family: type,
-    modelType: config.text('model_type') ?? type,
-    count: exact ? 'exact' : 'derived',
-    ...weights,
-    tied: false,
-    mtp: null,
-    facts: (0, family.QC)(config, {
-     layers: weights.layers.order.length,
-     vocabulary: 0,
-     task: 'embed',
-     ...facts
-    }),
-    notes: []
-   };
-  }
-  const vitDefaults = {
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   num_channels: 3,
-   image_size: 224,
-   patch_size: 16,
-   qkv_bias: true
-  };
-  function vitShape(file) {
-   const config = file.with(vitDefaults);
-   const hidden = config.size('hidden_size');
-   const width = config.size('intermediate_size');
-   const heads = config.size('num_attention_heads');
-   const architecture = architectureOf(config);
-   const classifies = architecture.prefix?.endsWith('ForImageClassification') === true;
-   const bare = architecture.head === 'none';
-   const pooled = config.sizeOrNull('pooler_output_size') ?? hidden;
-   const head = classifies ? [ (0, blocks_weights.sn)('classifier', labelCount(config), hidden, 'none', {
-    bias: true
-   }) ] : [];
-   return vision_encoders_encoderShape(config, 'vit', {
-    exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
-    embedding: [ (0, blocks_weights.i1)('vit.embeddings.cls_token', hidden), patchPositions('vit.embeddings.position_embeddings', config, hidden, 1), patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, {
-     bias: true
-    }) ],
-    layers: (0, family.$h)((0, family.zb)(config), {
-     name: 'encoder',
-     weights: encoderLayer({
-      hidden,
-      width,
-      attention: heads * Math.floor(hidden / heads),
-      qkvBias: config.flag('qkv_bias', true),
-      norms: [ 'layernorm_before', 'layernorm_after' ],
-      names: {
-       attention: 'attention',
-       out: 'o_proj'
-      }
-     }),
-     cache: []
-    }),
-    final: [ (0, blocks_weights.xb)('vit.layernorm', hidden, true), ...bare ? [ (0, 
-    blocks_weights.sn)('pooler.dense', pooled, hidden, 'none', {
-     bias: true
-    }) ] : head ],
-    towers: [],
-    facts: {
-     hidden,
-     heads,
-     kvHeads: heads,
-     headDim: Math.floor(hidden / heads),
-     intermediate: width,
-     visionHeads: heads
-    }
-   });
-  }
-  function aloneShape(type, config) {
-   const encoder = encoderOf(config, type);
-   return vision_encoders_encoderShape(config, type, {
-    exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]),
-    embedding: encoder.weights,
-    layers: encoder.stack,
-    final: [],
-    towers: [],
-    facts: {
-     hidden: encoder.width,
-     heads: encoder.heads,
-     visionHeads: encoder.heads
-    }
-   });
-  }
-  function twoTowersShape(row, config) {
-   const part = name => config.nested(name) ?? new models_config.TS({}, {}, {}, `${name}.`);
-   const text = part('text_config').with(row.textDefaults);
-   const vision = encoderOf(part('vision_config'), row.vision);
-   const hidden = text.size('hidden_size');
-   const width = text.size('intermediate_size');
-   const heads = text.size('num_attention_heads');
-   const vocabulary = text.size('vocab_size');
-   const seen = {
-    name: 'vision_model',
-    role: 'vision',
-    weights: vision.weights,
-    stack: vision.stack
-   };
-   return vision_encoders_encoderShape(config, row.type, {
-    exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
-    embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'text_model.embeddings.token_embedding'), (0, 
-    blocks_weights.$4)(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
-    layers: (0, family.$h)((0, family.zb)(text), {
-     name: 'text encoder',
-     weights: encoderLayer({
-      hidden,
-      width
-     }),
-     cache: []
-    }),
-    final: [ (0, blocks_weights.xb)('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
-    towers: [ seen ],
-    facts: {
-     hidden,
-     vocabulary,
-     heads,
-     kvHeads: heads,
-     headDim: Math.floor(hidden / heads),
-     intermediate: width,
-     contextLength: text.size('max_position_embeddings'),
-     visionHeads: vision.heads,
-     multimodal: true
-    }
-   });
-  }
-  const siglipText = {
-   vocab_size: 32e3,
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   max_position_embeddings: 64
-  };
-  const siglipJoint = (_, text, hidden) => [ (0, blocks_weights.sn)('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, 'none', {
-   bias: true
-  }), (0, blocks_weights.i1)('logit_scale', 1), (0, blocks_weights.i1)('logit_bias', 1) ];
-  const twoTowers = [ {
-   type: 'siglip',
-   vision: 'siglip_vision_model',
-   textDefaults: siglipText,
-   joint: siglipJoint
-  }, {
-   type: 'siglip2',
-   vision: 'siglip2_vision_model',
-   textDefaults: siglipText,
-   joint: siglipJoint
-  }, {
-   type: 'clip',
-   vision: 'clip_vision_model',
-   textDefaults: {
-    vocab_size: 49408,
-    hidden_size: 512,
-    intermediate_size: 2048,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    max_position_embeddings: 77
-   },
-   joint: (config, _, hidden, vision) => {
-    const joint = config.sizeOrNull('projection_dim') ?? 512;
-    return [ (0, blocks_weights.sn)('visual_projection', joint, vision.width, 'none'), (0, 
-    blocks_weights.sn)('text_projection', joint, hidden, 'none'), (0, blocks_weights.i1)('logit_scale', 1) ];
-   }
-  } ];
-  const visionEncoders = [ {
-   name: 'vit',
-   modelTypes: [ 'vit' ],
-   verified,
-   shape: vitShape
-  }, {
-   name: 'pixtral',
-   modelTypes: [ 'pixtral' ],
-   verified,
-   shape: config => aloneShape('pixtral', config)
-  }, ...twoTowers.map(row => ({
-   name: row.type,
-   modelTypes: [ row.type ],
-   verified,
-   shape: config => twoTowersShape(row, config)
-  })) ];
   const wholeHeads = (hidden, heads) => heads * Math.floor(hidden / heads);
   function llama4Towers(m) {
    const config = m.part('vision_config').with({
@@ -26071,7 +30047,334 @@ var __webpack_modules__ = {
    return vision.size('max_num_tiles') * (patchCount(vision) + 1);
   }
   const visionLanguage = vision_language_types.map(multimodal);
-  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, phi4Multimodal, ...qwenOmni, ...qwenVl, ...visionEncoders, ...visionLanguage ];
+  function internVision(m) {
+   const config = m.part('vision_config').with({
+    hidden_size: 3200,
+    intermediate_size: 12800,
+    num_hidden_layers: 48,
+    num_attention_heads: 25,
+    num_channels: 3,
+    image_size: 224,
+    patch_size: 14,
+    qkv_bias: false,
+    qk_normalization: true,
+    norm_type: 'rms_norm'
+   });
+   const hidden = config.size('hidden_size');
+   const layer = encoderLayer({
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    qkvBias: config.flag('qkv_bias'),
+    rms: config.text('norm_type') === 'rms_norm',
+    norms: [ 'norm1', 'norm2' ],
+    names: {
+     attention: 'attn',
+     out: 'proj'
+    }
+   });
+   const normed = config.flag('qk_normalization') ? [ (0, blocks_weights.xb)('attn.q_norm', hidden), (0, 
+   blocks_weights.xb)('attn.k_norm', hidden) ] : [];
+   return {
+    weights: [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
+     bias: true
+    }), patchPositions('embeddings.position_embedding', config, hidden, 1) ],
+    stack: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: [ ...layer, ...normed, (0, blocks_weights.i1)('ls1', hidden), (0, blocks_weights.i1)('ls2', hidden) ],
+     cache: []
+    }),
+    heads: config.size('num_attention_heads'),
+    width: hidden
+   };
+  }
+  function internChatTowers(m) {
+   const encoder = internVision(m);
+   const input = encoder.width * shuffleFactor(m) ** 2;
+   return [ tower('vision_model', 'vision', encoder), projector([ (0, blocks_weights.xb)('0', input, true), ...twoLayers(input, m.hidden, true) ], 'mlp1') ];
+  }
+  const clipLarge336 = {
+   model_type: 'clip_vision_model',
+   hidden_size: 1024,
+   intermediate_size: 4096,
+   num_hidden_layers: 24,
+   num_attention_heads: 16,
+   image_size: 336,
+   patch_size: 14
+  };
+  function phi3Towers(m) {
+   const encoder = encoderOf(new models_config.TS(clipLarge336, {}, {}, 'img_processor.'), 'clip_vision_model');
+   const input = 4 * encoder.width;
+   return [ tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([ (0, 
+   blocks_weights.i1)('glb_GN', input), (0, blocks_weights.i1)('sub_GN', input), ...twoLayers(input, m.hidden, true) ], 'model.vision_embed_tokens') ];
+  }
+  function miniCpmText(config) {
+   const version = String(config.number('version') ?? 2.6);
+   return {
+    2: 'minicpm',
+    2.5: 'llama',
+    2.6: 'qwen2',
+    4: 'llama',
+    4.5: 'qwen3'
+   }[version] ?? 'qwen2';
+  }
+  function remote_vision_miniCpmTowers(m) {
+   const vision = m.part('vision_config');
+   const drop = m.config.flag('drop_vision_last_layer') ? 1 : 0;
+   const layers = vision.with({
+    num_hidden_layers: 27
+   }).size('num_hidden_layers') - drop;
+   const sized = {
+    vision_use_head: false,
+    ...vision.json,
+    num_hidden_layers: Math.max(layers, 1)
+   };
+   const encoder = encoderOf(new models_config.TS(sized, {}, {}, vision.path), 'siglip_vision_model');
+   const h = m.hidden;
+   return [ tower('vpm', 'vision', encoder), projector([ (0, blocks_weights.i1)('query', m.config.size('query_num') * h), (0, 
+   blocks_weights.sn)('kv_proj', h, encoder.width, 'none'), (0, blocks_weights.fi)('attn.in_proj', 3 * h, h, {
+    bias: true
+   }), (0, blocks_weights.nM)('attn.out_proj', h, h, {
+    bias: true
+   }), ...[ 'ln_q', 'ln_kv', 'ln_post' ].map(name => (0, blocks_weights.xb)(name, h, true)), (0, 
+   blocks_weights.i1)('proj', h * h) ], 'resampler') ];
+  }
+  const remote_vision_types = [ {
+   type: 'internvl_chat',
+   also: [ 'h2ovl_chat' ],
+   classes: [ 'InternVLChat', 'H2OVLChat' ],
+   text: {
+    type: 'internlm2',
+    keys: [ 'llm_config', 'text_config' ]
+   },
+   tie: 'nested',
+   towers: internChatTowers,
+   exact: false,
+   verified: 'the same weights as internvl, whose every oracle row is equal'
+  }, {
+   type: 'kimi_vl',
+   text: {
+    type: 'deepseek_v3',
+    own: [ 'kimi_k2' ]
+   },
+   tie: 'top',
+   towers: kimiTowers,
+   exact: false
+  }, {
+   type: 'phi3_v',
+   classes: [ 'Phi3V' ],
+   text: {
+    type: 'phi3',
+    flat: true
+   },
+   tie: 'top',
+   towers: phi3Towers,
+   exact: false,
+   verified: 'published total of Phi-3.5-vision'
+  }, {
+   type: 'minicpmv',
+   classes: [ 'MiniCPMV' ],
+   defaults: {
+    query_num: 64
+   },
+   text: {
+    type: 'qwen2',
+    typeOf: miniCpmText,
+    flat: true
+   },
+   tie: 'top',
+   towers: remote_vision_miniCpmTowers,
+   exact: false,
+   verified: 'published total of MiniCPM-V 2.6'
+  } ];
+  const remoteVision = remote_vision_types.map(multimodal);
+  const verified = 'every row of the parameter oracle (transformers 5.24)';
+  function vision_encoders_encoderShape(config, type, parts) {
+   const {exact, facts, ...weights} = parts;
+   return {
+    family: type,
+    modelType: config.text('model_type') ?? type,
+    count: exact ? 'exact' : 'derived',
+    ...weights,
+    tied: false,
+    mtp: null,
+    facts: (0, family.QC)(config, {
+     layers: weights.layers.order.length,
+     vocabulary: 0,
+     task: 'embed',
+     ...facts
+    }),
+    notes: []
+   };
+  }
+  const vitDefaults = {
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   num_channels: 3,
+   image_size: 224,
+   patch_size: 16,
+   qkv_bias: true
+  };
+  function vitShape(file) {
+   const config = file.with(vitDefaults);
+   const hidden = config.size('hidden_size');
+   const width = config.size('intermediate_size');
+   const heads = config.size('num_attention_heads');
+   const architecture = architectureOf(config);
+   const classifies = architecture.prefix?.endsWith('ForImageClassification') === true;
+   const bare = architecture.head === 'none';
+   const pooled = config.sizeOrNull('pooler_output_size') ?? hidden;
+   const head = classifies ? [ (0, blocks_weights.sn)('classifier', labelCount(config), hidden, 'none', {
+    bias: true
+   }) ] : [];
+   return vision_encoders_encoderShape(config, 'vit', {
+    exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
+    embedding: [ (0, blocks_weights.i1)('vit.embeddings.cls_token', hidden), patchPositions('vit.embeddings.position_embeddings', config, hidden, 1), patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, {
+     bias: true
+    }) ],
+    layers: (0, family.$h)((0, family.zb)(config), {
+     name: 'encoder',
+     weights: encoderLayer({
+      hidden,
+      width,
+      attention: heads * Math.floor(hidden / heads),
+      qkvBias: config.flag('qkv_bias', true),
+      norms: [ 'layernorm_before', 'layernorm_after' ],
+      names: {
+       attention: 'attention',
+       out: 'o_proj'
+      }
+     }),
+     cache: []
+    }),
+    final: [ (0, blocks_weights.xb)('vit.layernorm', hidden, true), ...bare ? [ (0, 
+    blocks_weights.sn)('pooler.dense', pooled, hidden, 'none', {
+     bias: true
+    }) ] : head ],
+    towers: [],
+    facts: {
+     hidden,
+     heads,
+     kvHeads: heads,
+     headDim: Math.floor(hidden / heads),
+     intermediate: width,
+     visionHeads: heads
+    }
+   });
+  }
+  function aloneShape(type, config) {
+   const encoder = encoderOf(config, type);
+   return vision_encoders_encoderShape(config, type, {
+    exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]),
+    embedding: encoder.weights,
+    layers: encoder.stack,
+    final: [],
+    towers: [],
+    facts: {
+     hidden: encoder.width,
+     heads: encoder.heads,
+     visionHeads: encoder.heads
+    }
+   });
+  }
+  function twoTowersShape(row, config) {
+   const part = name => config.nested(name) ?? new models_config.TS({}, {}, {}, `${name}.`);
+   const text = part('text_config').with(row.textDefaults);
+   const vision = encoderOf(part('vision_config'), row.vision);
+   const hidden = text.size('hidden_size');
+   const width = text.size('intermediate_size');
+   const heads = text.size('num_attention_heads');
+   const vocabulary = text.size('vocab_size');
+   const seen = {
+    name: 'vision_model',
+    role: 'vision',
+    weights: vision.weights,
+    stack: vision.stack
+   };
+   return vision_encoders_encoderShape(config, row.type, {
+    exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
+    embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'text_model.embeddings.token_embedding'), (0, 
+    blocks_weights.$4)(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
+    layers: (0, family.$h)((0, family.zb)(text), {
+     name: 'text encoder',
+     weights: encoderLayer({
+      hidden,
+      width
+     }),
+     cache: []
+    }),
+    final: [ (0, blocks_weights.xb)('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
+    towers: [ seen ],
+    facts: {
+     hidden,
+     vocabulary,
+     heads,
+     kvHeads: heads,
+     headDim: Math.floor(hidden / heads),
+     intermediate: width,
+     contextLength: text.size('max_position_embeddings'),
+     visionHeads: vision.heads,
+     multimodal: true
+    }
+   });
+  }
+  const siglipText = {
+   vocab_size: 32e3,
+   hidden_size: 768,
+   intermediate_size: 3072,
+   num_hidden_layers: 12,
+   num_attention_heads: 12,
+   max_position_embeddings: 64
+  };
+  const siglipJoint = (_, text, hidden) => [ (0, blocks_weights.sn)('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, 'none', {
+   bias: true
+  }), (0, blocks_weights.i1)('logit_scale', 1), (0, blocks_weights.i1)('logit_bias', 1) ];
+  const twoTowers = [ {
+   type: 'siglip',
+   vision: 'siglip_vision_model',
+   textDefaults: siglipText,
+   joint: siglipJoint
+  }, {
+   type: 'siglip2',
+   vision: 'siglip2_vision_model',
+   textDefaults: siglipText,
+   joint: siglipJoint
+  }, {
+   type: 'clip',
+   vision: 'clip_vision_model',
+   textDefaults: {
+    vocab_size: 49408,
+    hidden_size: 512,
+    intermediate_size: 2048,
+    num_hidden_layers: 12,
+    num_attention_heads: 8,
+    max_position_embeddings: 77
+   },
+   joint: (config, _, hidden, vision) => {
+    const joint = config.sizeOrNull('projection_dim') ?? 512;
+    return [ (0, blocks_weights.sn)('visual_projection', joint, vision.width, 'none'), (0, 
+    blocks_weights.sn)('text_projection', joint, hidden, 'none'), (0, blocks_weights.i1)('logit_scale', 1) ];
+   }
+  } ];
+  const visionEncoders = [ {
+   name: 'vit',
+   modelTypes: [ 'vit' ],
+   verified,
+   shape: vitShape
+  }, {
+   name: 'pixtral',
+   modelTypes: [ 'pixtral' ],
+   verified,
+   shape: config => aloneShape('pixtral', config)
+  }, ...twoTowers.map(row => ({
+   name: row.type,
+   modelTypes: [ row.type ],
+   verified,
+   shape: config => twoTowersShape(row, config)
+  })) ];
+  const multimodalFamilies = [ ...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, ...moreVision, phi4Multimodal, ...queryTransformers, ...qwenOmni, ...qwenVl, ...remoteVision, ...visionEncoders, ...visionLanguage ];
   function glmText(config) {
    const d = sizesOf(config);
    const experts = config.size('n_routed_experts');
@@ -29300,19 +33603,20 @@ var __webpack_modules__ = {
     hint: 'see `hf-vram-calc list families`'
    });
   }
- },
- 9744: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9744: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    $h: () => isQuantised,
+   Dj: () => shardIndex,
    Gv: () => isObject,
    PS: () => CONFIG_LIMIT,
    YV: () => configObject,
    ah: () => withQuantConfig,
-   bk: () => INDEX_LIMIT,
-   oi: () => indexTotalSize
+   bk: () => INDEX_LIMIT
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(7091);
-  var _config_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(6541);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _checkpoint_safetensors_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(5639);
+  var _config_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(6541);
   const CONFIG_LIMIT = 10 * 1024 * 1024;
   const INDEX_LIMIT = 250 * 1024 * 1024;
   function configObject(text, where, at) {
@@ -29323,11 +33627,11 @@ var __webpack_modules__ = {
     } : {}
    };
    try {
-    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_0__.Bu)(text);
-    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.uw)(json);
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} holds no JSON object`, more);
+    const json = (0, _config_js__WEBPACK_IMPORTED_MODULE_1__.Bu)(text);
+    if (isObject(json)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.uw)(json);
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('config-invalid', `${where} holds no JSON object`, more);
    } catch (error) {
-    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_1__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('config-invalid', `${where} is not JSON: ${error.message.split('\n')[0]}`, more);
    }
   }
   function isObject(value) {
@@ -29354,18 +33658,15 @@ var __webpack_modules__ = {
     }
    };
   }
-  function indexTotalSize(text) {
+  function shardIndex(text) {
    try {
-    const json = JSON.parse(text);
-    const metadata = isObject(json) ? json['metadata'] : null;
-    const size = isObject(metadata) ? metadata['total_size'] : null;
-    return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null;
+    return (0, _checkpoint_safetensors_js__WEBPACK_IMPORTED_MODULE_0__.oB)(JSON.parse(text));
    } catch {
-    return null;
+    return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('checkpoint-invalid', 'index.json is not JSON');
    }
   }
- },
- 517: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 517: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    cacheFolder: () => cacheFolder,
    fileCache: () => fileCache
@@ -29417,8 +33718,389 @@ var __webpack_modules__ = {
    return (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json) && json['source'] === 'hub' && (0, 
    _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['config']) && (0, _config_text_js__WEBPACK_IMPORTED_MODULE_2__.Gv)(json['checkpoint']);
   }
- },
- 4063: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5704: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   xW: () => chooseGguf,
+   by: () => ggufFacts,
+   ok: () => joinedCheckpoint,
+   np: () => safetensorsFacts
+  });
+  var problem = __nccwpck_require__(7091);
+  class ShortRead extends Error {
+   needed;
+   constructor(needed) {
+    super(`needs ${needed} bytes`);
+    this.needed = needed;
+   }
+  }
+  const decoder = new TextDecoder;
+  class ByteReader {
+   bytes;
+   view;
+   at=0;
+   constructor(bytes) {
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+   }
+   take(count) {
+    const from = this.at;
+    if (from + count > this.bytes.length) throw new ShortRead(from + count);
+    this.at = from + count;
+    return from;
+   }
+   u8() {
+    return this.view.getUint8(this.take(1));
+   }
+   i8() {
+    return this.view.getInt8(this.take(1));
+   }
+   u16() {
+    return this.view.getUint16(this.take(2), true);
+   }
+   i16() {
+    return this.view.getInt16(this.take(2), true);
+   }
+   u32() {
+    return this.view.getUint32(this.take(4), true);
+   }
+   i32() {
+    return this.view.getInt32(this.take(4), true);
+   }
+   u64() {
+    return Number(this.view.getBigUint64(this.take(8), true));
+   }
+   i64() {
+    return Number(this.view.getBigInt64(this.take(8), true));
+   }
+   f32() {
+    return this.view.getFloat32(this.take(4), true);
+   }
+   f64() {
+    return this.view.getFloat64(this.take(8), true);
+   }
+   text(length) {
+    const from = this.take(length);
+    return decoder.decode(this.bytes.subarray(from, from + length));
+   }
+   skip(count) {
+    this.take(count);
+   }
+  }
+  var ggml_types = __nccwpck_require__(871);
+  const GGUF_FIRST_READ = 4 * 2 ** 20;
+  const MOST_HEADER = 256 * 2 ** 20;
+  const MOST_KEYS = 65536;
+  const MOST_TENSORS = 262144;
+  const MOST_TEXT = 1 << 20;
+  const KEPT_LIST = 4096;
+  const MOST_DIMENSION = 2 ** 40;
+  const FILE_TYPES = {
+   0: 'F32',
+   1: 'F16',
+   2: 'Q4_0',
+   3: 'Q4_1',
+   7: 'Q8_0',
+   8: 'Q5_0',
+   9: 'Q5_1',
+   10: 'Q2_K',
+   11: 'Q3_K_S',
+   12: 'Q3_K_M',
+   13: 'Q3_K_L',
+   14: 'Q4_K_S',
+   15: 'Q4_K_M',
+   16: 'Q5_K_S',
+   17: 'Q5_K_M',
+   18: 'Q6_K',
+   19: 'IQ2_XXS',
+   20: 'IQ2_XS',
+   21: 'Q2_K_S',
+   22: 'IQ3_XS',
+   23: 'IQ3_XXS',
+   24: 'IQ1_S',
+   25: 'IQ4_NL',
+   26: 'IQ3_S',
+   27: 'IQ3_M',
+   28: 'IQ2_S',
+   29: 'IQ2_M',
+   30: 'IQ4_XS',
+   31: 'IQ1_M',
+   32: 'BF16',
+   36: 'TQ1_0',
+   37: 'TQ2_0',
+   38: 'MXFP4'
+  };
+  function readGguf(bytes) {
+   try {
+    return (0, problem.uw)({
+     kind: 'facts',
+     facts: header(new ByteReader(bytes))
+    });
+   } catch (error) {
+    if (error instanceof ShortRead) {
+     const wanted = Math.max(error.needed, 2 * bytes.length);
+     return wanted > MOST_HEADER || bytes.length >= MOST_HEADER ? (0, problem.MB)('checkpoint-invalid', `GGUF header of more than ${MOST_HEADER} bytes`) : (0, 
+     problem.uw)({
+      kind: 'more',
+      bytes: wanted
+     });
+    }
+    if (error instanceof Malformed) return (0, problem.MB)('checkpoint-invalid', `GGUF header: ${error.message}`);
+    throw error;
+   }
+  }
+  class Malformed extends Error {}
+  function header(reader) {
+   if (reader.u32() !== 1179993927) throw new Malformed('does not begin with GGUF');
+   const version = reader.u32();
+   if (version !== 2 && version !== 3) throw new Malformed(`version ${version} is not known (2 and 3 are)`);
+   const tensorCount = bounded(reader.u64(), MOST_TENSORS, 'tensors');
+   const keyCount = bounded(reader.u64(), MOST_KEYS, 'keys');
+   const all = {};
+   let vocabulary = null;
+   for (let i = 0; i < keyCount; i++) {
+    const key = gguf_text(reader);
+    const value = readValue(reader, reader.u32(), 0);
+    if (key === 'tokenizer.ggml.tokens' && value instanceof SkippedList) vocabulary = value.length;
+    if (!(value instanceof SkippedList)) all[key] = value; else if (key === 'tokenizer.ggml.tokens') all[key] = void 0;
+   }
+   const tensors = [];
+   for (let i = 0; i < tensorCount; i++) tensors.push(readTensor(reader));
+   return factsFrom(all, tensors, vocabulary);
+  }
+  function bounded(count, most, what) {
+   if (count > most) throw new Malformed(`${count} ${what}, expected at most ${most}`);
+   return count;
+  }
+  function gguf_text(reader) {
+   const length = bounded(reader.u64(), MOST_TEXT, 'bytes of text');
+   return reader.text(length);
+  }
+  class SkippedList {
+   length;
+   constructor(length) {
+    this.length = length;
+   }
+  }
+  const FIXED = {
+   0: 1,
+   1: 1,
+   2: 2,
+   3: 2,
+   4: 4,
+   5: 4,
+   6: 4,
+   7: 1,
+   10: 8,
+   11: 8,
+   12: 8
+  };
+  function readValue(reader, type, depth) {
+   switch (type) {
+   case 0:
+    return reader.u8();
+
+   case 1:
+    return reader.i8();
+
+   case 2:
+    return reader.u16();
+
+   case 3:
+    return reader.i16();
+
+   case 4:
+    return reader.u32();
+
+   case 5:
+    return reader.i32();
+
+   case 6:
+    return reader.f32();
+
+   case 7:
+    return reader.u8() !== 0;
+
+   case 8:
+    return gguf_text(reader);
+
+   case 9:
+    return readList(reader, depth);
+
+   case 10:
+    return reader.u64();
+
+   case 11:
+    return reader.i64();
+
+   case 12:
+    return reader.f64();
+
+   default:
+    throw new Malformed(`value type ${type} is not known`);
+   }
+  }
+  function readList(reader, depth) {
+   const type = reader.u32();
+   const length = bounded(reader.u64(), 2 ** 31, 'entries of a list');
+   const size = FIXED[type];
+   if (size !== void 0 && length > KEPT_LIST) {
+    reader.skip(length * size);
+    return new SkippedList(length);
+   }
+   if (size !== void 0) return Array.from({
+    length
+   }, () => readValue(reader, type, depth + 1));
+   if (type === 8) {
+    for (let i = 0; i < length; i++) reader.skip(bounded(reader.u64(), MOST_TEXT, 'bytes of text'));
+    return new SkippedList(length);
+   }
+   if (type !== 9 || depth > 3) throw new Malformed(`list of type ${type} is not known`);
+   for (let i = 0; i < length; i++) readList(reader, depth + 1);
+   return new SkippedList(length);
+  }
+  function readTensor(reader) {
+   const name = gguf_text(reader);
+   const rank = reader.u32();
+   if (rank > 8) throw new Malformed(`tensor ${name.slice(0, 80)} has ${rank} dimensions`);
+   const dims = Array.from({
+    length: rank
+   }, () => reader.u64());
+   const number = reader.u32();
+   reader.skip(8);
+   const type = (0, ggml_types.R1)(number);
+   if (type === null) throw new Malformed(`tensor ${name.slice(0, 80)} has the type ${number}, which is not known`);
+   return {
+    name,
+    type: type.name,
+    dims,
+    bytes: tensorBytes(name, dims, type)
+   };
+  }
+  function tensorBytes(name, dims, type) {
+   const elements = dims.reduce((product, dim) => product * dim, 1);
+   if (!(elements >= 0 && elements <= MOST_DIMENSION)) throw new Malformed(`tensor ${name.slice(0, 80)} is too large`);
+   const row = dims[0] ?? 1;
+   if (row % type.block !== 0) throw new Malformed(`tensor ${name.slice(0, 80)}: rows of ${row} do not divide into blocks of ${type.name}`);
+   return elements / type.block * type.bytes;
+  }
+  function factsFrom(all, tensors, vocabulary) {
+   const architecture = all['general.architecture'];
+   if (typeof architecture !== 'string' || architecture === '') throw new Malformed('general.architecture is missing');
+   const prefix = `${architecture}.`;
+   const keys = {};
+   for (const [key, value] of Object.entries(all)) if (key.startsWith(prefix)) keys[key.slice(prefix.length)] = value; else if (!key.startsWith('tokenizer.') && value !== void 0) keys[key] = value;
+   const fileType = all['general.file_type'];
+   const files = all['split.count'];
+   return {
+    architecture,
+    keys,
+    tensors,
+    bytes: tensors.reduce((sum, tensor) => sum + tensor.bytes, 0),
+    parameters: tensors.reduce((sum, tensor) => sum + tensor.dims.reduce((product, dim) => product * dim, 1), 0),
+    fileType: typeof fileType === 'number' ? FILE_TYPES[fileType & 1023] ?? null : null,
+    vocabulary: vocabulary ?? (Array.isArray(all['tokenizer.ggml.tokens']) ? all['tokenizer.ggml.tokens'].length : null),
+    files: typeof files === 'number' && files > 0 ? files : 1
+   };
+  }
+  function ggufParts(name) {
+   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i.exec(name);
+   const count = match ? Number(match[3]) : 0;
+   if (!match || count < 1 || count > 1e3) return null;
+   return Array.from({
+    length: count
+   }, (_, i) => `${match[1]}-${String(i + 1).padStart(5, '0')}-of-${match[3]}.gguf`);
+  }
+  function joinGguf(parts) {
+   const first = parts[0];
+   if (first === void 0) return null;
+   return {
+    ...first,
+    tensors: parts.flatMap(part => part.tensors),
+    bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+    parameters: parts.reduce((sum, part) => sum + part.parameters, 0)
+   };
+  }
+  var safetensors = __nccwpck_require__(5639);
+  const FIRST_READ = 512 * 1024;
+  async function safetensorsFacts(read) {
+   const first = await read(0, FIRST_READ);
+   if (!first.ok) return first;
+   const length = (0, safetensors.gT)(first.value);
+   if (!length.ok) return length;
+   const end = 8 + length.value;
+   const start = end <= first.value.length ? first : await read(0, end);
+   if (!start.ok) return start;
+   const headers = (0, safetensors.B8)(start.value);
+   if (!headers.ok) return headers;
+   const elementsByDtype = {};
+   let totalBytes = 0;
+   for (const {dtype, shape, bytes} of headers.value) {
+    totalBytes += bytes;
+    elementsByDtype[dtype] = (elementsByDtype[dtype] ?? 0) + shape.reduce((product, dim) => product * dim, 1);
+   }
+   return (0, problem.uw)({
+    totalBytes,
+    elementsByDtype,
+    tensors: null
+   });
+  }
+  function joinedCheckpoint(parts) {
+   const elementsByDtype = {};
+   for (const part of parts) for (const [dtype, count] of Object.entries(part.elementsByDtype ?? {})) elementsByDtype[dtype] = (elementsByDtype[dtype] ?? 0) + count;
+   return {
+    totalBytes: parts.reduce((sum, part) => sum + (part.totalBytes ?? 0), 0),
+    elementsByDtype,
+    tensors: null
+   };
+  }
+  async function ggufFacts(files, readerOf) {
+   const parts = [];
+   for (const file of files) {
+    const part = await ggufHeader(file, readerOf(file));
+    if (!part.ok) return part;
+    parts.push(part.value);
+   }
+   const whole = joinGguf(parts);
+   return whole === null ? (0, problem.MB)('checkpoint-invalid', 'no GGUF file') : (0, 
+   problem.uw)(whole);
+  }
+  async function ggufHeader(file, read) {
+   for (let wanted = GGUF_FIRST_READ; ;) {
+    const bytes = await read(0, wanted);
+    if (!bytes.ok) return bytes;
+    const answer = readGguf(bytes.value);
+    if (!answer.ok) return {
+     ok: false,
+     problem: {
+      ...answer.problem,
+      message: `${file}: ${answer.problem.message}`
+     }
+    };
+    if (answer.value.kind === 'facts') return (0, problem.uw)(answer.value.facts);
+    if (bytes.value.length < wanted) return (0, problem.MB)('checkpoint-invalid', `${file}: the file ends within its GGUF header`);
+    wanted = answer.value.bytes;
+   }
+  }
+  const USUAL = 'Q4_K_M';
+  function chooseGguf(files, variant) {
+   const models = files.filter(file => /\.gguf$/i.test(file) && !/(^|\/|[-_.])mmproj[-_.]/i.test(file)).sort();
+   if (models.length === 0) return null;
+   const named = variant !== null && /\.gguf$/i.test(variant);
+   const chosen = named ? models.find(file => file === variant || file.endsWith(`/${variant}`)) : models.find(file => isTagged(file, variant ?? USUAL)) ?? (variant === null ? models[0] : void 0);
+   if (chosen === void 0) return (0, problem.MB)('model-not-found', `there is no GGUF ${named ? 'file' : 'quantisation'} ${JSON.stringify(variant)}`, {
+    hint: `there are ${models.slice(0, 8).join(', ')}${models.length > 8 ? ` and ${models.length - 8} more` : ''}`
+   });
+   return (0, problem.uw)(ggufParts(chosen) ?? [ chosen ]);
+  }
+  function isTagged(file, tag) {
+   const name = `/${file.toLowerCase()}`;
+   const wanted = tag.toLowerCase();
+   for (let at = name.indexOf(wanted); at >= 0; at = name.indexOf(wanted, at + 1)) if (/[-./_]/.test(name[at - 1] ?? '') && /^([-./]|$)/.test(name.slice(at + wanted.length))) return true;
+   return false;
+  }
+ }),
+ 4063: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    l: () => hubSettings
   });
@@ -29461,14 +34143,15 @@ var __webpack_modules__ = {
    const cache = env['XDG_CACHE_HOME'] || (env['HOME'] ? `${env['HOME']}/.cache` : null) || (env['USERPROFILE'] ? `${env['USERPROFILE']}/.cache` : null);
    return cache === null ? null : `${cache}/huggingface/token`;
   }
- },
- 2569: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2569: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    hubClient: () => hubClient
   });
   var problem = __nccwpck_require__(7091);
   var facts = __nccwpck_require__(7896);
   var config_text = __nccwpck_require__(9744);
+  var headers = __nccwpck_require__(5704);
   const httpDefaults = {
    idleTimeout: 1e4,
    totalTimeout: 12e4,
@@ -29782,9 +34465,12 @@ var __webpack_modules__ = {
   }
   async function factsAt(asker, reference, info) {
    const has = name => info.files.length === 0 || info.files.includes(name);
+   const ggufOnly = !has('config.json') || !info.files.some(name => /\.(safetensors|bin|pth?)$/.test(name));
+   const gguf = reference.variant !== null || ggufOnly ? (0, headers.xW)(info.files, reference.variant) : null;
+   if (gguf !== null) return gguf.ok ? ggufAt(asker, reference, info, gguf.value) : named(reference, gguf.problem);
    if (!has('config.json')) return {
     ok: false,
-    problem: noConfig(reference, info)
+    problem: noConfig(reference)
    };
    const file = await asker.file(reference, info.sha, 'config.json', config_text.PS);
    if (!file.ok) return file;
@@ -29807,11 +34493,39 @@ var __webpack_modules__ = {
     checkpoint: checkpoint.value
    });
   }
-  function noConfig(reference, info) {
-   const gguf = info.files.some(file => file.endsWith('.gguf'));
+  async function ggufAt(asker, reference, info, files) {
+   const read = await (0, headers.by)(files, file => rangeOf(asker, reference, info.sha, file));
+   if (!read.ok) return read.problem.code === 'checkpoint-invalid' ? named(reference, read.problem) : read;
+   const checkpoint = {
+    ...facts.p,
+    totalBytes: read.value.bytes
+   };
+   return (0, problem.uw)({
+    id: reference.id,
+    revision: info.sha,
+    source: 'hub',
+    asOf: null,
+    config: {},
+    checkpoint,
+    gguf: read.value
+   });
+  }
+  function rangeOf(asker, reference, sha, file) {
+   return (start, end) => asker.file(reference, sha, file, end - start, [ start, end - 1 ]);
+  }
+  function named(reference, problem) {
+   return {
+    ok: false,
+    problem: {
+     ...problem,
+     message: `${reference.id}: ${problem.message}`
+    }
+   };
+  }
+  function noConfig(reference) {
    return {
     code: 'config-invalid',
-    message: `${reference.id} has no config.json${gguf ? ', only GGUF files' : ''}`,
+    message: `${reference.id} has no config.json and no GGUF file`,
     hint: 'name a model with a config.json in the policy: models: { <id in the file>: { id: org/name } }'
    };
   }
@@ -29843,11 +34557,16 @@ var __webpack_modules__ = {
     if (!info.files.includes(name)) continue;
     const index = await asker.file(reference, info.sha, name, config_text.bk);
     if (!index.ok) return index;
+    const read = (0, config_text.Dj)(textOf(index.value));
     return (0, problem.uw)({
-     totalBytes: (0, config_text.oi)(textOf(index.value)),
+     totalBytes: read.ok ? read.value.totalBytes : null,
      elementsByDtype: elements,
      tensors: null
     });
+   }
+   if (info.files.includes('model.safetensors')) {
+    const single = await (0, headers.np)(rangeOf(asker, reference, info.sha, 'model.safetensors'));
+    if (single.ok || single.problem.code !== 'checkpoint-invalid') return single;
    }
    return (0, problem.uw)({
     ...facts.p,
@@ -29863,21 +34582,53 @@ var __webpack_modules__ = {
    }
    return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null;
   }
- },
- 4549: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 4549: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    localFacts: () => localFacts
   });
-  var _problem_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(7091);
+  var _problem_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(7091);
   var _facts_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(7896);
   var _config_text_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(9744);
-  async function localFacts(repository, path, id, at) {
-   const folder = path.replace(/\/+$/, '').replace(/\/config\.json$/, '');
+  var _headers_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5704);
+  async function localFacts(repository, path, id, at, variant = null) {
+   const folder = path.replace(/^(\.\/)+/, '').replace(/\/+$/, '').replace(/(^|\/)config\.json$/, '');
    const inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`;
-   const text = await repository.read(inside('config.json'), _config_text_js__WEBPACK_IMPORTED_MODULE_1__.PS);
-   if (text === null) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.MB)('model-not-found', `${JSON.stringify(path)} holds no config.json for ${id}`, {
-    hint: "the policy path must be a folder of the repository with the model's config.json",
+   const known = {
+    id,
+    revision: null,
+    source: 'local',
+    asOf: null
+   };
+   const text = /\.gguf$/i.test(folder) ? null : await repository.read(inside('config.json'), _config_text_js__WEBPACK_IMPORTED_MODULE_1__.PS);
+   if (text === null || variant !== null) {
+    const files = await ggufIn(repository, folder, inside, variant);
+    if (files !== null) {
+     const read = files.ok ? await (0, _headers_js__WEBPACK_IMPORTED_MODULE_2__.by)(files.value, file => rangeOf(repository, file)) : files;
+     if (!read.ok) return {
+      ok: false,
+      problem: {
+       ...read.problem,
+       ...at ? {
+        at
+       } : {}
+      }
+     };
+     const checkpoint = {
+      ..._facts_js__WEBPACK_IMPORTED_MODULE_0__.p,
+      totalBytes: read.value.bytes
+     };
+     return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)({
+      ...known,
+      config: {},
+      checkpoint,
+      gguf: read.value
+     });
+    }
+   }
+   if (text === null) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.MB)('model-not-found', `${JSON.stringify(path)} holds no config.json for ${id}`, {
+    hint: "the path must be a folder with the model's config.json, or a GGUF file",
     ...at ? {
      at
     } : {}
@@ -29889,28 +34640,74 @@ var __webpack_modules__ = {
    });
    if (!config.ok) return config;
    const quant = await repository.read(inside('hf_quant_config.json'), _config_text_js__WEBPACK_IMPORTED_MODULE_1__.PS);
-   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_2__.uw)({
-    id,
-    revision: null,
-    source: 'local',
-    asOf: null,
+   const checkpoint = await checkpointIn(repository, inside);
+   if (!checkpoint.ok) return checkpoint;
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)({
+    ...known,
     config: (0, _config_text_js__WEBPACK_IMPORTED_MODULE_1__.ah)(config.value, quant),
-    checkpoint: await checkpointIn(repository, inside)
+    checkpoint: checkpoint.value
    });
   }
-  async function checkpointIn(repository, inside) {
-   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
-    const index = await repository.read(inside(name), _config_text_js__WEBPACK_IMPORTED_MODULE_1__.bk);
-    const totalBytes = index === null ? null : (0, _config_text_js__WEBPACK_IMPORTED_MODULE_1__.oi)(index);
-    if (totalBytes !== null) return {
-     ..._facts_js__WEBPACK_IMPORTED_MODULE_0__.p,
-     totalBytes
-    };
-   }
-   return _facts_js__WEBPACK_IMPORTED_MODULE_0__.p;
+  function rangeOf(repository, file) {
+   return async (start, end) => {
+    const bytes = await repository.readBytes(file, start, end);
+    return bytes === null ? (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.MB)('checkpoint-invalid', `${file} cannot be read`) : (0, 
+    _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)(bytes);
+   };
   }
- },
- 6: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+  async function ggufIn(repository, folder, inside, variant) {
+   if (/\.gguf$/i.test(folder)) return (0, _headers_js__WEBPACK_IMPORTED_MODULE_2__.xW)([ folder ], folder);
+   const {files} = await repository.list();
+   const paths = files.map(file => file.path).filter(file => file.startsWith(inside('')));
+   return (0, _headers_js__WEBPACK_IMPORTED_MODULE_2__.xW)(paths, variant);
+  }
+  async function checkpointIn(repository, inside) {
+   let indexed = _facts_js__WEBPACK_IMPORTED_MODULE_0__.p;
+   let shards = [ 'model.safetensors' ];
+   for (const name of [ 'model.safetensors.index.json', 'pytorch_model.bin.index.json' ]) {
+    const text = await repository.read(inside(name), _config_text_js__WEBPACK_IMPORTED_MODULE_1__.bk);
+    if (text === null) continue;
+    const index = (0, _config_text_js__WEBPACK_IMPORTED_MODULE_1__.Dj)(text);
+    if (!index.ok) return {
+     ok: false,
+     problem: {
+      ...index.problem,
+      at: {
+       file: inside(name),
+       line: 1,
+       column: 1
+      }
+     }
+    };
+    indexed = {
+     ..._facts_js__WEBPACK_IMPORTED_MODULE_0__.p,
+     totalBytes: index.value.totalBytes
+    };
+    shards = index.value.files.filter(file => file.endsWith('.safetensors'));
+    break;
+   }
+   const parts = [];
+   for (const shard of shards) {
+    const file = inside(shard);
+    if (await isMissing(repository, file)) return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)(indexed);
+    const part = await (0, _headers_js__WEBPACK_IMPORTED_MODULE_2__.np)(rangeOf(repository, file));
+    if (!part.ok) return {
+     ok: false,
+     problem: {
+      ...part.problem,
+      message: `${file}: ${part.problem.message}`
+     }
+    };
+    parts.push(part.value);
+   }
+   return (0, _problem_js__WEBPACK_IMPORTED_MODULE_3__.uw)(parts.length > 0 ? (0, _headers_js__WEBPACK_IMPORTED_MODULE_2__.ok)(parts) : indexed);
+  }
+  async function isMissing(repository, file) {
+   const start = await repository.readBytes(file, 0, 40);
+   return start === null || (new TextDecoder).decode(start).startsWith('version https://git-lfs');
+  }
+ }),
+ 6: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    KF: () => lockEntry,
    LOCK_FILE: () => LOCK_FILE,
@@ -29924,13 +34721,28 @@ var __webpack_modules__ = {
   const LOCK_FILE = 'hf-vram-calc.lock.json';
   const LOCK_LIMIT = 32 * 1024 * 1024;
   const count = valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.aig(), valibot__WEBPACK_IMPORTED_MODULE_1__.Y2b(), valibot__WEBPACK_IMPORTED_MODULE_1__.Wwf(0));
+  const gguf = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+   architecture: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+   keys: valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()),
+   tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.YOg(valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
+    name: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+    type: valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(),
+    dims: valibot__WEBPACK_IMPORTED_MODULE_1__.YOg(count),
+    bytes: count
+   })),
+   bytes: count,
+   parameters: count,
+   fileType: valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP()),
+   vocabulary: valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count),
+   files: count
+  });
   const entrySchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
    revision: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^[0-9a-f]{40}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('commit the facts are of')),
    locked: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.yGV(/^\d{4}-\d{2}-\d{2}$/), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('day the facts were read, in UTC')),
    config: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), valibot__WEBPACK_IMPORTED_MODULE_1__.L5J()), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('fields of config.json that matter for memory')),
    bytes: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(count), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('bytes of all tensors as stored; null when not known')),
    tensors: valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.mee(valibot__WEBPACK_IMPORTED_MODULE_1__.g1P(valibot__WEBPACK_IMPORTED_MODULE_1__.YjP(), count)), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('elements by data type, as the Hub counts them')),
-   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(valibot__WEBPACK_IMPORTED_MODULE_1__.L5J(), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('facts of a GGUF file')))
+   gguf: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(gguf, valibot__WEBPACK_IMPORTED_MODULE_1__.h_('header of a GGUF file')))
   });
   const lockSchema = valibot__WEBPACK_IMPORTED_MODULE_1__.rej({
    lockVersion: valibot__WEBPACK_IMPORTED_MODULE_1__.euz(1),
@@ -29993,8 +34805,8 @@ var __webpack_modules__ = {
     num_labels: Object.keys(labels).length
    } : own;
   }
- },
- 2110: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 2110: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    E: () => lockedFacts,
    T: () => lockKey
@@ -30023,8 +34835,8 @@ var __webpack_modules__ = {
     }
    };
   }
- },
- 3183: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3183: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    j: () => hubReference
   });
@@ -30084,8 +34896,8 @@ var __webpack_modules__ = {
   function shown(text) {
    return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
   }
- },
- 6147: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6147: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    j: () => POLICY_FILES,
    t: () => loadPolicy
@@ -30146,8 +34958,8 @@ var __webpack_modules__ = {
    };
    return (0, _parse_js__WEBPACK_IMPORTED_MODULE_0__.ON)(first.text, first.file);
   }
- },
- 277: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 277: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    MT: () => amountOf,
    ON: () => parsePolicy,
@@ -30448,8 +35260,8 @@ var __webpack_modules__ = {
   function settingNumber(name, value) {
    return settings.D$.has(name) && typeof value === 'string' ? (0, bytes.z_)(value) : value;
   }
- },
- 6965: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6965: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    G4: () => defaultPolicy,
    L9: () => effectiveFor,
@@ -30506,8 +35318,8 @@ var __webpack_modules__ = {
     rule: rule?.at ?? null
    };
   }
- },
- 8795: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8795: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Cv: () => complaintsOf,
    LF: () => pathText,
@@ -30597,8 +35409,8 @@ var __webpack_modules__ = {
     } ];
    });
   }
- },
- 5960: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5960: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    w: () => policySchema,
    y: () => choiceEntries
@@ -30685,8 +35497,8 @@ var __webpack_modules__ = {
    'on-network-error': valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(strictness, valibot__WEBPACK_IMPORTED_MODULE_1__.h_('when the Hub cannot be reached'))),
    exemptions: valibot__WEBPACK_IMPORTED_MODULE_1__.lqM(valibot__WEBPACK_IMPORTED_MODULE_1__.FsL(list(exemption), valibot__WEBPACK_IMPORTED_MODULE_1__.h_('failures accepted for a time')))
   }, 'keys such as version, defaults and rules');
- },
- 9006: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9006: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    D$: () => BYTE_SETTINGS,
    H$: () => settingNames,
@@ -30751,8 +35563,8 @@ var __webpack_modules__ = {
     expected: checked.issues[0].message
    };
   }
- },
- 7091: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7091: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    MB: () => bad,
    fI: () => problemText,
@@ -30774,8 +35586,8 @@ var __webpack_modules__ = {
    const where = problem.at ? `${problem.at.file}:${problem.at.line}:${problem.at.column}: ` : '';
    return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`;
   }
- },
- 1459: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1459: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    F1: () => displayWidth,
    LV: () => wrap,
@@ -30819,8 +35631,8 @@ var __webpack_modules__ = {
    return lines;
   }
   function grid(columns, rows, style) {
-   const natural = columns.map((column, i) => Math.max(displayWidth(column.title), ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth)))));
-   const widths = fitted(natural, columns, style);
+   const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth)))));
+   const widths = fitted(cellWidths, columns, style);
    const sides = style.boxes ? {
     left: '│ ',
     between: ' │ ',
@@ -30855,14 +35667,20 @@ var __webpack_modules__ = {
    if (style.boxes) out.push(rule('└', '┴', '┘'));
    return `${out.join('\n')}\n`;
   }
-  function fitted(natural, columns, style) {
-   const widths = [ ...natural ];
+  const NARROWEST = 12;
+  function fitted(cells, columns, style) {
+   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i]));
+   const least = columns.map((column, i) => {
+    const longestWord = Math.max(...column.title.split(' ').map(displayWidth));
+    return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i]);
+   });
    const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1);
    let over = widths.reduce((a, b) => a + b, 0) + frame - style.width;
-   while (over > 0) {
+   for (const flexible of [ true, false ]) while (over > 0) {
     let widest = -1;
     columns.forEach((column, i) => {
-     if (column.flexible && widths[i] > 12 && (widest < 0 || widths[i] > widths[widest])) widest = i;
+     if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
+     if (widest < 0 || widths[i] > widths[widest]) widest = i;
     });
     if (widest < 0) break;
     widths[widest]--;
@@ -30870,8 +35688,8 @@ var __webpack_modules__ = {
    }
    return widths;
   }
- },
- 9206: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 9206: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    MT: () => verdictLine,
    Z3: () => targetText,
@@ -30941,8 +35759,8 @@ var __webpack_modules__ = {
    if (change.setting === 'gpusPerReplica') return `with ${to} GPU${to === '1' ? '' : 's'}`;
    return `${change.setting} ${to}`;
   }
- },
- 5527: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5527: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Q4: () => MOST_FILES,
    W$: () => TEXT_LIMIT,
@@ -30982,8 +35800,8 @@ var __webpack_modules__ = {
    return bytes.includes(0) ? null : (new TextDecoder).decode(bytes);
   }
   const byPath = (a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
- },
- 3991: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3991: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    gitRootOf: () => gitRootOf,
@@ -31122,8 +35940,8 @@ var __webpack_modules__ = {
     if (file !== null) (0, node_fs__WEBPACK_IMPORTED_MODULE_0__.closeSync)(file);
    }
   }
- },
- 6893: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6893: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    BK: () => helpText,
    IN: () => helpFlag,
@@ -31202,8 +36020,8 @@ var __webpack_modules__ = {
    const lines = flags.map((flag, i) => left[i].length < width ? `${left[i].padEnd(width)}${flag.help}` : `${left[i]}\n${' '.repeat(width)}${flag.help}`);
    return `Usage: ${usage}\n\n${about}\n\n${lines.join('\n')}\n${after ? `\n${after}\n` : ''}`;
   }
- },
- 5203: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3901: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    calculateCommand: () => calculateCommand
@@ -31264,15 +36082,7 @@ var __webpack_modules__ = {
    };
   }
   var bytes = __nccwpck_require__(3439);
-  function roundedText(x, digits) {
-   const scaled = x * 2 ** (digits + 1);
-   const tie = Number.isInteger(scaled) && scaled % 2 !== 0;
-   if (!tie) return x.toFixed(digits);
-   const power = 10 ** digits;
-   const lower = Math.floor(x * power);
-   return ((lower % 2 === 0 ? lower : lower + 1) / power).toFixed(digits);
-  }
-  const rounded = (x, digits) => Number(roundedText(x, digits));
+  var rounding = __nccwpck_require__(8226);
   function kvBytes(dtype) {
    if (dtype.bytesPerParameter < 1 || dtype.name === 'int8') return 2;
    return Math.trunc(dtype.bytesPerParameter);
@@ -31304,17 +36114,17 @@ var __webpack_modules__ = {
    return memory;
   }
   function shortCount(n) {
-   if (n >= 1e9) return `${roundedText(n / 1e9, n >= 1e11 ? 0 : n >= 1e10 ? 1 : 2)}B`;
-   if (n >= 1e6) return `${roundedText(n / 1e6, 1)}M`;
-   if (n >= 1e3) return `${roundedText(n / 1e3, 1)}K`;
+   if (n >= 1e9) return `${(0, rounding.v)(n / 1e9, n >= 1e11 ? 0 : n >= 1e10 ? 1 : 2)}B`;
+   if (n >= 1e6) return `${(0, rounding.v)(n / 1e6, 1)}M`;
+   if (n >= 1e3) return `${(0, rounding.v)(n / 1e3, 1)}K`;
    return String(n);
   }
-  const documentGib = x => rounded(x, 2);
+  const documentGib = x => (0, rounding.W)(x, 2);
   var weights = __nccwpck_require__(5447);
   var models_config = __nccwpck_require__(6541);
   var count = __nccwpck_require__(3536);
   var family = __nccwpck_require__(9106);
-  var families = __nccwpck_require__(7507);
+  var families = __nccwpck_require__(6840);
   var problem = __nccwpck_require__(7091);
   var suggest = __nccwpck_require__(138);
   function calculate(name, facts, request, tables, engine) {
@@ -31470,7 +36280,7 @@ var __webpack_modules__ = {
     }
    };
   }
-  var engines = __nccwpck_require__(5696);
+  var engines = __nccwpck_require__(2595);
   var memory_parts = __nccwpck_require__(2140);
   const PACKED = {
    bits: 4,
@@ -31689,7 +36499,9 @@ var __webpack_modules__ = {
   }
   var grid = __nccwpck_require__(1459);
   var data = __nccwpck_require__(7121);
-  const two = x => roundedText(x, 2);
+  const two = x => (0, rounding.v)(x, 2);
+  const headed = (title, style) => (0, grid.LV)(title, style.width).map(line => style.paint('strong', line));
+  const under = (text, style) => (0, grid.LV)(text, style.width - 2).map(line => `  ${line}`);
   function panel(title, lines, style) {
    if (!style.boxes) return `${title}\n${lines.map(line => `  ${line}`).join('\n')}\n`;
    const inner = Math.max((0, grid.F1)(title) + 2, ...lines.map(grid.F1));
@@ -31731,8 +36543,8 @@ var __webpack_modules__ = {
    }, number('Model Size'), number('Activation'), number('KV Cache'), number('Inference Total'), number('Training (Adam)'), number('LoRA') ];
    const rows = calculations.flatMap(calculation => byName(calculation.rows).map(row => [ ...several ? [ calculation.name ] : [], row.dtype.name.toUpperCase(), two(row.weights), two(row.activation), two(row.kvCache), need(row.inference, tables), need(row.training, tables), need(row.lora, tables) ]));
    const title = `Memory Requirements by Data Type and Scenario (Batch Size: ${request.batch}, Sequence Length: ${request.sequence})`;
-   return `${style.paint('strong', title)}\nRule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total\n${(0, 
-   grid.Vg)(columns, rows, style)}`;
+   const what = 'Rule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total';
+   return [ ...headed(title, style), ...(0, grid.LV)(what, style.width), (0, grid.Vg)(columns, rows, style) ].join('\n');
   }
   function render_engineTable(calculation, style) {
    const {engine, request} = calculation;
@@ -31753,10 +36565,9 @@ var __webpack_modules__ = {
     tone: 'strong'
    }, `${(0, bytes.ip)(row.total.low)} to ${(0, bytes.ip)(row.total.high)}` ]);
    const title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`;
-   const differs = engine.rows.filter(row => row.differs !== null).map(row => `  ${row.dtype.toUpperCase()}: ${row.differs}`);
-   const notes = engine.notes.map(note => `  ${note}`);
-   return [ style.paint('strong', title), "The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", (0, 
-   grid.Vg)(columns, rows, style).trimEnd(), ...differs.length > 0 ? [ 'Where the rule of thumb is off by more than 20 %:', ...differs ] : [], ...notes, '' ].join('\n');
+   const differs = engine.rows.flatMap(row => row.differs === null ? [] : under(`${row.dtype.toUpperCase()}: ${row.differs}`, style));
+   return [ ...headed(title, style), ...(0, grid.LV)("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width), (0, 
+   grid.Vg)(columns, rows, style).trimEnd(), ...differs.length > 0 ? [ 'Where the rule of thumb is off by more than 20 %:', ...differs ] : [], ...engine.notes.flatMap(note => under(note, style)), '' ].join('\n');
   }
   function minimum(gib) {
    const step = data.T3.find(size => gib <= size);
@@ -31826,7 +36637,8 @@ var __webpack_modules__ = {
    grid.Vg)(columns, rows, style)}${cut}`;
   }
   function minimumPanel(row, style) {
-   return panel('Minimum GPU Requirements', [ `Single GPU Inference: ${roundedText(row.inference, 1)} GiB`, `Single GPU Training: ${roundedText(row.training, 1)} GiB`, `Single GPU LoRA: ${roundedText(row.lora, 1)} GiB` ], style);
+   return panel('Minimum GPU Requirements', [ `Single GPU Inference: ${(0, rounding.v)(row.inference, 1)} GiB`, `Single GPU Training: ${(0, 
+   rounding.v)(row.training, 1)} GiB`, `Single GPU LoRA: ${(0, rounding.v)(row.lora, 1)} GiB` ], style);
   }
   function calculationText(calculations, tables, style, engineFirst = false) {
    const parts = calculations.map(calculation => information(calculation, style));
@@ -31847,7 +36659,8 @@ var __webpack_modules__ = {
    }
    const notices = [ ...new Set(calculations.flatMap(calculation => calculation.notices)) ];
    if (calculations.some(calculation => calculation.detected)) notices.push('Use --dtype to specify a different type, or see --list_types for all options');
-   return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.join('\n')}\n` : ''}`;
+   return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.flatMap(notice => (0, 
+   grid.LV)(notice, style.width)).join('\n')}\n` : ''}`;
   }
   function typesText(tables, style) {
    const types = (0, grid.Vg)([ {
@@ -32061,7 +36874,7 @@ var __webpack_modules__ = {
     }
    });
   }
-  var find_model = __nccwpck_require__(8204);
+  var find_model = __nccwpck_require__(4016);
   var terminal_arguments = __nccwpck_require__(6893);
   var terminal_process = __nccwpck_require__(5244);
   var terminal = __nccwpck_require__(8586);
@@ -32395,8 +37208,8 @@ var __webpack_modules__ = {
     };
    }
   }
- },
- 9355: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7444: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    checkCommand: () => checkCommand,
@@ -32406,7 +37219,7 @@ var __webpack_modules__ = {
   });
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
-  var engines = __nccwpck_require__(5696);
+  var engines = __nccwpck_require__(2595);
   var bytes = __nccwpck_require__(3439);
   var hardware_gpu = __nccwpck_require__(7743);
   var instances = __nccwpck_require__(2117);
@@ -32661,7 +37474,132 @@ var __webpack_modules__ = {
    return gpu;
   }
   var count = __nccwpck_require__(3536);
-  var families = __nccwpck_require__(7507);
+  var checkpoint_storage = __nccwpck_require__(3394);
+  function checkpointBytes(shape, config) {
+   const dtype = shape.facts.dtype ?? 'bfloat16';
+   if ((0, checkpoint_storage.q)(dtype) === null) return null;
+   const storage = (0, checkpoint_storage.p)(shape, config, {
+    dtype,
+    quantization: null,
+    where: 'file'
+   });
+   if (!storage.ok) return null;
+   let bytes = 0;
+   for (const {weight, times} of (0, count.pW)(shape)) bytes += times * whole(storage.value, weight);
+   if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp);
+   const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis;
+   return {
+    bytes,
+    basis
+   };
+  }
+  function stackBytes(storage, stack) {
+   const kinds = stack.kinds.map(kind => kind.weights.reduce((sum, weight) => sum + whole(storage, weight), 0));
+   return stack.order.reduce((sum, kind) => sum + kinds[kind], 0);
+  }
+  function whole(storage, weight) {
+   const part = {
+    out: weight.out,
+    in: weight.in,
+    copies: weight.copies,
+    bias: weight.bias ? weight.out : 0
+   };
+   return storage.bytes(weight, part, weight.name);
+  }
+  var lib_problem = __nccwpck_require__(7091);
+  function shapeOfGguf(gguf) {
+   const number = key => {
+    const value = gguf.keys[key];
+    const first = Array.isArray(value) ? value[0] : value;
+    return typeof first === 'number' && Number.isInteger(first) && first > 0 ? first : null;
+   };
+   const hidden = number('embedding_length');
+   const layers = number('block_count');
+   const vocabulary = number('vocab_size') ?? gguf.vocabulary;
+   if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return (0, 
+   lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, {
+    hint: 'the file may be broken; convert it again'
+   });
+   const heads = number('attention.head_count');
+   const kvHeads = number('attention.head_count_kv') ?? heads;
+   const headDim = number('attention.key_length') ?? (heads === null ? null : Math.floor(hidden / heads));
+   const cache = kvHeads === null || headDim === null ? [] : [ {
+    kind: 'full',
+    kvHeads,
+    keyDim: headDim,
+    valueDim: number('attention.value_length') ?? headDim
+   } ];
+   const blocks = new Map;
+   const embedding = [];
+   const final = [];
+   for (const tensor of gguf.tensors) {
+    const block = /^blk\.(\d+)\./.exec(tensor.name);
+    const weight = weightOf(tensor, block ? tensor.name.slice(block[0].length) : tensor.name);
+    if (block) blocks.set(Number(block[1]), [ ...blocks.get(Number(block[1])) ?? [], weight ]); else if (tensor.name.startsWith('output')) final.push(weight); else embedding.push(weight);
+   }
+   const kinds = [];
+   const seen = new Map;
+   const order = Array.from({
+    length: layers
+   }, (_, layer) => {
+    const weights = blocks.get(layer) ?? [];
+    const key = JSON.stringify(weights);
+    const known = seen.get(key);
+    if (known !== void 0) return known;
+    seen.set(key, kinds.length);
+    return kinds.push({
+     name: 'block',
+     weights,
+     cache
+    }) - 1;
+   });
+   return (0, lib_problem.uw)({
+    family: 'gguf',
+    modelType: gguf.architecture,
+    count: 'derived',
+    embedding,
+    layers: {
+     kinds,
+     order
+    },
+    final,
+    tied: !gguf.tensors.some(tensor => tensor.name === 'output.weight'),
+    towers: [],
+    mtp: null,
+    facts: {
+     hidden,
+     layers,
+     vocabulary,
+     heads,
+     kvHeads,
+     headDim,
+     intermediate: number('feed_forward_length'),
+     contextLength: number('context_length'),
+     experts: number('expert_count'),
+     expertsPerToken: number('expert_used_count'),
+     visionHeads: null,
+     multimodal: false,
+     task: 'generate',
+     dtype: 'float16',
+     stateDtype: null
+    },
+    notes: layers > 0 ? [ `counted from the header of a ${gguf.fileType ?? 'GGUF'} file` ] : []
+   });
+  }
+  function weightOf(tensor, name) {
+   const [input = 1, out = 1, copies = 1] = tensor.dims;
+   const vector = tensor.dims.length < 2;
+   return {
+    name: name.replace(/\.weight$/, ''),
+    out: vector ? input : out,
+    in: vector ? 1 : input,
+    copies,
+    bias: false,
+    kind: vector ? 'norm' : name.includes('embd') ? 'embedding' : 'linear',
+    split: 'none'
+   };
+  }
+  var families = __nccwpck_require__(6840);
   function isExpired(exemption, now) {
    return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until;
   }
@@ -32982,7 +37920,9 @@ var __webpack_modules__ = {
     variant: model.variant ?? null
    });
    if (!found.ok) return found;
-   const shape = (0, families.F)(found.value.config);
+   const {config, gguf} = found.value;
+   const shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : (0, 
+   families.F)(config);
    return shape.ok ? {
     ok: true,
     value: {
@@ -33079,7 +38019,7 @@ var __webpack_modules__ = {
     parameters: (0, count.F9)(shape),
     activeParameters: (0, count.DF)(shape),
     count: shape.count,
-    checkpointBytes: facts.checkpoint.totalBytes,
+    checkpointBytes: facts.gguf?.bytes ?? facts.checkpoint.totalBytes ?? checkpointBytes(shape, facts.config)?.bytes ?? null,
     source: facts.source,
     asOf: facts.asOf
    };
@@ -33262,7 +38202,6 @@ var __webpack_modules__ = {
    return steps;
   }
   var deployments = __nccwpck_require__(2528);
-  var lib_problem = __nccwpck_require__(7091);
   var run = __nccwpck_require__(6891);
   var version = __nccwpck_require__(644);
   async function check(input) {
@@ -33368,7 +38307,7 @@ var __webpack_modules__ = {
     message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.`
    };
   }
-  var find_model = __nccwpck_require__(8204);
+  var find_model = __nccwpck_require__(4016);
   var load = __nccwpck_require__(6147);
   var dist = __nccwpck_require__(5832);
   var suggest = __nccwpck_require__(138);
@@ -34512,8 +39451,8 @@ var __webpack_modules__ = {
     throwIfNoEntry: false
    })?.isDirectory() ?? false;
   }
- },
- 8774: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8774: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    explainCommand: () => explainCommand
@@ -34625,7 +39564,7 @@ var __webpack_modules__ = {
   var suggest = __nccwpck_require__(138);
   var solve = __nccwpck_require__(3705);
   var terminal_arguments = __nccwpck_require__(6893);
-  var check_command = __nccwpck_require__(9355);
+  var check_command = __nccwpck_require__(7444);
   var terminal_process = __nccwpck_require__(5244);
   var terminal = __nccwpck_require__(8586);
   const flags = [ {
@@ -34691,8 +39630,8 @@ var __webpack_modules__ = {
     formula: row.terms.join(', ')
    }));
   }
- },
- 8715: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8715: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    initCommand: () => initCommand
@@ -34702,7 +39641,7 @@ var __webpack_modules__ = {
   var _policy_load_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(6147);
   var _verdict_run_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(6891);
   var _arguments_js__WEBPACK_IMPORTED_MODULE_3__ = __nccwpck_require__(6893);
-  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(9355);
+  var _check_command_js__WEBPACK_IMPORTED_MODULE_4__ = __nccwpck_require__(7444);
   var _process_js__WEBPACK_IMPORTED_MODULE_5__ = __nccwpck_require__(5244);
   const flags = [ {
    name: 'accept-current',
@@ -34818,13 +39757,13 @@ var __webpack_modules__ = {
    return [ '# What the GPU-memory gate takes for granted and what it fails on.', '# Every key: https://github.com/org/hf-vram-calc/blob/main/docs/policy.md', 'version: 1', 'fail-on: [exceeds]', 'on-unknown: warn', ...rules.length > 0 ? [ '# These folders do not say on which GPU they run; name it and remove the comment signs:', '# rules:', ...rules ] : [], ...exemptions === '' ? [] : [ 'exemptions:', exemptions ], '' ].join('\n');
   }
   const WORKFLOW_TEXT = `name: gpu memory\non:\n  pull_request:\n  merge_group:\n\npermissions: {}\n\njobs:\n  gate:\n    runs-on: ubuntu-latest\n    permissions:\n      contents: read\n      pull-requests: write # for the comment; the verdict does not need it\n    steps:\n      - uses: actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2\n        with:\n          persist-credentials: false\n      - uses: org/hf-vram-calc@v1\n`;
- },
- 8809: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8809: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    listCommand: () => listCommand
   });
-  var _find_model_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(8204);
+  var _find_model_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(4016);
   var _report_grid_js__WEBPACK_IMPORTED_MODULE_1__ = __nccwpck_require__(1459);
   var _units_bytes_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(3439);
   var _units_suggest_js__WEBPACK_IMPORTED_MODULE_6__ = __nccwpck_require__(138);
@@ -34884,7 +39823,7 @@ var __webpack_modules__ = {
     };
    },
    engines: async () => {
-    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5696));
+    const {engines} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 2595));
     return {
      columns: [ {
       title: 'Engine'
@@ -34902,7 +39841,7 @@ var __webpack_modules__ = {
     };
    },
    formats: async () => {
-    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 338));
+    const {formats} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 3190));
     return {
      columns: [ {
       title: 'Format'
@@ -34915,7 +39854,7 @@ var __webpack_modules__ = {
     };
    },
    families: async () => {
-    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7507));
+    const {families} = await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 6840));
     return {
      columns: [ {
       title: 'Family'
@@ -34971,8 +39910,8 @@ var __webpack_modules__ = {
   function listingText(listing, style) {
    return (0, _report_grid_js__WEBPACK_IMPORTED_MODULE_1__.Vg)(listing.columns, listing.rows, style);
   }
- },
- 892: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 892: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.r(__webpack_exports__);
   __nccwpck_require__.d(__webpack_exports__, {
    lockCommand: () => lockCommand
@@ -34980,7 +39919,7 @@ var __webpack_modules__ = {
   var external_node_fs_ = __nccwpck_require__(3024);
   var external_node_path_ = __nccwpck_require__(6760);
   var lib_deployments = __nccwpck_require__(2528);
-  var find_model = __nccwpck_require__(8204);
+  var find_model = __nccwpck_require__(4016);
   var hub_settings = __nccwpck_require__(4063);
   var lock_file = __nccwpck_require__(6);
   var locked = __nccwpck_require__(2110);
@@ -35069,7 +40008,7 @@ var __webpack_modules__ = {
   var problem = __nccwpck_require__(7091);
   var working_tree = __nccwpck_require__(3991);
   var terminal_arguments = __nccwpck_require__(6893);
-  var check_command = __nccwpck_require__(9355);
+  var check_command = __nccwpck_require__(7444);
   var terminal_process = __nccwpck_require__(5244);
   const flags = [ {
    name: 'check',
@@ -35169,8 +40108,8 @@ var __webpack_modules__ = {
     });
    });
   }
- },
- 5244: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5244: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    T: () => refuse
   });
@@ -35179,8 +40118,8 @@ var __webpack_modules__ = {
    for (const problem of problems) process.stderr.write(`hf-vram-calc: ${(0, _problem_js__WEBPACK_IMPORTED_MODULE_0__.fI)(problem)}\n`);
    return code;
   }
- },
- 4968: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 4968: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    r: () => runCommandLine
   });
@@ -35188,12 +40127,12 @@ var __webpack_modules__ = {
   var _version_js__WEBPACK_IMPORTED_MODULE_0__ = __nccwpck_require__(644);
   var _process_js__WEBPACK_IMPORTED_MODULE_2__ = __nccwpck_require__(5244);
   const COMMANDS = {
-   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 9355))).checkCommand,
+   check: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 7444))).checkCommand,
    explain: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8774))).explainCommand,
    lock: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 892))).lockCommand,
    init: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8715))).initCommand,
    list: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 8809))).listCommand,
-   estimate: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 5203))).calculateCommand
+   estimate: async () => (await Promise.resolve().then(__nccwpck_require__.bind(__nccwpck_require__, 3901))).calculateCommand
   };
   const HELP = `Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n`;
   async function runCommandLine(argv, process) {
@@ -35235,8 +40174,8 @@ var __webpack_modules__ = {
    }
    return (await COMMANDS['estimate']())(argv, process);
   }
- },
- 8586: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8586: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    V: () => styleOf,
    q: () => progress
@@ -35295,8 +40234,8 @@ var __webpack_modules__ = {
     }
    };
   }
- },
- 3439: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3439: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    T3: () => GiB,
    ip: () => gibText,
@@ -35339,8 +40278,23 @@ var __webpack_modules__ = {
   function grouped(n) {
    return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',');
   }
- },
- 138: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8226: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
+  __nccwpck_require__.d(__webpack_exports__, {
+   W: () => rounded,
+   v: () => roundedText
+  });
+  function roundedText(x, digits) {
+   const scaled = x * 2 ** (digits + 1);
+   const tie = Number.isInteger(scaled) && scaled % 2 !== 0;
+   if (!tie) return x.toFixed(digits);
+   const power = 10 ** digits;
+   const lower = Math.floor(x * power);
+   return ((lower % 2 === 0 ? lower : lower + 1) / power).toFixed(digits);
+  }
+  const rounded = (x, digits) => Number(roundedText(x, digits));
+ }),
+ 138: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    k: () => closest
   });
@@ -35377,8 +40331,8 @@ var __webpack_modules__ = {
    }
    return best;
   }
- },
- 5770: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5770: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    FN: () => gpusUsed,
    Q0: () => commonFindings,
@@ -35479,8 +40433,8 @@ var __webpack_modules__ = {
    }
    return found;
   }
- },
- 7861: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 7861: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    I: () => eightBitKv,
    u: () => flagText
@@ -35576,8 +40530,8 @@ var __webpack_modules__ = {
    if (engine === 'tgi') return 'fp8_e4m3fn';
    return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null;
   }
- },
- 1905: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 1905: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    S4: () => judge,
    c2: () => statusOf,
@@ -35762,8 +40716,8 @@ var __webpack_modules__ = {
     message: `${whose} ${(0, _units_bytes_js__WEBPACK_IMPORTED_MODULE_0__.zD)(length)} tokens${largest}`
    } ];
   }
- },
- 6891: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 6891: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    ZH: () => runVerdict,
    e9: () => failures
@@ -35809,8 +40763,8 @@ var __webpack_modules__ = {
    const warned = counted.some(d => d.verdict.status === 'tight' || d.verdict.status === 'exceeds' || d.verdict.status === 'unknown' || d.findings.some(finding => finding.severity === 'error') || (d.exemption?.expired ?? false));
    return warned || unread && gate.onUnknown !== 'ignore' ? 'warn' : 'pass';
   }
- },
- 8288: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 8288: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    Ar: () => gpuSets,
    CU: () => contextUpTo,
@@ -35928,8 +40882,8 @@ var __webpack_modules__ = {
    const weights = question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights');
    return weights.reduce((total, part) => total + part.bytes.low, 0);
   }
- },
- 3705: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 3705: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    kH: () => solve,
    zM: () => choices,
@@ -36070,8 +41024,8 @@ var __webpack_modules__ = {
    const asGood = a.count <= b.count && a.length >= b.length && a.concurrency >= b.concurrency;
    return asGood && (a.count < b.count || a.length > b.length || a.concurrency > b.concurrency);
   }
- },
- 5026: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5026: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    CD: () => attempt,
    Cp: () => certainly,
@@ -36228,14 +41182,14 @@ var __webpack_modules__ = {
    tight: true,
    passes: trial => works(trial, true)
   };
- },
- 644: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 644: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    version: () => version
   });
   const version = '1.0.0';
- },
- 5832: (__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) => {
+ }),
+ 5832: (function(__unused_webpack___webpack_module__, __webpack_exports__, __nccwpck_require__) {
   __nccwpck_require__.d(__webpack_exports__, {
    BpQ: () => minLength,
    FsL: () => pipe,
@@ -36877,7 +41831,7 @@ var __webpack_modules__ = {
     issues: dataset.issues
    };
   }
- }
+ })
 };
 
 var __webpack_module_cache__ = {};
