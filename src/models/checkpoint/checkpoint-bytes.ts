@@ -17,7 +17,7 @@ export function checkpointBytes(shape: ModelShape, config: JsonObject): { bytes:
   for (const { weight, times } of allWeights(shape)) bytes += times * whole(storage.value, weight)
   if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp)
   const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis
-  return { bytes, basis }
+  return { bytes: Math.round(bytes), basis }
 }
 
 function stackBytes(storage: WeightStorage, stack: LayerStack): number {

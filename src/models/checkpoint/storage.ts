@@ -21,7 +21,10 @@ export interface WeightStorage {
   /** "bfloat16", "fp8 block 128x128", "awq 4-bit group 128": for formulas and explain. */
   readonly scheme: string
   readonly basis: Basis
-  /** Bytes of a part of a weight, scales and zero points included. `path` is block and name, for skip lists. */
+  /**
+   * Bytes of a part of a weight, scales and zero points included; where the layers of a kind are stored in different
+   * ways their mean, which may be a fraction. `path` is block and name, for skip lists.
+   */
   readonly bytes: (weight: Weight, part: WeightPart, path: string) => number
   /** Compute dtype: "bfloat16", "float16", "float32". */
   readonly dtype: string
@@ -105,7 +108,7 @@ function quantisedBytes(
         share *
         (matrix === null ? plain(weight, part, path) : part.copies * (matrix(part.out, part.in) + part.bias * size))
     }
-    return Math.round(bytes)
+    return bytes
   }
 }
 

@@ -1,0 +1,297 @@
+import { describe, expect, test } from '@jest/globals'
+import { checkpointBytes } from '../../../src/models/checkpoint/checkpoint-bytes.ts'
+import { storageOf } from '../../../src/models/checkpoint/storage.ts'
+import type { JsonObject } from '../../../src/models/config.ts'
+import { allWeights } from '../../../src/models/count.ts'
+import { shapeOf } from '../../../src/models/families/index.ts'
+import type { ModelShape } from '../../../src/models/shape.ts'
+import { GiB } from '../../../src/units/bytes.ts'
+import { describeShared, sharedRows } from '../../helpers/shared.ts'
+
+function shaped(config: JsonObject): ModelShape {
+  const shape = shapeOf(config)
+  if (!shape.ok) throw new Error(shape.problem.message)
+  return shape.value
+}
+
+const bytesOf = (config: JsonObject): number | undefined => checkpointBytes(shaped(config), config)?.bytes
+
+/** Bytes in memory of every weight whose name ends so, at TP 1. */
+function memoryOf(config: JsonObject, ending: string, quantization: string | null = null): number {
+  const shape = shaped(config)
+  const storage = storageOf(shape, config, { dtype: 'bfloat16', quantization })
+  if (!storage.ok) throw new Error(storage.problem.message)
+  let bytes = 0
+  for (const { weight, times } of allWeights(shape)) {
+    if (!weight.name.endsWith(ending)) continue
+    const part = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
+    bytes += times * storage.value.bytes(weight, part, weight.name)
+  }
+  return bytes
+}
+
+const llama8b: JsonObject = {
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  vocab_size: 128256,
+  torch_dtype: 'bfloat16',
+}
+/** Weights of the linear layers, and what stays in 16 bits: embedding, head, 65 norms. */
+const LINEAR = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336)
+const REST = 2 * (2 * 128256 * 4096 + 65 * 4096)
+const ROWS = 32 * (4096 + 2 * 1024 + 4096 + 2 * 14336 + 4096)
+const MATRICES = 32 * 7
+
+const qwen14b: JsonObject = {
+  architectures: ['Qwen3ForCausalLM'],
+  model_type: 'qwen3',
+  hidden_size: 5120,
+  intermediate_size: 17408,
+  num_hidden_layers: 40,
+  num_attention_heads: 40,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 151936,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+}
+
+const gptOss = (layers: number, experts: number): JsonObject => ({
+  architectures: ['GptOssForCausalLM'],
+  model_type: 'gpt_oss',
+  hidden_size: 2880,
+  intermediate_size: 2880,
+  num_hidden_layers: layers,
+  num_attention_heads: 64,
+  num_key_value_heads: 8,
+  head_dim: 64,
+  num_local_experts: experts,
+  num_experts_per_tok: 4,
+  vocab_size: 201088,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  quantization_config: {
+    quant_method: 'mxfp4',
+    modules_to_not_convert: ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head'],
+  },
+})
+
+const group = (weights: object, more: object = {}) => ({ group_0: { targets: ['Linear'], weights, ...more } })
+
+/** Bytes of the whole checkpoint of an 8B Llama under each declaration, counted by hand. */
+const declarations: readonly (readonly [string, JsonObject, number])[] = [
+  ['none', {}, 2 * LINEAR + REST],
+  ['fp8 block', { quant_method: 'fp8', weight_block_size: [128, 128] }, LINEAR + 4 * (LINEAR / 128 ** 2) + REST],
+  ['fp8 tensor, static', { quant_method: 'fp8', activation_scheme: 'static' }, LINEAR + 8 * MATRICES + REST],
+  [
+    'compressed-tensors fp8 dynamic',
+    {
+      quant_method: 'compressed-tensors',
+      format: 'float-quantized',
+      config_groups: group(
+        { num_bits: 8, type: 'float', strategy: 'channel' },
+        { input_activations: { dynamic: true } },
+      ),
+      ignore: ['lm_head'],
+    },
+    LINEAR + 2 * ROWS + REST,
+  ],
+  [
+    'compressed-tensors w4a16',
+    {
+      quant_method: 'compressed-tensors',
+      format: 'pack-quantized',
+      config_groups: group({ num_bits: 4, type: 'int', strategy: 'group', group_size: 128, symmetric: true }),
+      ignore: ['lm_head'],
+    },
+    LINEAR / 2 + (2 * LINEAR) / 128 + 16 * MATRICES + REST,
+  ],
+  [
+    'compressed-tensors nvfp4',
+    {
+      quant_method: 'compressed-tensors',
+      format: 'nvfp4-pack-quantized',
+      config_groups: group({ num_bits: 4, type: 'float', group_size: 16 }, { input_activations: { dynamic: 'local' } }),
+      ignore: ['lm_head'],
+    },
+    LINEAR / 2 + LINEAR / 16 + 8 * MATRICES + REST,
+  ],
+  ['modelopt nvfp4', { quant_method: 'modelopt', quant_algo: 'NVFP4' }, LINEAR / 2 + LINEAR / 16 + 8 * MATRICES + REST],
+  ['modelopt fp8', { quant_algo: 'FP8', exclude_modules: ['lm_head'] }, LINEAR + 8 * MATRICES + REST],
+  [
+    'hf_quant_config',
+    {
+      producer: { name: 'modelopt' },
+      quantization: { quant_algo: 'FP8', exclude_modules: ['lm_head', 'model.layers.0*'] },
+    },
+    LINEAR + LINEAR / 32 + 8 * 31 * 7 + REST,
+  ],
+  [
+    'awq',
+    { quant_method: 'awq', bits: 4, group_size: 128, zero_point: true },
+    LINEAR / 2 + (2 * LINEAR) / 128 + LINEAR / 256 + REST,
+  ],
+  [
+    'gptq',
+    { quant_method: 'gptq', bits: 4, group_size: 128 },
+    LINEAR / 2 + (2 * LINEAR) / 128 + LINEAR / 256 + 4 * 32 * (6 * 4096 + 14336) + REST,
+  ],
+  [
+    'bitsandbytes nf4',
+    { quant_method: 'bitsandbytes', load_in_4bit: true },
+    LINEAR / 2 + (4 * LINEAR) / 64 + 146 * MATRICES + REST,
+  ],
+  ['bitsandbytes int8', { quant_method: 'bitsandbytes', load_in_8bit: true }, LINEAR + 4 * ROWS + REST],
+  [
+    'hqq',
+    { quant_method: 'hqq', quant_config: { weight_quant_params: { nbits: 4, group_size: 64 } } },
+    LINEAR / 2 + (4 * LINEAR) / 64 + REST,
+  ],
+  ['torchao int4', { quant_method: 'torchao', quant_type: 'int4_weight_only' }, LINEAR / 2 + (4 * LINEAR) / 128 + REST],
+  [
+    'quark fp8',
+    {
+      quant_method: 'quark',
+      global_quant_config: { weight: { dtype: 'fp8_e4m3', qscheme: 'per_tensor' } },
+      exclude: ['lm_head'],
+    },
+    LINEAR + 8 * MATRICES + REST,
+  ],
+  ['fbgemm', { quant_method: 'fbgemm_fp8' }, LINEAR + 2 * ROWS + REST],
+]
+
+describe('bytes of a checkpoint by its declaration', () => {
+  test.each(declarations)('%s', (_name, quantization_config, bytes) => {
+    expect(bytesOf({ ...llama8b, quantization_config })).toBe(bytes)
+  })
+
+  test('published sums: gpt-oss in MXFP4 and Qwen3-14B in MLX', () => {
+    // 57,330,892,800 packed + 3,583,180,800 scales + 2 x 2,167,371,072; and the 20B likewise (header sums of the files).
+    expect(bytesOf(gptOss(36, 128))).toBe(65_248_815_744)
+    expect(bytesOf(gptOss(24, 32))).toBe(13_761_264_768)
+    expect(bytesOf({ ...qwen14b, quantization: { bits: 4, group_size: 64 } })).toBe(8_307_783_680)
+  })
+
+  test('a declaration in the text model does not reach the tower', () => {
+    const quantization_config = { quant_method: 'fp8', weight_block_size: [128, 128] }
+    const nested = { ...llama8b, quantization_config }
+    const vision = {
+      hidden_size: 1024,
+      num_hidden_layers: 2,
+      num_attention_heads: 16,
+      intermediate_size: 4096,
+      image_size: 336,
+      patch_size: 14,
+    }
+    const config = (declared: JsonObject): JsonObject => ({
+      architectures: ['LlavaForConditionalGeneration'],
+      model_type: 'llava',
+      vision_config: { model_type: 'clip_vision_model', ...vision },
+      ...declared,
+    })
+    const inside = bytesOf(config({ text_config: nested, torch_dtype: 'bfloat16' }))!
+    const outside = bytesOf(config({ text_config: llama8b, quantization_config, torch_dtype: 'bfloat16' }))!
+    const skipped = bytesOf(
+      config({
+        text_config: llama8b,
+        quantization_config: {
+          ...quantization_config,
+          modules_to_not_convert: ['vision_tower', 'multi_modal_projector'],
+        },
+        torch_dtype: 'bfloat16',
+      }),
+    )
+    expect(outside).toBeLessThan(inside)
+    expect(skipped).toBe(inside)
+  })
+
+  test('in memory: doubled maxima of bitsandbytes are unpacked, row scales are float32, experts alone can be int8', () => {
+    const q = 4096 * 4096
+    const nf4 = {
+      ...llama8b,
+      quantization_config: { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_use_double_quant: true },
+    }
+    expect(memoryOf(nf4, 'q_proj')).toBe(32 * (q / 2 + (4 * q) / 64))
+    expect(memoryOf(llama8b, 'q_proj', 'ptpc_fp8')).toBe(32 * (q + 4 * 4096))
+    expect(memoryOf(llama8b, 'q_proj', 'fp8')).toBe(32 * (q + 4))
+    expect(memoryOf(llama8b, 'lm_head', 'fp8')).toBe(2 * 128256 * 4096)
+    expect(memoryOf(gptOss(24, 32), 'q_proj', 'fp8')).toBe(24 * 2 * (2880 * 4096 + 4096))
+  })
+
+  test('the KV dtype that the checkpoint brings', () => {
+    const kv = (quantization_config: JsonObject): string | null => {
+      const config = { ...llama8b, quantization_config }
+      const storage = storageOf(shaped(config), config, { dtype: 'bfloat16', quantization: null })
+      return storage.ok ? storage.value.kvCacheDtype : 'problem'
+    }
+    expect(kv({ quant_method: 'modelopt', quant_algo: 'FP8', kv_cache_quant_algo: 'FP8' })).toBe('fp8')
+    expect(kv({ quant_method: 'modelopt', quant_algo: 'NVFP4', kv_cache_scheme: { num_bits: 8, type: 'float' } })).toBe(
+      'fp8',
+    )
+    expect(kv({ quant_method: 'fp8' })).toBeNull()
+  })
+
+  test('what cannot be read is a problem, never a number', () => {
+    const problems = [
+      { quant_method: 'unheard-of' },
+      { quant_method: 'awq', bits: '4' },
+      { quant_method: 'gptq', bits: 4, group_size: 0 },
+      { quant_method: 'fp8', weight_block_size: [0, 128] },
+      { quant_method: 'fp8', modules_to_not_convert: 'lm_head' },
+      { quant_method: 'compressed-tensors', config_groups: {} },
+      { quant_method: 'modelopt', quant_algo: 'FP3' },
+      { quant_method: 'compressed-tensors', format: 'int-quantized', ignore: ['re:(a+)+$'] },
+      { quant_method: '__proto__' },
+    ]
+    for (const quantization_config of problems) {
+      const config = { ...llama8b, quantization_config }
+      const storage = storageOf(shaped(config), config, { dtype: 'bfloat16', quantization: null })
+      expect([quantization_config, storage.ok]).toEqual([quantization_config, false])
+    }
+    for (const quantization of ['awq', 'gptq_marlin', 'nonsense']) {
+      const storage = storageOf(shaped(llama8b), llama8b, { dtype: 'bfloat16', quantization })
+      expect(storage.ok ? 'accepted' : storage.problem.code).toBe('setting-invalid')
+    }
+  })
+})
+
+interface Row {
+  readonly id: string
+  readonly config: JsonObject
+  readonly weights: { readonly bytes: number | null; readonly source: string }
+}
+
+/** Files that hold what their config does not tell, or a config cut short by its source. */
+const NOT_FROM_CONFIG: Readonly<Record<string, string>> = {
+  'tiiuae/falcon-180B-chat': 'the tied head is stored a second time',
+  'tiiuae/falcon-40b': 'the tied head is stored a second time',
+  'google/gemma-4-E2B-it': 'keys and values of layers that share a cache are stored unused',
+  'google/gemma-4-E4B-it': 'keys and values of layers that share a cache are stored unused',
+  'Qwen/Qwen3.5-122B-A10B-GPTQ-Int4': 'the list of modules left out is missing in the recorded config',
+  'deepseek-ai/DeepSeek-V4-Flash-0731': 'larger than DeepSeek-V4-Flash with the same config',
+  'deepseek-ai/DeepSeek-V4-Pro': '0.105 %: rotary and compressor tensors kept in float32',
+  'deepseek-ai/DeepSeek-OCR': 'nested configs that no family reads',
+  'reubzdubz/Molmo7B_D_NF4Quant': 'remote code of Molmo',
+}
+
+describeShared('published sizes', 'data/models.json', path => {
+  const rows = sharedRows<Row>(path).filter(row => row.weights.bytes !== null)
+
+  test('within 0.1 %, or within their rounding to 0.01 GiB', () => {
+    const far: string[] = []
+    for (const { id, config, weights } of rows) {
+      const shape = shapeOf(config)
+      const bytes = shape.ok ? checkpointBytes(shape.value, config)?.bytes : undefined
+      const off = bytes === undefined ? Number.POSITIVE_INFINITY : Math.abs(bytes - weights.bytes!)
+      const rounded = weights.source.includes('rounded') ? 0.0051 * GiB : 0
+      if (off > Math.max(0.001 * weights.bytes!, rounded)) far.push(id)
+    }
+    expect(far.filter(id => NOT_FROM_CONFIG[id] === undefined)).toEqual([])
+    expect(rows.length).toBeGreaterThanOrEqual(66)
+  })
+})
