@@ -22,8 +22,8 @@ export function parseYaml(source: Text): YamlDocument[] {
   const whole = parseAll(source)
   if (whole.every(document => document.errors.length === 0)) return whole
   // A broken document must not swallow the ones after it: each is read by itself.
-  const parts = separated(source).flatMap(part => repaired(part, parseAll(part)))
-  return parts.length > 0 ? parts : whole
+  const parts = separated(source)
+  return parts.length === 1 ? repaired(source, whole) : parts.flatMap(part => repaired(part, parseAll(part)))
 }
 
 /** The documents of a stream as texts, cut at their `---` lines. */

@@ -295,7 +295,7 @@ function define<T>(object: Record<string, unknown>, key: string, value: T): T {
 /** Every flag as the report's options: the last use; dotted uses as `name.path`. */
 export function optionsOf(uses: readonly FlagUse[]): Record<string, Option> {
   const options: Record<string, Option> = {}
-  for (const use of uses) {
+  for (const use of uses.slice(-MAX_OPTIONS)) {
     const key = (use.path === null ? use.name : `${use.name}.${use.path}`).slice(0, 100)
     const [first] = use.values
     const value =
@@ -310,6 +310,9 @@ export function optionsOf(uses: readonly FlagUse[]): Record<string, Option> {
   return options
 }
 
+/** More options than any command line has: a bound for hostile text. */
+const MAX_OPTIONS = 500
+
 const SECRET = /api-key|token$|password|secret/
 
 /**
@@ -317,8 +320,8 @@ const SECRET = /api-key|token$|password|secret/
  * would refuse them. Flags that resemble nothing may be newer than the table and are left alone.
  */
 export function misspelt(uses: readonly FlagUse[], table: FlagTable, collector: Collector): void {
-  for (const use of uses) {
-    if (use.known || use.name.length > 60 || !use.flag.value.startsWith('-')) continue
+  for (const use of uses.filter(one => !one.known).slice(0, 20)) {
+    if (use.name.length > 60 || !use.flag.value.startsWith('-')) continue
     const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name)
     const near = glued ? `-${glued[1]} ${glued[2]}` : closest(use.name, table.current)
     if (near === null || (!glued && !nearly(use.name, near))) continue
