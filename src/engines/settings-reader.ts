@@ -64,7 +64,12 @@ export function readSettings(input: EngineInput): SettingsReader {
     fraction: (name, flag) => {
       const value = valid(name, isNumber, 'a number above 0 and at most 1')
       if (value === null || (value > 0 && value <= 1)) return value
-      say('fraction-out-of-range', 'error', `${flag} is ${value}: more than 0 and at most 1 is expected`, input.settings[name])
+      say(
+        'fraction-out-of-range',
+        'error',
+        `${flag} is ${value}: more than 0 and at most 1 is expected`,
+        input.settings[name],
+      )
       return null
     },
     text: name => valid(name, isText, 'a name'),
@@ -76,9 +81,11 @@ export function readSettings(input: EngineInput): SettingsReader {
   }
 }
 
-const isCount = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 1
+const isCount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 1
 const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
-const isSize = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+const isSize = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
 const isFlag = (value: unknown): value is boolean => typeof value === 'boolean'
 const isLength = (value: unknown): value is number | 'auto' => value === 'auto' || isCount(value)

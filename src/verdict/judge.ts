@@ -53,11 +53,17 @@ export function statusOf(estimate: Estimate, limits: Limits): { status: Status; 
   const { totalBytes, budgetBytes } = estimate.perGpu
   if (budgetBytes === null) return null
   if (totalBytes.expected > budgetBytes) return { status: 'exceeds', certain: totalBytes.low > budgetBytes }
-  if (estimate.kvCache?.fitsOneRequest === false) return { status: 'exceeds', certain: false }
+  if (estimate.kvCache?.fitsOneRequest === false && !startsWithLess(estimate))
+    return { status: 'exceeds', certain: false }
   const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes
   return totalBytes.high <= roomOf(budgetBytes, limits) && !near
     ? { status: 'fits', certain: true }
     : { status: 'tight', certain: false }
+}
+
+/** An engine whose cache is a range starts with a smaller pool and rejects longer requests later (SGLang). */
+function startsWithLess(estimate: Estimate): boolean {
+  return estimate.perGpu.parts.some(part => CACHE.includes(part.name) && part.bytes.low < part.bytes.high)
 }
 
 /** The verdict on one deployment, with the reasons a person needs: what it needs, what there is, what causes it. */

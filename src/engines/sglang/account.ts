@@ -151,7 +151,7 @@ function shortPool(about: Case, stages: readonly Stage[], tokens: number | null)
   if (bad.pool!.problem === 'no-slots')
     say(
       'state-pool-too-small',
-      'warning',
+      about.pool.stateSlots === null ? 'warning' : 'error',
       `${room} beside the weights hold ${bad.pool!.slots ?? 0} state slots, a request takes ${about.pool.slotsPerRequest}: SGLang refuses to start`,
     )
   else if (bad.pool!.problem === 'window-too-small')
