@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { readGguf } from '../../src/models/checkpoint/gguf.ts'
+import { gguf, tinyLlama } from '../helpers/write-gguf.ts'
+
+/** What this test uses of node-llama-cpp, which is no dependency of this project. */
+interface NodeLlamaCpp {
+  readonly getLlama: (options: object) => Promise<{
+    readonly loadModel: (options: object) => Promise<{
+      /** Sum of the tensors' bytes as the library counts them. */
+      readonly size: number
+      readonly trainContextSize: number
+      readonly embeddingVectorSize: number
+      readonly dispose: () => Promise<void>
+    }>
+    readonly dispose: () => Promise<void>
+  }>
+}
+
+const name = 'node-llama-cpp'
+const library: NodeLlamaCpp | null = await import(name).then(
+  module => module as NodeLlamaCpp,
+  () => null,
+)
+
+describe('llama.cpp itself', () => {
+  if (library === null)
+    test.skip('SKIPPED: node-llama-cpp is not installed (npm install --no-save node-llama-cpp)', () => {})
+  else
+    test('loads the files that the tests write, and counts the same bytes', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'llama-'))
+      const llama = await library.getLlama({ gpu: false, build: 'never', logLevel: 'error' })
+      try {
+        for (const type of ['F16', 'Q8_0', 'Q4_K']) {
+          const { keys, tensors } = tinyLlama(type)
+          const bytes = gguf(keys, tensors)
+          const path = join(folder, `${type}.gguf`)
+          writeFileSync(path, bytes)
+          const read = readGguf(bytes)
+          const facts = read.ok && read.value.kind === 'facts' ? read.value.facts : null
+          const model = await llama.loadModel({ modelPath: path, gpuLayers: 0 })
+          expect(model.size).toBe(facts?.bytes)
+          expect(model.trainContextSize).toBe(facts?.keys['context_length'])
+          expect(model.embeddingVectorSize).toBe(facts?.keys['embedding_length'])
+          await model.dispose()
+        }
+      } finally {
+        await llama.dispose()
+        rmSync(folder, { recursive: true, force: true })
+      }
+    }, 60_000)
+})
