@@ -1,6 +1,6 @@
 import { whisperLayer, whisperStem } from '../blocks/audio.ts'
 import { encoderLayer } from '../blocks/vision.ts'
-import { conv, linear, norm, positionEmbedding } from '../blocks/weights.ts'
+import { column, conv, linear, norm, positionEmbedding, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
@@ -113,6 +113,19 @@ export function qwen3AudioProjection(file: Config, width: number): Weight[] {
   return [linear('proj1', width, width, 'none', { bias: true }), linear('proj2', output, width, 'none', { bias: true })]
 }
 
+/** Whisper's layers without learned positions; keys and values may be grouped. */
+function glmEncoder(config: Config): Encoder {
+  const encoder = whisperEncoder(config)
+  const heads = config.size('encoder_attention_heads')
+  const keys = (config.sizeOrNull('num_key_value_heads') ?? heads) * Math.floor(encoder.width / heads)
+  const kinds = encoder.stack.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => (/\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight)),
+  }))
+  const weights = encoder.weights.filter(weight => weight.name !== 'embed_positions')
+  return { ...encoder, weights, stack: { ...encoder.stack, kinds } }
+}
+
 const types: readonly MultimodalType[] = [
   {
     type: 'qwen2_audio',
@@ -136,6 +149,36 @@ const types: readonly MultimodalType[] = [
       return [
         tower('audio_tower', 'audio', encoder),
         projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)),
+      ]
+    },
+  },
+  {
+    // rotary positions; frames of as many widths as fit the feed-forward's width go to the projector together
+    type: 'glmasr',
+    text: {
+      type: 'llama',
+      absent: {
+        vocab_size: 59264,
+        hidden_size: 2048,
+        intermediate_size: 6144,
+        num_hidden_layers: 28,
+        num_attention_heads: 16,
+        num_key_value_heads: 4,
+        max_position_embeddings: 8192,
+      },
+    },
+    tie: 'top',
+    tiedByDefault: true,
+    towers: m => {
+      const config = m.part('audio_config').with(whisperLarge, whisperAliases)
+      const encoder = glmEncoder(config)
+      const bias = { bias: true }
+      return [
+        tower('audio_tower', 'audio', encoder),
+        projector([
+          column('linear_1', 2 * m.hidden, config.size('encoder_ffn_dim'), bias),
+          row('linear_2', m.hidden, 2 * m.hidden, bias),
+        ]),
       ]
     },
   },

@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
-import { linear, norm } from '../blocks/weights.ts'
+import { conv, linear, norm, positionEmbedding, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount } from './family.ts'
@@ -82,6 +82,51 @@ function qianfanTowers(m: Multimodal): NamedTower[] {
   ]
 }
 
+/** Hunyuan 4 VL: positions of the largest image and a class token; a convolution merges squares of patches. */
+function hunyuanTowers(m: Multimodal): NamedTower[] {
+  const config = m.part('vision_config').with({
+    hidden_size: 1536,
+    intermediate_size: 6144,
+    num_hidden_layers: 40,
+    num_attention_heads: 16,
+    num_channels: 3,
+    patch_size: 16,
+    max_image_size: 2048,
+    out_hidden_size: 6144,
+    spatial_merge_size: 2,
+  })
+  const hidden = config.size('hidden_size')
+  const heads = config.size('num_attention_heads')
+  const headDim = Math.floor(hidden / heads)
+  const keys = (config.sizeOrNull('num_key_value_heads') ?? heads) * headDim
+  const output = config.size('out_hidden_size')
+  const side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
+  const encoder = plainEncoder(
+    config,
+    [
+      patchConv('embeddings.patch_embedding', config, hidden, { bias: true }),
+      positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding'),
+    ],
+    { hidden, width: config.size('intermediate_size'), attention: heads * headDim, names: { out: 'o_proj' } },
+  )
+  const kinds = encoder.stack.kinds.map(kind => ({
+    ...kind,
+    weights: kind.weights.map(weight => (/\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight)),
+  }))
+  return [
+    tower('vision_tower', 'vision', { ...encoder, stack: { ...encoder.stack, kinds } }),
+    projector(
+      [
+        vector('image_newline', output),
+        conv('proj_conv', output, hidden * config.size('spatial_merge_size') ** 2, true),
+        conv('proj_out', output, output, true),
+        norm('before_rms', hidden),
+      ],
+      'vision_tower.patch_merger',
+    ),
+  ]
+}
+
 const miniCpm = (type: string, classes: readonly string[], tied: boolean): MultimodalType => ({
   type,
   classes,
@@ -107,6 +152,26 @@ const types: readonly MultimodalType[] = [
         projector(twoLayers(encoder.width, m.hidden, true), 'projector'),
       ]
     },
+  },
+  {
+    type: 'hy_v4_vl',
+    classes: ['HYV4VL'],
+    text: {
+      type: 'hy_v4',
+      own: ['hy_v4_vl_text'],
+      defaults: {
+        hidden_size: 6144,
+        intermediate_size: 18432,
+        moe_intermediate_size: 2048,
+        num_hidden_layers: 78,
+        num_attention_heads: 64,
+        num_key_value_heads: 64,
+        q_lora_rank: 2048,
+        index_n_heads: 32,
+      },
+    },
+    tie: 'top',
+    towers: hunyuanTowers,
   },
   {
     type: 'qianfan_ocr',

@@ -266,6 +266,7 @@ const types: readonly MultimodalType[] = [
   blip('instructblip', ['InstructBlip'], 'always'),
   blip('instructblipvideo', ['InstructBlipVideo'], 'always'),
   granite('granite_speech'),
+  granite('granite_speech_plus'),
   {
     type: 'aria',
     defaults: { max_value_projector_patch_to_query_dict: 256 },

@@ -92,6 +92,54 @@ function vitShape(file: Config): ModelShape {
   })
 }
 
+/** DINOv2: layer scales, and in the largest a gated feed-forward of two thirds the width, rounded up to 8. */
+function dinoShape(file: Config): ModelShape {
+  const config = file.with({ ...vitDefaults, patch_size: 14, mlp_ratio: 4 })
+  const hidden = config.size('hidden_size')
+  const heads = config.size('num_attention_heads')
+  const ratio = config.number('mlp_ratio') ?? 4
+  const gated = config.flag('use_swiglu_ffn')
+  const plain = Math.trunc(hidden * ratio)
+  const width = gated ? 8 * Math.floor((Math.trunc((plain * 2) / 3) + 7) / 8) : plain
+  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
+  return encoderShape(config, 'dinov2', {
+    exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
+    embedding: [
+      vector('embeddings.cls_token', hidden),
+      vector('embeddings.mask_token', hidden),
+      patchPositions('embeddings.position_embeddings', config, hidden, 1),
+      patchConv('embeddings.patch_embeddings.projection', config, hidden, { bias: true }),
+    ],
+    layers: uniformStack(layerCount(config), {
+      name: 'encoder',
+      weights: [
+        ...encoderLayer({
+          hidden,
+          width,
+          gated,
+          attention: heads * Math.floor(hidden / heads),
+          qkvBias: config.flag('qkv_bias', true),
+          norms: ['norm1', 'norm2'],
+          names: { attention: 'attention', out: 'o_proj' },
+        }),
+        vector('layer_scale1', hidden),
+        vector('layer_scale2', hidden),
+      ],
+      cache: [],
+    }),
+    final: [norm('layernorm', hidden, true)],
+    towers: [],
+    facts: {
+      hidden,
+      heads,
+      kvHeads: heads,
+      headDim: Math.floor(hidden / heads),
+      intermediate: width,
+      visionHeads: heads,
+    },
+  })
+}
+
 /** A vision encoder by itself (Pixtral's). */
 function aloneShape(type: string, config: Config): ModelShape {
   const encoder = encoderOf(config, type)
@@ -193,6 +241,7 @@ const twoTowers: readonly TwoTowers[] = [
 
 export const visionEncoders: readonly Family[] = [
   { name: 'vit', modelTypes: ['vit'], verified, shape: vitShape },
+  { name: 'dinov2', modelTypes: ['dinov2'], verified, shape: dinoShape },
   { name: 'pixtral', modelTypes: ['pixtral'], verified, shape: config => aloneShape('pixtral', config) },
   ...twoTowers.map(row => ({
     name: row.type,
