@@ -17,7 +17,6 @@ const ROWS: readonly (readonly [number, string, number, number])[] = [
   [6, 'Q5_0', 32, 22],
   [7, 'Q5_1', 32, 24],
   [8, 'Q8_0', 32, 34],
-  [9, 'Q8_1', 32, 36],
   [10, 'Q2_K', 256, 84],
   [11, 'Q3_K', 256, 110],
   [12, 'Q4_K', 256, 144],
@@ -43,6 +42,7 @@ const ROWS: readonly (readonly [number, string, number, number])[] = [
   [35, 'TQ2_0', 256, 66],
   [39, 'MXFP4', 32, 17],
   [40, 'NVFP4', 64, 36],
+  [41, 'Q1_0', 128, 18],
 ]
 
 const byNumber = new Map(ROWS.map(([number, name, block, bytes]) => [number, { name, block, bytes }] as const))
