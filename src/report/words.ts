@@ -49,7 +49,8 @@ export function worstFirst(deployments: readonly ReportDeployment[]): ReportDepl
   )
 }
 
-const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`
+/** "1 deployment", "4 deployments". */
+export const plural = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`
 
 /** "37 files read, 9 deployments, 2 not understood (1 helm-template, 1 yaml-invalid)". */
 export function coverageText(report: Report): string {

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { POLICY_FILES } from '../policy/load.ts'
 import type { Report, ReportDeployment } from '../report/report.ts'
+import { plural } from '../report/words.ts'
 import { failures } from '../verdict/run.ts'
 import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
@@ -87,7 +88,7 @@ export const initCommand: Command = async (argv, process) => {
 
 function summary(report: Report, failing: readonly ReportDeployment[], accepted: boolean, until: string): string {
   const lines = [
-    `${report.counts.deployments} deployments found, ${failing.length} fail today, ${report.counts.unknown} cannot be judged yet`,
+    `${plural(report.counts.deployments, 'deployment')} found, ${failing.length} failing today, ${report.counts.unknown} not judged yet`,
   ]
   if (failing.length > 0)
     lines.push(
