@@ -90,12 +90,12 @@ describe('parameterCount', () => {
     expect(counted('Qwen3ForSequenceClassification') - body).toBe(2 * 64)
   })
 
-  test('only the class of the type itself is called exact', () => {
+  test('the classes of the type itself are called exact, another project'\''s wrapper is not', () => {
     const count = (name: string) => shapeFrom({ model_type: 'llama', architectures: [name] }).count
     expect(count('LlamaForCausalLM')).toBe('exact')
     expect(count('LlamaModel')).toBe('exact')
     expect(count('LlavaLlamaForCausalLM')).toBe('derived')
-    expect(count('LlamaForSequenceClassification')).toBe('derived')
+    expect(count('LlamaForSequenceClassification')).toBe('exact')
   })
 
   test('multi-token-prediction layers are not counted', () => {
