@@ -2,7 +2,7 @@
 // same bytes on every machine.
 import { execFileSync } from 'node:child_process'
 import { chmodSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { minify } from 'terser'
 
@@ -16,12 +16,15 @@ const run = (bin, ...args) =>
 rmSync(join(root, 'lib'), { recursive: true, force: true })
 run('typescript/bin/tsc', '-p', 'tsconfig.build.json')
 
-// One file, evaluated on use: without this word the bundler writes a chunk of its own for each import on use.
+// One file, evaluated on use: without this word the bundler writes a chunk of its own for each import on use. Of yaml
+// the ES modules are taken, for the bundler leaves out what is unused of these only.
+const yaml = join(root, 'node_modules/yaml/browser/dist/index.js')
 for (const entry of readdirSync(join(root, 'lib'), { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !entry.name.endsWith('.js')) continue
   const path = join(entry.parentPath, entry.name)
   const text = readFileSync(path, 'utf8')
-  writeFileSync(path, text.replace(/\bimport\((?=['"])/g, 'import(/* webpackMode: "eager" */ '))
+  const eager = text.replace(/\bimport\((?=['"])/g, 'import(/* webpackMode: "eager" */ ')
+  writeFileSync(path, eager.replace(/(?<=from |\/ )'yaml'/g, `'${relative(entry.parentPath, yaml)}'`))
 }
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 for (const [entry, out] of [
@@ -34,20 +37,21 @@ for (const [entry, out] of [
 }
 
 /**
- * Functions in parentheses are compiled by V8 where they stand. Without, it would read a module once to find its end,
- * and all of it a second time when it is first used: a tenth of the time to start.
+ * The modules of a bundle at the margin, each as a function in parentheses: V8 compiles such a function where it
+ * stands. Without, it would read a module once to find its end, and all of it a second time when it is first used.
  */
-function compiledAtOnce(code) {
+function laidOut(code) {
   let open = false
   const lines = code.split('\n').map(line => {
     const start = /^ (\d+): (?:\((.*)\)|(\w+)) => \{$/.exec(line)
     if (start) open = true
     if (start) return ` ${start[1]}: (function(${start[2] ?? start[3]}) {`
-    if (!open || !/^ \},?$/.test(line)) return line
+    if (!open) return line
+    if (!/^ \},?$/.test(line)) return line.replace(/^ {2}/, '')
     open = false
     return line.replace('}', '})')
   })
-  return lines.join('\n')
+  return lines.join('\n').replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
 }
 
 // The bundler leaves unused exports of libraries in. They and all comments go, nothing is renamed or packed together:
@@ -72,7 +76,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
     },
     format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
   })
-  writeFileSync(join(root, file), `${shebang}${compiledAtOnce(code)}\n`)
+  writeFileSync(join(root, file), `${shebang}${laidOut(code)}\n`)
 }
 chmodSync(join(root, 'dist/cli/index.js'), 0o755)
 cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))
