@@ -112,7 +112,7 @@ const ocrText: JsonObject = {
 const types: readonly MultimodalType[] = [
   {
     type: 'unlimited_ocr',
-    text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: { ...ocrText, head_dim: 128 } },
+    text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText },
     tie: 'top',
     towers: m => ocrTowers(m, false),
   },

@@ -114,9 +114,10 @@ function firstMixture(config: Config): Layered {
     ? sparseFrom(config, d.layers, first)
     : (i: number) => i >= first && i % every === 0
   const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: bias, outBias: bias }))
-  const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
+  const mlpBias = config.flag('mlp_bias')
+  const moe = sharedMixture(d, experts, config.count('n_shared_experts'), { bias: mlpBias })
   const width = config.size('intermediate_size')
-  const dense = densePart(d, width)
+  const dense = densePart(d, width, mlpBias)
   return {
     sizes: d,
     layer: i => [full, sparse(i) ? moe : dense],

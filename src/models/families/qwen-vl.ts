@@ -207,7 +207,9 @@ const qwen2Text = (own: string): TextPart => ({
 const glm4vText: TextPart = {
   type: 'glm4',
   own: ['glm4v_text'],
-  // head size from the width and biases on q, k and v whatever the file says
+  // biases on q, k and v whatever the file says
+  fields: () => ({ attention_bias: true }),
+  // head size from the width
   defaults: {
     vocab_size: 151552,
     hidden_size: 4096,
