@@ -112,7 +112,8 @@ const ocrText: JsonObject = {
 const types: readonly MultimodalType[] = [
   {
     type: 'unlimited_ocr',
-    text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText },
+    // the class divides the width by the heads whatever head_dim says
+    text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText, fields: () => ({ head_dim: null }) },
     tie: 'top',
     towers: m => ocrTowers(m, false),
   },
