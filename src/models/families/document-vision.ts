@@ -327,7 +327,7 @@ const types: readonly MultimodalType[] = [
         head_dim: 128,
       },
     },
-    tie: 'top',
+    tie: 'either',
     tiedByDefault: true,
     towers: paddleTowers,
   },

@@ -64,12 +64,10 @@ const idefics3Towers = (otherwise: string) => (m: Multimodal) => {
 }
 
 /** Gemma 3 and the classifier made of it. */
-const gemma3 = (type: string, classes: readonly string[]): MultimodalType => ({
+const gemma3 = (type: string, tie: Pick<MultimodalType, 'tie' | 'tiedByDefault' | 'classes'>): MultimodalType => ({
   type,
-  classes,
+  ...tie,
   text: { type: 'gemma3_text' },
-  tie: 'top',
-  tiedByDefault: true,
   towers: m => {
     const { encoder, named } = visionTower(m, 'siglip_vision_model', {})
     return [
@@ -166,8 +164,8 @@ const types: readonly MultimodalType[] = [
       ]
     },
   },
-  gemma3('gemma3', []),
-  gemma3('shieldgemma2', ['Gemma3']),
+  gemma3('gemma3', { tie: 'top', tiedByDefault: true }),
+  gemma3('shieldgemma2', { classes: ['Gemma3'], tie: 'either' }),
   {
     type: 'paligemma',
     defaults: { projection_dim: 2048 },

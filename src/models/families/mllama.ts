@@ -3,6 +3,9 @@ import { norm, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Family } from './family.ts'
 import { attentionPart, densePart, layered, type Part, sizesOf } from './layered.ts'
 
+/** Layers that attend to the image where the file names none. */
+const crossLayers: readonly number[] = [3, 8, 13, 18, 23, 28, 33, 38]
+
 /**
  * Text model of Llama 3.2 Vision: Llama's layers, some of which attend to the image instead of the text (they count in
  * num_hidden_layers). The embedding has 8 rows more than the head for image tokens, so the two are never tied.
@@ -18,14 +21,14 @@ export const mllamaText: Family = layered({
     num_attention_heads: 32,
     num_key_value_heads: 8,
     max_position_embeddings: 131072,
-    cross_attention_layers: [3, 8, 13, 18, 23, 28, 33, 38],
+    cross_attention_layers: crossLayers,
     // four tiles of (560 / 14)^2 patches and one class token each, as published
     cross_attention_tokens: 6404,
   },
   read: config => {
     const d = sizesOf(config)
     const intermediate = config.size('intermediate_size')
-    const crossing = new Set(config.list('cross_attention_layers') ?? [])
+    const crossing = new Set(config.list('cross_attention_layers') ?? crossLayers)
     const own = attentionPart(d, null, () => attentionWeights(d))
     const dense = densePart(d, intermediate)
     const cross: Part = {

@@ -183,11 +183,12 @@ const types: readonly LayeredType[] = [
       decoder_sparse_step: 1,
       moe_intermediate_size: 1408,
       num_experts_per_tok: 4,
-      num_experts: 60,
+      num_local_experts: 60,
       tie_word_embeddings: true,
     },
-    aliases: { num_experts: ['num_local_experts'] },
-    read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
+    // the class keeps both names in one attribute, which num_local_experts is written to last
+    aliases: { num_local_experts: ['num_experts'] },
+    read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention),
   },
   {
     type: 'qwen3_omni_moe_text',
