@@ -8,14 +8,16 @@ import type { Resolved } from './resolve.ts'
 const step = (ranks: number): 0 | 1 | 2 | 3 => (ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3)
 
 /**
- * GiB that are gone before SGLang first reads its free memory (CUDA context, NCCL), by TP 1, 2, 4, 8. Logs: 0.69 and
- * 0.75 on one H100 and about 0.5 on four 24 GB cards, 1.0 on eight RTX PRO 6000 and 1.9 on eight H200.
+ * GiB that are gone before SGLang first reads its free memory (CUDA context, NCCL), and what loading takes beside the
+ * weights, by TP 1, 2, 4, 8. Logs: 0.69 and 0.75 on one H100, about 0.5 on four 24 GB cards, 1.0 on eight RTX PRO 6000,
+ * 1.9 on eight H200; loading 0.06 on one rank, 0.2 on four; pools of Qwen3-235B on four H100 and of DeepSeek-R1 on eight
+ * H200 were as if 2.2 in all were gone.
  */
 const BEFORE = [
-  [0.4, 0.7, 1],
-  [0.4, 0.8, 1.4],
-  [0.4, 1, 1.9],
-  [0.9, 1.4, 2.2],
+  [0.4, 0.75, 1],
+  [0.4, 1.2, 1.8],
+  [0.4, 1.6, 2.3],
+  [0.9, 2, 2.6],
 ] as const
 
 /**
