@@ -4,7 +4,7 @@ import type { Cells, ContextOptions } from './context.ts'
 import type { Block, LlamaModel } from './model.ts'
 
 /** One block's bytes of a started context. */
-export interface BlockBytes {
+interface BlockBytes {
   readonly cache: number
   readonly state: number
 }
@@ -67,7 +67,7 @@ export function startOf(model: LlamaModel, asked: ContextOptions): Start {
   }
 }
 
-export function cellsOf(model: LlamaModel, asked: ContextOptions): Cells {
+function cellsOf(model: LlamaModel, asked: ContextOptions): Cells {
   const wanted = asked.context > 0 ? asked.context : model.contextLength
   const batch = model.causal ? Math.min(wanted, asked.batch) : asked.batch
   const microBatch = Math.min(batch, asked.microBatch)

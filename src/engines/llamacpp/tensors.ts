@@ -4,7 +4,7 @@ import { type GgufMix, mixBytes, type TensorPart } from '../../models/checkpoint
 import type { ModelShape, Weight } from '../../models/shape.ts'
 
 /** Weights of one block: what always goes with it, and its routed experts, which can be kept in host memory. */
-export interface BlockWeights {
+interface BlockWeights {
   readonly other: number
   readonly experts: number
 }

@@ -4,7 +4,7 @@ import { type GgmlType, ggmlBytes, ggmlTypeNamed } from './ggml-types.ts'
 export type TensorPart = 'embedding' | 'output' | 'value' | 'down' | 'attentionOut' | 'expert' | 'router' | 'plain'
 
 /** One type in some layers: `share` of a count of `layers`. */
-export interface TypeShare {
+interface TypeShare {
   readonly type: GgmlType
   readonly share: number
 }

@@ -11,7 +11,7 @@ const MOST_ENTRIES = 200_000
 const LONGEST_PATTERN = 300
 const MOST_REPEATS = 4
 
-export const noModules: ModuleList = { matches: () => false, byLayer: false }
+const noModules: ModuleList = { matches: () => false, byLayer: false }
 
 /**
  * Reads a list of modules to skip (or to treat): module names, parents of modules, globs with `*`, and `re:` regular

@@ -137,7 +137,7 @@ function quarkCache(json: JsonObject): string | null {
 }
 
 /** MLX: embedding and head are quantised too; a module's own entry wins ({bits, group_size} or false). */
-export const mlx: Method = ({ json }) => {
+const mlx: Method = ({ json }) => {
   const bits = bitsOf(json['bits'], 4, 'quantization.bits')
   if (!bits.ok) return bits
   const group = groupOf(json['group_size'], 64, 'quantization.group_size')

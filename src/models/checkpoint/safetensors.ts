@@ -122,29 +122,33 @@ export function parseShardIndex(json: unknown): Result<ShardIndex> {
   return good({ totalBytes: valid ? size : null, files: [...files].sort(), tensorNames: Object.keys(map) })
 }
 
-export type TensorRole = 'embedding' | 'head' | 'layer' | 'expert' | 'prediction' | 'tower' | 'buffer' | 'other'
+type TensorRole = 'embedding' | 'head' | 'layer' | 'expert' | 'prediction' | 'tower' | 'buffer' | 'other'
 
 /** Sums over tensor headers. */
 export interface TensorFacts {
   readonly bytes: number
   readonly elements: number
   readonly bytesByDtype: Readonly<Record<string, number>>
+  readonly elementsByDtype: Readonly<Record<string, number>>
   readonly bytesByRole: Readonly<Record<TensorRole, number>>
 }
 
 /** Bytes by dtype and by role. `layers` is the decoder's layer count: a higher layer number is a prediction layer. */
 export function tensorFacts(headers: readonly TensorHeader[], layers: number | null): TensorFacts {
   const bytesByDtype: Record<string, number> = {}
+  const elementsByDtype: Record<string, number> = {}
   const bytesByRole = { embedding: 0, head: 0, layer: 0, expert: 0, prediction: 0, tower: 0, buffer: 0, other: 0 }
   let bytes = 0
   let elements = 0
   for (const header of headers) {
     bytes += header.bytes
-    elements += header.shape.reduce((product, dim) => product * dim, 1)
+    const count = header.shape.reduce((product, dim) => product * dim, 1)
+    elements += count
+    elementsByDtype[header.dtype] = (elementsByDtype[header.dtype] ?? 0) + count
     bytesByDtype[header.dtype] = (bytesByDtype[header.dtype] ?? 0) + header.bytes
     bytesByRole[tensorRole(header.name, layers)] += header.bytes
   }
-  return { bytes, elements, bytesByDtype, bytesByRole }
+  return { bytes, elements, bytesByDtype, elementsByDtype, bytesByRole }
 }
 
 const TOWER =

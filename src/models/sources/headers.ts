@@ -1,6 +1,6 @@
 import { bad, good, type Result } from '../../problem.ts'
 import { GGUF_FIRST_READ, type GgufFacts, ggufParts, joinGguf, readGguf } from '../checkpoint/gguf.ts'
-import { headerLength, parseSafetensors } from '../checkpoint/safetensors.ts'
+import { headerLength, parseSafetensors, tensorFacts } from '../checkpoint/safetensors.ts'
 import type { CheckpointFacts } from '../facts.ts'
 
 /** Bytes `start` to `end` (exclusive) of one file; fewer at its end. */
@@ -20,13 +20,8 @@ export async function safetensorsFacts(read: ReadRange): Promise<Result<Checkpoi
   if (!start.ok) return start
   const headers = parseSafetensors(start.value)
   if (!headers.ok) return headers
-  const elementsByDtype: Record<string, number> = {}
-  let totalBytes = 0
-  for (const { dtype, shape, bytes } of headers.value) {
-    totalBytes += bytes
-    elementsByDtype[dtype] = (elementsByDtype[dtype] ?? 0) + shape.reduce((product, dim) => product * dim, 1)
-  }
-  return good({ totalBytes, elementsByDtype, tensors: null })
+  const { bytes, elementsByDtype } = tensorFacts(headers.value, null)
+  return good({ totalBytes: bytes, elementsByDtype, tensors: null })
 }
 
 /** Facts of several files as of one. */
