@@ -90,7 +90,7 @@ describe('parameterCount', () => {
     expect(counted('Qwen3ForSequenceClassification') - body).toBe(2 * 64)
   })
 
-  test('the classes of the type itself are called exact, another project'\''s wrapper is not', () => {
+  test('the classes of the type itself are called exact, a wrapper of another project is not', () => {
     const count = (name: string) => shapeFrom({ model_type: 'llama', architectures: [name] }).count
     expect(count('LlamaForCausalLM')).toBe('exact')
     expect(count('LlamaModel')).toBe('exact')
