@@ -117,11 +117,14 @@ export function qwen3AudioProjection(file: Config, width: number): Weight[] {
 function glmEncoder(config: Config): Encoder {
   const encoder = whisperEncoder(config)
   const heads = config.size('encoder_attention_heads')
-  const keys = (config.sizeOrNull('num_key_value_heads') ?? heads) * Math.floor(encoder.width / heads)
-  const kinds = encoder.stack.kinds.map(kind => ({
-    ...kind,
-    weights: kind.weights.map(weight => (/\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight)),
-  }))
+  const headDim = Math.floor(encoder.width / heads)
+  const keys = (config.sizeOrNull('num_key_value_heads') ?? heads) * headDim
+  const sized = (weight: Weight): Weight => {
+    if (/\.[kv]_proj$/.test(weight.name)) return { ...weight, out: keys }
+    if (weight.name.endsWith('.q_proj')) return { ...weight, out: heads * headDim }
+    return weight.name.endsWith('.out_proj') ? { ...weight, in: heads * headDim } : weight
+  }
+  const kinds = encoder.stack.kinds.map(kind => ({ ...kind, weights: kind.weights.map(sized) }))
   const weights = encoder.weights.filter(weight => weight.name !== 'embed_positions')
   return { ...encoder, weights, stack: { ...encoder.stack, kinds } }
 }
@@ -141,7 +144,7 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'voxtral',
-    text: { type: 'llama', absent: voxtralText },
+    text: { type: 'llama', own: ['llama'], defaults: voxtralText },
     tie: 'never',
     towers: m => {
       const config = m.part('audio_config').with(whisperLarge, whisperAliases)
@@ -157,7 +160,8 @@ const types: readonly MultimodalType[] = [
     type: 'glmasr',
     text: {
       type: 'llama',
-      absent: {
+      own: ['llama'],
+      defaults: {
         vocab_size: 59264,
         hidden_size: 2048,
         intermediate_size: 6144,

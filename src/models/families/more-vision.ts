@@ -98,7 +98,7 @@ function hunyuanTowers(m: Multimodal): NamedTower[] {
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
   const headDim = Math.floor(hidden / heads)
-  const keys = (config.sizeOrNull('num_key_value_heads') ?? heads) * headDim
+  const inner = hidden * config.size('spatial_merge_size') ** 2
   const output = config.size('out_hidden_size')
   const side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
   const encoder = plainEncoder(
@@ -109,17 +109,13 @@ function hunyuanTowers(m: Multimodal): NamedTower[] {
     ],
     { hidden, width: config.size('intermediate_size'), attention: heads * headDim, names: { out: 'o_proj' } },
   )
-  const kinds = encoder.stack.kinds.map(kind => ({
-    ...kind,
-    weights: kind.weights.map(weight => (/\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight)),
-  }))
   return [
-    tower('vision_tower', 'vision', { ...encoder, stack: { ...encoder.stack, kinds } }),
+    tower('vision_tower', 'vision', encoder),
     projector(
       [
         vector('image_newline', output),
-        conv('proj_conv', output, hidden * config.size('spatial_merge_size') ** 2, true),
-        conv('proj_out', output, output, true),
+        conv('proj_conv', inner, inner, true),
+        conv('proj_out', output, inner, true),
         norm('before_rms', hidden),
       ],
       'vision_tower.patch_merger',
