@@ -109,26 +109,32 @@ interface Asked {
   readonly gpus?: number
   readonly facts?: Partial<EngineInput['facts']>
   readonly engine?: typeof llamacpp
+  readonly draft?: JsonObject
+}
+
+function known(config: JsonObject) {
+  const shape = shapeOf(config)
+  if (!shape.ok) throw new Error(shape.problem.message)
+  const facts = {
+    id: 'org/model',
+    revision: null,
+    source: 'catalogue',
+    asOf: null,
+    config,
+    checkpoint: unknownCheckpoint,
+  } as const
+  return { shape: shape.value, facts }
 }
 
 function start(config: JsonObject, asked: Asked = {}): EngineAnswer {
-  const shape = shapeOf(config)
-  if (!shape.ok) throw new Error(shape.problem.message)
+  const model = known(config)
   const at = { file: 'a.yaml', line: 3, column: 1 }
   const setting = (value: unknown): Setting => ({ value, from: 'file', file: 'a.yaml', line: 2 })
   const mapped = <A, B>(record: Readonly<Record<string, A>>, each: (value: A) => B): Record<string, B> =>
     Object.fromEntries(Object.entries(record).map(([key, value]) => [key, each(value)]))
   return (asked.engine ?? llamacpp).estimate({
-    shape: shape.value,
-    facts: {
-      id: 'org/model',
-      revision: null,
-      source: 'catalogue',
-      asOf: null,
-      config,
-      checkpoint: unknownCheckpoint,
-      ...asked.facts,
-    },
+    shape: model.shape,
+    facts: { ...model.facts, ...asked.facts },
     settings: mapped(asked.settings ?? {}, setting) as Settings,
     options: mapped(asked.options ?? {}, (value): Option => ({ value, at, text: '' })),
     environment: asked.environment ?? {},
@@ -136,7 +142,7 @@ function start(config: JsonObject, asked: Asked = {}): EngineAnswer {
     gpu: asked.gpu === undefined ? card(48) : asked.gpu,
     gpusPerReplica: asked.gpus ?? 1,
     concurrency: 1,
-    draft: null,
+    draft: asked.draft ? known(asked.draft) : null,
   })
 }
 
@@ -314,6 +320,15 @@ describe('llama-server', () => {
     expect(part(answer, 'weights')).toBe(facts!.bytes)
     expect(part(answer, 'kvCache')).toBe(1024 * 2 * 2 * 128 * 2)
     expect(answer.estimate.perGpu.parts[0]?.basis).toBe('exact')
+  })
+
+  test('a draft model lies beside it, with a cache of its own', () => {
+    const settings = { maxModelLen: 16384, maxNumSeqs: 1 }
+    const alone = start(llama8b, { settings })
+    const both = start(llama8b, { settings, draft: qwenHalf, options: { 'spec-draft-model': 'd-Q4_K_M.gguf' } })
+    expect(Math.abs(part(both, 'draftWeights') / MiB / 373.73 - 1)).toBeLessThan(0.005)
+    const added = both.estimate.perGpu.totalBytes.expected - alone.estimate.perGpu.totalBytes.expected
+    expect(added - part(both, 'draftWeights')).toBeGreaterThan(16384 * 12288)
   })
 
   test('without hardware the parts stand, the budget does not', () => {

@@ -18,6 +18,8 @@ interface Loaded {
   readonly start: Start
   readonly loads: readonly DeviceLoad[]
   readonly fullest: number
+  /** Bytes of the draft model's own context on the main device. */
+  readonly draftContext: number
 }
 
 /** One deployment under llama.cpp's own rules: exact buffers a device, no pool (llamacpp-memory.md). */
@@ -46,17 +48,21 @@ export function account(input: EngineInput, r: Resolved, engine: string): Engine
 function at(r: Resolved, context: number, placement: Placement = r.placement): Loaded {
   const asked = { ...r.asked, context }
   const { start, loads } = deviceLoads(r.model, r.tensors, placement, asked)
-  let fullest = 0
-  loads.forEach((load, device) => {
-    if (expectedBytes(load) > expectedBytes(loads[fullest]!)) fullest = device
+  const loaded = { asked, start, loads, fullest: 0, draftContext: r.draft?.context(asked) ?? 0 }
+  loads.forEach((_load, device) => {
+    if (deviceBytes(r, loaded, device) > deviceBytes(r, loaded, loaded.fullest)) loaded.fullest = device
   })
-  return { asked, start, loads, fullest }
+  return loaded
 }
 
-const expectedBytes = (load: DeviceLoad): number =>
-  load.weights + load.cache + load.state + load.compute + load.converted + load.transfers + CONTEXT_BYTES.expected
+function deviceBytes(r: Resolved, loaded: Loaded, device: number): number {
+  const load = loaded.loads[device]!
+  const draft = r.draft !== null && device === r.placement.mainDevice ? r.draft.weights + loaded.draftContext : 0
+  const own = load.weights + load.cache + load.state + load.compute + load.converted + load.transfers
+  return own + draft + CONTEXT_BYTES.expected
+}
 
-const fullestBytes = (loaded: Loaded): number => expectedBytes(loaded.loads[loaded.fullest]!)
+const fullestBytes = (r: Resolved, loaded: Loaded): number => deviceBytes(r, loaded, loaded.fullest)
 
 /** The longest context up to `most` whose fullest device stays within `room`; at least 4,096. */
 function fittedContext(r: Resolved, most: number, room: number): number {
@@ -65,12 +71,12 @@ function fittedContext(r: Resolved, most: number, room: number): number {
 
 /** In steps of 256 tokens; null when not even one step fits. */
 function longestContext(r: Resolved, most: number, room: number): number | null {
-  if (fullestBytes(at(r, most)) <= room) return most
+  if (fullestBytes(r, at(r, most)) <= room) return most
   let low = 0
   let high = Math.floor(most / STEP)
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
-    if (fullestBytes(at(r, middle * STEP)) <= room) low = middle
+    if (fullestBytes(r, at(r, middle * STEP)) <= room) low = middle
     else high = middle - 1
   }
   return low > 0 ? low * STEP : null
@@ -98,7 +104,8 @@ function notePartial(r: Resolved, context: number, budget: number, engine: strin
   if (!r.fitsLayers) return
   const all = r.tensors.blocks.length + 1
   let offloaded = Math.min(r.placement.offloaded, all)
-  while (offloaded > 0 && fullestBytes(at(r, context, { ...r.placement, offloaded })) > budget - FIT_MARGIN) offloaded--
+  while (offloaded > 0 && fullestBytes(r, at(r, context, { ...r.placement, offloaded })) > budget - FIT_MARGIN)
+    offloaded--
   r.reader.say(
     'partial-offload',
     'warning',
@@ -145,13 +152,25 @@ function partsOf(r: Resolved, loaded: Loaded): Part[] {
       'llama.cpp compute buffer, rule fitted on 721 starts',
     ),
   )
-  if (load.converted + load.transfers > 0)
+  const drafted = r.draft !== null && loaded.fullest === r.placement.mainDevice
+  if (drafted)
+    parts.push(
+      rangePart(
+        'draftWeights',
+        spreadRange(r.draft!.weights, r.draft!.spread),
+        'modelled',
+        'all layers of the draft model',
+        r.draft!.source,
+      ),
+    )
+  const kept = load.transfers + (drafted ? loaded.draftContext : 0)
+  if (load.converted + kept > 0)
     parts.push(
       rangePart(
         'buffers',
-        { low: load.transfers, expected: load.converted + load.transfers, high: load.converted + 1.2 * load.transfers },
+        { low: kept, expected: load.converted + kept, high: load.converted + 1.2 * kept },
         'modelled',
-        'copies of inputs, of host experts and of a quantised cache',
+        `copies of inputs, of host experts and of a quantised cache${drafted ? "; the draft model's cache" : ''}`,
         'llama.cpp sources and public logs',
       ),
     )

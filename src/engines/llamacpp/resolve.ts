@@ -4,6 +4,7 @@ import type { EngineInput } from '../engine.ts'
 import { readSettings, type SettingsReader } from '../settings-reader.ts'
 import type { ContextOptions } from './context.ts'
 import type { Placement } from './devices.ts'
+import { type Draft, draftOf } from './draft.ts'
 import type { LlamaModel } from './model.ts'
 import { modelFromKeys } from './model-from-keys.ts'
 import { modelFromShape } from './model-from-shape.ts'
@@ -16,6 +17,7 @@ export interface Resolved {
   readonly model: LlamaModel
   readonly tensors: TensorBytes
   readonly placement: Placement
+  readonly draft: Draft | null
   /** `context` 0 where the server fits it to the memory. */
   readonly asked: ContextOptions
   readonly assumptions: string[]
@@ -51,6 +53,7 @@ export function resolve(input: EngineInput): Resolved {
     model,
     tensors,
     placement,
+    draft: draftOf(input, options),
     asked,
     assumptions,
     fitsContext: fit && asked.context === 0,
@@ -66,6 +69,8 @@ function modelAndTensors(
 ): { readonly model: LlamaModel; readonly tensors: TensorBytes } {
   const gguf = input.facts.gguf
   const own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null
+  if (gguf && own && (options.has('mmproj') || options.has('mmproj-url')))
+    assumptions.push('the projector file (--mmproj) is not counted')
   if (gguf && own) return { model: own, tensors: tensorsOfFile(gguf, own.blocks.length) }
   const tag = writtenTag(input, options)
   const mix = tag === null ? null : ggufMix(tag)
