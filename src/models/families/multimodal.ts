@@ -1,6 +1,6 @@
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, Tower, Weight } from '../shape.ts'
-import { type Architecture, architectureOf, isOwnClass } from './architecture.ts'
+import { type Architecture, architectureOf, isOwnClass, labelCount } from './architecture.ts'
 import { checkpointDtype, type Family, type NestedReader, noLayers } from './family.ts'
 import type { Encoder } from './towers.ts'
 
@@ -124,11 +124,18 @@ function readText(row: MultimodalType, config: Config, nested: NestedReader, arc
   const type = isOwn ? (row.text.typeOf?.(config) ?? row.text.type) : said
   const json = { ...(isOwn ? row.text.defaults : {}), ...part.json, ...row.text.fields?.(config), model_type: type }
   const { architectures: _, ...bare } = json as JsonObject
-  const head = architecture.head === 'none' ? { architectures: ['Model'] } : {}
+  const head = headOf(architecture, config)
   const read = (tied: JsonObject) => nested(new Config({ ...bare, ...head, ...tied }, {}, {}, part.path), type)
   const top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false)
   if (row.tie === 'nested' || (row.tie === 'either' && !top)) return read({})
   return read({ tie_word_embeddings: row.tie === 'never' ? false : top })
+}
+
+/** The head that the whole model's class puts on the language model. */
+function headOf(architecture: Architecture, config: Config): JsonObject {
+  if (architecture.head === 'none') return { architectures: ['Model'] }
+  if (architecture.head !== 'sequence' && architecture.head !== 'token') return {}
+  return { architectures: [architecture.ending], num_labels: labelCount(config), id2label: null }
 }
 
 function textConfig(part: TextPart, config: Config): Config {

@@ -2,6 +2,7 @@ import { encoderLayer, patchConv, patchCount, patchPositions } from '../blocks/v
 import { column, conv, linear, norm, outputHead, positionEmbedding, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
+import { architectureOf } from './architecture.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { aimv2, type Encoder, plainEncoder } from './towers.ts'
@@ -352,6 +353,9 @@ const types: readonly MultimodalType[] = [
     text: { type: 'mllama_text_model', fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
     tie: 'never',
     towers: mllamaTowers,
+    // the language model alone, with its layers that attend to images
+    finish: (shape, config) =>
+      architectureOf(config).ending === 'ForCausalLM' ? { ...shape, towers: [], count: 'derived' } : shape,
   },
 ]
 
