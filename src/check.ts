@@ -1,7 +1,7 @@
 import { type AssessPorts, assess } from './assess.ts'
 import { compare, type Judged } from './baseline/compare.ts'
 import type { Deployment, Extraction } from './deployments/deployment.ts'
-import { extract } from './deployments/index.ts'
+import { type Bounds, extract } from './deployments/index.ts'
 import { unusedExemptions } from './policy/exemptions.ts'
 import type { Policy } from './policy/policy.ts'
 import { problemText } from './problem.ts'
@@ -31,6 +31,8 @@ export interface CheckInput {
   readonly policyFacts?: Omit<ReportPolicy, 'messages' | 'edited'> & { readonly messages?: ReportPolicy['messages'] }
   /** The policy of the head where a pull request changes it: its verdict is shown beside. */
   readonly headPolicy?: Policy | null
+  /** How many files are looked at, and how large ones. */
+  readonly bounds?: Bounds
 }
 
 export interface CheckOutcome {
@@ -79,7 +81,7 @@ export async function check(input: CheckInput): Promise<CheckOutcome> {
 }
 
 async function survey(repository: Repository, policy: Policy, input: CheckInput): Promise<Survey> {
-  const extraction = await extract(repository)
+  const extraction = await extract(repository, input.bounds)
   const declared = [...extraction.deployments, ...(input.extra ?? [])].filter(
     deployment => !input.workload || deployment.workload === input.workload,
   )

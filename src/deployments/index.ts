@@ -9,6 +9,14 @@ import { Text } from './text.ts'
 import type { Node } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
+/** What a survey looks at. */
+export interface Bounds {
+  /** Files of the list that are looked at; the rest is said to be cut off. */
+  readonly files: number
+  /** Bytes of the largest file that is read; larger ones are named as not understood. */
+  readonly bytes: number
+}
+
 /** Text files larger than this are no manifests; JSON data and programs are cut off sooner. */
 const MAX_BYTES = 1024 * 1024
 const MAX_DATA_BYTES = 256 * 1024
@@ -30,8 +38,13 @@ const ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one
  * Finds every deployment that the repository's files declare. Files are looked at one after another and let go again:
  * memory does not grow with their number. Never throws for any content.
  */
-export async function extract(repository: Repository): Promise<Extraction> {
-  const { files, truncated } = await repository.list()
+export async function extract(
+  repository: Repository,
+  bounds: Bounds = { files: Number.POSITIVE_INFINITY, bytes: MAX_BYTES },
+): Promise<Extraction> {
+  const listed = await repository.list()
+  const files = listed.files.slice(0, bounds.files)
+  const truncated = listed.truncated || files.length < listed.files.length
   const problems: Problem[] = []
   if (truncated)
     problems.push({
@@ -48,12 +61,12 @@ export async function extract(repository: Repository): Promise<Extraction> {
     const readers = fileFormats.filter(format => format.paths(file.path))
     const structured = PARSED.test(file.path)
     if (readers.length === 0 && !structured) continue
-    if (file.size > (DATA.test(file.path) ? MAX_DATA_BYTES : MAX_BYTES)) {
-      const entry = await tooLarge(file, repository)
+    if (file.size > (DATA.test(file.path) ? Math.min(MAX_DATA_BYTES, bounds.bytes) : bounds.bytes)) {
+      const entry = await tooLarge(file, bounds.bytes, repository)
       if (entry) notUnderstood.push(entry)
       continue
     }
-    const source = await repository.read(file.path)
+    const source = await repository.read(file.path, bounds.bytes)
     if (source === null) continue
     counts.filesRead++
     const named = readers.length > 0 && candidate.test(file.path.slice(file.path.lastIndexOf('/') + 1))
@@ -236,7 +249,7 @@ function join(folder: string, path: string): string | null {
 }
 
 /** A large file is reported only when its beginning looks like a deployment. */
-async function tooLarge(file: RepositoryFile, repository: Repository): Promise<NotUnderstood | null> {
+async function tooLarge(file: RepositoryFile, limit: number, repository: Repository): Promise<NotUnderstood | null> {
   if (DATA.test(file.path)) return null
   const bytes = await repository.readBytes(file.path, 0, 65_536)
   if (!bytes || !candidate.test(new TextDecoder().decode(bytes))) return null
@@ -244,7 +257,7 @@ async function tooLarge(file: RepositoryFile, repository: Repository): Promise<N
     file: file.path,
     line: 1,
     reason: 'file-too-large',
-    message: `larger than ${MAX_BYTES / 1024} KiB: not read`,
+    message: `larger than ${limit / 1024} KiB: not read`,
   }
 }
 

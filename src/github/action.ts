@@ -5,24 +5,26 @@ import { directDeployments } from '../deployments/direct.ts'
 import type { ModelPorts } from '../find-model.ts'
 import { loadPolicy } from '../policy/load.ts'
 import { withOverrides } from '../policy/overrides.ts'
-import { defaultPolicy, type Policy } from '../policy/policy.ts'
+import type { Policy } from '../policy/policy.ts'
 import { type Problem, problemText, type Result } from '../problem.ts'
 import { annotationsOf } from '../report/annotations.ts'
 import { plainStyle } from '../report/grid.ts'
 import { reportJson } from '../report/json.ts'
 import { type MarkdownContext, reportMarkdown } from '../report/markdown.ts'
-import type { Report, ReportPolicy } from '../report/report.ts'
+import type { Report } from '../report/report.ts'
 import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
 import { baseTree, type CommitTree, headTree } from './base.ts'
-import { type GitHubApi, gitHubApi } from './client.ts'
+import { type GitHubApi, gitHubApi, type RetryPolicy } from './client.ts'
 import { type CommentResult, type Marker, putComment } from './comment.ts'
 import { type EventFacts, readEvent } from './events.ts'
 import type { ActionInputs } from './inputs.ts'
 import { commentOutputs, noOutputs, type Outputs, reportOutputs } from './outputs.ts'
+import { loadRemotePolicy, remotePolicyOf } from './remote-policy.ts'
 import type { Runner } from './runner.ts'
+import { basePolicyOf, type Decision, decide } from './whose-policy.ts'
 
 /** What surrounds the action, read once by the door. */
 export interface ActionWorld {
@@ -128,17 +130,7 @@ function surroundings(inputs: ActionInputs, world: ActionWorld): Result<Surround
           ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
           messages: [`${trouble}: only the checked-out files are checked, without a comparison`],
         }
-  const now = world.now().getTime()
-  const api =
-    inputs.githubToken === '' || owner === ''
-      ? null
-      : gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
-          retries: inputs.maxRetries,
-          requestTimeoutMs: inputs.requestTimeoutMs,
-          deadline: now + inputs.timeoutMs,
-          now: () => world.now().getTime(),
-          sleep: world.sleep,
-        })
+  const api = inputs.githubToken === '' || owner === '' ? null : apiOf(inputs.githubToken, inputs, world)
   return {
     ok: true,
     value: {
@@ -152,6 +144,17 @@ function surroundings(inputs: ActionInputs, world: ActionWorld): Result<Surround
       folder,
     },
   }
+}
+
+function apiOf(token: string, inputs: ActionInputs, world: ActionWorld): GitHubApi {
+  const policy: RetryPolicy = {
+    retries: inputs.maxRetries,
+    requestTimeoutMs: inputs.requestTimeoutMs,
+    deadline: world.now().getTime() + inputs.timeoutMs,
+    now: () => world.now().getTime(),
+    sleep: world.sleep,
+  }
+  return gitHubApi(token, world.env['GITHUB_API_URL'] || 'https://api.github.com', policy)
 }
 
 interface Trees {
@@ -223,13 +226,14 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
   const folder = relative(around.root, around.folder)
   const baseFiles = trees.base === null ? null : await trees.base.repository({}, folder)
   const baseRepository = baseFiles?.ok ? baseFiles.value : null
-  const headPolicy = await loadPolicy(trees.head, name)
   const wantsBase = inputs.configSource === 'base' || (inputs.configSource === null && around.event.policyFromBase)
-  const decided = await decide(
-    headPolicy,
-    wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null,
-    inputs.configSource === 'base',
-  )
+  const decided =
+    (await decideRemotely(inputs, world)) ??
+    decide(
+      await loadPolicy(trees.head, name),
+      wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null,
+      inputs.configSource === 'base',
+    )
   if (!decided.ok) return decided
   const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`)
   if (!final.ok) return final
@@ -255,6 +259,7 @@ async function judge(inputs: ActionInputs, around: Surroundings, world: ActionWo
     workload: inputs.workload,
     policyFacts: decided.value.facts,
     headPolicy: edited?.ok ? edited.value : null,
+    bounds: { files: inputs.maxFiles, bytes: inputs.maxFileSize },
   })
   return { ok: true, value: outcome }
 }
@@ -271,139 +276,25 @@ async function selected(
   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
 }
 
-type PolicyAnswer = Awaited<ReturnType<typeof loadPolicy>>
-
-async function basePolicyOf(
-  base: Repository | null,
-  wanted: boolean,
-  name: string | undefined,
-): Promise<PolicyAnswer | 'unreadable' | null> {
-  if (!wanted) return null
-  if (base === null) return 'unreadable'
-  const found = await loadPolicy(base, name)
-  // A named file that the base lacks is a first adoption, like a missing one at the usual places.
-  if (!found.ok && found.problems.every(problem => problem.code === 'path-missing'))
-    return { ok: true, value: defaultPolicy }
-  return found
-}
-
-interface Decided {
-  readonly policy: Policy
-  /** Set when a pull request changes the policy. */
-  readonly headPolicy: Policy | null
-  readonly facts: Omit<ReportPolicy, 'messages' | 'edited'> & { readonly messages: ReportPolicy['messages'] }
-}
-
-/** Whose policy decides: the base's where it has one; the head's on a first adoption, which is said. */
-async function decide(
-  head: PolicyAnswer,
-  base: PolicyAnswer | 'unreadable' | null,
-  asked: boolean,
-): Promise<{ ok: true; value: Decided } | { ok: false; problems: readonly Problem[] }> {
-  if (base === null) {
-    if (!head.ok) return head
-    return {
-      ok: true,
-      value: {
-        policy: head.value,
-        headPolicy: null,
-        facts: { file: head.value.file, from: head.value.file === null ? 'defaults' : 'head', messages: [] },
-      },
-    }
-  }
-  if (base === 'unreadable') {
-    if (!head.ok) return head
-    const messages =
-      head.value.file === null && !asked
-        ? []
-        : [
-            {
-              level: 'warning' as const,
-              message:
-                'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened',
-            },
-          ]
-    return {
-      ok: true,
-      value: {
-        policy: defaultPolicy,
-        headPolicy: head.value.file === null ? null : head.value,
-        facts: { file: null, from: 'defaults', messages },
-      },
-    }
-  }
-  if (!base.ok) {
-    // A broken policy in the base: the head may be the repair.
-    if (!head.ok) return base
-    return {
-      ok: true,
-      value: {
-        policy: head.value,
-        headPolicy: null,
-        facts: {
-          file: head.value.file,
-          from: 'head',
-          messages: [
-            {
-              level: 'warning',
-              message: `the base's policy cannot be read (${base.problems.map(problemText).join('; ')}): this change's policy decides`,
-            },
-          ],
-        },
-      },
-    }
-  }
-  if (base.value.file === null) {
-    if (!head.ok) return head
-    if (head.value.file === null)
-      return {
-        ok: true,
-        value: { policy: head.value, headPolicy: null, facts: { file: null, from: 'defaults', messages: [] } },
-      }
-    return {
-      ok: true,
-      value: {
-        policy: head.value,
-        headPolicy: null,
-        facts: {
-          file: head.value.file,
-          from: 'head',
-          messages: [
-            {
-              level: 'notice',
-              message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`,
-            },
-          ],
-        },
-      },
-    }
-  }
-  const broken = head.ok
+/** The policy of another repository decides alone, whatever this one has; null when none is named. */
+async function decideRemotely(inputs: ActionInputs, world: ActionWorld): Promise<Decision | null> {
+  const remote = inputs.configFile === null ? null : remotePolicyOf(inputs.configFile)
+  if (remote === null) return null
+  const token = inputs.configToken || inputs.githubToken
+  const found = await loadRemotePolicy(remote, token === '' ? null : apiOf(token, inputs, world))
+  if (!found.ok) return found
+  const messages = remote.pinned
     ? []
     : [
         {
           level: 'warning' as const,
-          message: `this change breaks the policy: ${head.problems.map(problemText).join('; ')}`,
+          message: `config-file ${inputs.configFile} is not pinned to a commit: whoever moves ${remote.ref} changes this gate`,
         },
       ]
-  const changed = head.ok && JSON.stringify(plain(head.value)) !== JSON.stringify(plain(base.value))
   return {
     ok: true,
-    value: {
-      policy: base.value,
-      headPolicy: changed ? head.value : null,
-      facts: { file: base.value.file, from: 'base', messages: broken },
-    },
+    value: { policy: found.value, headPolicy: null, facts: { file: found.value.file, from: 'remote', messages } },
   }
-}
-
-/** A policy as comparable data: places and functions left out. */
-function plain(policy: Policy): unknown {
-  return JSON.parse(
-    JSON.stringify(policy, (key, value) =>
-      key === 'at' || typeof value === 'function' ? undefined : value instanceof Map ? [...value] : value,
-    ),
-  )
 }
 
 /** 1 report and SARIF files, 2 outputs, 3 summary, 4 annotations, 5 comment, 6 exit code. */

@@ -6,6 +6,7 @@ import { inFolder } from '../repository/in-folder.ts'
 import type { Repository } from '../repository/repository.ts'
 import { globFilter, type Selection } from '../repository/selection.ts'
 import type { GitHubApi } from './client.ts'
+import { contentOf } from './remote-policy.ts'
 
 /** A commit's files, wherever they are read from. */
 export interface CommitTree {
@@ -259,20 +260,4 @@ function overlaidTree(question: BaseQuestion, sha: string, comparison: Compariso
     repository: async (selection, _folder) => good(inFolder(repository, '', await globFilter(selection))),
     close: async () => {},
   }
-}
-
-/** Text of a contents answer: base64 with at most 1 MiB; null for folders, links, submodules and larger files. */
-function contentOf(data: unknown): string | null {
-  const file = data as { type?: unknown; encoding?: unknown; content?: unknown }
-  if (
-    typeof data !== 'object' ||
-    data === null ||
-    file.type !== 'file' ||
-    file.encoding !== 'base64' ||
-    typeof file.content !== 'string'
-  )
-    return null
-  return Buffer.from(file.content, 'base64')
-    .toString('utf8')
-    .replace(/^\uFEFF/, '')
 }

@@ -1,4 +1,6 @@
 import { bad, good, type Problem, type Result } from '../problem.ts'
+import { MOST_FILES } from '../repository/selection.ts'
+import { MiB, parseBytes } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 
 /** The action's inputs as typed text; empty means not given. The names are those of action.yml. */
@@ -38,7 +40,8 @@ export interface ActionInputs {
   readonly maxRetries: number
   readonly timeoutMs: number
   readonly maxFiles: number
-  readonly maxFileSize: string | null
+  /** Bytes. */
+  readonly maxFileSize: number
 }
 
 /** Policy keys that are inputs of the same name. */
@@ -135,6 +138,14 @@ export function readInputs(
     if (value === null) fault(name, 'a time such as 10s or 5m')
     return value ?? otherwise
   }
+  const size = (name: string, otherwise: number, most: number): number => {
+    const given = text(name)
+    if (given === null) return otherwise
+    const value = parseBytes(given)
+    if (value !== null && value > 0 && value <= most) return value
+    fault(name, `a size up to ${most / MiB}MiB such as 512KiB`)
+    return otherwise
+  }
   const given = (names: Iterable<readonly [string, string]>): Record<string, string> => {
     const out: Record<string, string> = {}
     for (const [input, key] of names) {
@@ -180,8 +191,8 @@ export function readInputs(
     requestTimeoutMs: time('request-timeout', 10_000),
     maxRetries: whole('max-retries', 3, 0, 10),
     timeoutMs: time('timeout', 300_000),
-    maxFiles: whole('max-files', 2000, 1, 1_000_000),
-    maxFileSize: text('max-file-size'),
+    maxFiles: whole('max-files', MOST_FILES, 1, MOST_FILES),
+    maxFileSize: size('max-file-size', MiB, 32 * MiB),
   }
   return problems.length === 0 ? good(inputs) : { ok: false, problems }
 }

@@ -31,7 +31,7 @@ export interface Report {
 
 export interface ReportPolicy {
   readonly file: string | null
-  readonly from: 'base' | 'head' | 'defaults'
+  readonly from: 'base' | 'head' | 'remote' | 'defaults'
   /** The pull request edits the policy: what its own policy would say. */
   readonly edited: { readonly verdictWithHeadPolicy: Report['verdict']; readonly message: string } | null
   readonly messages: readonly { readonly level: 'warning' | 'notice'; readonly message: string }[]

@@ -178,7 +178,7 @@ export const reportSchema = v.looseObject({
   policy: v.optional(
     v.looseObject({
       file: maybeText,
-      from: v.picklist(['base', 'head', 'defaults']),
+      from: v.picklist(['base', 'head', 'remote', 'defaults']),
       edited: v.nullable(v.looseObject({ verdictWithHeadPolicy: verdict, message: text })),
       messages: v.array(v.looseObject({ level: v.picklist(['warning', 'notice']), message: text })),
     }),
