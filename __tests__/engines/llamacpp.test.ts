@@ -91,6 +91,18 @@ const qwenNext = decoder('qwen3_next', {
   max_position_embeddings: 262144,
 })
 
+const commandR = decoder('cohere', {
+  architectures: ['CohereForCausalLM'],
+  hidden_size: 8192,
+  intermediate_size: 22528,
+  num_hidden_layers: 40,
+  num_attention_heads: 64,
+  num_key_value_heads: 64,
+  vocab_size: 256000,
+  tie_word_embeddings: true,
+  max_position_embeddings: 131072,
+})
+
 const card = (gib: number): Gpu => ({
   name: 'NVIDIA X',
   maker: 'NVIDIA',
@@ -150,7 +162,7 @@ const part = (answer: EngineAnswer, name: string): number =>
   answer.estimate.perGpu.parts.find(each => each.name === name)?.bytes.expected ?? 0
 const codes = (answer: EngineAnswer): string[] => answer.findings.map(finding => finding.code)
 
-/** Buffers that public logs print, MiB (measured-other.json: inf-llama-cpp-004, 005, 009, 011, 013). */
+/** Buffers that public logs print, MiB (measured-other.json: inf-llama-cpp-004, 005, 009, 011, 013, 015). */
 const printed: readonly (readonly [string, JsonObject, Asked, { readonly model?: number; readonly kv: number }])[] = [
   [
     'Llama 3.1 8B Q4_0, 16,384',
@@ -179,6 +191,12 @@ const printed: readonly (readonly [string, JsonObject, Asked, { readonly model?:
     qwenHalf,
     { settings: { maxModelLen: 512, maxNumSeqs: 1 }, options: { 'hf-repo': 'Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M' } },
     { model: 373.73, kv: 6 },
+  ],
+  [
+    'Command R 35B (4.54 bits a weight: Q4_K_S), 4,096, both cards',
+    commandR,
+    { settings: { maxModelLen: 4096, maxNumSeqs: 1 }, options: { model: 'm-Q4_K_S.gguf' } },
+    { model: 5434.38 + 13989.53, kv: 5120 },
   ],
   [
     'Qwen3-235B q8_0 cache, 32,768',
