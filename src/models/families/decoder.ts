@@ -3,7 +3,7 @@ import { linear, norm, outputHead, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, KeyValueHeads, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
-import { decoderFacts, type Family, layerCount, layerKinds, stackOf } from './family.ts'
+import { decoderFacts, equalToClasses, type Family, layerCount, layerKinds, stackOf } from './family.ts'
 
 /** Sizes of a decoder whose layers all have the same attention and feed-forward widths. */
 export interface Dims extends Attention {
@@ -54,7 +54,7 @@ export interface DecoderType extends DimsRules {
   readonly headRows?: (config: Config) => number | null
   /** Says what had to be assumed because the config leaves out a key without default; such a count is derived. */
   readonly assumed?: (config: Config) => string | null
-  /** False where no oracle row shows the type. The types of `also` are derived in any case. */
+  /** False where no class was compared. The types of `also` are derived in any case. */
   readonly exact?: false
 }
 
@@ -64,8 +64,7 @@ export function decoder(row: DecoderType): Family {
   return {
     name: row.type,
     modelTypes,
-    verified:
-      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.exact === false ? 'same blocks as verified types' : equalToClasses,
     shape: file => decoderShape(row, file.with(row.defaults, row.aliases)),
   }
 }

@@ -206,7 +206,7 @@ const types: readonly LayeredType[] = [
   {
     type: 'kimi_k2',
     classes: ['DeepseekV3'],
-    verified: "published total of Kimi-K2 and the oracle's deepseek_v3 rows of its size",
+    verified: 'published total of Kimi-K2, and DeepSeek-V3 classes of its size',
     defaults: v3Defaults,
     aliases: v3Aliases,
     read: config => latentMixture(config, { copies: true }),

@@ -3,7 +3,7 @@ import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
 import { type Dims, type DimsRules, dimsOf } from './decoder.ts'
-import { decoderFacts, type Family, uniformStack } from './family.ts'
+import { decoderFacts, equalToClasses, type Family, uniformStack } from './family.ts'
 
 /** One encoder type: what its class does differently from BERT's. */
 export interface EncoderType extends DimsRules {
@@ -66,8 +66,7 @@ export function encoder(row: EncoderType): Family {
   return {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
-    verified:
-      row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.exact === false ? 'same blocks as verified types' : equalToClasses,
     shape: file => encoderShape(row, file.with({ tie_word_embeddings: true, ...row.defaults }, row.aliases)),
   }
 }

@@ -4,7 +4,7 @@ import { column, norm, replicated, tokenEmbedding, vector } from '../blocks/weig
 import type { Config } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
 import { alternatingWindows, assemble, attentionCache, type Dims, dimsOf } from './decoder.ts'
-import { type Family, stackOf } from './family.ts'
+import { equalToClasses, type Family, stackOf } from './family.ts'
 import { perLayerEmbedding, perLayerGate, sandwichNorms, withoutOwnKeys } from './gemma.ts'
 
 const defaults = {
@@ -115,6 +115,6 @@ function shape(file: Config): ModelShape {
 export const gemma3n: Family = {
   name: 'gemma3n_text',
   modelTypes: ['gemma3n_text'],
-  verified: 'every row of the parameter oracle (transformers 5.24)',
+  verified: equalToClasses,
   shape,
 }

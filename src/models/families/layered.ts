@@ -4,7 +4,7 @@ import { norm, outputHead, replicated, tokenEmbedding } from '../blocks/weights.
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, LayerStack, ModelShape, Weight } from '../shape.ts'
 import { assemble, attentionCache, dividedHeadDim } from './decoder.ts'
-import { type Family, layerCount, stackOf } from './family.ts'
+import { equalToClasses, type Family, layerCount, stackOf } from './family.ts'
 
 /** Sizes that all layers of a decoder share. */
 export interface Sizes extends Attention {
@@ -49,7 +49,7 @@ export interface LayeredType {
   readonly classes?: readonly string[]
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
-  /** How the count was verified where that is not the parameter oracle: published totals. */
+  /** How the count was verified where that is by published totals. */
   readonly verified?: string
   readonly read: (config: Config) => Layered
 }
@@ -59,7 +59,7 @@ export function layered(row: LayeredType): Family {
   return {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
-    verified: row.verified ?? 'every row of the parameter oracle (transformers 5.24)',
+    verified: row.verified ?? equalToClasses,
     shape: file => layeredShape(row, file.with(row.defaults, row.aliases)),
   }
 }

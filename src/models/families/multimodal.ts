@@ -1,7 +1,7 @@
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, Tower, Weight } from '../shape.ts'
 import { type Architecture, architectureOf, isOwnClass, labelCount } from './architecture.ts'
-import { checkpointDtype, type Family, type NestedReader, noLayers } from './family.ts'
+import { checkpointDtype, equalToClasses, type Family, type NestedReader, noLayers } from './family.ts'
 import type { Encoder } from './towers.ts'
 
 /** The language model inside a multimodal one. */
@@ -40,7 +40,7 @@ export interface MultimodalType {
   readonly towers: (m: Multimodal) => readonly NamedTower[]
   /** What the class does differently with the whole. */
   readonly finish?: (shape: ModelShape, config: Config) => ModelShape
-  /** False where no oracle row shows the type. */
+  /** False where no class was compared. */
   readonly exact?: false
   /** How such a type was verified instead. */
   readonly verified?: string
@@ -68,9 +68,7 @@ export function multimodal(row: MultimodalType): Family {
   return {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
-    verified:
-      row.verified ??
-      (row.exact === false ? 'same blocks as verified types' : 'every row of the parameter oracle (transformers 5.24)'),
+    verified: row.verified ?? (row.exact === false ? 'same blocks as verified types' : equalToClasses),
     shape: (file, nested) => multimodalShape(row, file.with(row.defaults ?? {}, row.aliases), nested),
   }
 }

@@ -120,7 +120,7 @@ const types: readonly MultimodalType[] = [
     tie: 'nested',
     towers: internChatTowers,
     exact: false,
-    verified: 'the same weights as internvl, whose every oracle row is equal',
+    verified: 'the same weights as internvl, which is equal to its class',
   },
   { type: 'kimi_vl', text: { type: 'deepseek_v3', own: ['kimi_k2'] }, tie: 'top', towers: kimiTowers, exact: false },
   {

@@ -17,7 +17,7 @@ import { architectureOf } from './architecture.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
+import { equalToClasses, type Family, layerCount, stackOf, uniformStack } from './family.ts'
 
 /** Encoder positions that cross attention is charged for: a minute of speech at 50 frames a second. */
 const SPEECH_TOKENS = 3000
@@ -45,7 +45,7 @@ interface SpeechParts {
   readonly final: readonly Weight[]
 }
 
-/** Speech to text is the variant that the oracle shows; the others have more parts. */
+/** Speech to text is the variant that was compared; the others have more parts. */
 function speechToTextShape(config: Config, parts: SpeechParts): ModelShape {
   const hidden = config.size('hidden_size')
   const vocabulary = config.size('vocab_size')
@@ -240,7 +240,7 @@ function speechT5(file: Config): ModelShape {
   })
 }
 
-const verified = 'every row of the parameter oracle (transformers 5.24), speech to text'
+const verified = `${equalToClasses}, speech to text`
 
 export const speechEncoders: readonly Family[] = [
   {
