@@ -91,7 +91,7 @@ function cacheParts(about: Case, stage: Stage): Part[] {
   const need = requestBudget(r.maxModelLen, input.concurrency, stage.tokens, pool)
   const least = requestBudget(pool.page, 1, stage.tokens, pool)
   const short = input.concurrency === 1 && stage.room !== null && stage.room < need.total
-  const basis: Part['basis'] = input.shape.count === 'exact' && !r.traits.compressed ? 'exact' : 'derived'
+  const basis: Part['basis'] = input.shape.count === 'exact' ? 'exact' : 'derived'
   const source = `SGLang memory pool rules; KV ${kvDtype}, pages of ${grouped(pool.page)} tokens`
   const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : ''
   const text = `${grouped(need.tokens / input.concurrency)} tokens x ${grouped(stage.tokens.perToken)} B${requests}`

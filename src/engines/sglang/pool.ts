@@ -44,6 +44,8 @@ export interface TokenBytes {
   readonly perToken: number
   /** Recurrent state of one slot. */
   readonly state: number
+  /** Kept beside the pool for the requests that may run at once. */
+  readonly fixed: number
 }
 
 /** The pool a rank makes, and what it serves. */
@@ -72,25 +74,34 @@ export function tokenBytes(shape: ModelShape, traits: Traits, s: PoolSettings): 
   const kinds = shape.layers.kinds.map(kind => kindBytes(kind.cache, traits, s))
   if (traits.windowPool && !s.hybridWindows) asFullLayers(shape, kinds, s)
   const stages = stagesOf(shape, s.pipeline).map(({ first, count }) => {
-    const sum = { full: 0, window: 0, windowTokens: 0, fullLayers: 0, layers: 0, state: 0 }
+    const sum = { full: 0, window: 0, windowTokens: 0, fullLayers: 0, layers: 0, state: 0, request: 0 }
     for (let layer = first; layer < first + count; layer++) {
       const kind = kinds[shape.layers.order[layer]!]!
       sum.full += kind.full
       sum.window += kind.window
       sum.windowTokens = Math.max(sum.windowTokens, kind.windowTokens)
       sum.state += kind.state
+      sum.request += kind.request
       if (kind.full > 0) sum.fullLayers++
       if (kind.full + kind.window > 0) sum.layers++
     }
     return sum
   })
   const state = Math.max(0, ...stages.map(stage => stage.state))
-  return stages.map(({ full, window, windowTokens, fullLayers, layers }) => {
+  const running = Math.floor((s.maxRunning ?? s.runningDefault ?? 0) / s.attentionData)
+  return stages.map(({ full, window, windowTokens, fullLayers, layers, request }) => {
     const own = full + s.windowRatio * window
     // draft layers are as wide as the model's full ones
     const [bytes, of] = window > 0 ? [full, fullLayers] : [own, layers]
     const draft = s.draftLayers > 0 && of > 0 ? Math.floor((bytes * s.draftLayers) / of) : 0
-    return { full: full + draft, window, windowTokens, perToken: own + draft, state }
+    return {
+      full: full + draft,
+      window,
+      windowTokens,
+      perToken: own + draft,
+      state,
+      fixed: request > 0 ? (running + SPARE) * request : 0,
+    }
   })
 }
 
@@ -107,10 +118,11 @@ interface KindBytes {
   window: number
   windowTokens: number
   state: number
+  request: number
 }
 
 function kindBytes(cache: readonly CacheSpec[], traits: Traits, s: PoolSettings): KindBytes {
-  const sum: KindBytes = { full: 0, window: 0, windowTokens: 0, state: 0 }
+  const sum: KindBytes = { full: 0, window: 0, windowTokens: 0, state: 0, request: 0 }
   const exclusive = EXCLUSIVE_WINDOW.test(traits.modelType) ? 1 : 0
   const pooled = traits.windowPool && s.hybridWindows
   for (const spec of cache) {
@@ -119,6 +131,7 @@ function kindBytes(cache: readonly CacheSpec[], traits: Traits, s: PoolSettings)
       continue
     }
     const bytes = specBytes(spec, s)
+    if (spec.kind === 'compressed-mla') sum.request += compressorBytes(spec)
     const reach = spec.kind === 'sliding' ? spec.window - exclusive : spec.kind === 'chunked' ? spec.chunk : null
     if (pooled && reach !== null) {
       sum.window += bytes
@@ -160,17 +173,32 @@ function specBytes(spec: CacheSpec, s: PoolSettings): number {
   }
 }
 
+/** Pages of DeepSeek-V4 hold 256 tokens and are rounded up to 576 B. */
+const COMPRESSED_PAGE = 256
+
 /**
- * DeepSeek-V4: one latent in fp8 (with its bf16 rotary part and scales) for `ratio` tokens, an indexer key beside it at
- * ratio 4, and a window pool by its ratio. The compressor's own buffers are not charged: sizes are from below.
+ * DeepSeek-V4 by its own pool: every layer keeps a window of latents (fp8, rotary part in 16 bits, scales) by the ratio of
+ * windows; layers with a compression ratio keep one latent for `ratio` tokens. At ratio 4 an indexer key lies beside it,
+ * and 8 slots a window page hold the compressor's fp32 inputs: keys and scores, twice for the overlap.
  */
 function compressedBytes(spec: Extract<CacheSpec, { kind: 'compressed-mla' }>, s: PoolSettings): number {
   const latent = spec.headDim - spec.rope + 2 * spec.rope + 8
-  const window = s.windowRatio * latent
+  const padded = (tokens: number): number => (Math.ceil((tokens * latent) / 576) * 576) / tokens
+  const window = s.windowRatio * padded(COMPRESSED_PAGE)
   if (spec.ratio <= 0) return window
-  const index = spec.ratio === 4 ? spec.indexDim + 4 * Math.ceil(spec.indexDim / 128) : 0
-  return window + (latent + index) / spec.ratio
+  const kept = padded(Math.max(1, COMPRESSED_PAGE / spec.ratio)) / spec.ratio
+  if (spec.ratio !== 4) return window + kept
+  const index = (spec.indexDim + 4 * Math.ceil(spec.indexDim / 128)) / spec.ratio
+  const inputs = (8 / COMPRESSED_PAGE) * 2 * 2 * (spec.headDim + spec.indexDim) * 4
+  return window + kept + index + s.windowRatio * inputs
 }
+
+/** A layer of high ratio keeps the compressor's inputs of a whole group, keys and scores in fp32, for each request. */
+const compressorBytes = (spec: Extract<CacheSpec, { kind: 'compressed-mla' }>): number =>
+  spec.ratio > 4 ? spec.ratio * 2 * spec.headDim * 4 : 0
+
+/** Requests for which that is kept beyond those that may run (the rows' pools fit with three). */
+const SPARE = 3
 
 /** Layers of a draft model that keep keys and values. */
 export function draftLayersOf(stack: LayerStack): number {
@@ -187,7 +215,7 @@ export function poolOf(budget: number, t: TokenBytes, s: PoolSettings): Pool {
     maxRunning: 0,
     problem,
   })
-  let left = budget
+  let left = budget - t.fixed
   let slots: number | null = null
   if (t.state > 0) {
     const states = statePool(budget, t.state, s)
@@ -245,7 +273,7 @@ function tokensOf(
 function windowNeed(window: number, s: PoolSettings): number {
   const requests = Math.max(1, Math.floor((s.maxRunning ?? 1) / s.attentionData))
   const drafted = s.draftTokens > 1
-  const each = window + 128 * Math.max(1, s.draftTokens) + s.page + (drafted ? 0 : s.page)
+  const each = window + 128 * Math.max(1, s.draftTokens) + s.page + (drafted ? 2 * s.draftTokens : s.page)
   return requests * each + (s.overlap ? 2 : 1) * s.chunk + s.page
 }
 

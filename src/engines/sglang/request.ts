@@ -17,7 +17,7 @@ export function requestBudget(length: number, requests: number, t: TokenBytes, s
   const asked = requests * Math.ceil(length / s.page) * s.page
   const least = t.window > 0 ? Math.ceil((t.windowTokens + 2 * s.page) / s.windowRatio / s.page) * s.page : 0
   const tokens = Math.max(asked, least)
-  const kv = Math.ceil(tokens * t.perToken)
+  const kv = Math.ceil(tokens * t.perToken + t.fixed)
   if (t.state === 0) return { tokens, slots: 0, kv, state: 0, total: kv }
   const fixed = s.stateSlots ?? (!s.radixCache && s.maxRunning !== null ? s.maxRunning : null)
   const slots = fixed === null ? requests * s.slotsPerRequest : Math.floor(fixed / s.attentionData)
