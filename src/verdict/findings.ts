@@ -20,7 +20,9 @@ const size = (setting: { readonly value: unknown; readonly effective?: unknown }
 export function gpusUsed(settings: Deployment['settings']): number | null {
   const { tensorParallel, pipelineParallel, dataParallel } = settings
   if (!tensorParallel && !pipelineParallel && !dataParallel) return null
-  return size(tensorParallel) * size(pipelineParallel) * size(dataParallel)
+  // data ranks of attention live inside the tensor ranks
+  const replicas = settings.attentionDataParallel ? 1 : size(dataParallel)
+  return size(tensorParallel) * size(pipelineParallel) * replicas
 }
 
 /**

@@ -50,6 +50,17 @@ const SPELLINGS: Partial<Record<EngineName, Spelling>> = {
     maxNumBatchedTokens: '--max_num_tokens ',
     tensorParallel: '--tp_size ',
     pipelineParallel: '--pp_size ',
+    kvCacheDtype: 'kv_cache_config.dtype: ',
+  },
+  kaito: {
+    maxModelLen: 'vllm.max-model-len: ',
+    memoryFraction: 'vllm.gpu-memory-utilization: ',
+    maxNumSeqs: 'vllm.max-num-seqs: ',
+    maxNumBatchedTokens: 'vllm.max-num-batched-tokens: ',
+    tensorParallel: 'vllm.tensor-parallel-size: ',
+    pipelineParallel: 'vllm.pipeline-parallel-size: ',
+    kvCacheDtype: 'vllm.kv-cache-dtype: ',
+    quantization: 'vllm.quantization: ',
   },
   llamacpp: { maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size ' },
   ollama: {
@@ -91,5 +102,5 @@ export function eightBitKv(engine: EngineName): string | null {
   if (engine === 'llamacpp' || engine === 'ollama') return 'q8_0'
   if (engine === 'sglang') return 'fp8_e4m3'
   if (engine === 'tgi') return 'fp8_e4m3fn'
-  return engine === 'vllm' || engine === 'kserve-hf' || engine === 'ray-llm' ? 'fp8' : null
+  return ['vllm', 'kserve-hf', 'ray-llm', 'kaito', 'trtllm'].includes(engine) ? 'fp8' : null
 }
