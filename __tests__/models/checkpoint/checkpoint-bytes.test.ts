@@ -223,6 +223,68 @@ describe('bytes of a checkpoint by its declaration', () => {
     expect(memoryOf(gptOss(24, 32), 'q_proj', 'fp8')).toBe(24 * 2 * (2880 * 4096 + 4096))
   })
 
+  test('modules with a layout of their own: mixed precision, GPTQ dynamic, auto-round, MLX, Quark', () => {
+    const up = 4096 * 14336
+    const bytes = (quantization_config: JsonObject, ending: string): number =>
+      memoryOf({ ...llama8b, quantization_config }, ending)
+    const mixed = {
+      quant_method: 'modelopt',
+      quant_algo: 'MIXED_PRECISION',
+      quantized_layers: {
+        'model.layers.*.mlp.up_proj': { quant_algo: 'NVFP4', group_size: 16 },
+        'model.layers.0.self_attn.q_proj': { quant_algo: 'FP8' },
+        lm_head: { quant_algo: 'FP8' },
+      },
+    }
+    expect(bytes(mixed, 'up_proj')).toBe(32 * ((up * 9) / 16 + 8))
+    expect(bytes(mixed, 'q_proj')).toBe(31 * 2 * 4096 ** 2 + 4096 ** 2 + 8)
+    expect(bytes(mixed, 'down_proj')).toBe(32 * 2 * up)
+    expect(bytes(mixed, 'lm_head')).toBe(128256 * 4096 + 8)
+    const gptq4 = (o: number, i: number): number => (o * i) / 2 + (i / 128) * (2 * o + o / 2) + 4 * i
+    const dynamic = {
+      quant_method: 'gptq',
+      bits: 4,
+      group_size: 128,
+      dynamic: { '-:.*attn.*': {}, '.*up_proj.*': { bits: 8 } },
+    }
+    expect(bytes(dynamic, 'q_proj')).toBe(32 * 2 * 4096 ** 2)
+    expect(bytes(dynamic, 'down_proj')).toBe(32 * gptq4(4096, 14336))
+    expect(bytes(dynamic, 'up_proj')).toBe(32 * (up + 32 * (2 * 14336 + 14336) + 4 * 4096))
+    const rounded = {
+      quant_method: 'auto-round',
+      bits: 4,
+      group_size: 128,
+      extra_config: { 'model.layers.3.mlp.up_proj': { bits: 16 } },
+    }
+    expect(bytes(rounded, 'up_proj')).toBe(31 * gptq4(14336, 4096) + 2 * up)
+    const mlx: JsonObject = {
+      ...llama8b,
+      quantization: { bits: 4, group_size: 64, 'model.embed_tokens': { bits: 8 }, lm_head: false },
+    }
+    expect(memoryOf(mlx, 'embed_tokens')).toBe(128256 * (4096 + 256))
+    expect(memoryOf(mlx, 'lm_head')).toBe(128256 * 4096 * 2)
+    const quark = {
+      quant_method: 'quark',
+      global_quant_config: { weight: { dtype: 'fp4', group_size: 32 } },
+      layer_quant_config: { '*down_proj': { weight: { dtype: 'fp8_e4m3' } } },
+      exclude: ['re:.*self_attn.*', 'lm_head'],
+    }
+    expect(bytes(quark, 'up_proj')).toBe(32 * ((up * 17) / 32))
+    expect(bytes(quark, 'down_proj')).toBe(32 * (up + 8))
+    expect(bytes(quark, 'q_proj')).toBe(32 * 2 * 4096 ** 2)
+  })
+
+  test('a map of thousands of modules stays quick', () => {
+    const quantized_layers: Record<string, JsonObject> = {}
+    for (let layer = 0; layer < 32; layer++)
+      for (let i = 0; i < 300; i++)
+        quantized_layers[`model.layers.${layer}.mlp.experts.${i}.up_proj`] = { quant_algo: 'NVFP4' }
+    const config = { ...llama8b, quantization_config: { quant_algo: 'MIXED_PRECISION', quantized_layers } }
+    const before = performance.now()
+    expect(bytesOf(config)).toBe(2 * LINEAR + REST)
+    expect(performance.now() - before).toBeLessThan(500)
+  })
+
   test('the KV dtype that the checkpoint brings', () => {
     const kv = (quantization_config: JsonObject): string | null => {
       const config = { ...llama8b, quantization_config }

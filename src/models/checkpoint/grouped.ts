@@ -1,13 +1,18 @@
 import { good, type Result } from '../../problem.ts'
 import type { JsonObject } from '../config.ts'
 import { awq, gptq, type Layout } from './layouts.ts'
-import { type ModuleList, moduleList } from './match.ts'
-import { asObject, bitsOf, decoderOnly, groupOf, type Method, SKIPPED, skipList, uniform } from './scheme.ts'
-
-interface Override {
-  readonly modules: ModuleList
-  readonly layout: Layout | null
-}
+import {
+  asObject,
+  bitsOf,
+  decoderOnly,
+  groupOf,
+  type Method,
+  type ModuleRule,
+  moduleRules,
+  SKIPPED,
+  skipList,
+  uniform,
+} from './scheme.ts'
 
 /** AWQ: the linear layers of the decoder, none of a tower. */
 export const awqScheme: Method = ({ json }) => {
@@ -58,22 +63,20 @@ function overridesOf(
   bits: number,
   group: number,
   layoutFor: (bits: number, group: number) => Layout,
-): Result<Override[]> {
-  const list: Override[] = []
+): Result<readonly ModuleRule[]> {
+  const entries: { pattern: string; layout: Layout | null }[] = []
   for (const key of ['dynamic', 'extra_config']) {
     for (const [pattern, value] of Object.entries(asObject(json[key]) ?? {})) {
       const row = asObject(value) ?? {}
       const out = pattern.startsWith('-:')
       const text = pattern.replace(/^[+-]:/, '')
       const expression = key === 'dynamic' || /[\\^$|()[\]]/.test(text) ? `re:${text}` : text
-      const modules = moduleList([expression], `quantization_config.${key}`)
-      if (!modules.ok) return modules
       const b = bitsOf(row['bits'], bits, `quantization_config.${key}.bits`)
       if (!b.ok) return b
       const g = groupOf(row['group_size'], group, `quantization_config.${key}.group_size`)
       if (!g.ok) return g
-      list.push({ modules: modules.value, layout: out || b.value === 16 ? null : layoutFor(b.value, g.value) })
+      entries.push({ pattern: expression, layout: out || b.value === 16 ? null : layoutFor(b.value, g.value) })
     }
   }
-  return good(list)
+  return moduleRules(entries, 'quantization_config.dynamic or extra_config')
 }

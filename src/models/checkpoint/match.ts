@@ -8,6 +8,8 @@ export interface ModuleList {
 }
 
 const MOST_ENTRIES = 200_000
+/** Globs and expressions are tried one by one; real lists have some tens. */
+const MOST_PATTERNS = 512
 const LONGEST_PATTERN = 300
 const MOST_REPEATS = 4
 
@@ -38,6 +40,8 @@ export function moduleList(value: unknown, field: string): Result<ModuleList> {
     } else if (entry.includes('*')) tests.push(name => globReaches(entry, name))
     else plain.add(entry.endsWith('.') ? entry.slice(0, -1) : entry)
   }
+  if (tests.length > MOST_PATTERNS)
+    return bad('config-invalid', `config.json: ${field} holds more than ${MOST_PATTERNS} patterns`)
   return good({
     matches: names => names.some(name => inPlain(plain, name) || tests.some(test => test(name))),
     byLayer: (value as string[]).some(entry => /(?:^|[.\\])\d/.test(entry)),

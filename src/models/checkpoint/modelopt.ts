@@ -3,7 +3,7 @@ import type { JsonObject } from '../config.ts'
 import { cacheScheme, compressedTensors } from './compressed-tensors.ts'
 import { affine, awq, byteChannel, byteTensor, fp8Block, type Layout, microscaled, nvfp4 } from './layouts.ts'
 import { type ModuleList, moduleList } from './match.ts'
-import { asObject, everywhere, groupOf, inReach, type Scheme } from './scheme.ts'
+import { asObject, everywhere, groupOf, inReach, moduleRules, type Scheme } from './scheme.ts'
 
 /**
  * NVIDIA modelopt: `quant_algo`, `exclude_modules` or `ignore`, and for MIXED_PRECISION `quantized_layers` (module ->
@@ -39,29 +39,23 @@ function mixed(json: JsonObject, kvCacheDtype: string | null, base: Scheme | nul
     const groups = compressedTensors(json)
     return groups.ok ? good({ ...groups.value, kvCacheDtype: kvCacheDtype ?? groups.value.kvCacheDtype }) : groups
   }
-  const byLayout = new Map<string, { readonly layout: Layout; readonly entries: string[] }>()
-  for (const [name, value] of Object.entries(layers)) {
+  const entries: { pattern: string; layout: Layout }[] = []
+  for (const [pattern, value] of Object.entries(layers)) {
     const row = asObject(value)
     const algorithm = typeof row?.['quant_algo'] === 'string' ? row['quant_algo'].toUpperCase() : ''
-    const layout = algorithmLayout(algorithm, row?.['group_size'], `quantization_config.quantized_layers.${name}`)
+    const layout = algorithmLayout(algorithm, row?.['group_size'], `quantization_config.quantized_layers.${pattern}`)
     if (!layout.ok) return layout
-    const known = byLayout.get(layout.value.name) ?? { layout: layout.value, entries: [] }
-    known.entries.push(name)
-    byLayout.set(layout.value.name, known)
+    entries.push({ pattern, layout: layout.value })
   }
-  const rules: { readonly layout: Layout; readonly modules: ModuleList }[] = []
-  for (const { layout, entries } of byLayout.values()) {
-    const modules = moduleList(entries, 'quantization_config.quantized_layers')
-    if (!modules.ok) return modules
-    rules.push({ layout, modules: modules.value })
-  }
+  const rules = moduleRules(entries, 'quantization_config.quantized_layers')
+  if (!rules.ok) return rules
   return good({
-    name: `mixed: ${[...rules.map(rule => rule.layout.name), ...(base ? [base.name] : [])].join(', ')}`,
+    name: `mixed: ${[...rules.value.map(rule => rule.layout?.name), ...(base ? [base.name] : [])].join(', ')}`,
     basis: 'exact',
-    byLayer: rules.some(rule => rule.modules.byLayer) || (base?.byLayer ?? false),
+    byLayer: rules.value.some(rule => rule.modules.byLayer) || (base?.byLayer ?? false),
     kvCacheDtype,
     layoutOf: (module, names) => {
-      const rule = module.weight.kind === 'linear' ? rules.find(each => each.modules.matches(names)) : undefined
+      const rule = module.weight.kind === 'linear' ? rules.value.find(each => each.modules.matches(names)) : undefined
       return rule?.layout ?? base?.layoutOf(module, names) ?? null
     },
   })

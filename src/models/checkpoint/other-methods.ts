@@ -10,13 +10,13 @@ import {
   nvfp4,
   packQuantized,
 } from './layouts.ts'
-import { type ModuleList, moduleList } from './match.ts'
 import {
   asObject,
   bitsOf,
   type Declaration,
   groupOf,
   type Method,
+  moduleRules,
   type Scheme,
   SKIPPED,
   skipList,
@@ -108,14 +108,15 @@ const quark: Method = ({ json, reach }) => {
   if (!whole.ok) return whole
   const skip = skipList(json, SKIPPED)
   if (!skip.ok) return skip
-  const rules: { readonly modules: ModuleList; readonly layout: Layout | null }[] = []
+  const entries: { pattern: string; layout: Layout | null }[] = []
   for (const [pattern, value] of Object.entries(asObject(json['layer_quant_config']) ?? {})) {
     const layout = quarkLayout(asObject(asObject(value)?.['weight']))
     if (!layout.ok) return layout
-    const modules = moduleList([pattern], 'quantization_config.layer_quant_config')
-    if (!modules.ok) return modules
-    rules.push({ modules: modules.value, layout: layout.value })
+    entries.push({ pattern, layout: layout.value })
   }
+  const found = moduleRules(entries, 'quantization_config.layer_quant_config')
+  if (!found.ok) return found
+  const rules = found.value
   const plain: Scheme | null =
     whole.value === null ? null : uniform(whole.value, { skip: skip.value, reach, basis: 'derived' })
   return good({
@@ -143,21 +144,19 @@ const mlx: Method = ({ json }) => {
   const group = groupOf(json['group_size'], 64, 'quantization.group_size')
   if (!group.ok) return group
   const layout = mlxLayout(json['mode'], bits.value, group.value)
-  const rules: { readonly modules: ModuleList; readonly layout: Layout | null }[] = []
-  for (const [name, value] of Object.entries(json)) {
+  const entries: { pattern: string; layout: Layout | null }[] = []
+  for (const [pattern, value] of Object.entries(json)) {
     const own = asObject(value)
     if (own === null && value !== false) continue
-    const modules = moduleList([name], 'quantization')
-    if (!modules.ok) return modules
-    const b = bitsOf(own?.['bits'], bits.value, `quantization.${name}.bits`)
+    const b = bitsOf(own?.['bits'], bits.value, `quantization.${pattern}.bits`)
     if (!b.ok) return b
-    const g = groupOf(own?.['group_size'], group.value, `quantization.${name}.group_size`)
+    const g = groupOf(own?.['group_size'], group.value, `quantization.${pattern}.group_size`)
     if (!g.ok) return g
-    rules.push({
-      modules: modules.value,
-      layout: own === null ? null : mlxLayout(own['mode'] ?? json['mode'], b.value, g.value),
-    })
+    entries.push({ pattern, layout: own === null ? null : mlxLayout(own['mode'] ?? json['mode'], b.value, g.value) })
   }
+  const found = moduleRules(entries, 'quantization')
+  if (!found.ok) return found
+  const rules = found.value
   return good({
     name: layout.name,
     basis: 'exact',

@@ -81,6 +81,33 @@ export function skipList(json: JsonObject, keys: readonly string[]): Result<Modu
   return moduleList(null, '')
 }
 
+/** Modules that have a layout of their own; null: they stay in the model's dtype. */
+export interface ModuleRule {
+  readonly modules: ModuleList
+  readonly layout: Layout | null
+}
+
+/** Rules of a map from modules to layouts: entries with equal layouts become one list, so that long maps stay quick. */
+export function moduleRules(
+  entries: readonly { readonly pattern: string; readonly layout: Layout | null }[],
+  field: string,
+): Result<readonly ModuleRule[]> {
+  const groups = new Map<string, { readonly layout: Layout | null; readonly patterns: string[] }>()
+  for (const { pattern, layout } of entries) {
+    const key = layout?.name ?? ''
+    const group = groups.get(key) ?? { layout, patterns: [] }
+    group.patterns.push(pattern)
+    groups.set(key, group)
+  }
+  const rules: ModuleRule[] = []
+  for (const { layout, patterns } of groups.values()) {
+    const modules = moduleList(patterns, field)
+    if (!modules.ok) return modules
+    rules.push({ modules: modules.value, layout })
+  }
+  return good(rules)
+}
+
 /** What a method reads: its own keys, the whole config, and what it may reach. */
 export interface Declaration {
   readonly json: JsonObject
