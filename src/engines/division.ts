@@ -49,7 +49,20 @@ function sumsOf(shape: ModelShape, storage: WeightStorage, d: Division): StageWe
     only(storage, weight => !byAttention(weight)),
     parallel,
   )
-  return { bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]!), elements: rest.elements }
+  const count = (test: (weight: Weight) => boolean): WeightStorage => ({
+    ...storage,
+    bytes: (weight, part) => (test(weight) ? part.copies * (part.out * part.in + part.bias) : 0),
+  })
+  const own = stageWeights(shape, count(byAttention), { ...parallel, tensor: ranks }).bytes
+  const others = stageWeights(
+    shape,
+    count(weight => !byAttention(weight)),
+    parallel,
+  ).bytes
+  return {
+    bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]!),
+    elements: own.map((elements, at) => elements + others[at]!),
+  }
 }
 
 /** A stored size that differs by more than this from the rule's holds something else: a copy, another format. */

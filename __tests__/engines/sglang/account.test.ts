@@ -148,3 +148,13 @@ test('the factor of a vision tower', () => {
   expect(visionFactor({ vision_config: { hidden_size: 1280 } })).toBeCloseTo(0.95 * 0.94375, 10)
   expect(visionFactor({ vision_config: { num_hidden_layers: 1000 } })).toBeCloseTo(0.95 * 0.8, 10)
 })
+
+test('an unknown version says between which releases the answer differs', () => {
+  const given = { gpu: 'NVIDIA L4', settings: { maxModelLen: 4096 }, version: null }
+  const { assumptions } = ask(given).estimate
+  expect(assumptions).toContain('SGLang version unknown: the rules of 0.5.23 are used')
+  expect(assumptions.find(one => one.startsWith('the answer depends on the version'))).toMatch(
+    /0\.5\.23 .*0\.5\.2 it would fit/,
+  )
+  expect(ask({ ...given, gpu: 'NVIDIA H100 80GB' }).estimate.assumptions).toHaveLength(1)
+})

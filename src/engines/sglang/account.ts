@@ -92,7 +92,7 @@ function cacheParts(about: Case, stage: Stage): Part[] {
   const least = requestBudget(pool.page, 1, stage.tokens, pool)
   const short = input.concurrency === 1 && stage.room !== null && stage.room < need.total
   const basis: Part['basis'] = input.shape.count === 'exact' ? 'exact' : 'derived'
-  const source = `SGLang memory pool rules; KV ${kvDtype}, pages of ${grouped(pool.page)} tokens`
+  const source = `SGLang memory pool rules; KV ${kvDtype}, page size ${grouped(pool.page)}`
   const requests = input.concurrency > 1 ? ` x ${grouped(input.concurrency)} requests` : ''
   const text = `${grouped(need.tokens / input.concurrency)} tokens x ${grouped(stage.tokens.perToken)} B${requests}`
   const parts: Part[] = []

@@ -1,15 +1,26 @@
 import { storageFor } from '../answer.ts'
 import type { Engine, EngineAnswer, EngineInput } from '../engine.ts'
+import { saidBetween } from '../versions.ts'
 import { account } from './account.ts'
 import { sglangDefaults } from './defaults.ts'
 import { findings } from './findings.ts'
 import { poolSettings } from './kv.ts'
+import { newestSglang, releaseName } from './release.ts'
 import { resolve } from './resolve.ts'
 
 export const sglang: Engine = { name: 'sglang', title: 'SGLang', defaults: sglangDefaults, estimate }
 
+/** The release that stands for older ones where the version is not known: before the reserve was summed from its causes. */
+const OLDER = '0.5.2'
+
 /** SGLang's own accounting of one deployment: engines.md 3, sglang-memory.md. */
 function estimate(input: EngineInput): EngineAnswer {
+  const answer = under(input)
+  if (input.version !== null || input.gpu === null) return answer
+  return saidBetween(answer, under({ ...input, version: OLDER }), [releaseName(newestSglang), OLDER])
+}
+
+function under(input: EngineInput): EngineAnswer {
   const r = resolve(input)
   const storage = storageFor(input, { dtype: r.dtype, quantization: r.quantization }, r.reader)
   const { pool, kvDtype } = poolSettings(input, r, storage)

@@ -1,7 +1,10 @@
-import { type Release, release } from '../vllm/release.ts'
+import { type Release, release, releaseText } from '../vllm/release.ts'
 
 /** The newest SGLang release whose rules are known; an unknown version gets these. */
 export const newestSglang: Release = release(0, 5, 23)
+
+/** "0.5.23". */
+export const releaseName = (version: Release): string => `${releaseText(version)}.${version % 1000}`
 
 /** How a release sets the static fraction when it is not given (sglang-memory.md 2 and 5). */
 export type FractionRule =

@@ -4,9 +4,9 @@ import type { EngineInput } from '../engine.ts'
 import { readSettings, type SettingsReader } from '../settings-reader.ts'
 import { contextOf } from '../vllm/context.ts'
 import { type OptionReader, readOptions } from '../vllm/options.ts'
-import { releaseOf, releaseText } from '../vllm/release.ts'
+import { releaseOf } from '../vllm/release.ts'
 import { type Card, type Given, type ServerArguments, serverArguments } from './arguments.ts'
-import { newestSglang, type SglangRules, sglangRules } from './release.ts'
+import { newestSglang, releaseName, type SglangRules, sglangRules } from './release.ts'
 import { type Traits, traitsOf, visionFactor } from './traits.ts'
 
 /** Every setting resolved to what SGLang makes of it. */
@@ -106,7 +106,7 @@ function expertRanks(input: EngineInput, reader: SettingsReader): number {
 }
 
 function releaseFor(input: EngineInput, reader: SettingsReader, assumptions: string[]): number {
-  const newest = `${releaseText(newestSglang)}.${newestSglang % 1000}`
+  const newest = releaseName(newestSglang)
   if (input.version === null) {
     assumptions.push(`SGLang version unknown: the rules of ${newest} are used`)
     return newestSglang

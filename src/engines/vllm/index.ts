@@ -1,6 +1,6 @@
-import { sizeText } from '../../units/bytes.ts'
 import { storageFor } from '../answer.ts'
 import type { Engine, EngineAnswer, EngineInput } from '../engine.ts'
+import { saidBetween } from '../versions.ts'
 import { account } from './account.ts'
 import { vllmDefaults } from './defaults.ts'
 import { draftOf } from './draft.ts'
@@ -18,10 +18,8 @@ const OLDER = '0.11.0'
 /** vLLM's own accounting of one deployment: engines.md 2, vllm-kv.md. */
 function estimate(input: EngineInput): EngineAnswer {
   const answer = under(input)
-  const unsure = input.version === null && input.gpu !== null
-  const older = unsure ? olderText(answer, under({ ...input, version: OLDER })) : null
-  if (older === null) return answer
-  return { ...answer, estimate: { ...answer.estimate, assumptions: [...answer.estimate.assumptions, older] } }
+  if (input.version !== null || input.gpu === null) return answer
+  return saidBetween(answer, under({ ...input, version: OLDER }), [releaseText(newestRelease), OLDER])
 }
 
 function under(input: EngineInput): EngineAnswer {
@@ -32,16 +30,6 @@ function under(input: EngineInput): EngineAnswer {
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)
   findings(input, r, kv, capability)
   return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv })
-}
-
-/** Says so when the rules of older releases lead to another answer; null when they agree. */
-function olderText(newest: EngineAnswer, older: EngineAnswer): string | null {
-  const room = (answer: EngineAnswer): number => answer.estimate.perGpu.headroomBytes?.expected ?? 0
-  const [now, before] = [room(newest), room(older)]
-  if (now < 0 === before < 0) return null
-  const size = sizeText(Math.abs(before))
-  const what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`
-  return `the answer depends on the version: under the rules of ${releaseText(newestRelease)} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${OLDER} ${what}`
 }
 
 /** Compute capability times ten; null when the card is not known or has none. */
