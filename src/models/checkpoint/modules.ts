@@ -119,15 +119,30 @@ function addStack(
   })
 }
 
+/** Projections that a shape may hold as one matrix and a file's lists as its parts. */
+const FUSED: Readonly<Record<string, readonly string[]>> = {
+  gate_up_proj: ['gate_proj', 'up_proj'],
+  qkv_proj: ['q_proj', 'k_proj', 'v_proj'],
+}
+
 /** Routed experts stand for number 0 of them, under the spellings of their blocks and projections. */
 function spellings(name: string): string[] {
+  const last = name.lastIndexOf('.') + 1
+  const parts = FUSED[name.slice(last)] ?? []
+  const names = [name, ...parts.map(part => name.slice(0, last) + part)]
+  return names.flatMap(expertSpellings)
+}
+
+function expertSpellings(name: string): string[] {
   const match = /^(?:(.*)\.)??(?:(mlp|block_sparse_moe|mixer|feed_forward|ffn)\.)?experts\.(\w+)$/.exec(name)
   if (!match) return name.startsWith('mlp.') ? [name, `block_sparse_moe.${name.slice(4)}`] : [name]
-  const block = match[2] ?? 'mlp'
   const projections = [match[3]!, ...(EXPERT_NAMES[match[3]!] ?? [])]
-  const blocks = block === 'mlp' ? ['mlp', 'block_sparse_moe', 'ffn'] : [block]
+  const blocks =
+    match[2] === 'mlp' ? ['mlp.', 'block_sparse_moe.', 'ffn.'] : [match[2] === undefined ? '' : `${match[2]}.`]
   const before = match[1] === undefined ? '' : `${match[1]}.`
-  return blocks.flatMap(b => projections.flatMap(p => [`${before}${b}.experts.0.${p}`, `${before}${b}.experts.${p}`]))
+  return blocks.flatMap(block =>
+    projections.flatMap(part => [`${before}${block}experts.0.${part}`, `${before}${block}experts.${part}`]),
+  )
 }
 
 function isRouter(weight: Weight): boolean {
