@@ -36,7 +36,8 @@ function heads(input: EngineInput, r: Resolved, say: Say): void {
   if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data')
     say(
       'heads-not-divisible',
-      'error',
+      // a tower that no verified rule reads may be one that vLLM does not divide
+      shape.count === 'exact' ? 'error' : 'warning',
       `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`,
       at,
     )

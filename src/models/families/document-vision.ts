@@ -6,7 +6,7 @@ import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { qwen25Visual } from './qwen-vl.ts'
-import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
+import { type Encoder, encoderOf, plainEncoder, undivided } from './towers.ts'
 
 /** Side of the windows that SAM's encoder attends in where the file is silent. */
 const SAM_WINDOW = 14
@@ -48,7 +48,8 @@ export function samTower(file: Config): Encoder {
     qkvBias: config.flag('qkv_bias'),
     names: { attention: 'attn', out: 'proj' },
   })
-  return {
+  // vLLM's copy of it (deepencoder.py) is made of undivided linear layers
+  return undivided({
     weights: [
       ...(config.flag('use_abs_pos') ? [patchPositions('pos_embed', config, hidden)] : []),
       patchConv('patch_embed.projection', config, hidden, { bias: true }),
@@ -68,7 +69,7 @@ export function samTower(file: Config): Encoder {
     ),
     heads,
     width: channels,
-  }
+  })
 }
 
 /** Two strided convolutions and a matrix behind SAM's tower. */

@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount, noLayers, uniformStack } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
-import type { Encoder } from './towers.ts'
+import { type Encoder, undivided } from './towers.ts'
 
 /**
  * Weights of MobileNet-V5 (`mobilenetv5_300m_enc` of timm 1.0), the only vision encoder Gemma 3n has: nothing in its
@@ -52,7 +52,7 @@ function conformerLayer(c: Conformer): Weight[] {
 
 function conformer(config: Config, c: Conformer, layers: string, more: readonly Weight[] = []): Encoder {
   const [first, second] = c.channels
-  return {
+  return undivided({
     weights: [
       conv('subsample_conv_projection.conv_0', first, 9, false),
       norm('subsample_conv_projection.norm_0', first),
@@ -64,7 +64,7 @@ function conformer(config: Config, c: Conformer, layers: string, more: readonly 
     stack: uniformStack(layerCount(config, layers), { name: 'conformer', weights: conformerLayer(c), cache: [] }),
     heads: c.heads,
     width: c.hidden,
-  }
+  })
 }
 
 function channels(config: Config, name: string): readonly [number, number] {
@@ -125,7 +125,7 @@ function gemma3nTowers(m: Multimodal): NamedTower[] {
   ]
 }
 
-/** Gemma 4's tower: grouped heads of their own size, query and key norms, positions of both axes. */
+/** Gemma 4's tower, which vLLM takes from transformers as it is, undivided, like Gemma 3n's: grouped heads of their own size, query and key norms, positions of both axes. */
 function gemma4Vision(file: Config): Encoder {
   const config = file.with({
     hidden_size: 768,
@@ -154,7 +154,7 @@ function gemma4Vision(file: Config): Encoder {
     norms: ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm'],
     names: { out: 'o_proj' },
   }).map(weight => (/\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight))
-  return {
+  return undivided({
     weights: [
       positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'),
       linear('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none'),
@@ -166,7 +166,7 @@ function gemma4Vision(file: Config): Encoder {
     }),
     heads,
     width: hidden,
-  }
+  })
 }
 
 const projection = (m: Multimodal, name: string, width: number): NamedTower =>

@@ -15,6 +15,13 @@ export interface Encoder {
   readonly width: number
 }
 
+/** An encoder that engines take from transformers as it is: every tensor rank holds all of it, heads of any number. */
+export function undivided(encoder: Encoder): Encoder {
+  const whole = (weights: readonly Weight[]) => weights.map(weight => ({ ...weight, split: 'none' as const }))
+  const kinds = encoder.stack.kinds.map(kind => ({ ...kind, weights: whole(kind.weights) }))
+  return { ...encoder, weights: whole(encoder.weights), stack: { ...encoder.stack, kinds }, heads: null }
+}
+
 /** One class of vision encoder as transformers names it in vision_config.model_type. */
 interface EncoderClass {
   readonly types: readonly string[]
