@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import type { Setting, Settings } from '../deployments/deployment.ts'
+import { lookUpGpu } from '../hardware/look-up.ts'
 import type { Problem } from '../problem.ts'
 import { closest } from '../units/suggest.ts'
 import { amountOf, percent, settingNumber } from './parse.ts'
@@ -55,6 +56,9 @@ export function withOverrides(
     ...(hint ? { hint } : {}),
   }))
   const settings = settingsFrom(set ?? [], name('set'), problems)
+  const gpu = checked.success && checked.output.target !== undefined ? lookUpGpu(checked.output.target) : null
+  if (gpu && !gpu.ok)
+    problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` })
   if (problems.length > 0 || !checked.success) return { ok: false, problems }
   const value = checked.output
   const told = <T>(key: string, told: T): Told<T> => ({
