@@ -340,6 +340,14 @@ describe('other engines', () => {
     expect(values(found)).toEqual({ maxNumSeqs: 16, memoryFraction: 0.85, kvCacheDtype: 'fp8' })
     expect(found.findings.map(one => one.code)).toEqual(['build-config-unused'])
   })
+
+  test('TensorRT-LLM: windows, beams and token limits of the YAML are options', async () => {
+    const yaml = 'max_beam_width: 2\nkv_cache_config:\n  max_tokens: 4096\n  max_attention_window: [512, 32768]\n'
+    const { options } = await only('trtllm-serve org/m --extra_llm_api_options o.yaml', { 'o.yaml': yaml })
+    expect(options['max-attention-window']).toMatchObject({ value: '512,32768', at: { file: 'o.yaml', line: 4 } })
+    expect(options['max-tokens']?.value).toBe('4096')
+    expect(options['max-beam-width']?.value).toBe('2')
+  })
 })
 
 describe('the flag walker', () => {

@@ -53,8 +53,10 @@ describe('buffers follow the limits, not the load', () => {
   test('windows count only when they are asked for', () => {
     const given = { config: configs.gemma2, settings: { maxModelLen: 8192 } }
     const whole = ask(given)
-    const windows = ask({ ...given, options: { 'max-attention-window': '4096' } })
-    expect(bytes(windows, 'kvCache')).toBeLessThan(bytes(whole, 'kvCache'))
+    const windows = ask({ ...given, options: { 'max-attention-window': '[1024, 8192]' } })
+    const rate = bytes(whole, 'kvCache') / 8192
+    // every second layer keeps 1,024 tokens and one block more
+    expect(bytes(windows, 'kvCache')).toBe((rate / 2) * (8192 + 1024 + 32))
   })
 
   test('attention data ranks keep attention whole', () => {

@@ -13,8 +13,8 @@ export interface BlockSettings {
   readonly scaleBytes: number
   /** Tokens of a block. */
   readonly block: number
-  /** Do window layers keep only their window? */
-  readonly windows: boolean
+  /** Windows of the layers, repeated over them, where the engine is told; else whether the model's own are kept to. */
+  readonly windows: boolean | readonly number[]
   /** Beams of a request, each with a cache of its own. */
   readonly beams: number
 }
@@ -36,8 +36,9 @@ export function stageCaches(shape: ModelShape, s: BlockSettings): StageCache[] {
     for (let layer = first; layer < first + count; layer++)
       for (const cache of kinds[shape.layers.order[layer]!]!) {
         state += cache.state
-        if (cache.window === null) full += cache.bytes
-        else windows.set(cache.window, (windows.get(cache.window) ?? 0) + cache.bytes)
+        const window = typeof s.windows === 'boolean' ? cache.window : s.windows[layer % s.windows.length]!
+        if (window === null) full += cache.bytes
+        else windows.set(window, (windows.get(window) ?? 0) + cache.bytes)
       }
     return { full, state, windows: [...windows].map(([tokens, bytes]) => ({ tokens, bytes })) }
   })
@@ -52,7 +53,7 @@ interface Cache {
 function cacheOf(spec: CacheSpec, s: BlockSettings): Cache {
   const attention = (bytes: number, window: number | null = null): Cache => ({
     bytes: bytes * s.beams,
-    window: s.windows ? window : null,
+    window: s.windows === true ? window : null,
     state: 0,
   })
   switch (spec.kind) {

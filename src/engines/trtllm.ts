@@ -6,7 +6,7 @@ import type { Engine, EngineAnswer, EngineDefault, EngineInput } from './engine.
 import { contextFinding, gpuFindings, headFindings } from './model-findings.ts'
 import { contextPart, forwardPart } from './passes.ts'
 import { poolAnswer } from './pooled.ts'
-import { readSettings } from './settings-reader.ts'
+import { readSettings, type SettingsReader } from './settings-reader.ts'
 import { contextOf } from './vllm/context.ts'
 import { type OptionReader, readOptions } from './vllm/options.ts'
 
@@ -78,7 +78,7 @@ function estimate(input: EngineInput): EngineAnswer {
   const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1
   const weights = weightParts(input, storage, { tensor, pipeline, attentionData, wholeExperts }, { quantization })
   const buffers = [forwardPart(shape, tokens, tensor), logitsPart(input, sequences * beams), contextPart(tensor, OTHER)]
-  const windows = windowed(option)
+  const windows = windowsOf(option, reader.say)
   return poolAnswer({
     input,
     reader,
@@ -105,7 +105,7 @@ function estimate(input: EngineInput): EngineAnswer {
     assumptions: [
       `max_num_tokens ${grouped(tokens)} and max_batch_size ${grouped(sequences)} size the buffers, whatever the load`,
       ...(input.version === null ? ['TensorRT-LLM version unknown: the defaults of 1.x are used'] : []),
-      ...(windows ? [] : ['without max_attention_window every layer keeps every token']),
+      ...(windows !== false ? [] : ['without max_attention_window every layer keeps every token']),
     ],
   })
 }
@@ -139,5 +139,12 @@ function kvDtypeOf(given: string | null, fallback: string): string {
   return given === null || given === 'auto' ? fallback : given.toLowerCase()
 }
 
-/** Are windows asked for? Without the option the cache manager keeps every token. */
-const windowed = (option: OptionReader): boolean => option.has('max-attention-window')
+/** `max_attention_window`: one window a layer, repeated over the layers. Without it the manager keeps every token. */
+function windowsOf(option: OptionReader, say: SettingsReader['say']): readonly number[] | false {
+  const text = option.text('max-attention-window')
+  if (text === null) return false
+  const windows = (text.match(/\d{1,9}/g) ?? []).map(Number).filter(tokens => tokens > 0)
+  if (windows.length > 0) return windows
+  say('setting-invalid', 'error', `max_attention_window ${JSON.stringify(text.slice(0, 60))}: expected whole numbers`)
+  return false
+}

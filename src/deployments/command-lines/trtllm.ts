@@ -91,6 +91,25 @@ const KEYS: readonly (readonly [string, readonly string[], Parse<number>])[] = [
   ['speculativeTokens', ['speculative_config.max_draft_len', 'speculative_config.num_nextn_predict_layers'], positive],
 ]
 
+/** Keys that are options here: their dashed names, and where they stand. Lists are joined by commas. */
+const OPTIONS: readonly (readonly [string, string])[] = [
+  ['max-tokens', 'kv_cache_config.max_tokens'],
+  ['max-attention-window', 'kv_cache_config.max_attention_window'],
+  ['max-beam-width', 'max_beam_width'],
+  ['backend', 'backend'],
+]
+
+function readOptionKeys(source: MapNode, collector: Collector): void {
+  for (const [name, path] of OPTIONS) {
+    const node = at(source, ...path.split('.'))
+    if (node === undefined || node.kind === 'map' || (node.kind === 'scalar' && node.value === null)) continue
+    const items = node.kind === 'list' ? node.items.slice(0, 500) : [node]
+    const value = items.map(item => (item.kind === 'scalar' ? item.text.value : '')).join(',')
+    const place = node.kind === 'list' ? node.start.place : node.text.place
+    collector.options[name] = { value, at: place, text: `${path}: ${value}`.slice(0, 300) }
+  }
+}
+
 /** The options YAML: it overwrites what the command line said. Returns the model it names. */
 function readKeys(map: MapNode, collector: Collector): Text | null {
   const nested = at(map, 'llm_api_args')
@@ -109,6 +128,7 @@ function readKeys(map: MapNode, collector: Collector): Text | null {
       const written = keyValue(source, path)
       if (written) collector.set(name, written, word)
     }
+    readOptionKeys(source, collector)
     const attention = keyValue(source, 'enable_attention_dp')
     if (attention && truth(attention.value.value)) attentionParallel(collector, attention)
   }
