@@ -1,4 +1,6 @@
-import { expect, test } from '@jest/globals'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from '@jest/globals'
 import type { ContextOptions } from '../../src/engines/llamacpp/context.ts'
 import { modelFromKeys } from '../../src/engines/llamacpp/model-from-keys.ts'
 import { refusal, startOf } from '../../src/engines/llamacpp/start.ts'
@@ -47,23 +49,30 @@ function optionsOf(context: Row['context']): ContextOptions {
   }
 }
 
-describeShared('every start of real llama.cpp', 'data/llamacpp-oracle.jsonl', path => {
-  const rows = sharedRows<Row>(path)
-  const modelOf = (row: Row) => modelFromKeys(row.arch, row.gguf, null)!
+const modelOf = (row: Row) => modelFromKeys(row.arch, row.gguf, null)!
+const startAt = (row: Row) => startOf(modelOf(row), optionsOf(row.context))
+const computeError = (row: Row): number => Math.abs(startAt(row).computeBytes / row.exact.compute - 1)
 
+/** Rows of real starts: how many, how many of them refused, and server-like ones of real shapes. */
+interface Counts {
+  readonly rows: number
+  readonly refused: number
+  readonly server: number
+}
+
+function starts(rows: readonly Row[], counts: Counts): void {
   test('refused starts are refused, and no other', () => {
-    const wrong = rows.filter(
-      row => (refusal(modelOf(row), optionsOf(row.context)) !== null) !== (row.error !== undefined),
-    )
-    expect(wrong.map(row => row.id)).toEqual([])
-    expect(rows.filter(row => row.error !== undefined)).toHaveLength(19)
+    const refused = (row: Row): boolean => refusal(modelOf(row), optionsOf(row.context)) !== null
+    expect(rows.filter(row => refused(row) !== (row.error !== undefined)).map(row => row.id)).toEqual([])
+    expect(rows).toHaveLength(counts.rows)
+    expect(rows.filter(refused)).toHaveLength(counts.refused)
   })
 
   const started = rows.filter(row => row.error === undefined)
 
   test('KV and recurrent state are equal to the byte, the state and the output buffer as printed', () => {
     const wrong = started.filter(row => {
-      const start = startOf(modelOf(row), optionsOf(row.context))
+      const start = startAt(row)
       // The compressors of DeepSeek-V4 are charged to the context and not printed as a recurrent state.
       const state = row.arch === 'deepseek4' ? 0 : start.stateBytes
       return (
@@ -73,26 +82,27 @@ describeShared('every start of real llama.cpp', 'data/llamacpp-oracle.jsonl', pa
       )
     })
     expect(wrong.map(row => row.id)).toEqual([])
-    expect(started).toHaveLength(721)
+    expect(started).toHaveLength(counts.rows - counts.refused)
   })
 
   test('the compute buffer of server-like starts of real shapes is within 10 %', () => {
     const server = started.filter(row => row.load.simulated && row.context.n_outputs_max !== undefined)
-    const far = server.filter(row => {
-      const bytes = startOf(modelOf(row), optionsOf(row.context)).computeBytes
-      return Math.abs(bytes / row.exact.compute - 1) > 0.1
-    })
-    expect(far.map(row => row.id)).toEqual([])
-    expect(server).toHaveLength(45)
+    expect(server.filter(row => computeError(row) > 0.1).map(row => row.id)).toEqual([])
+    expect(server).toHaveLength(counts.server)
   })
+}
+
+// two starts an architecture, one refusal of each kind, one server-like start of each real architecture
+const samplePath = join(dirname(fileURLToPath(import.meta.url)), '../fixtures/llamacpp-sample.jsonl')
+describe('starts of real llama.cpp', () => starts(sharedRows<Row>(samplePath), { rows: 156, refused: 7, server: 19 }))
+
+describeShared('every start of real llama.cpp', 'data/llamacpp-oracle.jsonl', path => {
+  const rows = sharedRows<Row>(path)
+  starts(rows, { rows: 740, refused: 19, server: 45 })
 
   test('over all starts of real shapes nine in ten compute buffers are within 10 %', () => {
-    const real = started.filter(row => row.load.simulated)
-    const near = real.filter(row => {
-      const bytes = startOf(modelOf(row), optionsOf(row.context)).computeBytes
-      return Math.abs(bytes / row.exact.compute - 1) <= 0.1
-    })
+    const real = rows.filter(row => row.load.simulated && row.error === undefined)
     expect(real).toHaveLength(166)
-    expect(near.length / real.length).toBeGreaterThan(0.9)
+    expect(real.filter(row => computeError(row) <= 0.1).length / real.length).toBeGreaterThan(0.9)
   })
 })
