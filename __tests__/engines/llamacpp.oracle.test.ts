@@ -4,9 +4,13 @@ import { describe, expect, test } from '@jest/globals'
 import type { ContextOptions } from '../../src/engines/llamacpp/context.ts'
 import { modelFromKeys } from '../../src/engines/llamacpp/model-from-keys.ts'
 import { refusal, startOf } from '../../src/engines/llamacpp/start.ts'
+import { tensorsOfMix } from '../../src/engines/llamacpp/tensors.ts'
 import { ggmlTypeNamed } from '../../src/models/checkpoint/ggml-types.ts'
+import { ggufMix } from '../../src/models/checkpoint/gguf-mixes.ts'
+import type { JsonObject } from '../../src/models/config.ts'
+import { shapeOf } from '../../src/models/families/index.ts'
 import { MiB } from '../../src/units/bytes.ts'
-import { describeShared, sharedRows } from '../helpers/shared.ts'
+import { describeShared, sharedPath, sharedRows } from '../helpers/shared.ts'
 
 interface Row {
   readonly id: string
@@ -104,5 +108,38 @@ describeShared('every start of real llama.cpp', 'data/llamacpp-oracle.jsonl', pa
     const real = rows.filter(row => row.load.simulated && row.error === undefined)
     expect(real).toHaveLength(166)
     expect(real.filter(row => computeError(row) <= 0.1).length / real.length).toBeGreaterThan(0.9)
+  })
+})
+
+/** Rows of real shapes whose types are a mix of the quantise tool's, the model whose config has that shape, and its tag. */
+const shapes: readonly (readonly [string, string, string])[] = [
+  ['llama-3.1-8b', 'meta-llama/Llama-3.1-8B-Instruct', 'Q4_K_M'],
+  ['llama-3.2-1b', 'meta-llama/Llama-3.2-1B-Instruct', 'Q8_0'],
+  ['llama-3.3-70b', 'meta-llama/Llama-3.3-70B-Instruct', 'Q4_K_M'],
+  ['qwen2.5-7b', 'Qwen/Qwen2.5-7B-Instruct', 'Q8_0'],
+  ['qwen3-8b', 'Qwen/Qwen3-8B', 'Q4_K_M'],
+  ['qwen3-0.6b', 'Qwen/Qwen3-0.6B', 'F16'],
+  ['qwen3-30b-a3b', 'Qwen/Qwen3-30B-A3B', 'Q4_K_M'],
+  ['qwen3-next-80b', 'Qwen/Qwen3-Next-80B-A3B-Instruct', 'Q4_K_M'],
+  ['granite-3.3-8b', 'ibm-granite/granite-3.3-8b-instruct', 'Q8_0'],
+  ['gpt-oss-20b', 'openai/gpt-oss-20b', 'MXFP4'],
+]
+
+describeShared('weights by a config and a tag', 'data/llamacpp-oracle.jsonl', path => {
+  const rows = sharedRows<Row & { readonly name: string; readonly tensor_bytes: number }>(path)
+  const models = new Map(
+    sharedRows<{ id: string; config: JsonObject }>(sharedPath('data/models.json')!).map(row => [row.id, row.config]),
+  )
+
+  test.each(shapes)('%s: bytes of all tensors within 0.1 %%', (name, id, tag) => {
+    const shape = shapeOf(models.get(id)!)
+    const mix = ggufMix(tag)
+    const row = rows.find(each => each.name === name)!
+    if (!shape.ok || mix === null) throw new Error(id)
+    const t = tensorsOfMix(shape.value, mix)
+    const blocks = t.blocks.reduce((sum, block) => sum + block.other + block.experts, 0)
+    // A tied output is a second copy of the embedding in GPU memory only.
+    const bytes = blocks + t.output + (shape.value.tied ? 0 : t.embedding)
+    expect(Math.abs(bytes / row.tensor_bytes - 1)).toBeLessThan(0.001)
   })
 })

@@ -150,8 +150,8 @@ export function ggufMix(tag: string): GgufMix | null {
 function sharesOf(recipe: Recipe, part: TensorPart, layers: number): (readonly [string, number])[] {
   if (part === 'router') return [['F32', 1]]
   if (part === 'output') return [[recipe.output, 1]]
-  if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]]
   if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]]
+  if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]]
   const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : undefined
   if (!better) return [[recipe.base, 1]]
   const shares = better.map(([type, share]) => [type, share(layers)] as const)
