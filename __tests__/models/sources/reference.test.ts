@@ -56,13 +56,18 @@ describe('a model reference', () => {
     'oci://r/i:tag',
     'nim:meta/llama',
     'ollama:llama3.1:8b',
-    'kaito:phi-4',
+    'kaito:our-own',
   ])('%s is unknown until the policy names it', text => {
     const result = read(text)
     expect(result.ok ? null : result.problem.code).toBe('model-unknown')
     expect(result.ok ? null : result.problem.hint).toBe(
       `name it in the policy: models: { ${JSON.stringify(text)}: { id: org/name } }`,
     )
+  })
+
+  test('presets of KAITO are the models they serve', () => {
+    const result = read('kaito:phi-4')
+    expect(result.ok ? result.value.id : null).toBe('microsoft/phi-4')
   })
 
   test.each(['main', 'v1.0', 'refs/pr/3', 'a'.repeat(40), 'feature/x'])('revision %s is one', revision => {

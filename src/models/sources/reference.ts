@@ -1,4 +1,5 @@
 import { bad, good, type Problem, type Result } from '../../problem.ts'
+import { presetId } from './presets.ts'
 
 /** What a deployment or a person calls a model. */
 export interface FactsReference {
@@ -11,10 +12,12 @@ export interface FactsReference {
 /** The longest id of the Hub is 96 letters; with its owner twice that is generous. */
 const LONGEST_ID = 200
 const PART = /^\w(?:[\w.-]*\w)?$/
+/** Endings of files of weights: `models/chat-q4_k_m.gguf` is a file beside the program, also where it looks like an id. */
+const WEIGHTS_FILE = /\.(gguf|ggml|safetensors|bin|pth?|nemo|engine)$/i
 
 /**
  * Checks a reference before anything is asked about it: an id of the Hub ("org/name", old ones "name"), with a possible
- * ":tag" of Ollama and llama.cpp moved to the variant. Problems: `model-unknown` for a path or a storage address, whose
+ * ":tag" of Ollama and llama.cpp moved to the variant; a preset of KAITO by the id it serves. Problems: `model-unknown` for a path or a storage address, whose
  * model only the policy can name; `model-id-invalid` for everything else; no request is made for either.
  */
 export function hubReference(reference: FactsReference): Result<FactsReference> {
@@ -28,14 +31,20 @@ export function hubReference(reference: FactsReference): Result<FactsReference> 
       },
     )
   const tag = /^([^:]*\/[^:/]*):([\w.-]{1,100})$/.exec(reference.id)
-  const id = tag ? tag[1]! : reference.id
+  const id = tag ? tag[1]! : (presetId(reference.id) ?? reference.id)
   if (isHubId(id)) return good({ id, revision, variant: reference.variant ?? tag?.[2] ?? null })
   return { ok: false, problem: notOnTheHub(reference.id) }
 }
 
 function isHubId(id: string): boolean {
   const parts = id.split('/')
-  return id.length <= LONGEST_ID && parts.length <= 2 && parts.every(part => PART.test(part)) && !/\.\.|--/.test(id)
+  return (
+    id.length <= LONGEST_ID &&
+    parts.length <= 2 &&
+    parts.every(part => PART.test(part)) &&
+    !/\.\.|--/.test(id) &&
+    !WEIGHTS_FILE.test(id)
+  )
 }
 
 function isRevision(revision: string): boolean {
@@ -54,7 +63,7 @@ function notOnTheHub(id: string): Problem {
         message: `${name} is a storage address: the files do not say which model lies there`,
         hint: inPolicy,
       }
-    if (/^(\/|\.\/|~\/)./.test(id) && !id.split('/').includes('..'))
+    if ((/^(\/|\.\/|~\/)./.test(id) || WEIGHTS_FILE.test(id)) && !id.split('/').includes('..'))
       return {
         code: 'model-unknown',
         message: `${name} is a path: the files do not say which model lies there`,
