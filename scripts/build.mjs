@@ -36,23 +36,44 @@ for (const [entry, out] of [
   checkLicences(stats, join(out, 'licenses.txt'))
 }
 
-/**
- * The modules of a bundle at the margin, each as a function in parentheses: V8 compiles such a function where it
- * stands. Without, it would read a module once to find its end, and all of it a second time when it is first used.
- */
+/** Modules at the margin, and short lists and objects on one line: a tenth less to read, for people and for V8. */
 function laidOut(code) {
-  let open = false
-  const lines = code.split('\n').map(line => {
-    const start = /^ (\d+): (?:\((.*)\)|(\w+)) => \{$/.exec(line)
-    if (start) open = true
-    if (start) return ` ${start[1]}: (function(${start[2] ?? start[3]}) {`
-    if (!open) return line
-    if (!/^ \},?$/.test(line)) return line.replace(/^ {2}/, '')
-    open = false
-    return line.replace('}', '})')
-  })
-  return lines.join('\n').replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
+  const out = []
+  let inModule = false
+  for (const line of code.split('\n')) {
+    if (/^ \d+: .* => \{$/.test(line)) inModule = true
+    else if (/^ \},?$/.test(line)) inModule = false
+    out.push(inModule ? line.replace(/^ {3}/, ' ') : line)
+    if (/^ *[}\]][)\]},;]*$/.test(line)) joinLiteral(out)
+  }
+  return out.join('\n')
 }
+
+const LONGEST_LINE = 120
+const depth = line => line.search(/[^ ]/)
+
+/** Puts the literal that the last line closes on one line, if it holds no other and is short. */
+function joinLiteral(lines) {
+  const end = lines.length - 1
+  let at = end - 1
+  let length = lines[end].length
+  while (at > 0 && depth(lines[at]) === depth(lines[end]) + 1 && length <= LONGEST_LINE) {
+    if (at < end - 1 ? !lines[at].endsWith(',') : /[;{}[]$/.test(lines[at])) return
+    length += lines[at--].trim().length + 1
+  }
+  if (at === end - 1 || depth(lines[at]) !== depth(lines[end]) || !/[{[]$/.test(lines[at])) return
+  const joined = lines.slice(at).map((line, i) => (i === 0 ? line : line.trim()))
+  if (length + lines[at].length <= LONGEST_LINE) lines.splice(at, joined.length, joined.join(' '))
+}
+
+/**
+ * Each module as a function in parentheses: V8 compiles such a function where it stands. Without, it would read a
+ * module once to find its end, and all of it a second time when it is first used.
+ */
+const compiledAtOnce = code =>
+  code
+    .replace(/^ (\d+): (?:\((.*)\)|(\w+)) => \{$/gm, (_, id, several, one) => ` ${id}: (function(${several ?? one}) {`)
+    .replace(/^ \}(?=,?$)/gm, ' })')
 
 // The bundler leaves unused exports of libraries in. They and all comments go, nothing is renamed or packed together:
 // the bundles stay readable, the comments are in src.
@@ -76,7 +97,11 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
     },
     format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
   })
-  writeFileSync(join(root, file), `${shebang}${laidOut(code)}\n`)
+  const shown = laidOut(code)
+  const plain = async text => (await minify(text, { module: true, compress: false, mangle: false })).code
+  if ((await plain(shown)) !== (await plain(code))) throw new Error(`the layout of ${file} changes what it says`)
+  const named = compiledAtOnce(shown).replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
+  writeFileSync(join(root, file), `${shebang}${named}\n`)
 }
 chmodSync(join(root, 'dist/cli/index.js'), 0o755)
 cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))

@@ -26,6 +26,9 @@ export function picture(points) {
     `<text x="${n(x(log))}" y="${SIZE - MARGIN.bottom + 18}" text-anchor="middle">${10 ** log}</text>`,
     `<text x="${MARGIN.left - 8}" y="${n(y(log) + 4)}" text-anchor="end">${10 ** log}</text>`,
   ])
+  // the few of the other engines lie over the many of transformers
+  const order = Object.keys(COLOURS)
+  shown.sort((a, b) => order.indexOf(b.engine) - order.indexOf(a.engine))
   const dots = shown.map(
     ({ engine, estimate, measured }) =>
       `<circle cx="${n(x(Math.log10(measured)))}" cy="${n(y(Math.log10(estimate)))}" r="3.5" fill="${COLOURS[engine]}"/>`,

@@ -191,6 +191,7 @@ export function llamacppPairs() {
     const add = (part, estimate, mib) =>
       pairs.push({ engine: 'llama.cpp', version: 'not stated', part, estimate, measured: mib * 1024 ** 2 })
     add('KV buffers', partOf(answer, 'kvCache'), point.measured.kvMib)
+    if (point.measured.modelMib) add('model buffers', partOf(answer, 'weights'), point.measured.modelMib)
   }
   return pairs
 }
