@@ -276,6 +276,7 @@ describe('llama-server', () => {
   test('defaults: four slots in one cache, and a context lowered until 1 GiB stays free', () => {
     const answer = start(llama8b, { gpu: card(12), options: { model: 'm-Q4_K_M.gguf' } })
     expect(answer.settings.maxNumSeqs?.value).toBe(4)
+    expect(answer.settings.quantization?.value).toBe('Q4_K_M')
     expect(answer.settings.maxModelLen?.from).toBe('engine-default')
     expect(answer.settings.maxModelLen?.value).toBeLessThan(131072)
     expect(answer.estimate.perGpu.headroomBytes!.expected).toBeGreaterThanOrEqual(GiB)

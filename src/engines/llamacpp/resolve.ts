@@ -43,7 +43,7 @@ export function resolve(input: EngineInput): Resolved {
     }),
   )
   const assumptions: string[] = []
-  const { model, tensors } = modelAndTensors(input, options, assumptions)
+  const { model, tensors } = modelAndTensors(input, reader, options, assumptions)
   const asked = contextOptions(reader, options)
   const placement = placementOf(input, options, tensors.blocks.length, assumptions)
   const fit = options.flag('fit') !== false
@@ -64,6 +64,7 @@ export function resolve(input: EngineInput): Resolved {
 /** The file's own header where it is known, else what a conversion of the model would be. */
 function modelAndTensors(
   input: EngineInput,
+  reader: SettingsReader,
   options: OptionReader,
   assumptions: string[],
 ): { readonly model: LlamaModel; readonly tensors: TensorBytes } {
@@ -71,12 +72,17 @@ function modelAndTensors(
   const own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null
   if (gguf && own && (options.has('mmproj') || options.has('mmproj-url')))
     assumptions.push('the projector file (--mmproj) is not counted')
-  if (gguf && own) return { model: own, tensors: tensorsOfFile(gguf, own.blocks.length) }
+  if (gguf && own) {
+    if (gguf.fileType !== null)
+      reader.fill('quantization', gguf.fileType, 'general.file_type of the GGUF file', 'model-config')
+    return { model: own, tensors: tensorsOfFile(gguf, own.blocks.length) }
+  }
   const tag = writtenTag(input, options)
   const mix = tag === null ? null : ggufMix(tag)
   // gpt-oss exists in one format only.
   const usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG
   if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`)
+  else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config')
   const tensors = tensorsOfMix(input.shape, mix ?? { ...ggufMix(usual)!, spread: usual === DEFAULT_TAG ? 0.25 : 0.05 })
   return { model: modelFromShape(input.shape), tensors }
 }
