@@ -1,5 +1,5 @@
 import type { Judged } from './baseline/compare.ts'
-import type { Deployment, Settings } from './deployments/deployment.ts'
+import type { Deployment, Finding, Settings } from './deployments/deployment.ts'
 import type { EngineAnswer, EngineInput } from './engines/engine.ts'
 import { engineOf } from './engines/index.ts'
 import { type ResolvedTarget, resolveTarget } from './hardware/target.ts'
@@ -225,11 +225,26 @@ function rowOf(about: Subject, answer: EngineAnswer | null, input: EngineInput |
     target: targetRow(target),
     estimate: answer?.estimate ?? null,
     verdict,
-    findings: [...deployment.findings, ...target.findings, ...(answer?.findings ?? []), ...common],
+    findings: [
+      ...deployment.findings,
+      ...target.findings,
+      ...(answer?.findings ?? []),
+      ...common,
+      ...(answer === null ? [] : draftFinding(about)),
+    ],
     remedies: [],
     baseline: null,
     exemption: about.exemption,
   }
+}
+
+/** A draft model whose facts are missing comes on top of what is counted. */
+function draftFinding({ deployment, draft }: Subject): Finding[] {
+  if (draft === null || draft.ok) return []
+  const { file, line } = deployment.location
+  const why = `${draft.problem.message}${draft.problem.hint ? ` (${draft.problem.hint})` : ''}`
+  const message = `the draft model ${deployment.draftModel?.id} is not counted: ${why}`
+  return [{ code: 'draft-unknown', severity: 'warning', message, file, line }]
 }
 
 function modelRow(id: string | null, revision: string | null, model: Result<Known> | null): ReportModel {

@@ -23,6 +23,16 @@ describe('tables', () => {
     )
   })
 
+  test.each<[string, number, string[]]>([
+    ['room for 3.4 requests of 131,072 tokens', 29, ['room for 3.4 requests of', '131,072 tokens']],
+    ['name it: { "nim:meta/llama": { id: org/name } }', 20, ['name it: {', '"nim:meta/llama": {', 'id: org/name } }']],
+    ['part of one line', 7, ['part of', 'one', 'line']],
+    ['deploy/some/path/manifest.yaml:120', 20, ['deploy/some/path/', 'manifest.yaml:120']],
+    ['abcdefgh', 3, ['abc', 'def', 'gh']],
+  ])('%j in %i columns keeps words whole where it can', (text, width, lines) => {
+    expect(wrap(text, width)).toEqual(lines)
+  })
+
   test('flexible columns give way until the table fits; every line of a box is as wide', () => {
     const text = grid(
       [{ title: 'Verdict' }, { title: 'Deployment', flexible: true }, { title: 'GiB', align: 'right' }],

@@ -116,7 +116,13 @@ describe('reasons', () => {
   })
 
   test('the KV cache is too large: what it needs, what is left after what, and the line that causes it', () => {
-    const parts = [part('weights', gib(14.96)), part('activations', gib(1, 1.19, 2)), part('kvCache', gib(16))]
+    const parts = [
+      part('weights', gib(14.96)),
+      part('activations', gib(1, 1.19, 2)),
+      part('kvCache', gib(16)),
+      // too small to be worth a word
+      part('buffers', gib(0.002)),
+    ]
     const budget = (0.9 * gpuNamed('NVIDIA L4').memoryBytes) / GiB
     const verdict = judge(about(estimateOf(parts, budget, { maxModelLenThatFits: 30000 })))
     expect(verdict).toEqual({

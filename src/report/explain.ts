@@ -154,7 +154,7 @@ export function explainText(
   }
   out.push(
     '',
-    `${style.paint('strong', 'Verdict')} ${row.verdict.status}${row.verdict.certain ? '' : ' (not certain)'}`,
+    `${style.paint('strong', 'Verdict')} ${row.verdict.status}${row.verdict.certain || row.verdict.status === 'unknown' ? '' : ' (not certain)'}`,
   )
   for (const reason of row.verdict.reasons) say(reason.message, '  ')
   for (const finding of row.findings) say(`${finding.severity}: ${finding.message}`, '  ')

@@ -41,12 +41,16 @@ export function displayWidth(text: string): number {
   return width
 }
 
-/** Breaks text into lines of at most `width` columns: at spaces, else after one of `/#:-,_`, else anywhere. */
+/**
+ * Breaks text into lines of at most `width` columns: at spaces, so that numbers, ids and flags stay whole; in a word of
+ * most of a line after one of `/#:-,_`, else anywhere.
+ */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let rest = text
   while (displayWidth(rest) > width && width > 0) {
     let cut = 0
+    let space = 0
     let soft = 0
     let used = 0
     for (const char of rest) {
@@ -54,9 +58,11 @@ export function wrap(text: string, width: number): string[] {
       if (used + w > width && cut > 0) break
       used += w
       cut += char.length
-      if (char === ' ' || /[/#:,_-]/.test(char)) soft = cut
+      if (char === ' ') space = cut
+      if (/[/#:,_-]/.test(char)) soft = cut
     }
-    const at = soft > cut / 3 ? soft : cut
+    if (rest[cut] === ' ') space = cut
+    const at = [space, soft].find(place => place > cut / 3) ?? cut
     lines.push(rest.slice(0, at).trimEnd())
     rest = rest.slice(at).trimStart()
   }

@@ -81,10 +81,11 @@ export const lockCommand: Command = async (argv, process) => {
     return 0
   }
   const { text: renewed, changes, problems } = await renewLock(input)
-  if (renewed !== text) writeFileSync(join(opened.root, file), renewed)
-  process.stdout.write(
-    `${changes.map(line => `${line}\n`).join('')}${file}: ${renewed === text ? 'unchanged' : 'written'}\n`,
-  )
+  // A first lock without an entry would only hide that nothing could be read.
+  const nothing = text === null && changes.length === 0 && problems.length > 0
+  const outcome = nothing ? 'not written' : renewed === text ? 'unchanged' : 'written'
+  if (outcome === 'written') writeFileSync(join(opened.root, file), renewed)
+  process.stdout.write(`${changes.map(line => `${line}\n`).join('')}${file}: ${outcome}\n`)
   return problems.length > 0 ? refuse(process, problems, 1) : 0
 }
 

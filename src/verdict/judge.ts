@@ -171,7 +171,7 @@ function exceedsReason(about: Case, estimate: Estimate, budget: number): Verdict
   const weights = fixed.filter(part => part.name === 'weights')
   const short = `short by ${sizeText(total - budget)}`
   const listed = fixed
-    .filter(part => part.bytes.expected > 0)
+    .filter(part => gibText(part.bytes.expected) !== gibText(0))
     .sort((a, b) => b.bytes.expected - a.bytes.expected)
     .map(part => `${partName(part)} ${gibText(part.bytes.expected)}`)
     .join(', ')

@@ -50,6 +50,9 @@ describe('a model reference', () => {
   test.each([
     '/models/assistant',
     './model',
+    'models/chat-q4_k_m.gguf',
+    'chat.Q8_0.GGUF',
+    'a/b/model.safetensors',
     's3://bucket/model',
     'gs://b/m',
     'pvc://claim/m',

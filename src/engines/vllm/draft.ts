@@ -28,7 +28,12 @@ export function draftOf(input: EngineInput, r: Resolved, storage: WeightStorage)
   }
   if (shape.mtp === null) return none
   const bytes = predictionWeights(shape, storage, parallel)
-  return made(bytes, shape.mtp, `${shape.mtp.order.length} prediction layers as ${storage.scheme} / TP ${r.tensor}`)
+  const layers = shape.mtp.order.length
+  return made(
+    bytes,
+    shape.mtp,
+    `${layers} prediction ${layers === 1 ? 'layer' : 'layers'} as ${storage.scheme} / TP ${r.tensor}`,
+  )
 }
 
 function made(bytes: number, stack: LayerStack, formula: string): Draft {
