@@ -6,7 +6,7 @@ import type { Context, DocumentFormat, FileFormat } from './format.ts'
 import { formats } from './formats/index.ts'
 import { chartFolder, isHelmTemplate, substituteValues } from './helm-template.ts'
 import { Text } from './text.ts'
-import type { Node } from './tree.ts'
+import { type Node, stringAt } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
 /** What a survey looks at. */
@@ -111,6 +111,7 @@ function named(deployments: readonly Deployment[]): Deployment[] {
 
 interface Found {
   readonly deployments: Deployment[]
+  readonly namespaces: Map<Deployment, string | null>
   readonly notUnderstood: NotUnderstood[]
   readonly problems: Problem[]
   /** Files that a command names as its own: option files, variables. */
@@ -125,7 +126,7 @@ async function readFile(
   repository: Repository,
   folders: Folders,
 ): Promise<Found> {
-  const found: Found = { deployments: [], notUnderstood: [], problems: [], referred: [] }
+  const found: Found = { deployments: [], namespaces: new Map(), notUnderstood: [], problems: [], referred: [] }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
   const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
@@ -175,10 +176,16 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
   const before = found.deployments.length
   if (root) {
     const read = await readRoot(root, context)
+    const namespace = stringAt(root, 'metadata', 'namespace') ?? null
     // The same object twice in one file is one object.
-    found.deployments.push(
-      ...read.filter(one => !found.deployments.slice(0, before).some(other => sameObject(one, other))),
+    const fresh = read.filter(
+      one =>
+        !found.deployments
+          .slice(0, before)
+          .some(other => found.namespaces.get(other) === namespace && sameObject(one, other)),
     )
+    for (const one of fresh) found.namespaces.set(one, namespace)
+    found.deployments.push(...fresh)
   }
   const [error] = document.errors
   if (error) {
@@ -213,7 +220,14 @@ async function readRoot(root: Node, context: Context): Promise<readonly Deployme
 }
 
 function sameObject(a: Deployment, b: Deployment): boolean {
-  return a.id === b.id && a.format === b.format && a.engine.name === b.engine.name && a.model.id === b.model.id
+  return a.id === b.id && a.format === b.format && declared(a) === declared(b)
+}
+
+/** What a deployment declares, without its places. */
+function declared({ engine, model, settings, hardware }: Deployment): string {
+  const values = Object.entries(settings).map(([name, setting]) => [name, setting.value])
+  const names = hardware.names.map(name => [name.kind, name.name])
+  return JSON.stringify([engine.name, model.id, model.revision, values.sort(), hardware.gpusPerReplica, names])
 }
 
 /** A path as the file writes it: relative to its folder, then to the root, then by its last parts (a mounted path). */
