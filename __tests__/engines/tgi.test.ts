@@ -32,6 +32,22 @@ describe('Text Generation Inference', () => {
     expect(bytes(two, 'weights')).toBeLessThan(0.6 * bytes(one, 'weights'))
   })
 
+  test('not sharded: one GPU of several', () => {
+    const answer = ask({ gpusPerReplica: 2, options: { sharded: 'false' }, settings: { maxModelLen: 4096 } })
+    expect(answer.settings.tensorParallel?.value).toBe(1)
+    expect(answer.findings.map(one => one.code)).toContain('gpus-unequal-parallelism')
+  })
+
+  test('a limit of tokens limits the pool', () => {
+    const answer = ask({ settings: { maxModelLen: 4096 }, options: { 'max-batch-total-tokens': '8192' } })
+    expect(answer.estimate.kvCache?.maxConcurrency).toBe(2)
+  })
+
+  test('a prompt as long as prompt and answer is refused', () => {
+    const answer = ask({ settings: { maxModelLen: 4096 }, options: { 'max-input-tokens': '4096' } })
+    expect(answer.findings.find(one => one.code === 'setting-contradicts')?.severity).toBe('error')
+  })
+
   test('0.95 of the fraction is used', () => {
     const answer = ask({ settings: { maxModelLen: 4096, memoryFraction: 0.8 } })
     const kept = answer.estimate.perGpu.parts.find(one => one.name === 'fragmentation')

@@ -6,8 +6,9 @@ import type { Engine, EngineAnswer, EngineDefault, EngineInput } from './engine.
 import { contextFinding, gpuFindings, headFindings } from './model-findings.ts'
 import { contextPart, forwardPart } from './passes.ts'
 import { poolAnswer } from './pooled.ts'
-import { readSettings } from './settings-reader.ts'
+import { readSettings, type SettingsReader } from './settings-reader.ts'
 import { contextOf } from './vllm/context.ts'
+import { type OptionReader, readOptions } from './vllm/options.ts'
 import { release, releaseOf } from './vllm/release.ts'
 
 const launcher = 'launcher/src/main.rs'
@@ -43,10 +44,12 @@ const QUANTIZE: Readonly<Record<string, string>> = {
 /** TGI (engines.md 5): a warm-up prefill runs beside the weights, then the cache takes what is left. */
 function estimate(input: EngineInput): EngineAnswer {
   const reader = readSettings(input)
+  const option = readOptions(input.options, reader.findings)
   const { shape, settings } = input
   const known = input.version === null ? null : releaseOf(input.version)
   const version = known ?? NEWEST
-  const shards = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1
+  const visible = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1
+  const shards = option.flag('sharded') === false ? 1 : visible
   const tensor = reader.countOr('tensorParallel', shards, 'TGI uses every visible GPU')
   const dtype = tgiDtype(computeDtype(reader.text('dtype'), shape))
   reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config')
@@ -76,6 +79,8 @@ function estimate(input: EngineInput): EngineAnswer {
   gpuFindings(input.gpusPerReplica, tensor, `num-shard ${tensor}`, settings.tensorParallel, reader.say)
   if (length !== null) contextFinding(length, context, 'max-total-tokens', null, settings.maxModelLen, reader.say)
 
+  inputFinding(option, length, reader.say)
+
   const division = { tensor, pipeline: 1, attentionData: 1, wholeExperts: false }
   const block = version >= release(3, 0) ? 1 : 16
   return poolAnswer({
@@ -103,7 +108,7 @@ function estimate(input: EngineInput): EngineAnswer {
     maxModelLen: length,
     context,
     sequences,
-    maxTokens: null,
+    maxTokens: option.count('max-batch-total-tokens'),
     kvText: `KV ${kvDtype}, blocks of ${block} tokens`,
     source: 'TGI: the pool takes what the warm-up leaves',
     assumptions: [
@@ -115,6 +120,17 @@ function estimate(input: EngineInput): EngineAnswer {
         : []),
     ],
   })
+}
+
+/** The prompt must be shorter than prompt and answer together. */
+function inputFinding(option: OptionReader, length: number | null, say: SettingsReader['say']): void {
+  const prompt = option.count('max-input-tokens') ?? option.count('max-input-length')
+  if (prompt !== null && length !== null && prompt >= length)
+    say(
+      'setting-contradicts',
+      'error',
+      `max-input-tokens ${prompt} is not below max-total-tokens ${length}: TGI refuses to start`,
+    )
 }
 
 /** TGI loads bfloat16 or float16, never 32 bits. */

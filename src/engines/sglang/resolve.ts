@@ -58,6 +58,8 @@ export function resolve(input: EngineInput): Resolved {
 
   const given = givenOf(input, reader, option, traits, card, { tensor, pipeline, attentionData, maxModelLen })
   const server = serverArguments(given, traits, card, rules)
+  if (option.flag('enable-hierarchical-cache') === true)
+    assumptions.push('the hierarchical cache keeps its pages in host memory: nothing more on the GPU')
   reader.fill('memoryFraction', server.fraction, server.note)
   reader.fill('maxNumBatchedTokens', server.chunk > 0 ? server.chunk : (offValue(option) ?? -1), chunkNote(given, card))
   const dtype = computeDtype(reader.text('dtype'), input.shape)
