@@ -7,7 +7,7 @@ export const newestSglang: Release = release(0, 5, 23)
 export const releaseName = (version: Release): string => `${releaseText(version)}.${version % 1000}`
 
 /** How a release sets the static fraction when it is not given (sglang-memory.md 2 and 5). */
-export type FractionRule =
+type FractionRule =
   /** One value for each number of tensor ranks. */
   | 'by-ranks'
   /** The same up to 80 GiB; on larger cards all but 13 GiB. */
