@@ -8,7 +8,9 @@ export function stackTotal(stack: LayerStack): number {
 }
 
 /** Every weight of the model with how often it occurs (all but multi-token-prediction layers). */
-export function allWeights(shape: ModelShape): { readonly weight: Weight; readonly times: number; readonly block: string }[] {
+export function allWeights(
+  shape: ModelShape,
+): { readonly weight: Weight; readonly times: number; readonly block: string }[] {
   const list: { weight: Weight; times: number; block: string }[] = []
   const add = (weights: readonly Weight[], times: number, block: string) => {
     for (const weight of weights) list.push({ weight, times, block })
