@@ -178,8 +178,9 @@ function weightBytes(question: Question): number {
 
 /** More tensor ranks; where they do not divide the heads or are not enough, pipeline stages. */
 const parallel: Kind = (question, goal) => {
-  for (const axis of ['tensorParallel', 'pipelineParallel'] as const) {
-    if (!has(question, axis)) continue
+  const axes = (['tensorParallel', 'pipelineParallel'] as const).filter(axis => has(question, axis))
+  // Engines without ranks take more GPUs by themselves.
+  for (const axis of axes.length > 0 ? axes : (['tensorParallel'] as const)) {
     for (const size of parallelSizes(question, axis)) {
       const trial = attempt(question, withParallel(question, axis, size))
       if (goal.passes(trial)) return remedyOf(question, trial, gpusNote(question, trial))

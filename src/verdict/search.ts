@@ -1,6 +1,7 @@
 import type { Gpu } from '../hardware/gpu.ts'
 import { gpuNamed } from '../hardware/gpus.ts'
 import type { Remedy } from '../report/report.ts'
+import { flagText } from './flags.ts'
 import {
   attempt,
   type Change,
@@ -101,8 +102,12 @@ export function parallelSizes(question: Question, axis: 'tensorParallel' | 'pipe
   return rankSizes(question, axis, currentNumber(question, axis, 1) * 2)
 }
 
-/** The change to `size` ranks of an axis, with as many GPUs as all axes then use. */
+/**
+ * The change to `size` ranks of an axis, with as many GPUs as all axes then use. Engines without ranks (llama.cpp) spread
+ * the layers over the GPUs they get.
+ */
 export function withParallel(question: Question, axis: 'tensorParallel' | 'pipelineParallel', size: number): Change {
+  if (flagText(question.engine.name, axis, size) === null) return { gpusPerReplica: size }
   const sizes = { tensorParallel: 1, pipelineParallel: 1, dataParallel: 1 }
   for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel'] as const)
     sizes[name] = currentNumber(question, name, 1)
