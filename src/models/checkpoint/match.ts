@@ -42,24 +42,38 @@ export function moduleList(value: unknown, field: string): Result<ModuleList> {
   }
   if (tests.length > MOST_PATTERNS)
     return bad('config-invalid', `config.json: ${field} holds more than ${MOST_PATTERNS} patterns`)
+  const inPlain = runIn(plain)
   return good({
-    matches: names => names.some(name => inPlain(plain, name) || tests.some(test => test(name))),
+    matches: names => names.some(name => inPlain(name) || tests.some(test => test(name))),
     byLayer: (value as string[]).some(entry => /(?:^|[.\\])\d/.test(entry)),
   })
 }
 
-/** Is any run of whole segments of the name in the set? */
-function inPlain(plain: ReadonlySet<string>, name: string): boolean {
-  if (plain.size === 0) return false
-  const segments = name.split('.')
-  for (let start = 0; start < segments.length; start++) {
-    let path = ''
-    for (let end = start; end < segments.length; end++) {
-      path = end === start ? segments[end]! : `${path}.${segments[end]}`
-      if (plain.has(path)) return true
-    }
+/**
+ * Asks whether any run of whole segments of a name is in the set. Runs are tried only where an entry begins so, and
+ * are no longer than the longest entry: mixtures have thousands of names.
+ */
+function runIn(plain: ReadonlySet<string>): (name: string) => boolean {
+  const heads = new Set<string>()
+  let longest = 0
+  for (const entry of plain) {
+    const segments = entry.split('.')
+    heads.add(segments[0]!)
+    longest = Math.max(longest, segments.length)
   }
-  return false
+  return name => {
+    const segments = name.split('.')
+    for (let start = 0; start < segments.length; start++) {
+      let path = segments[start]!
+      if (!heads.has(path)) continue
+      if (plain.has(path)) return true
+      for (let end = start + 1; end < Math.min(segments.length, start + longest); end++) {
+        path = `${path}.${segments[end]}`
+        if (plain.has(path)) return true
+      }
+    }
+    return false
+  }
 }
 
 /** Does the glob match the name or one of its parents? `*` stands for any text, dots included. */
