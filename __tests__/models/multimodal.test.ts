@@ -251,3 +251,68 @@ function clipLarge(image: number): JsonObject {
     patch_size: 14,
   }
 }
+
+describe('weights that engines hold and the classes of transformers do not build', () => {
+  const unbuilt = (shape: ModelShape, where: 'stored' | 'loaded'): number => {
+    let sum = 0
+    for (const kind of shape.layers.order)
+      for (const weight of shape.layers.kinds[kind]!.weights)
+        if (weight.unbuilt === where) sum += weight.copies * weight.out * weight.in
+    return sum
+  }
+  const gemma4E2b = {
+    model_type: 'gemma4_text',
+    hidden_size: 1536,
+    num_hidden_layers: 35,
+    num_kv_shared_layers: 20,
+    num_attention_heads: 8,
+    num_key_value_heads: 1,
+    head_dim: 256,
+    global_head_dim: 512,
+  }
+
+  test('keys and values of layers that share them are in the files: Hub totals of Gemma 4 E2B and Gemma 3n E2B', () => {
+    // 5,123,178,051 stored, 5,104,297,504 built, 35 scalars that are no weights
+    expect(unbuilt(shapeFrom(gemma4E2b), 'stored')).toBe(5_123_178_051 - 5_104_297_504 - 35)
+    const gemma3n = {
+      model_type: 'gemma3n_text',
+      num_hidden_layers: 30,
+      num_kv_shared_layers: 10,
+      intermediate_size: 8192,
+    }
+    // 5,439,438,272 stored, 5,418,464,192 built
+    expect(unbuilt(shapeFrom(gemma3n), 'stored')).toBe(5_439_438_272 - 5_418_464_192)
+  })
+
+  test('values that are the keys are copied when they are loaded', () => {
+    const shape = shapeFrom({
+      ...gemma4E2b,
+      num_kv_shared_layers: 0,
+      attention_k_eq_v: true,
+      num_global_key_value_heads: 4,
+    })
+    const full = shape.layers.order.filter(kind => shape.layers.kinds[kind]!.name.startsWith('full')).length
+    expect(full).toBe(6)
+    expect(unbuilt(shape, 'loaded')).toBe(full * 4 * 512 * 1536)
+    expect(unbuilt(shape, 'stored')).toBe(0)
+  })
+})
+
+describe('towers that an engine takes undivided', () => {
+  test('have no heads to divide and no split weights', () => {
+    const configs: JsonObject[] = [
+      { model_type: 'gemma4', text_config: gemma4Text, vision_config: {}, audio_config: {} },
+      { model_type: 'got_ocr2', vision_config: {} },
+    ]
+    for (const config of configs) {
+      const shape = shapeFrom(config)
+      expect(shape.facts.visionHeads).toBeNull()
+      const towers = shape.towers.filter(tower => tower.role === 'vision' || tower.role === 'audio')
+      expect(towers.length).toBeGreaterThan(0)
+      for (const tower of towers)
+        for (const kind of tower.stack.kinds) for (const weight of kind.weights) expect(weight.split).toBe('none')
+    }
+  })
+})
+
+const gemma4Text = { model_type: 'gemma4_text', num_hidden_layers: 5 }

@@ -42,6 +42,11 @@ export interface Weight {
   readonly lookup?: boolean
   /** Counted, because the class of transformers allocates it, but in no checkpoint and in no engine's memory. */
   readonly transformersOnly?: true
+  /**
+   * Not built by the class of transformers, so not counted, but held by engines: in files too (`stored`), or a copy that
+   * an engine makes when it loads them (`loaded`).
+   */
+  readonly unbuilt?: 'stored' | 'loaded'
 }
 
 /** Heads x widths of a layer that keeps keys and values. */

@@ -68,7 +68,7 @@ export function tensorsOfMix(shape: ModelShape, mix: GgufMix): TensorBytes {
   const kinds = shape.layers.kinds.map(kind => {
     const block = { other: 0, experts: 0, largest: 0 }
     for (const weight of kind.weights) {
-      if (weight.transformersOnly) continue
+      if (weight.transformersOnly || weight.unbuilt === 'loaded') continue
       const bytes = bytesOf(weight)
       if (weight.split.startsWith('expert')) {
         block.experts += bytes

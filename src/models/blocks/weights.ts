@@ -51,8 +51,9 @@ export function outputHead(vocabulary: number, width: number, bias = false, name
   return { name, out: vocabulary, in: width, copies: 1, bias, kind: 'linear', split: 'vocab' }
 }
 
-/** Elements of a weight with all its copies and biases. */
+/** Elements of a weight with all its copies and biases, as the class of transformers counts them. */
 export function elements(weight: Weight): number {
+  if (weight.unbuilt !== undefined) return 0
   return weight.copies * (weight.out * weight.in + (weight.bias ? weight.out : 0))
 }
 

@@ -26,6 +26,7 @@ function stackBytes(storage: WeightStorage, stack: LayerStack): number {
 }
 
 function whole(storage: WeightStorage, weight: Weight): number {
+  if (weight.unbuilt === 'loaded') return 0
   const part = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
   return storage.bytes(weight, part, weight.name)
 }

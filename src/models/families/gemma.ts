@@ -97,9 +97,17 @@ export function perLayerGate(d: Dims, width: number): Weight[] {
   ]
 }
 
-/** Attention of a layer that reads another layer's keys and values: no k and v of its own. */
+/**
+ * Attention of a layer that reads another layer's keys and values: the class builds no k and v for it, though the files
+ * keep theirs (the stored totals of Gemma 3n and Gemma 4 E2B and E4B, to the element) and vLLM's joint projection holds
+ * them.
+ */
 export function withoutOwnKeys(weights: readonly Weight[]): Weight[] {
-  return weights.filter(weight => weight.split !== 'kv' && !weight.name.endsWith('.k_norm'))
+  return weights.map(weight =>
+    weight.split === 'kv' || weight.name.endsWith('.k_norm')
+      ? { ...weight, unbuilt: weight.unbuilt ?? 'stored' }
+      : weight,
+  )
 }
 
 export const gemma: readonly Family[] = types.map(decoder)

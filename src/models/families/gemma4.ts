@@ -80,7 +80,11 @@ function shape(type: string, more: JsonObject, file: Config): ModelShape {
       ...attentionWeights({ ...attention, qkvBias: bias, outBias: bias }),
       ...queryKeyNorms(attention, 'head'),
     ]
-    const own = keysAreValues && full[i] ? projections.filter(w => !w.name.endsWith('.v_proj')) : projections
+    // values that are the keys: files and class have no matrix for them, vLLM's joint projection holds a copy
+    const own: readonly Weight[] =
+      keysAreValues && full[i]
+        ? projections.map(w => (w.name.endsWith('.v_proj') ? { ...w, unbuilt: 'loaded' } : w))
+        : projections
     const width = !owns && config.flag('use_double_wide_mlp') ? 2 * d.width : d.width
     return {
       name,
