@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -207,5 +207,26 @@ describe('the cache folder', () => {
     [{}, 'https://huggingface.co', null],
   ])('is found from %j for %s', (env, endpoint, expected) => {
     expect(cacheFolder(env, endpoint)).toBe(expected)
+  })
+})
+
+describe('GGUF conversions offline', () => {
+  const catalogue = openCatalogue(() =>
+    readFileSync(new URL('../../../src/catalogue/catalogue.json', import.meta.url), 'utf8'),
+  )
+  const find = factsFinder({ models: new Map(), repository: null, lock: null, catalogue, hub: null, refresh: false })
+  test.each([
+    ['Qwen/Qwen3-32B', 'Q4_K_M', 'Qwen/Qwen3-32B'],
+    ['Qwen/Qwen3-32B-GGUF', 'Q8_0', 'Qwen/Qwen3-32B'],
+    ['Qwen/Qwen3-32B-GGUF', null, 'Qwen/Qwen3-32B'],
+  ])('%s:%s is read as a conversion of %s', async (id, variant, original) => {
+    const found = await find({ id, revision: null, variant })
+    expect(found).toMatchObject({ ok: true, value: { id: original, source: 'catalogue' } })
+  })
+  test.each([
+    ['someone/Qwen3-32B-GGUF', 'Q8_0'],
+    ['Qwen/Qwen3-32B', 'model.safetensors'],
+  ])('%s:%s is not guessed', async (id, variant) => {
+    expect((await find({ id, revision: null, variant })).ok).toBe(false)
   })
 })

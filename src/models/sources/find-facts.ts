@@ -62,9 +62,22 @@ async function find(asked: FactsReference, ports: FactsPorts): Promise<Result<Mo
     const known = catalogue.find(reference.id)
     if (known !== null) return good(known)
   }
-  if (ports.hub === null) return { ok: false, problem: unknownOffline(reference, catalogue) }
+  if (ports.hub === null) {
+    const converted = catalogue === null ? null : conversionOf(reference, catalogue)
+    return converted === null ? { ok: false, problem: unknownOffline(reference, catalogue) } : good(converted)
+  }
   const answer = await ports.hub(reference)
   return answer.ok ? answer : { ok: false, problem: withSuggestion(answer.problem, reference, catalogue) }
+}
+
+/**
+ * The model that a GGUF repository is a conversion of, by the naming of the Hub: "org/X:Q4_K_M" and "org/X-GGUF" hold
+ * org/X. Its config is what the conversion was made from; the bytes follow from the tag. Null for anything else.
+ */
+function conversionOf(reference: FactsReference, catalogue: Catalogue): ModelFacts | null {
+  const isTag = reference.variant !== null && /^(I?Q\d|F16|BF16|F32|MXFP4|TQ)/i.test(reference.variant)
+  const isConversion = /-GGUF$/i.test(reference.id)
+  return isTag || isConversion ? catalogue.find(reference.id.replace(/-GGUF$/i, '')) : null
 }
 
 const isDefaultBranch = (revision: string | null) => revision === null || revision === 'main'
