@@ -78,6 +78,7 @@ function runIn(plain: ReadonlySet<string>): (name: string) => boolean {
 
 /** Does the glob match the name or one of its parents? `*` stands for any text, dots included. */
 function globReaches(glob: string, name: string): boolean {
+  if (!name.startsWith(glob.slice(0, glob.indexOf('*')))) return false
   if (globMatches(glob, name)) return true
   for (let dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1))
     if (globMatches(glob, name.slice(0, dot))) return true
