@@ -27,7 +27,7 @@ interface ModelQuestion {
 }
 
 /** How a model's facts are found; a promise, because the Hub may be asked. */
-export type FindModel = (question: ModelQuestion) => Promise<Result<ModelFacts>>
+type FindModel = (question: ModelQuestion) => Promise<Result<ModelFacts>>
 
 export interface AssessPorts {
   readonly findModel: FindModel

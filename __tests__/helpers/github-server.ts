@@ -7,14 +7,14 @@ import { type Request as ApiRequest, OpenAPIBackend } from 'openapi-backend'
 
 /** A loopback GitHub: its answers and what it is asked are checked against GitHub's own OpenAPI description. */
 
-export interface FakeComment {
+interface FakeComment {
   id: number
   body: string
   login: string
   minimized?: boolean
 }
 
-export interface Asked {
+interface Asked {
   readonly method: string
   readonly path: string
   readonly query: Readonly<Record<string, string>>
@@ -22,7 +22,7 @@ export interface Asked {
   readonly authorization: string | null
 }
 
-export interface Fault {
+interface Fault {
   readonly operation: string
   /** Answers to give instead, one a call; then the real one. */
   readonly answers: {

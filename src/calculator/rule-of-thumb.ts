@@ -37,7 +37,7 @@ export interface RuleRow {
 }
 
 /** Bytes of a KV element by the rule: 16 bit for int8 and every type below one byte, else the type's whole bytes. */
-export function kvBytes(dtype: DataType): number {
+function kvBytes(dtype: DataType): number {
   if (dtype.bytesPerParameter < 1 || dtype.name === 'int8') return 2
   return Math.trunc(dtype.bytesPerParameter)
 }

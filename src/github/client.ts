@@ -6,7 +6,7 @@ export interface ApiFailure {
   /** Permissions that would have been accepted, by the x-accepted-github-permissions header. */
   readonly accepted: string | null
 }
-export type ApiAnswer<T> = { readonly ok: true; readonly data: T; readonly next: boolean } | ApiFailure
+type ApiAnswer<T> = { readonly ok: true; readonly data: T; readonly next: boolean } | ApiFailure
 
 export interface GitHubApi {
   readonly request: <T>(route: string, parameters?: Record<string, unknown>) => Promise<ApiAnswer<T>>

@@ -16,7 +16,7 @@ export interface Marker {
   readonly attempt: number
 }
 
-export type CommentStatus =
+type CommentStatus =
   | 'created'
   | 'updated'
   | 'unchanged'

@@ -26,7 +26,7 @@ export const OUTPUT_NAMES = [
   'base-sha',
   'head-sha',
 ] as const
-export type OutputName = (typeof OUTPUT_NAMES)[number]
+type OutputName = (typeof OUTPUT_NAMES)[number]
 export type Outputs = Readonly<Record<OutputName, string>>
 
 export const noOutputs: Outputs = Object.fromEntries(OUTPUT_NAMES.map(name => [name, ''])) as Outputs

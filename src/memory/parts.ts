@@ -6,7 +6,7 @@ export interface Range {
 }
 
 export const exactly = (bytes: number): Range => ({ low: bytes, expected: bytes, high: bytes })
-export const nothing: Range = exactly(0)
+const nothing: Range = exactly(0)
 export const sum = (ranges: readonly Range[]): Range =>
   ranges.reduce((a, b) => ({ low: a.low + b.low, expected: a.expected + b.expected, high: a.high + b.high }), nothing)
 

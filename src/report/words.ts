@@ -15,6 +15,12 @@ export function targetText(deployment: ReportDeployment): string {
   return count === null || count === 1 ? name : count === 0 ? 'no GPU' : `${name} x ${count}`
 }
 
+/** "exempted until 2027-03-31", "exemption expired on 2026-01-01". */
+export function exemptionText({ until, expired }: NonNullable<ReportDeployment['exemption']>): string {
+  if (expired) return `exemption expired${until === null ? '' : ` on ${until}`}`
+  return `exempted${until === null ? '' : ` until ${until}`}`
+}
+
 /** Needed and available GiB of the fullest GPU, with the part of the budget it takes. */
 export function needText(deployment: ReportDeployment): { needs: string; has: string; share: number | null } {
   const per = deployment.estimate?.perGpu
@@ -33,7 +39,7 @@ export function deltaText(bytes: number): string {
   return text === '0.00' ? '0.00' : `${bytes > 0 ? '+' : '-'}${text}`
 }
 
-export const STATUS_ORDER: readonly Status[] = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
+const STATUS_ORDER: readonly Status[] = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
 
 /** Worst first, then as found: by file and line. */
 export function worstFirst(deployments: readonly ReportDeployment[]): ReportDeployment[] {

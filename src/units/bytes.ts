@@ -1,5 +1,5 @@
 /** Sizes are plain numbers of bytes everywhere; GiB exists only in what people read or write. */
-export const KiB = 1024
+const KiB = 1024
 export const MiB = 1024 ** 2
 export const GiB = 1024 ** 3
 

@@ -11,7 +11,7 @@ export interface Gate {
   readonly onlyNew: boolean
   readonly maxIncrease: { readonly bytes: number } | { readonly fraction: number } | null
 }
-export type Strictness = 'fail' | 'warn' | 'ignore'
+type Strictness = 'fail' | 'warn' | 'ignore'
 export type FailReason = 'exceeds' | 'tight' | 'increase' | 'unknown' | 'finding'
 
 /** Is this deployment's unknown caused by the network, not by the repository? */
