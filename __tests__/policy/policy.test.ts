@@ -100,6 +100,14 @@ describe('a policy file', () => {
   })
 
   test.each<[string, string, string[]]>([
+    [
+      'a GPU that nobody knows',
+      'version: 1\ndefaults: { target: L4 x 0 }\nrules:\n  - paths: [a]\n    target: H1000\n',
+      [
+        '2:21: defaults.target: "L4 x 0" asks for 0 GPUs (give a count of 1 or more)',
+        '5:13: rules[0].target: unknown GPU "H1000" (did you mean NVIDIA H100 80GB? Else give the memory that the engine sees, as in 79.18GiB)',
+      ],
+    ],
     ['an unknown key', 'version: 1\nfail_onn: [exceeds]\n', ['2:1: unknown key "fail_onn" (did you mean fail-on?)']],
     [
       'an unknown key in a rule',

@@ -51,6 +51,13 @@ describe('remedies', () => {
     ])
   })
 
+  test('more of the card and fewer requests together, where neither fits alone', () => {
+    const settings = { memoryFraction: 0.69, maxNumSeqs: 4096, maxNumBatchedTokens: 4096, maxModelLen: 1024 }
+    const found = remediesFor(on('NVIDIA L4', settings))
+    expect(flags(found)[0]).toBe('--gpu-memory-utilization 0.95 --max-num-seqs 1024')
+    expect(found.filter(remedy => remedy.change.some(change => change.setting === 'maxNumSeqs'))).toHaveLength(1)
+  })
+
   test('more ranks with the GPUs they need, and the next larger card', () => {
     const found = remediesFor(on('NVIDIA L4', { maxModelLen: 131072 }))
     expect(flags(found)).toEqual(

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml'
 import type { Setting, Settings } from '../deployments/deployment.ts'
+import { lookUpGpu } from '../hardware/look-up.ts'
 import type { Place, Problem } from '../problem.ts'
 import { parseBytes } from '../units/bytes.ts'
 import { deploymentGlobs, globsOrNames } from './globs.ts'
@@ -131,7 +132,7 @@ class Places {
   }
 }
 
-/** What the form cannot say: dates that exist, entries that say something, paths inside the repository. */
+/** What the form cannot say: dates and GPUs that exist, entries that say something, paths inside the repository. */
 function meaningComplaints(policy: PolicyFile): Complaint[] {
   const found: Complaint[] = []
   const add = (path: KeyPath, message: string, hint: string) => found.push({ path, aboutKey: false, message, hint })
@@ -143,6 +144,12 @@ function meaningComplaints(policy: PolicyFile): Complaint[] {
         'write year-month-day',
       )
   })
+  const target = (path: KeyPath, text: string | undefined) => {
+    const gpu = text === undefined ? null : lookUpGpu(text)
+    if (gpu && !gpu.ok) add(path, `${pathText(path)}: ${gpu.problem.message}`, gpu.problem.hint ?? 'name another GPU')
+  }
+  target(['defaults', 'target'], policy.defaults?.target)
+  for (const [i, rule] of (policy.rules ?? []).entries()) target(['rules', i, 'target'], rule.target)
   for (const [id, model] of Object.entries(policy.models ?? {})) {
     const at = ['models', id]
     if (model.id === undefined && model.path === undefined)

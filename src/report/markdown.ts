@@ -1,7 +1,7 @@
 import { gibText } from '../units/bytes.ts'
 import { code, encodedPath, prose } from './escape.ts'
 import type { Report, ReportDeployment, Status } from './report.ts'
-import { changeText, coverageText, deltaText, needText, targetText, worstFirst } from './words.ts'
+import { changeText, coverageText, deltaText, exemptionText, needText, targetText, worstFirst } from './words.ts'
 
 /** Where links of a rendering lead. */
 export interface MarkdownContext {
@@ -194,10 +194,7 @@ function why(row: ReportDeployment): string {
     )
   for (const finding of row.findings)
     if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
-  if (row.exemption)
-    said.push(
-      `${row.exemption.expired ? 'exemption expired' : 'exempted'}${row.exemption.until ? ` until ${row.exemption.until}` : ''}: ${prose(row.exemption.reason, 200)}`,
-    )
+  if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`)
   return said.join('<br>') || ' '
 }
 

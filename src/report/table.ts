@@ -5,6 +5,7 @@ import {
   changeText,
   coverageText,
   deltaText,
+  exemptionText,
   needText,
   placeText,
   targetText,
@@ -104,15 +105,7 @@ function detailLines(row: ReportDeployment, style: TextStyle): string[] {
     const where = finding.file && finding.line ? `${finding.file}:${finding.line}: ` : ''
     lines.push(...indented(`${finding.severity}: ${where}${finding.message}`, style))
   }
-  if (row.exemption) {
-    const until = row.exemption.until ? ` until ${row.exemption.until}` : ''
-    lines.push(
-      ...indented(
-        `${row.exemption.expired ? 'exemption expired' : 'exempted'}${until}: ${row.exemption.reason}`,
-        style,
-      ),
-    )
-  }
+  if (row.exemption) lines.push(...indented(`${exemptionText(row.exemption)}: ${row.exemption.reason}`, style))
   for (const cause of row.baseline?.causes ?? [])
     lines.push(
       ...indented(

@@ -52,6 +52,7 @@ function collect(question: Question, goal: Goal): Remedy[] {
     kvDtype,
     ...(unasked ? [] : [context]),
     eager,
+    fractionAndSequences,
     sibling,
     quantised,
     parallel,
@@ -61,7 +62,9 @@ function collect(question: Question, goal: Goal): Remedy[] {
   ]
   const found: Remedy[] = []
   for (const kind of kinds) {
-    const remedy = found.length < MOST_REMEDIES ? kind(question, goal) : null
+    // two changes only where no single one on the same card does
+    if (found.length === MOST_REMEDIES || (kind === fractionAndSequences && found.length > 0)) continue
+    const remedy = kind(question, goal)
     if (remedy) found.push(remedy)
   }
   const cheap = found.some(remedy => remedy.change.some(change => !/^(?:target|cpuOffloadBytes)$/.test(change.setting)))
@@ -108,18 +111,33 @@ const context: Kind = (question, goal) => {
   return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits')
 }
 
-/** The setting halved until it fits, but not below `least`. */
-function halved(question: Question, setting: SettingName, least: number, goal: Goal): Trial | null {
+/** The setting halved until it fits, but not below `least`; with another share of the card where one is given. */
+function halved(
+  question: Question,
+  setting: SettingName,
+  least: number,
+  goal: Goal,
+  memoryFraction?: number,
+): Trial | null {
   const now = current(question, setting)
   if (typeof now !== 'number' || !has(question, setting)) return null
   const steps: number[] = []
   for (let value = 2 ** Math.ceil(Math.log2(now) - 1); value >= least; value /= 2) steps.push(value)
-  return firstOf(steps, value => attempt(question, { settings: { [setting]: value } }), goal.passes)
+  const share = memoryFraction === undefined ? {} : { memoryFraction }
+  return firstOf(steps, value => attempt(question, { settings: { ...share, [setting]: value } }), goal.passes)
 }
 
 const sequences: Kind = (question, goal) => {
   const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal)
   return trial && remedyOf(question, trial, 'fewer requests at once')
+}
+
+/** The largest part of the card with the most requests at once that fits in it, where neither is enough alone. */
+const fractionAndSequences: Kind = (question, goal) => {
+  const now = current(question, 'memoryFraction')
+  if (typeof now !== 'number' || now >= HIGHEST_FRACTION || !has(question, 'memoryFraction')) return null
+  const trial = halved(question, 'maxNumSeqs', Math.max(8, question.input.concurrency), goal, HIGHEST_FRACTION)
+  return trial && remedyOf(question, trial, 'more of the card, and fewer requests at once')
 }
 
 const batchTokens: Kind = (question, goal) => {
