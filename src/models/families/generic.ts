@@ -59,7 +59,7 @@ const NEEDED: readonly (readonly string[])[] = [
 
 /** What keeps a config of unknown type from being counted, for its problem. */
 export function whatIsMissing(config: Config): string {
-  const missing = NEEDED.filter(names => !names.some(name => name in config.json)).map(names => names[0])
+  const missing = NEEDED.filter(names => !names.some(name => config.json[name] != null)).map(names => names[0])
   if (missing.length === 0) return 'and no family that is known has its keys'
   return `and ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing to count it by its keys`
 }
@@ -75,7 +75,7 @@ const COUNTED = /experts$/
 
 /** The family that fits the file's keys best; of equals Llama, else the first. A class that generates is no encoder. */
 function byKeys(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
-  if (!NEEDED.every(names => names.some(name => name in config.json))) return null
+  if (!NEEDED.every(names => names.some(name => config.json[name] != null))) return null
   const json = withTieFlag(config.json)
   const generates = architectureOf(config).ending === 'ForCausalLM'
   const llamaFirst = [...families].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'))
