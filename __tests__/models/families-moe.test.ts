@@ -101,7 +101,7 @@ describe('counts of mixtures and hybrids', () => {
 })
 
 describe('prediction layers', () => {
-  // sizes of the stored layers less router biases (architectures.md 1.3, config-pitfalls.md)
+  // sizes of the stored layers less router biases 
   test.each<[string, JsonObject, number]>([
     ['DeepSeek-V3 with embedding and head', { ...deepseekV3, num_nextn_predict_layers: 1 }, 13_463_426_304 - 256],
     ['Qwen3-Next, which no key announces', { model_type: 'qwen3_next' }, 1_650_471_424],
@@ -179,7 +179,7 @@ function charged(layers: KvLayers): string {
   return `${names[layers.kind] ?? layers.kind} x${layers.count}`
 }
 
-/** The same from our specs; state widths by vllm-kv.md section 3. */
+/** The same from our specs; state widths by vLLM's mamba_utils.py. */
 function ours(spec: CacheSpec, row: KvRow): string {
   const { tp, draft } = row
   const dtypes = row.layers.find(l => l.kind === 'MambaSpec')?.dtype.match(/\w+/g) ?? []

@@ -118,7 +118,7 @@ export interface DeclaredHardware {
 
 export interface DeclaredName {
   readonly name: string
-  /** Which key it came from, in the order of trust of deployment-formats.md 11.1. */
+  /** Which key it came from, in the order of trust. */
   readonly kind: 'product-label' | 'instance-type' | 'accelerator-field' | 'hint'
   readonly at: Place
   readonly text: string

@@ -20,7 +20,7 @@ export const kaito: Engine = {
   estimate,
 }
 
-/** KAITO runs vLLM with defaults of its own (deployment-formats.md 5): the model on one GPU when it fits, else over all. */
+/** KAITO runs vLLM with defaults of its own: the model on one GPU when it fits, else over all. */
 function estimate(input: EngineInput): EngineAnswer {
   const plain = vllm.estimate({ ...input, version: null, settings: withDefaults(input, 1) })
   const gpus = input.gpusPerReplica ?? 1

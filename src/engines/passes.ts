@@ -7,7 +7,7 @@ const step = (ranks: number): 0 | 1 | 2 | 3 => (ranks <= 1 ? 0 : ranks <= 3 ? 1 
 
 /**
  * Bytes of a forward pass over B tokens, in units of 2 B x B x (heads x head size), by TP 1, 2, 4, 8: dense models and
- * mixtures of experts (aiconfigurator; engines.md 2.7). At least 70 MiB.
+ * mixtures of experts (aiconfigurator). At least 70 MiB.
  */
 const FORWARD = { dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10] } as const
 

@@ -41,7 +41,7 @@ const QUANTIZE: Readonly<Record<string, string>> = {
   marlin: 'gptq',
 }
 
-/** TGI (engines.md 5): a warm-up prefill runs beside the weights, then the cache takes what is left. */
+/** TGI (its launcher's options): a warm-up prefill runs beside the weights, then the cache takes what is left. */
 function estimate(input: EngineInput): EngineAnswer {
   const reader = readSettings(input)
   const option = readOptions(input.options, reader.findings)

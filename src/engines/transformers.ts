@@ -27,7 +27,7 @@ const defaults: readonly EngineDefault[] = [
 export const transformers: Engine = { name: 'transformers', title: 'transformers', defaults, estimate }
 
 /**
- * transformers' generate (engines.md 8): no pool; weights, the cache as far as it has grown, the peak of the prefill over
+ * transformers' generate (its caching allocator, measured): no pool; weights, the cache as far as it has grown, the peak of the prefill over
  * the prompt, and the CUDA context. The budget is the card. With several GPUs layers are placed in order.
  */
 function estimate(input: EngineInput): EngineAnswer {
@@ -156,6 +156,6 @@ function contextPart(): Part {
     { low: 300 * MiB, expected: 512 * MiB, high: 800 * MiB },
     'measured',
     '0.5 GiB for the CUDA context',
-    'engines.md: 0.3 to 0.5 GiB a process and device, more with large kernels',
+    'CUDA context: 0.3 to 0.5 GiB a process and device, more with large kernels',
   )
 }

@@ -25,7 +25,7 @@ const defaults: readonly EngineDefault[] = [
 export const trtllm: Engine = { name: 'trtllm', title: 'TensorRT-LLM', defaults, estimate }
 
 /**
- * TensorRT-LLM (engines.md 4): weights and buffers first, buffers by the limits and not the load; then the cache takes a
+ * TensorRT-LLM (its LlmArgs and memory page): weights and buffers first, buffers by the limits and not the load; then the cache takes a
  * fraction of what is free.
  */
 function estimate(input: EngineInput): EngineAnswer {

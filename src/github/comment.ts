@@ -16,14 +16,7 @@ export interface Marker {
   readonly attempt: number
 }
 
-type CommentStatus =
-  | 'created'
-  | 'updated'
-  | 'unchanged'
-  | 'stale'
-  | 'skipped-no-pr'
-  | 'skipped-read-only'
-  | 'failed'
+type CommentStatus = 'created' | 'updated' | 'unchanged' | 'stale' | 'skipped-no-pr' | 'skipped-read-only' | 'failed'
 
 export interface CommentResult {
   readonly status: CommentStatus

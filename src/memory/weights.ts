@@ -34,7 +34,7 @@ interface Sum {
 /**
  * Weights of each pipeline stage on its fullest tensor rank: embedding and towers on the first stage, final norm and
  * head on the last; a tied head is the embedding itself, so with several stages the last holds a copy of it
- * (architectures.md 4). Prediction layers (MTP) are not counted. Expert and tensor division as `partOf` says.
+ *. Prediction layers (MTP) are not counted. Expert and tensor division as `partOf` says.
  */
 export function stageWeights(shape: ModelShape, storage: WeightStorage, p: Parallelism): StageWeights {
   const sums: Sum[] = Array.from({ length: p.pipeline }, () => ({ bytes: 0, elements: 0 }))

@@ -10,7 +10,7 @@ const part = (answer: EngineAnswer, name: string) => answer.estimate.perGpu.part
 const gib = (bytes: number | null | undefined): number => (bytes ?? 0) / GiB
 
 describe('worked examples', () => {
-  test('Qwen3-32B on one H100 of 0.11: 32,000 tokens are refused, 16,000 start (engines.md 9.4)', () => {
+  test('Qwen3-32B on one H100 of 0.11: 32,000 tokens are refused, 16,000 start', () => {
     const refused = ask({ config: configs.qwen32b, settings: { maxModelLen: 32000 } }).estimate
     expect(refused.kvCache?.bytesPerMaxLengthRequest).toBe(2000 * 16 * 64 * 2 * 8 * 128 * 2)
     expect(refused.kvCache?.fitsOneRequest).toBe(false)
@@ -34,7 +34,7 @@ describe('worked examples', () => {
     }
   })
 
-  test("Qwen3.6-27B's shape: the state decides the attention block (engines.md 9.3)", () => {
+  test("Qwen3.6-27B's shape: the state decides the attention block", () => {
     const config = {
       ...configs.qwen3Next,
       num_hidden_layers: 64,

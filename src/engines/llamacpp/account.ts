@@ -22,7 +22,7 @@ interface Loaded {
   readonly draftContext: number
 }
 
-/** One deployment under llama.cpp's own rules: exact buffers a device, no pool (llamacpp-memory.md). */
+/** One deployment under llama.cpp's own rules: exact buffers a device, no pool (llama.cpp v0.4.0). */
 export function account(input: EngineInput, r: Resolved, engine: string): EngineAnswer {
   const budget = input.gpu === null ? null : input.gpu.memoryBytes
   const trained = r.model.contextLength > 0 ? r.model.contextLength : FIT_LEAST

@@ -2,7 +2,7 @@ import type { Cells, ContextOptions } from './context.ts'
 import type { LlamaModel } from './model.ts'
 
 /**
- * The compute buffer of one micro-batch: the largest of its phases (llamacpp-memory.md 7). On shapes of real models the
+ * The compute buffer of one micro-batch: the largest of its phases (llama.cpp v0.4.0). On shapes of real models the
  * rule is within 10 % for dense and mixture decoders with flash attention.
  */
 export function computeBytes(model: LlamaModel, cells: Cells, asked: ContextOptions, flash: boolean): number {

@@ -21,7 +21,7 @@ export interface ContextOptions {
   readonly snapshots: number
 }
 
-/** Cells of a context: padded lengths and the clamped batches (llamacpp-memory.md 1). */
+/** Cells of a context: padded lengths and the clamped batches (llama.cpp v0.4.0). */
 export interface Cells {
   /** Cells of all streams. */
   readonly context: number

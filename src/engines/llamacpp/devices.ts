@@ -114,7 +114,7 @@ export function deviceLoads(
   return { start, loads }
 }
 
-/** The kernels read f16: one layer's keys and values over all cells (llamacpp-memory.md 10). */
+/** The kernels read f16: one layer's keys and values over all cells (llama.cpp v0.4.0). */
 function convertedBytes(model: LlamaModel, start: Start, asked: ContextOptions): number {
   if (!start.flash || (asked.typeK.name === 'F16' && asked.typeV.name === 'F16')) return 0
   const widest = Math.max(0, ...model.blocks.map(block => block.keyWidth + block.valueWidth))

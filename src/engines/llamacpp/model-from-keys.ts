@@ -3,7 +3,7 @@ import type { Block, ComputeShape, LlamaModel } from './model.ts'
 
 /**
  * Window layers by default: every `period`-th layer is full, the last of its group, or the first where `denseFirst`
- * (llamacpp-memory.md 3, exact on every row of the oracle).
+ * (llama.cpp v0.4.0, equal on every start compared).
  */
 const PERIODS: Readonly<Record<string, { readonly period: number; readonly denseFirst?: true }>> = {
   gemma2: { period: 2 },
@@ -175,7 +175,7 @@ function hasCache(keys: Keys, layer: number, count: number): boolean {
   return !(isRecurrent(keys, layer) && architecture !== 'falcon-h1')
 }
 
-/** Does the layer keep a recurrent state (llamacpp-memory.md 4)? */
+/** Does the layer keep a recurrent state (llama.cpp v0.4.0)? */
 function isRecurrent(keys: Keys, layer: number): boolean {
   const architecture = keys.architecture
   switch (architecture) {

@@ -84,7 +84,7 @@ function blockOf(kind: LayerKind, windows: boolean, ownCache: boolean): Block {
   return block
 }
 
-/** Bytes of one sequence's state in float32 (llamacpp-memory.md 4). */
+/** Bytes of one sequence's state in float32 (llama.cpp v0.4.0). */
 function stateBytes(spec: CacheSpec): number {
   switch (spec.kind) {
     case 'mamba1':

@@ -30,7 +30,7 @@ const DEFAULT_TAG = 'Q4_K_M'
 /** Layers a flag means by "all": more than any model has. */
 const ALL = 100_000
 
-/** Reads settings and options of llama-server; the defaults are llamacpp-memory.md 8. */
+/** Reads settings and options of llama-server; the defaults are those of its server, v0.4.0. */
 export function resolve(input: EngineInput): Resolved {
   const reader = readSettings(input)
   const options = readOptions(input.options, (message, option) =>

@@ -23,7 +23,7 @@ export interface Start {
 
 const pad = (n: number): number => Math.ceil(n / 256) * 256
 
-/** Why llama.cpp would not start this context (llamacpp-memory.md 9); null: it starts. */
+/** Why llama.cpp would not start this context (llama.cpp v0.4.0); null: it starts. */
 export function refusal(model: LlamaModel, asked: ContextOptions): string | null {
   const { typeK, typeV } = asked
   const name = (type: GgmlType): string => type.name.toLowerCase()

@@ -19,7 +19,7 @@ interface Stage {
   readonly request: number
 }
 
-/** Adds it up for the fullest pipeline stage (sglang-memory.md 4): weights and pool within the static fraction. */
+/** Adds it up for the fullest pipeline stage (SGLang 0.5.23, its memory pool): weights and pool within the static fraction. */
 export function account(about: Case): EngineAnswer {
   const { input, r } = about
   const memory = input.gpu?.memoryBytes ?? null

@@ -78,7 +78,7 @@ const CLASSES: readonly CardClass[] = [
 const OLD_MIDDLE: CardClass = { below: 35840, chunk: 2048, batch: 24, wide: 80 }
 const UNKNOWN: CardClass = { below: Number.NaN, chunk: 4096, batch: 160, wide: 160 }
 
-/** Resolves chunk, graphs and fraction as the release does (sglang-memory.md 1, 2, 5). */
+/** Resolves chunk, graphs and fraction as the release does (SGLang 0.4.3 to 0.5.23, server_args.py). */
 export function serverArguments(given: Given, traits: Traits, card: Card, rules: SglangRules): ServerArguments {
   const size = classOf(card.mib, rules)
   const whole = given.chunk ?? defaultChunk(card.mib, size, rules)

@@ -13,7 +13,7 @@ export const sglang: Engine = { name: 'sglang', title: 'SGLang', defaults: sglan
 /** The release that stands for older ones where the version is not known: before the reserve was summed from its causes. */
 const OLDER = '0.5.2'
 
-/** SGLang's own accounting of one deployment: engines.md 3, sglang-memory.md. */
+/** SGLang's own accounting of one deployment: the rules of its own code, by release. */
 function estimate(input: EngineInput): EngineAnswer {
   const answer = under(input)
   if (input.version !== null || input.gpu === null) return answer

@@ -57,7 +57,7 @@ export interface Pool {
   readonly problem: 'no-memory' | 'no-tokens' | 'no-slots' | 'window-too-small' | null
 }
 
-/** Slots a request takes (sglang-memory.md 4): 5 by default, 4 without overlap or lazily, 3 without the buffer, 1 without prefix cache. */
+/** Slots a request takes (SGLang 0.5.23, its memory pool): 5 by default, 4 without overlap or lazily, 3 without the buffer, 1 without prefix cache. */
 export function slotsPerRequest(
   strategy: string | null,
   switchedOff: boolean,
@@ -207,7 +207,7 @@ export function draftLayersOf(stack: LayerStack): number {
 
 const wholePages = (tokens: number, page: number): number => Math.floor(tokens / page) * page
 
-/** The pool that one rank makes of a budget in bytes (sglang-memory.md 4). */
+/** The pool that one rank makes of a budget in bytes (SGLang 0.5.23, its memory pool). */
 export function poolOf(budget: number, t: TokenBytes, s: PoolSettings): Pool {
   const empty = (problem: Pool['problem'], slots: number | null = null): Pool => ({
     tokens: 0,

@@ -6,7 +6,7 @@ export const newestSglang: Release = release(0, 5, 23)
 /** "0.5.23". */
 export const releaseName = (version: Release): string => `${releaseText(version)}.${version % 1000}`
 
-/** How a release sets the static fraction when it is not given (sglang-memory.md 2 and 5). */
+/** How a release sets the static fraction when it is not given (SGLang 0.4.3 to 0.5.23, server_args.py). */
 type FractionRule =
   /** One value for each number of tensor ranks. */
   | 'by-ranks'

@@ -33,7 +33,7 @@ interface Stage {
 /** Lengths are solved up to this where the model has no limit of its own. */
 const LONGEST = 2 ** 24
 
-/** Adds it all up for the fullest pipeline stage (engines.md 2.1, 2.9). */
+/** Adds it all up for the fullest pipeline stage (vLLM v1/worker/gpu_worker.py). */
 export function account(about: Case): EngineAnswer {
   const { input, r } = about
   const memory = input.gpu?.memoryBytes ?? null

@@ -15,7 +15,7 @@ interface Tier extends Batch {
   readonly note: string
 }
 
-/** Defaults of the server by card class; memory as the driver reports it (engines.md 2.2, vllm-kv.md 5). */
+/** Defaults of the server by card class; memory as the driver reports it (vLLM engine/arg_utils.py). */
 function tier(input: EngineInput, rules: Rules): Tier {
   if (rules.v0) return { tokens: 2048, sequences: 256, note: 'vLLM V0 default' }
   const { gpu } = input

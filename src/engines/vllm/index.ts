@@ -15,7 +15,7 @@ export const vllm: Engine = { name: 'vllm', title: 'vLLM', defaults: vllmDefault
 /** The release that stands for older ones where the version is not known: the first whose logs are plenty. */
 const OLDER = '0.11.0'
 
-/** vLLM's own accounting of one deployment: engines.md 2, vllm-kv.md. */
+/** vLLM's own accounting of one deployment: the rules of its own code, by release. */
 function estimate(input: EngineInput): EngineAnswer {
   const answer = under(input)
   if (input.version !== null || input.gpu === null) return answer

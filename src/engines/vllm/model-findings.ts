@@ -4,7 +4,7 @@ import type { EngineInput } from '../engine.ts'
 import { release } from './release.ts'
 import { parallelismOf, type Resolved } from './settings.ts'
 
-/** Model types that releases stopped serving, with the first one that does (vllm-kv.md 4). */
+/** Model types that releases stopped serving, with the first one that does (vLLM's release notes). */
 const DROPPED: Readonly<Record<string, readonly [number, number]>> = {
   minimax: [0, 24],
   minimax_text_01: [0, 24],

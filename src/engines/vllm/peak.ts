@@ -26,7 +26,7 @@ interface Arm extends Range {
 }
 
 /**
- * Transient peak of the profile run (engines.md 2.7): the larger of the forward pass over B tokens and the sampler over
+ * Transient peak of the profile run (fitted to printed logs, see docs/accuracy.md): the larger of the forward pass over B tokens and the sampler over
  * S rows, and with a vision tower its own peak on top (S and the tower were seen to add up). Neither the sampler nor the
  * tower is divided by tensor ranks.
  */
@@ -114,7 +114,7 @@ function towerWidth(config: JsonObject): number {
 }
 
 /**
- * Memory beside torch's allocator: CUDA context growth, cuBLAS, NCCL and all-reduce buffers (engines.md 2.8): printed
+ * Memory beside torch's allocator: CUDA context growth, cuBLAS, NCCL and all-reduce buffers (fitted to printed logs, see docs/accuracy.md): printed
  * 0.03 to 0.14 GiB on one rank, 0.25 to 0.55 on two; four are interpolated; eight follow from two models' equal rest.
  */
 export function communication(r: Resolved): Modelled {

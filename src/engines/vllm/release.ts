@@ -1,6 +1,6 @@
 /**
- * vLLM releases and what changed between them for memory. Sources: released packages, as read for `vllm-kv.md` section
- * 5; releases between the opened ones take the older rule (or the larger need, where said).
+ * vLLM releases and what changed between them for memory. Source: the released packages;
+ * releases between the opened ones take the older rule (or the larger need, where said).
  */
 
 /** A release as one comparable number: 0.11.2 -> 11_002. */

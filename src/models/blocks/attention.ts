@@ -16,7 +16,7 @@ export interface Attention {
   readonly out?: string
 }
 
-/** q, k, v, o projections: 2hnd + 2hkd elements without biases (architectures.md, symbols: A). */
+/** q, k, v, o projections: 2hnd + 2hkd elements without biases. */
 export function attentionWeights(a: Attention): Weight[] {
   const prefix = a.prefix ?? 'self_attn'
   const valueDim = a.valueDim ?? a.headDim

@@ -17,7 +17,7 @@ export interface LatentAttention {
   readonly prefix?: string
 }
 
-/** Projections and norms of latent attention (architectures.md 6.7); the down-projections stand on every rank. */
+/** Projections and norms of latent attention; the down-projections stand on every rank. */
 export function latentAttentionWeights(a: LatentAttention): Weight[] {
   const prefix = a.prefix ?? 'self_attn'
   const bias = a.bias ?? false
@@ -44,7 +44,7 @@ export function latentCache(a: Pick<LatentAttention, 'latent' | 'rope'>): CacheS
   return { kind: 'mla', latent: a.latent, rope: a.rope }
 }
 
-/** Sparse-attention indexer: q*n*d + h*d + 2d + h*n (architectures.md 6.8), on every rank. */
+/** Sparse-attention indexer: q*n*d + h*d + 2d + h*n, on every rank. */
 export function indexerWeights(
   i: { readonly hidden: number; readonly queryRank: number; readonly heads: number; readonly dim: number },
   prefix = 'self_attn.indexer',

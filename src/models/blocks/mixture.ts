@@ -26,7 +26,7 @@ export interface Mixture {
   readonly expertHidden?: number
 }
 
-/** Router E x h and experts E x 3hm (2hm without gate). (architectures.md 6.6) */
+/** Router E x h and experts E x 3hm (2hm without gate). */
 export function mixtureWeights(m: Mixture): Weight[] {
   const prefix = m.prefix ?? 'mlp'
   const [gate, up, down] = m.names ?? ['gate_proj', 'up_proj', 'down_proj']

@@ -12,7 +12,7 @@ export interface GatedDelta {
 }
 
 /**
- * h(2 Hk dk + 2 Hv dv) + 2 h Hv + conv + 2 Hv + dv + Hv dv h (architectures.md 6.3). The input projection is stored as
+ * h(2 Hk dk + 2 Hv dv) + 2 h Hv + conv + 2 Hv + dv + Hv dv h. The input projection is stored as
  * two matrices (`fused`, Qwen3-Next), as four (`apart`, Qwen3.5) or as six (`separate`, OLMo hybrid).
  */
 export function gatedDeltaWeights(
@@ -75,7 +75,7 @@ export interface Mamba2 {
   readonly norm: boolean
 }
 
-/** h(2I + 2GN + H) + (I + 2GN)K + 3H + I + I h, with the biases asked for. (architectures.md 6.10) */
+/** h(2I + 2GN + H) + (I + 2GN)K + 3H + I + I h, with the biases asked for. */
 export function mamba2Weights(m: Mamba2, prefix = 'mamba'): Weight[] {
   const convWidth = m.inner + 2 * m.groups * m.state
   return [
@@ -107,7 +107,7 @@ export interface Mamba1 {
   readonly innerNorms: boolean
 }
 
-/** h 2I + I K + I(R + 2N) + R I + I + I N + I + I h with the biases asked for. (architectures.md 6.10) */
+/** h 2I + I K + I(R + 2N) + R I + I + I N + I + I h with the biases asked for. */
 export function mamba1Weights(m: Mamba1, prefix = 'mamba'): Weight[] {
   return [
     column(`${prefix}.in_proj`, 2 * m.inner, m.hidden, { bias: m.projBias }),

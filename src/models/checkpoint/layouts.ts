@@ -10,7 +10,7 @@ export interface Layout {
 
 const up = Math.ceil
 
-/** One byte a weight and a float32 scale for each block of rows x columns (architectures.md 5.2: DeepSeek, Qwen). */
+/** One byte a weight and a float32 scale for each block of rows x columns (DeepSeek, Qwen). */
 export function fp8Block(rows: number, columns: number, scaleBytes = 4): Layout {
   return {
     name: `fp8 block ${rows}x${columns}`,

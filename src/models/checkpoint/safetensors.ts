@@ -155,7 +155,7 @@ const TOWER =
   /(^|\.)(visual|vision_tower|vision_model|vision_backbone|multi_modal_projector|mm_projector|audio_tower|vision_encoder|image_newline)(\.|$)/
 const BUFFER = /(^|\.)(inv_freq|position_ids|masked_bias|attn\.bias|attention\.bias)$/
 
-/** The role a tensor's name tells (architectures.md 7): `mtp.*` and layers past the last are prediction layers. */
+/** The role a tensor's name tells: `mtp.*` and layers past the last are prediction layers. */
 function tensorRole(name: string, layers: number | null): TensorRole {
   if (BUFFER.test(name)) return 'buffer'
   if (TOWER.test(name)) return 'tower'

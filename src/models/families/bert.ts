@@ -49,7 +49,7 @@ export const bertNorms = (d: Dims): Weight[] => [
   norm('output.LayerNorm', d.hidden, true),
 ]
 
-/** 4h^2 + 4h + 2hf + f + h + 4h. (architectures.md 6.13) */
+/** 4h^2 + 4h + 2hf + f + h + 4h. */
 export const bertLayer = (d: Dims): Weight[] => [...bertAttention(d), ...bertFeedForward(d), ...bertNorms(d)]
 
 /** What BERT's classes have in common; rows override what differs. */

@@ -15,7 +15,7 @@ const defaults = {
   tie_word_embeddings: true,
 }
 
-/** Attention and feed-forward side by side under one norm without bias: A + GLU + h. (architectures.md 6.5) */
+/** Attention and feed-forward side by side under one norm without bias: A + GLU + h. */
 const parallelLayer = (d: Dims) => [
   ...attentionWithFlag(d),
   ...gatedFeedForward(d.hidden, d.width),

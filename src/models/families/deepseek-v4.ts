@@ -46,7 +46,7 @@ function hyperConnection(name: string, hidden: number, streams: number): Weight[
   return [vector(`${name}.fn`, outputs * streams * hidden), vector(`${name}.base`, outputs), vector(`${name}.scale`, 3)]
 }
 
-/** Shared-key attention with low-rank query and grouped output, compressed by `ratio`. (architectures.md 6.9) */
+/** Shared-key attention with low-rank query and grouped output, compressed by `ratio`. */
 function attention(d: Sizes, ratio: number, streams: number): Part {
   const { config, hidden, heads, headDim } = d
   const rank = config.size('q_lora_rank')

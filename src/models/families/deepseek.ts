@@ -80,7 +80,7 @@ interface Latent {
   readonly copies: boolean
 }
 
-/** Latent attention everywhere; the first layers dense, then routed and shared experts. (architectures.md 6.7, 6.8) */
+/** Latent attention everywhere; the first layers dense, then routed and shared experts. */
 function latentMixture(config: Config, l: Latent): Layered {
   const { sizes, attention } = latentSizes(config)
   const experts = config.size('n_routed_experts')

@@ -51,7 +51,7 @@ const neox: DecoderType = {
   final: d => [norm('gpt_neox.final_layer_norm', d.hidden, true)],
 }
 
-/** GPT-NeoX, BLOOM, MPT and Falcon: query, key and value in one matrix. (architectures.md 6.1) */
+/** GPT-NeoX, BLOOM, MPT and Falcon: query, key and value in one matrix. */
 const types: readonly DecoderType[] = [
   neox,
   {

@@ -3,7 +3,7 @@ import type { LayerKind, LayerStack, ModelShape, ShapeFacts } from '../shape.ts'
 
 /**
  * A family reads the configs of one or more model types. Add one: a file here, a line in `index.ts`, and the contract
- * suite runs it on the oracle's rows.
+ * suite runs it on known configs.
  */
 export interface Family {
   readonly name: string

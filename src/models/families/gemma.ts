@@ -6,7 +6,7 @@ import { alternatingWindows, type DecoderType, type Dims, decoder } from './deco
 import type { Family } from './family.ts'
 import { attentionWithFlag, llamaLayer, norms } from './llama.ts'
 
-/** Gemma 2's layer: norms before and after attention and feed-forward, A + GLU + 4h. (architectures.md 6.4) */
+/** Gemma 2's layer: norms before and after attention and feed-forward, A + GLU + 4h. */
 const sandwichLayer = (d: Dims): Weight[] => [
   ...attentionWithFlag(d),
   ...gatedFeedForward(d.hidden, d.width),

@@ -18,7 +18,7 @@ const defaults = {
   tie_word_embeddings: false,
 }
 
-/** Biases on q, k and v only; gate and up in one matrix. (architectures.md 6.5) */
+/** Biases on q, k and v only; gate and up in one matrix. */
 const glmLayer = (d: Dims) => [
   ...attentionWeights({ ...d, qkvBias: d.config.flag('attention_bias') }),
   ...fusedGatedFeedForward(d.hidden, d.width),

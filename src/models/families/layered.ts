@@ -147,7 +147,7 @@ export function densePart(d: Pick<Sizes, 'hidden'>, width: number, bias = false)
 
 /**
  * Multi-token-prediction layers as checkpoints store them: a decoder layer of the given parts, the projection of two
- * hidden states to one, three norms and, where the model has copies, an embedding and a head. (architectures.md 1.3)
+ * hidden states to one, three norms and, where the model has copies, an embedding and a head.
  */
 export function predictionLayers(count: number, d: Sizes, parts: readonly Part[], copies: boolean): LayerStack | null {
   if (count === 0) return null

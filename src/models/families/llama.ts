@@ -14,7 +14,7 @@ export const norms = (d: Dims, names: readonly string[], bias = false): Weight[]
 export const layerNorms = (d: Dims, bias = false): Weight[] =>
   norms(d, ['input_layernorm', 'post_attention_layernorm'], bias)
 
-/** Per layer A + GLU + 2h with biases where the flags say so; outside V*h (twice if untied) + h. (architectures.md 6.2) */
+/** Per layer A + GLU + 2h with biases where the flags say so; outside V*h (twice if untied) + h. */
 export const llamaLayer = (d: Dims): Weight[] => [
   ...attentionWithFlag(d),
   ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),

@@ -5,7 +5,7 @@ import type { LayerKind, ModelShape } from '../shape.ts'
 import { assemble } from './decoder.ts'
 import { equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
 
-/** Pure state-space models: one mixer and one norm a layer, nothing kept per token. (architectures.md 6.10) */
+/** Pure state-space models: one mixer and one norm a layer, nothing kept per token. */
 interface StateSpaceType {
   readonly type: string
   readonly defaults: JsonObject

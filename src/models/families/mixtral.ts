@@ -20,7 +20,7 @@ interface Uniform {
   readonly headBias?: (config: Config) => boolean
 }
 
-/** Every layer: attention, then routed experts. (architectures.md 6.6) */
+/** Every layer: attention, then routed experts. */
 function uniform(config: Config, u: Uniform): Layered {
   const d = sizesOf(config)
   const experts = config.size(u.experts)

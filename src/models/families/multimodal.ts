@@ -32,7 +32,7 @@ export interface MultimodalType {
   readonly aliases?: Readonly<Record<string, readonly string[]>>
   readonly text: TextPart
   /**
-   * Which flag ties head and embedding (config-pitfalls.md, configuration 3): the top level's with this default, the
+   * Which flag ties head and embedding: the top level's with this default, the
    * nested config's, either of them, or none.
    */
   readonly tie: 'top' | 'nested' | 'either' | 'never'

@@ -63,7 +63,7 @@ function expertWeights(d: Sizes): Weight[] {
   ]
 }
 
-/** One mixer and one norm a layer. (architectures.md 6.11) */
+/** One mixer and one norm a layer. */
 function nemotronH(config: Config): Layered {
   const order = blocks(config, 'layers_block_type', 'hybrid_override_pattern') ?? ['mamba2', 'moe', 'full', 'dense']
   const d: Sizes = { ...sizesOf(config.with({ num_hidden_layers: order.length })), layers: order.length }

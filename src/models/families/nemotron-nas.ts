@@ -35,7 +35,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const widthOf = (multiplier: number, hidden: number): number =>
   Math.ceil(Math.floor((2 * multiplier * hidden) / 3) / 256) * 256
 
-/** Llama's layer with attention and feed-forward chosen block by block; a part left out has no norm. (architectures.md 6.12) */
+/** Llama's layer with attention and feed-forward chosen block by block; a part left out has no norm. */
 function shape(file: Config): ModelShape {
   const config = file.with(defaults)
   const d = dimsOf({ kvHeads: (_, heads) => heads, width: () => 0 }, config)

@@ -12,7 +12,7 @@ const postNormLayer = (d: Dims) => [
   ...norms(d, ['post_attention_layernorm', 'post_feedforward_layernorm']),
 ]
 
-/** OLMo 1 has no norm weights at all; 2 and 3 norm queries and keys over all heads. (architectures.md 6.5) */
+/** OLMo 1 has no norm weights at all; 2 and 3 norm queries and keys over all heads. */
 const types: readonly DecoderType[] = [
   {
     type: 'olmo',

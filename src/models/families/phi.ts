@@ -5,7 +5,7 @@ import { type DecoderType, decoder } from './decoder.ts'
 import type { Family } from './family.ts'
 import { layerNorms } from './llama.ts'
 
-/** Phi, StarCoder2 and StableLM: LayerNorms with bias, partial rotary. (architectures.md 6.5) */
+/** Phi, StarCoder2 and StableLM: LayerNorms with bias, partial rotary. */
 const types: readonly DecoderType[] = [
   {
     // attention and feed-forward side by side under one norm; a bias on every matrix, the head's too

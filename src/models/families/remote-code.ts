@@ -11,7 +11,7 @@ import { layerNorms, llamaDefaults, llamaLayer, norms } from './llama.ts'
  */
 const types: readonly DecoderType[] = [
   {
-    // `intermediate_size` is twice the width of w1 and w2; a bias on q, k and v (architectures.md 6.3)
+    // `intermediate_size` is twice the width of w1 and w2; a bias on q, k and v
     type: 'qwen',
     classes: ['QWen'],
     defaults: {

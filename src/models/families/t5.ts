@@ -100,7 +100,7 @@ function isSwitchLayer(layer: number, cross: boolean, config: Config, layers: nu
   return step > 0 && (layer % step === 1 || step === 1)
 }
 
-/** Encoder layer 4*D*K + ff + 2D, decoder layer 8*D*K + ff + 3D; no biases; always tied. (architectures.md 6.13) */
+/** Encoder layer 4*D*K + ff + 2D, decoder layer 8*D*K + ff + 3D; no biases; always tied. */
 function t5Shape(rule: T5Type, file: Config): ModelShape {
   const config = file.with({ ...defaults, ...rule.defaults }, aliases)
   const hidden = config.size('d_model')

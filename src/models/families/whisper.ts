@@ -31,7 +31,7 @@ const aliases = {
 const withoutKeyBias = (weights: readonly Weight[]): Weight[] =>
   weights.map(weight => (weight.name.endsWith('.k_proj') ? { ...weight, bias: false } : weight))
 
-/** BART's layers without bias on k, behind two convolutions over the mel spectrum. (architectures.md 6.13) */
+/** BART's layers without bias on k, behind two convolutions over the mel spectrum. */
 function shape(file: Config): ModelShape {
   const config = file.with(defaults, aliases)
   const hidden = config.size('d_model')

@@ -18,8 +18,8 @@ export interface Blocks {
 }
 
 /**
- * Tokens of a block and, for models with recurrent state, the page their states are padded to (vllm-kv.md 2 "Default
- * block size" and 3). The attention block grows until one of its pages holds a state.
+ * Tokens of a block and, for models with recurrent state, the page their states are padded to (vLLM 0.33: default
+ * block sizes and 3). The attention block grows until one of its pages holds a state.
  */
 export function blocksFor(layers: readonly CacheLayer[], headDim: number | null, s: BlockSettings): Blocks {
   const preferred = s.asked ?? preferredBlock(layers, headDim, s)

@@ -1,5 +1,5 @@
 /**
- * Formats of keys and values (vllm-kv.md 2, element sizes). `elementBytes` covers the plain ones; the packed ones add
+ * Formats of keys and values (vLLM 0.33, v1/kv_cache_interface.py). `elementBytes` covers the plain ones; the packed ones add
  * scales a head and token.
  */
 export type KvFormat =

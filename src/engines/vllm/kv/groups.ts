@@ -38,7 +38,7 @@ export interface GroupSettings {
   readonly stages: number
 }
 
-/** Groups layers as vLLM does (vllm-kv.md 2, "Groups" and "Unify pages"). No layers: no buckets. */
+/** Groups layers as vLLM does (vLLM 0.33, v1/core/kv_cache_utils.py). No layers: no buckets. */
 export function plan(layers: readonly CacheLayer[], s: GroupSettings): Plan {
   let paged = layers.map(layer => page(layer, s))
   if (!s.hybridManager) paged = withoutWindows(paged)

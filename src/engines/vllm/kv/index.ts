@@ -77,7 +77,7 @@ export function kvRules(
 
 const plain = (elementBytes: number): KvFormat => ({ kind: 'plain', elementBytes })
 
-/** The flag's dtype, else the checkpoint's own KV scheme, else what the model's class asks for (vllm-kv.md 2, 4). */
+/** The flag's dtype, else the checkpoint's own KV scheme, else what the model's class asks for (vLLM 0.33, models/config.py). */
 function kvDtype(shape: ModelShape, r: Resolved, storage: WeightStorage, capability: number | null): string {
   const kinds = shape.layers.kinds.flatMap(kind => kind.cache.map(spec => spec.kind))
   if (kinds.includes('compressed-mla')) return 'fp8_ds_mla'
@@ -89,7 +89,7 @@ function kvDtype(shape: ModelShape, r: Resolved, storage: WeightStorage, capabil
   return asked
 }
 
-/** Batches in flight: two with async scheduling; with pipeline stages one a stage, and one more (vllm-kv.md 2, C). */
+/** Batches in flight: two with async scheduling; with pipeline stages one a stage, and one more (vLLM 0.33, config/vllm.py). */
 function concurrentBatches(r: Resolved): number {
   if (!r.rules.windowCountsBatches) return 1
   if (r.v2Runner) return r.asyncScheduling ? r.pipeline + 1 : r.pipeline

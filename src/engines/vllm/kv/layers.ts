@@ -158,13 +158,13 @@ function headBytes(
   return Math.max(1, Math.floor(spec.kvHeads / s.tensor)) * tokenBytes.heads(spec.keyDim, spec.valueDim, format)
 }
 
-/** fp8 key of the sparse indexer, with an fp32 scale for each 128 elements: 132 B for 128 (vllm-kv.md 2). */
+/** fp8 key of the sparse indexer, with an fp32 scale for each 128 elements: 132 B for 128 (vLLM 0.33, v1/kv_cache_interface.py). */
 function indexerBytes(dim: number): number {
   return dim + Math.ceil(dim / 128) * 4
 }
 
 /**
- * DeepSeek-V4 (vllm-kv.md 2): every layer keeps a window of latents in blocks of 64; layers with a compression ratio
+ * DeepSeek-V4 (vLLM 0.33, v1/kv_cache_interface.py): every layer keeps a window of latents in blocks of 64; layers with a compression ratio
  * keep one latent for `ratio` tokens in blocks of 256 tokens, and the fp32 inputs of the compressor for a window. Ratio 4
  * overlaps its windows (twice the width, window 8) and has an indexer with a compressor of its own. Pages are rounded
  * up to 576 B.
@@ -208,7 +208,7 @@ function state(spec: CacheSpec, s: LayerSettings): Described {
 
 /**
  * Mamba-2 kernels can hand out a state in the middle of a prefill, and so can the gated-delta kernel of Hopper and newer
- * for heads of 128; Mamba-1, Kimi delta attention and short convolutions cannot (vllm-kv.md 3, and its rows).
+ * for heads of 128; Mamba-1, Kimi delta attention and short convolutions cannot (vLLM 0.33, hybrid models).
  */
 function takesCheckpoints(spec: CacheSpec, capability: number | null): boolean {
   if (spec.kind === 'mamba2') return true

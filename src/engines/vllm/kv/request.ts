@@ -15,7 +15,7 @@ export interface RequestSettings {
   readonly chargesGroups: boolean
 }
 
-/** Blocks that one request of `length` tokens takes in one group of the bucket (vllm-kv.md 2). */
+/** Blocks that one request of `length` tokens takes in one group of the bucket (vLLM 0.33, v1/kv_cache_interface.py). */
 export function blocksOf(bucket: Bucket, length: number, s: RequestSettings): number {
   const { reach, block } = bucket
   switch (reach.kind) {

@@ -10,7 +10,7 @@ export interface StateSettings {
 }
 
 /**
- * Bytes of the recurrent state of one layer on one tensor rank (vllm-kv.md 3): a convolution's last inputs and the
+ * Bytes of the recurrent state of one layer on one tensor rank (vLLM 0.33, mamba_utils.py): a convolution's last inputs and the
  * recurrent matrix. Divisions that leave a remainder round up. 0 for layers without state.
  */
 export function stateBytes(spec: CacheSpec, s: StateSettings): number {
