@@ -23,11 +23,16 @@ import { githubs } from '../helpers/servers.ts'
 const github = githubs()
 const environment = { PATH: process.env['PATH'], HOME: '/nonexistent' }
 
-/** Accepts connections and never answers. */
+/** Answers a comparison, and nothing else: requests for comments wait for ever. */
 let silent: Server
 let silentUrl = ''
+let mergeBase = ''
 beforeAll(async () => {
-  silent = createServer(() => {})
+  silent = createServer((request, response) => {
+    if (!request.url?.includes('/compare/')) return
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ merge_base_commit: { sha: mergeBase }, files: [] }))
+  })
   await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
   silentUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`
 })
@@ -87,7 +92,12 @@ describe('case 72: ends that nobody wants', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
     '%s while GitHub is silent: not green, no stack, no comment, no temporary data',
     async signal => {
-      const { folder, base, head } = raisedContext()
+      const { folder: origin, base, head } = raisedContext()
+      git(origin, 'config', 'uploadpack.allowAnySHA1InWant', 'true')
+      const clone = temporaryFolder()
+      git(clone, 'clone', '-q', '--depth=1', `file://${origin}`, 'work')
+      const folder = join(clone, 'work')
+      mergeBase = base
       const temporary = temporaryFolder()
       const event = join(temporary, 'event.json')
       writeFileSync(event, JSON.stringify(pullRequestPayload({ base, head })))
@@ -113,17 +123,26 @@ describe('case 72: ends that nobody wants', () => {
       child.stderr.on('data', data => {
         said += data
       })
-      const asked = new Promise<void>(resolve => silent.once('request', () => resolve()))
+      const asked = new Promise<void>(resolve => {
+        const look = (request: { url?: string | undefined }) => {
+          if (!request.url?.includes('/comments')) return
+          silent.off('request', look)
+          resolve()
+        }
+        silent.on('request', look)
+      })
       const ended = new Promise<{ code: number | null; signal: string | null }>(resolve =>
         child.once('close', (code, by) => resolve({ code, signal: by })),
       )
       await asked
+      const fetched = () => readdirSync(temporary).filter(name => name.startsWith('hf-vram-calc-'))
+      expect(fetched()).toHaveLength(1)
       child.kill(signal)
       const end = await ended
-      expect(end.code === 0 && end.signal === null).toBe(false)
-      expect(said).not.toContain('    at ')
+      expect(end).toEqual({ code: signal === 'SIGTERM' ? 143 : 130, signal: null })
+      expect(said).toBe(`hf-vram-calc: ended by ${signal}\n`)
       expect(readFileSync(join(temporary, 'output'), 'utf8')).toContain('verdict')
-      expect(readdirSync(temporary).filter(name => name.startsWith('hf-vram-calc-'))).toEqual([])
+      expect(fetched()).toEqual([])
     },
   )
 

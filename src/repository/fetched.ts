@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +12,12 @@ export interface FetchedObjects {
   readonly folder: string
   readonly remove: () => Promise<void>
 }
+
+/** Folders that exist now: a run that is ended from outside removes them on its way out. */
+const folders = new Set<string>()
+process.on('exit', () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
 
 /** A fetch must not outlive the run. */
 const FETCH_TIMEOUT_MS = 120_000
@@ -29,7 +36,11 @@ export async function fetchObjects(
   if (origin === '') return bad('revision-missing', 'the clone has no remote named origin to fetch from')
   const common = (await git(root, 'rev-parse', '--path-format=absolute', '--git-common-dir')).stdout.trim()
   const folder = await mkdtemp(join(tmpdir(), 'hf-vram-calc-'))
-  const remove = () => rm(folder, { recursive: true, force: true })
+  folders.add(folder)
+  const remove = async () => {
+    await rm(folder, { recursive: true, force: true })
+    folders.delete(folder)
+  }
   const made = await git(folder, 'init', '--quiet', '--bare', '.')
   if (made.code !== 0) {
     await remove()
