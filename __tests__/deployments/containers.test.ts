@@ -285,6 +285,32 @@ describe('Helm', () => {
       ]),
     ).toEqual([['org/m', { file: 'chart/values.yaml', line: 2, column: 8 }, 4096, 2, '0.11.0']])
   })
+  test('inside "with", the dot is the value: a node selector names the card', async () => {
+    const values = (selector: string) =>
+      `image: {repository: vllm/vllm-openai, tag: v0.11.0}\nmodel: org/m\nresources: {limits: {nvidia.com/gpu: 2}}\n${selector}`
+    const cards = async (text: string, selector: string) =>
+      (await from({ 'chart/templates/d.yaml': text, 'chart/values.yaml': values(selector) }))
+        .filter(one => one.format === 'kubernetes')
+        .flatMap(one => one.hardware.names.map(name => [name.name, name.at.file, name.at.line]))
+    const product = 'nodeSelector: {nvidia.com/gpu.product: NVIDIA-L40S}\n'
+    const expected = [['NVIDIA-L40S', 'chart/values.yaml', 4]]
+    expect(await cards(template, product)).toEqual(expected)
+    expect(await cards(template.replaceAll('.Values.nodeSelector', '$.Values.nodeSelector'), product)).toEqual(expected)
+    const nested = template
+      .replace('with .Values.nodeSelector', 'with .Values.placement')
+      .replace('toYaml . ', 'toYaml .nodeSelector ')
+    expect(await cards(nested, `placement: {${product.trim()}}\n`)).toEqual(expected)
+    expect(await cards(template, '')).toEqual([])
+  })
+  test('a comment inside a branch that does not hold leaves it closed', async () => {
+    const values = 'image: {repository: vllm/vllm-openai, tag: v0.11.0}\nmodel: org/m\nspare: false\n'
+    const text = template.replace(
+      '      {{- with .Values.nodeSelector }}\n',
+      '      {{- if .Values.spare }}\n      {{- /* why */}}\n      runtimeClassName: x\n      nodeSelector: {nvidia.com/gpu.product: NVIDIA-L4}\n      {{- end }}\n      {{- with .Values.nodeSelector }}\n',
+    )
+    const found = await from({ 'chart/templates/d.yaml': text, 'chart/values.yaml': values })
+    expect(found.filter(one => one.format === 'kubernetes').map(one => one.hardware.names)).toEqual([[]])
+  })
   test('without values the placeholders are reported by name', async () => {
     const [found] = await from({
       'chart/templates/d.yaml': template.replace(

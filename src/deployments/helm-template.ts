@@ -33,15 +33,21 @@ interface Action {
 export function substituteValues(source: Text, values: Node | null): Text {
   const parts: Text[] = []
   const skipping: boolean[] = []
+  // what "." stands for in each open block, as a path under .Values; null: the root, or not known
+  const scopes: (string | null)[] = []
   let plain = 0
   const copy = (to: number): void => {
     if (to > plain && !skipping.includes(true)) parts.push(source.slice(plain, to))
   }
-  for (const action of actions(source.value)) {
+  for (const found of actions(source.value)) {
+    const scope = scopes.at(-1) ?? null
+    const action = { ...found, body: fromRoot(found.body, scope) }
     const [from, to] = action.alone ? lineOf(source.value, action) : [action.from, action.to]
     copy(from)
     plain = to
     const keyword = /^(?:else if|\w+)/.exec(action.body)?.[0]
+    if (OPENS.has(keyword ?? '')) scopes.push(scopeOf(keyword!, action.body, scope))
+    else if (keyword === 'end') scopes.pop()
     if (keyword === 'if' || keyword === 'with') skipping.push(condition(action.body, values) === false)
     else if (keyword === 'range' || keyword === 'define' || keyword === 'block') skipping.push(false)
     else if (keyword === 'else' || keyword === 'else if')
@@ -49,10 +55,27 @@ export function substituteValues(source: Text, values: Node | null): Text {
         skipping.pop() === false || (keyword === 'else if' && condition(action.body.slice(5), values) === false),
       )
     else if (keyword === 'end') skipping.pop()
-    else if (!skipping.includes(true)) parts.push(...replacement(action, source, values))
+    else if (action.body !== '' && !skipping.includes(true)) parts.push(...replacement(action, source, values))
   }
   copy(source.value.length)
   return parts.length === 0 ? source.slice(0, 0) : Text.join(parts)
+}
+
+const OPENS: ReadonlySet<string> = new Set(['if', 'with', 'range', 'define', 'block'])
+
+/** What "." stands for inside a block. */
+function scopeOf(keyword: string, body: string, outer: string | null): string | null {
+  if (keyword === 'if') return outer
+  return keyword === 'with' ? (/^with\s+\.Values\.([\w.]+)$/.exec(body)?.[1] ?? null) : null
+}
+
+/** An action's text with `$.Values` and, inside `with .Values.a`, `.` and `.b` written from the root. */
+function fromRoot(body: string, scope: string | null): string {
+  const text = body.replace(/\$\.Values\b/g, '.Values')
+  if (scope === null || /^(?:include|template|tpl)\b/.test(text)) return text
+  return text.replace(/(^|[\s(])\.(?!Values\.)(\w[\w.]*)?(?=[\s)|]|$)/g, (_, before: string, name?: string) =>
+    name === undefined ? `${before}.Values.${scope}` : `${before}.Values.${scope}.${name}`,
+  )
 }
 
 function actions(text: string): Action[] {
@@ -73,7 +96,7 @@ function actions(text: string): Action[] {
     found.push({
       from,
       to,
-      body: comment ? 'end-of-comment' : body,
+      body: comment ? '' : body,
       alone: before.trim() === '' && after.trim() === '',
     })
     from = text.indexOf('{{', to)
