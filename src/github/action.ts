@@ -378,6 +378,7 @@ function withPrefix(report: Report, prefix: string): Report {
       ),
     })),
     notUnderstood: report.notUnderstood.map(at),
+    problems: report.problems.map(problem => (problem.at ? { ...problem, at: at(problem.at) } : problem)),
   }
 }
 

@@ -249,9 +249,12 @@ function restText(report: Report, context: MarkdownContext): string[] {
   out.push(
     `${coverageText(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`,
   )
-  for (const problem of report.problems.slice(0, 10))
-    out.push(`- ${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
-  for (const message of report.policy?.messages ?? []) out.push(`- ${message.level}: ${prose(message.message)}`)
+  for (const problem of report.problems.slice(0, 10)) {
+    const place = problem.at ? `${fileLink(problem.at, context)}: ` : ''
+    out.push(`- ${place}${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+  }
+  const untold = (report.policy?.messages ?? []).filter(message => !context.notices.includes(message.message))
+  for (const message of untold) out.push(`- ${message.level}: ${prose(message.message)}`)
   return out
 }
 
