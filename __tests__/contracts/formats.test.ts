@@ -12,17 +12,20 @@ interface Example {
   readonly path: string
   readonly text: string
   readonly finds: string
+  /** Files beside it: the blocks before the last. */
+  readonly beside: Readonly<Record<string, string>>
 }
 
 /** The examples of docs/formats.md: heading, block with the file's path, what is found. */
 function examples(): Example[] {
   const docs = readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../../docs/formats.md'), 'utf8')
-  return [...docs.matchAll(/^### (\S+)\n\n```\w+ (\S+)\n([\s\S]*?)\n```\n\nFinds: (.+)$/gm)].map(match => ({
-    format: match[1]!,
-    path: match[2]!,
-    text: `${match[3]!}\n`,
-    finds: match[4]!,
-  }))
+  return [...docs.matchAll(/^### (\S+)\n([\s\S]*?)\nFinds: (.+)$/gm)].map(match => {
+    const blocks = [...match[2]!.matchAll(/^```\w+ (\S+)\n([\s\S]*?)\n```$/gm)].map(
+      block => [block[1]!, `${block[2]!}\n`] as const,
+    )
+    const [path, text] = blocks.pop() ?? ['', '']
+    return { format: match[1]!, path, text, finds: match[3]!, beside: Object.fromEntries(blocks) }
+  })
 }
 
 const all = examples()
@@ -33,25 +36,26 @@ describe('every format', () => {
     expect(formats.length).toBeGreaterThanOrEqual(17)
   })
 
-  test.each(all)('$format finds what its example says', async ({ format, path, text, finds }) => {
-    const { deployments, notUnderstood, problems } = await extractFrom({ [path]: text })
+  test.each(all)('$format finds what its example says', async ({ format, path, text, finds, beside }) => {
+    const { deployments, notUnderstood, problems } = await extractFrom({ ...beside, [path]: text })
     expect(deployments.map(one => [one.format, `${one.engine.name} ${one.model.id}`])).toEqual([[format, finds]])
     expect([notUnderstood, problems]).toEqual([[], []])
     const [found] = deployments
     expect(found!.id.startsWith(`${path}#`)).toBe(true)
     // Every piece of evidence stands where it says: the model's text begins at its line and column.
-    const line = text.split('\n')[found!.location.line - 1]!
+    const files: Readonly<Record<string, string>> = { ...beside, [path]: text }
+    const line = files[found!.location.file]!.split('\n')[found!.location.line - 1]!
     expect(line.length).toBeGreaterThanOrEqual(found!.location.column)
     for (const setting of Object.values(found!.settings)) {
       expect(setting.from).toBe('file')
-      expect(setting.file).toBe(path)
-      expect(setting.line).toBeLessThanOrEqual(text.split('\n').length)
+      expect(Object.keys(files)).toContain(setting.file)
+      expect(setting.line).toBeLessThanOrEqual(files[setting.file!]!.split('\n').length)
     }
   })
 
   test.each(all)(
     '$format reads its example in pieces, with CRLF, tabs, a BOM, and cut anywhere, without failing',
-    async ({ path, text }) => {
+    async ({ path, text, beside }) => {
       const cuts = Array.from({ length: 40 }, (_, index) => Math.floor((text.length * index) / 40))
       const variants = [
         text.replaceAll('\n', '\r\n'),
@@ -62,19 +66,19 @@ describe('every format', () => {
         ...cuts.map(cut => text.slice(cut)),
       ]
       for (const variant of variants) {
-        const found = await extractFrom({ [path]: variant })
+        const found = await extractFrom({ ...beside, [path]: variant })
         expect(Array.isArray(found.deployments)).toBe(true)
       }
       expect(variants).toHaveLength(84)
     },
   )
 
-  test.each(all)('$format finds the same with Windows line ends', async ({ path, text, finds }) => {
-    const { deployments } = await extractFrom({ [path]: text.replaceAll('\n', '\r\n') })
+  test.each(all)('$format finds the same with Windows line ends', async ({ path, text, finds, beside }) => {
+    const { deployments } = await extractFrom({ ...beside, [path]: text.replaceAll('\n', '\r\n') })
     expect(deployments.map(one => `${one.engine.name} ${one.model.id}`)).toEqual([finds])
   })
 
-  test.each(all)('$format survives hostile edits of its example', async ({ path, text }) => {
+  test.each(all)('$format survives hostile edits of its example', async ({ path, text, beside }) => {
     const hostile = fc.constantFrom(
       '{{',
       '}}',
@@ -116,7 +120,7 @@ describe('every format', () => {
         async edits => {
           let edited = text
           for (const [at, insert, drop] of edits) edited = edited.slice(0, at) + insert + edited.slice(at + drop)
-          const found = await extractFrom({ [path]: edited })
+          const found = await extractFrom({ ...beside, [path]: edited })
           for (const one of found.deployments) {
             expect(one.location.line).toBeGreaterThan(0)
             expect(one.model.id).not.toBe('')

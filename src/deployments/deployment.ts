@@ -185,3 +185,10 @@ export interface Extraction {
 }
 
 export const noHardware: DeclaredHardware = { names: [], gpusPerReplica: null, nodes: null, accelerator: null }
+
+/** What a deployment declares, without its places. */
+export function declared({ engine, model, settings, hardware }: Deployment): string {
+  const values = Object.entries(settings).map(([name, setting]) => [name, setting.value])
+  const names = hardware.names.map(name => [name.kind, name.name])
+  return JSON.stringify([engine.name, model.id, model.revision, values.sort(), hardware.gpusPerReplica, names])
+}

@@ -1,10 +1,11 @@
 import type { Problem } from '../problem.ts'
 import type { Repository, RepositoryFile } from '../repository/repository.ts'
 import { commandLines } from './command-lines/index.ts'
-import type { Deployment, Extraction, NotUnderstood } from './deployment.ts'
+import { type Deployment, declared, type Extraction, type NotUnderstood } from './deployment.ts'
 import type { Context, DocumentFormat, FileFormat } from './format.ts'
 import { formats } from './formats/index.ts'
 import { chartFolder, isHelmTemplate, substituteValues } from './helm-template.ts'
+import { joinPath } from './path.ts'
 import { Text } from './text.ts'
 import { type Node, stringAt } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
@@ -56,6 +57,7 @@ export async function extract(
   const notUnderstood: NotUnderstood[] = []
   const folders = new Folders(files)
   const referred = new Set<string>()
+  const parts = new Set<string>()
   const counts = { filesRead: 0, filesParsed: 0 }
   for (const file of files) {
     const readers = fileFormats.filter(format => format.paths(file.path))
@@ -76,9 +78,15 @@ export async function extract(
     notUnderstood.push(...found.notUnderstood)
     problems.push(...found.problems)
     if (found.deployments.length > 0) for (const path of found.referred) referred.add(path)
+    for (const path of found.parts) parts.add(path)
     deployments.push(...found.deployments.map(detached))
   }
-  return { deployments: named(deployments.filter(one => !isPart(one, referred))), notUnderstood, problems, counts }
+  return {
+    deployments: named(deployments.filter(one => !isPart(one, referred, parts))),
+    notUnderstood,
+    problems,
+    counts,
+  }
 }
 
 /** A copy whose strings are its own: a slice would keep the whole file's text in memory. */
@@ -86,12 +94,10 @@ function detached(deployment: Deployment): Deployment {
   return JSON.parse(JSON.stringify(deployment)) as Deployment
 }
 
-/** An option file or script that a command names is a part of that command's deployment, not one of its own. */
-function isPart(deployment: Deployment, referred: ReadonlySet<string>): boolean {
-  return (
-    (deployment.format === 'engine-config' || deployment.format === 'shell') &&
-    referred.has(deployment.id.split('#')[0]!)
-  )
+/** An option file or script that a command names, a patch or base of an overlay: parts, no deployments of their own. */
+function isPart({ format, id }: Deployment, referred: ReadonlySet<string>, parts: ReadonlySet<string>): boolean {
+  const file = id.split('#')[0]!
+  return parts.has(file) || ((format === 'engine-config' || format === 'shell') && referred.has(file))
 }
 
 /** Unique ids: the second of a name gets "/2". */
@@ -116,6 +122,8 @@ interface Found {
   readonly problems: Problem[]
   /** Files that a command names as its own: option files, variables. */
   readonly referred: string[]
+  /** Files that are deployed through this one only. */
+  readonly parts: string[]
 }
 
 async function readFile(
@@ -126,7 +134,14 @@ async function readFile(
   repository: Repository,
   folders: Folders,
 ): Promise<Found> {
-  const found: Found = { deployments: [], namespaces: new Map(), notUnderstood: [], problems: [], referred: [] }
+  const found: Found = {
+    deployments: [],
+    namespaces: new Map(),
+    notUnderstood: [],
+    problems: [],
+    referred: [],
+    parts: [],
+  }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
   const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
@@ -142,6 +157,7 @@ async function readFile(
     },
     open: async other => openText(other, repository),
     list: async folder => folders.under(folder),
+    part: other => found.parts.push(other),
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
   }
   for (const reader of readers) found.deployments.push(...(await reader.read(context)))
@@ -223,21 +239,14 @@ function sameObject(a: Deployment, b: Deployment): boolean {
   return a.id === b.id && a.format === b.format && declared(a) === declared(b)
 }
 
-/** What a deployment declares, without its places. */
-function declared({ engine, model, settings, hardware }: Deployment): string {
-  const values = Object.entries(settings).map(([name, setting]) => [name, setting.value])
-  const names = hardware.names.map(name => [name.kind, name.name])
-  return JSON.stringify([engine.name, model.id, model.revision, values.sort(), hardware.gpusPerReplica, names])
-}
-
 /** A path as the file writes it: relative to its folder, then to the root, then by its last parts (a mounted path). */
 async function readNear(from: string, asked: string, repository: Repository): Promise<Text | null> {
   const plain = asked.replace(/^\.\//, '')
   if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null
   const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : ''
   const paths = plain.startsWith('/')
-    ? [plain.slice(1), join(folder, plain.slice(plain.lastIndexOf('/') + 1))]
-    : [join(folder, plain), plain]
+    ? [plain.slice(1), joinPath(folder, plain.slice(plain.lastIndexOf('/') + 1))]
+    : [joinPath(folder, plain), plain]
   for (const path of new Set(paths)) {
     if (path === null || path === from) continue
     const text = await openText(path, repository)
@@ -249,17 +258,6 @@ async function readNear(from: string, asked: string, repository: Repository): Pr
 async function openText(path: string, repository: Repository): Promise<Text | null> {
   const text = await repository.read(path)
   return text === null || text.length > MAX_BYTES ? null : Text.file(path, text)
-}
-
-/** Joins and normalises; null when the path would leave the root. */
-function join(folder: string, path: string): string | null {
-  const parts: string[] = []
-  for (const part of `${folder}/${path}`.split('/')) {
-    if (part === '' || part === '.') continue
-    if (part !== '..') parts.push(part)
-    else if (parts.pop() === undefined) return null
-  }
-  return parts.join('/')
 }
 
 /** A large file is reported only when its beginning looks like a deployment. */

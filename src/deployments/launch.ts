@@ -159,7 +159,7 @@ function wrapped(command: Command, program: string, depth: number): Command[] {
   const env = new Map(command.env)
   const limit = Math.min(argv.length, 60)
   for (let i = 1; i < limit; i++) {
-    const words = argv.slice(i, i + 12).map(word => word.value)
+    const words = argv.slice(i, i + 24).map(word => word.value)
     if (program === 'env' || program === 'sudo') {
       const assignment = /^([A-Za-z_]\w*)=/.exec(words[0]!)
       if (assignment) env.set(assignment[1]!, argv[i]!.slice(assignment[0].length))

@@ -41,7 +41,7 @@ const NO_ENGINE =
 
 /** Which engine a command starts, if any: program words first, then the image, then flags beside a name. */
 export function recognise(command: Command): { readonly line: CommandLine; readonly start: Start } | null {
-  const argv = command.argv.slice(0, 12).map(word => word.value)
+  const argv = command.argv.slice(0, 24).map(word => word.value)
   for (const line of commandLines) {
     const words = argv.length > 0 ? line.program(argv) : 0
     if (words > 0) return { line, start: { command, args: command.argv.slice(words), form: 'program' } }

@@ -26,6 +26,8 @@ export const vllmStyle: FlagStyle = { underscores: true, prefixes: true, dotted:
 const MODULES =
   /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/
 const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/
+/** ms-swift's server, which hands `--vllm_…` on to the backend. */
+const SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/
 const VERBS = /^(?:serve|launch)$/
 
 export const vllm: CommandLine = {
@@ -38,6 +40,7 @@ export const vllm: CommandLine = {
       if (!MODULES.test(python.module)) return 0
       return VERBS.test(argv[python.words] ?? '') ? python.words + 1 : python.words
     }
+    if (SWIFT.test(argv.slice(0, 2).join(' '))) return argv.some(word => /^(?:vllm$|--vllm_)|=vllm$/.test(word)) ? 2 : 0
     if (PROGRAMS.test(baseName(argv[0] ?? '')) && VERBS.test(argv[1] ?? '')) return 2
     const script = argv
       .slice(0, 3)
@@ -50,7 +53,9 @@ export const vllm: CommandLine = {
 }
 
 async function readVllm(start: Start, tools: Tools): Promise<EngineReading | null> {
-  const walked = walkFlags(start.args, vllmFlags, vllmStyle)
+  const plain = walkFlags(start.args, vllmFlags, vllmStyle)
+  const words = start.command.argv.slice(0, 2).map(one => one.value)
+  const walked = SWIFT.test(words.join(' ')) ? { ...plain, uses: plain.uses.map(handedOn) } : plain
   const collector = new Collector()
   for (const hole of walked.holes) collector.holes(hole)
   const [positional] = walked.positionals
@@ -84,6 +89,8 @@ const OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/
 
 /** Variables by which derived images take the model when they get no arguments. */
 const MODEL_VARIABLES = ['SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL']
+
+const handedOn = (use: FlagUse): FlagUse => ({ ...use, name: use.name.replace(/^vllm[-_]/, ''), known: true })
 
 /** `--config file.yaml`: its keys stand before the command line, which therefore wins. */
 async function configFile(path: Text, start: Start, tools: Tools): Promise<FlagUse[]> {

@@ -30,15 +30,7 @@ export class ConfigMaps {
   }
 
   async #readNeighbours(): Promise<void> {
-    const { path } = this.#context
-    const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
-    const files = (await this.#context.list(folder))
-      .filter(file => /\.ya?ml$/.test(file) && file !== path)
-      .slice(0, MAX_NEIGHBOURS)
-    for (const file of files) {
-      const text = await this.#context.open(file)
-      if (text && /kind:\s*["']?ConfigMap/.test(text.value)) for (const { root } of parseYaml(text)) this.#add(root)
-    }
+    for (const root of await neighbours(this.#context, 'ConfigMap')) this.#add(root)
   }
 
   #add(root: Node | null): void {
@@ -56,4 +48,17 @@ export class ConfigMaps {
       ),
     )
   }
+}
+
+/** Documents of the manifests beside the file that hold an object of a kind. */
+export async function neighbours({ path, list, open }: Context, kind: string): Promise<readonly Node[]> {
+  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : ''
+  const files = (await list(folder)).filter(file => /\.ya?ml$/.test(file) && file !== path)
+  const found: Node[] = []
+  for (const file of files.slice(0, MAX_NEIGHBOURS)) {
+    const text = await open(file)
+    if (text && new RegExp(`kind:\\s*["']?${kind}`).test(text.value))
+      found.push(...parseYaml(text).flatMap(({ root }) => root ?? []))
+  }
+  return found
 }

@@ -15,15 +15,24 @@ export const dockerfile: FileFormat = {
 }
 
 async function readDockerfile(context: Context): Promise<Deployment[]> {
+  const start = dockerfileCommand(context.text)
+  if (start.argv.length === 0) return []
+  // An image that only wraps the engine's own names no model: it declares nothing to judge.
+  const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
+  return found.filter(deployment => deployment.model.id !== null)
+}
+
+/** What a container of the Dockerfile's image starts, with the variables it sets. */
+export function dockerfileCommand(text: Text): Command {
   const env = new Map<string, Text>()
   let image: Text | null = null
   let entrypoint: Text[] = []
   let command: Text[] = []
-  for (const match of context.text.value.matchAll(
+  for (const match of text.value.matchAll(
     /^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim,
   )) {
     const from = match.index + match[0].length - match[2]!.length
-    const rest = context.text.slice(from, from + match[2]!.length).trim()
+    const rest = text.slice(from, from + match[2]!.length).trim()
     switch (match[1]!.toUpperCase()) {
       case 'FROM':
         image = rest.slice(/^(?:--\S+\s+)*/.exec(rest.value)![0].length)
@@ -42,11 +51,7 @@ async function readDockerfile(context: Context): Promise<Deployment[]> {
         command = dockerWords(rest)
     }
   }
-  if (entrypoint.length === 0 && command.length === 0) return []
-  const start: Command = { ...bareCommand(context.text), argv: [...entrypoint, ...command], env, image }
-  // An image that only wraps the engine's own names no model: it declares nothing to judge.
-  const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
-  return found.filter(deployment => deployment.model.id !== null)
+  return { ...bareCommand(text), argv: [...entrypoint, ...command], env, image }
 }
 
 function addDockerVariable(env: Map<string, Text>, rest: Text): void {

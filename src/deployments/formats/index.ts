@@ -1,4 +1,6 @@
 import type { Format } from '../format.ts'
+import { azureMl } from './azure-ml.ts'
+import { bentoml } from './bentoml.ts'
 import { ci } from './ci.ts'
 import { compose } from './compose.ts'
 import { dockerfile } from './dockerfile.ts'
@@ -9,9 +11,11 @@ import { kaito } from './kaito.ts'
 import { kserve } from './kserve.ts'
 import { kubeai } from './kubeai.ts'
 import { kubernetes } from './kubernetes.ts'
+import { kustomize } from './kustomize.ts'
 import { llmD } from './llm-d.ts'
 import { makefile } from './makefile.ts'
 import { modal } from './modal.ts'
+import { modelList } from './model-list.ts'
 import { modelfile } from './modelfile.ts'
 import { nimOperator } from './nim-operator.ts'
 import { productionStack } from './production-stack.ts'
@@ -25,6 +29,7 @@ import { truss } from './truss.ts'
 
 /** Every format, in order: the first document format that claims a document has it. */
 export const formats: readonly Format[] = [
+  kustomize,
   ray,
   kserve,
   kubeai,
@@ -34,6 +39,7 @@ export const formats: readonly Format[] = [
   productionStack,
   llmD,
   truss,
+  azureMl,
   training,
   skypilot,
   compose,
@@ -48,4 +54,6 @@ export const formats: readonly Format[] = [
   modal,
   sagemaker,
   modelfile,
+  bentoml,
+  modelList,
 ]

@@ -9,7 +9,7 @@ import { splitText } from '../shell/words.ts'
 import type { Text } from '../text.ts'
 import { listAt, MapNode, mapAt, type Node, stringAt, textAt } from '../tree.ts'
 import { Collector, modelFrom, positive } from '../values.ts'
-import { ConfigMaps } from './config-maps.ts'
+import { ConfigMaps, neighbours } from './config-maps.ts'
 import { containerCommand, podDeployments } from './pod.ts'
 
 const KINDS =
@@ -41,7 +41,7 @@ async function inferenceService(root: Node, name: string, context: Context): Pro
     return podDeployments(predictor, { kind: '', name }, 'kserve', maps, context, metadata)
   const model = mapAt(predictor, 'model') ?? mapAt(predictor, 'huggingface') ?? mapAt(predictor, 'vllm')
   if (!model) return []
-  const runtime = runtimeContainer(stringAt(model, 'runtime'), context)
+  const runtime = await runtimeContainer(stringAt(model, 'runtime'), context)
   const merged = new MapNode(
     [
       ...(runtime?.entries ?? []).filter(({ key }) => model.get(key.value) === undefined || key.value === 'args'),
@@ -125,19 +125,20 @@ function modelFromUri(uri: Text, collector: Collector): Deployment['model'] {
   return match ? { ...model, revision: match[2]! } : model
 }
 
-/** First container of the ServingRuntime of that name in the same file. */
-function runtimeContainer(name: string | undefined, context: Context): MapNode | undefined {
+/** First container of the ServingRuntime of that name in the same file, else in the files beside it. */
+async function runtimeContainer(name: string | undefined, context: Context): Promise<MapNode | undefined> {
   if (name === undefined) return undefined
-  for (const { root } of context.documents()) {
-    if (
-      !/^(?:Cluster)?ServingRuntime$/.test(stringAt(root, 'kind') ?? '') ||
-      stringAt(root, 'metadata', 'name') !== name
+  const runtime = (roots: readonly (Node | null)[]): Node | null | undefined =>
+    roots.find(
+      root =>
+        /^(?:Cluster)?ServingRuntime$/.test(stringAt(root, 'kind') ?? '') &&
+        stringAt(root, 'metadata', 'name') === name,
     )
-      continue
-    const [first] = listAt(root, 'spec', 'containers')
-    if (first?.kind === 'map') return first
-  }
-  return undefined
+  const found =
+    runtime(context.documents().map(one => one.root)) ??
+    runtime(await neighbours(context, '(?:Cluster)?ServingRuntime'))
+  const [first] = listAt(found, 'spec', 'containers')
+  return first?.kind === 'map' ? first : undefined
 }
 
 /** A worker spec makes one engine of several pods. */

@@ -2,7 +2,7 @@ import type { Command, Mount } from '../command.ts'
 import { deploymentOf } from '../command-lines/index.ts'
 import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import type { Context } from '../format.ts'
-import { engineStarts } from '../launch.ts'
+import { engineStarts, withScripts } from '../launch.ts'
 import { kubernetesVariables } from '../shell/parameters.ts'
 import { Text } from '../text.ts'
 import { at, listAt, type MapNode, mapAt, stringAt, textAt, textsOf } from '../tree.ts'
@@ -35,7 +35,7 @@ export async function podDeployments(
     if (container.kind !== 'map') continue
     const command = await containerCommand(container, pod, owner, maps, metadata)
     const name = [owner.kind, owner.name, stringAt(container, 'name') ?? ''].filter(part => part !== '').join('/')
-    for (const start of engineStarts(command)) {
+    for (const start of engineStarts(await withScripts(command, context))) {
       const deployment = await deploymentOf(start, { format, name }, context)
       if (deployment) found.push(deployment)
     }
