@@ -38,7 +38,7 @@ const on = (gpu: string, settings: Record<string, unknown> = {}, config: Given['
 
 describe('remedies', () => {
   test('a context that nobody asked for is given up first', () => {
-    expect(flags(remediesFor(on('NVIDIA L4')))[0]).toBe('--max-model-len 27200')
+    expect(flags(remediesFor(on('NVIDIA L4')))[0]).toBe('--max-model-len 26944')
   })
 
   test('a context that is asked for is kept as long as something cheaper fits', () => {
@@ -47,7 +47,7 @@ describe('remedies', () => {
       '--gpu-memory-utilization 0.94',
       '--max-num-seqs 64',
       '--kv-cache-dtype fp8',
-      '--max-model-len 27200',
+      '--max-model-len 26944',
     ])
   })
 

@@ -1,10 +1,11 @@
-import { exactly, type Part } from '../../memory/parts.ts'
+import type { Part } from '../../memory/parts.ts'
 import type { Parallelism } from '../../memory/shares.ts'
 import { predictionWeights, type StageWeights, stageWeights } from '../../memory/weights.ts'
-import type { WeightStorage } from '../../models/checkpoint/storage.ts'
+import { dtypeBytes, type WeightStorage } from '../../models/checkpoint/storage.ts'
 import type { ModelShape } from '../../models/shape.ts'
 import { grouped, sizeText } from '../../units/bytes.ts'
 import type { EngineInput } from '../engine.ts'
+import { allocatorRests, rotaryTables } from './loaded.ts'
 import type { Resolved } from './settings.ts'
 
 export interface Weights {
@@ -41,12 +42,26 @@ function correction(input: EngineInput, storage: WeightStorage, key: string): nu
   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1
 }
 
+/** The allocator's rests by stage; never less than their share of an undivided model, as tensors only get smaller. */
+function restsBeside(shape: ModelShape, storage: WeightStorage, p: Parallelism): number[] {
+  const own = allocatorRests(shape, storage, p)
+  const whole = allocatorRests(shape, storage, { tensor: 1, pipeline: p.pipeline, expert: 1 })
+  return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage]! / p.tensor)))
+}
+
+const besideText = (tables: number, rests: number): string =>
+  `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rests` : ''}`
+
 /** Weights by stage on the fullest tensor rank, less what is offloaded to the CPU. */
 export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorage, p: Parallelism): Weights {
   const key = r.quantization ?? ''
   const sums = remembered(input.shape, storage, p, key)
   const measured = correction(input, storage, key)
-  const bytes = sums.bytes.map(stage => Math.max(0, Math.round(stage * measured) - r.offloadBytes))
+  const tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2)
+  const rests = restsBeside(input.shape, storage, p)
+  const held = (stage: number, extra: number): number =>
+    Math.max(0, Math.round(sums.bytes[stage]! * measured + extra) - r.offloadBytes)
+  const bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage]!))
   const derived = input.shape.count !== 'exact' && storage.basis === 'exact'
   const divided = [
     `TP ${p.tensor}`,
@@ -59,9 +74,9 @@ export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorag
     part: stage => ({
       name: 'weights',
       inBudget: true,
-      bytes: exactly(bytes[stage]!),
+      bytes: { low: held(stage, 0), expected: bytes[stage]!, high: bytes[stage]! },
       basis: derived ? 'derived' : storage.basis,
-      formula: `${grouped(sums.elements[stage]!)} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${offloaded}`,
+      formula: `${grouped(sums.elements[stage]!)} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${besideText(tables, rests[stage]!)}${offloaded}`,
       source: 'config.json',
     }),
   }
