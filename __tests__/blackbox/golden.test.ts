@@ -1,0 +1,53 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
+import { version } from '../../src/version.ts'
+import { scenarios } from '../helpers/golden-scenarios.ts'
+import { gitRepository, projectRoot, runAction, runCli } from '../helpers/run-action.ts'
+import { pullRequestPayload } from '../helpers/scenario.ts'
+import { githubs } from '../helpers/servers.ts'
+
+/** Whole pull requests with what a reader sees of them. `UPDATE_GOLDENS=1 npm run unit -- golden` writes them anew. */
+
+const github = githubs()
+const updating = process.env['UPDATE_GOLDENS'] === '1'
+/** Longer texts are not kept: the comment says the same within its limit. */
+const MOST_KEPT = 80_000
+
+describe.each(scenarios)('$name', ({ name, base, head, code }) => {
+  test('comment, summary and table are as reviewed', async () => {
+    const { folder, commits } = gitRepository([base, head])
+    const [before, after] = commits as [string, string]
+    const server = await github()
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: before, head: after }),
+      apiUrl: server.url,
+      inputs: { comment: 'always' },
+    })
+    expect([run.code, run.stderr]).toEqual([code, ''])
+    const table = await runCli(folder, ['check', '--base', before, '--offline', '--warn-only'])
+    const steady = (text: string) =>
+      text
+        .replaceAll(after, 'HEAD')
+        .replaceAll(after.slice(0, 12), 'HEAD')
+        .replaceAll(before, 'BASE')
+        .replaceAll(before.slice(0, 12), 'BASE')
+        .replaceAll(`hf-vram-calc ${version}`, 'hf-vram-calc VERSION')
+    const seen = { 'comment.md': server.state.comments[0]!.body, 'summary.md': run.summary, 'table.txt': table.stdout }
+    let compared = 0
+    for (const [file, text] of Object.entries(seen)) {
+      expect(text.length).toBeGreaterThan(100)
+      if (text.length > MOST_KEPT) continue
+      const path = join(projectRoot, '__tests__/golden', name, file)
+      if (updating) {
+        mkdirSync(join(path, '..'), { recursive: true })
+        writeFileSync(path, steady(text))
+      }
+      expect(existsSync(path)).toBe(true)
+      expect(steady(text)).toBe(readFileSync(path, 'utf8'))
+      compared++
+    }
+    expect(compared).toBeGreaterThanOrEqual(2)
+  })
+})
