@@ -37,7 +37,7 @@ for (const [entry, out] of [
 }
 
 /**
- * Modules at the margin, and short lists and objects on one line: a tenth less to read, for people and for V8. With
+ * Modules at the margin, short lists and objects on one line, no semicolons: less to read, for people and for V8. With
  * `atOnce` each module is a function in parentheses, which V8 compiles where it stands; else it would read a module
  * once to find its end, and all of it a second time when it is first used.
  */
@@ -53,7 +53,7 @@ function laidOut(code, atOnce) {
     if (start || end) inModule = !end
     else if (/^ *[}\]][)\]},;]*$/.test(line)) joinLiteral(out)
   }
-  return out.join('\n')
+  return out.join('\n').replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n *[\w$}])/gm, '')
 }
 
 const LONGEST_LINE = 120
@@ -96,9 +96,9 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
     format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
   })
   const plain = async text => (await minify(text, { module: true, compress: false, mangle: false })).code
-  if ((await plain(laidOut(code, false))) !== (await plain(code)))
-    throw new Error(`the layout of ${file} changes what it says`)
-  const named = laidOut(code, true)
+  const same = (await plain(laidOut(code, false))) === (await plain(code))
+  if (!same) console.warn(`${file}: a text over several lines looks like code, so the layout stays as it is`)
+  const named = (same ? laidOut(code, true) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')
     .replace(/__unused_webpack_+(?:webpack_)?(module|exports)(?:__)?\b/g, '_$1')
