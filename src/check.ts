@@ -8,7 +8,7 @@ import { problemText } from './problem.ts'
 import type { Report, ReportDeployment, ReportPolicy } from './report/report.ts'
 import type { Repository } from './repository/repository.ts'
 import { type Sharer, sharedCardFindings } from './verdict/findings.ts'
-import { failures, runVerdict } from './verdict/run.ts'
+import { failures, failureTexts, increaseFinding, runVerdict } from './verdict/run.ts'
 import { version } from './version.ts'
 
 /**
@@ -51,16 +51,13 @@ export async function check(input: CheckInput): Promise<CheckOutcome> {
   const base = input.base === null ? null : await survey(input.base, input.policy, input)
   const comparison = base === null ? null : compare(head.judged, base.judged)
   const shared = sharedCardFindings(head.judged.map(sharerOf))
-  const judged = head.judged.map((one, i) => ({
-    ...one,
-    row: {
-      ...one.row,
-      findings: [...one.row.findings, ...(shared.has(one.row.id) ? [shared.get(one.row.id)!] : [])],
-      baseline: comparison?.baselines[i] ?? null,
-    },
-  }))
-  const rows = judged.map(one => one.row)
   const { policy } = input
+  const judged = head.judged.map((one, i) => {
+    const row = { ...one.row, baseline: comparison?.baselines[i] ?? null }
+    const more = [shared.get(row.id) ?? null, increaseFinding(row, policy.gate)].filter(finding => finding !== null)
+    return { ...one, row: { ...row, findings: [...row.findings, ...more] } }
+  })
+  const rows = judged.map(one => one.row)
   const problems = head.extraction.problems
   const verdict = runVerdict(rows, head.extraction.notUnderstood, problems, policy.gate)
   const report: Report = {
@@ -129,11 +126,12 @@ async function policyReport(
     level: 'warning' as const,
     message: problemText(problem),
   }))
+  const causes = failureTexts(rows, policy.gate).map(message => ({ level: 'notice' as const, message }))
   return {
     file: policyFacts?.file ?? policy.file,
     from: policyFacts?.from ?? (policy.file === null ? 'defaults' : 'head'),
     edited: input.headPolicy ? await editedBy(input, input.headPolicy, verdict, head) : null,
-    messages: [...(policyFacts?.messages ?? []), ...unused],
+    messages: [...(policyFacts?.messages ?? []), ...unused, ...causes],
   }
 }
 

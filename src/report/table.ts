@@ -60,6 +60,8 @@ export function reportTable(report: Report, style: TextStyle): string {
     const lines = detailLines(row, style)
     if (lines.length > 0) out.push('', ...lines)
   }
+  const removed = report.removed ?? []
+  if (removed.length > 0) out.push('', ...wrap(`Removed: ${removed.map(row => row.id).join(', ')}`, style.width))
   if (report.notUnderstood.length > 0) {
     out.push('', style.paint('strong', 'Not understood'))
     for (const entry of report.notUnderstood)

@@ -1,6 +1,7 @@
-import type { NotUnderstood } from '../deployments/deployment.ts'
+import type { Finding, NotUnderstood } from '../deployments/deployment.ts'
 import type { Problem } from '../problem.ts'
 import type { Report, ReportDeployment } from '../report/report.ts'
+import { sizeText } from '../units/bytes.ts'
 
 /** What the policy and the command line say about failing; all resolved, nothing optional. */
 export interface Gate {
@@ -27,6 +28,41 @@ export function increasedTooMuch(deployment: ReportDeployment, limit: Gate['maxI
   return 'bytes' in limit
     ? baseline.deltaBytes > limit.bytes
     : baseline.deltaBytes > limit.fraction * baseline.totalBytes.expected
+}
+
+/** What is said of a deployment that has grown too much; null when it has not. */
+export function increaseFinding(deployment: ReportDeployment, gate: Gate): Finding | null {
+  const { maxIncrease } = gate
+  if (maxIncrease === null || !increasedTooMuch(deployment, maxIncrease)) return null
+  const grown = sizeText(deployment.baseline?.deltaBytes ?? 0)
+  const allowed =
+    'bytes' in maxIncrease ? sizeText(maxIncrease.bytes) : `${Number((100 * maxIncrease.fraction).toFixed(2))} %`
+  const { file, line } = deployment.location
+  return {
+    code: 'increase',
+    severity: 'warning',
+    message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`,
+    file,
+    line,
+  }
+}
+
+const CAUSE: Readonly<Record<Exclude<FailReason, 'exceeds'>, string>> = {
+  tight: 'fails because fail-on names tight',
+  increase: 'fails because of max-increase',
+  finding: 'fails because fail-on names finding, and there is one of severity error',
+  unknown: 'fails because of on-unknown, on-network-error or fail-on',
+}
+const NAMED = 3
+
+/** What makes the run fail beside models that exceed their GPUs, for each reason one text with the deployments. */
+export function failureTexts(deployments: readonly ReportDeployment[], gate: Gate): string[] {
+  return (Object.keys(CAUSE) as (keyof typeof CAUSE)[]).flatMap(reason => {
+    const ids = deployments.filter(row => failures(row, gate).includes(reason)).map(row => row.id)
+    if (ids.length === 0) return []
+    const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : ''
+    return [`${CAUSE[reason]}: ${ids.slice(0, NAMED).join(', ')}${more}`]
+  })
 }
 
 /** Why a deployment fails the gate; empty when it does not. */
