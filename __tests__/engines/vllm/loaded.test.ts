@@ -77,6 +77,7 @@ describe('rotary tables', () => {
     ['a table of 131,072 positions and 128 widths', configs.llama8b, 131072, 32 * MiB],
     ['no limit, no table', configs.llama8b, null, 0],
     ['learned positions', configs.bert, 512, 0],
+    ['attention without positions', { model_type: 'nemotron_h' }, 1048576, 0],
     ['a quarter of the head', configs.qwen3Next, 262144, 32 * MiB],
     ['the file says how much is rotated', { ...configs.llama8b, partial_rotary_factor: 0.5 }, 131072, 16 * MiB],
     [

@@ -17,6 +17,9 @@ const ROTATED: readonly (readonly [RegExp, number])[] = [
   [/^(gpt_neox|stablelm)/, 0.25],
 ]
 
+/** Attention without positions (Jamba, Nemotron-H, Kimi Linear), and MiniMax-01, whose tables end with the served length. */
+const WITHOUT_TABLES = /^(jamba|nemotron_h|kimi_linear|minimax|minimax_text_01|minimax_m1)$/
+
 /** Multimodal positions: vLLM makes their tables four times as long (rotary_embedding/mrope.py). */
 const MULTIMODAL = /^(qwen\d(_5)?_(vl|omni)|qwen3_5(_moe)?$|glm4v|glm46v|paddleocr_vl|ernie4_5_vl)/
 const MULTIMODAL_LENGTH = 4
@@ -33,8 +36,8 @@ export function rotaryTables(
   context: number | null,
   elementBytes: number,
 ): number {
-  if (context === null || shape.embedding.some(weight => weight.kind === 'embedding' && weight.split === 'none'))
-    return 0
+  const learned = shape.embedding.some(weight => weight.kind === 'embedding' && weight.split === 'none')
+  if (context === null || learned || WITHOUT_TABLES.test(shape.modelType)) return 0
   const text = { ...config, ...asObject(config['text_config']) }
   const widths = new Set<string>()
   let sum = 0
