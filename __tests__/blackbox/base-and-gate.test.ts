@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { git, gitRepository, runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
 import { manifest, pullRequestPayload } from '../helpers/scenario.ts'
 import { REPORT_SCHEMA, violationsOf } from '../helpers/schemas.ts'
 import { githubs } from '../helpers/servers.ts'
+
+jest.setTimeout(60_000)
 
 const github = githubs()
 const POLICY = '.github/hf-vram-calc.yml'

@@ -1,11 +1,13 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { version } from '../../src/version.ts'
 import { scenarios } from '../helpers/golden-scenarios.ts'
 import { gitRepository, projectRoot, runAction, runCli } from '../helpers/run-action.ts'
 import { pullRequestPayload } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
+
+jest.setTimeout(60_000)
 
 /** Whole pull requests with what a reader sees of them. `UPDATE_GOLDENS=1 npm run unit -- golden` writes them anew. */
 

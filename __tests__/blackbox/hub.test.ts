@@ -2,11 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { FakeHub, type FakeModel, GOOD_TOKEN, SHA } from '../helpers/fake-hub.ts'
 import { runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
 import { manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
+
+jest.setTimeout(60_000)
 
 const github = githubs()
 const config = {

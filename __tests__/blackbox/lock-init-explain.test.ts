@@ -1,10 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { gitRepository, projectRoot, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
 import { manifest } from '../helpers/scenario.ts'
 import { REPORT_SCHEMA, SARIF_SCHEMA, violationsOf } from '../helpers/schemas.ts'
+
+jest.setTimeout(60_000)
 
 const POLICY = '.github/hf-vram-calc.yml'
 const WORKFLOW = '.github/workflows/hf-vram-calc.yml'

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from '@jest/globals'
+import { describe, expect, jest, test } from '@jest/globals'
 import { gitRepository, runAction, temporaryFolder } from '../helpers/run-action.ts'
 import { manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
+
+jest.setTimeout(60_000)
 
 const github = githubs()
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import { parse } from 'yaml'
 import { OUTPUT_NAMES } from '../../src/github/outputs.ts'
 import {
@@ -19,6 +19,8 @@ import {
 } from '../helpers/run-action.ts'
 import { manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
+
+jest.setTimeout(60_000)
 
 const github = githubs()
 const environment = { PATH: process.env['PATH'], HOME: '/nonexistent' }
