@@ -14,8 +14,8 @@ export interface Context extends Tools {
   readonly open: (path: string) => Promise<Text | null>
   /** Paths of the files in a folder of the repository (not below it). */
   readonly list: (folder: string) => Promise<readonly string[]>
-  /** A file that is deployed through this one: what it declares by itself does not count. */
-  readonly part: (path: string) => void
+  /** A file is deployed through this one: what it declares by itself does not count; unless one says it stands alone. */
+  readonly part: (path: string, only?: boolean) => void
   readonly notUnderstood: (entry: Omit<NotUnderstood, 'file'>) => void
 }
 

@@ -57,7 +57,7 @@ export async function extract(
   const notUnderstood: NotUnderstood[] = []
   const folders = new Folders(files)
   const referred = new Set<string>()
-  const parts = new Set<string>()
+  const parts = new Map<string, boolean>()
   const counts = { filesRead: 0, filesParsed: 0 }
   for (const file of files) {
     const readers = fileFormats.filter(format => format.paths(file.path))
@@ -78,7 +78,7 @@ export async function extract(
     notUnderstood.push(...found.notUnderstood)
     problems.push(...found.problems)
     if (found.deployments.length > 0) for (const path of found.referred) referred.add(path)
-    for (const path of found.parts) parts.add(path)
+    for (const [path, only] of found.parts) parts.set(path, only && parts.get(path) !== false)
     deployments.push(...found.deployments.map(detached))
   }
   return {
@@ -95,9 +95,13 @@ function detached(deployment: Deployment): Deployment {
 }
 
 /** An option file or script that a command names, a patch or base of an overlay: parts, no deployments of their own. */
-function isPart({ format, id }: Deployment, referred: ReadonlySet<string>, parts: ReadonlySet<string>): boolean {
+function isPart(
+  { format, id }: Deployment,
+  referred: ReadonlySet<string>,
+  parts: ReadonlyMap<string, boolean>,
+): boolean {
   const file = id.split('#')[0]!
-  return parts.has(file) || ((format === 'engine-config' || format === 'shell') && referred.has(file))
+  return parts.get(file) === true || ((format === 'engine-config' || format === 'shell') && referred.has(file))
 }
 
 /** Unique ids: the second of a name gets "/2". */
@@ -122,8 +126,8 @@ interface Found {
   readonly problems: Problem[]
   /** Files that a command names as its own: option files, variables. */
   readonly referred: string[]
-  /** Files that are deployed through this one only. */
-  readonly parts: string[]
+  /** Files that are deployed through this one (true), or as they stand. */
+  readonly parts: Map<string, boolean>
 }
 
 async function readFile(
@@ -140,7 +144,7 @@ async function readFile(
     notUnderstood: [],
     problems: [],
     referred: [],
-    parts: [],
+    parts: new Map(),
   }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
@@ -157,7 +161,7 @@ async function readFile(
     },
     open: async other => openText(other, repository),
     list: async folder => folders.under(folder),
-    part: other => found.parts.push(other),
+    part: (other, only = true) => found.parts.set(other, only && found.parts.get(other) !== false),
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
   }
   for (const reader of readers) found.deployments.push(...(await reader.read(context)))

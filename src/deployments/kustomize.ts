@@ -11,7 +11,8 @@ const MERGE_KEYS = new Map([
 ])
 /** Kinds whose schema kustomize knows; lists of custom resources are replaced. */
 const BUILT_IN = /^(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod)$/
-const MAX_DEPTH = 60
+/** Nodes one patch may touch: aliases can make a small text a large tree. */
+const MAX_NODES = 20_000
 
 const metaName = (node: Node): string => stringAt(node, 'metadata', 'name') ?? ''
 const without = (map: MapNode, ...keys: string[]): MapNode =>
@@ -40,32 +41,40 @@ export function patched(objects: readonly Node[], patch: Node, target: MapNode |
     if (patch.kind === 'list') return patch.items.slice(0, 500).reduce(operation, object)
     if (patch.kind === 'scalar') return object
     const change = without(patch, 'apiVersion', 'kind', 'metadata')
-    return merged(object, change, '', BUILT_IN.test(stringAt(object, 'kind') ?? ''), 0) ?? object
+    return (
+      merged(object, change, '', { strategic: BUILT_IN.test(stringAt(object, 'kind') ?? ''), left: MAX_NODES }) ??
+      object
+    )
   })
 }
 
-function merged(base: Node | undefined, patch: Node, key: string, strategic: boolean, depth: number): Node | null {
+interface Merge {
+  readonly strategic: boolean
+  left: number
+}
+
+function merged(base: Node | undefined, patch: Node, key: string, merge: Merge): Node | null {
   if (patch.kind === 'scalar') return patch.value === null ? null : patch
   const directive = stringAt(patch, '$patch')
   if (directive === 'delete') return null
-  if (base === undefined || base.kind !== patch.kind || depth > MAX_DEPTH) return bare(patch)
+  if (base === undefined || base.kind !== patch.kind || --merge.left < 0) return bare(patch)
   if (patch.kind === 'map') {
     if (directive === 'replace') return bare(patch)
     const entries = new Map((base as MapNode).entries.map(entry => [entry.key.value, entry]))
     for (const entry of patch.entries) {
       const name = entry.key.value
-      const value = merged(entries.get(name)?.value, entry.value, name, strategic, depth + 1)
+      const value = merged(entries.get(name)?.value, entry.value, name, merge)
       if (value === null) entries.delete(name)
       else entries.set(name, { key: entry.key, value })
     }
     return new MapNode([...entries.values()], (base as MapNode).start)
   }
-  const by = strategic ? MERGE_KEYS.get(key) : undefined
+  const by = merge.strategic ? MERGE_KEYS.get(key) : undefined
   if (by === undefined) return patch
   const items = new Map((base as ListNode).items.map((item, index) => [stringAt(item, by) ?? `#${index}`, item]))
   for (const [index, item] of patch.items.entries()) {
     const id = stringAt(item, by) ?? `+${index}`
-    const value = merged(items.get(id), item, '', strategic, depth + 1)
+    const value = merged(items.get(id), item, '', merge)
     if (value === null) items.delete(id)
     else items.set(id, value)
   }
@@ -119,24 +128,30 @@ function edited(
 }
 
 /** An object with the names and tags of `images:` in its containers. */
-export function withImages(object: Node, images: readonly Node[], depth = 0): Node {
-  if (object.kind === 'scalar' || depth > MAX_DEPTH) return object
-  if (object.kind === 'list') return each(object, item => withImages(item, images, depth + 1))
+export function withImages(object: Node, images: readonly Node[], seen = new Map<Node, Node>()): Node {
+  if (object.kind === 'scalar') return object
+  const known = seen.get(object)
+  if (known) return known
+  seen.set(object, object)
   let changed = false
-  const entries = object.entries.map(entry => {
-    const value =
-      entry.key.value === 'image' && entry.value.kind === 'scalar'
-        ? renamed(entry.value, images)
-        : withImages(entry.value, images, depth + 1)
-    changed ||= value !== entry.value
-    return value === entry.value ? entry : { key: entry.key, value }
-  })
-  return changed ? new MapNode(entries, object.start) : object
-}
-
-function each(list: ListNode, change: (item: Node) => Node): Node {
-  const items = list.items.map(change)
-  return items.some((item, index) => item !== list.items[index]) ? new ListNode(items, list.start) : list
+  const change = (value: Node, key = ''): Node => {
+    const next = key === 'image' && value.kind === 'scalar' ? renamed(value, images) : withImages(value, images, seen)
+    changed ||= next !== value
+    return next
+  }
+  const next =
+    object.kind === 'list'
+      ? new ListNode(
+          object.items.map(item => change(item)),
+          object.start,
+        )
+      : new MapNode(
+          object.entries.map(({ key, value }) => ({ key, value: change(value, key.value) })),
+          object.start,
+        )
+  if (!changed) return object
+  seen.set(object, next)
+  return next
 }
 
 function renamed(image: ScalarNode, images: readonly Node[]): Node {
@@ -161,5 +176,7 @@ export function withConfigMap(objects: readonly Node[], map: MapNode): readonly 
   const known = objects.find(one => stringAt(one, 'kind') === 'ConfigMap' && metaName(one) === metaName(map))
   const data = mapAt(map, 'data')
   if (!known || !data) return [...objects, map]
-  return objects.map(one => (one === known ? (merged(one, without(map, 'metadata'), '', false, 0) ?? one) : one))
+  return objects.map(one =>
+    one === known ? (merged(one, without(map, 'metadata'), '', { strategic: false, left: MAX_NODES }) ?? one) : one,
+  )
 }

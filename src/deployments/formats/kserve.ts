@@ -60,7 +60,12 @@ async function inferenceService(root: Node, name: string, context: Context): Pro
     maps,
     metadata,
   )
-  const command: Command = { ...base, argv: [...base.argv, ...own.argv], hardware: workers(base.hardware, predictor) }
+  const command: Command = {
+    ...base,
+    at: model.start,
+    argv: [...base.argv, ...own.argv],
+    hardware: workers(base.hardware, predictor),
+  }
   const engine = engineOf(model, command)
   if (!engine) return []
   const started = recognise({ ...command, image: null })

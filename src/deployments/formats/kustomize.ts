@@ -29,20 +29,27 @@ export const kustomize: DocumentFormat = {
       ? !stringAt(root, 'apiVersion')?.includes('toolkit')
       : /(?:^|\/)kustomization\.ya?ml$/i.test(path),
   read: async (root, context) => {
-    if (!changes(root)) return []
     const build = new Build(context)
     const before = await build.resources(root, context.path, 0)
-    const after = await build.changed(root, context.path, before, 0)
-    const known = new Set((await read(before, context)).map(facts))
-    const found = (await read(after, context)).filter(one => !known.has(facts(one)))
-    const own = folderOf(context.path)
-    if (found.length > 0)
-      for (const file of build.files) if (folderOf(file) === own || /(?:^|\/)bases?\//.test(file)) context.part(file)
+    const after = changes(root) ? await build.changed(root, context.path, before, 0) : before
+    const known = new Set(after === before ? [] : (await read(before, context)).map(facts))
+    const all = after === before ? [] : await read(after, context)
     for (const file of build.patches) context.part(file)
-    return found.map(one => ({ ...one, format: 'kustomize', id: `${context.path}#${one.id.split('#')[1]}` }))
+    if (all.every(one => known.has(facts(one)))) {
+      // It deploys what it lists as it stands.
+      if (!BASE.test(context.path)) for (const file of build.stands) context.part(file, false)
+      return []
+    }
+    const own = folderOf(context.path)
+    const parts = new Set([...build.files].filter(file => folderOf(file) === own || BASE.test(file)))
+    for (const file of [...parts, ...build.contents]) context.part(file)
+    return all
+      .filter(one => parts.has(one.id.split('#')[0]!) || !known.has(facts(one)))
+      .map(one => ({ ...one, format: 'kustomize', id: `${context.path}#${one.id.split('#')[1]}` }))
   },
 }
 
+const BASE = /(?:^|\/)bases?\//
 const facts = (one: Deployment): string => `${one.id.split('#')[1]} ${one.engine.version} ${declared(one)}`
 const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')))
 
@@ -63,7 +70,11 @@ class Build {
   readonly #context: Context
   /** Manifests and kustomizations that are listed, below the first. */
   readonly files = new Set<string>()
+  /** Those of them that declare what it takes: a kustomization that changes its files stands for them. */
+  stands: ReadonlySet<string> = new Set()
   readonly patches = new Set<string>()
+  /** Files that generated ConfigMaps hold. */
+  readonly contents = new Set<string>()
   #opened = 0
 
   constructor(context: Context) {
@@ -79,13 +90,16 @@ class Build {
       const roots = /\.(?:ya?ml|json)$/i.test(file) ? await this.#open(file) : null
       if (roots) {
         this.files.add(file)
+        this.stands = new Set([...this.stands, file])
         found.push(...roots)
       } else {
         const inner = await this.#kustomization(file)
         if (!inner || depth >= MAX_DEPTH || inner.path === this.#context.path || this.files.has(inner.path)) continue
         this.files.add(inner.path)
+        const { stands } = this
         const listed = await this.resources(inner.root, inner.path, depth + 1)
         found.push(...(await this.changed(inner.root, inner.path, listed, depth + 1)))
+        if (changes(inner.root)) this.stands = new Set([...stands, inner.path])
       }
     }
     return found
@@ -101,11 +115,11 @@ class Build {
       const more = await this.resources(inner.root, inner.path, depth + 1)
       objects = await this.changed(inner.root, inner.path, [...objects, ...more], depth + 1)
     }
-    for (const generator of listAt(root, 'configMapGenerator')) {
+    for (const generator of listAt(root, 'configMapGenerator').slice(0, MAX_FILES)) {
       const map = await this.#configMap(generator, path)
       if (map) objects = withConfigMap(objects, map)
     }
-    for (const patch of textsOf(mapOf(root)?.get('patchesStrategicMerge')))
+    for (const patch of textsOf(mapOf(root)?.get('patchesStrategicMerge')).slice(0, MAX_FILES))
       objects = await this.#apply(objects, patch, patch.value.includes('\n'), path, undefined)
     for (const key of ['patches', 'patchesJson6902'])
       for (const one of listAt(root, key).slice(0, MAX_FILES)) {
@@ -113,7 +127,7 @@ class Build {
         const patch = inline ?? textAt(one, 'path')
         if (patch) objects = await this.#apply(objects, patch, inline !== undefined, path, mapAt(one, 'target'))
       }
-    const images = listAt(root, 'images')
+    const images = listAt(root, 'images').slice(0, MAX_FILES)
     return images.length === 0 ? objects : objects.map(object => withImages(object, images))
   }
 
@@ -154,7 +168,9 @@ class Build {
     const data = new Map<string, Text>()
     const open = async (asked: string): Promise<Text | null> => {
       const file = joinPath(folderOf(path), asked)
-      return file === null || ++this.#opened > MAX_FILES ? null : this.#context.open(file)
+      if (file === null || ++this.#opened > MAX_FILES) return null
+      this.contents.add(file)
+      return this.#context.open(file)
     }
     const map = mapOf(generator)
     for (const file of [...textsOf(map?.get('envs')), ...textsOf(map?.get('env'))]) {
