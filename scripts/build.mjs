@@ -88,6 +88,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
       dead_code: true,
       side_effects: true,
       toplevel: true,
+      join_vars: true,
       passes: 2,
       keep_fargs: true,
       keep_classnames: true,
