@@ -172,19 +172,20 @@ function problem(code: Problem['code'], message: string, hint: string): Result<n
   return { ok: false, problem: { code, message, hint } }
 }
 
-/** Why a deployment cannot be judged, in the order in which it would be resolved. */
+/** Why a deployment cannot be judged, first what no answer to the others would help. */
 function obstacles(about: Subject): Problem[] {
   const { deployment, model, target } = about
   const unsupported = (what: string): Problem => ({
     code: 'engine-unsupported',
     message: `${what} is recognised; its memory is not modelled`,
+    hint: 'a rule with ignore: true in the policy leaves it out',
   })
   return [
     ...(deployment.workload === 'train' ? [unsupported(`training by ${deployment.engine.name}`)] : []),
-    ...(model.ok ? [] : [model.problem]),
     ...(deployment.workload === 'serve' && engineOf(deployment.engine.name) === null
       ? [unsupported(deployment.engine.name)]
       : []),
+    ...(model.ok ? [] : [model.problem]),
     ...(target.problem ? [target.problem] : []),
   ]
 }
