@@ -216,6 +216,14 @@ describe('parts that stand beside a manifest', () => {
     expect(await found(files)).toEqual(expected)
   })
 
+  test.each(['[', '{"a":', 'f(a=', ' ', '# # ', '"', '"x" '])('long %s in a Python call end soon', async piece => {
+    const started = performance.now()
+    await extractFrom({
+      'a.py': `from ray.serve.llm import LLMConfig\n${`c = LLMConfig(a=${piece.repeat(3000)}`.repeat(10)}`,
+    })
+    expect(performance.now() - started).toBeLessThan(2000)
+  })
+
   test('a model list: revisions, comments, lines that are none', async () => {
     const { deployments, notUnderstood } = await extractFrom({
       'models.txt': '# checked by hf-vram-calc\n\norg/m@v1 maxModelLen=8192 # long\norg/m maxModelLen=x\nnonsense\n',

@@ -20,6 +20,7 @@ import { modelfile } from './modelfile.ts'
 import { nimOperator } from './nim-operator.ts'
 import { productionStack } from './production-stack.ts'
 import { ray } from './ray.ts'
+import { rayPython } from './ray-python.ts'
 import { sagemaker } from './sagemaker.ts'
 import { shell } from './shell.ts'
 import { skypilot } from './skypilot.ts'
@@ -56,4 +57,5 @@ export const formats: readonly Format[] = [
   modelfile,
   bentoml,
   modelList,
+  rayPython,
 ]

@@ -4,6 +4,7 @@ import { readVllmMap, vllm } from '../command-lines/vllm.ts'
 import type { DeclaredHardware, Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
 import { engineStarts } from '../launch.ts'
+import { constantsOf } from '../python.ts'
 import { Text } from '../text.ts'
 import { type Entry, MapNode, ScalarNode } from '../tree.ts'
 import { acceleratorHardware } from './accelerators.ts'
@@ -62,19 +63,6 @@ function engineArguments(text: Text, constants: ReadonlyMap<string, Text>): { at
     })
     return { at: match.index, keys: new MapNode(entries, text.slice(match.index, match.index)) }
   })
-}
-
-/** `NAME = "text"` and `NAME = 2` at the start of a line. */
-function constantsOf(text: Text): Map<string, Text> {
-  const constants = new Map<string, Text>()
-  for (const match of text.value.matchAll(
-    /^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm,
-  )) {
-    const value = match[2] ?? match[3] ?? match[4] ?? ''
-    const from = match.index + match[0].lastIndexOf(value)
-    constants.set(match[1]!, text.slice(from, from + value.length))
-  }
-  return constants
 }
 
 interface ArgumentList {

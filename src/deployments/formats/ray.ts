@@ -54,7 +54,8 @@ function serveConfig(config: Node | null, cluster: MapNode | undefined, name: st
   })
 }
 
-function llmConfig(config: Node, cluster: MapNode | undefined, name: string): Deployment[] {
+/** One LLM config: model, engine options, accelerator; the worker pods' hardware where a cluster is declared. */
+export function llmConfig(config: Node, cluster: MapNode | undefined, name: string): Deployment[] {
   const loading = mapAt(config, 'model_loading_config')
   if (config.kind !== 'map' || !loading) return []
   const source =
