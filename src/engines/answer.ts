@@ -40,7 +40,7 @@ export function perGpu(rank: string, parts: readonly Part[], budgetBytes: number
 /** The checkpoint's storage; a method nobody knows is a finding, and 16 bits stand in for it. */
 export function storageFor(
   model: { readonly shape: ModelShape; readonly facts: ModelFacts },
-  asked: { readonly dtype: string; readonly quantization: string | null },
+  asked: Parameters<typeof storageOf>[2],
   reader: Pick<SettingsReader, 'say'>,
 ): WeightStorage {
   const result = rememberedStorage(model.shape, model.facts.config, asked)

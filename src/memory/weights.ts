@@ -20,7 +20,7 @@ export function rememberedStorage(shape: ModelShape, config: JsonObject, asked: 
   let known = storages.get(shape)
   if (known?.config !== config) known = { config, byAsked: new Map() }
   storages.set(shape, known)
-  const key = `${asked.dtype} ${asked.quantization ?? ''}`
+  const key = `${asked.dtype} ${asked.quantization ?? ''} ${asked.where ?? ''}`
   const result = known.byAsked.get(key) ?? storageOf(shape, config, asked)
   known.byAsked.set(key, result)
   return result

@@ -51,6 +51,40 @@ describe('"Model loading took"', () => {
     expect(weights.formula).toMatch(/rotary tables/)
   })
 
+  test('bitsandbytes keeps its doubled maxima packed before 0.9: phi-4 (0.7.1) and TinyLlama (0.8.3) in GiB', () => {
+    const phi4: JsonObject = {
+      ...configs.llama8b,
+      model_type: 'phi3',
+      hidden_size: 5120,
+      intermediate_size: 17920,
+      num_hidden_layers: 40,
+      num_attention_heads: 40,
+      num_key_value_heads: 10,
+      vocab_size: 100352,
+      max_position_embeddings: 16384,
+      rope_scaling: null,
+      quantization_config: { quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_use_double_quant: true },
+    }
+    const tiny: JsonObject = {
+      ...configs.llama8b,
+      hidden_size: 2048,
+      intermediate_size: 5632,
+      num_hidden_layers: 22,
+      num_attention_heads: 32,
+      num_key_value_heads: 4,
+      vocab_size: 32000,
+      max_position_embeddings: 2048,
+      rope_scaling: null,
+    }
+    const loaded = (config: JsonObject, version: string, options: Readonly<Record<string, string>>): number => {
+      const answer = vllm.estimate(engineInput({ config, version, settings: { maxModelLen: 512, ...options } }))
+      return answer.estimate.perGpu.parts.find(part => part.name === 'weights')!.bytes.expected / GiB
+    }
+    expect(Math.abs(loaded(phi4, '0.7.1', {}) - 8.492)).toBeLessThan(0.02)
+    expect(Math.abs(loaded(tiny, '0.8.3', { quantization: 'bitsandbytes' }) - 0.7318)).toBeLessThan(0.004)
+    expect(loaded(phi4, '0.11.0', {})).toBeGreaterThan(9)
+  })
+
   test('every rank of a division holds at least its share of the whole', () => {
     const on = (tensorParallel: number) => {
       const answer = vllm.estimate(

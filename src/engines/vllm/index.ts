@@ -24,7 +24,10 @@ function estimate(input: EngineInput): EngineAnswer {
 
 function under(input: EngineInput): EngineAnswer {
   const r = resolve(input)
-  const storage = storageFor(input, { dtype: r.dtype, quantization: r.quantization }, r)
+  const asked = { dtype: r.dtype, quantization: r.quantization }
+  const held = storageFor(input, asked, r)
+  const packed = held.scheme.startsWith('bitsandbytes 4-bit') && !r.rules.unpacksDoubledMaxima
+  const storage = packed ? storageFor(input, { ...asked, where: 'file' }, r) : held
   const capability = capabilityOf(input)
   const draft = draftOf(input, r, storage)
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)

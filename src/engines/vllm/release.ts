@@ -49,6 +49,8 @@ export interface Rules {
   readonly hugeTier: boolean
   /** Default blocks of MLA were set by the platform: 64 on Hopper, 128 on Blackwell. */
   readonly platformMlaBlocks: boolean
+  /** Doubly quantised maxima of bitsandbytes are unpacked to float32 while loading; before, they stayed packed. */
+  readonly unpacksDoubledMaxima: boolean
 }
 
 const cache = new Map<Release, Rules>()
@@ -77,6 +79,8 @@ function newRules(version: Release): Rules {
       crossByBatch: from(13),
       hugeTier: from(30),
       platformMlaBlocks: !from(13),
+      // starts of 0.7.1 (phi-4) and 0.8.3 (TinyLlama) print the packed size
+      unpacksDoubledMaxima: from(9),
     }
     cache.set(version, rules)
   }

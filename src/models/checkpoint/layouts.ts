@@ -84,7 +84,8 @@ export function packQuantized(bits: number, group: number, symmetric: boolean): 
 /**
  * bitsandbytes 4 bit: half a byte a weight and a float32 maximum for 64 of them; `double` stores the maxima in a byte
  * each with a float32 for 256. The file adds lookup tables (16 and 256 float32) and a JSON of about 100 bytes a matrix.
- * vLLM unpacks the doubled maxima while it loads (bitsandbytes_loader: dequantize_dq), so memory holds float32 ones.
+ * vLLM from 0.9 unpacks the doubled maxima while it loads (bitsandbytes_loader: dequantize_dq), so memory holds float32
+ * ones.
  */
 export function bitsAndBytes4(double: boolean): Layout {
   const half = (out: number, input: number): number => up((out * input) / 2)
