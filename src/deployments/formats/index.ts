@@ -25,6 +25,7 @@ import { sagemaker } from './sagemaker.ts'
 import { shell } from './shell.ts'
 import { skypilot } from './skypilot.ts'
 import { systemd } from './systemd.ts'
+import { terraform } from './terraform.ts'
 import { training } from './training.ts'
 import { truss } from './truss.ts'
 
@@ -58,4 +59,5 @@ export const formats: readonly Format[] = [
   bentoml,
   modelList,
   rayPython,
+  terraform,
 ]
