@@ -83,7 +83,7 @@ describe('what cannot be read is refused, all at once', () => {
   test.each<[Overrides, unknown[]]>([
     [
       { 'fail-on': 'exeeds' },
-      ['--fail-on[0] is "exeeds", expected one of exceeds, tight, increase, unknown, finding (did you mean exceeds?)'],
+      ['--fail-on is "exeeds", expected one of exceeds, tight, increase, unknown, finding (did you mean exceeds?)'],
     ],
     [{ 'only-new': 'yes' }, ['--only-new is "yes", expected true or false']],
     [{ set: ['maxModelLen'] }, ['--set "maxModelLen" gives no value (write --set maxModelLen=8192)']],

@@ -52,7 +52,7 @@ export function withOverrides(
   const checked = v.safeParse(v.partial(known), given, { abortPipeEarly: true })
   const problems: Problem[] = complaintsOf(checked.issues ?? []).map(({ path, message, hint }) => ({
     code: 'usage',
-    message: message.replace(/^[\w-]+/, name(String(path[0]))),
+    message: message.replace(/^[\w-]+(\[\d+\])?/, name(String(path[0]))),
     ...(hint ? { hint } : {}),
   }))
   const settings = settingsFrom(set ?? [], name('set'), problems)

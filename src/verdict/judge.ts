@@ -211,7 +211,7 @@ function settingReason(about: Case, estimate: Estimate, budget: number): Verdict
   const length = lengthOf(setting)
   if (setting === undefined || length === null) return []
   const most = estimate.kvCache?.maxModelLenThatFits
-  const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : ''
+  const largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens are expected to fit` : ''
   if (setting.from === 'file') {
     const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
     return [{ code: 'set-by', message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}` }]
