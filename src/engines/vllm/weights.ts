@@ -16,11 +16,14 @@ export interface Weights {
 
 const shares = new WeakMap<ModelShape, Map<string, StageWeights>>()
 
+const fullKey = (storage: WeightStorage, p: Parallelism, key: string): string =>
+  `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`
+
 /** Sums of a shape under one storage and division, kept with the shape: remedies ask for the same ones again. */
 function remembered(shape: ModelShape, storage: WeightStorage, p: Parallelism, key: string): StageWeights {
   const known = shares.get(shape) ?? new Map<string, StageWeights>()
   shares.set(shape, known)
-  const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`
+  const whole = fullKey(storage, p, key)
   const sums = known.get(whole) ?? stageWeights(shape, storage, p)
   known.set(whole, sums)
   return sums
@@ -42,8 +45,21 @@ function correction(input: EngineInput, storage: WeightStorage, key: string): nu
   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1
 }
 
-/** The allocator's rests by stage; never less than their share of an undivided model, as tensors only get smaller. */
-function restsBeside(shape: ModelShape, storage: WeightStorage, p: Parallelism): number[] {
+const allRests = new WeakMap<ModelShape, Map<string, readonly number[]>>()
+
+/**
+ * The allocator's rests by stage, kept with the shape; never less than their share of an undivided model, as tensors only
+ * get smaller.
+ */
+function restsBeside(shape: ModelShape, storage: WeightStorage, p: Parallelism, key: string): readonly number[] {
+  const known = allRests.get(shape) ?? new Map<string, readonly number[]>()
+  allRests.set(shape, known)
+  const rests = known.get(key) ?? wholeShare(shape, storage, p)
+  known.set(key, rests)
+  return rests
+}
+
+function wholeShare(shape: ModelShape, storage: WeightStorage, p: Parallelism): number[] {
   const own = allocatorRests(shape, storage, p)
   const whole = allocatorRests(shape, storage, { tensor: 1, pipeline: p.pipeline, expert: 1 })
   return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage]! / p.tensor)))
@@ -58,7 +74,7 @@ export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorag
   const sums = remembered(input.shape, storage, p, key)
   const measured = correction(input, storage, key)
   const tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2)
-  const rests = restsBeside(input.shape, storage, p)
+  const rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key))
   const held = (stage: number, extra: number): number =>
     Math.max(0, Math.round(sums.bytes[stage]! * measured + extra) - r.offloadBytes)
   const bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage]!))
