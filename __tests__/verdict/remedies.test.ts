@@ -51,6 +51,13 @@ describe('remedies', () => {
     ])
   })
 
+  test('what is tight and cannot be made to fit for certain is offered nothing', () => {
+    const limits = { headroom: { fraction: 0.99 }, warnAt: null }
+    const question = { ...on('NVIDIA H100 80GB', { maxModelLen: 8192 }), limits }
+    expect(statusOf(question.answer.estimate, limits)?.status).toBe('tight')
+    expect(remediesFor(question)).toEqual([])
+  })
+
   test('more of the card and fewer requests together, where neither fits alone', () => {
     const settings = { memoryFraction: 0.69, maxNumSeqs: 4096, maxNumBatchedTokens: 4096, maxModelLen: 1024 }
     const found = remediesFor(on('NVIDIA L4', settings))

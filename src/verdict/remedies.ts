@@ -35,9 +35,11 @@ type Kind = (question: Question, goal: Goal) => Remedy | null
  */
 export function remediesFor(question: Question): Remedy[] {
   if (question.input.gpu === null) return gpuSets(question)
-  if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return []
+  const status = statusOf(question.answer.estimate, question.limits)?.status
+  if (status === 'fits') return []
   const sure = collect(question, certainly)
-  return sure.length > 0 ? sure : collect(question, probably)
+  // what is tight as it is gains nothing by another tight one
+  return sure.length > 0 || status === 'tight' ? sure : collect(question, probably)
 }
 
 function collect(question: Question, goal: Goal): Remedy[] {
