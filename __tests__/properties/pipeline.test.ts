@@ -179,7 +179,7 @@ describe('one deployment', () => {
           expect(changed.estimate!.perGpu.totalBytes).toEqual(remedy.totalBytes)
         }
       }),
-      runs,
+      { ...runs, numRuns: 3 * runs.numRuns },
     )
     expect(tried).toBeGreaterThan(10)
   })
