@@ -101,7 +101,7 @@ describe('counts of mixtures and hybrids', () => {
 })
 
 describe('prediction layers', () => {
-  // sizes of the stored layers less router biases 
+  // sizes of the stored layers less router biases
   test.each<[string, JsonObject, number]>([
     ['DeepSeek-V3 with embedding and head', { ...deepseekV3, num_nextn_predict_layers: 1 }, 13_463_426_304 - 256],
     ['Qwen3-Next, which no key announces', { model_type: 'qwen3_next' }, 1_650_471_424],

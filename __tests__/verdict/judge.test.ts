@@ -134,7 +134,10 @@ describe('reasons', () => {
           message:
             'one request of 8,192 tokens needs 16.00 GiB of KV cache; 3.68 GiB is left of 19.83 GiB (0.9 of the 22.03 GiB of NVIDIA L4) after weights 14.96, activations 1.19 GiB: short by 12.32 GiB',
         },
-        { code: 'set-by', message: 'set by --max-model-len 8k (k8s/a.yaml:27); about 30,000 tokens are expected to fit' },
+        {
+          code: 'set-by',
+          message: 'set by --max-model-len 8k (k8s/a.yaml:27); about 30,000 tokens are expected to fit',
+        },
       ],
     })
   })
