@@ -42,7 +42,8 @@ interface Known {
 }
 
 /** One deployment from what a file declares to its place in the report; null when the policy ignores it. */
-export async function assess(deployment: Deployment, policy: Policy, ports: AssessPorts): Promise<Judged | null> {
+export async function assess(declared: Deployment, policy: Policy, ports: AssessPorts): Promise<Judged | null> {
+  const deployment = withStandIn(declared, policy)
   const named = deployment.model.id
   const entry = named === null ? undefined : policy.models.get(named)
   const effective = effectiveFor(policy, {
@@ -59,9 +60,9 @@ export async function assess(deployment: Deployment, policy: Policy, ports: Asse
     effective.gpusPerReplica ?? null,
     gpusUsed(settings),
   )
-  const model = await modelOf(deployment, ports.findModel)
+  const model = await modelOf(deployment, policy, ports.findModel)
   const draft = deployment.draftModel?.id
-    ? await modelOf({ ...deployment, model: deployment.draftModel, unresolved: [] }, ports.findModel)
+    ? await modelOf({ ...deployment, model: deployment.draftModel, unresolved: [] }, policy, ports.findModel)
     : null
   const engine = deployment.workload === 'train' ? null : engineOf(deployment.engine.name)
   const sharesDevices = deployment.hardware.shared?.kind === 'device'
@@ -145,21 +146,32 @@ function settled(declared: Settings, effective: Effective): Settings {
   return { ...effective.settings, ...declared, ...Object.fromEntries(chosen) }
 }
 
-async function modelOf(deployment: Deployment, findModel: FindModel): Promise<Result<Known>> {
+/** The policy's name for a variable that nothing in the files resolves. */
+const standIn = (name: string): string => `\${${name}}`
+
+/** The deployment with the variable as its model's name, where the policy says what the variable stands for. */
+function withStandIn(deployment: Deployment, { models }: Policy): Deployment {
+  if (deployment.model.id !== null) return deployment
+  const id = deployment.unresolved.map(({ name }) => standIn(name)).find(name => models.has(name))
+  return id === undefined ? deployment : { ...deployment, model: { ...deployment.model, id } }
+}
+
+async function modelOf(deployment: Deployment, policy: Policy, findModel: FindModel): Promise<Result<Known>> {
   const { model, unresolved } = deployment
-  if (unresolved.length > 0 && (model.id === null || /[$<{]/.test(model.id))) {
+  const told = model.id !== null && policy.models.has(model.id)
+  if (unresolved.length > 0 && !told && (model.id === null || /[$<{]/.test(model.id))) {
     const names = [...new Set(unresolved.map(entry => entry.name))].join(', ')
     return problem(
       'unresolved-placeholder',
       `nothing resolves ${names}`,
-      "give it a default where it is read, or name the model in the policy's models:",
+      `give it a default where it is read, or say in the policy what it stands for: models: { ${JSON.stringify(model.id ?? standIn(unresolved[0]!.name))}: { id: org/name } }`,
     )
   }
   if (model.id === null)
     return problem(
       'no-model',
       'no model is named',
-      `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`,
+      `name it where the engine is started, or leave the deployment out by a rule with ignore: true${model.hint ? `; perhaps ${model.hint}` : ''}`,
     )
   const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
   if (!found.ok) return found
