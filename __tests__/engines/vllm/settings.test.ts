@@ -80,6 +80,12 @@ describe('what vLLM refuses, wastes or ignores', () => {
       'kv-heads-not-divisible',
       'error',
     ],
+    [
+      'heads over KV heads',
+      { config: { ...configs.llama8b, num_key_value_heads: 7, num_attention_heads: 30, head_dim: 128 } },
+      'heads-not-divisible',
+      'error',
+    ],
     ['KV heads kept twice', { settings: { tensorParallel: 16 } }, 'kv-replication', 'notice'],
     ["context above the model's", { settings: { maxModelLen: 200000 } }, 'context-above-model', 'error'],
     [

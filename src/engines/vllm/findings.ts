@@ -41,6 +41,9 @@ function heads(input: EngineInput, r: Resolved, say: Say): void {
       `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`,
       at,
     )
+  const { heads: queries, kvHeads: shared } = shape.facts
+  if (queries !== null && shared !== null && queries % shared !== 0)
+    say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`)
   const counts = new Set<number>()
   for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads)
   for (const count of counts) {

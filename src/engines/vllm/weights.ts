@@ -91,7 +91,8 @@ export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorag
       name: 'weights',
       inBudget: true,
       bytes: { low: held(stage, 0), expected: bytes[stage]!, high: bytes[stage]! },
-      basis: derived ? 'derived' : storage.basis,
+      // tables and rests are by rule: with them the part is no longer counted alone
+      basis: derived || (storage.basis === 'exact' && held(stage, 0) !== bytes[stage]) ? 'derived' : storage.basis,
       formula: `${grouped(sums.elements[stage]!)} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${besideText(tables, rests[stage]!)}${offloaded}`,
       source: 'config.json',
     }),
