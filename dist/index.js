@@ -420,9 +420,7 @@ var __webpack_modules__ = {
      agent = usingSsl ? new https.Agent(options) : new http.Agent(options)
      this._agent = agent
     }
-    if (usingSsl && this._ignoreSslError) agent.options = Object.assign(agent.options || {}, {
-     rejectUnauthorized: false
-    })
+    if (usingSsl && this._ignoreSslError) agent.options = Object.assign(agent.options || {}, { rejectUnauthorized: false });
     return agent
    }
    _getProxyAgentDispatcher(parsedUrl, proxyUrl) {
@@ -433,13 +431,9 @@ var __webpack_modules__ = {
     proxyAgent = new undici_1.ProxyAgent(Object.assign({
      uri: proxyUrl.href,
      pipelining: !this._keepAlive ? 0 : 1
-    }, (proxyUrl.username || proxyUrl.password) && {
-     token: `Basic ${Buffer.from(`${proxyUrl.username}:${proxyUrl.password}`).toString('base64')}`
-    }))
+    }, (proxyUrl.username || proxyUrl.password) && { token: `Basic ${Buffer.from(`${proxyUrl.username}:${proxyUrl.password}`).toString('base64')}` }))
     this._proxyAgentDispatcher = proxyAgent
-    if (usingSsl && this._ignoreSslError) proxyAgent.options = Object.assign(proxyAgent.options.requestTls || {}, {
-     rejectUnauthorized: false
-    })
+    if (usingSsl && this._ignoreSslError) proxyAgent.options = Object.assign(proxyAgent.options.requestTls || {}, { rejectUnauthorized: false });
     return proxyAgent
    }
    _getUserAgentWithOrchestrationId(userAgent) {
@@ -543,10 +537,7 @@ class DecodedURL extends URL {
  636: (function(module, _exports, require_) {
 const pico = require_(1366), utils = require_(5313)
 function picomatch(glob, options, returnState = false) {
- if (options && (options.windows === null || options.windows === void 0)) options = {
-  ...options,
-  windows: utils.isWindows()
- }
+ if (options && (options.windows === null || options.windows === void 0)) options = { ...options, windows: utils.isWindows() };
  return pico(glob, options, returnState)
 }
 Object.assign(picomatch, pico)
@@ -809,9 +800,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
 }, analyzeRepeatedExtglob = (body, options) => {
  if (options.maxExtglobRecursion === false) return { risky: false };
  const max = typeof options.maxExtglobRecursion === 'number' ? options.maxExtglobRecursion : constants.DEFAULT_MAX_EXTGLOB_RECURSION, branches = splitTopLevel(body).map(branch => branch.trim())
- if (branches.length > 1) if (branches.some(branch => branch === '') || branches.some(branch => /^[*?]+$/.test(branch)) || hasRepeatedCharPrefixOverlap(branches)) return {
-  risky: true
- }
+ if (branches.length > 1) if (branches.some(branch => branch === '') || branches.some(branch => /^[*?]+$/.test(branch)) || hasRepeatedCharPrefixOverlap(branches)) return { risky: true };
  const safeChars = []
  let sawStarSequence = false, combinable = true
  for (const branch of branches) {
@@ -1101,13 +1090,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
   }
   if (value === '{' && opts.nobrace !== true) {
    increment('braces')
-   const open = {
-    type: 'brace',
-    value,
-    output: '(',
-    outputIndex: state.output.length,
-    tokensIndex: state.tokens.length
-   }
+   const open = { type: 'brace', value, output: '(', outputIndex: state.output.length, tokensIndex: state.tokens.length }
    braces.push(open)
    push(open)
    continue
@@ -1383,11 +1366,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
   state.output = utils.escapeLast(state.output, '{')
   decrement('braces')
  }
- if (opts.strictSlashes !== true && (prev.type === 'star' || prev.type === 'bracket')) push({
-  type: 'maybe_slash',
-  value: '',
-  output: `${SLASH_LITERAL}?`
- })
+ if (opts.strictSlashes !== true && (prev.type === 'star' || prev.type === 'bracket')) push({ type: 'maybe_slash', value: '', output: `${SLASH_LITERAL}?` });
  if (state.backtrack === true) {
   state.output = ''
   for (const token of state.tokens) {
@@ -1735,20 +1714,7 @@ const utils = require_(5313), {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR
   if (glob) glob = utils.removeBackslashes(glob);
   if (base && backslashes === true) base = utils.removeBackslashes(base);
  }
- const state = {
-  prefix,
-  input,
-  start,
-  base,
-  glob,
-  isBrace,
-  isBracket,
-  isGlob,
-  isExtglob,
-  isGlobstar,
-  negated,
-  negatedExtglob
- }
+ const state = { prefix, input, start, base, glob, isBrace, isBracket, isGlob, isExtglob, isGlobstar, negated, negatedExtglob }
  if (opts.tokens === true) {
   state.maxDepth = 0
   if (!isPathSeparator(code)) tokens.push(token);
@@ -3112,12 +3078,7 @@ TunnelingAgent.prototype.addRequest = function addRequest(req, host, port, local
 TunnelingAgent.prototype.createSocket = function createSocket(options, cb) {
  var self = this, placeholder = {}
  self.sockets.push(placeholder)
- var connectOptions = mergeOptions({}, self.proxyOptions, {
-  method: 'CONNECT',
-  path: options.host + ':' + options.port,
-  agent: false,
-  headers: { host: options.host + ':' + options.port }
- })
+ var connectOptions = mergeOptions({}, self.proxyOptions, { method: 'CONNECT', path: options.host + ':' + options.port, agent: false, headers: { host: options.host + ':' + options.port } })
  if (options.localAddress) connectOptions.localAddress = options.localAddress;
  if (connectOptions.proxyAuth) {
   connectOptions.headers = connectOptions.headers || {}
@@ -3229,12 +3190,7 @@ module.exports.RetryHandler = RetryHandler
 module.exports.DecoratorHandler = DecoratorHandler
 module.exports.RedirectHandler = RedirectHandler
 module.exports.createRedirectInterceptor = createRedirectInterceptor
-module.exports.interceptors = {
- redirect: require_(1068),
- retry: require_(9636),
- dump: require_(5786),
- dns: require_(6149)
-}
+module.exports.interceptors = { redirect: require_(1068), retry: require_(9636), dump: require_(5786), dns: require_(6149) }
 module.exports.buildConnector = buildConnector
 module.exports.errors = errors
 module.exports.util = { parseHeaders: util.parseHeaders, headerNameToString: util.headerNameToString }
@@ -3632,14 +3588,7 @@ class RequestHandler extends AsyncResource {
    statusCode,
    statusMessage,
    headers
-  }); else this.runInAsyncScope(callback, null, null, {
-   statusCode,
-   headers,
-   trailers: this.trailers,
-   opaque,
-   body: res,
-   context
-  })
+  }); else this.runInAsyncScope(callback, null, null, { statusCode, headers, trailers: this.trailers, opaque, body: res, context })
  }
  onData(chunk) {
   return this.res.push(chunk)
@@ -3742,14 +3691,7 @@ class StreamHandler extends AsyncResource {
    const parsedHeaders = responseHeaders === 'raw' ? util.parseHeaders(rawHeaders) : headers, contentType = parsedHeaders['content-type']
    res = new PassThrough
    this.callback = null
-   this.runInAsyncScope(getResolveErrorBodyCallback, null, {
-    callback,
-    body: res,
-    contentType,
-    statusCode,
-    statusMessage,
-    headers
-   })
+   this.runInAsyncScope(getResolveErrorBodyCallback, null, { callback, body: res, contentType, statusCode, statusMessage, headers })
   } else {
    if (factory === null) return;
    res = this.runInAsyncScope(factory, null, { statusCode, headers, opaque, context })
@@ -4781,10 +4723,7 @@ class Request {
  onHeaders(statusCode, headers, resume, statusText) {
   assert(!this.aborted)
   assert(!this.completed)
-  if (channels.headers.hasSubscribers) channels.headers.publish({
-   request: this,
-   response: { statusCode, headers, statusText }
-  })
+  if (channels.headers.hasSubscribers) channels.headers.publish({ request: this, response: { statusCode, headers, statusText } });
   try {
    return this[kHandler].onHeaders(statusCode, headers, resume, statusText)
   } catch (err) {
@@ -4825,10 +4764,7 @@ class Request {
   if (channels.error.hasSubscribers) channels.error.publish({ request: this, error });
  }
  #publishUpgradeHeaders(statusCode, headers, statusText) {
-  if (channels.headers.hasSubscribers) channels.headers.publish({
-   request: this,
-   response: { statusCode, headers, statusText }
-  })
+  if (channels.headers.hasSubscribers) channels.headers.publish({ request: this, response: { statusCode, headers, statusText } });
  }
  #publishUpgradeTrailers() {
   if (channels.trailers.hasSubscribers) channels.trailers.publish({ request: this, trailers: [] });
@@ -6370,10 +6306,7 @@ async function connectH2(client, socket) {
   h2ExperimentalWarned = true
   process.emitWarning('H2 support is experimental, expect them to change at any time.', { code: 'UNDICI-H2' })
  }
- const session = http2.connect(client[kUrl], {
-  createConnection: () => socket,
-  peerMaxConcurrentStreams: client[kMaxConcurrentStreams]
- })
+ const session = http2.connect(client[kUrl], { createConnection: () => socket, peerMaxConcurrentStreams: client[kMaxConcurrentStreams] })
  session[kOpenStreams] = 0
  session[kClient] = client
  session[kSocket] = socket
@@ -6765,9 +6698,7 @@ class Client extends DispatcherBase {
    this[kInterceptors] = interceptors.Client
    if (!deprecatedInterceptorWarned) {
     deprecatedInterceptorWarned = true
-    process.emitWarning('Client.Options#interceptor is deprecated. Use Dispatcher#compose instead.', {
-     code: 'UNDICI-CLIENT-INTERCEPTOR-DEPRECATED'
-    })
+    process.emitWarning('Client.Options#interceptor is deprecated. Use Dispatcher#compose instead.', { code: 'UNDICI-CLIENT-INTERCEPTOR-DEPRECATED' })
    }
   } else this[kInterceptors] = [ createRedirectInterceptor({
    maxRedirections
@@ -6888,15 +6819,7 @@ async function connect(client) {
  }
  client[kConnecting] = true
  if (channels.beforeConnect.hasSubscribers) channels.beforeConnect.publish({
-  connectParams: {
-   host,
-   hostname,
-   protocol,
-   port,
-   version: client[kHTTPContext]?.version,
-   servername: client[kServerName],
-   localAddress: client[kLocalAddress]
-  },
+  connectParams: { host, hostname, protocol, port, version: client[kHTTPContext]?.version, servername: client[kServerName], localAddress: client[kLocalAddress] },
   connector: client[kConnector]
  })
  try {
@@ -6929,15 +6852,7 @@ async function connect(client) {
   socket[kClient] = client
   socket[kError] = null
   if (channels.connected.hasSubscribers) channels.connected.publish({
-   connectParams: {
-    host,
-    hostname,
-    protocol,
-    port,
-    version: client[kHTTPContext]?.version,
-    servername: client[kServerName],
-    localAddress: client[kLocalAddress]
-   },
+   connectParams: { host, hostname, protocol, port, version: client[kHTTPContext]?.version, servername: client[kServerName], localAddress: client[kLocalAddress] },
    connector: client[kConnector],
    socket
   })
@@ -6946,15 +6861,7 @@ async function connect(client) {
   if (client.destroyed) return;
   client[kConnecting] = false
   if (channels.connectError.hasSubscribers) channels.connectError.publish({
-   connectParams: {
-    host,
-    hostname,
-    protocol,
-    port,
-    version: client[kHTTPContext]?.version,
-    servername: client[kServerName],
-    localAddress: client[kLocalAddress]
-   },
+   connectParams: { host, hostname, protocol, port, version: client[kHTTPContext]?.version, servername: client[kServerName], localAddress: client[kLocalAddress] },
    connector: client[kConnector],
    error: err
   })
@@ -7039,10 +6946,7 @@ class DispatcherBase extends Dispatcher {
   this[kEventSourceOptions] = opts?.eventSource ?? {}
  }
  get webSocketOptions() {
-  return {
-   maxFragments: this[kWebSocketOptions].maxFragments ?? 131072,
-   maxPayloadSize: this[kWebSocketOptions].maxPayloadSize ?? 128 * 1024 * 1024
-  }
+  return { maxFragments: this[kWebSocketOptions].maxFragments ?? 131072, maxPayloadSize: this[kWebSocketOptions].maxPayloadSize ?? 128 * 1024 * 1024 }
  }
  get eventSourceOptions() {
   return { maxEventSize: this[kEventSourceOptions].maxEventSize ?? buffer.kStringMaxLength }
@@ -7198,9 +7102,7 @@ class EnvHttpProxyAgent extends DispatcherBase {
   this.#opts = opts
   if (!experimentalWarned) {
    experimentalWarned = true
-   process.emitWarning('EnvHttpProxyAgent is experimental, expect them to change at any time.', {
-    code: 'UNDICI-EHPA'
-   })
+   process.emitWarning('EnvHttpProxyAgent is experimental, expect them to change at any time.', { code: 'UNDICI-EHPA' })
   }
   const {httpProxy, httpsProxy, noProxy, ...agentOpts} = opts
   this[kNoProxyAgent] = new Agent(agentOpts)
@@ -7257,10 +7159,7 @@ class EnvHttpProxyAgent extends DispatcherBase {
    const entry = noProxySplit[i]
    if (!entry) continue;
    const parsed = entry.match(/^(.+):(\d+)$/)
-   noProxyEntries.push({
-    hostname: (parsed ? parsed[1] : entry).toLowerCase(),
-    port: parsed ? Number.parseInt(parsed[2], 10) : 0
-   })
+   noProxyEntries.push({ hostname: (parsed ? parsed[1] : entry).toLowerCase(), port: parsed ? Number.parseInt(parsed[2], 10) : 0 })
   }
   this.#noProxyValue = noProxyValue
   this.#noProxyEntries = noProxyEntries
@@ -7681,12 +7580,7 @@ const globalDispatcher = Symbol.for('undici.globalDispatcher.1'), {InvalidArgume
 if (getGlobalDispatcher() === void 0) setGlobalDispatcher(new Agent);
 function setGlobalDispatcher(agent) {
  if (!agent || typeof agent.dispatch !== 'function') throw new InvalidArgumentError('Argument agent must implement Agent');
- Object.defineProperty(globalThis, globalDispatcher, {
-  value: agent,
-  writable: true,
-  enumerable: false,
-  configurable: false
- })
+ Object.defineProperty(globalThis, globalDispatcher, { value: agent, writable: true, enumerable: false, configurable: false })
 }
 function getGlobalDispatcher() {
  return globalThis[globalDispatcher]
@@ -7843,10 +7737,7 @@ function validatePartialResponseContentLength(headers, range, statusCode, retryC
  if (contentLength == null) return null;
  if (!Number.isFinite(range.start) || !Number.isFinite(range.end)) return null;
  const length = Number(contentLength), expectedLength = range.end - range.start + 1
- if (!Number.isFinite(length) || length !== expectedLength) return new RequestRetryError('Content-Length mismatch', statusCode, {
-  headers,
-  data: { count: retryCount }
- })
+ if (!Number.isFinite(length) || length !== expectedLength) return new RequestRetryError('Content-Length mismatch', statusCode, { headers, data: { count: retryCount } });
  return null
 }
 class RetryHandler {
@@ -7940,18 +7831,12 @@ class RetryHandler {
   if (this.resume != null) {
    this.resume = null
    if (statusCode !== 206 && (this.start > 0 || statusCode !== 200)) {
-    this.abort(new RequestRetryError('server does not support the range header and the payload was partially consumed', statusCode, {
-     headers,
-     data: { count: this.retryCount }
-    }))
+    this.abort(new RequestRetryError('server does not support the range header and the payload was partially consumed', statusCode, { headers, data: { count: this.retryCount } }))
     return false
    }
    const contentRange = parseRangeHeader(headers['content-range'])
    if (!contentRange) {
-    this.abort(new RequestRetryError('Content-Range mismatch', statusCode, {
-     headers,
-     data: { count: this.retryCount }
-    }))
+    this.abort(new RequestRetryError('Content-Range mismatch', statusCode, { headers, data: { count: this.retryCount } }))
     return false
    }
    if (this.etag != null && this.etag !== headers.etag) {
@@ -7965,10 +7850,7 @@ class RetryHandler {
    }
    const {start, size, end = size - 1} = contentRange
    if (this.start !== start || this.end != null && this.end !== end) {
-    this.abort(new RequestRetryError('Content-Range mismatch', statusCode, {
-     headers,
-     data: { count: this.retryCount }
-    }))
+    this.abort(new RequestRetryError('Content-Range mismatch', statusCode, { headers, data: { count: this.retryCount } }))
     return false
    }
    this.resume = resume
@@ -8068,15 +7950,7 @@ class DNSInstance {
    cb(null, origin.origin)
    return
   }
-  const newOpts = {
-   affinity: this.affinity,
-   dualStack: this.dualStack,
-   lookup: this.lookup,
-   pick: this.pick,
-   ...opts.dns,
-   maxTTL: this.#maxTTL,
-   maxItems: this.#maxItems
-  }
+  const newOpts = { affinity: this.affinity, dualStack: this.dualStack, lookup: this.lookup, pick: this.pick, ...opts.dns, maxTTL: this.#maxTTL, maxItems: this.#maxItems }
   if (ips == null) this.lookup(origin, newOpts, (err, addresses) => {
    if (err || addresses == null || addresses.length === 0) {
     cb(err ?? new InformationalError('No DNS entries found'))
@@ -8213,12 +8087,7 @@ module.exports = interceptorOpts => {
   instance.runLookup(origin, origDispatchOpts, (err, newOrigin) => {
    if (err) return handler.onError(err);
    let dispatchOpts = null
-   dispatchOpts = {
-    ...origDispatchOpts,
-    servername: origin.hostname,
-    origin: newOrigin,
-    headers: { host: origin.hostname, ...origDispatchOpts.headers }
-   }
+   dispatchOpts = { ...origDispatchOpts, servername: origin.hostname, origin: newOrigin, headers: { host: origin.hostname, ...origDispatchOpts.headers } }
    dispatch(dispatchOpts, instance.getHandler({
     origin,
     dispatch,
@@ -8447,30 +8316,7 @@ for (let i = 'A'.charCodeAt(0); i <= 'Z'.charCodeAt(0); i++) {
  exports.ALPHA.push(String.fromCharCode(i + 32))
 }
 exports.NUM_MAP = { 0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8, 9: 9 }
-exports.HEX_MAP = {
- 0: 0,
- 1: 1,
- 2: 2,
- 3: 3,
- 4: 4,
- 5: 5,
- 6: 6,
- 7: 7,
- 8: 8,
- 9: 9,
- A: 10,
- B: 11,
- C: 12,
- D: 13,
- E: 14,
- F: 15,
- a: 10,
- b: 11,
- c: 12,
- d: 13,
- e: 14,
- f: 15
-}
+exports.HEX_MAP = { 0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 7, 8: 8, 9: 9, A: 10, B: 11, C: 12, D: 13, E: 14, F: 15, a: 10, b: 11, c: 12, d: 13, e: 14, f: 15 }
 exports.NUM = [ '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' ]
 exports.ALPHANUM = exports.ALPHA.concat(exports.NUM)
 exports.MARK = [ '-', '_', '.', '!', '~', '*', '\'', '(', ')' ]
@@ -8721,11 +8567,7 @@ class MockInterceptor {
    }, newMockDispatch = addMockDispatch(this[kDispatches], this[kDispatchKey], wrappedDefaultsCallback)
    return new MockScope(newMockDispatch)
   }
-  const replyParameters = {
-   statusCode: replyOptionsCallbackOrStatusCode,
-   data: arguments[1] === void 0 ? '' : arguments[1],
-   responseOptions: arguments[2] === void 0 ? {} : arguments[2]
-  }
+  const replyParameters = { statusCode: replyOptionsCallbackOrStatusCode, data: arguments[1] === void 0 ? '' : arguments[1], responseOptions: arguments[2] === void 0 ? {} : arguments[2] }
   this.validateReplyParameters(replyParameters)
   const dispatchData = this.createMockScopeDispatchData(replyParameters), newMockDispatch = addMockDispatch(this[kDispatches], this[kDispatchKey], dispatchData)
   return new MockScope(newMockDispatch)
@@ -9158,26 +9000,16 @@ class Cache {
   webidl.argumentLengthCheck(arguments, 1, prefix)
   const responsePromises = [], requestList = []
   for (let request of requests) {
-   if (request === void 0) throw webidl.errors.conversionFailed({
-    prefix,
-    argument: 'Argument 1',
-    types: [ 'undefined is not allowed' ]
-   })
+   if (request === void 0) throw webidl.errors.conversionFailed({ prefix, argument: 'Argument 1', types: [ 'undefined is not allowed' ] });
    request = webidl.converters.RequestInfo(request)
    if (typeof request === 'string') continue;
    const r = request[kState]
-   if (!urlIsHttpHttpsScheme(r.url) || r.method !== 'GET') throw webidl.errors.exception({
-    header: prefix,
-    message: 'Expected http/s scheme when method is not GET.'
-   })
+   if (!urlIsHttpHttpsScheme(r.url) || r.method !== 'GET') throw webidl.errors.exception({ header: prefix, message: 'Expected http/s scheme when method is not GET.' });
   }
   const fetchControllers = []
   for (const request of requests) {
    const r = new Request(request)[kState]
-   if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({
-    header: prefix,
-    message: 'Expected http/s scheme.'
-   })
+   if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({ header: prefix, message: 'Expected http/s scheme.' });
    r.initiator = 'fetch'
    r.destination = 'subresource'
    requestList.push(r)
@@ -9191,10 +9023,7 @@ class Cache {
      })); else if (response.headersList.contains('vary')) {
       const fieldValues = getFieldValues(response.headersList.get('vary'))
       for (const fieldValue of fieldValues) if (fieldValue === '*') {
-       responsePromise.reject(webidl.errors.exception({
-        header: 'Cache.addAll',
-        message: 'invalid vary field value'
-       }))
+       responsePromise.reject(webidl.errors.exception({ header: 'Cache.addAll', message: 'invalid vary field value' }))
        for (const controller of fetchControllers) controller.abort();
        return
       }
@@ -9237,18 +9066,12 @@ class Cache {
   response = webidl.converters.Response(response, prefix, 'response')
   let innerRequest = null
   if (request instanceof Request) innerRequest = request[kState]; else innerRequest = new Request(request)[kState];
-  if (!urlIsHttpHttpsScheme(innerRequest.url) || innerRequest.method !== 'GET') throw webidl.errors.exception({
-   header: prefix,
-   message: 'Expected an http/s scheme when method is not GET'
-  })
+  if (!urlIsHttpHttpsScheme(innerRequest.url) || innerRequest.method !== 'GET') throw webidl.errors.exception({ header: prefix, message: 'Expected an http/s scheme when method is not GET' });
   const innerResponse = response[kState]
   if (innerResponse.status === 206) throw webidl.errors.exception({ header: prefix, message: 'Got 206 status' });
   if (innerResponse.headersList.contains('vary')) {
    const fieldValues = getFieldValues(innerResponse.headersList.get('vary'))
-   for (const fieldValue of fieldValues) if (fieldValue === '*') throw webidl.errors.exception({
-    header: prefix,
-    message: 'Got * vary field value'
-   })
+   for (const fieldValue of fieldValues) if (fieldValue === '*') throw webidl.errors.exception({ header: prefix, message: 'Got * vary field value' });
   }
   if (innerResponse.body && (isDisturbed(innerResponse.body.stream) || innerResponse.body.stream.locked)) throw webidl.errors.exception({
    header: prefix,
@@ -9351,23 +9174,11 @@ class Cache {
       cache.splice(idx, 1)
      }
     } else if (operation.type === 'put') {
-     if (operation.response == null) throw webidl.errors.exception({
-      header: 'Cache.#batchCacheOperations',
-      message: 'put operation should have an associated response'
-     })
+     if (operation.response == null) throw webidl.errors.exception({ header: 'Cache.#batchCacheOperations', message: 'put operation should have an associated response' });
      const r = operation.request
-     if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({
-      header: 'Cache.#batchCacheOperations',
-      message: 'expected http or https scheme'
-     })
-     if (r.method !== 'GET') throw webidl.errors.exception({
-      header: 'Cache.#batchCacheOperations',
-      message: 'not get method'
-     })
-     if (operation.options != null) throw webidl.errors.exception({
-      header: 'Cache.#batchCacheOperations',
-      message: 'options must not be defined'
-     })
+     if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({ header: 'Cache.#batchCacheOperations', message: 'expected http or https scheme' });
+     if (r.method !== 'GET') throw webidl.errors.exception({ header: 'Cache.#batchCacheOperations', message: 'not get method' });
+     if (operation.options != null) throw webidl.errors.exception({ header: 'Cache.#batchCacheOperations', message: 'options must not be defined' });
      requestResponses = this.#queryCache(operation.request)
      for (const requestResponse of requestResponses) {
       const idx = cache.indexOf(requestResponse)
@@ -9808,14 +9619,7 @@ function stringify(cookie) {
  }
  return out.join('; ')
 }
-module.exports = {
- isCTLExcludingHtab,
- validateCookieName,
- validateCookiePath,
- validateCookieValue,
- toIMFDate,
- stringify
-}
+module.exports = { isCTLExcludingHtab, validateCookieName, validateCookiePath, validateCookieValue, toIMFDate, stringify }
  }),
  6301: (function(module, _exports, require_) {
 const buffer = require_(4573), {Transform} = require_(7075), {isASCIINumber, isValidLastEventId} = require_(625), BOM = [ 239, 187, 191 ], LF = 10, CR = 13, COLON = 58, SPACE = 32, defaultMaxEventSize = buffer.kStringMaxLength, DATA = Buffer.from('data'), EVENT = Buffer.from('event'), ID = Buffer.from('id'), RETRY = Buffer.from('retry'), minParserItems = 1024, maxParserItems = 131072, bytesPerParserItem = 128
@@ -9973,10 +9777,7 @@ class EventSourceStream extends Transform {
  processEvent(event) {
   if (event.retry && isASCIINumber(event.retry)) this.state.reconnectionTime = parseInt(event.retry, 10);
   if (event.id && isValidLastEventId(event.id)) this.state.lastEventId = event.id;
-  if (event.data !== void 0) this.push({
-   type: event.event || 'message',
-   options: { data: event.data, lastEventId: this.state.lastEventId, origin: this.state.origin }
-  })
+  if (event.data !== void 0) this.push({ type: event.event || 'message', options: { data: event.data, lastEventId: this.state.lastEventId, origin: this.state.origin } });
  }
  clearEvent() {
   this.event.data = void 0
@@ -10127,13 +9928,7 @@ class EventSource extends EventTarget {
    corsAttributeState = USE_CREDENTIALS
    this.#withCredentials = true
   }
-  const initRequest = {
-   redirect: 'follow',
-   keepalive: true,
-   mode: 'cors',
-   credentials: corsAttributeState === 'anonymous' ? 'same-origin' : 'omit',
-   referrer: 'no-referrer'
-  }
+  const initRequest = { redirect: 'follow', keepalive: true, mode: 'cors', credentials: corsAttributeState === 'anonymous' ? 'same-origin' : 'omit', referrer: 'no-referrer' }
   initRequest.client = environmentSettingsObject.settingsObject
   initRequest.headersList = [ [ 'accept', {
    name: 'accept',
@@ -10481,15 +10276,7 @@ function bodyMimeType(requestOrResponse) {
  if (mimeType === 'failure') return null;
  return mimeType
 }
-module.exports = {
- extractBody,
- safelyExtractBody,
- cloneBody,
- mixinBody,
- streamRegistry,
- hasFinalizationRegistry,
- bodyUnusable
-}
+module.exports = { extractBody, safelyExtractBody, cloneBody, mixinBody, streamRegistry, hasFinalizationRegistry, bodyUnusable }
  }),
  6833: (function(module) {
 const corsSafeListedMethods = [ 'GET', 'HEAD', 'POST' ], corsSafeListedMethodsSet = new Set(corsSafeListedMethods), nullBodyStatus = [ 101, 204, 205, 304 ], redirectStatus = [ 301, 302, 303, 307, 308 ], redirectStatusSet = new Set(redirectStatus), badPorts = [ '1', '7', '9', '11', '13', '15', '17', '19', '20', '21', '22', '23', '25', '37', '42', '43', '53', '69', '77', '79', '87', '95', '101', '102', '103', '104', '109', '110', '111', '113', '115', '117', '119', '123', '135', '137', '139', '143', '161', '179', '389', '427', '465', '512', '513', '514', '515', '526', '530', '531', '532', '540', '548', '554', '556', '563', '587', '601', '636', '989', '990', '993', '995', '1719', '1720', '1723', '2049', '3659', '4045', '4190', '5060', '5061', '6000', '6566', '6665', '6666', '6667', '6668', '6669', '6679', '6697', '10080' ], badPortsSet = new Set(badPorts), referrerPolicy = [ '', 'no-referrer', 'no-referrer-when-downgrade', 'same-origin', 'origin', 'strict-origin', 'origin-when-cross-origin', 'strict-origin-when-cross-origin', 'unsafe-url' ], referrerPolicySet = new Set(referrerPolicy), requestRedirect = [ 'follow', 'manual', 'error' ], safeMethods = [ 'GET', 'HEAD', 'OPTIONS', 'TRACE' ], safeMethodsSet = new Set(safeMethods), requestMode = [ 'navigate', 'same-origin', 'no-cors', 'cors' ], requestCredentials = [ 'omit', 'same-origin', 'include' ], requestCache = [ 'default', 'no-store', 'reload', 'no-cache', 'force-cache', 'only-if-cached' ], requestBodyHeader = [ 'content-encoding', 'content-language', 'content-location', 'content-type', 'content-length' ], requestDuplex = [ 'half' ], forbiddenMethods = [ 'CONNECT', 'TRACE', 'TRACK' ], forbiddenMethodsSet = new Set(forbiddenMethods), subresource = [ 'audio', 'audioworklet', 'font', 'image', 'manifest', 'paintworklet', 'script', 'style', 'track', 'video', 'xslt', '' ], subresourceSet = new Set(subresource)
@@ -10976,11 +10763,7 @@ const {isBlobLike, iteratorMixin} = require_(1118), {kState} = require_(6970), {
 class FormData {
  constructor(form) {
   webidl.util.markAsUncloneable(this)
-  if (form !== void 0) throw webidl.errors.conversionFailed({
-   prefix: 'FormData constructor',
-   argument: 'Argument 1',
-   types: [ 'undefined' ]
-  })
+  if (form !== void 0) throw webidl.errors.conversionFailed({ prefix: 'FormData constructor', argument: 'Argument 1', types: [ 'undefined' ] });
   this[kState] = []
  }
  append(name, value, filename = void 0) {
@@ -11081,22 +10864,12 @@ function getGlobalOrigin() {
 }
 function setGlobalOrigin(newOrigin) {
  if (newOrigin === void 0) {
-  Object.defineProperty(globalThis, globalOrigin, {
-   value: void 0,
-   writable: true,
-   enumerable: false,
-   configurable: false
-  })
+  Object.defineProperty(globalThis, globalOrigin, { value: void 0, writable: true, enumerable: false, configurable: false })
   return
  }
  const parsedURL = new URL(newOrigin)
  if (parsedURL.protocol !== 'http:' && parsedURL.protocol !== 'https:') throw new TypeError(`Only http & https urls are allowed, received ${parsedURL.protocol}`);
- Object.defineProperty(globalThis, globalOrigin, {
-  value: parsedURL,
-  writable: true,
-  enumerable: false,
-  configurable: false
- })
+ Object.defineProperty(globalThis, globalOrigin, { value: parsedURL, writable: true, enumerable: false, configurable: false })
 }
 module.exports = { getGlobalOrigin, setGlobalOrigin }
  }),
@@ -11114,19 +10887,12 @@ function headerValueNormalize(potentialValue) {
 function fill(headers, object) {
  if (Array.isArray(object)) for (let i = 0; i < object.length; ++i) {
   const header = object[i]
-  if (header.length !== 2) throw webidl.errors.exception({
-   header: 'Headers constructor',
-   message: `expected name/value pair to be length 2, found ${header.length}.`
-  })
+  if (header.length !== 2) throw webidl.errors.exception({ header: 'Headers constructor', message: `expected name/value pair to be length 2, found ${header.length}.` });
   appendHeader(headers, header[0], header[1])
  } else if (typeof object === 'object' && object !== null) {
   const keys = Object.keys(object)
   for (let i = 0; i < keys.length; ++i) appendHeader(headers, keys[i], object[keys[i]]);
- } else throw webidl.errors.conversionFailed({
-  prefix: 'Headers constructor',
-  argument: 'Argument 1',
-  types: [ 'sequence<sequence<ByteString>>', 'record<ByteString, ByteString>' ]
- })
+ } else throw webidl.errors.conversionFailed({ prefix: 'Headers constructor', argument: 'Argument 1', types: [ 'sequence<sequence<ByteString>>', 'record<ByteString, ByteString>' ] })
 }
 function appendHeader(headers, name, value) {
  value = headerValueNormalize(value)
@@ -11134,11 +10900,7 @@ function appendHeader(headers, name, value) {
   prefix: 'Headers.append',
   value: name,
   type: 'header name'
- }); else if (!isValidHeaderValue(value)) throw webidl.errors.invalidArgument({
-  prefix: 'Headers.append',
-  value,
-  type: 'header value'
- })
+ }); else if (!isValidHeaderValue(value)) throw webidl.errors.invalidArgument({ prefix: 'Headers.append', value, type: 'header value' })
  if (getHeadersGuard(headers) === 'immutable') throw new TypeError('immutable');
  return getHeadersList(headers).append(name, value, false)
 }
@@ -11266,11 +11028,7 @@ class Headers {
   webidl.argumentLengthCheck(arguments, 1, 'Headers.delete')
   const prefix = 'Headers.delete'
   name = webidl.converters.ByteString(name, prefix, 'name')
-  if (!isValidHeaderName(name)) throw webidl.errors.invalidArgument({
-   prefix: 'Headers.delete',
-   value: name,
-   type: 'header name'
-  })
+  if (!isValidHeaderName(name)) throw webidl.errors.invalidArgument({ prefix: 'Headers.delete', value: name, type: 'header name' });
   if (this.#guard === 'immutable') throw new TypeError('immutable');
   if (!this.#headersList.contains(name, false)) return;
   this.#headersList.delete(name, false)
@@ -11302,11 +11060,7 @@ class Headers {
    prefix,
    value: name,
    type: 'header name'
-  }); else if (!isValidHeaderValue(value)) throw webidl.errors.invalidArgument({
-   prefix,
-   value,
-   type: 'header value'
-  })
+  }); else if (!isValidHeaderValue(value)) throw webidl.errors.invalidArgument({ prefix, value, type: 'header value' })
   if (this.#guard === 'immutable') throw new TypeError('immutable');
   this.#headersList.set(name, value, false)
  }
@@ -11368,22 +11122,9 @@ webidl.converters.HeadersInit = function(V, prefix, argument) {
   if (typeof iterator === 'function') return webidl.converters['sequence<sequence<ByteString>>'](V, prefix, argument, iterator.bind(V));
   return webidl.converters['record<ByteString, ByteString>'](V, prefix, argument)
  }
- throw webidl.errors.conversionFailed({
-  prefix: 'Headers constructor',
-  argument: 'Argument 1',
-  types: [ 'sequence<sequence<ByteString>>', 'record<ByteString, ByteString>' ]
- })
+ throw webidl.errors.conversionFailed({ prefix: 'Headers constructor', argument: 'Argument 1', types: [ 'sequence<sequence<ByteString>>', 'record<ByteString, ByteString>' ] })
 }
-module.exports = {
- fill,
- compareHeaderName,
- Headers,
- HeadersList,
- getHeadersGuard,
- setHeadersGuard,
- setHeadersList,
- getHeadersList
-}
+module.exports = { fill, compareHeaderName, Headers, HeadersList, getHeadersGuard, setHeadersGuard, setHeadersList, getHeadersList }
  }),
  6860: (function(module, _exports, require_) {
 const {makeNetworkError, makeAppropriateNetworkError, filterResponse, makeResponse, fromInnerResponse} = require_(9317), {HeadersList} = require_(5662), {Request, cloneRequest} = require_(3713), zlib = require_(8522), {bytesMatch, makePolicyContainer, clonePolicyContainer, requestBadPort, TAOCheck, appendRequestOriginHeader, responseLocationURL, requestCurrentURL, setRequestReferrerPolicyOnRedirect, tryUpgradeRequestToAPotentiallyTrustworthyURL, createOpaqueTimingInfo, appendFetchMetadata, corsCheck, crossOriginResourcePolicyCheck, determineRequestsReferrer, coarsenedSharedCurrentTime, createDeferredPromise, isBlobLike, sameOrigin, isCancelled, isAborted, isErrorLike, fullyReadBody, readableStreamClose, isomorphicEncode, urlIsLocal, urlIsHttpHttpsScheme, urlHasHttpsScheme, clampAndCoarsenConnectionTimingInfo, simpleRangeHeaderValue, buildContentRange, createInflate, extractMimeType} = require_(1118), {kState, kDispatcher} = require_(6970), assert = require_(4589), {safelyExtractBody, extractBody} = require_(6962), {redirectStatusSet, nullBodyStatus, safeMethodsSet, requestBodyHeader, subresourceSet} = require_(6833), EE = require_(8474), {Readable, pipeline, finished} = require_(7075), {addAbortListener, isErrored, isReadable, bufferToLowerCasedHeaderName} = require_(5386), {dataURLProcessor, serializeAMimeType, minimizeSupportedMimeType} = require_(782), {getGlobalDispatcher} = require_(4743), {webidl} = require_(6083), {STATUS_CODES} = require_(7067), GET_OR_HEAD = [ 'GET', 'HEAD' ], defaultUserAgent = typeof __UNDICI_IS_NODE__ !== 'undefined' || typeof esbuildDetection !== 'undefined' ? 'node' : 'undici'
@@ -11452,12 +11193,7 @@ function fetch(input, init = void 0) {
   p.resolve(responseObject.deref())
   p = null
  }
- controller = fetching({
-  request,
-  processResponseEndOfBody: handleFetchDone,
-  processResponse,
-  dispatcher: requestObject[kDispatcher]
- })
+ controller = fetching({ request, processResponseEndOfBody: handleFetchDone, processResponse, dispatcher: requestObject[kDispatcher] })
  return p.promise
 }
 function finalizeAndReportTiming(response, initiatorType = 'other') {
@@ -11918,9 +11654,7 @@ async function httpNetworkFetch(fetchParams, includeCredentials = false, forceNe
   if (isAborted(fetchParams)) {
    response.aborted = true
    if (isReadable(stream)) fetchParams.controller.controller.error(fetchParams.controller.serializedAbortReason);
-  } else if (isReadable(stream)) fetchParams.controller.controller.error(new TypeError('terminated', {
-   cause: isErrorLike(reason) ? reason : void 0
-  }))
+  } else if (isReadable(stream)) fetchParams.controller.controller.error(new TypeError('terminated', { cause: isErrorLike(reason) ? reason : void 0 }))
   fetchParams.controller.connection.destroy()
  }
  return response
@@ -12126,10 +11860,7 @@ class Request {
   if (init.referrerPolicy !== void 0) request.referrerPolicy = init.referrerPolicy;
   let mode
   if (init.mode !== void 0) mode = init.mode; else mode = fallbackMode;
-  if (mode === 'navigate') throw webidl.errors.exception({
-   header: 'Request constructor',
-   message: 'invalid request mode navigate.'
-  })
+  if (mode === 'navigate') throw webidl.errors.exception({ header: 'Request constructor', message: 'invalid request mode navigate.' });
   if (mode != null) request.mode = mode;
   if (init.credentials !== void 0) request.credentials = init.credentials;
   if (init.cache !== void 0) request.cache = init.cache;
@@ -12148,9 +11879,7 @@ class Request {
     request.method = method
    }
    if (!patchMethodWarning && request.method === 'patch') {
-    process.emitWarning('Using `patch` is highly likely to result in a `405 Method Not Allowed`. `PATCH` is much more likely to succeed.', {
-     code: 'UNDICI-FETCH-patch'
-    })
+    process.emitWarning('Using `patch` is highly likely to result in a `405 Method Not Allowed`. `PATCH` is much more likely to succeed.', { code: 'UNDICI-FETCH-patch' })
     patchMethodWarning = true
    }
   }
@@ -12450,9 +12179,7 @@ webidl.converters.RequestInit = webidl.dictionaryConverter([ {
  converter: webidl.converters.boolean
 }, {
  key: 'signal',
- converter: webidl.nullableConverter(signal => webidl.converters.AbortSignal(signal, 'RequestInit', 'signal', {
-  strict: false
- }))
+ converter: webidl.nullableConverter(signal => webidl.converters.AbortSignal(signal, 'RequestInit', 'signal', { strict: false }))
 }, {
  key: 'window',
  converter: webidl.converters.any
@@ -12553,10 +12280,7 @@ class Response {
  }
  clone() {
   webidl.brandCheck(this, Response)
-  if (bodyUnusable(this)) throw webidl.errors.exception({
-   header: 'Response.clone',
-   message: 'Body has already been consumed.'
-  })
+  if (bodyUnusable(this)) throw webidl.errors.exception({ header: 'Response.clone', message: 'Body has already been consumed.' });
   const clonedResponse = cloneResponse(this[kState])
   if (hasFinalizationRegistry && this[kState].body?.stream) streamRegistry.register(this, new WeakRef(this[kState].body.stream));
   return fromInnerResponse(clonedResponse, getHeadersGuard(this[kHeaders]))
@@ -12592,11 +12316,7 @@ Object.defineProperties(Response.prototype, {
  bodyUsed: kEnumerableProperty,
  [Symbol.toStringTag]: { value: 'Response', configurable: true }
 })
-Object.defineProperties(Response, {
- json: kEnumerableProperty,
- redirect: kEnumerableProperty,
- error: kEnumerableProperty
-})
+Object.defineProperties(Response, { json: kEnumerableProperty, redirect: kEnumerableProperty, error: kEnumerableProperty })
 function cloneResponse(response) {
  if (response.internalResponse) return filterResponse(cloneResponse(response.internalResponse), response.type);
  const newResponse = makeResponse({ ...response, body: null })
@@ -12621,12 +12341,7 @@ function makeResponse(init) {
 }
 function makeNetworkError(reason) {
  const isError = isErrorLike(reason)
- return makeResponse({
-  type: 'error',
-  status: 0,
-  error: isError ? reason : new Error(reason ? String(reason) : reason),
-  aborted: reason && reason.name === 'AbortError'
- })
+ return makeResponse({ type: 'error', status: 0, error: isError ? reason : new Error(reason ? String(reason) : reason), aborted: reason && reason.name === 'AbortError' })
 }
 function isNetworkError(response) {
  return response.type === 'error' && response.status === 0
@@ -12678,10 +12393,7 @@ function initializeResponse(response, init, body) {
  if ('statusText' in init && init.statusText != null) response[kState].statusText = init.statusText;
  if ('headers' in init && init.headers != null) fill(response[kHeaders], init.headers);
  if (body) {
-  if (nullBodyStatus.includes(response.status)) throw webidl.errors.exception({
-   header: 'Response constructor',
-   message: `Invalid response status code ${response.status}`
-  })
+  if (nullBodyStatus.includes(response.status)) throw webidl.errors.exception({ header: 'Response constructor', message: `Invalid response status code ${response.status}` });
   response[kState].body = body.body
   if (body.type != null && !response[kState].headersList.contains('content-type', true)) response[kState].headersList.append('content-type', body.type, true);
  }
@@ -12723,25 +12435,10 @@ webidl.converters.ResponseInit = webidl.dictionaryConverter([ {
  key: 'headers',
  converter: webidl.converters.HeadersInit
 } ])
-module.exports = {
- isNetworkError,
- makeNetworkError,
- makeResponse,
- makeAppropriateNetworkError,
- filterResponse,
- Response,
- cloneResponse,
- fromInnerResponse
-}
+module.exports = { isNetworkError, makeNetworkError, makeResponse, makeAppropriateNetworkError, filterResponse, Response, cloneResponse, fromInnerResponse }
  }),
  6970: (function(module) {
-module.exports = {
- kUrl: Symbol('url'),
- kHeaders: Symbol('headers'),
- kSignal: Symbol('signal'),
- kState: Symbol('state'),
- kDispatcher: Symbol('dispatcher')
-}
+module.exports = { kUrl: Symbol('url'), kHeaders: Symbol('headers'), kSignal: Symbol('signal'), kState: Symbol('state'), kDispatcher: Symbol('dispatcher') }
  }),
  1118: (function(module, _exports, require_) {
 const {Transform} = require_(7075), zlib = require_(8522), {redirectStatusSet, referrerPolicySet: referrerPolicyTokens, badPortsSet} = require_(6833), {getGlobalOrigin} = require_(8709), {collectASequenceOfCodePoints, collectAnHTTPQuotedString, removeChars, parseMIMEType} = require_(782), {performance} = require_(643), {isBlobLike, ReadableStreamFrom, isValidHTTPToken, normalizedMethodRecordsBase} = require_(5386), assert = require_(4589), {isUint8Array} = require_(3429), {webidl} = require_(6083)
@@ -13128,10 +12825,7 @@ function iteratorMixin(name, object, kInternalIterator, keyIndex = 0, valueIndex
    }
   }
  }
- return Object.defineProperties(object.prototype, {
-  ...properties,
-  [Symbol.iterator]: { writable: true, enumerable: false, configurable: true, value: properties.entries.value }
- })
+ return Object.defineProperties(object.prototype, { ...properties, [Symbol.iterator]: { writable: true, enumerable: false, configurable: true, value: properties.entries.value } })
 }
 async function fullyReadBody(body, processBody, processBodyError) {
  const successSteps = processBody, errorSteps = processBodyError
@@ -13369,11 +13063,7 @@ module.exports = {
 }
  }),
  6083: (function(module, _exports, require_) {
-const {types, inspect} = require_(7975), {markAsUncloneable} = require_(5919), {toUSVString} = require_(5386), webidl = {
- converters: {},
- util: {},
- errors: {}
-}
+const {types, inspect} = require_(7975), {markAsUncloneable} = require_(5919), {toUSVString} = require_(5386), webidl = { converters: {}, util: {}, errors: {} }
 webidl.errors.exception = function(message) {
  return new TypeError(`${message.header}: ${message.message}`)
 }
@@ -13382,10 +13072,7 @@ webidl.errors.conversionFailed = function(context) {
  return webidl.errors.exception({ header: context.prefix, message })
 }
 webidl.errors.invalidArgument = function(context) {
- return webidl.errors.exception({
-  header: context.prefix,
-  message: `"${context.value}" is an invalid ${context.type}.`
- })
+ return webidl.errors.exception({ header: context.prefix, message: `"${context.value}" is an invalid ${context.type}.` })
 }
 webidl.brandCheck = function(V, I, opts) {
  if (opts?.strict !== false) {
@@ -13401,10 +13088,7 @@ webidl.brandCheck = function(V, I, opts) {
  }
 }
 webidl.argumentLengthCheck = function({length}, min, ctx) {
- if (length < min) throw webidl.errors.exception({
-  message: `${min} argument${min !== 1 ? 's' : ''} required, ` + `but${length ? ' only' : ''} ${length} found.`,
-  header: ctx
- })
+ if (length < min) throw webidl.errors.exception({ message: `${min} argument${min !== 1 ? 's' : ''} required, ` + `but${length ? ' only' : ''} ${length} found.`, header: ctx });
 }
 webidl.illegalConstructor = function() {
  throw webidl.errors.exception({ header: 'TypeError', message: 'Illegal constructor' })
@@ -13456,10 +13140,7 @@ webidl.util.ConvertToInt = function(V, bitLength, signedness, opts) {
    message: `Could not convert ${webidl.util.Stringify(V)} to an integer.`
   })
   x = webidl.util.IntegerPart(x)
-  if (x < lowerBound || x > upperBound) throw webidl.errors.exception({
-   header: 'Integer conversion',
-   message: `Value must be between ${lowerBound}-${upperBound}, got ${x}.`
-  })
+  if (x < lowerBound || x > upperBound) throw webidl.errors.exception({ header: 'Integer conversion', message: `Value must be between ${lowerBound}-${upperBound}, got ${x}.` });
   return x
  }
  if (!Number.isNaN(x) && opts?.clamp === true) {
@@ -13496,16 +13177,10 @@ webidl.util.Stringify = function(V) {
 }
 webidl.sequenceConverter = function(converter) {
  return (V, prefix, argument, Iterable) => {
-  if (webidl.util.Type(V) !== 'Object') throw webidl.errors.exception({
-   header: prefix,
-   message: `${argument} (${webidl.util.Stringify(V)}) is not iterable.`
-  })
+  if (webidl.util.Type(V) !== 'Object') throw webidl.errors.exception({ header: prefix, message: `${argument} (${webidl.util.Stringify(V)}) is not iterable.` });
   const method = typeof Iterable === 'function' ? Iterable() : V?.[Symbol.iterator]?.(), seq = []
   let index = 0
-  if (method === void 0 || typeof method.next !== 'function') throw webidl.errors.exception({
-   header: prefix,
-   message: `${argument} is not iterable.`
-  })
+  if (method === void 0 || typeof method.next !== 'function') throw webidl.errors.exception({ header: prefix, message: `${argument} is not iterable.` });
   while (true) {
    const {done, value} = method.next()
    if (done) break;
@@ -13516,10 +13191,7 @@ webidl.sequenceConverter = function(converter) {
 }
 webidl.recordConverter = function(keyConverter, valueConverter) {
  return (O, prefix, argument) => {
-  if (webidl.util.Type(O) !== 'Object') throw webidl.errors.exception({
-   header: prefix,
-   message: `${argument} ("${webidl.util.Type(O)}") is not an Object.`
-  })
+  if (webidl.util.Type(O) !== 'Object') throw webidl.errors.exception({ header: prefix, message: `${argument} ("${webidl.util.Type(O)}") is not an Object.` });
   const result = {}
   if (!types.isProxy(O)) {
    const keys = [ ...Object.getOwnPropertyNames(O), ...Object.getOwnPropertySymbols(O) ]
@@ -13542,10 +13214,7 @@ webidl.recordConverter = function(keyConverter, valueConverter) {
 }
 webidl.interfaceConverter = function(i) {
  return (V, prefix, argument, opts) => {
-  if (opts?.strict !== false && !(V instanceof i)) throw webidl.errors.exception({
-   header: prefix,
-   message: `Expected ${argument} ("${webidl.util.Stringify(V)}") to be an instance of ${i.name}.`
-  })
+  if (opts?.strict !== false && !(V instanceof i)) throw webidl.errors.exception({ header: prefix, message: `Expected ${argument} ("${webidl.util.Stringify(V)}") to be an instance of ${i.name}.` });
   return V
  }
 }
@@ -13558,10 +13227,7 @@ webidl.dictionaryConverter = function(converters) {
   })
   for (const options of converters) {
    const {key, defaultValue, required, converter} = options
-   if (required === true) if (!Object.hasOwn(dictionary, key)) throw webidl.errors.exception({
-    header: prefix,
-    message: `Missing required key "${key}".`
-   })
+   if (required === true) if (!Object.hasOwn(dictionary, key)) throw webidl.errors.exception({ header: prefix, message: `Missing required key "${key}".` });
    let value = dictionary[key]
    const hasDefault = Object.hasOwn(options, 'defaultValue')
    if (hasDefault && value !== null) value ??= defaultValue();
@@ -13585,10 +13251,7 @@ webidl.nullableConverter = function(converter) {
 }
 webidl.converters.DOMString = function(V, prefix, argument, opts) {
  if (V === null && opts?.legacyNullToEmptyString) return '';
- if (typeof V === 'symbol') throw webidl.errors.exception({
-  header: prefix,
-  message: `${argument} is a symbol, which cannot be converted to a DOMString.`
- })
+ if (typeof V === 'symbol') throw webidl.errors.exception({ header: prefix, message: `${argument} is a symbol, which cannot be converted to a DOMString.` });
  return String(V)
 }
 webidl.converters.ByteString = function(V, prefix, argument) {
@@ -13626,14 +13289,8 @@ webidl.converters.ArrayBuffer = function(V, prefix, argument, opts) {
   argument: `${argument} ("${webidl.util.Stringify(V)}")`,
   types: [ 'ArrayBuffer' ]
  })
- if (opts?.allowShared === false && types.isSharedArrayBuffer(V)) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'SharedArrayBuffer is not allowed.'
- })
- if (V.resizable || V.growable) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'Received a resizable ArrayBuffer.'
- })
+ if (opts?.allowShared === false && types.isSharedArrayBuffer(V)) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'SharedArrayBuffer is not allowed.' });
+ if (V.resizable || V.growable) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'Received a resizable ArrayBuffer.' });
  return V
 }
 webidl.converters.TypedArray = function(V, T, prefix, name, opts) {
@@ -13642,43 +13299,21 @@ webidl.converters.TypedArray = function(V, T, prefix, name, opts) {
   argument: `${name} ("${webidl.util.Stringify(V)}")`,
   types: [ T.name ]
  })
- if (opts?.allowShared === false && types.isSharedArrayBuffer(V.buffer)) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'SharedArrayBuffer is not allowed.'
- })
- if (V.buffer.resizable || V.buffer.growable) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'Received a resizable ArrayBuffer.'
- })
+ if (opts?.allowShared === false && types.isSharedArrayBuffer(V.buffer)) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'SharedArrayBuffer is not allowed.' });
+ if (V.buffer.resizable || V.buffer.growable) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'Received a resizable ArrayBuffer.' });
  return V
 }
 webidl.converters.DataView = function(V, prefix, name, opts) {
- if (webidl.util.Type(V) !== 'Object' || !types.isDataView(V)) throw webidl.errors.exception({
-  header: prefix,
-  message: `${name} is not a DataView.`
- })
- if (opts?.allowShared === false && types.isSharedArrayBuffer(V.buffer)) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'SharedArrayBuffer is not allowed.'
- })
- if (V.buffer.resizable || V.buffer.growable) throw webidl.errors.exception({
-  header: 'ArrayBuffer',
-  message: 'Received a resizable ArrayBuffer.'
- })
+ if (webidl.util.Type(V) !== 'Object' || !types.isDataView(V)) throw webidl.errors.exception({ header: prefix, message: `${name} is not a DataView.` });
+ if (opts?.allowShared === false && types.isSharedArrayBuffer(V.buffer)) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'SharedArrayBuffer is not allowed.' });
+ if (V.buffer.resizable || V.buffer.growable) throw webidl.errors.exception({ header: 'ArrayBuffer', message: 'Received a resizable ArrayBuffer.' });
  return V
 }
 webidl.converters.BufferSource = function(V, prefix, name, opts) {
  if (types.isAnyArrayBuffer(V)) return webidl.converters.ArrayBuffer(V, prefix, name, { ...opts, allowShared: false });
- if (types.isTypedArray(V)) return webidl.converters.TypedArray(V, V.constructor, prefix, name, {
-  ...opts,
-  allowShared: false
- })
+ if (types.isTypedArray(V)) return webidl.converters.TypedArray(V, V.constructor, prefix, name, { ...opts, allowShared: false });
  if (types.isDataView(V)) return webidl.converters.DataView(V, prefix, name, { ...opts, allowShared: false });
- throw webidl.errors.conversionFailed({
-  prefix,
-  argument: `${name} ("${webidl.util.Stringify(V)}")`,
-  types: [ 'BufferSource' ]
- })
+ throw webidl.errors.conversionFailed({ prefix, argument: `${name} ("${webidl.util.Stringify(V)}")`, types: [ 'BufferSource' ] })
 }
 webidl.converters['sequence<ByteString>'] = webidl.sequenceConverter(webidl.converters.ByteString)
 webidl.converters['sequence<sequence<ByteString>>'] = webidl.sequenceConverter(webidl.converters['sequence<ByteString>'])
@@ -14167,11 +13802,7 @@ Object.defineProperties(FileReader.prototype, {
  onloadend: kEnumerableProperty,
  [Symbol.toStringTag]: { value: 'FileReader', writable: false, enumerable: false, configurable: true }
 })
-Object.defineProperties(FileReader, {
- EMPTY: staticPropertyDescriptors,
- LOADING: staticPropertyDescriptors,
- DONE: staticPropertyDescriptors
-})
+Object.defineProperties(FileReader, { EMPTY: staticPropertyDescriptors, LOADING: staticPropertyDescriptors, DONE: staticPropertyDescriptors })
 module.exports = { FileReader }
  }),
  699: (function(module, _exports, require_) {
@@ -14181,11 +13812,7 @@ class ProgressEvent extends Event {
   type = webidl.converters.DOMString(type, 'ProgressEvent constructor', 'type')
   eventInitDict = webidl.converters.ProgressEventInit(eventInitDict ?? {})
   super(type, eventInitDict)
-  this[kState] = {
-   lengthComputable: eventInitDict.lengthComputable,
-   loaded: eventInitDict.loaded,
-   total: eventInitDict.total
-  }
+  this[kState] = { lengthComputable: eventInitDict.lengthComputable, loaded: eventInitDict.loaded, total: eventInitDict.total }
  }
  get lengthComputable() {
   webidl.brandCheck(this, ProgressEvent)
@@ -14375,16 +14002,7 @@ try {
 function establishWebSocketConnection(url, protocols, client, ws, onEstablish, options) {
  const requestURL = url
  requestURL.protocol = url.protocol === 'ws:' ? 'http:' : 'https:'
- const request = makeRequest({
-  urlList: [ requestURL ],
-  client,
-  serviceWorkers: 'none',
-  referrer: 'no-referrer',
-  mode: 'websocket',
-  credentials: 'include',
-  cache: 'no-store',
-  redirect: 'error'
- })
+ const request = makeRequest({ urlList: [ requestURL ], client, serviceWorkers: 'none', referrer: 'no-referrer', mode: 'websocket', credentials: 'include', cache: 'no-store', redirect: 'error' })
  if (options.headers) {
   const headersList = getHeadersList(new Headers(options.headers))
   request.headersList = headersList
@@ -14441,11 +14059,7 @@ function establishWebSocketConnection(url, protocols, client, ws, onEstablish, o
    response.socket.on('data', onSocketData)
    response.socket.on('close', onSocketClose)
    response.socket.on('error', onSocketError)
-   if (channels.open.hasSubscribers) channels.open.publish({
-    address: response.socket.address(),
-    protocol: secProtocol,
-    extensions: secExtension
-   })
+   if (channels.open.hasSubscribers) channels.open.publish({ address: response.socket.address(), protocol: secProtocol, extensions: secExtension });
    onEstablish(response, extensions)
   }
  })
@@ -14526,17 +14140,7 @@ const uid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11', staticPropertyDescriptors = 
  PAYLOADLENGTH_64: 3,
  READ_DATA: 4
 }, emptyBuffer = Buffer.allocUnsafe(0), sendHints = { string: 1, typedArray: 2, arrayBuffer: 3, blob: 4 }
-module.exports = {
- uid,
- sentCloseFrameState,
- staticPropertyDescriptors,
- states,
- opcodes,
- maxUnsigned16Bit,
- parserStates,
- emptyBuffer,
- sendHints
-}
+module.exports = { uid, sentCloseFrameState, staticPropertyDescriptors, states, opcodes, maxUnsigned16Bit, parserStates, emptyBuffer, sendHints }
  }),
  6814: (function(module, _exports, require_) {
 const {webidl} = require_(6083), {kEnumerableProperty} = require_(5386), {kConstruct} = require_(3377), {MessagePort} = require_(5919)
@@ -15238,10 +14842,7 @@ function failWebsocketConnection(ws, reason) {
  const {[kController]: controller, [kResponse]: response} = ws
  controller.abort()
  if (response?.socket && !response.socket.destroyed) response.socket.destroy();
- if (reason) fireEvent('error', ws, (type, init) => new ErrorEvent(type, init), {
-  error: new Error(reason),
-  message: reason
- })
+ if (reason) fireEvent('error', ws, (type, init) => new ErrorEvent(type, init), { error: new Error(reason), message: reason });
 }
 function isControlFrame(opcode) {
  return opcode === opcodes.CLOSE || opcode === opcodes.PING || opcode === opcodes.PONG
@@ -15497,12 +15098,7 @@ Object.defineProperties(WebSocket.prototype, {
  protocol: kEnumerableProperty,
  [Symbol.toStringTag]: { value: 'WebSocket', writable: false, enumerable: false, configurable: true }
 })
-Object.defineProperties(WebSocket, {
- CONNECTING: staticPropertyDescriptors,
- OPEN: staticPropertyDescriptors,
- CLOSING: staticPropertyDescriptors,
- CLOSED: staticPropertyDescriptors
-})
+Object.defineProperties(WebSocket, { CONNECTING: staticPropertyDescriptors, OPEN: staticPropertyDescriptors, CLOSING: staticPropertyDescriptors, CLOSED: staticPropertyDescriptors })
 webidl.converters['sequence<DOMString>'] = webidl.sequenceConverter(webidl.converters.DOMString)
 webidl.converters['DOMString or sequence<DOMString>'] = function(V, prefix, argument) {
  if (webidl.util.Type(V) === 'Object' && Symbol.iterator in V) return webidl.converters['sequence<DOMString>'](V);
@@ -15641,7 +15237,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("tls")
  9023: (function(module) {
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("util")
  }),
- 4706: (function(_module, exports_, require_) {
+ 7817: (function(_module, exports_, require_) {
 require_.d(exports_, { R: () => startAction })
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises")
 var external_os_ = require_(857)
@@ -16081,21 +15677,138 @@ function notice(message, properties = {}) {
  command_issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
 }
 var lib_problem = require_(7091), external_node_fs_ = require_(3024), external_node_path_ = require_(6760)
-const KiB = 1024, MiB = 1024 ** 2, GiB = 1024 ** 3, UNIT_BYTES = {
- b: 1,
- kib: KiB,
- mib: MiB,
- gib: GiB,
- tib: 1024 ** 4,
- ki: KiB,
- mi: MiB,
- gi: GiB,
- ti: 1024 ** 4,
- kb: 1e3,
- mb: 1e6,
- gb: 1e9,
- tb: 1e12
+function gitHubApi(token, baseUrl, policy) {
+ let made = null
+ const octokit = () => made ??= octokitFor(token, baseUrl), attempt = async send => {
+  for (let tried = 0; ;tried++) {
+   const left = policy.deadline - policy.now()
+   if (left <= 0) return { ok: false, status: 0, message: 'the time for requests is used up', accepted: null };
+   const abort = new AbortController, timer = setTimeout(() => abort.abort(), Math.min(policy.requestTimeoutMs, left))
+   try {
+    const {data, headers} = await send(abort.signal)
+    return { ok: true, data, next: /rel="next"/.test(headers?.link ?? '') }
+   } catch (error) {
+    const failure = error, status = failure.status ?? 0, wait = waitBefore(failure, tried, policy.now())
+    if (wait === null || tried >= policy.retries || policy.now() + wait > policy.deadline) return {
+     ok: false,
+     status,
+     message: String(failure.message ?? failure.name ?? 'no answer').split('\n')[0].slice(0, 300),
+     accepted: header(failure, 'x-accepted-github-permissions')
+    }
+    await policy.sleep(wait)
+   } finally {
+    clearTimeout(timer)
+   }
+  }
+ }
+ return {
+  request: (route, parameters = {}) => attempt(async signal => (await octokit()).request(route, { ...parameters, request: { signal } })),
+  graphql: (query, variables) => attempt(async signal => ({ data: await (await octokit()).graphql(query, { ...variables, request: { signal } }) }))
+ }
 }
+async function octokitFor(token, baseUrl) {
+ const event = process.env['GITHUB_EVENT_PATH']
+ delete process.env['GITHUB_EVENT_PATH']
+ try {
+  const {getOctokit} = await Promise.resolve().then(require_.bind(require_, 8587))
+  return getOctokit(token, { baseUrl })
+ } finally {
+  if (event !== void 0) process.env['GITHUB_EVENT_PATH'] = event;
+ }
+}
+function header(error, name) {
+ const value = error.response?.headers?.[name]
+ return value === void 0 ? null : String(value)
+}
+const LONGEST_WAIT = 6e4
+function waitBefore(error, tried, now) {
+ const status = error.status ?? 0, after = Number(header(error, 'retry-after')), reset = Number(header(error, 'x-ratelimit-reset')), limited = status === 429 || status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0'), backOff = 500 * 2 ** tried
+ if (limited) {
+  if (Number.isFinite(after) && after > 0) return Math.min(after * 1e3, LONGEST_WAIT);
+  if (Number.isFinite(reset) && reset * 1e3 > now) return Math.min(reset * 1e3 - now, LONGEST_WAIT);
+  return backOff
+ }
+ return status >= 500 || status === 0 || status === 408 ? backOff : null
+}
+const object = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}, sha = value => typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null
+function readEvent(name, payload, actor, workflowSha) {
+ const event = object(payload), plain = {
+  name,
+  headSha: sha(workflowSha),
+  baseSha: null,
+  baseIsExact: false,
+  pullRequest: null,
+  fromFork: false,
+  headAsData: false,
+  policyFromBase: false,
+  messages: []
+ }
+ if (name === 'pull_request' || name === 'pull_request_target') {
+  const pull = object(event['pull_request']), head = object(pull['head']), base = object(pull['base']), number = typeof pull['number'] === 'number' ? pull['number'] : event['number'], headRepository = object(head['repo'])['full_name'], fork = headRepository !== object(base['repo'])['full_name'], headSha = sha(head['sha'])
+  if (headSha === null) return { ...plain, messages: [ `the payload of ${name} names no head commit: only the checked-out files are checked` ] };
+  return {
+   ...plain,
+   headSha,
+   baseSha: sha(base['sha']),
+   pullRequest: typeof number === 'number' && Number.isInteger(number) && number > 0 ? number : null,
+   fromFork: name === 'pull_request' && (fork || actor === 'dependabot[bot]'),
+   headAsData: name === 'pull_request_target',
+   policyFromBase: true
+  }
+ }
+ if (name === 'merge_group') {
+  const group = object(event['merge_group'])
+  return { ...plain, headSha: sha(group['head_sha']) ?? plain.headSha, baseSha: sha(group['base_sha']), baseIsExact: true, policyFromBase: true }
+ }
+ return plain
+}
+function readWorkflowRun(payload) {
+ const run = object(object(payload)['workflow_run']), owner = object(object(run['head_repository'])['owner'])['login'], branch = run['head_branch'], pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : []
+ return {
+  headSha: sha(run['head_sha']),
+  pullRequests: pulls.map(pull => object(pull)['number']).filter(n => typeof n === 'number' && Number.isInteger(n) && n > 0),
+  runId: typeof run['id'] === 'number' ? run['id'] : null,
+  head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null
+ }
+}
+function surroundings(inputs, world) {
+ const {env} = world, workspace = (0, external_node_path_.resolve)(env['GITHUB_WORKSPACE'] || '.'), folder = (0, 
+ external_node_path_.resolve)(workspace, inputs.workingDirectory), inside = (0, external_node_path_.relative)(workspace, folder)
+ if (inside.startsWith('..') || (0, external_node_path_.isAbsolute)(inside)) return {
+  ok: false,
+  problem: { code: 'usage', message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`, hint: 'give a folder inside it' }
+ }
+ const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/'), serverUrl = (env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, ''), runId = env['GITHUB_RUN_ID']
+ let payload = null, trouble = null
+ const path = env['GITHUB_EVENT_PATH']
+ if (!path) trouble = 'GITHUB_EVENT_PATH is not set'; else try {
+  payload = JSON.parse((0, external_node_fs_.readFileSync)(path, 'utf8'))
+ } catch (error) {
+  trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`
+ }
+ const event = readEvent(env['GITHUB_EVENT_NAME'] || 'unknown', payload, env['GITHUB_ACTOR'] ?? '', env['GITHUB_SHA'] ?? null), told = trouble === null ? event : {
+  ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
+  messages: [ `${trouble}: only the checked-out files are checked, without a comparison` ]
+ }, api = inputs.githubToken === '' || owner === '' ? null : apiOf(inputs.githubToken, inputs, world)
+ return {
+  ok: true,
+  value: {
+   owner,
+   repo,
+   serverUrl,
+   runUrl: runId && owner ? `${serverUrl}/${owner}/${repo}/actions/runs/${runId}` : null,
+   event: { ...told, ...inputs.prNumber === null ? {} : { pullRequest: inputs.prNumber } },
+   api,
+   root: workspace,
+   folder
+  }
+ }
+}
+function apiOf(token, inputs, world) {
+ const policy = { retries: inputs.maxRetries, requestTimeoutMs: inputs.requestTimeoutMs, deadline: world.now().getTime() + inputs.timeoutMs, now: () => world.now().getTime(), sleep: world.sleep }
+ return gitHubApi(token, world.env['GITHUB_API_URL'] || 'https://api.github.com', policy)
+}
+const KiB = 1024, MiB = 1024 ** 2, GiB = 1024 ** 3, UNIT_BYTES = { b: 1, kib: KiB, mib: MiB, gib: GiB, tib: 1024 ** 4, ki: KiB, mi: MiB, gi: GiB, ti: 1024 ** 4, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 }
 function parseBytes(text) {
  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text), unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0
  if (!match || unit === void 0) return null;
@@ -16125,17 +15838,10 @@ const exactly = bytes => ({
  high: Math.ceil(range.high)
 }), up = Math.ceil
 function fp8Block(rows, columns, scaleBytes = 4) {
- return {
-  name: `fp8 block ${rows}x${columns}`,
-  stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns)
- }
+ return { name: `fp8 block ${rows}x${columns}`, stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns) }
 }
 function byteChannel(kind) {
- return {
-  name: `${kind} per channel`,
-  stored: (out, input) => out * (input + 2),
-  loaded: (out, input) => out * (input + 4)
- }
+ return { name: `${kind} per channel`, stored: (out, input) => out * (input + 2), loaded: (out, input) => out * (input + 4) }
 }
 function byteTensor(kind, inputScale) {
  return { name: `${kind} per tensor`, stored: (out, input) => out * input + (inputScale ? 8 : 4) }
@@ -16185,21 +15891,12 @@ function bitsAndBytes4(double) {
 }
 const bitsAndBytes8 = { name: 'bitsandbytes 8-bit', stored: (out, input) => out * (input + 4) }
 function affine(method, bits, group) {
- return {
-  name: `${method} ${bits}-bit group ${group}`,
-  stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input)))
- }
+ return { name: `${method} ${bits}-bit group ${group}`, stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input))) }
 }
 function bitsPerWeight(method, bits) {
- return {
-  name: `${method}, about ${bits} bits a weight`,
-  stored: (out, input) => up(out * input * bits / 8) + 2 * out
- }
+ return { name: `${method}, about ${bits} bits a weight`, stored: (out, input) => up(out * input * bits / 8) + 2 * out }
 }
-const MOST_ENTRIES = 2e5, MOST_PATTERNS = 512, LONGEST_PATTERN = 300, MOST_REPEATS = 4, noModules = {
- matches: () => false,
- byLayer: false
-}
+const MOST_ENTRIES = 2e5, MOST_PATTERNS = 512, LONGEST_PATTERN = 300, MOST_REPEATS = 4, noModules = { matches: () => false, byLayer: false }
 function moduleList(value, field) {
  if (value === void 0 || value === null) return (0, lib_problem.uw)(noModules);
  if (!Array.isArray(value) || value.length > MOST_ENTRIES || value.some(entry => typeof entry !== 'string')) return (0, 
@@ -16215,10 +15912,7 @@ function moduleList(value, field) {
  }
  if (tests.length > MOST_PATTERNS) return (0, lib_problem.MB)('config-invalid', `config.json: ${field} holds more than ${MOST_PATTERNS} patterns`);
  const inPlain = runIn(plain)
- return (0, lib_problem.uw)({
-  matches: names => names.some(name => inPlain(name) || tests.some(test => test(name))),
-  byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry))
- })
+ return (0, lib_problem.uw)({ matches: names => names.some(name => inPlain(name) || tests.some(test => test(name))), byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry)) })
 }
 function runIn(plain) {
  const heads = new Set
@@ -16609,11 +16303,7 @@ const quark = ({json, reach}) => {
  }
  const found = moduleRules(entries, 'quantization_config.layer_quant_config')
  if (!found.ok) return found;
- const rules = found.value, plain = whole.value === null ? null : uniform(whole.value, {
-  skip: skip.value,
-  reach,
-  basis: 'derived'
- })
+ const rules = found.value, plain = whole.value === null ? null : uniform(whole.value, { skip: skip.value, reach, basis: 'derived' })
  return (0, lib_problem.uw)({
   name: `quark ${plain?.name ?? 'by layer'}`,
   basis: 'derived',
@@ -16703,11 +16393,7 @@ const otherMethods = {
 }
 function fourBitExperts(base) {
  const layout = microscaled(4)
- return {
-  ...base,
-  name: `${layout.name} experts, ${base.name}`,
-  layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names)
- }
+ return { ...base, name: `${layout.name} experts, ${base.name}`, layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names) }
 }
 const isExpert = split => split === 'expert-column' || split === 'expert-row', mxfp4 = ({json}) => {
  const skip = skipList(json, SKIPPED)
@@ -16811,13 +16497,7 @@ function modulesOf(shape) {
 }
 function moduleNamed(weight, path) {
  const prefixes = LAYER_PREFIXES.map(prefix => `${prefix}.0`), names = [ path, ...prefixes.map(prefix => `${prefix}.${path}`) ].flatMap(spellings)
- return {
-  weight,
-  place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer',
-  router: isRouter(weight),
-  layers: [ 0 ],
-  names: () => names
- }
+ return { weight, place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer', router: isRouter(weight), layers: [ 0 ], names: () => names }
 }
 function plainModule(weight, place, prefixes) {
  const names = [ weight.name, ...prefixes.map(prefix => `${prefix}.${weight.name}`) ].flatMap(spellings)
@@ -16875,13 +16555,7 @@ function onlineScheme(asked) {
  lib_problem.MB)('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`)
 }
 function expertsOnly(layout) {
- return {
-  name: `${layout.name} experts`,
-  basis: 'derived',
-  byLayer: false,
-  kvCacheDtype: null,
-  layoutOf: module => module.weight.split.startsWith('expert') ? layout : null
- }
+ return { name: `${layout.name} experts`, basis: 'derived', byLayer: false, kvCacheDtype: null, layoutOf: module => module.weight.split.startsWith('expert') ? layout : null }
 }
 const BYTES = {
  float32: 4,
@@ -16898,20 +16572,8 @@ function storageOf(shape, config, asked) {
  lib_problem.uw)(null)
  if (!online.ok) return online;
  const scheme = declared.value ?? online.value
- if (scheme === null) return (0, lib_problem.uw)({
-  scheme: asked.dtype,
-  basis: 'exact',
-  bytes: plainBytes(size),
-  dtype: asked.dtype,
-  kvCacheDtype: null
- })
- return (0, lib_problem.uw)({
-  scheme: scheme.name,
-  basis: scheme.basis,
-  bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'),
-  dtype: asked.dtype,
-  kvCacheDtype: scheme.kvCacheDtype
- })
+ if (scheme === null) return (0, lib_problem.uw)({ scheme: asked.dtype, basis: 'exact', bytes: plainBytes(size), dtype: asked.dtype, kvCacheDtype: null });
+ return (0, lib_problem.uw)({ scheme: scheme.name, basis: scheme.basis, bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'), dtype: asked.dtype, kvCacheDtype: scheme.kvCacheDtype })
 }
 function plainBytes(size) {
  return (weight, part) => weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * size
@@ -16946,12 +16608,7 @@ function layoutShares(scheme, module) {
  return [ ...counts ].map(([layout, count]) => ({ layout, share: count / layers.length }))
 }
 function partOf(weight, p) {
- const t = p.tensor, whole = {
-  out: weight.out,
-  in: weight.in,
-  copies: weight.copies,
-  bias: weight.bias ? weight.out : 0
- }
+ const t = p.tensor, whole = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
  if (weight.transformersOnly) return { ...whole, copies: 0, bias: 0 };
  switch (weight.split) {
  case 'none':
@@ -17015,7 +16672,7 @@ function rememberedStorage(shape, config, asked) {
  let known = storages.get(shape)
  if (known?.config !== config) known = { config, byAsked: new Map };
  storages.set(shape, known)
- const key = `${asked.dtype} ${asked.quantization ?? ''}`, result = known.byAsked.get(key) ?? storageOf(shape, config, asked)
+ const key = `${asked.dtype} ${asked.quantization ?? ''} ${asked.where ?? ''}`, result = known.byAsked.get(key) ?? storageOf(shape, config, asked)
  known.byAsked.set(key, result)
  return result
 }
@@ -17107,12 +16764,7 @@ function divided(shape, storage, quantization, d) {
  return found
 }
 function sumsOf(shape, storage, d) {
- const {tensor, pipeline} = d, parallel = {
-  tensor,
-  pipeline,
-  expert: d.wholeExperts ? tensor : 1,
-  expertTensor: tensor
- }
+ const {tensor, pipeline} = d, parallel = { tensor, pipeline, expert: d.wholeExperts ? tensor : 1, expertTensor: tensor }
  if (d.attentionData <= 1) return stageWeights(shape, storage, parallel);
  const ranks = Math.max(1, Math.floor(tensor / d.attentionData)), attention = stageWeights(shape, only(storage, byAttention), {
   ...parallel,
@@ -17124,10 +16776,7 @@ function sumsOf(shape, storage, d) {
   ...parallel,
   tensor: ranks
  }).bytes, others = stageWeights(shape, count(weight => !byAttention(weight)), parallel).bytes
- return {
-  bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]),
-  elements: own.map((elements, at) => elements + others[at])
- }
+ return { bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]), elements: own.map((elements, at) => elements + others[at]) }
 }
 const LARGEST_CORRECTION = .02
 function correction(input, storage, quantization) {
@@ -17169,10 +16818,7 @@ function contextFinding(length, context, flag, allowed, at, say) {
  const message = `${flag} ${length} is above the model's ${context}`
  if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
 }
-const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {
- dense: [ 11, 6.5, 5, 5 ],
- experts: [ 22, 13, 10, 10 ]
-}
+const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = { dense: [ 11, 6.5, 5, 5 ], experts: [ 22, 13, 10, 10 ] }
 function forwardPart(shape, tokens, tensor, more = {}) {
  const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(tensor)], expected = Math.max(70 * MiB, 2 * tokens * width * factor)
  return rangePart('activations', {
@@ -17193,13 +16839,7 @@ function readSettings(input) {
  const findings = [], filled = {
   ...input.settings
  }, say = (code, severity, message, at) => {
-  findings.push({
-   code,
-   severity,
-   message,
-   ...at?.file === void 0 ? {} : { file: at.file },
-   ...at?.line === void 0 ? {} : { line: at.line }
-  })
+  findings.push({ code, severity, message, ...at?.file === void 0 ? {} : { file: at.file }, ...at?.line === void 0 ? {} : { line: at.line } })
  }, valid = (name, test, what) => {
   const setting = input.settings[name]
   if (setting === void 0) return null;
@@ -17254,13 +16894,7 @@ function contextOf(shape, config) {
 function readOptions(options, findings) {
  const malformed = (name, expected) => {
   const option = options[name]
-  findings.push({
-   code: 'setting-invalid',
-   severity: 'error',
-   message: `${option.text || name}: expected ${expected}`,
-   file: option.at.file,
-   line: option.at.line
-  })
+  findings.push({ code: 'setting-invalid', severity: 'error', message: `${option.text || name}: expected ${expected}`, file: option.at.file, line: option.at.line })
   return null
  }, text = name => {
   const value = options[name]?.value
@@ -17312,12 +16946,7 @@ const router = 'text-embeddings-router options', options = 'infinity_emb v2 opti
   source: options
  } ],
  batchTokens: (batch, length) => ({ tokens: (batch ?? 32) * length, note: `${batch ?? 32} texts of full length` })
-}, embeddingServers = [ tei, infinity ].map(server => ({
- name: server.name,
- title: server.title,
- defaults: server.defaults,
- estimate: input => estimate(server, input)
-}))
+}, embeddingServers = [ tei, infinity ].map(server => ({ name: server.name, title: server.title, defaults: server.defaults, estimate: input => estimate(server, input) }))
 function estimate(server, input) {
  const reader = readSettings(input), option = readOptions(input.options, reader.findings), {shape, settings} = input, asked = reader.text('dtype'), dtype = asked === null || asked === 'auto' ? 'float16' : computeDtype(asked, shape)
  reader.fill('dtype', dtype, 'float16 on GPUs')
@@ -17499,7 +17128,8 @@ function newRules(version) {
    stateCheckpoints: from(30),
    crossByBatch: from(13),
    hugeTier: from(30),
-   platformMlaBlocks: !from(13)
+   platformMlaBlocks: !from(13),
+   unpacksDoubledMaxima: from(9)
   }
   cache.set(version, rules)
  }
@@ -17512,23 +17142,14 @@ const peak_FORWARD = {
 function peak(shape, config, r) {
  const forward = forwardArm(shape, r), sampler = samplerArm(shape, r), larger = sampler.expected > forward.expected ? sampler : forward, vision = visionArm(shape, config, r)
  return {
-  bytes: {
-   low: Math.max(forward.low, sampler.low) + vision.low,
-   expected: larger.expected + vision.expected,
-   high: Math.max(forward.high, sampler.high) + vision.high
-  },
+  bytes: { low: Math.max(forward.low, sampler.low) + vision.low, expected: larger.expected + vision.expected, high: Math.max(forward.high, sampler.high) + vision.high },
   formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
   source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
  }
 }
 function forwardArm(shape, r) {
  const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = peak_FORWARD[facts.experts === null ? 'dense' : 'experts'][peak_step(r.tensor)], expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR)
- return {
-  low: Math.max(.6 * expected, FORWARD_FLOOR),
-  expected,
-  high: 1.4 * expected + .2 * GiB,
-  text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B`
- }
+ return { low: Math.max(.6 * expected, FORWARD_FLOOR), expected, high: 1.4 * expected + .2 * GiB, text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B` }
 }
 function samplerFactor(r) {
  if (r.release < release(0, 17)) return { low: 9.2, expected: 9.73, high: 10.2 };
@@ -17547,12 +17168,7 @@ function visionArm(shape, config, r) {
  const none = { low: 0, expected: 0, high: 0, text: '' }
  if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
  const patches = 4 * Math.min(r.batch.tokens, 16384), copy = patches * towerWidth(config) * 2
- return {
-  low: 0,
-  expected: 20 * copy,
-  high: 45 * copy,
-  text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B`
- }
+ return { low: 0, expected: 20 * copy, high: 45 * copy, text: `vision tower 20 x ${grouped(patches)} patches x ${grouped(towerWidth(config))} x 2 B` }
 }
 function withoutImages(r) {
  if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
@@ -17590,16 +17206,8 @@ function tier(input, rules) {
  const {gpu} = input
  if (gpu === null) return { tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known' };
  const ampere = /a100|a800/i.test(gpu.name)
- if (rules.hugeTier && gpu.driverBytes >= 160 * GiB) return {
-  tokens: 16384,
-  sequences: 1024,
-  note: 'vLLM default for cards of at least 160 GiB'
- }
- if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name)) return {
-  tokens: 8192,
-  sequences: 1024,
-  note: 'vLLM default for cards of at least 70 GiB, A100 aside'
- }
+ if (rules.hugeTier && gpu.driverBytes >= 160 * GiB) return { tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB' };
+ if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
  return { tokens: 2048, sequences: 256, note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}` }
 }
 function batchOf(input, rules, option, reader, length) {
@@ -17611,18 +17219,11 @@ function batchOf(input, rules, option, reader, length) {
 }
 function speculativeOf(input, option, findings) {
  const text = option.text('speculative-config'), config = text === null ? {} : parsed(text)
- if (config === null) findings.push({
-  code: 'setting-invalid',
-  severity: 'error',
-  message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
- })
+ if (config === null) findings.push({ code: 'setting-invalid', severity: 'error', message: `speculative-config is no JSON object: ${text?.slice(0, 60)}` });
  const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens']
  if (text === null && input.draft === null && asked === void 0) return null;
  const method = config?.['method'], usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model'
- return {
-  method: typeof method === 'string' ? method : usual,
-  tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
- }
+ return { method: typeof method === 'string' ? method : usual, tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1 }
 }
 function parsed(text) {
  try {
@@ -17747,7 +17348,6 @@ function keptRest(bytes) {
  return rest <= MiB ? rest : 0
 }
 function allocatorRests(shape, storage, p) {
- if (storage.scheme !== storage.dtype) return new Array(p.pipeline).fill(0);
  const layers = restsOf(shape.layers, storage, p), sums = stagesOf(shape, p.pipeline).map(({first, count}) => shape.layers.order.slice(first, first + count).reduce((sum, kind) => sum + layers[kind], 0))
  sums[0] += rests(shape.embedding, storage, p)
  sums[sums.length - 1] += rests(shape.final, storage, p)
@@ -17761,18 +17361,18 @@ const restsOf = (stack, storage, p) => stack.kinds.map(kind => rests(kind.weight
 function rests(weights, storage, p) {
  const tensors = new Map
  for (const weight of weights) {
-  const name = tensorOf(weight.name)
-  tensors.set(name, (tensors.get(name) ?? 0) + storage.bytes(weight, partOf(weight, p), weight.name))
+  const name = tensorOf(weight.name), part = partOf(weight, p), size = part.copies * part.out * part.in
+  tensors.set(name, (tensors.get(name) ?? 0) + size * elementBytes(storage.bytes(weight, part, weight.name) / size))
  }
  let sum = 0
  for (const bytes of tensors.values()) sum += keptRest(bytes);
  return sum
 }
-const tensorOf = name => name.replace(/(?:q|k|v)_proj$/, 'qkv_proj').replace(/(?:gate_proj|up_proj|w1|w3)$/, 'gate_up_proj'), shares = new WeakMap
+const tensorOf = name => name.replace(/(?:q|k|v)_proj$/, 'qkv_proj').replace(/(?:gate_proj|up_proj|w1|w3)$/, 'gate_up_proj'), elementBytes = mean => mean >= 2 ? mean : mean < 1 ? .5 : 0, shares = new WeakMap, fullKey = (storage, p, key) => `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`
 function remembered(shape, storage, p, key) {
  const known = shares.get(shape) ?? new Map
  shares.set(shape, known)
- const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`, sums = known.get(whole) ?? stageWeights(shape, storage, p)
+ const whole = fullKey(storage, p, key), sums = known.get(whole) ?? stageWeights(shape, storage, p)
  known.set(whole, sums)
  return sums
 }
@@ -17787,24 +17387,28 @@ function weights_correction(input, storage, key) {
  }, rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole), ratio = stored / rule
  return Math.abs(ratio - 1) <= weights_LARGEST_CORRECTION ? ratio : 1
 }
-function restsBeside(shape, storage, p) {
- const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, {
-  tensor: 1,
-  pipeline: p.pipeline,
-  expert: 1
- })
+const allRests = new WeakMap
+function restsBeside(shape, storage, p, key) {
+ const known = allRests.get(shape) ?? new Map
+ allRests.set(shape, known)
+ const rests = known.get(key) ?? wholeShare(shape, storage, p)
+ known.set(key, rests)
+ return rests
+}
+function wholeShare(shape, storage, p) {
+ const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, { tensor: 1, pipeline: p.pipeline, expert: 1 })
  return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage] / p.tensor)))
 }
 const besideText = (tables, rests) => `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rests` : ''}`
 function weightsOf(input, r, storage, p) {
- const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = weights_correction(input, storage, key), tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${sizeText(r.offloadBytes)} offloaded to the CPU` : ''
+ const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = weights_correction(input, storage, key), tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${sizeText(r.offloadBytes)} offloaded to the CPU` : ''
  return {
   bytes,
   part: stage => ({
    name: 'weights',
    inBudget: true,
    bytes: { low: held(stage, 0), expected: bytes[stage], high: bytes[stage] },
-   basis: derived ? 'derived' : storage.basis,
+   basis: derived || storage.basis === 'exact' && held(stage, 0) !== bytes[stage] ? 'derived' : storage.basis,
    formula: `${grouped(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${besideText(tables, rests[stage])}${offloaded}`,
    source: 'config.json'
   })
@@ -17890,10 +17494,7 @@ function pool(about, stage, cache, memory, fractionBytes) {
  const {r} = about, given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available)
  if (given === null) return { rest: [], budget: fractionBytes };
  const budget = r.poolBytes === null ? fractionBytes : memory
- if (cache.bytes > given) return {
-  rest: [],
-  budget: budget === null ? null : Math.min(budget, stage.total.low + given)
- }
+ if (cache.bytes > given) return { rest: [], budget: budget === null ? null : Math.min(budget, stage.total.low + given) };
  if (given === cache.bytes) return { rest: [], budget };
  const rest = exactPart('buffers', given - cache.bytes, 'exact', `${gibText(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes')
  return { rest: [ rest ], budget }
@@ -18050,15 +17651,7 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
   if (format.kind === 'nvfp4-ds-mla') return 352;
   return width * format.elementBytes
  }
-}, DROPPED = {
- minimax: [ 0, 24 ],
- minimax_text_01: [ 0, 24 ],
- minimax_m1: [ 0, 24 ],
- RefinedWeb: [ 0, 29 ],
- RefinedWebModel: [ 0, 29 ],
- mpt: [ 0, 29 ],
- bamba: [ 0, 33 ]
-}
+}, DROPPED = { minimax: [ 0, 24 ], minimax_text_01: [ 0, 24 ], minimax_m1: [ 0, 24 ], RefinedWeb: [ 0, 29 ], RefinedWebModel: [ 0, 29 ], mpt: [ 0, 29 ], bamba: [ 0, 33 ] }
 function modelFindings(input, r) {
  const {say} = r
  contextAbove(input, r)
@@ -18144,6 +17737,8 @@ function heads(input, r, say) {
  if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
  const vision = shape.facts.visionHeads
  if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
+ const {heads: queries, kvHeads: shared} = shape.facts
+ if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
  const counts = new Set
  for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
  for (const count of counts) {
@@ -18210,14 +17805,7 @@ function plan(layers, s) {
 }
 function page(layer, s) {
  const {reach, latent, checkpoints, counts} = layer
- if (reach.kind === 'state') return {
-  reach,
-  latent,
-  checkpoints,
-  counts,
-  block: s.block,
-  page: Math.max(layer.bytes, s.statePage ?? 0)
- }
+ if (reach.kind === 'state') return { reach, latent, checkpoints, counts, block: s.block, page: Math.max(layer.bytes, s.statePage ?? 0) };
  const block = layer.ownBlock ?? s.block
  return { reach, latent, checkpoints, counts, block, page: layer.ownPage ?? block * layer.bytes }
 }
@@ -18589,10 +18177,13 @@ function vllm_estimate(input) {
  }), [ releaseText(newestRelease), OLDER ])
 }
 function under(input) {
- const r = settings_resolve(input), storage = storageFor(input, {
+ const r = settings_resolve(input), asked = {
   dtype: r.dtype,
   quantization: r.quantization
- }, r), capability = capabilityOf(input), draft = draftOf(input, r, storage), kv = kvRules(input.shape, r, storage, capability, draft.stacks)
+ }, held = storageFor(input, asked, r), packed = held.scheme.startsWith('bitsandbytes 4-bit') && !r.rules.unpacksDoubledMaxima, storage = packed ? storageFor(input, {
+  ...asked,
+  where: 'file'
+ }, r) : held, capability = capabilityOf(input), draft = draftOf(input, r, storage), kv = kvRules(input.shape, r, storage, capability, draft.stacks)
  findings(input, r, kv, capability)
  return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv })
 }
@@ -18631,10 +18222,7 @@ function kaito_estimate(input) {
   version: null,
   settings: withDefaults(input, gpus)
  }) : plain
- return {
-  ...answer,
-  estimate: { ...answer.estimate, assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ] }
- }
+ return { ...answer, estimate: { ...answer.estimate, assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ] } }
 }
 function withDefaults(input, tensor) {
  const {settings} = input, gpus = Math.max(1, input.gpusPerReplica ?? 1), kept = (given, value, note) => given ?? {
@@ -18772,16 +18360,7 @@ function deviceLoads(model, tensors, placement, asked) {
  const start = startOf(model, asked), layers = tensors.blocks.length, where = layerDevices(layers, placement), onHost = layer => layer < placement.hostExperts, masks = maskBytes(model, start.cells, start.flash), input = 4 * model.embedding * start.cells.microBatch, spread = placement.devices > 1 && placement.mode === 'layer' && placement.offloaded > layers, whole = tensors.blocks.reduce((sum, block, layer) => sum + block.other + (onHost(layer) ? 0 : block.experts), 0), loads = Array.from({
   length: placement.devices
  }, (_, device) => {
-  const load = {
-   weights: 0,
-   cache: 0,
-   state: 0,
-   compute: 0,
-   converted: 0,
-   transfers: 0,
-   layers: 0,
-   holdsOutput: where[layers] === device
-  }
+  const load = { weights: 0, cache: 0, state: 0, compute: 0, converted: 0, transfers: 0, layers: 0, holdsOutput: where[layers] === device }
   where.slice(0, layers).forEach((own, layer) => {
    if (own !== device) return;
    const block = tensors.blocks[layer]
@@ -18833,13 +18412,7 @@ function at(r, context, placement = r.placement) {
  const asked = {
   ...r.asked,
   context
- }, {start, loads} = deviceLoads(r.model, r.tensors, placement, asked), loaded = {
-  asked,
-  start,
-  loads,
-  fullest: 0,
-  draftContext: r.draft?.context(asked) ?? 0
- }
+ }, {start, loads} = deviceLoads(r.model, r.tensors, placement, asked), loaded = { asked, start, loads, fullest: 0, draftContext: r.draft?.context(asked) ?? 0 }
  loads.forEach((_load, device) => {
   if (deviceBytes(r, loaded, device) > deviceBytes(r, loaded, loaded.fullest)) loaded.fullest = device;
  })
@@ -18891,11 +18464,7 @@ function partsOf(r, loaded) {
  parts.push(rangePart('context', CONTEXT_BYTES, 'measured', '0.25 to 0.6 GiB a process and device', 'public logs of CUDA builds'))
  return parts
 }
-const spreadRange = (bytes, spread) => spread === 0 ? exactly(bytes) : {
- low: bytes * (1 - spread),
- expected: bytes,
- high: bytes * (1 + spread)
-}
+const spreadRange = (bytes, spread) => spread === 0 ? exactly(bytes) : { low: bytes * (1 - spread), expected: bytes, high: bytes * (1 + spread) }
 function computeRange(r, bytes, microBatch) {
  const known = r.model.compute.family !== 'recurrent' && !r.model.latent, fragments = 10 * 4 * r.model.embedding * microBatch
  return { low: bytes * (known ? .8 : .6), expected: bytes, high: bytes * (known ? 1.1 : 1.5) + fragments }
@@ -18918,29 +18487,11 @@ const half = layers => {
  for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
  return layers > 0 ? count / layers : 0
 }, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
- Q2_K: {
-  base: 'Q2_K',
-  output: 'Q6_K',
-  value: [ [ 'Q4_K', () => 1 ] ],
-  down: [ [ 'Q3_K', () => 1 ] ],
-  attentionOut: 'Q3_K'
- },
+ Q2_K: { base: 'Q2_K', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q3_K', () => 1 ] ], attentionOut: 'Q3_K' },
  Q2_K_S: { base: 'Q2_K', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  Q3_K_S: { base: 'Q3_K', output: 'Q6_K' },
- Q3_K_M: {
-  base: 'Q3_K',
-  output: 'Q6_K',
-  value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ],
-  down: [ [ 'Q4_K', half ] ],
-  attentionOut: 'Q4_K'
- },
- Q3_K_L: {
-  base: 'Q3_K',
-  output: 'Q6_K',
-  value: [ [ 'Q5_K', () => 1 ] ],
-  down: [ [ 'Q5_K', () => 1 ] ],
-  attentionOut: 'Q5_K'
- },
+ Q3_K_M: { base: 'Q3_K', output: 'Q6_K', value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ], down: [ [ 'Q4_K', half ] ], attentionOut: 'Q4_K' },
+ Q3_K_L: { base: 'Q3_K', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', () => 1 ] ], attentionOut: 'Q5_K' },
  Q4_0: { base: 'Q4_0', output: 'Q6_K' },
  Q4_1: { base: 'Q4_1', output: 'Q6_K' },
  Q5_0: { base: 'Q5_0', output: 'Q6_K' },
@@ -18960,13 +18511,7 @@ const half = layers => {
  IQ3_XXS: { base: 'IQ3_XXS', output: 'Q5_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  IQ3_XS: { base: 'IQ3_XXS', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  IQ3_S: { base: 'IQ3_S', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ] },
- IQ3_M: {
-  base: 'IQ3_S',
-  output: 'Q6_K',
-  value: [ [ 'Q4_K', () => 1 ] ],
-  down: [ [ 'Q4_K', () => 1 ] ],
-  attentionOut: 'Q4_K'
- },
+ IQ3_M: { base: 'IQ3_S', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', () => 1 ] ], attentionOut: 'Q4_K' },
  IQ4_NL: { base: 'IQ4_NL', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', firstEighth ] ] },
  IQ4_XS: { base: 'IQ4_XS', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', firstEighth ] ] },
  TQ1_0: { base: 'TQ1_0', output: 'Q6_K' },
@@ -19015,10 +18560,7 @@ function ggufMix(tag) {
  return {
   tag: upper,
   spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02,
-  types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({
-   type: fitting(type, rowLength),
-   share
-  }))
+  types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share }))
  }
 }
 function sharesOf(recipe, part, layers) {
@@ -19093,12 +18635,7 @@ function modelFromKeys(architecture, values, vocabulary) {
   key: headDim,
   value: keys.number('attention.value_length') ?? headSize(keys, embedding)
  }, latent = keys.has('attention.key_length_mla') && keys.has('attention.value_length_mla'), blocks = []
- for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, {
-  ...dims,
-  embedding,
-  window,
-  latent
- }))
+ for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, { ...dims, embedding, window, latent }));
  return {
   architecture,
   vocabulary: words,
@@ -19304,10 +18841,7 @@ function model_from_shape_windowOf(spec) {
 }
 function headSizes(specs) {
  for (const spec of specs) {
-  if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return {
-   key: spec.keyDim,
-   value: spec.valueDim
-  }
+  if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return { key: spec.keyDim, value: spec.valueDim };
   if (spec.kind === 'mla') return { key: spec.latent + spec.rope, value: spec.latent };
   if (spec.kind === 'compressed-mla') return { key: spec.headDim, value: spec.headDim };
  }
@@ -19553,17 +19087,7 @@ function resolve_resolve(input) {
   file: option.at.file,
   line: option.at.line
  })), assumptions = [], {model, tensors} = modelAndTensors(input, reader, options, assumptions), asked = contextOptions(reader, options), placement = placementOf(input, options, tensors.blocks.length, assumptions), fit = options.flag('fit') !== false, layersGiven = /^\d+$|^all$/.test(options.text('gpu-layers') ?? '')
- return {
-  reader,
-  model,
-  tensors,
-  placement,
-  draft: draft_draftOf(input, options),
-  asked,
-  assumptions,
-  fitsContext: fit && asked.context === 0,
-  fitsLayers: fit && !layersGiven
- }
+ return { reader, model, tensors, placement, draft: draft_draftOf(input, options), asked, assumptions, fitsContext: fit && asked.context === 0, fitsLayers: fit && !layersGiven }
 }
 function modelAndTensors(input, reader, options, assumptions) {
  const gguf = input.facts.gguf, own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null
@@ -19663,12 +19187,7 @@ const server = 'llama-server of September 2026 (v0.4.0): option table and printe
  value: 'off',
  versions: 'all',
  source: server
-} ], llamacpp = {
- name: 'llamacpp',
- title: 'llama.cpp',
- defaults: llamacppDefaults,
- estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp')
-}
+} ], llamacpp = { name: 'llamacpp', title: 'llama.cpp', defaults: llamacppDefaults, estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp') }
 function stageCaches(shape, s) {
  const kinds = shape.layers.kinds.map(kind => kind.cache.map(spec => cacheOf(spec, s)))
  return stagesOf(shape, s.pipeline).map(({first, count}) => {
@@ -19683,11 +19202,7 @@ function stageCaches(shape, s) {
  })
 }
 function cacheOf(spec, s) {
- const attention = (bytes, window = null) => ({
-  bytes: bytes * s.beams,
-  window: s.windows === true ? window : null,
-  state: 0
- })
+ const attention = (bytes, window = null) => ({ bytes: bytes * s.beams, window: s.windows === true ? window : null, state: 0 })
  switch (spec.kind) {
  case 'full':
  case 'sliding':
@@ -19709,11 +19224,7 @@ function cacheOf(spec, s) {
   return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
 
  default:
-  return {
-   bytes: 0,
-   window: null,
-   state: s.beams * stateBytes(spec, { tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0 })
-  }
+  return { bytes: 0, window: null, state: s.beams * stateBytes(spec, { tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0 }) }
  }
 }
 function kvBytes(cache, length, block) {
@@ -19816,12 +19327,7 @@ function lmdeploy_estimate(input) {
  headFindings(shape, tensor, 'tp', settings.tensorParallel, reader.say)
  gpuFindings(input.gpusPerReplica, tensor * data, `tp ${tensor} x dp ${data}`, settings.tensorParallel, reader.say)
  contextFinding(length, context, 'session-len', null, settings.maxModelLen, reader.say)
- const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1, division = {
-  tensor,
-  pipeline: 1,
-  attentionData: 1,
-  wholeExperts
- }
+ const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1, division = { tensor, pipeline: 1, attentionData: 1, wholeExperts }
  return poolAnswer({
   input,
   reader,
@@ -19833,15 +19339,7 @@ function lmdeploy_estimate(input) {
    expected: .8,
    high: 1.5
   }) ]),
-  caches: stageCaches(shape, {
-   ranks: tensor,
-   pipeline: 1,
-   elementBytes: kv?.elementBytes ?? 2,
-   scaleBytes: kv?.scaleBytes ?? 0,
-   block,
-   windows: false,
-   beams: 1
-  }),
+  caches: stageCaches(shape, { ranks: tensor, pipeline: 1, elementBytes: kv?.elementBytes ?? 2, scaleBytes: kv?.scaleBytes ?? 0, block, windows: false, beams: 1 }),
   block,
   fraction,
   fractionText: `cache-max-entry-count ${fraction}`,
@@ -19898,11 +19396,7 @@ const source = 'ollama envconfig and discover packages', ollamaDefaults = [ {
    ...answer.estimate.kvCache,
    maxModelLenThatFits: each
   }
-  return {
-   ...answer,
-   estimate: { ...answer.estimate, kvCache },
-   settings: { ...answer.settings, maxModelLen: length }
-  }
+  return { ...answer, estimate: { ...answer.estimate, kvCache }, settings: { ...answer.settings, maxModelLen: length } }
  }
 }
 function defaultContext(input) {
@@ -19917,27 +19411,16 @@ function asServer(input) {
  const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {
   ...input.options
  }, at = { file: '', line: 1, column: 1 }
- if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = {
-  value: 'off',
-  at,
-  text: `OLLAMA_FLASH_ATTENTION=${flash}`
- }
+ if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
  const cache = given.kvCacheDtype?.value
- if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {
-  value: cache,
-  at,
-  text: given.kvCacheDtype?.text ?? cache
- }
+ if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = { value: cache, at, text: given.kvCacheDtype?.text ?? cache };
  const assumed = value => ({ value, from: 'engine-default' })
  return {
   ...input,
   options,
   settings: {
    ...given,
-   maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : {
-    ...given.maxModelLen,
-    value: each * parallel
-   },
+   maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : { ...given.maxModelLen, value: each * parallel },
    maxNumSeqs: given.maxNumSeqs ?? { ...assumed(parallel), note: 'OLLAMA_NUM_PARALLEL' }
   }
  }
@@ -20063,14 +19546,8 @@ function arguments_fractionOf(given, traits, card, rules, sizes) {
 const BY_RANKS = [ [ 16, .79 ], [ 8, .81 ], [ 4, .85 ], [ 2, .87 ] ]
 function byCard(given, traits, mib, rules, sizes) {
  const byRanks = BY_RANKS.find(([ranks]) => given.tensor >= ranks)?.[1] ?? .88
- if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return {
-  fraction: byRanks,
-  note: `for ${given.tensor} tensor ranks`
- }
- if (rules.fraction === 'by-ranks-or-13-gib') return {
-  fraction: (mib - 13312) / mib,
-  note: `(${mib} - 13312) / ${mib} MiB`
- }
+ if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return { fraction: byRanks, note: `for ${given.tensor} tensor ranks` };
+ if (rules.fraction === 'by-ranks-or-13-gib') return { fraction: (mib - 13312) / mib, note: `(${mib} - 13312) / ${mib} MiB` };
  const reserve = rules.fraction === 'by-class' ? classReserve(given, mib, rules) : sumReserve(given, traits, mib, rules, sizes)
  return { fraction: rounded((mib - reserve) / mib, 3), note: `(${mib} - ${reserve}) / ${mib} MiB` }
 }
@@ -20189,14 +19666,7 @@ function pool_tokenBytes(shape, traits, s) {
  }), state = Math.max(0, ...stages.map(stage => stage.state)), running = Math.floor((s.maxRunning ?? s.runningDefault ?? 0) / s.attentionData)
  return stages.map(({full, window, windowTokens, fullLayers, layers, request}) => {
   const own = full + s.windowRatio * window, [bytes, of] = window > 0 ? [ full, fullLayers ] : [ own, layers ], draft = s.draftLayers > 0 && of > 0 ? Math.floor(bytes * s.draftLayers / of) : 0
-  return {
-   full: full + draft,
-   window,
-   windowTokens,
-   perToken: own + draft,
-   state,
-   fixed: request > 0 ? (running + SPARE) * request : 0
-  }
+  return { full: full + draft, window, windowTokens, perToken: own + draft, state, fixed: request > 0 ? (running + SPARE) * request : 0 }
  })
 }
 function asFullLayers(shape, kinds, s) {
@@ -20301,10 +19771,7 @@ function tokensOf(budget, t, s) {
  } else tokens = t.perToken > 0 ? wholePages(Math.floor(budget / t.perToken), s.page) : s.contextLength * 4096
  if (s.maxTotalTokens !== null) tokens = Math.min(tokens, wholePages(s.maxTotalTokens, s.page));
  if (tokens <= 0) return { tokens: 0, problem: 'no-tokens' };
- if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return {
-  tokens: 0,
-  problem: 'window-too-small'
- }
+ if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return { tokens: 0, problem: 'window-too-small' };
  return { tokens, problem: null }
 }
 function windowNeed(window, s) {
@@ -20327,10 +19794,7 @@ function stageParts(about) {
   pipeline,
   attentionData,
   wholeExperts: r.expertParallel > 1
- }, draft = draftPart(about), lora = r.loras === null ? [] : [ adapterPart(about) ], weights = weightParts(input, storage, division, {
-  quantization: r.quantization,
-  offloadBytes: r.offloadBytes
- })
+ }, draft = draftPart(about), lora = r.loras === null ? [] : [ adapterPart(about) ], weights = weightParts(input, storage, division, { quantization: r.quantization, offloadBytes: r.offloadBytes })
  return weights.map((part, at) => [ part, ...draft !== null && at === pipeline - 1 ? [ draft ] : [], ...lora ])
 }
 function draftPart(about) {
@@ -20384,13 +19848,7 @@ function sglang_account_stagesOf(about, budget) {
  const {input, r, pool} = about, fixed = fixedParts(input, r)
  return stageParts(about).map((own, at) => {
   const parts = [ ...own, ...fixed ], tokens = pool_tokenBytes(input.shape, r.traits, pool)[at], used = sum(parts.filter(part => part.inBudget).map(part => part.bytes)).expected, room = budget === null ? null : Math.max(0, budget - used)
-  return {
-   parts,
-   tokens,
-   room,
-   pool: room === null ? null : poolOf(room, tokens, pool),
-   request: requestBudget(r.maxModelLen, 1, tokens, pool).total
-  }
+  return { parts, tokens, room, pool: room === null ? null : poolOf(room, tokens, pool), request: requestBudget(r.maxModelLen, 1, tokens, pool).total }
  })
 }
 function account_fullest(stages) {
@@ -20762,12 +20220,7 @@ const launcher = 'launcher/src/main.rs', tgi_defaults = [ {
  title: 'Text Generation Inference',
  defaults: tgi_defaults,
  estimate: tgi_estimate
-}, WIGGLE_ROOM = .95, NEWEST = release(3, 3), QUANTIZE = {
- 'bitsandbytes-nf4': 'bitsandbytes-nf4',
- 'bitsandbytes-fp4': 'bitsandbytes-nf4',
- eetq: 'bitsandbytes',
- marlin: 'gptq'
-}
+}, WIGGLE_ROOM = .95, NEWEST = release(3, 3), QUANTIZE = { 'bitsandbytes-nf4': 'bitsandbytes-nf4', 'bitsandbytes-fp4': 'bitsandbytes-nf4', eetq: 'bitsandbytes', marlin: 'gptq' }
 function tgi_estimate(input) {
  const reader = readSettings(input), option = readOptions(input.options, reader.findings), {shape, settings} = input, known = input.version === null ? null : releaseOf(input.version), version = known ?? NEWEST, visible = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1, shards = option.flag('sharded') === false ? 1 : visible, tensor = reader.countOr('tensorParallel', shards, 'TGI uses every visible GPU'), dtype = tgiDtype(computeDtype(reader.text('dtype'), shape))
  reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config')
@@ -20803,15 +20256,7 @@ function tgi_estimate(input) {
    expected: .6,
    high: 1.2
   }) ]),
-  caches: stageCaches(shape, {
-   ranks: tensor,
-   pipeline: 1,
-   elementBytes: kvElementBytes(kvDtype) ?? 2,
-   scaleBytes: 0,
-   block,
-   windows: false,
-   beams: 1
-  }),
+  caches: stageCaches(shape, { ranks: tensor, pipeline: 1, elementBytes: kvElementBytes(kvDtype) ?? 2, scaleBytes: 0, block, windows: false, beams: 1 }),
   block,
   fraction: share,
   fractionText: `cuda-memory-fraction ${fraction} x wiggle room ${WIGGLE_ROOM}`,
@@ -20868,12 +20313,7 @@ const generation = 'transformers generate()', transformers_defaults = [ {
  value: "the checkpoint's",
  versions: 'from 5.0',
  source: generation
-} ], transformers = {
- name: 'transformers',
- title: 'transformers',
- defaults: transformers_defaults,
- estimate: transformers_estimate
-}
+} ], transformers = { name: 'transformers', title: 'transformers', defaults: transformers_defaults, estimate: transformers_estimate }
 function transformers_estimate(input) {
  const reader = readSettings(input), {shape, settings} = input, gpus = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1, tensor = reader.countOr('tensorParallel', 1, 'transformers default'), spread = Math.max(1, Math.floor(gpus / tensor)), pipeline = Math.min(reader.countOr('pipelineParallel', spread, 'device_map auto uses every GPU'), Math.max(1, shape.layers.order.length)), dtype = computeDtype(reader.text('dtype'), shape)
  reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config')
@@ -21006,15 +20446,7 @@ function trtllm_estimate(input) {
   reader,
   tensor,
   stages: weights.map(part => [ part, ...buffers ]),
-  caches: stageCaches(shape, {
-   ranks,
-   pipeline,
-   elementBytes: kvElementBytes(kvDtype) ?? 2,
-   scaleBytes: 0,
-   block,
-   windows,
-   beams
-  }),
+  caches: stageCaches(shape, { ranks, pipeline, elementBytes: kvElementBytes(kvDtype) ?? 2, scaleBytes: 0, block, windows, beams }),
   block,
   fraction,
   fractionText: `free_gpu_memory_fraction ${fraction}`,
@@ -21092,18 +20524,7 @@ const SOURCES = {
 }
 function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
  const driverBytes = driverMiB * MiB, memoryBytes = visibleGiB === null ? visibleBytes(driverBytes) : Math.round(visibleGiB * GiB)
- return {
-  name: `${maker} ${name}`,
-  maker,
-  driverBytes,
-  memoryBytes,
-  computeCapability,
-  supported: true,
-  source,
-  keys: keys.split(' '),
-  nominalGB,
-  kind
- }
+ return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes, computeCapability, supported: true, source, keys: keys.split(' '), nominalGB, kind }
 }
 function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
  const driverMiB = Math.round(nominalGB * 1e9 / MiB)
@@ -21121,13 +20542,7 @@ function spelledOut(types) {
  return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [ types ]
 }
 function rowsOf(cloud, lines) {
- return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({
-  type,
-  cloud,
-  gpu: gpuNamed(gpu),
-  count,
-  share: share ?? 1
- })))
+ return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({ type, cloud, gpu: gpuNamed(gpu), count, share: share ?? 1 })))
 }
 const instances = [ ...rowsOf('AWS', AWS), ...rowsOf('GCP', GCP), ...rowsOf('Azure', AZURE), ...rowsOf('OCI', OCI), ...rowsOf('Lambda', LAMBDA_CARDS.flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', COREWEAVE) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
 function instances_spellings(text) {
@@ -21203,10 +20618,7 @@ function sliceOf(card, profile) {
 }
 function sliceWithoutCard(rows, profile) {
  const card = rows.find(row => row.name === CARD_BY_PROFILE[profile.name]), slice = card ? sliceOf(card, profile) : null, name = `NVIDIA MIG ${profile.name}`
- if (card && slice) return {
-  gpu: { ...slice, name },
-  note: `the card is not named: a slice of ${card.name} is assumed`
- }
+ if (card && slice) return { gpu: { ...slice, name }, note: `the card is not named: a slice of ${card.name} is assumed` };
  const bytes = profile.gigabytes * 1e9
  return {
   gpu: {
@@ -21269,10 +20681,7 @@ function variant(rows, gigabytes) {
  const smallestFirst = [ ...rows ].sort((a, b) => a.memoryBytes - b.memoryBytes)
  if (gigabytes === null) {
   const row = smallestFirst[0], sizes = smallestFirst.map(each => `${each.nominalGB} GB`)
-  return {
-   row,
-   note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null
-  }
+  return { row, note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null }
  }
  const apart = row => Math.abs(row.nominalGB - gigabytes), row = smallestFirst.reduce((best, each) => apart(each) < apart(best) ? each : best)
  return apart(row) <= .12 * row.nominalGB ? {
@@ -21308,9 +20717,7 @@ function gpuOfInstance(instance) {
 }
 function unknownGpu(text) {
  const names = gpus_gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest_closest(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
- return (0, lib_problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, {
-  hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}`
- })
+ return (0, lib_problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, { hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}` })
 }
 function sliceNamed(text, count) {
  const mig = migProfile(text)
@@ -21319,9 +20726,7 @@ function sliceNamed(text, count) {
  if (rows === null) return (0, lib_problem.uw)({ ...sliceWithoutCard(gpus_gpus, mig.profile), count });
  const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null), chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null, gpu = chosen ? sliceOf(chosen.row, mig.profile) : null
  if (gpu) return (0, lib_problem.uw)({ gpu, count, note: null });
- return (0, lib_problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, {
-  hint: 'check the profile, or give the memory in GiB'
- })
+ return (0, lib_problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, { hint: 'check the profile, or give the memory in GiB' })
 }
 function lookUpGpu(text) {
  const whole = text.trim().replace(/!$/, '')
@@ -21329,15 +20734,11 @@ function lookUpGpu(text) {
  const instance = lookUpInstance(whole)
  if (instance) return (0, lib_problem.uw)({ gpu: gpuOfInstance(instance), count: instance.count, note: null });
  const {name, count} = splitCount(whole)
- if (count === 0) return (0, lib_problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
-  hint: 'give a count of 1 or more'
- })
+ if (count === 0) return (0, lib_problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' });
  const bytes = SIZE.test(name) ? parseBytes(name) : null
  if (bytes !== null) {
   if (bytes > 0) return (0, lib_problem.uw)({ gpu: bareGpu(bytes), count, note: null });
-  return (0, lib_problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, {
-   hint: 'give a size such as 79.18GiB'
-  })
+  return (0, lib_problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })
  }
  const slice = sliceNamed(name, count)
  if (slice) return slice;
@@ -21409,12 +20810,7 @@ function resolveTarget(declared, chosen, chosenGpus, wanted = null) {
  if (!named.gpu.supported) return without(needsSize(named.gpu));
  if (named.note) findings.push(finding('gpu-assumed', 'notice', `${evidence.text ?? named.gpu.name}: ${named.note}`, evidence.at));
  const gpu = useChosen ? named.gpu : withLabels(named.gpu, declared, findings)
- return {
-  target: { gpu: sharedPart(gpu, declared, findings), gpusPerReplica, nodes, ...evidence },
-  skip: null,
-  findings,
-  problem: null
- }
+ return { target: { gpu: sharedPart(gpu, declared, findings), gpusPerReplica, nodes, ...evidence }, skip: null, findings, problem: null }
 }
 function place(at, text) {
  return {
@@ -21437,18 +20833,10 @@ function finding(code, severity, message, at) {
 }
 function noTarget(declared) {
  const hint = declared.names.find(name => name.kind === 'hint'), seen = hint ? ` (${hint.text} is only a hint)` : ''
- return {
-  code: 'no-target',
-  message: `the files do not say on which GPU it runs${seen}`,
-  hint: 'give a target in the policy or with --target'
- }
+ return { code: 'no-target', message: `the files do not say on which GPU it runs${seen}`, hint: 'give a target in the policy or with --target' }
 }
 function needsSize(gpu) {
- return {
-  code: 'no-target',
-  message: `${gpu.name}: ${gpu.source}`,
-  hint: `give the memory that the engine may see, as in target: ${gpu.name.replace(/^\w+ /, '')} 100GiB`
- }
+ return { code: 'no-target', message: `${gpu.name}: ${gpu.source}`, hint: `give the memory that the engine may see, as in target: ${gpu.name.replace(/^\w+ /, '')} 100GiB` }
 }
 function machineGpus(named, nodes, wanted) {
  if (named?.count == null) return null;
@@ -21505,11 +20893,7 @@ function withoutName(declared) {
  const at = declared.memoryAt ?? declared.gpusAt ?? { file: '', line: 1, column: 1 }
  if (declared.mig !== void 0) {
   const found = lookUpGpu(`MIG ${declared.mig}`), text = declared.gpusText ?? `MIG ${declared.mig}`
-  if (found.ok) return {
-   ...found.value,
-   count: null,
-   name: { name: declared.mig, kind: 'accelerator-field', at: declared.gpusAt ?? at, text }
-  }
+  if (found.ok) return { ...found.value, count: null, name: { name: declared.mig, kind: 'accelerator-field', at: declared.gpusAt ?? at, text } };
  }
  if (declared.memoryBytes === void 0) return null;
  const text = `${sizeText(declared.memoryBytes)} by the memory label`, gpu = {
@@ -21517,12 +20901,7 @@ function withoutName(declared) {
   driverBytes: declared.memoryBytes,
   source: 'memory label; engine-visible memory by the rule: approximate'
  }
- return gpu.memoryBytes <= 0 ? null : {
-  gpu,
-  count: null,
-  note: null,
-  name: { name: text, kind: 'product-label', at, text }
- }
+ return gpu.memoryBytes <= 0 ? null : { gpu, count: null, note: null, name: { name: text, kind: 'product-label', at, text } }
 }
 function withLabels(gpu, declared, findings) {
  const label = declared.memoryBytes
@@ -21530,12 +20909,7 @@ function withLabels(gpu, declared, findings) {
  const memoryBytes = declared.mig === void 0 ? visibleBytes(label) : Math.min(label, gpu.memoryBytes)
  if (memoryBytes <= 0) return gpu;
  findings.push(finding('memory-label', 'notice', `the memory label says ${sizeText(label)}, less than ${gpu.name} has: the label counts`, declared.memoryAt))
- return {
-  ...gpu,
-  driverBytes: label,
-  memoryBytes,
-  source: 'memory label; engine-visible memory by the rule: approximate'
- }
+ return { ...gpu, driverBytes: label, memoryBytes, source: 'memory label; engine-visible memory by the rule: approximate' }
 }
 function sharedPart(gpu, declared, findings) {
  const {shared} = declared
@@ -21543,12 +20917,7 @@ function sharedPart(gpu, declared, findings) {
  if (shared.kind === 'mps' && shared.replicas !== null && shared.replicas > 1) {
   findings.push(finding('gpu-shared', 'notice', `MPS: 1/${shared.replicas} of ${gpu.name} each`, shared.at))
   const part = bytes => Math.floor(bytes / shared.replicas)
-  return {
-   ...gpu,
-   name: `${gpu.name} (1/${shared.replicas})`,
-   driverBytes: part(gpu.driverBytes),
-   memoryBytes: part(gpu.memoryBytes)
-  }
+  return { ...gpu, name: `${gpu.name} (1/${shared.replicas})`, driverBytes: part(gpu.driverBytes), memoryBytes: part(gpu.memoryBytes) }
  }
  const how = shared.kind === 'device' ? 'other containers use the same card' : 'time-slicing divides the card among several'
  findings.push(finding('gpu-shared', 'warning', `${how}, without memory isolation: the whole ${gpu.name} is counted here, what the others use comes off it`, shared.at))
@@ -21634,9 +21003,7 @@ function shapeOfGguf(gguf) {
   return typeof first === 'number' && Number.isInteger(first) && first > 0 ? first : null
  }, hidden = number('embedding_length'), layers = number('block_count'), vocabulary = number('vocab_size') ?? gguf.vocabulary
  if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return (0, 
- lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, {
-  hint: 'the file may be broken; convert it again'
- })
+ lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, { hint: 'the file may be broken; convert it again' })
  const heads = number('attention.head_count'), kvHeads = number('attention.head_count_kv') ?? heads, headDim = number('attention.key_length') ?? (heads === null ? null : Math.floor(hidden / heads)), cache = kvHeads === null || headDim === null ? [] : [ {
   kind: 'full',
   kvHeads,
@@ -21760,11 +21127,7 @@ const ENDINGS = [ [ 'ForCausalLM', 'lm' ], [ 'ForMaskedLM', 'lm' ], [ 'ForCondit
 function architectureOf(config) {
  const name = config.list('architectures')?.[0]
  if (typeof name !== 'string') return { prefix: null, head: 'lm', ending: '' };
- for (const [ending, head] of ENDINGS) if (name.endsWith(ending)) return {
-  prefix: name.slice(0, -ending.length),
-  head,
-  ending
- }
+ for (const [ending, head] of ENDINGS) if (name.endsWith(ending)) return { prefix: name.slice(0, -ending.length), head, ending };
  return { prefix: name, head: 'other', ending: '' }
 }
 function isOwnClass(architecture, type, others = []) {
@@ -21791,10 +21154,7 @@ function layerKinds(config, layers, name = 'layer_types') {
 }
 function checkedLength(count) {
  if (count <= MOST_LAYERS) return count;
- throw new models_config.k4({
-  code: 'field-invalid',
-  message: `config.json: num_hidden_layers (or the key that counts layers) is ${count}, expected at most ${MOST_LAYERS}`
- })
+ throw new models_config.k4({ code: 'field-invalid', message: `config.json: num_hidden_layers (or the key that counts layers) is ${count}, expected at most ${MOST_LAYERS}` })
 }
 function uniformStack(count, kind) {
  return { kinds: [ kind ], order: new Array(checkedLength(count)).fill(0) }
@@ -21849,12 +21209,7 @@ function checkpointDtype(config) {
 }
 function decoder(row) {
  const modelTypes = [ row.type, ...row.also ?? [] ]
- return {
-  name: row.type,
-  modelTypes,
-  verified: row.exact === false ? 'same blocks as verified types' : equalToClasses,
-  shape: file => decoderShape(row, file.with(row.defaults, row.aliases))
- }
+ return { name: row.type, modelTypes, verified: row.exact === false ? 'same blocks as verified types' : equalToClasses, shape: file => decoderShape(row, file.with(row.defaults, row.aliases)) }
 }
 function decoderShape(row, config) {
  const d = dimsOf(row, config), windows = row.windows?.(d) ?? plainWindows(d), weights = row.layer(d), lacking = row.firstLayerLacks ?? [], isShorter = layer => layer === 0 && lacking.length > 0, layerWeights = layer => isShorter(layer) ? weights.filter(weight => !lacking.includes(weight.name)) : weights, variant = layer => isShorter(layer) ? 'first' : '', assumed = row.assumed?.(config) ?? null
@@ -21867,15 +21222,7 @@ function decoderShape(row, config) {
   layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), layerWeights, variant),
   final: row.final?.(d) ?? [ norm('model.norm', d.hidden) ],
   headBias: row.headBias?.(config) ?? false,
-  facts: {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: d.width
-  },
+  facts: { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: d.width },
   ...row.headRows ? {
    headRows: row.headRows(config) ?? d.vocabulary
   } : {},
@@ -22070,24 +21417,11 @@ function shape(rule, file) {
    bias: true
   }) ],
   verifiedHeads: rule.type === 'bart' ? [ 'sequence' ] : [],
-  facts: {
-   hidden,
-   layers: decoder.order.length,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: config.size('decoder_ffn_dim')
-  }
+  facts: { hidden, layers: decoder.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: config.size('decoder_ffn_dim') }
  })
 }
 function bartFamily(rule) {
- return {
-  name: rule.type,
-  modelTypes: [ rule.type, ...rule.also ?? [] ],
-  verified: equalToClasses,
-  shape: config => shape(rule, config)
- }
+ return { name: rule.type, modelTypes: [ rule.type, ...rule.also ?? [] ], verified: equalToClasses, shape: config => shape(rule, config) }
 }
 function marianTables(config) {
  if (config.flag('share_encoder_decoder_embeddings', true)) return null;
@@ -22174,14 +21508,7 @@ const bart_relatives_types = [ {
  positions: 'stored',
  embeddingNorm: true,
  finalNorm: false,
- defaults: {
-  max_position_embeddings: 512,
-  encoder_layers: 8,
-  encoder_ffn_dim: 2048,
-  decoder_layers: 8,
-  decoder_ffn_dim: 2048,
-  d_model: 512
- }
+ defaults: { max_position_embeddings: 512, encoder_layers: 8, encoder_ffn_dim: 2048, decoder_layers: 8, decoder_ffn_dim: 2048, d_model: 512 }
 }, {
  type: 'mvp',
  positions: 'offset',
@@ -22198,9 +21525,7 @@ const bart_relatives_types = [ {
  defaults: { max_encoder_position_embeddings: 16384, max_decoder_position_embeddings: 1024 },
  adjust: (weights, half, config) => {
   if (half === 'decoder') return weights;
-  const hidden = config.size('d_model'), second = [ 'query', 'key', 'value' ].map(name => column(`self_attn.longformer_self_attn.${name}_global`, hidden, hidden, {
-   bias: true
-  }))
+  const hidden = config.size('d_model'), second = [ 'query', 'key', 'value' ].map(name => column(`self_attn.longformer_self_attn.${name}_global`, hidden, hidden, { bias: true }))
   return [ ...weights, ...second ]
  }
 }, {
@@ -22216,13 +21541,7 @@ const bart_relatives_types = [ {
  positions: 'none',
  embeddingNorm: false,
  finalNorm: true,
- defaults: {
-  vocab_size: 96103,
-  max_position_embeddings: 16384,
-  encoder_layers: 16,
-  decoder_layers: 16,
-  num_global_tokens: 32
- },
+ defaults: { vocab_size: 96103, max_position_embeddings: 16384, encoder_layers: 16, decoder_layers: 16, num_global_tokens: 32 },
  adjust: (weights, half, config) => [ ...attentionBias(weights, false), ...half === 'encoder' ? [ norm('global_self_attn_layer_norm', config.size('d_model'), true) ] : [] ],
  beside: (half, config) => half === 'encoder' ? [ positionEmbedding(config.size('num_global_tokens'), config.size('d_model'), 'embed_global') ] : []
 }, {
@@ -22232,10 +21551,7 @@ const bart_relatives_types = [ {
  finalNorm: false,
  defaults: { vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false },
  aliases: { vocab_size: [ 'tgt_vocab_size' ] },
- ownTables: config => config.flag('tie_word_embeddings') ? null : {
-  encoder: config.size('src_vocab_size'),
-  decoder: config.size('tgt_vocab_size')
- }
+ ownTables: config => config.flag('tie_word_embeddings') ? null : { encoder: config.size('src_vocab_size'), decoder: config.size('tgt_vocab_size') }
 }, {
  type: 'prophetnet',
  positions: 'stored',
@@ -22250,9 +21566,7 @@ const bart_relatives_types = [ {
  },
  adjust: (weights, half, config) => {
   if (half === 'encoder') return weights;
-  const rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), {
-   bias: true
-  })
+  const rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), { bias: true })
   return [ ...weights, relative ]
  },
  beside: (half, config) => half === 'decoder' ? [ positionEmbedding(config.size('ngram'), config.size('d_model'), 'ngram_embeddings') ] : []
@@ -22305,16 +21619,7 @@ function encoderShape(row, config) {
   tied: head.tied,
   towers: [],
   mtp: null,
-  facts: decoderFacts(config, {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: d.width,
-   task: 'embed'
-  }),
+  facts: decoderFacts(config, { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: d.width, task: 'embed' }),
   notes: [ ...assumed === null ? [] : [ assumed ], ...own ? [] : [ `architectures names ${architecture.prefix}: counted as ${row.type}` ] ]
  }
 }
@@ -22393,49 +21698,21 @@ const norms = (d, names, bias = false) => names.map(name => norm(name, d.hidden,
 }, {
  type: 'internlm3',
  classes: [ 'Llama' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 128512,
-  intermediate_size: 10240,
-  num_hidden_layers: 48,
-  num_key_value_heads: 2,
-  head_dim: 128,
-  max_position_embeddings: 32768
- },
+ defaults: { ...llamaDefaults, vocab_size: 128512, intermediate_size: 10240, num_hidden_layers: 48, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 32768 },
  aliases: { attention_bias: [ 'qkv_bias' ], mlp_bias: [ 'bias' ] },
  layer: llamaLayer
 }, {
  type: 'mistral',
- defaults: {
-  ...llamaDefaults,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 131072,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'ministral',
- defaults: {
-  ...llamaDefaults,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 131072,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ],
  assumed: assumedHeadDim
 }, {
  type: 'ministral3',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 131072,
-  intermediate_size: 14336,
-  num_hidden_layers: 34,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  max_position_embeddings: 262144
- },
+ defaults: { ...llamaDefaults, vocab_size: 131072, intermediate_size: 14336, num_hidden_layers: 34, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 262144 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'granite',
@@ -22579,20 +21856,14 @@ const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, [ 'interm
  embedding: d => bertEmbedding(d).filter(w => !w.name.endsWith('token_type_embeddings')),
  layer: d => [ ...squareDistilAttention(d), ...plainFeedForward(d.hidden, d.width, true, [ 'ffn.lin1', 'ffn.lin2' ]), norm('sa_layer_norm', d.hidden, true), norm('output_layer_norm', d.hidden, true) ],
  pooler: () => [],
- lm: d => ({
-  transform: denseTransform(d, d.hidden, [ 'vocab_transform', 'vocab_layer_norm' ]),
-  width: d.hidden,
-  bias: 'own'
- }),
+ lm: d => ({ transform: denseTransform(d, d.hidden, [ 'vocab_transform', 'vocab_layer_norm' ]), width: d.hidden, bias: 'own' }),
  sequence: 'dense'
 }, {
  ...bertLike,
  type: 'electra',
  defaults: { ...bertDefaults, embedding_size: 128, hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024 },
  embedding: d => {
-  const width = d.config.size('embedding_size'), project = replicated('embeddings_project', d.hidden, width, {
-   bias: true
-  })
+  const width = d.config.size('embedding_size'), project = replicated('embeddings_project', d.hidden, width, { bias: true })
   return [ ...bertEmbedding(d, width), ...width === d.hidden ? [] : [ project ] ]
  },
  pooler: () => [],
@@ -22605,13 +21876,7 @@ const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, [ 'interm
  ...bertLike,
  type: 'nomic_bert',
  defaults: { ...bertDefaults, vocab_size: 30528, max_position_embeddings: 2048 },
- aliases: {
-  hidden_size: [ 'n_embd' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  intermediate_size: [ 'n_inner' ],
-  max_position_embeddings: [ 'n_positions' ]
- },
+ aliases: { hidden_size: [ 'n_embd' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], intermediate_size: [ 'n_inner' ], max_position_embeddings: [ 'n_positions' ] },
  headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
  embedding: withoutPositions,
  layer: d => postNormGated(d, false),
@@ -22629,15 +21894,7 @@ const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, [ 'interm
  lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own' })
 }, {
  type: 'eurobert',
- defaults: {
-  vocab_size: 128256,
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  max_position_embeddings: 8192,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 128256, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 8192, tie_word_embeddings: false },
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden) ],
  layer: llamaLayer,
  body: d => [ norm('model.norm', d.hidden) ],
@@ -22645,15 +21902,7 @@ const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, [ 'interm
  sequence: 'dense'
 }, {
  type: 'modernbert',
- defaults: {
-  vocab_size: 50368,
-  hidden_size: 768,
-  intermediate_size: 1152,
-  num_hidden_layers: 22,
-  num_attention_heads: 12,
-  max_position_embeddings: 8192,
-  decoder_bias: true
- },
+ defaults: { vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, decoder_bias: true },
  headDim: 'divide',
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), norm('model.embeddings.norm', d.hidden, d.config.flag('norm_bias')) ],
  layer: modernLayer,
@@ -22759,16 +22008,7 @@ const bert = bert_types.map(encoder), largeDefaults = {
 }, {
  ...bertLike,
  type: 'xlm-roberta-xl',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 250880,
-  hidden_size: 2560,
-  num_hidden_layers: 36,
-  num_attention_heads: 32,
-  intermediate_size: 10240,
-  max_position_embeddings: 514,
-  type_vocab_size: 1
- },
+ defaults: { ...bertDefaults, vocab_size: 250880, hidden_size: 2560, num_hidden_layers: 36, num_attention_heads: 32, intermediate_size: 10240, max_position_embeddings: 514, type_vocab_size: 1 },
  embedding: d => embeddingWithout(d, 'LayerNorm'),
  body: d => [ norm('encoder.LayerNorm', d.hidden, true) ],
  sequence: 'dense'
@@ -22859,16 +22099,7 @@ const bertRelatives = bert_relatives_types.map(encoder), bert_variants_grouped =
 }) ], bert_variants_types = [ {
  ...bertLike,
  type: 'albert',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 3e4,
-  embedding_size: 128,
-  hidden_size: 4096,
-  num_hidden_groups: 1,
-  num_attention_heads: 64,
-  intermediate_size: 16384,
-  inner_group_num: 1
- },
+ defaults: { ...bertDefaults, vocab_size: 3e4, embedding_size: 128, hidden_size: 4096, num_hidden_groups: 1, num_attention_heads: 64, intermediate_size: 16384, inner_group_num: 1 },
  embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
  lm: d => {
@@ -22878,16 +22109,7 @@ const bertRelatives = bert_relatives_types.map(encoder), bert_variants_grouped =
 }, {
  ...bertLike,
  type: 'rembert',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 250300,
-  hidden_size: 1152,
-  num_hidden_layers: 32,
-  num_attention_heads: 18,
-  input_embedding_size: 256,
-  output_embedding_size: 1664,
-  intermediate_size: 4608
- },
+ defaults: { ...bertDefaults, vocab_size: 250300, hidden_size: 1152, num_hidden_layers: 32, num_attention_heads: 18, input_embedding_size: 256, output_embedding_size: 1664, intermediate_size: 4608 },
  embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  lm: d => {
   const width = d.config.size('output_embedding_size')
@@ -22917,15 +22139,7 @@ const bertRelatives = bert_relatives_types.map(encoder), bert_variants_grouped =
 }, {
  ...bertLike,
  type: 'squeezebert',
- defaults: {
-  ...bertDefaults,
-  q_groups: 4,
-  k_groups: 4,
-  v_groups: 4,
-  post_attention_groups: 1,
-  intermediate_groups: 4,
-  output_groups: 4
- },
+ defaults: { ...bertDefaults, q_groups: 4, k_groups: 4, v_groups: 4, post_attention_groups: 1, intermediate_groups: 4, output_groups: 4 },
  embedding: d => {
   const width = d.config.sizeOrNull('embedding_size') ?? d.hidden, tables = bertEmbedding(d, width).filter(weight => weight.kind !== 'norm')
   return [ ...tables, norm('embeddings.LayerNorm', d.hidden, true) ]
@@ -22936,23 +22150,12 @@ const bertRelatives = bert_relatives_types.map(encoder), bert_variants_grouped =
 }, {
  ...bertLike,
  type: 'tapas',
- defaults: {
-  ...bertDefaults,
-  max_position_embeddings: 1024,
-  type_vocab_size: 0,
-  type_vocab_sizes: [ 3, 256, 256, 2, 256, 256, 10 ]
- },
+ defaults: { ...bertDefaults, max_position_embeddings: 1024, type_vocab_size: 0, type_vocab_sizes: [ 3, 256, 256, 2, 256, 256, 10 ] },
  embedding: d => [ ...bertEmbedding(d), ...(d.config.list('type_vocab_sizes') ?? []).map((rows, i) => typeof rows === 'number' && Number.isSafeInteger(rows) && rows >= 1 ? positionEmbedding(rows, d.hidden, `embeddings.token_type_embeddings_${i}`) : d.config.invalid('type_vocab_sizes', 'holds an entry that is no whole number of at least 1')) ]
 }, {
  ...bertLike,
  type: 'luke',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 50267,
-  entity_vocab_size: 5e5,
-  entity_emb_size: 256,
-  use_entity_aware_attention: true
- },
+ defaults: { ...bertDefaults, vocab_size: 50267, entity_vocab_size: 5e5, entity_emb_size: 256, use_entity_aware_attention: true },
  embedding: d => {
   const width = d.config.size('entity_emb_size'), tables = bertEmbedding(d).filter(weight => !weight.name.endsWith('word_embeddings'))
   return [ ...bertEmbedding(d), positionEmbedding(d.config.size('entity_vocab_size'), width, 'entity_embeddings.entity_embeddings'), ...width === d.hidden ? [] : [ replicated('entity_embeddings.entity_embedding_dense', d.hidden, width) ], ...tables.map(weight => ({
@@ -23098,16 +22301,7 @@ function debertaHead(d) {
 const deberta_types = [ {
  ...bertLike,
  type: 'deberta-v2',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 128100,
-  hidden_size: 1536,
-  num_hidden_layers: 24,
-  num_attention_heads: 24,
-  intermediate_size: 6144,
-  type_vocab_size: 0,
-  legacy: true
- },
+ defaults: { ...bertDefaults, vocab_size: 128100, hidden_size: 1536, num_hidden_layers: 24, num_attention_heads: 24, intermediate_size: 6144, type_vocab_size: 0, legacy: true },
  headDim: (config, hidden, heads) => config.sizeOrNull('attention_head_size') ?? Math.floor(hidden / heads),
  embedding: debertaEmbedding,
  layer: d => {
@@ -23181,12 +22375,7 @@ function sharedExpert(hidden, width, options = {}) {
  return [ ...gatedFeedForward(hidden, width, options.bias ?? false, options.prefix ?? 'mlp.shared_experts'), ...options.gate ? [ replicated(options.gate, 1, hidden) ] : [] ]
 }
 function layered(row) {
- return {
-  name: row.type,
-  modelTypes: [ row.type, ...row.also ?? [] ],
-  verified: row.verified ?? equalToClasses,
-  shape: file => layeredShape(row, file.with(row.defaults, row.aliases))
- }
+ return { name: row.type, modelTypes: [ row.type, ...row.also ?? [] ], verified: row.verified ?? equalToClasses, shape: file => layeredShape(row, file.with(row.defaults, row.aliases)) }
 }
 function layeredShape(row, config) {
  const body = row.read(config), {hidden, layers, vocabulary, heads, kvHeads, headDim} = body.sizes
@@ -23198,28 +22387,14 @@ function layeredShape(row, config) {
   layers: partsStack(layers, body.layer),
   final: body.final ?? [ norm('model.norm', hidden) ],
   headBias: body.headBias ?? false,
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads,
-   kvHeads,
-   headDim,
-   intermediate: body.intermediate ?? null,
-   experts: body.experts ?? null,
-   expertsPerToken: body.expertsPerToken ?? null
-  },
+  facts: { hidden, layers, vocabulary, heads, kvHeads, headDim, intermediate: body.intermediate ?? null, experts: body.experts ?? null, expertsPerToken: body.expertsPerToken ?? null },
   notes: body.notes ?? [],
   mtp: body.mtp ?? null,
   ...body.tied === void 0 ? {} : { tied: body.tied }
  })
 }
 function partsStack(layers, layer) {
- return stackOf(layers, i => layer(i).map(part => part.name).join(' '), (i, name) => ({
-  name,
-  weights: layer(i).flatMap(part => part.weights()),
-  cache: layer(i).flatMap(part => part.cache ?? [])
- }))
+ return stackOf(layers, i => layer(i).map(part => part.name).join(' '), (i, name) => ({ name, weights: layer(i).flatMap(part => part.weights()), cache: layer(i).flatMap(part => part.cache ?? []) }))
 }
 function sizesOf(config, names = {}) {
  const hidden = config.size(names.hidden ?? 'hidden_size'), heads = config.size(names.heads ?? 'num_attention_heads')
@@ -23234,11 +22409,7 @@ function sizesOf(config, names = {}) {
  }
 }
 function attentionPart(d, window, weights) {
- return {
-  name: window === null ? 'full' : `sliding ${window}`,
-  weights: () => [ ...weights(), norm('input_layernorm', d.hidden) ],
-  cache: [ attentionCache(window, keyValueHeads(d)) ]
- }
+ return { name: window === null ? 'full' : `sliding ${window}`, weights: () => [ ...weights(), norm('input_layernorm', d.hidden) ], cache: [ attentionCache(window, keyValueHeads(d)) ] }
 }
 function feedPart(name, d, weights) {
  return { name, weights: () => [ ...weights(), norm('post_attention_layernorm', d.hidden) ] }
@@ -23323,13 +22494,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
    qkvBias: bias,
    outBias: bias
   }), ...queryKeyNorms(d, 'head') ]), moe = sharedMixture(d, experts, config.size('n_shared_experts')), intermediate = config.size('intermediate_size')
-  return {
-   sizes: d,
-   layer: i => [ full, i >= dense ? moe : densePart(d, intermediate) ],
-   intermediate,
-   experts,
-   expertsPerToken: config.sizeOrNull('num_experts_per_tok')
-  }
+  return { sizes: d, layer: i => [ full, i >= dense ? moe : densePart(d, intermediate) ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
  }
 }, {
  type: 'ernie4_5_moe',
@@ -23364,14 +22529,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
   }), vector('mlp.moe_statics.e_score_correction_bias', experts), ...shared > 0 ? sharedExpert(d.hidden, width * shared, {
    bias
   }) : [] ]), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate, bias)
-  return {
-   sizes: d,
-   layer: i => [ full, (i + 1) % interval === 0 && i >= first && i <= last ? moe : dense ],
-   headBias: bias,
-   intermediate,
-   experts,
-   expertsPerToken: perToken
-  }
+  return { sizes: d, layer: i => [ full, (i + 1) % interval === 0 && i >= first && i <= last ? moe : dense ], headBias: bias, intermediate, experts, expertsPerToken: perToken }
  }
 }, {
  type: 'llama4_text',
@@ -23419,13 +22577,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
   }), ...sharedExpert(d.hidden, width, {
    prefix: `${llama4Feed}.shared_expert`
   }) ]), dense = densePart(d, config.size('intermediate_size_mlp'))
-  return {
-   sizes: d,
-   layer: i => [ attention(usesRope(i)), sparse(i) ? moe : dense ],
-   intermediate: config.size('intermediate_size_mlp'),
-   experts,
-   expertsPerToken: perToken
-  }
+  return { sizes: d, layer: i => [ attention(usesRope(i)), sparse(i) ? moe : dense ], intermediate: config.size('intermediate_size_mlp'), experts, expertsPerToken: perToken }
  }
 } ], glmMoe = glm_moe_types.map(layered)
 function latentSizes(config) {
@@ -23488,13 +22640,7 @@ function firstMixture(config) {
  })), mlpBias = config.flag('mlp_bias'), moe = sharedMixture(d, experts, config.count('n_shared_experts'), {
   bias: mlpBias
  }), width = config.size('intermediate_size'), dense = densePart(d, width, mlpBias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 const everyLayer = () => () => true
 function listedIndexers(config, layers) {
@@ -23588,15 +22734,7 @@ const v3Defaults = {
  read: config => latentMixture(config, { copies: true })
 }, {
  type: 'axk1',
- defaults: {
-  ...v3Defaults,
-  vocab_size: 163840,
-  num_attention_heads: 64,
-  num_key_value_heads: 64,
-  n_routed_experts: 192,
-  first_k_dense_replace: 1,
-  max_position_embeddings: 32768
- },
+ defaults: { ...v3Defaults, vocab_size: 163840, num_attention_heads: 64, num_key_value_heads: 64, n_routed_experts: 192, first_k_dense_replace: 1, max_position_embeddings: 32768 },
  aliases: v3Aliases,
  read: config => latentMixture(config, { copies: false, moreMoe: hidden => [ norm('mlp.post_mlp_layernorm', hidden) ] })
 }, {
@@ -23685,11 +22823,7 @@ const v3Defaults = {
  },
  aliases: { n_routed_experts: [ 'num_local_experts' ] },
  read: config => latentMixture(config, { copies: false })
-} ], deepseek = deepseek_types.map(layered), RATIOS = {
- sliding_attention: 0,
- compressed_sparse_attention: 4,
- heavily_compressed_attention: 128
-}
+} ], deepseek = deepseek_types.map(layered), RATIOS = { sliding_attention: 0, compressed_sparse_attention: 4, heavily_compressed_attention: 128 }
 function compressRatios(config, layers) {
  const kinds = layerKinds(config, layers)
  if (kinds) return i => RATIOS[kinds[i]] ?? config.invalid('layer_types', `holds ${JSON.stringify(kinds[i])}`);
@@ -23788,13 +22922,7 @@ function exaoneWindows(d) {
 const exaone_types = [ {
  type: 'exaone',
  classes: [ 'Llama' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 102400,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 4096
- },
+ defaults: { ...llamaDefaults, vocab_size: 102400, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 4096 },
  aliases: { num_hidden_layers: [ 'num_layers' ] },
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden, 'transformer.wte') ],
  layer: d => {
@@ -23816,13 +22944,7 @@ const exaone_types = [ {
  final: d => [ norm('transformer.ln_f', d.hidden) ]
 }, {
  type: 'exaone4',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 102400,
-  intermediate_size: 16384,
-  num_key_value_heads: 32,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, vocab_size: 102400, intermediate_size: 16384, num_key_value_heads: 32, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ],
  windows: exaoneWindows
 } ], exaone = exaone_types.map(decoder)
@@ -23865,15 +22987,7 @@ const neox = {
 }, falcon_types = [ neox, {
  ...neox,
  type: 'gpt_neox_japanese',
- defaults: {
-  vocab_size: 32e3,
-  hidden_size: 2560,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  intermediate_multiple_size: 4,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 32e3, hidden_size: 2560, num_hidden_layers: 32, num_attention_heads: 32, intermediate_multiple_size: 4, max_position_embeddings: 2048, tie_word_embeddings: true },
  classes: [],
  width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
  layer: d => [ ...wholeFused(d, false, [ 'attention.query_key_value', 'attention.dense' ]), ...plainFeedForward(d.hidden, d.width, false, feedForwardNames), norm('input_layernorm', d.hidden, true), norm('post_attention_layernorm', d.hidden, true) ],
@@ -23891,14 +23005,7 @@ const neox = {
  final: d => [ norm('transformer.ln_f', d.hidden, true) ]
 }, {
  type: 'mpt',
- defaults: {
-  vocab_size: 50368,
-  d_model: 2048,
-  n_heads: 16,
-  n_layers: 24,
-  max_seq_len: 2048,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50368, d_model: 2048, n_heads: 16, n_layers: 24, max_seq_len: 2048, tie_word_embeddings: true },
  names: { hidden: 'd_model', layers: 'n_layers', heads: 'n_heads' },
  aliases: { d_model: [ 'hidden_size' ], n_layers: [ 'num_hidden_layers' ], n_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
@@ -23910,22 +23017,8 @@ const neox = {
 }, {
  type: 'falcon',
  also: [ 'RefinedWeb', 'RefinedWebModel' ],
- defaults: {
-  vocab_size: 65024,
-  hidden_size: 4544,
-  num_hidden_layers: 32,
-  num_attention_heads: 71,
-  multi_query: true,
-  parallel_attn: true,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: true
- },
- aliases: {
-  hidden_size: [ 'n_embed' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  num_kv_heads: [ 'n_head_kv' ]
- },
+ defaults: { vocab_size: 65024, hidden_size: 4544, num_hidden_layers: 32, num_attention_heads: 71, multi_query: true, parallel_attn: true, max_position_embeddings: 2048, tie_word_embeddings: true },
+ aliases: { hidden_size: [ 'n_embed' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], num_kv_heads: [ 'n_head_kv' ] },
  headDim: 'divide',
  kvHeads: (config, heads) => {
   if (isNewFalcon(config)) return config.sizeOrNull('num_kv_heads') ?? heads;
@@ -24031,13 +23124,7 @@ function axk2(config) {
   ...mixture,
   weights: () => [ ...mixture.weights(), ...gate('post_attention_layernorm') ]
  }, width = config.size('intermediate_size'), dense = densePart(sizes, width)
- return {
-  sizes,
-  layer: i => [ mixer, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes, layer: i => [ mixer, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function hunyuan4(config) {
  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), listed = layerKinds(config, sizes.layers, 'indexer_types'), indexed = i => listed ? listed[i] !== 'shared' : i === 0 || (i - 1) % 4 === 0, connection = name => [ vector(`${name}.fn`, 2 * streams * streams * hidden), vector(`${name}.base`, 2 * streams), vector(`${name}.scale`, 2) ], attend = own => ({
@@ -24088,14 +23175,7 @@ function bailing(config) {
    kernel
   } ]
  }, experts = config.size('num_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : linear, sparse(i) ? moe : dense ],
-  tied: false,
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ isFull(i) ? full : linear, sparse(i) ? moe : dense ], tied: false, intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function slidingLatent(config, layer) {
  const perLayer = config.nested('per_layer_config')?.nested(String(layer)), size = (name, otherwise) => perLayer?.sizeOrNull(name) ?? config.sizeOrNull(`swa_${name}`) ?? otherwise, nope = size('qk_nope_head_dim', 192)
@@ -24138,13 +23218,7 @@ function dots3(config) {
   ...routed,
   weights: () => [ ...routed.weights(), ...sharedExpert(hidden, sharedWidth) ]
  }, sparse = sparseFrom(config, layers, config.count('first_k_dense_replace', 1)), width = config.size('intermediate_size'), dense = densePart(sizes, width)
- return {
-  sizes,
-  layer: i => [ slides(i) ? sliding : full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes, layer: i => [ slides(i) ? sliding : full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 const gated_latent_types = [ {
  type: 'youtu',
@@ -24267,10 +23341,7 @@ const gated_latent_types = [ {
   shared_experts_intermediate_size: 1536,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'num_local_experts' ],
-  shared_experts_intermediate_size: [ 'moe_shared_expert_intermediate_size' ]
- },
+ aliases: { n_routed_experts: [ 'num_local_experts' ], shared_experts_intermediate_size: [ 'moe_shared_expert_intermediate_size' ] },
  read: dots3
 } ], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [ ...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d) ], sandwichNorms = d => norms(d, [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ]), gemma2Defaults = {
  vocab_size: 256e3,
@@ -24392,15 +23463,7 @@ function gemma3n_shape(file) {
    ...column('model.altup_unembed_projections', d.hidden, d.hidden),
    copies: inputs - 1
   }, norm('model.norm', d.hidden) ],
-  facts: {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: Math.max(...widths)
-  }
+  facts: { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: Math.max(...widths) }
  })
 }
 const gemma3n = {
@@ -24572,11 +23635,7 @@ function undivided(encoder) {
 function plainEncoder(config, weights, layer, names = {}) {
  return {
   weights,
-  stack: uniformStack(family_layerCount(config, names.layers), {
-   name: 'encoder',
-   weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config, names.layers), { name: 'encoder', weights: [ ...encoderLayer(layer), ...layer.more ?? [] ], cache: [] }),
   heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
   width: layer.hidden
  }
@@ -24586,10 +23645,7 @@ function siglip(config, head) {
  const {hidden, width} = towers_widths(config)
  return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), patchPositions('embeddings.position_embedding', config, hidden), norm('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
-  hidden,
-  width
- })
+ }), patchPositions('embeddings.position_embedding', config, hidden), norm('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], { hidden, width })
 }
 function siglip2(config) {
  const {hidden, width} = towers_widths(config), [height, breadth] = sides(config, 'patch_size')
@@ -24604,10 +23660,7 @@ function clip(config) {
  const {hidden, width} = towers_widths(config)
  return plainEncoder(config, [ vector('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
   bias: false
- }), patchPositions('embeddings.position_embedding', config, hidden, 1), norm('pre_layrnorm', hidden, true), norm('post_layernorm', hidden, true) ], {
-  hidden,
-  width
- })
+ }), patchPositions('embeddings.position_embedding', config, hidden, 1), norm('pre_layrnorm', hidden, true), norm('post_layernorm', hidden, true) ], { hidden, width })
 }
 function pixtral(config) {
  const {hidden, width} = towers_widths(config)
@@ -24683,15 +23736,7 @@ const siglipDefaults = {
  read: clip
 }, {
  types: [ 'pixtral', 'pixtral_vision' ],
- defaults: {
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_channels: 3,
-  image_size: 1024,
-  patch_size: 16
- },
+ defaults: { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: 1024, patch_size: 16 },
  read: pixtral
 }, {
  types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
@@ -24718,15 +23763,7 @@ const siglipDefaults = {
  read: internVit
 }, {
  types: [ 'aimv2_vision_model' ],
- defaults: {
-  hidden_size: 1024,
-  intermediate_size: 2816,
-  num_hidden_layers: 24,
-  num_attention_heads: 8,
-  num_channels: 3,
-  image_size: 224,
-  patch_size: 14
- },
+ defaults: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 8, num_channels: 3, image_size: 224, patch_size: 14 },
  read: aimv2
 } ], towers_byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])))
 function knownEncoder(config) {
@@ -24804,11 +23841,7 @@ function plainTower(file) {
  }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), ratio = config.number('mlp_ratio'), width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4))), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [ conv('conv1', hidden, 3 * mels, true), conv('conv2', hidden, 3 * hidden, true) ] : patch !== null ? [ conv('patch_embedding', hidden, config.size('num_channels') * patch * patch, true) ] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
  return {
   weights: [ ...stem, ...positions > 0 ? [ positionEmbedding(positions, hidden, 'position_embedding') ] : [], norm('post_layernorm', hidden, true) ],
-  stack: uniformStack(family_layerCount(config), {
-   name: 'encoder',
-   weights: encoderLayer({ hidden, width }),
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config), { name: 'encoder', weights: encoderLayer({ hidden, width }), cache: [] }),
   heads: config.sizeOrNull('num_attention_heads'),
   width: hidden
  }
@@ -24816,13 +23849,7 @@ function plainTower(file) {
 function readByLikeness(config, families, nested) {
  const type = config.text('model_type'), found = byClass(config, families, nested) ?? (readsMoreThanText(config) ? byTowers(config, families, nested) : byKeys(config, families, nested))
  if (found === null) return null;
- return {
-  ...found.shape,
-  family: 'generic',
-  modelType: type ?? 'unknown',
-  count: 'derived',
-  notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ]
- }
+ return { ...found.shape, family: 'generic', modelType: type ?? 'unknown', count: 'derived', notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ] }
 }
 function byClass(config, families, nested) {
  const architecture = architectureOf(config)
@@ -24836,10 +23863,7 @@ function byClass(config, families, nested) {
 function byTowers(config, families, nested) {
  for (const name of towerFamilies(config)) {
   const family = families.find(candidate => candidate.modelTypes.includes(name)), shape = family ? attempt(family, config, nested) : null
-  if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return {
-   shape,
-   how: `like ${family.name}, whose towers it has`
-  }
+  if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return { shape, how: `like ${family.name}, whose towers it has` };
  }
  return { shape: genericMultimodal(config, nested), how: 'by its nested configs' }
 }
@@ -25000,15 +24024,7 @@ const gpt_types = [ gpt2, {
  final: () => []
 }, {
  type: 'biogpt',
- defaults: {
-  vocab_size: 42384,
-  hidden_size: 1024,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  intermediate_size: 4096,
-  max_position_embeddings: 1024,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 42384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, max_position_embeddings: 1024, tie_word_embeddings: true },
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden, 'biogpt.embed_tokens'), positionEmbedding(d.config.size('max_position_embeddings') + 2, d.hidden, 'biogpt.embed_positions') ],
@@ -25020,15 +24036,7 @@ const gpt_types = [ gpt2, {
  final: d => [ norm('biogpt.layer_norm', d.hidden, true) ]
 }, {
  type: 'gpt_bigcode',
- defaults: {
-  vocab_size: 50257,
-  n_positions: 1024,
-  n_embd: 768,
-  n_layer: 12,
-  n_head: 12,
-  multi_query: true,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12, multi_query: true, tie_word_embeddings: true },
  names: gptNames,
  aliases: gptAliases,
  headDim: 'divide',
@@ -25049,15 +24057,7 @@ const gpt_types = [ gpt2, {
  final: finalNorm
 }, {
  type: 'gpt_neo',
- defaults: {
-  vocab_size: 50257,
-  max_position_embeddings: 2048,
-  hidden_size: 2048,
-  num_layers: 24,
-  num_heads: 16,
-  window_size: 256,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true },
  names: { layers: 'num_layers', heads: 'num_heads' },
  aliases: { num_layers: [ 'num_hidden_layers' ], num_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
@@ -25159,13 +24159,7 @@ function lfmWidth(config) {
 }
 function lfm2(config) {
  const d = sizesOf(config), kinds = layerKinds(config, d.layers), listed = config.list('full_attn_idxs'), isFull = i => kinds ? kinds[i] !== 'conv' : listed === null || listed.includes(i), {full, conv} = lfmMixers(d), width = lfmWidth(config), feed = feedPart('dense', d, () => lfmFeed(d.hidden, width))
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : conv, feed ],
-  final: [ norm('model.embedding_norm', d.hidden) ],
-  intermediate: width,
-  ...lfmTie(config)
- }
+ return { sizes: d, layer: i => [ isFull(i) ? full : conv, feed ], final: [ norm('model.embedding_norm', d.hidden) ], intermediate: width, ...lfmTie(config) }
 }
 const lfmTie = config => config.has('tie_embedding') ? {
  tied: config.flag('tie_embedding', true)
@@ -25275,21 +24269,8 @@ function minimax(config) {
    heads: d.heads,
    headDim: d.headDim
   } ]
- }, moe = feedPart('moe', d, () => mixtureWeights({
-  hidden: d.hidden,
-  width,
-  experts,
-  perToken,
-  prefix: 'block_sparse_moe',
-  names: [ 'w1', 'w3', 'w2' ]
- }))
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : linear, moe ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ }, moe = feedPart('moe', d, () => mixtureWeights({ hidden: d.hidden, width, experts, perToken, prefix: 'block_sparse_moe', names: [ 'w1', 'w3', 'w2' ] }))
+ return { sizes: d, layer: i => [ isFull(i) ? full : linear, moe ], intermediate: width, experts, expertsPerToken: perToken }
 }
 function kimiLinear(file) {
  const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = layerKinds(file, d.layers), listed = linear?.list('full_attn_layers') ?? null, isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 === 0, sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1)), experts = file.size('num_experts'), full = {
@@ -25391,12 +24372,7 @@ const linear_hybrid_types = [ {
   linear_num_heads: 32,
   linear_conv_kernel_dim: 4
  },
- aliases: {
-  num_experts: [ 'num_local_experts' ],
-  num_shared_experts: [ 'n_shared_experts' ],
-  num_experts_per_tok: [ 'num_experts_per_token' ],
-  max_position_embeddings: [ 'model_max_length' ]
- },
+ aliases: { num_experts: [ 'num_local_experts' ], num_shared_experts: [ 'n_shared_experts' ], num_experts_per_tok: [ 'num_experts_per_token' ], max_position_embeddings: [ 'model_max_length' ] },
  read: kimiLinear
 }, {
  type: 'olmo_hybrid',
@@ -25460,15 +24436,7 @@ const llama_relatives_types = [ {
  final: d => [ norm('model.norm', d.hidden, true) ]
 }, {
  type: 'nemotron',
- defaults: {
-  vocab_size: 256e3,
-  hidden_size: 6144,
-  intermediate_size: 24576,
-  num_hidden_layers: 32,
-  num_attention_heads: 48,
-  max_position_embeddings: 4096,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 256e3, hidden_size: 6144, intermediate_size: 24576, num_hidden_layers: 32, num_attention_heads: 48, max_position_embeddings: 4096, tie_word_embeddings: false },
  layer: d => [ ...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true) ],
  final: d => [ norm('model.norm', d.hidden, true) ],
  assumed: config => config.sizeOrNull('num_key_value_heads') === null ? 'num_key_value_heads missing: as many as heads assumed' : null
@@ -25497,15 +24465,7 @@ const llama_relatives_types = [ {
  layer: d => [ ...attentionWithFlag(d), norm('self_attn.attn_sub_norm', d.hidden), ...gatedFeedForward(d.hidden, d.width), norm('mlp.ffn_sub_norm', d.width), ...layerNorms(d) ]
 }, {
  type: 'nanochat',
- defaults: {
-  vocab_size: 50304,
-  hidden_size: 768,
-  intermediate_size: 8192,
-  num_hidden_layers: 12,
-  num_attention_heads: 6,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 50304, hidden_size: 768, intermediate_size: 8192, num_hidden_layers: 12, num_attention_heads: 6, max_position_embeddings: 2048, tie_word_embeddings: false },
  layer: d => [ ...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, [ 'mlp.fc1', 'mlp.fc2' ]) ],
  final: () => []
 }, {
@@ -25519,16 +24479,7 @@ const llama_relatives_types = [ {
  layer: d => [ ...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, [ 'post_norm1', 'post_norm2' ]) : [] ]
 }, {
  type: 'hrm_text',
- defaults: {
-  vocab_size: 151808,
-  hidden_size: 1536,
-  intermediate_size: 4096,
-  num_hidden_layers: 16,
-  num_attention_heads: 12,
-  head_dim: 128,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 151808, hidden_size: 1536, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 12, head_dim: 128, max_position_embeddings: 2048, tie_word_embeddings: false },
  layers: config => 2 * family_layerCount(config, config.sizeOrNull('num_layers_per_stack') === null ? 'num_hidden_layers' : 'num_layers_per_stack'),
  kvHeads: (_, heads) => heads,
  layer: d => [ ...attentionWithFlag(d), column('self_attn.gate_proj', d.heads * d.headDim, d.hidden, {
@@ -25616,12 +24567,7 @@ const longcatFlash = layered({
   expert_ffn_hidden_size: 2048,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'num_local_experts' ],
-  moe_topk: [ 'num_experts_per_tok' ],
-  ffn_hidden_size: [ 'intermediate_size' ],
-  expert_ffn_hidden_size: [ 'moe_intermediate_size' ]
- },
+ aliases: { n_routed_experts: [ 'num_local_experts' ], moe_topk: [ 'num_experts_per_tok' ], ffn_hidden_size: [ 'intermediate_size' ], expert_ffn_hidden_size: [ 'moe_intermediate_size' ] },
  read: longcat
 }), mamba_innerWidth = (config, hidden) => config.sizeOrNull('intermediate_size') ?? expanded(config, hidden)
 function expanded(config, hidden) {
@@ -25640,11 +24586,7 @@ function mamba1Layer(config, hidden) {
   projBias: config.flag('use_bias'),
   innerNorms: false
  }
- return {
-  name: 'mamba',
-  weights: [ norm('norm', hidden), ...mamba1Weights(mixer, 'mixer') ],
-  cache: [ mamba1Cache(mixer) ]
- }
+ return { name: 'mamba', weights: [ norm('norm', hidden), ...mamba1Weights(mixer, 'mixer') ], cache: [ mamba1Cache(mixer) ] }
 }
 function mamba2Layer(config, hidden) {
  const mixer = {
@@ -25660,11 +24602,7 @@ function mamba2Layer(config, hidden) {
   outBias: config.flag('use_bias'),
   norm: true
  }
- return {
-  name: 'mamba2',
-  weights: [ norm('norm', hidden), ...mamba2Weights(mixer, 'mixer') ],
-  cache: [ mamba2Cache(mixer) ]
- }
+ return { name: 'mamba2', weights: [ norm('norm', hidden), ...mamba2Weights(mixer, 'mixer') ], cache: [ mamba2Cache(mixer) ] }
 }
 const mambaDefaults = {
  vocab_size: 50280,
@@ -25713,12 +24651,7 @@ function mamba_shape(row, file) {
   facts: { hidden, layers, vocabulary }
  })
 }
-const mamba = mamba_types.map(row => ({
- name: row.type,
- modelTypes: [ row.type ],
- verified: equalToClasses,
- shape: config => mamba_shape(row, config)
-}))
+const mamba = mamba_types.map(row => ({ name: row.type, modelTypes: [ row.type ], verified: equalToClasses, shape: config => mamba_shape(row, config) }))
 function sizeOrAuto(config, name, derived) {
  return config.raw(name) === 'auto' ? Math.max(derived, 1) : config.sizeOrNull(name) ?? Math.max(derived, 1)
 }
@@ -25744,21 +24677,14 @@ function mamba2Sizes(config, hidden) {
  }
 }
 function mamba2Part(m) {
- return {
-  name: 'mamba2',
-  weights: () => [ ...mamba2Weights(m), norm('input_layernorm', m.hidden) ],
-  cache: [ mamba2Cache(m) ]
- }
+ return { name: 'mamba2', weights: () => [ ...mamba2Weights(m), norm('input_layernorm', m.hidden) ], cache: [ mamba2Cache(m) ] }
 }
 const flaggedAttention = d => {
  const bias = d.config.flag('attention_bias')
  return attentionWeights({ ...d, qkvBias: bias, outBias: bias })
 }
 function feedForwardPart(d, width, bias = false) {
- return {
-  name: 'dense',
-  weights: () => [ ...gatedFeedForward(d.hidden, width, bias, 'feed_forward'), norm('pre_ff_layernorm', d.hidden) ]
- }
+ return { name: 'dense', weights: () => [ ...gatedFeedForward(d.hidden, width, bias, 'feed_forward'), norm('pre_ff_layernorm', d.hidden) ] }
 }
 function jamba(config) {
  const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), every = (period, offset) => {
@@ -25788,13 +24714,7 @@ function jamba(config) {
    router: 'feed_forward.router'
   }), norm('pre_ff_layernorm', d.hidden) ]
  }
- return {
-  sizes: d,
-  layer: i => [ isAttention(i) ? full : mamba, isSparse(i) && experts > 1 ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ isAttention(i) ? full : mamba, isSparse(i) && experts > 1 ? moe : dense ], intermediate: width, experts, expertsPerToken: perToken }
 }
 function bamba(config) {
  const d = sizesOf(config), width = config.size('intermediate_size'), attention = config.list('attn_layer_indices') ?? [], full = attentionPart(d, null, () => flaggedAttention(d)), mamba = mamba2Part(mamba2Sizes(config, d.hidden)), dense = feedForwardPart(d, width, config.flag('mlp_bias'))
@@ -25814,13 +24734,7 @@ function granite(config) {
    prefix: 'shared_mlp'
   }), norm('post_attention_layernorm', d.hidden) ]
  }
- return {
-  sizes: d,
-  layer: i => [ isAttention(i) ? full : mamba, feed ],
-  intermediate: experts > 0 ? width : shared,
-  experts: experts > 0 ? experts : null,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ isAttention(i) ? full : mamba, feed ], intermediate: experts > 0 ? width : shared, experts: experts > 0 ? experts : null, expertsPerToken: perToken }
 }
 function falconH1(config) {
  const d = sizesOf(config), m = {
@@ -25932,12 +24846,7 @@ const mimo_types = [ {
    ...d,
    qkvBias: config.flag('attention_bias')
   })), width = config.size('intermediate_size'), dense = densePart(d, width)
-  return {
-   sizes: d,
-   layer: () => [ full, dense ],
-   intermediate: width,
-   mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [ full, dense ], false)
-  }
+  return { sizes: d, layer: () => [ full, dense ], intermediate: width, mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [ full, dense ], false) }
  }
 }, {
  type: 'mimo_v2_flash',
@@ -25973,13 +24882,7 @@ const mimo_types = [ {
    if (window === null) return attentionPart(d, null, () => mimoAttention(d, false));
    return attentionPart(kept, window, () => mimoAttention(sliding, true))
   }
-  return {
-   sizes: d,
-   layer: i => [ attention(windows[i] ?? null), sparse(i) ? moe : dense ],
-   intermediate,
-   experts,
-   expertsPerToken: config.sizeOrNull('num_experts_per_tok')
-  }
+  return { sizes: d, layer: i => [ attention(windows[i] ?? null), sparse(i) ? moe : dense ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
  }
 } ], mimo = mimo_types.map(layered)
 function mixtral_uniform(config, u) {
@@ -26036,12 +24939,7 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_local_experts: [ 'num_experts' ] },
- read: config => mixtral_uniform(config, {
-  experts: 'num_local_experts',
-  attention: attentionWeights,
-  mixture: () => mixtralNames,
-  windows: plainWindows
- })
+ read: config => mixtral_uniform(config, { experts: 'num_local_experts', attention: attentionWeights, mixture: () => mixtralNames, windows: plainWindows })
 }, {
  type: 'minimax_m2',
  defaults: {
@@ -26058,19 +24956,11 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_local_experts: [ 'num_experts' ] },
- read: config => mixtral_uniform(config, {
-  experts: 'num_local_experts',
-  attention: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'wide') ],
-  mixture: () => mixtralNames
- })
+ read: config => mixtral_uniform(config, { experts: 'num_local_experts', attention: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'wide') ], mixture: () => mixtralNames })
 }, {
  type: 'granitemoe',
  defaults: graniteDefaults,
- read: config => mixtral_uniform(config, {
-  experts: 'num_local_experts',
-  attention: mixtral_flaggedAttention,
-  mixture: () => graniteMixture
- })
+ read: config => mixtral_uniform(config, { experts: 'num_local_experts', attention: mixtral_flaggedAttention, mixture: () => graniteMixture })
 }, {
  type: 'granitemoeshared',
  defaults: graniteDefaults,
@@ -26141,10 +25031,7 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_experts: [ 'num_local_experts' ] },
- read: config => mixtral_uniform(config, {
-  experts: 'num_experts',
-  attention: d => [ ...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide') ]
- })
+ read: config => mixtral_uniform(config, { experts: 'num_experts', attention: d => [ ...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide') ] })
 }, {
  type: 'hunyuan_v1_moe',
  classes: [ 'HunYuanMoEV1' ],
@@ -26200,21 +25087,8 @@ const mixtral_flaggedAttention = d => {
  })
 }, {
  type: 'dbrx',
- defaults: {
-  d_model: 2048,
-  n_heads: 16,
-  n_layers: 24,
-  vocab_size: 32e3,
-  max_seq_len: 2048,
-  attn_config: {},
-  ffn_config: {}
- },
- aliases: {
-  d_model: [ 'hidden_size' ],
-  n_heads: [ 'num_attention_heads' ],
-  n_layers: [ 'num_hidden_layers' ],
-  max_seq_len: [ 'max_position_embeddings' ]
- },
+ defaults: { d_model: 2048, n_heads: 16, n_layers: 24, vocab_size: 32e3, max_seq_len: 2048, attn_config: {}, ffn_config: {} },
+ aliases: { d_model: [ 'hidden_size' ], n_heads: [ 'num_attention_heads' ], n_layers: [ 'num_hidden_layers' ], max_seq_len: [ 'max_position_embeddings' ] },
  read: config => {
   const attention = config.nested('attn_config')?.with({
    kv_n_heads: 1
@@ -26236,15 +25110,7 @@ const mixtral_flaggedAttention = d => {
    router: 'ffn.router.layer',
    names: [ 'mlp.w1', 'mlp.v1', 'mlp.w2' ]
   }))
-  return {
-   sizes: d,
-   layer: () => [ full, moe ],
-   embedding: [ tokenEmbedding(d.vocabulary, d.hidden, 'transformer.wte') ],
-   tied: false,
-   intermediate: width,
-   experts,
-   expertsPerToken: perToken
-  }
+  return { sizes: d, layer: () => [ full, moe ], embedding: [ tokenEmbedding(d.vocabulary, d.hidden, 'transformer.wte') ], tied: false, intermediate: width, experts, expertsPerToken: perToken }
  }
 } ], mixtral = mixtral_types.map(layered)
 function modernbert_decoder_layer(d) {
@@ -26282,9 +25148,7 @@ const modernBertDecoder = decoder({
   return alternatingWindows(d, i => i % every === 0)
  },
  final: d => {
-  const normBias = d.config.flag('norm_bias'), dense = replicated('lm_head.dense', d.hidden, d.hidden, {
-   bias: d.config.flag('classifier_bias')
-  })
+  const normBias = d.config.flag('norm_bias'), dense = replicated('lm_head.dense', d.hidden, d.hidden, { bias: d.config.flag('classifier_bias') })
   return [ norm('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [ dense, norm('lm_head.norm', d.hidden, normBias) ] : [] ]
  },
  headBias: config => config.flag('decoder_bias')
@@ -26328,12 +25192,7 @@ function multimodalShape(row, config, nested) {
   modelType: type,
   count: exact ? 'exact' : 'derived',
   towers: towers.map(({heads: _, ...tower}) => tower),
-  facts: {
-   ...text.facts,
-   multimodal: true,
-   visionHeads: visions.find(heads => heads !== null) ?? null,
-   dtype: checkpointDtype(config) ?? text.facts.dtype
-  },
+  facts: { ...text.facts, multimodal: true, visionHeads: visions.find(heads => heads !== null) ?? null, dtype: checkpointDtype(config) ?? text.facts.dtype },
   notes: [ ...text.notes, ...missing.map(name => `${name} missing: the default one of ${row.type} is counted`), ...own ? [] : [ `architectures names ${architecture.prefix}: counted as ${row.type}` ] ]
  }
  return row.finish?.(shape, config) ?? shape
@@ -26494,17 +25353,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = 'multimodal_projector
 }), {
  type: 'paligemma',
  defaults: { projection_dim: 2048 },
- text: {
-  type: 'gemma',
-  absent: {
-   vocab_size: 257152,
-   hidden_size: 2048,
-   intermediate_size: 16384,
-   num_hidden_layers: 18,
-   num_attention_heads: 8,
-   num_key_value_heads: 1
-  }
- },
+ text: { type: 'gemma', absent: { vocab_size: 257152, hidden_size: 2048, intermediate_size: 16384, num_hidden_layers: 18, num_attention_heads: 8, num_key_value_heads: 1 } },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
@@ -26598,21 +25447,12 @@ const llava = llava_types.map(multimodal), whisperLarge = {
  encoder_ffn_dim: 5120,
  d_model: 1280,
  max_source_positions: 1500
-}, whisperAliases = {
- encoder_layers: [ 'num_hidden_layers' ],
- encoder_attention_heads: [ 'num_attention_heads' ],
- encoder_ffn_dim: [ 'intermediate_size' ],
- d_model: [ 'hidden_size' ]
-}
+}, whisperAliases = { encoder_layers: [ 'num_hidden_layers' ], encoder_attention_heads: [ 'num_attention_heads' ], encoder_ffn_dim: [ 'intermediate_size' ], d_model: [ 'hidden_size' ] }
 function whisperEncoder(file) {
  const config = file.with(whisperLarge, whisperAliases), hidden = config.size('d_model')
  return {
   weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
-  stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
-   name: 'encoder',
-   weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config, 'encoder_layers'), { name: 'encoder', weights: whisperLayer(hidden, config.size('encoder_ffn_dim')), cache: [] }),
   heads: config.size('encoder_attention_heads'),
   width: hidden
  }
@@ -26657,11 +25497,7 @@ function qwen3Audio(file, defaults = {}) {
   weights: [ conv('conv2d1', channels, 9, true), conv('conv2d2', channels, 9 * channels, true), conv('conv2d3', channels, 9 * channels, true), linear('conv_out', hidden, channels * features, 'none'), norm('ln_post', hidden, true) ],
   stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
    name: 'encoder',
-   weights: encoderLayer({
-    hidden,
-    width: config.size('encoder_ffn_dim'),
-    norms: [ 'self_attn_layer_norm', 'final_layer_norm' ]
-   }),
+   weights: encoderLayer({ hidden, width: config.size('encoder_ffn_dim'), norms: [ 'self_attn_layer_norm', 'final_layer_norm' ] }),
    cache: []
   }),
   heads: config.size('encoder_attention_heads'),
@@ -26715,47 +25551,24 @@ const audio_language_types = [ {
  text: {
   type: 'llama',
   own: [ 'llama' ],
-  defaults: {
-   vocab_size: 59264,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 4,
-   max_position_embeddings: 8192
-  }
+  defaults: { vocab_size: 59264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192 }
  },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
-  const config = m.part('audio_config').with(whisperLarge, whisperAliases), encoder = glmEncoder(config), bias = {
-   bias: true
-  }
+  const config = m.part('audio_config').with(whisperLarge, whisperAliases), encoder = glmEncoder(config), bias = { bias: true }
   return [ tower('audio_tower', 'audio', encoder), projector([ column('linear_1', 2 * m.hidden, config.size('encoder_ffn_dim'), bias), row('linear_2', m.hidden, 2 * m.hidden, bias) ]) ]
  }
 }, flamingo('audioflamingo3'), flamingo('musicflamingo'), {
  type: 'qwen3_asr',
  text: {
   type: 'qwen3',
-  absent: {
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 8,
-   max_position_embeddings: 65536,
-   tie_word_embeddings: true
-  }
+  absent: { hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 65536, tie_word_embeddings: true }
  },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
-  const config = m.part('audio_config'), encoder = qwen3Audio(config, {
-   encoder_layers: 24,
-   encoder_attention_heads: 16,
-   encoder_ffn_dim: 4096,
-   d_model: 1024
-  })
+  const config = m.part('audio_config'), encoder = qwen3Audio(config, { encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024 })
   return [ tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width)) ]
  }
 } ], audioLanguage = audio_language_types.map(multimodal)
@@ -26776,12 +25589,7 @@ function merger(config, hidden, out, normed, prefix = 'merger') {
 }
 const names = { attention: 'attn', out: 'proj', mlp: 'mlp' }
 function blocks(config, weights, layer, hidden) {
- return {
-  weights,
-  stack: uniformStack(family_layerCount(config, 'depth'), { name: 'block', weights: layer, cache: [] }),
-  heads: config.sizeOrNull('num_heads'),
-  width: hidden
- }
+ return { weights, stack: uniformStack(family_layerCount(config, 'depth'), { name: 'block', weights: layer, cache: [] }), heads: config.sizeOrNull('num_heads'), width: hidden }
 }
 function qwen2Visual(file) {
  const config = file.with(qwen2Defaults), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
@@ -26896,16 +25704,7 @@ const qwen2Defaults = {
  type: 'glm4',
  own: [ 'glm4v_text' ],
  fields: () => ({ attention_bias: true }),
- defaults: {
-  vocab_size: 151552,
-  hidden_size: 4096,
-  intermediate_size: 13696,
-  num_hidden_layers: 40,
-  num_attention_heads: 32,
-  num_key_value_heads: 2,
-  max_position_embeddings: 32768,
-  head_dim: null
- }
+ defaults: { vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, max_position_embeddings: 32768, head_dim: null }
 }, visual = read => m => [ tower('visual', 'vision', read(m.part('vision_config'))) ], qwen3VlText = {
  max_position_embeddings: 128e3
 }, qwen_vl_types = [ {
@@ -27127,34 +25926,14 @@ function molmoText(shape, config) {
 }
 const document_vision_types = [ {
  type: 'got_ocr2',
- text: {
-  type: 'qwen2',
-  absent: {
-   vocab_size: 151860,
-   hidden_size: 1024,
-   intermediate_size: 2816,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
-   num_key_value_heads: 16
-  }
- },
+ text: { type: 'qwen2', absent: { vocab_size: 151860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16 } },
  tie: 'top',
  tiedByDefault: true,
  towers: gotTowers
 }, {
  type: 'lighton_ocr',
  defaults: { spatial_merge_size: 2 },
- text: {
-  type: 'qwen3',
-  absent: {
-   hidden_size: 1024,
-   intermediate_size: 3072,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 8,
-   max_position_embeddings: 40960
-  }
- },
+ text: { type: 'qwen3', absent: { hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 40960 } },
  tie: 'top',
  tiedByDefault: true,
  towers: lightOnTowers
@@ -27163,15 +25942,7 @@ const document_vision_types = [ {
  text: {
   type: 'ernie4_5',
   own: [ 'paddleocr_vl_text' ],
-  defaults: {
-   vocab_size: 103424,
-   hidden_size: 1024,
-   intermediate_size: 3072,
-   num_hidden_layers: 18,
-   num_attention_heads: 16,
-   num_key_value_heads: 2,
-   head_dim: 128
-  }
+  defaults: { vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128 }
  },
  tie: 'either',
  tiedByDefault: true,
@@ -27212,16 +25983,7 @@ const document_vision_types = [ {
  text: {
   type: 'qwen3',
   own: [ 'molmo2_text' ],
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 4096,
-   intermediate_size: 12288,
-   num_hidden_layers: 36,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   head_dim: 128,
-   max_position_embeddings: 36864
-  }
+  defaults: { vocab_size: 151936, hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 36864 }
  },
  tie: 'never',
  towers: molmoTowers,
@@ -27242,11 +26004,7 @@ function ocrTowers(m, ownPatches) {
   weights: [ ...sam.weights, conv('net_2', first, 9 * sam.width, false), conv('net_3', second, 9 * first, false) ]
  }), tower('vision_model', 'vision', {
   weights: [ vector('embeddings.class_embedding', hidden), ...ownPatches ? [ conv('embeddings.patch_embedding', hidden, patch, false) ] : [], positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding'), norm('pre_layrnorm', hidden, true) ],
-  stack: uniformStack(family_layerCount(config), {
-   name: 'encoder',
-   weights: encoderLayer({ hidden, width: config.size('intermediate_size') }),
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config), { name: 'encoder', weights: encoderLayer({ hidden, width: config.size('intermediate_size') }), cache: [] }),
   heads: config.size('num_attention_heads'),
   width: hidden
  }), projector([ linear('layers', m.hidden, second + hidden, 'none', {
@@ -27345,11 +26103,7 @@ function embedder(m, name, vocabulary, width) {
  return projector([ positionEmbedding(vocabulary, width, 'embedding'), norm('hard_embedding_norm', width), norm('soft_embedding_norm', width), linear('embedding_projection', m.hidden, width, 'none') ], name)
 }
 function gemma3nTowers(m) {
- const vision = m.part('vision_config').with({
-  architecture: 'mobilenetv5_300m_enc',
-  hidden_size: 2048,
-  vocab_size: 128
- })
+ const vision = m.part('vision_config').with({ architecture: 'mobilenetv5_300m_enc', hidden_size: 2048, vocab_size: 128 })
  if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
  const audio = m.part('audio_config').with({
   hidden_size: 1536,
@@ -27400,11 +26154,7 @@ function gemma4Vision(file) {
  } : weight)
  return undivided({
   weights: [ positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), linear('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none') ],
-  stack: uniformStack(family_layerCount(config), {
-   name: 'encoder',
-   weights: [ ...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim) ],
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config), { name: 'encoder', weights: [ ...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim) ], cache: [] }),
   heads,
   width: hidden
  })
@@ -27437,13 +26187,7 @@ function gemma4Towers(m) {
  return towers
 }
 function unifiedTowers(m) {
- const towers = [], seen = m.optional('vision_config')?.with({
-  patch_size: 16,
-  pooling_kernel_size: 3,
-  mm_embed_dim: 3840,
-  mm_posemb_size: 1120,
-  output_proj_dims: 3840
- })
+ const towers = [], seen = m.optional('vision_config')?.with({ patch_size: 16, pooling_kernel_size: 3, mm_embed_dim: 3840, mm_posemb_size: 1120, output_proj_dims: 3840 })
  if (seen) {
   const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2, width = seen.size('mm_embed_dim'), weights = [ norm('patch_ln1', pixels, true), linear('patch_dense', width, pixels, 'none', {
    bias: true
@@ -27504,31 +26248,14 @@ const gemma_multimodal_types = [ {
     ...keyValueHeads(d)
    } ]
   }
-  return {
-   sizes: d,
-   layer: i => [ crossing.has(i) ? cross : own, dense ],
-   intermediate,
-   embedding: [ tokenEmbedding(d.vocabulary + 8, d.hidden) ],
-   tied: false
-  }
+  return { sizes: d, layer: i => [ crossing.has(i) ? cross : own, dense ], intermediate, embedding: [ tokenEmbedding(d.vocabulary + 8, d.hidden) ], tied: false }
  }
-}), siglipSizes = {
- hidden_size: 768,
- intermediate_size: 3072,
- num_hidden_layers: 12,
- num_attention_heads: 12,
- num_channels: 3,
- image_size: 224,
- patch_size: 16
-}
+}), siglipSizes = { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16 }
 function siglipLike(config, more, learned = true) {
  const hidden = config.size('hidden_size')
  return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), ...learned ? [ patchPositions('embeddings.position_embedding', config, hidden) ] : [], norm('post_layernorm', hidden, true), ...more ], {
-  hidden,
-  width: config.size('intermediate_size')
- })
+ }), ...learned ? [ patchPositions('embeddings.position_embedding', config, hidden) ] : [], norm('post_layernorm', hidden, true), ...more ], { hidden, width: config.size('intermediate_size') })
 }
 function miniCpmTowers(m) {
  const config = m.part('vision_config').with({
@@ -27571,12 +26298,7 @@ function hunyuanTowers(m) {
   spatial_merge_size: 2
  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size')), encoder = plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding') ], {
-  hidden,
-  width: config.size('intermediate_size'),
-  attention: heads * headDim,
-  names: { out: 'o_proj' }
- })
+ }), positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding') ], { hidden, width: config.size('intermediate_size'), attention: heads * headDim, names: { out: 'o_proj' } })
  return [ tower('vision_tower', 'vision', encoder), projector([ vector('image_newline', output), conv('proj_conv', inner, inner, true), conv('proj_out', output, inner, true), norm('before_rms', hidden) ], 'vision_tower.patch_merger') ]
 }
 const miniCpm = (type, classes, tied) => ({
@@ -27601,16 +26323,7 @@ const miniCpm = (type, classes, tied) => ({
  text: {
   type: 'hy_v4',
   own: [ 'hy_v4_vl_text' ],
-  defaults: {
-   hidden_size: 6144,
-   intermediate_size: 18432,
-   moe_intermediate_size: 2048,
-   num_hidden_layers: 78,
-   num_attention_heads: 64,
-   num_key_value_heads: 64,
-   q_lora_rank: 2048,
-   index_n_heads: 32
-  }
+  defaults: { hidden_size: 6144, intermediate_size: 18432, moe_intermediate_size: 2048, num_hidden_layers: 78, num_attention_heads: 64, num_key_value_heads: 64, q_lora_rank: 2048, index_n_heads: 32 }
  },
  tie: 'top',
  towers: hunyuanTowers
@@ -27633,10 +26346,7 @@ function vision(file) {
  }), hidden = config.size('hidden_size'), width = config.size('intermediate_size')
  return plainEncoder(config, [ vector('global_img_feature_extensor', hidden), vector('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
   bias: true
- }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), norm('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], {
-  hidden,
-  width
- })
+ }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), norm('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width) ], { hidden, width })
 }
 function subsampling(config, hidden) {
  const channels = config.size('nemo_conv_channels'), steps = Math.floor(Math.log2(config.size('time_reduction'))), again = Array.from({
@@ -27671,11 +26381,7 @@ function audio(config) {
  const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance')
  return {
   weights: [ ...subsampling(config, hidden), positionEmbedding(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
-  stack: uniformStack(family_layerCount(config, 'num_blocks'), {
-   name: 'conformer',
-   weights: phi4_multimodal_conformer(config, hidden),
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config, 'num_blocks'), { name: 'conformer', weights: phi4_multimodal_conformer(config, hidden), cache: [] }),
   heads,
   width: hidden * config.size('downsample_rate')
  }
@@ -27693,15 +26399,7 @@ const phi4Multimodal = multimodal({
  text: {
   type: 'phi3',
   flat: true,
-  defaults: {
-   vocab_size: 200064,
-   hidden_size: 3072,
-   intermediate_size: 8192,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   max_position_embeddings: 131072
-  }
+  defaults: { vocab_size: 200064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072 }
  },
  tie: 'top',
  towers
@@ -27719,13 +26417,7 @@ function blipVision(m) {
  }), hidden = config.size('hidden_size')
  return plainEncoder(config, [ vector('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), norm('post_layernorm', hidden, true) ], {
-  hidden,
-  width: config.size('intermediate_size'),
-  fused: true,
-  qkvBias: config.flag('qkv_bias'),
-  names: { out: 'projection' }
- })
+ }), norm('post_layernorm', hidden, true) ], { hidden, width: config.size('intermediate_size'), fused: true, qkvBias: config.flag('qkv_bias'), names: { out: 'projection' } })
 }
 function queryTransformer(file, seen, text) {
  const config = file.with({
@@ -27835,14 +26527,7 @@ const blip = (type, classes, text) => ({
  text: {
   type: 'qwen2',
   own: [ 'qwen2_5_omni_text' ],
-  defaults: {
-   vocab_size: 152064,
-   hidden_size: 3584,
-   intermediate_size: 18944,
-   num_hidden_layers: 28,
-   num_attention_heads: 28,
-   num_key_value_heads: 4
-  }
+  defaults: { vocab_size: 152064, hidden_size: 3584, intermediate_size: 18944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4 }
  },
  tie: 'top',
  towers: m => [ tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config'))) ]
@@ -28010,11 +26695,7 @@ function mllamaTowers(m) {
  }, global = {
   ...local,
   weights: [],
-  stack: uniformStack(family_layerCount(config, 'num_global_layers'), {
-   name: 'global encoder',
-   weights: [ ...layer, vector('gate_attn', 1), vector('gate_ffn', 1) ],
-   cache: []
-  })
+  stack: uniformStack(family_layerCount(config, 'num_global_layers'), { name: 'global encoder', weights: [ ...layer, vector('gate_attn', 1), vector('gate_ffn', 1) ], cache: [] })
  }, output = config.size('vision_output_dim')
  return [ tower('vision_model', 'vision', local), tower('vision_model.global_transformer', 'vision', global), projector([ column('multi_modal_projector', m.hidden, output, {
   bias: true
@@ -28113,11 +26794,7 @@ function internVision(m) {
   weights: [ vector('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
    bias: true
   }), patchPositions('embeddings.position_embedding', config, hidden, 1) ],
-  stack: uniformStack(family_layerCount(config), {
-   name: 'encoder',
-   weights: [ ...layer, ...normed, vector('ls1', hidden), vector('ls2', hidden) ],
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config), { name: 'encoder', weights: [ ...layer, ...normed, vector('ls1', hidden), vector('ls2', hidden) ], cache: [] }),
   heads: config.size('num_attention_heads'),
   width: hidden
  }
@@ -28126,15 +26803,7 @@ function internChatTowers(m) {
  const encoder = internVision(m), input = encoder.width * shuffleFactor(m) ** 2
  return [ tower('vision_model', 'vision', encoder), projector([ norm('0', input, true), ...twoLayers(input, m.hidden, true) ], 'mlp1') ]
 }
-const clipLarge336 = {
- model_type: 'clip_vision_model',
- hidden_size: 1024,
- intermediate_size: 4096,
- num_hidden_layers: 24,
- num_attention_heads: 16,
- image_size: 336,
- patch_size: 14
-}
+const clipLarge336 = { model_type: 'clip_vision_model', hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14 }
 function phi3Towers(m) {
  const encoder = encoderOf(new models_config.TS(clipLarge336, {}, {}, 'img_processor.'), 'clip_vision_model'), input = 4 * encoder.width
  return [ tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([ vector('glb_GN', input), vector('sub_GN', input), ...twoLayers(input, m.hidden, true) ], 'model.vision_embed_tokens') ]
@@ -28209,16 +26878,7 @@ function vision_encoders_encoderShape(config, type, parts) {
   notes: []
  }
 }
-const vitDefaults = {
- hidden_size: 768,
- intermediate_size: 3072,
- num_hidden_layers: 12,
- num_attention_heads: 12,
- num_channels: 3,
- image_size: 224,
- patch_size: 16,
- qkv_bias: true
-}
+const vitDefaults = { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true }
 function vitShape(file) {
  const config = file.with(vitDefaults), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), architecture = architectureOf(config), classifies = architecture.prefix?.endsWith('ForImageClassification') === true, bare = architecture.head === 'none', pooled = config.sizeOrNull('pooler_output_size') ?? hidden, head = classifies ? [ linear('classifier', labelCount(config), hidden, 'none', {
   bias: true
@@ -28244,14 +26904,7 @@ function vitShape(file) {
    bias: true
   }) ] : head ],
   towers: [],
-  facts: {
-   hidden,
-   heads,
-   kvHeads: heads,
-   headDim: Math.floor(hidden / heads),
-   intermediate: width,
-   visionHeads: heads
-  }
+  facts: { hidden, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, visionHeads: heads }
  })
 }
 function dinoShape(file) {
@@ -28281,14 +26934,7 @@ function dinoShape(file) {
   }),
   final: [ norm('layernorm', hidden, true) ],
   towers: [],
-  facts: {
-   hidden,
-   heads,
-   kvHeads: heads,
-   headDim: Math.floor(hidden / heads),
-   intermediate: width,
-   visionHeads: heads
-  }
+  facts: { hidden, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, visionHeads: heads }
  })
 }
 function aloneShape(type, config) {
@@ -28312,11 +26958,7 @@ function twoTowersShape(row, config) {
  return vision_encoders_encoderShape(config, row.type, {
   exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
   embedding: [ tokenEmbedding(vocabulary, hidden, 'text_model.embeddings.token_embedding'), positionEmbedding(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
-  layers: uniformStack(family_layerCount(text), {
-   name: 'text encoder',
-   weights: encoderLayer({ hidden, width }),
-   cache: []
-  }),
+  layers: uniformStack(family_layerCount(text), { name: 'text encoder', weights: encoderLayer({ hidden, width }), cache: [] }),
   final: [ norm('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
   towers: [ seen ],
   facts: {
@@ -28354,14 +26996,7 @@ const siglipText = {
 }, {
  type: 'clip',
  vision: 'clip_vision_model',
- textDefaults: {
-  vocab_size: 49408,
-  hidden_size: 512,
-  intermediate_size: 2048,
-  num_hidden_layers: 12,
-  num_attention_heads: 8,
-  max_position_embeddings: 77
- },
+ textDefaults: { vocab_size: 49408, hidden_size: 512, intermediate_size: 2048, num_hidden_layers: 12, num_attention_heads: 8, max_position_embeddings: 77 },
  joint: (config, _, hidden, vision) => {
   const joint = config.sizeOrNull('projection_dim') ?? 512
   return [ linear('visual_projection', joint, vision.width, 'none'), linear('text_projection', joint, hidden, 'none'), vector('logit_scale', 1) ]
@@ -28392,13 +27027,7 @@ function glmText(config) {
   ...d,
   qkvBias: config.flag('attention_bias')
  })), moe = sharedMixture(d, experts, config.count('n_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate)
- return {
-  sizes: d,
-  layer: i => [ full, i >= first ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, i >= first ? moe : dense ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function ernieText(config) {
  const d = sizesOf(config), bias = config.flag('use_bias'), pair = name => {
@@ -28417,13 +27046,7 @@ function ernieText(config) {
  }), vector(`${prefix}.gate.moe_statics.e_score_correction_bias`, experts[i]) ], moe = feedPart('moe', d, () => [ ...modality(0, 'mlp.text_moe'), ...modality(1, 'mlp.vision_moe'), ...shared > 0 ? sharedExpert(d.hidden, widths[0] * shared, {
   bias
  }) : [] ]), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate, bias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate,
-  experts: experts[0],
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate, experts: experts[0], expertsPerToken: perToken }
 }
 function minimaxM3(file) {
  const legacy = file.nested('sparse_attention_config'), index = (own, old) => legacy?.sizeOrNull(old) ?? file.size(own), d = sizesOf(file), indexHeads = index('index_n_heads', 'sparse_num_index_heads'), indexDim = index('index_head_dim', 'sparse_index_dim'), kinds = layerKinds(file, d.layers), frequency = legacy?.list('sparse_attention_freq') ?? null, indexed = i => kinds ? kinds[i] === 'minimax_m3_sparse' : frequency !== null && Boolean(frequency[i]), listed = Array.isArray(file.raw('moe_layer_freq')) ? file.list('moe_layer_freq') : null, mlpKinds = layerKinds(file, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : listed === null || Boolean(listed[i]), experts = file.size('num_local_experts'), perToken = file.sizeOrNull('num_experts_per_tok'), shared = file.size('shared_intermediate_size'), plain = attentionPart(d, null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), indexKey = {
@@ -28563,11 +27186,7 @@ const multimodal_text_types = [ {
   share_expert_dim: 1280,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'moe_num_experts', 'num_local_experts', 'num_experts' ],
-  num_key_value_heads: [ 'num_attention_groups' ],
-  num_experts_per_tok: [ 'moe_top_k' ]
- },
+ aliases: { n_routed_experts: [ 'moe_num_experts', 'num_local_experts', 'num_experts' ], num_key_value_heads: [ 'num_attention_groups' ], num_experts_per_tok: [ 'moe_top_k' ] },
  read: multimodal_text_step
 } ], multimodalText = multimodal_text_types.map(layered), BLOCKS = {
  M: 'mamba2',
@@ -28630,9 +27249,7 @@ function nemotronH(config) {
     valueDim: d.headDim
    }) ]
   },
-  dense: {
-   weights: () => plainFeedForward(d.hidden, config.size('intermediate_size'), config.flag('mlp_bias'), [ 'mixer.up_proj', 'mixer.down_proj' ])
-  },
+  dense: { weights: () => plainFeedForward(d.hidden, config.size('intermediate_size'), config.flag('mlp_bias'), [ 'mixer.up_proj', 'mixer.down_proj' ]) },
   moe: { weights: () => expertWeights(d) }
  }, part = name => ({
   ...mixers[name],
@@ -28677,22 +27294,9 @@ const nemotronHybrid = layered({
   moe_shared_expert_intermediate_size: 7688,
   num_experts_per_tok: 2
  },
- aliases: {
-  layers_block_type: [ 'layer_types' ],
-  n_routed_experts: [ 'num_local_experts' ],
-  n_groups: [ 'mamba_n_groups' ],
-  conv_kernel: [ 'mamba_d_conv' ],
-  use_conv_bias: [ 'mamba_conv_bias' ]
- },
+ aliases: { layers_block_type: [ 'layer_types' ], n_routed_experts: [ 'num_local_experts' ], n_groups: [ 'mamba_n_groups' ], conv_kernel: [ 'mamba_d_conv' ], use_conv_bias: [ 'mamba_conv_bias' ] },
  read: nemotronH
-}), nemotron_nas_defaults = {
- vocab_size: 128256,
- hidden_size: 8192,
- num_hidden_layers: 80,
- num_attention_heads: 64,
- max_position_embeddings: 131072,
- tie_word_embeddings: false
-}
+}), nemotron_nas_defaults = { vocab_size: 128256, hidden_size: 8192, num_hidden_layers: 80, num_attention_heads: 64, max_position_embeddings: 131072, tie_word_embeddings: false }
 function halfOf(config, block, part, key) {
  const half = nemotron_nas_isObject(block) ? block[part] : void 0
  if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
@@ -28777,10 +27381,7 @@ function mixturePart(d, expertsKey, more = []) {
   prefix: 'mlp.shared_expert'
  }), ...more ])
 }
-const facts = (d, expertsKey) => ({
- experts: d.config.size(expertsKey),
- expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')
-})
+const facts = (d, expertsKey) => ({ experts: d.config.size(expertsKey), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok') })
 function mellum(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = layerKinds(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d, 'num_local_experts'), width = config.size('intermediate_size')
  return {
@@ -28793,11 +27394,7 @@ function mellum(config) {
 }
 function kolibri(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 === 0), after = [ 'post_self_attn_layernorm', 'post_mlp_layernorm' ].map(name => norm(name, d.hidden)), moe = mixturePart(d, 'num_local_experts', after)
- return {
-  sizes: d,
-  layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ],
-  ...facts(d, 'num_local_experts')
- }
+ return { sizes: d, layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ], ...facts(d, 'num_local_experts') }
 }
 function flint(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [ 0, 1 ]), step = config.size('decoder_sparse_step'), moe = mixturePart(d, 'num_experts'), width = config.size('intermediate_size'), dense = densePart(d, width)
@@ -28823,11 +27420,7 @@ function lara(config) {
   weights: () => [ ...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden) ],
   cache: [ gatedDeltaCache(delta) ]
  }, moe = mixturePart(d, 'num_experts'), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
- return {
-  sizes: d,
-  layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ],
-  ...facts(d, 'num_experts')
- }
+ return { sizes: d, layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ], ...facts(d, 'num_experts') }
 }
 function inkling(config) {
  const full = sizesOf(config), sliding = {
@@ -28972,12 +27565,7 @@ const newer_mixtures_types = [ {
   num_experts_per_tok: 6,
   n_shared_experts: 2
  },
- aliases: {
-  sliding_window_size: [ 'sliding_window' ],
-  n_routed_experts: [ 'num_local_experts' ],
-  conv_kernel_size: [ 'sconv_kernel_size' ],
-  max_position_embeddings: [ 'model_max_length' ]
- },
+ aliases: { sliding_window_size: [ 'sliding_window' ], n_routed_experts: [ 'num_local_experts' ], conv_kernel_size: [ 'sconv_kernel_size' ], max_position_embeddings: [ 'model_max_length' ] },
  read: inkling
 } ], newerMixtures = newer_mixtures_types.map(layered), postNormLayer = d => [ ...attentionWithFlag(d), ...queryKeyNorms(d, 'wide'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ], olmo_types = [ {
  type: 'olmo',
@@ -29002,13 +27590,7 @@ function openMixture(config, v) {
  }), ...v.queryKeyNorms ? queryKeyNorms(d, 'head') : [] ]), moe = sharedMixture(d, experts, config.count(v.shared), {
   bias
  }), width = config.sizeOrNull('intermediate_size'), dense = densePart(d, width ?? 1, bias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function ariaText(config) {
  const d = sizesOf(config), bias = config.flag('attention_bias'), width = config.size('intermediate_size'), experts = config.size('moe_num_experts'), perToken = config.sizeOrNull('moe_topk'), shared = config.size('moe_num_shared_experts'), full = attentionPart(d, null, () => attentionWeights({
@@ -29037,14 +27619,7 @@ function arctic(config) {
  }), ...residual ? [ ...sharedExpert(d.hidden, d.hidden, {
   prefix: 'residual_mlp'
  }), norm('residual_layernorm', d.hidden) ] : [] ]), dense = densePart(d, width)
- return {
-  sizes: d,
-  layer: i => [ full, (i + 1) % every === 0 ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken,
-  exact: false
- }
+ return { sizes: d, layer: i => [ full, (i + 1) % every === 0 ? moe : dense ], intermediate: width, experts, expertsPerToken: perToken, exact: false }
 }
 function grok(config) {
  const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), full = attentionPart(d, null, () => [ ...attentionWeights(d), norm('post_attn_norm', d.hidden) ]), moe = feedPart('moe', d, () => [ ...mixtureWeights({
@@ -29073,13 +27648,7 @@ const open_moe_types = [ {
   tie_word_embeddings: false
  },
  aliases: { n_routed_experts: [ 'num_local_experts' ] },
- read: config => openMixture(config, {
-  experts: 'n_routed_experts',
-  shared: 'n_shared_experts',
-  queryKeyNorms: false,
-  outBias: false,
-  first: () => 0
- })
+ read: config => openMixture(config, { experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: false, outBias: false, first: () => 0 })
 }, {
  type: 'sarvam_moe',
  classes: [ 'Glm4Moe' ],
@@ -29126,14 +27695,7 @@ const open_moe_types = [ {
   tie_word_embeddings: false
  },
  aliases: { num_experts: [ 'num_local_experts' ] },
- read: config => openMixture(config, {
-  experts: 'num_experts',
-  shared: 'num_shared_experts',
-  queryKeyNorms: true,
-  outBias: true,
-  first: () => 1,
-  mlpBias: true
- })
+ read: config => openMixture(config, { experts: 'num_experts', shared: 'num_shared_experts', queryKeyNorms: true, outBias: true, first: () => 1, mlpBias: true })
 }, {
  type: 'aria_text',
  defaults: {
@@ -29197,15 +27759,7 @@ function funnelLayers(config) {
 }
 const other_encoders_types = [ {
  type: 'esmc',
- defaults: {
-  vocab_size: 64,
-  hidden_size: 2560,
-  intermediate_size: 6912,
-  num_hidden_layers: 80,
-  num_attention_heads: 40,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 64, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 80, num_attention_heads: 40, max_position_embeddings: 2048, tie_word_embeddings: false },
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden) ],
  layer: d => [ ...llamaLayer(d).map(weight => weight.kind === 'norm' ? {
   ...weight,
@@ -29231,23 +27785,13 @@ const other_encoders_types = [ {
  body: d => [ norm('norm', d.hidden) ],
  lm: d => {
   const width = d.config.size('prediction_head_size')
-  return {
-   transform: [ replicated('head.down', width, d.hidden), replicated('head.up', d.hidden, width) ],
-   width: d.hidden,
-   bias: 'none'
-  }
+  return { transform: [ replicated('head.down', width, d.hidden), replicated('head.up', d.hidden, width) ], width: d.hidden, bias: 'none' }
  }
 }, {
  type: 'xlnet',
  defaults: { vocab_size: 32e3, d_model: 1024, n_layer: 24, n_head: 16, d_inner: 4096 },
  names: { hidden: 'd_model', layers: 'n_layer', heads: 'n_head' },
- aliases: {
-  vocab_size: [ 'n_token' ],
-  d_model: [ 'hidden_size' ],
-  n_layer: [ 'num_hidden_layers' ],
-  n_head: [ 'num_attention_heads' ],
-  head_dim: [ 'd_head' ]
- },
+ aliases: { vocab_size: [ 'n_token' ], d_model: [ 'hidden_size' ], n_layer: [ 'num_hidden_layers' ], n_head: [ 'num_attention_heads' ], head_dim: [ 'd_head' ] },
  width: config => config.size('d_inner'),
  embedding: d => [ tokenEmbedding(d.vocabulary, d.hidden, 'word_embedding'), positionEmbedding(1, d.hidden, 'mask_emb') ],
  layer: d => {
@@ -29258,15 +27802,7 @@ const other_encoders_types = [ {
  lm: plainHead
 }, {
  type: 'funnel',
- defaults: {
-  vocab_size: 30522,
-  block_sizes: [ 4, 4, 4 ],
-  num_decoder_layers: 2,
-  d_model: 768,
-  n_head: 12,
-  d_head: 64,
-  d_inner: 3072
- },
+ defaults: { vocab_size: 30522, block_sizes: [ 4, 4, 4 ], num_decoder_layers: 2, d_model: 768, n_head: 12, d_head: 64, d_inner: 3072 },
  names: { hidden: 'd_model', heads: 'n_head' },
  aliases: { d_model: [ 'hidden_size' ], n_head: [ 'num_attention_heads' ] },
  layers: funnelLayers,
@@ -29291,12 +27827,7 @@ const other_encoders_types = [ {
  type: 'flaubert',
  defaults: { vocab_size: 30145, emb_dim: 2048, n_layers: 12, n_heads: 16, max_position_embeddings: 512, n_langs: 1 },
  names: { hidden: 'emb_dim', layers: 'n_layers', heads: 'n_heads' },
- aliases: {
-  vocab_size: [ 'n_words' ],
-  emb_dim: [ 'hidden_size' ],
-  n_layers: [ 'num_hidden_layers' ],
-  n_heads: [ 'num_attention_heads' ]
- },
+ aliases: { vocab_size: [ 'n_words' ], emb_dim: [ 'hidden_size' ], n_layers: [ 'num_hidden_layers' ], n_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
  width: (_, hidden) => 4 * hidden,
  embedding: d => {
@@ -29321,21 +27852,8 @@ const other_encoders_types = [ {
  type: 'phi',
  also: [ 'mixformer-sequential', 'phi-msft' ],
  classes: [ 'MixFormerSequential' ],
- defaults: {
-  vocab_size: 51200,
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 24,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
- aliases: {
-  hidden_size: [ 'n_embd' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  intermediate_size: [ 'n_inner' ]
- },
+ defaults: { vocab_size: 51200, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 32, max_position_embeddings: 2048, tie_word_embeddings: false },
+ aliases: { hidden_size: [ 'n_embd' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], intermediate_size: [ 'n_inner' ] },
  width: (config, hidden) => config.sizeOrNull('intermediate_size') ?? 4 * hidden,
  layer: d => [ ...attentionWeights({
   ...d,
@@ -29347,15 +27865,7 @@ const other_encoders_types = [ {
  headBias: () => true
 }, {
  type: 'phi3',
- defaults: {
-  vocab_size: 32064,
-  hidden_size: 3072,
-  intermediate_size: 8192,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 4096,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096, tie_word_embeddings: false },
  layer: d => [ ...fusedAttentionWeights(d, [ 'self_attn.qkv_proj', 'self_attn.o_proj' ]), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'starcoder2',
@@ -29536,10 +28046,7 @@ const linearDefaults = {
   qkv_bias: true,
   tie_word_embeddings: false
  },
- read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({
-  ...d,
-  qkvBias: config.flag('qkv_bias')
- }))
+ read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({ ...d, qkvBias: config.flag('qkv_bias') }))
 }, {
  type: 'qwen3_moe',
  defaults: {
@@ -29733,14 +28240,7 @@ const linearDefaults = {
  exact: false
 }, {
  type: 'orion',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 84608,
-  hidden_size: 5120,
-  intermediate_size: 15360,
-  num_hidden_layers: 40,
-  num_attention_heads: 40
- },
+ defaults: { ...llamaDefaults, vocab_size: 84608, hidden_size: 5120, intermediate_size: 15360, num_hidden_layers: 40, num_attention_heads: 40 },
  layer: d => [ ...attentionWeights({
   ...d,
   qkvBias: d.config.flag('attention_bias')
@@ -29750,24 +28250,10 @@ const linearDefaults = {
 }, {
  type: 'minicpm',
  classes: [ 'MiniCPM' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 122753,
-  hidden_size: 2304,
-  intermediate_size: 5760,
-  num_hidden_layers: 40,
-  num_attention_heads: 36,
-  tie_word_embeddings: true
- },
+ defaults: { ...llamaDefaults, vocab_size: 122753, hidden_size: 2304, intermediate_size: 5760, num_hidden_layers: 40, num_attention_heads: 36, tie_word_embeddings: true },
  layer: llamaLayer,
  exact: false
-} ], remoteCode = remote_code_types.map(decoder), rwkv_defaults = {
- vocab_size: 50277,
- hidden_size: 4096,
- num_hidden_layers: 32,
- context_length: 1024,
- tie_word_embeddings: false
-}
+} ], remoteCode = remote_code_types.map(decoder), rwkv_defaults = { vocab_size: 50277, hidden_size: 4096, num_hidden_layers: 32, context_length: 1024, tie_word_embeddings: false }
 function layerWeights(hidden, attention, width, first) {
  const mixes = [ 'attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance' ]
  return [ ...first ? [ norm('pre_ln', hidden, true) ] : [], norm('ln1', hidden, true), norm('ln2', hidden, true), vector('attention.time_decay', attention, 'column'), vector('attention.time_first', attention, 'column'), ...mixes.map(name => vector(name, hidden)), column('attention.key', attention, hidden), column('attention.value', attention, hidden), column('attention.receptance', attention, hidden), row('attention.output', hidden, attention), vector('feed_forward.time_mix_key', hidden), vector('feed_forward.time_mix_receptance', hidden), column('feed_forward.key', width, hidden), column('feed_forward.receptance', hidden, hidden), row('feed_forward.value', hidden, width) ]
@@ -29786,11 +28272,7 @@ function rwkv_shape(file) {
   classes: [],
   exact: true,
   embedding: [ tokenEmbedding(vocabulary, hidden, 'rwkv.embeddings') ],
-  layers: stackOf(layers, i => i === 0 ? 'first recurrent' : 'recurrent', (i, name) => ({
-   name,
-   weights: layerWeights(hidden, attention, width, i === 0),
-   cache: [ cache ]
-  })),
+  layers: stackOf(layers, i => i === 0 ? 'first recurrent' : 'recurrent', (i, name) => ({ name, weights: layerWeights(hidden, attention, width, i === 0), cache: [ cache ] })),
   final: [ norm('rwkv.ln_out', hidden, true) ],
   facts: { hidden, layers, vocabulary, intermediate: width, contextLength: config.sizeOrNull('context_length') }
  })
@@ -29845,15 +28327,7 @@ function moonshine(file) {
   final: [ norm('model.decoder.norm', hidden) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 function subsampler(config, hidden) {
@@ -29898,29 +28372,13 @@ function speechToText(file) {
   embedding: [ tokenEmbedding(vocabulary, hidden, 'model.decoder.embed_tokens') ],
   encoder: {
    weights: [ ...subsampler(config, hidden), norm('layer_norm', hidden, true) ],
-   stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
-    name: 'encoder',
-    weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
-    cache: []
-   })
+   stack: uniformStack(family_layerCount(config, 'encoder_layers'), { name: 'encoder', weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null), cache: [] })
   },
-  decoder: uniformStack(layers, {
-   name: 'decoder',
-   weights: bartLayer(self, width, attention('decoder', 'encoder_attn')),
-   cache: crossCache(self, config.size('max_source_positions'))
-  }),
+  decoder: uniformStack(layers, { name: 'decoder', weights: bartLayer(self, width, attention('decoder', 'encoder_attn')), cache: crossCache(self, config.size('max_source_positions')) }),
   final: [ norm('model.decoder.layer_norm', hidden, true) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const speech = [ {
@@ -29961,15 +28419,7 @@ function speechToTextShape(config, parts) {
   final: parts.final,
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings', true),
-  facts: {
-   hidden,
-   layers: stack.order.length,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers: stack.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const seamlessDefaults = {
@@ -30062,11 +28512,7 @@ function speechT5(file) {
   weights: [ ...widths.map((width, i) => conv(`feature_encoder.conv_layers.${i}`, width, (widths[i - 1] ?? 1) * kernels[i], config.flag('conv_bias'))), norm('feature_encoder.conv_layers.0.layer_norm', widths[0], true), norm('feature_projection.layer_norm', last, true), replicated('feature_projection.projection', hidden, last, {
    bias: true
   }), vector('masked_spec_embed', hidden), conv('pos_conv_embed.conv', hidden, perGroup * taps, true), vector('pos_conv_embed.conv.weight_g', taps), norm('layer_norm', hidden, true), positionEmbedding(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k') ],
-  stack: uniformStack(family_layerCount(config, 'encoder_layers'), {
-   name: 'encoder',
-   weights: bartLayer(self, config.size('encoder_ffn_dim'), null),
-   cache: []
-  }),
+  stack: uniformStack(family_layerCount(config, 'encoder_layers'), { name: 'encoder', weights: bartLayer(self, config.size('encoder_ffn_dim'), null), cache: [] }),
   final: []
  })
 }
@@ -30154,10 +28600,7 @@ function t5Shape(rule, file) {
   type: rule.type,
   exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
   embedding: [ table('shared') ],
-  encoder: {
-   weights: [ norm('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ],
-   stack: stack(encoderLayers, false)
-  },
+  encoder: { weights: [ norm('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ], stack: stack(encoderLayers, false) },
   decoder: stack(layers, true),
   final: [ norm('decoder.final_layer_norm', hidden) ],
   untiedCopies: rule.tied === 'flag' ? [ table('encoder.embed_tokens'), table('decoder.embed_tokens') ] : [],
@@ -30246,16 +28689,7 @@ const t5_types = [ {
 }, {
  type: 'udop',
  relativeIn: 'first',
- defaults: {
-  vocab_size: 33201,
-  d_model: 1024,
-  d_ff: 4096,
-  num_layers: 24,
-  num_heads: 16,
-  max_2d_position_embeddings: 1024,
-  patch_size: 16,
-  num_channels: 3
- },
+ defaults: { vocab_size: 33201, d_model: 1024, d_ff: 4096, num_layers: 24, num_heads: 16, max_2d_position_embeddings: 1024, patch_size: 16, num_channels: 3 },
  beside: udopTables,
  exact: 'lm'
 } ], t5_verified = equalToClasses, t5 = [ ...t5_types.map(rule => ({
@@ -30352,23 +28786,11 @@ function whisper_shape(file) {
     cache: []
    })
   },
-  decoder: uniformStack(layers, {
-   name: 'decoder',
-   weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))),
-   cache: crossCache(self, frames)
-  }),
+  decoder: uniformStack(layers, { name: 'decoder', weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))), cache: crossCache(self, frames) }),
   final: [ norm('model.decoder.layer_norm', hidden, true) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const whisper = {
@@ -30391,13 +28813,7 @@ function afmoe(config) {
   perToken,
   router: 'mlp.router.gate'
  }), vector('mlp.expert_bias', experts), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]), dense = feed('dense', () => gatedFeedForward(d.hidden, intermediate))
- return {
-  sizes: d,
-  layer: i => [ attention(windows[i] ?? null), i >= first ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(windows[i] ?? null), i >= first ? moe : dense ], intermediate, experts, expertsPerToken: perToken }
 }
 function cohereMoe(config) {
  const d = sizesOf(config), first = config.count('first_k_dense_replace'), every = config.size('sliding_window_pattern'), prefixEvery = config.size('prefix_dense_sliding_window_pattern'), windows = alternatingWindows(d, i => i < first ? (i + 1) % prefixEvery === 0 : (i - first + 1) % every === 0, 1), sparse = sparseFrom(config, d.layers, first), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('num_shared_experts'), denseWidth = config.sizeOrNull('prefix_dense_intermediate_size') ?? width, moe = {
@@ -30409,13 +28825,7 @@ function cohereMoe(config) {
    perToken
   }), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]
  }, dense = { name: 'dense', weights: () => gatedFeedForward(d.hidden, denseWidth) }
- return {
-  sizes: d,
-  layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ],
-  intermediate: denseWidth,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ], intermediate: denseWidth, experts, expertsPerToken: perToken }
 }
 function exaoneMoe(config) {
  const d = sizesOf(config), pattern = config.raw('sliding_window_pattern'), every = typeof pattern === 'string' ? pattern.length : config.count('sliding_window_pattern'), windows = alternatingWindows(d, i => every > 0 && (i + 1) % every === 0), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), experts = config.size('num_experts'), moe = sharedMixture(d, experts, config.count('num_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate), attention = window => attentionPart(d, window, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ])
@@ -30446,13 +28856,7 @@ function laguna(config) {
  }), vector('mlp.gate.e_score_correction_bias', experts), ...sharedExpert(d.hidden, config.size('shared_expert_intermediate_size'), {
   prefix: 'mlp.shared_experts'
  }) ]), dense = densePart(d, intermediate)
- return {
-  sizes: d,
-  layer: i => [ attention(i), sparse(i) ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(i), sparse(i) ? moe : dense ], intermediate, experts, expertsPerToken: perToken }
 }
 function graniteWindowed(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => i % 4 === 0), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('shared_intermediate_size'), moe = feedPart('moe', d, () => [ ...mixtureWeights({
@@ -30465,13 +28869,7 @@ function graniteWindowed(config) {
  }), ...shared > 0 ? sharedExpert(d.hidden, shared, {
   prefix: 'shared_mlp'
  }) : [] ]), attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), vector('self_attn.sinks', d.heads, 'column') ])
- return {
-  sizes: d,
-  layer: i => [ attention(windows[i] ?? null), moe ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(windows[i] ?? null), moe ], intermediate: width, experts, expertsPerToken: perToken }
 }
 const windowed_moe_types = [ {
  type: 'afmoe',
@@ -30568,11 +28966,7 @@ const windowed_moe_types = [ {
  read: graniteWindowed
 } ], windowedMoe = windowed_moe_types.map(layered), IMAGE_TOKENS = 197
 function wrapped_encoder_decoder_half(config, name, otherwise, ending, nested) {
- const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = {
-  ...inner?.json,
-  model_type: type,
-  architectures: [ `${type}${ending}` ]
- }
+ const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = { ...inner?.json, model_type: type, architectures: [ `${type}${ending}` ] }
  return nested(new models_config.TS(json, {}, {}, `${name}.`))
 }
 const wrapped_encoder_decoder_join = stacks => stacks.reduce((all, stack) => ({
@@ -30642,16 +29036,7 @@ const wrappers = [ {
  modelTypes: [ wrapper.type ],
  verified: equalToClasses,
  shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
-})), xlstm_defaults = {
- vocab_size: 50304,
- hidden_size: 4096,
- num_hidden_layers: 32,
- num_heads: 8,
- qk_dim_factor: .5,
- v_dim_factor: 1,
- ffn_proj_factor: 2.667,
- ffn_round_up_to_multiple_of: 64
-}
+})), xlstm_defaults = { vocab_size: 50304, hidden_size: 4096, num_hidden_layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64 }
 function scaled(config, key, hidden) {
  const width = Math.floor((config.number(key) ?? 1) * hidden)
  return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width')
@@ -30694,11 +29079,7 @@ function xlstm_shape(file) {
 }
 const xlstm = { name: 'xlstm', modelTypes: [ 'xlstm' ], verified: equalToClasses, shape: xlstm_shape }
 function blockWeights(b) {
- const {hidden} = b.sizes, projections = attentionWeights({
-  ...b.sizes,
-  hidden: b.input,
-  prefix: 'shared_transformer.self_attn'
- })
+ const {hidden} = b.sizes, projections = attentionWeights({ ...b.sizes, hidden: b.input, prefix: 'shared_transformer.self_attn' })
  return [ ...projections.map(w => w.name.endsWith('o_proj') ? {
   ...w,
   out: hidden
@@ -30751,11 +29132,7 @@ function zamba(config) {
   ...w,
   out: w.out * mambaHeads,
   in: Math.floor(inner / mambaHeads)
- } : w), block = {
-  sizes,
-  input: config.sizeOrNull('attention_hidden_size') ?? 2 * hidden,
-  feed: gatedFeedForward(hidden, width, false, 'shared_transformer.feed_forward')
- }
+ } : w), block = { sizes, input: config.sizeOrNull('attention_hidden_size') ?? 2 * hidden, feed: gatedFeedForward(hidden, width, false, 'shared_transformer.feed_forward') }
  return {
   sizes,
   layer: stack(hybrid, {
@@ -30906,14 +29283,7 @@ const noChoices = {
  rules: [],
  overrides: noChoices,
  models: new Map,
- gate: {
-  failOn: [ 'exceeds' ],
-  onUnknown: 'warn',
-  onEmpty: 'warn',
-  onNetworkError: 'warn',
-  onlyNew: false,
-  maxIncrease: null
- },
+ gate: { failOn: [ 'exceeds' ], onUnknown: 'warn', onEmpty: 'warn', onNetworkError: 'warn', onlyNew: false, maxIncrease: null },
  warnAt: null,
  warnOnly: false,
  exemptions: []
@@ -31023,10 +29393,7 @@ function statusOf(estimate, limits) {
  const {totalBytes, budgetBytes} = estimate.perGpu
  if (budgetBytes === null) return null;
  if (totalBytes.expected > budgetBytes) return { status: 'exceeds', certain: totalBytes.low > budgetBytes };
- if (estimate.kvCache?.fitsOneRequest === false && !startsWithLess(estimate)) return {
-  status: 'exceeds',
-  certain: false
- }
+ if (estimate.kvCache?.fitsOneRequest === false && !startsWithLess(estimate)) return { status: 'exceeds', certain: false };
  const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes
  return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
   status: 'fits',
@@ -31041,10 +29408,7 @@ function judge(about) {
  const problem = about.problems[0]
  if (problem) return unknown(problem);
  const {estimate} = about
- if (estimate === null) return unknown({
-  code: 'engine-unsupported',
-  message: 'the memory of this engine is not modelled'
- })
+ if (estimate === null) return unknown({ code: 'engine-unsupported', message: 'the memory of this engine is not modelled' });
  const outcome = statusOf(estimate, about.limits)
  if (outcome === null || estimate.perGpu.budgetBytes === null) return unknown({
   code: 'no-target',
@@ -31136,7 +29500,7 @@ function settingReason(about, estimate, budget) {
  if (fixed > budget) return [];
  const setting = about.settings.maxModelLen, length = judge_lengthOf(setting)
  if (setting === void 0 || length === null) return [];
- const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens would fit` : ''
+ const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${grouped(most)} tokens are expected to fit` : ''
  if (setting.from === 'file') {
   const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
   return [ {
@@ -31207,17 +29571,8 @@ const VLLM = {
   quantization: 'vllm.quantization: '
  },
  llamacpp: { maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size ' },
- ollama: {
-  maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
-  maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
-  kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
- },
- lmdeploy: {
-  maxModelLen: '--session-len ',
-  memoryFraction: '--cache-max-entry-count ',
-  maxNumSeqs: '--max-batch-size ',
-  tensorParallel: '--tp '
- },
+ ollama: { maxModelLen: 'OLLAMA_CONTEXT_LENGTH=', maxNumSeqs: 'OLLAMA_NUM_PARALLEL=', kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE=' },
+ lmdeploy: { maxModelLen: '--session-len ', memoryFraction: '--cache-max-entry-count ', maxNumSeqs: '--max-batch-size ', tensorParallel: '--tp ' },
  nim: { maxModelLen: 'NIM_MAX_MODEL_LEN=' },
  'ray-llm': {
   maxModelLen: 'engine_kwargs.max_model_len: ',
@@ -31281,23 +29636,13 @@ function currentNumber(question, name, fallback) {
 }
 function remedyOf(question, trial, note) {
  const {change, answer} = trial, {input, engine} = question, list = []
- if (change.sibling) list.push({
-  setting: 'model',
-  from: input.facts.id,
-  to: change.sibling.id,
-  flag: change.sibling.id
- })
+ if (change.sibling) list.push({ setting: 'model', from: input.facts.id, to: change.sibling.id, flag: change.sibling.id });
  for (const [name, value] of Object.entries(change.settings ?? {})) {
   const setting = name
   list.push({ setting, from: current(question, setting), to: value, flag: flagText(engine.name, setting, value) })
  }
  if (change.gpu) list.push({ setting: 'target', from: input.gpu?.name ?? null, to: change.gpu.name, flag: null });
- if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
-  setting: 'gpusPerReplica',
-  from: input.gpusPerReplica,
-  to: change.gpusPerReplica,
-  flag: null
- })
+ if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({ setting: 'gpusPerReplica', from: input.gpusPerReplica, to: change.gpusPerReplica, flag: null });
  return { change: list, totalBytes: answer.estimate.perGpu.totalBytes, status: trial.status ?? 'unknown', note }
 }
 function marginOf(question, trial, tight) {
@@ -31387,10 +29732,7 @@ function withParallel(question, axis, size) {
  const sizes = { tensorParallel: 1, pipelineParallel: 1, dataParallel: 1 }
  for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = currentNumber(question, name, 1);
  sizes[axis] = size
- return {
-  settings: { [axis]: size },
-  gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
- }
+ return { settings: { [axis]: size }, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel }
 }
 function gpuSets(question) {
  const declared = question.input.settings.tensorParallel !== void 0, now = currentNumber(question, 'tensorParallel', 1), found = []
@@ -31415,9 +29757,10 @@ function fixedBytes(question) {
 const HIGHEST_FRACTION = .95, SHORTEST_CONTEXT = 512, MOST_REMEDIES = 6
 function remediesFor(question) {
  if (question.input.gpu === null) return gpuSets(question);
- if (statusOf(question.answer.estimate, question.limits)?.status === 'fits') return [];
+ const status = statusOf(question.answer.estimate, question.limits)?.status
+ if (status === 'fits') return [];
  const sure = collect(question, certainly)
- return sure.length > 0 ? sure : collect(question, probably)
+ return sure.length > 0 || status === 'tight' ? sure : collect(question, probably)
 }
 function collect(question, goal) {
  const unasked = ![ 'file', 'policy', 'flag' ].includes(question.answer.settings.maxModelLen?.from ?? 'file'), kinds = [ remedies_pool, fraction, ...unasked ? [ context ] : [], sequences, batchTokens, remedies_kvDtype, ...unasked ? [] : [ context ], eager, fractionAndSequences, sibling, quantised, parallel, expertParallel, gpu, offload ], found = []
@@ -31438,9 +29781,7 @@ function otherSets(question, found) {
 const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null, remedies_pool = (question, goal) => {
  const given = current(question, 'kvCacheMemoryBytes'), kv = question.answer.estimate.kvCache
  if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
- const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = trial_attempt(question, {
-  settings: { kvCacheMemoryBytes: bytes }
- })
+ const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = trial_attempt(question, { settings: { kvCacheMemoryBytes: bytes } })
  return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null
 }, fraction = (question, goal) => {
  const {gpu} = question.input, now = current(question, 'memoryFraction')
@@ -31544,19 +29885,19 @@ function both(question, goal) {
  }
  return null
 }
-async function assess(deployment, policy, ports) {
- const named = deployment.model.id, entry = named === null ? void 0 : policy.models.get(named), effective = effectiveFor(policy, {
+async function assess(declared, policy, ports) {
+ const deployment = withStandIn(declared, policy), named = deployment.model.id, entry = named === null ? void 0 : policy.models.get(named), effective = effectiveFor(policy, {
   id: deployment.id,
   file: deployment.location.file,
   engine: deployment.engine.name,
   models: [ ...named === null ? [] : [ named ], ...entry?.id ? [ entry.id ] : [] ]
  })
  if (effective.ignore) return null;
- const settings = assess_settled(deployment.settings, effective), target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings)), model = await modelOf(deployment, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({
+ const settings = assess_settled(deployment.settings, effective), target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, gpusUsed(settings)), model = await modelOf(deployment, policy, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({
   ...deployment,
   model: deployment.draftModel,
   unresolved: []
- }, ports.findModel) : null, engine = deployment.workload === 'train' ? null : engineOf(deployment.engine.name), sharesDevices = deployment.hardware.shared?.kind === 'device', about = {
+ }, policy, ports.findModel) : null, engine = deployment.workload === 'train' ? null : engineOf(deployment.engine.name), sharesDevices = deployment.hardware.shared?.kind === 'device', about = {
   deployment,
   settings,
   target,
@@ -31607,13 +29948,19 @@ function assess_settled(declared, effective) {
  const chosen = Object.entries(effective.settings).filter(([, setting]) => setting?.from === 'flag')
  return { ...effective.settings, ...declared, ...Object.fromEntries(chosen) }
 }
-async function modelOf(deployment, findModel) {
- const {model, unresolved} = deployment
- if (unresolved.length > 0 && (model.id === null || /[$<{]/.test(model.id))) {
+const standIn = name => `\${${name}}`
+function withStandIn(deployment, {models}) {
+ if (deployment.model.id !== null) return deployment;
+ const id = deployment.unresolved.map(({name}) => standIn(name)).find(name => models.has(name))
+ return id === void 0 ? deployment : { ...deployment, model: { ...deployment.model, id } }
+}
+async function modelOf(deployment, policy, findModel) {
+ const {model, unresolved} = deployment, told = model.id !== null && policy.models.has(model.id)
+ if (unresolved.length > 0 && !told && (model.id === null || /[$<{]/.test(model.id))) {
   const names = [ ...new Set(unresolved.map(entry => entry.name)) ].join(', ')
-  return problem('unresolved-placeholder', `nothing resolves ${names}`, "give it a default where it is read, or name the model in the policy's models:")
+  return problem('unresolved-placeholder', `nothing resolves ${names}`, `give it a default where it is read, or say in the policy what it stands for: models: { ${JSON.stringify(model.id ?? standIn(unresolved[0].name))}: { id: org/name } }`)
  }
- if (model.id === null) return problem('no-model', 'no model is named', `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`);
+ if (model.id === null) return problem('no-model', 'no model is named', `name it where the engine is started, or leave the deployment out by a rule with ignore: true${model.hint ? `; perhaps ${model.hint}` : ''}`);
  const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
  if (!found.ok) return found;
  const {config, gguf} = found.value, shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : shapeOf(config)
@@ -31628,9 +29975,10 @@ function problem(code, message, hint) {
 function obstacles(about) {
  const {deployment, model, target} = about, unsupported = what => ({
   code: 'engine-unsupported',
-  message: `${what} is recognised; its memory is not modelled`
+  message: `${what} is recognised; its memory is not modelled`,
+  hint: 'a rule with ignore: true in the policy leaves it out'
  })
- return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...model.ok ? [] : [ model.problem ], ...deployment.workload === 'serve' && engineOf(deployment.engine.name) === null ? [ unsupported(deployment.engine.name) ] : [], ...target.problem ? [ target.problem ] : [] ]
+ return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...deployment.workload === 'serve' && engineOf(deployment.engine.name) === null ? [ unsupported(deployment.engine.name) ] : [], ...model.ok ? [] : [ model.problem ], ...target.problem ? [ target.problem ] : [] ]
 }
 function rowOf(about, answer, input) {
  const {deployment, target} = about, gpu = target.target?.gpu ?? null, verdict = judge({
@@ -31685,17 +30033,7 @@ function draftFinding({deployment, draft}) {
  } ]
 }
 function modelRow(id, revision, model) {
- if (!model?.ok) return {
-  id,
-  revision,
-  family: null,
-  parameters: null,
-  activeParameters: null,
-  count: 'unknown',
-  checkpointBytes: null,
-  source: null,
-  asOf: null
- }
+ if (!model?.ok) return { id, revision, family: null, parameters: null, activeParameters: null, count: 'unknown', checkpointBytes: null, source: null, asOf: null };
  const {facts, shape} = model.value
  return {
   id,
@@ -31742,13 +30080,7 @@ function compare(head, base) {
  return {
   baselines: head.map(judged => {
    const match = matches.get(judged)
-   return match ? baselineOf(judged, match.judged, match.renamed) : {
-    status: 'unknown',
-    totalBytes: null,
-    deltaBytes: null,
-    change: 'new',
-    causes: []
-   }
+   return match ? baselineOf(judged, match.judged, match.renamed) : { status: 'unknown', totalBytes: null, deltaBytes: null, change: 'new', causes: [] }
   }),
   removed: [ ...left.values() ].map(judged => judged.row)
  }
@@ -31759,13 +30091,7 @@ function content(row) {
 }
 function baselineOf(head, base, renamed) {
  const after = head.row.estimate?.perGpu.totalBytes ?? null, before = base.row.estimate?.perGpu.totalBytes ?? null, causes = before && after ? causesOf(head, base) : [], deltaBytes = before && after ? after.expected - before.expected : null, changed = causes.length > 0 || deltaBytes !== 0 || head.row.verdict.status !== base.row.verdict.status
- return {
-  status: base.row.verdict.status,
-  totalBytes: before,
-  deltaBytes,
-  change: renamed ? 'renamed' : changed ? 'changed' : 'unchanged',
-  causes
- }
+ return { status: base.row.verdict.status, totalBytes: before, deltaBytes, change: renamed ? 'renamed' : changed ? 'changed' : 'unchanged', causes }
 }
 const MOVES_BUDGET = new Set([ 'gpu', 'memoryFraction' ])
 function causesOf(head, base) {
@@ -31790,12 +30116,7 @@ function causesOf(head, base) {
   input: head.question.input
  })) {
   const after = total(step.input)
-  if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({
-   setting: step.setting,
-   from: step.from,
-   to: step.to,
-   deltaBytes: after - before
-  })
+  if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({ setting: step.setting, from: step.from, to: step.to, deltaBytes: after - before });
   before = after
  }
  return causes
@@ -31828,18 +30149,10 @@ function stepsFrom(base, head) {
   if (is === void 0) delete next[name]; else next[name] = is;
   step(name, was?.value, is?.value, { options: next })
  }
- if (JSON.stringify(from.environment) !== JSON.stringify(to.environment)) step('environment', null, null, {
-  environment: to.environment
- })
- if (from.gpu?.name !== to.gpu?.name || from.gpu?.memoryBytes !== to.gpu?.memoryBytes) step('gpu', from.gpu?.name, to.gpu?.name, {
-  gpu: to.gpu
- })
- if (from.gpusPerReplica !== to.gpusPerReplica) step('gpusPerReplica', from.gpusPerReplica, to.gpusPerReplica, {
-  gpusPerReplica: to.gpusPerReplica
- })
- if (from.concurrency !== to.concurrency) step('min-concurrency', from.concurrency, to.concurrency, {
-  concurrency: to.concurrency
- })
+ if (JSON.stringify(from.environment) !== JSON.stringify(to.environment)) step('environment', null, null, { environment: to.environment });
+ if (from.gpu?.name !== to.gpu?.name || from.gpu?.memoryBytes !== to.gpu?.memoryBytes) step('gpu', from.gpu?.name, to.gpu?.name, { gpu: to.gpu });
+ if (from.gpusPerReplica !== to.gpusPerReplica) step('gpusPerReplica', from.gpusPerReplica, to.gpusPerReplica, { gpusPerReplica: to.gpusPerReplica });
+ if (from.concurrency !== to.concurrency) step('min-concurrency', from.concurrency, to.concurrency, { concurrency: to.concurrency });
  if (from.draft !== to.draft) input = { ...input, draft: to.draft };
  return steps
 }
@@ -31868,10 +30181,7 @@ function imageTag(image) {
  const plain = image.trim().replace(/@sha256:.*$/, ''), colon = plain.lastIndexOf(':')
  return colon > plain.lastIndexOf('/') ? plain.slice(colon + 1) : ''
 }
-const TAGGED = {
- vllm: /vllm[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i,
- sglang: /(?:sglang|sgl)[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i
-}
+const TAGGED = { vllm: /vllm[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i, sglang: /(?:sglang|sgl)[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i }
 function imageVersion(image, engine) {
  const tag = imageTag(image), composite = TAGGED[engine]?.exec(tag)?.[1]
  if (composite) return composite;
@@ -31963,25 +30273,12 @@ class Collector {
   this.put(name, value, written)
  }
  put(name, value, written) {
-  const place = written.value.place, setting = {
-   value,
-   from: 'file',
-   file: place.file,
-   line: place.line,
-   column: place.column,
-   text: shown(written.text).slice(0, 300)
-  }
+  const place = written.value.place, setting = { value, from: 'file', file: place.file, line: place.line, column: place.column, text: shown(written.text).slice(0, 300) }
   this.settings[name] = setting
  }
  refuse(name, written) {
   const place = written.value.place
-  this.findings.push({
-   code: 'setting-invalid',
-   severity: 'error',
-   message: `${shown(written.text).slice(0, 200)}: not a value for ${name}`,
-   file: place.file,
-   line: place.line
-  })
+  this.findings.push({ code: 'setting-invalid', severity: 'error', message: `${shown(written.text).slice(0, 200)}: not a value for ${name}`, file: place.file, line: place.line })
  }
  note(code, severity, message, at) {
   const place = at.place
@@ -31996,12 +30293,7 @@ function modelFrom(text, collector, more = {}) {
   const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, ''), path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0
   return { id: path ? shown(trimmed.value) : null, revision: null, ...evidence, ...more }
  }
- return {
-  id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500),
-  revision: null,
-  ...evidence,
-  ...more
- }
+ return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500), revision: null, ...evidence, ...more }
 }
 function telling(text) {
  const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1), start = text.place
@@ -32366,10 +30658,7 @@ function plainEnd(text, from) {
  return i
 }
 function arrayWords(text, from, to) {
- return tokens(text.slice(from, to)).filter(token => !token.operator).map(token => ({
-  from: from + token.from,
-  to: from + token.to
- }))
+ return tokens(text.slice(from, to)).filter(token => !token.operator).map(token => ({ from: from + token.from, to: from + token.to }))
 }
 function parseScript(text) {
  return new Parser(text, tokens(text)).list(new Set, 0)
@@ -32636,10 +30925,7 @@ class Expansion {
     const end = source.indexOf('))', i + 3)
     if (end < 0 || end + 2 > to) return null;
     const value = arithmetic(source.slice(i + 3, end), name => lookup(name)?.value)
-    return value === null ? null : {
-     emit: () => this.#add(Text.at(this.#raw.slice(i), String(value))),
-     end: end + 2
-    }
+    return value === null ? null : { emit: () => this.#add(Text.at(this.#raw.slice(i), String(value))), end: end + 2 }
    }
    const end = closing(source, i + 2, '(', ')', this.#variables.budget), stop = end < 0 || end > to ? to : end, loaded = end < 0 ? void 0 : this.#downloaded(this.#raw.slice(i + 2, end - 1))
    return { emit: () => this.#add(loaded ?? this.#raw.slice(i, stop)), end: stop }
@@ -32874,15 +31160,7 @@ function walkFlags(argv, table, style) {
    if (i < args.length && /^(true|false)$/i.test(args[i].value)) values.push(args[i++]);
   } else if (arity === '+') while (takesNext()) values.push(args[i++]); else for (let n = arity === 2 ? 2 : 1; n > 0 && takesNext(); n--) values.push(args[i++])
   const said = arity !== 0 || !/^(false|0|no)$/i.test(values[0]?.value ?? ''), text = inline ? word.value : [ word, ...values ].map(part => part.value).join(' ')
-  uses.push({
-   name: flag?.name ?? name.replace(/^-+/, ''),
-   known: flag !== void 0,
-   path,
-   values,
-   on: said !== (flag?.negated ?? false),
-   flag: word,
-   text
-  })
+  uses.push({ name: flag?.name ?? name.replace(/^-+/, ''), known: flag !== void 0, path, values, on: said !== (flag?.negated ?? false), flag: word, text })
  }
  return { uses, positionals, holes }
 }
@@ -32897,11 +31175,7 @@ function parts(word, style) {
  const equals = word.value.indexOf('='), spelled = equals < 0 ? word.value : word.value.slice(0, equals), inline = equals < 0 ? null : word.slice(equals + 1)
  if (!spelled.startsWith('--')) return { name: spelled, path: null, inline };
  const dot = style.dotted ? spelled.indexOf('.') : -1, long = spelled.slice(2, dot < 0 ? void 0 : dot)
- return {
-  name: style.underscores ? long.replaceAll('_', '-') : long,
-  path: dot < 0 ? null : spelled.slice(dot + 1),
-  inline
- }
+ return { name: style.underscores ? long.replaceAll('_', '-') : long, path: dot < 0 ? null : spelled.slice(dot + 1), inline }
 }
 function find(name, table, style) {
  const exact = table.spelled.get(name)
@@ -33068,11 +31342,7 @@ const IGNORED = new Set([ 'port', 'host', 'hostname', 'env', 'api-key', 'hf-toke
   const device = lastValue(uses, 'device')?.value.value, revision = lastValue(uses, 'revision'), model = modelFrom(lastValue(uses, 'model-id')?.value, collector, revision ? {
    revision: revision.value.value
   } : {})
-  return model.id === null && start.form === 'image' && uses.length === 0 ? null : {
-   collector,
-   model,
-   accelerator: device === 'cpu' ? 'cpu' : null
-  }
+  return model.id === null && start.form === 'image' && uses.length === 0 ? null : { collector, model, accelerator: device === 'cpu' ? 'cpu' : null }
  }
 }, llamacppFlags = flagTable({
  one: `\n    adaptive-decay adaptive-target alias=-a api-key api-key-file api-prefix batch-size=-b cache-ram=-cram\n    cache-reuse cache-type-k=-ctk cache-type-v=-ctv chat-template chat-template-file chat-template-kwargs\n    checkpoint-min-step=-cms control-vector control-vector-scaled cors-headers cors-methods cors-origins\n    cpu-mask-batch=-Cb cpu-mask=-C cpu-range-batch=-Crb cpu-range=-Cr cpu-strict cpu-strict-batch\n    ctx-checkpoints=-ctxcp,--swa-checkpoints ctx-size=-c defrag-thold=-dt device=-dev docker-repo=-dr\n    draft-min=--draft-n-min draft=--draft-n,--draft-max dry-allowed-length dry-base dry-multiplier\n    dry-penalty-last-n dry-sequence-breaker dynatemp-exp dynatemp-range embd-normalize fit-ctx=-fitc\n    fit-target=-fitt fit=-fit flash-attn=-fa frequency-penalty gpu-layers=-ngl,--n-gpu-layers grammar grammar-file\n    hf-file=-hff hf-repo=-hf,-hfr hf-token=-hft host image-max-tokens image-min-tokens json-schema-file=-jf\n    json-schema=-j keep kv-unified-per-slot lazy-mode=-lzm load-mode=-lm log-colors log-file log-prompts-dir\n    logit-bias=-l lookup-cache-dynamic=-lcd lookup-cache-static=-lcs main-gpu=-mg mcp-servers-config\n    mcp-servers-json media-path min-p mirostat mirostat-ent mirostat-lr mmproj-url=-mmu mmproj=-mm model-url=-mu\n    model=-m models-dir models-max models-preset mtmd-batch-max-tokens n-cpu-ffn=-ncffn n-cpu-moe=-ncmoe numa\n    override-kv override-tensor=-ot parallel=-np parallel=-np path poll poll-batch pooling port\n    predict=-n,--n-predict presence-penalty prio prio-batch reasoning-budget reasoning-budget-message\n    reasoning-effort reasoning-format reasoning=-rea repeat-last-n repeat-penalty reverse-prompt=-r rope-freq-base\n    rope-freq-scale rope-scale rope-scaling rpc rpc=-mmdev sampler-seq=--sampling-seq samplers seed=-s\n    sleep-idle-seconds slot-prompt-similarity=-sps slot-save-path\n    spec-draft-cpu-mask-batch=-Cbd,--cpu-mask-batch-draft spec-draft-cpu-mask=-Cd,--cpu-mask-draft\n    spec-draft-cpu-range=-Crd,--cpu-range-draft spec-draft-cpu-strict-batch=--cpu-strict-batch-draft\n    spec-draft-cpu-strict=--cpu-strict-draft spec-draft-device=-devd,--device-draft\n    spec-draft-hf=-hfd,-hfrd,--hf-repo-draft spec-draft-model=-md,--model-draft\n    spec-draft-n-cpu-moe=--spec-draft-ncmoe,-ncmoed,--n-cpu-moe-draft spec-draft-n-max spec-draft-n-min\n    spec-draft-ngl=-ngld,--gpu-layers-draft,--n-gpu-layers-draft\n    spec-draft-override-tensor=-otd,--override-tensor-draft spec-draft-p-min=--draft-p-min\n    spec-draft-p-split=--draft-p-split spec-draft-poll-batch=--poll-batch-draft spec-draft-poll=--poll-draft\n    spec-draft-prio-batch=--prio-batch-draft spec-draft-prio=--prio-draft\n    spec-draft-threads-batch=-tbd,--threads-batch-draft spec-draft-threads=-td,--threads-draft\n    spec-draft-type-k=-ctkd,--cache-type-k-draft spec-draft-type-v=-ctvd,--cache-type-v-draft\n    spec-ngram-map-k-min-hits spec-ngram-map-k-size-m spec-ngram-map-k-size-n spec-ngram-map-k4v-min-hits\n    spec-ngram-map-k4v-size-m spec-ngram-map-k4v-size-n spec-ngram-min-hits spec-ngram-mod-n-match\n    spec-ngram-mod-n-max spec-ngram-mod-n-min spec-ngram-simple-min-hits spec-ngram-simple-size-m\n    spec-ngram-simple-size-n spec-ngram-size-m spec-ngram-size-n spec-synth-len spec-synth-rates spec-type\n    split-mode=-sm sse-ping-interval ssl-cert-file ssl-key-file tags temp=--temperature tensor-split=-ts\n    threads-batch=-tb threads-http threads=-t timeout=-to tools tools-runtime top-k top-nsigma=--top-n-sigma top-p\n    typical=--typical-p ubatch-size=-ub ui-config-file=--webui-config-file ui-config=--webui-config\n    verbosity=-lv,--log-verbosity video-ffmpeg-dir video-fps video-timestamp-interval xtc-probability xtc-threshold\n    yarn-attn-factor yarn-beta-fast yarn-beta-slow yarn-ext-factor yarn-orig-ctx`,
@@ -33115,11 +31385,7 @@ function readLlamacpp(start) {
  const draft = lastValue(uses, 'model-draft', 'spec-draft-model', 'hf-repo-draft'), count = lastValue(uses, 'draft', 'spec-draft-n-max', 'draft-max')
  if (count) collector.set('speculativeTokens', count, positive);
  Object.assign(collector.options, optionsOf(uses))
- return {
-  collector,
-  model: llamacpp_modelOf(uses, env, collector),
-  draftModel: draft ? modelFrom(draft.value, collector) : null
- }
+ return { collector, model: llamacpp_modelOf(uses, env, collector), draftModel: draft ? modelFrom(draft.value, collector) : null }
 }
 const variable = (env, name) => {
  const value = env.get(name)
@@ -34127,9 +32393,7 @@ function plainString(item, ctx, onComment, onChompKeep) {
  return implicitKey ? str : foldFlowLines(str, indent, FOLD_FLOW, getFoldOptions(ctx, false))
 }
 function stringifyString_stringifyString(item, ctx, onComment, onChompKeep) {
- const {implicitKey, inFlow} = ctx, ss = typeof item.value === 'string' ? item : Object.assign({}, item, {
-  value: String(item.value)
- })
+ const {implicitKey, inFlow} = ctx, ss = typeof item.value === 'string' ? item : Object.assign({}, item, { value: String(item.value) })
  let {type} = item
  if (type !== Scalar.QUOTE_DOUBLE) if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u{D800}-\u{DFFF}]/u.test(ss.value)) type = Scalar.QUOTE_DOUBLE;
  const _stringify = _type => {
@@ -34267,11 +32531,7 @@ function stringifyPair({key, value}, ctx, onComment, onChompKeep) {
   }
  }
  let explicitKey = !simpleKeys && (!key || keyComment && value == null && !ctx.inFlow || isCollection(key) || (isScalar(key) ? key.type === Scalar.BLOCK_FOLDED || key.type === Scalar.BLOCK_LITERAL : typeof key === 'object'))
- ctx = Object.assign({}, ctx, {
-  allNullValues: false,
-  implicitKey: !explicitKey && (simpleKeys || !allNullValues),
-  indent: indent + indentStep
- })
+ ctx = Object.assign({}, ctx, { allNullValues: false, implicitKey: !explicitKey && (simpleKeys || !allNullValues), indent: indent + indentStep })
  let vsb, vcb, valueComment, keyCommentDone = false, chompKeep = false, str = stringify(key, ctx, () => keyCommentDone = true, () => chompKeep = true)
  if (!explicitKey && !ctx.inFlow && str.length > 1024) {
   if (simpleKeys) throw new Error('With simple keys, single line scalar must not span more than 1024 characters');
@@ -34592,13 +32852,7 @@ class YAMLMap extends Collection {
   if (!ctx) return JSON.stringify(this);
   for (const item of this.items) if (!isPair(item)) throw new Error(`Map items must all be pairs; found ${JSON.stringify(item)} instead`);
   if (!ctx.allNullValues && this.hasAllNullValues(false)) ctx = Object.assign({}, ctx, { allNullValues: true });
-  return stringifyCollection(this, ctx, {
-   blockItemPrefix: '',
-   flowChars: { start: '{', end: '}' },
-   itemIndent: ctx.indent || '',
-   onChompKeep,
-   onComment
-  })
+  return stringifyCollection(this, ctx, { blockItemPrefix: '', flowChars: { start: '{', end: '}' }, itemIndent: ctx.indent || '', onChompKeep, onComment })
  }
 }
 const map = {
@@ -34654,13 +32908,7 @@ class YAMLSeq extends Collection {
  }
  toString(ctx, onComment, onChompKeep) {
   if (!ctx) return JSON.stringify(this);
-  return stringifyCollection(this, ctx, {
-   blockItemPrefix: '- ',
-   flowChars: { start: '[', end: ']' },
-   itemIndent: (ctx.indent || '') + '  ',
-   onChompKeep,
-   onComment
-  })
+  return stringifyCollection(this, ctx, { blockItemPrefix: '- ', flowChars: { start: '[', end: ']' }, itemIndent: (ctx.indent || '') + '  ', onChompKeep, onComment })
  }
  static from(schema, obj, ctx) {
   const {replacer} = ctx, seq = new this(schema)
@@ -34920,13 +33168,7 @@ function createPairs(schema, iterable, ctx) {
  }
  return pairs
 }
-const pairs = {
- collection: 'seq',
- default: false,
- tag: 'tag:yaml.org,2002:pairs',
- resolve: resolvePairs,
- createNode: createPairs
-}
+const pairs = { collection: 'seq', default: false, tag: 'tag:yaml.org,2002:pairs', resolve: resolvePairs, createNode: createPairs }
 class YAMLOMap extends YAMLSeq {
  constructor() {
   super()
@@ -35437,9 +33679,7 @@ class Document_Document {
   let opt
   switch (version) {
   case '1.1':
-   if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({
-    version: '1.1'
-   })
+   if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({ version: '1.1' });
    opt = { resolveKnownTags: false, schema: 'yaml-1.1' }
    break;
 
@@ -35724,14 +33964,7 @@ function resolveBlockSeq({composeNode, composeEmptyNode}, ctx, bs, onError, tag)
  if (ctx.atKey) ctx.atKey = false;
  let offset = bs.offset, commentEnd = null
  for (const {start, value} of bs.items) {
-  const props = resolveProps(start, {
-   indicator: 'seq-item-ind',
-   next: value,
-   offset,
-   onError,
-   parentIndent: bs.indent,
-   startOnNewline: true
-  })
+  const props = resolveProps(start, { indicator: 'seq-item-ind', next: value, offset, onError, parentIndent: bs.indent, startOnNewline: true })
   if (!props.found) if (props.anchor || props.tag || value) if (value?.type === 'block-seq') onError(props.end, 'BAD_INDENT', 'All sequence items must start at the same column'); else onError(offset, 'MISSING_CHAR', 'Sequence item without - indicator'); else {
    commentEnd = props.end
    if (props.comment) seq.comment = props.comment;
@@ -35841,15 +34074,7 @@ function resolveFlowCollection({composeNode, composeEmptyNode}, ctx, fc, onError
    const keyStart = props.end, keyNode = key ? composeNode(ctx, key, props, onError) : composeEmptyNode(ctx, keyStart, start, null, props, onError)
    if (isBlock(key)) onError(keyNode.range, 'BLOCK_IN_FLOW', blockMsg);
    ctx.atKey = false
-   const valueProps = resolveProps(sep ?? [], {
-    flow: fcName,
-    indicator: 'map-value-ind',
-    next: value,
-    offset: keyNode.range[2],
-    onError,
-    parentIndent: fc.indent,
-    startOnNewline: false
-   })
+   const valueProps = resolveProps(sep ?? [], { flow: fcName, indicator: 'map-value-ind', next: value, offset: keyNode.range[2], onError, parentIndent: fc.indent, startOnNewline: false })
    if (valueProps.found) {
     if (!isMap && !props.found && ctx.options.strict) {
      if (sep) for (const st of sep) {
@@ -36199,26 +34424,7 @@ function foldNewline(source, offset) {
  if (!fold) fold = ' ';
  return { fold, offset }
 }
-const escapeCodes = {
- 0: '\0',
- a: '',
- b: '\b',
- e: '',
- f: '\f',
- n: '\n',
- r: '\r',
- t: '\t',
- v: '\v',
- N: '',
- _: ' ',
- L: '\u2028',
- P: '\u2029',
- ' ': ' ',
- '"': '"',
- '/': '/',
- '\\': '\\',
- '\t': '\t'
-}
+const escapeCodes = { 0: '\0', a: '', b: '\b', e: '', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', N: '', _: ' ', L: '\u2028', P: '\u2029', ' ': ' ', '"': '"', '/': '/', '\\': '\\', '\t': '\t' }
 function parseCharCode(source, offset, length, onError) {
  const cc = source.substr(offset, length), ok = cc.length === length && /^[0-9a-fA-F]+$/.test(cc), code = ok ? parseInt(cc, 16) : NaN
  try {
@@ -36379,14 +34585,7 @@ function composeDoc(options, directives, {offset, start, value, end}, onError) {
   directives: doc.directives,
   options: doc.options,
   schema: doc.schema
- }, props = resolveProps(start, {
-  indicator: 'doc-start',
-  next: value ?? end?.[0],
-  offset,
-  onError,
-  parentIndent: 0,
-  startOnNewline: true
- })
+ }, props = resolveProps(start, { indicator: 'doc-start', next: value ?? end?.[0], offset, onError, parentIndent: 0, startOnNewline: true })
  if (props.found) {
   doc.directives.docStart = true
   if (value && (value.type === 'block-map' || value.type === 'block-seq') && !props.hasNewline) onError(props.end, 'MISSING_CHAR', 'Block collection cannot start on same line with directives-end marker');
@@ -36466,12 +34665,7 @@ class Composer {
   this.warnings = []
  }
  streamInfo() {
-  return {
-   comment: parsePrelude(this.prelude).comment,
-   directives: this.directives,
-   errors: this.errors,
-   warnings: this.warnings
-  }
+  return { comment: parsePrelude(this.prelude).comment, directives: this.directives, errors: this.errors, warnings: this.warnings }
  }
  * compose(tokens, forceDoc = false, endOffset = -1) {
   for (const token of tokens) yield* this.next(token);
@@ -37457,12 +35651,7 @@ class parser_Parser {
     return
    }
   }
-  yield {
-   type: 'error',
-   offset: this.offset,
-   message: `Unexpected ${this.type} token in YAML stream`,
-   source: this.source
-  }
+  yield { type: 'error', offset: this.offset, message: `Unexpected ${this.type} token in YAML stream`, source: this.source }
  }
  * document(doc) {
   if (doc.value) return yield* this.lineEnd(doc);
@@ -37483,12 +35672,7 @@ class parser_Parser {
    return
   }
   const bv = this.startBlockValue(doc)
-  if (bv) this.stack.push(bv); else yield {
-   type: 'error',
-   offset: this.offset,
-   message: `Unexpected ${this.type} token in YAML document`,
-   source: this.source
-  }
+  if (bv) this.stack.push(bv); else yield { type: 'error', offset: this.offset, message: `Unexpected ${this.type} token in YAML document`, source: this.source };
  }
  * scalar(scalar) {
   if (this.type === 'map-value-ind') {
@@ -37709,12 +35893,7 @@ class parser_Parser {
      if (bv) {
       if (bv.type === 'block-seq') {
        if (!it.explicitKey && it.sep && !includesToken(it.sep, 'newline')) {
-        yield* this.pop({
-         type: 'error',
-         offset: this.offset,
-         message: 'Unexpected block-seq-ind on same line with key',
-         source: this.source
-        })
+        yield* this.pop({ type: 'error', offset: this.offset, message: 'Unexpected block-seq-ind on same line with key', source: this.source })
         return
        }
       } else if (atMapIndent) map.items.push({ start })
@@ -37800,10 +35979,7 @@ class parser_Parser {
      start: [],
      key: null,
      sep: [ this.sourceToken ]
-    }); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, {
-     key: null,
-     sep: [ this.sourceToken ]
-    })
+    }); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, { key: null, sep: [ this.sourceToken ] })
     return;
 
    case 'space':
@@ -37888,14 +36064,7 @@ class parser_Parser {
 
   case 'flow-map-start':
   case 'flow-seq-start':
-   return {
-    type: 'flow-collection',
-    offset: this.offset,
-    indent: this.indent,
-    start: this.sourceToken,
-    items: [],
-    end: []
-   };
+   return { type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: [] };
 
   case 'seq-item-ind':
    return {
@@ -38040,13 +36209,7 @@ function repaired(source, documents) {
 function parseAll(source) {
  if (tooDeep(source.value)) return [ broken(source, `nested deeper than ${yaml_MAX_DEPTH} levels`) ];
  try {
-  const parsed = parseAllDocuments(source.value, {
-   uniqueKeys: false,
-   merge: false,
-   logLevel: 'silent',
-   prettyErrors: false,
-   keepSourceTokens: false
-  })
+  const parsed = parseAllDocuments(source.value, { uniqueKeys: false, merge: false, logLevel: 'silent', prettyErrors: false, keepSourceTokens: false })
   return [ ...parsed ].map(document => {
    const build = new Builder(source), root = document.contents ? build.node(document.contents, 0) : null, errors = document.errors.map(error => ({
     message: error.message.split('\n')[0],
@@ -38242,10 +36405,7 @@ function readSglangUses(uses, collector) {
  const chunk = lastValue(uses, 'chunked-prefill-size')
  if (chunk && chunk.value.value.trim() !== '-1') collector.set('maxNumBatchedTokens', chunk, sglang_tokens);
  const attention = lastUse(uses, 'enable-dp-attention'), data = collector.settings.dataParallel
- if (attention?.on && data) collector.put('attentionDataParallel', data.value, {
-  value: attention.flag,
-  text: attention.text
- })
+ if (attention?.on && data) collector.put('attentionDataParallel', data.value, { value: attention.flag, text: attention.text });
  for (const value of uses.filter(use => use.name === 'lora-paths').flatMap(use => use.values)) {
   const path = value.slice(value.value.indexOf('=') + 1)
   if (path.value !== '') collector.adapters.push(modelFrom(path, collector));
@@ -38711,11 +36871,7 @@ function environmentOf(command, own) {
 }
 function hardwareOf(command, reading) {
  const declared = command.hardware ?? noHardware, accelerator = reading.accelerator ?? declared.accelerator ?? (command.image ? imageAccelerator(command.image.value) : null)
- if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd') return {
-  ...declared,
-  accelerator,
-  gpusPerReplica: 0
- }
+ if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd') return { ...declared, accelerator, gpusPerReplica: 0 };
  if (declared.gpusPerReplica !== null) return { ...declared, accelerator: accelerator ?? 'nvidia' };
  for (const name of [ 'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES' ]) {
   const value = command.env.get(name)
@@ -38777,15 +36933,7 @@ function dockerRun(argv, outer) {
  const image = argv[i]
  if (!image) return null;
  const rest = argv.slice(i + 1)
- return {
-  ...outer,
-  argv: entrypoint && entrypoint.value !== '' ? [ entrypoint, ...rest ] : rest,
-  env,
-  image,
-  mounts,
-  hardware,
-  scripted: false
- }
+ return { ...outer, argv: entrypoint && entrypoint.value !== '' ? [ entrypoint, ...rest ] : rest, env, image, mounts, hardware, scripted: false }
 }
 const looksLikeImage = word => /^[\w.-]+(?:\/[\w.-]+)+:[\w.-]+$/.test(word.value)
 function addVariable(env, value, outer) {
@@ -38815,12 +36963,7 @@ function docker_device(value, before) {
  const cdi = /^nvidia\.com\/gpu=(\d+|all)$/.exec(text)
  if (!cdi) return {};
  if (cdi[1] === 'all') return { accelerator: 'nvidia' };
- return {
-  accelerator: 'nvidia',
-  gpusPerReplica: (before.gpusPerReplica ?? 0) + 1,
-  gpusAt: value.place,
-  gpusText: text
- }
+ return { accelerator: 'nvidia', gpusPerReplica: (before.gpusPerReplica ?? 0) + 1, gpusAt: value.place, gpusText: text }
 }
 const MAX_STEPS = 2e4, MAX_CALLS = 8, MAX_LOOP = 16, MAX_EXPANDED = 4e6, MAX_LIST = 500, MAX_COMMANDS = 2e3, BUILTINS = new Set([ 'set', 'shopt', 'echo', 'printf', 'cd', 'exit', 'return', 'true', 'false', ':', '[', '[[', 'test', 'shift', 'unset', 'trap', 'wait', 'umask', 'ulimit' ])
 function runScript(script, input) {
@@ -39492,20 +37635,12 @@ function sharedDevices(found, services) {
    file,
    line
   }
-  return {
-   ...one,
-   hardware: { ...one.hardware, shared: { kind: 'device', replicas: others.length + 1, at: own.at.place } },
-   findings: [ ...one.findings, finding ]
-  }
+  return { ...one, hardware: { ...one.hardware, shared: { kind: 'device', replicas: others.length + 1, at: own.at.place } }, findings: [ ...one.findings, finding ] }
  })
 }
 function reservation(service) {
  const ids = listAt(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => textsOf(tree_at(device, 'device_ids')))
- return {
-  ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')),
-  profiles: textsOf(tree_at(service, 'profiles')).map(text => text.value),
-  at: ids[0]
- }
+ return { ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')), profiles: textsOf(tree_at(service, 'profiles')).map(text => text.value), at: ids[0] }
 }
 function together(a, b) {
  const run = a.profiles.length === 0 || b.profiles.length === 0 || a.profiles.some(profile => b.profiles.includes(profile))
@@ -39565,16 +37700,9 @@ function hardware(service, resolve) {
  let declared = noHardware
  if (stringAt(service, 'runtime') === 'nvidia') declared = { ...declared, accelerator: 'nvidia' };
  if (stringAt(service, 'runtime') === 'habana') declared = { ...declared, accelerator: 'hpu' };
- for (const text of textsOf(service.get('devices'))) declared = {
-  ...declared,
-  ...docker_device(resolve(text), declared)
- }
+ for (const text of textsOf(service.get('devices'))) declared = { ...declared, ...docker_device(resolve(text), declared) };
  const all = service.get('gpus')
- if (all?.kind === 'scalar' && all.value !== null) declared = {
-  ...declared,
-  accelerator: 'nvidia',
-  ...docker_gpus(resolve(all.text), `gpus: ${all.text.value}`)
- }
+ if (all?.kind === 'scalar' && all.value !== null) declared = { ...declared, accelerator: 'nvidia', ...docker_gpus(resolve(all.text), `gpus: ${all.text.value}`) };
  const reserved = [ ...all?.kind === 'list' ? all.items : [], ...listAt(service, 'deploy', 'resources', 'reservations', 'devices') ]
  let count = null
  for (const entry of reserved) {
@@ -39644,14 +37772,8 @@ async function neighbours({path, list, open}, kind) {
 const PRODUCT = /^(?:nvidia\.com\/gpu\.product|cloud\.google\.com\/gke-accelerator|karpenter\.k8s\.aws\/instance-gpu-name|amd\.com\/gpu\.(?:product-name|family|device-id)|gpu\.nvidia\.com\/(?:class|model)|machine\.cluster\.vke\.volcengine\.com\/gpu-name|aliyun\.accelerator\/nvidia_name|serving\.kserve\.io\/gke-accelerator)$/, INSTANCE = /(?:^|\/)instance-type$|^(?:beta\.kubernetes\.io|node\.kubernetes\.io)\/instance-type$|^karpenter\.k8s\.aws\/instance-size$/, MEMORY = /^(?:nvidia\.com\/gpu\.memory|karpenter\.k8s\.aws\/instance-gpu-memory)$/, TPU = /^cloud\.google\.com\/gke-tpu-/, HINT = /gpu|accelerator|instance-?family|nodegroup|node-?pool/i, RESOURCES = [ [ /^nvidia\.com\/(?:gpu(?:\.shared)?|[a-z0-9-]*gpu[a-z0-9.-]*)$/i, 'nvidia' ], [ /^amd\.com\/gpu$/, 'amd' ], [ /^gpu\.intel\.com\//, 'xpu' ], [ /^habana\.ai\/gaudi/, 'hpu' ], [ /^aws\.amazon\.com\/neuron/, 'neuron' ], [ /^google\.com\/tpu$/, 'tpu' ], [ /^rebellions\.ai\//, 'rbln' ], [ /^huawei\.com\/Ascend/, 'npu' ] ], MIG = /^nvidia\.com\/mig-(\d+g\.\d+gb)(?:[.+]me)?$/
 function nodeHardware(pod, metadata) {
  const labels = []
- for (const entry of mapAt(pod, 'nodeSelector')?.entries ?? []) if (entry.value.kind === 'scalar') labels.push({
-  key: entry.key,
-  value: entry.value.text
- })
- for (const entry of mapAt(metadata, 'annotations')?.entries ?? []) if (PRODUCT.test(entry.key.value) && entry.value.kind === 'scalar') labels.push({
-  key: entry.key,
-  value: entry.value.text
- })
+ for (const entry of mapAt(pod, 'nodeSelector')?.entries ?? []) if (entry.value.kind === 'scalar') labels.push({ key: entry.key, value: entry.value.text });
+ for (const entry of mapAt(metadata, 'annotations')?.entries ?? []) if (PRODUCT.test(entry.key.value) && entry.value.kind === 'scalar') labels.push({ key: entry.key, value: entry.value.text });
  for (const term of affinityTerms(pod)) labels.push(...term);
  return labelHardware(labels)
 }
@@ -39824,10 +37946,7 @@ function podGpus(pod) {
  const asked = listAt(pod, 'containers').map(container => resourceHardware(tree_at(container, 'resources'), text => text)).filter(own => own.accelerator !== null), [first] = asked
  if (!first) return null;
  const counts = asked.map(own => own.gpusPerReplica)
- return {
-  ...first,
-  gpusPerReplica: counts.some(count => count === null) ? null : counts.reduce((sum, count) => sum + (count ?? 0), 0)
- }
+ return { ...first, gpusPerReplica: counts.some(count => count === null) ? null : counts.reduce((sum, count) => sum + (count ?? 0), 0) }
 }
 const dynamo = {
  kind: 'document',
@@ -39899,21 +38018,11 @@ const COUNTS = [ 'gpus', 'job.gpus', 'gpu.count', 'gpuCount', 'numGpus', 'num_gp
 function valuesHardware(map, root) {
  const own = resources(map), asked = own.accelerator !== null || map === root ? own : resources(root), node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root), declared = withInstance(podHardware(node, asked), map)
  if (declared.gpusPerReplica !== null) return declared;
- if (stringAt(map, 'accelDevice')?.toLowerCase() === 'gaudi') return {
-  ...declared,
-  accelerator: 'hpu',
-  gpusPerReplica: 0
- }
+ if (stringAt(map, 'accelDevice')?.toLowerCase() === 'gaudi') return { ...declared, accelerator: 'hpu', gpusPerReplica: 0 };
  const count = COUNTS.map(key => textAt(map, ...key.split('.'))).find(text => text !== void 0 && /^\d{1,4}$/.test(text.value))
  if (!count) return declared;
  const gpusPerReplica = Number(count.value)
- return {
-  ...declared,
-  accelerator: declared.accelerator ?? 'nvidia',
-  gpusPerReplica,
-  gpusAt: count.place,
-  gpusText: `gpus: ${count.value}`
- }
+ return { ...declared, accelerator: declared.accelerator ?? 'nvidia', gpusPerReplica, gpusAt: count.place, gpusText: `gpus: ${count.value}` }
 }
 function resources(map) {
  const direct = resourceHardware(tree_at(map, 'resources'), text => text)
@@ -39929,12 +38038,7 @@ function resources(map) {
 function withInstance(declared, map) {
  const instance = textAt(map, 'instance', 'type') ?? textAt(map, 'instanceType') ?? textAt(map, 'instance_type')
  if (!instance || !lookUpInstance(instance.value)) return declared;
- const name = {
-  name: instance.value,
-  kind: 'instance-type',
-  at: instance.place,
-  text: `instance type: ${instance.value}`
- }
+ const name = { name: instance.value, kind: 'instance-type', at: instance.place, text: `instance type: ${instance.value}` }
  return { ...declared, names: [ ...declared.names, name ] }
 }
 const helmValues = {
@@ -40295,11 +38399,7 @@ async function runtimeContainer(name, context) {
 function workers(hardware, predictor) {
  const pipeline = textAt(predictor, 'workerSpec', 'pipelineParallelSize'), nodes = pipeline && /^\d{1,3}$/.test(pipeline.value) ? Number(pipeline.value) : 1
  if (nodes < 2) return hardware;
- return {
-  ...hardware,
-  nodes,
-  gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes
- }
+ return { ...hardware, nodes, gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes }
 }
 async function llmInferenceService(root, name, context) {
  const spec = mapAt(root, 'spec')
@@ -40320,10 +38420,7 @@ async function role(part, spec, name, context, metadata) {
   }, positive)
  }
  const expert = textAt(parallelism, 'expert')
- if (expert && !collector.settings.expertParallel) collector.put('expertParallel', expert.value === 'true', {
-  value: expert,
-  text: `parallelism.expert: ${expert.value}`
- })
+ if (expert && !collector.settings.expertParallel) collector.put('expertParallel', expert.value === 'true', { value: expert, text: `parallelism.expert: ${expert.value}` });
  const uri = textAt(spec, 'model', 'uri'), model = uri ? modelFromUri(uri, collector) : reading.model
  for (const adapter of listAt(spec, 'model', 'lora', 'adapters')) {
   const path = textAt(adapter, 'uri')
@@ -40413,10 +38510,7 @@ async function kubeai_model(spec, name, context) {
 function profile(text) {
  const match = text ? /^([\w.-]+)(?::(\d+))?$/.exec(text.value.trim()) : null
  if (!text || !match) return noHardware;
- const count = Number(match[2] ?? '1'), name = match[1], evidence = {
-  gpusAt: text.place,
-  gpusText: `resourceProfile: ${text.value}`
- }
+ const count = Number(match[2] ?? '1'), name = match[1], evidence = { gpusAt: text.place, gpusText: `resourceProfile: ${text.value}` }
  if (/^cpu/.test(name)) return { ...noHardware, accelerator: 'cpu', gpusPerReplica: 0, ...evidence };
  if (/tpu/.test(name)) return { ...noHardware, accelerator: 'tpu', gpusPerReplica: 0, ...evidence };
  const card = name.replace(/^(?:nvidia|amd)-gpu-/, '')
@@ -40501,10 +38595,7 @@ class Walk {
    ...owner,
    injected
   }, 'kubernetes', this.#maps, this.#context, mapAt(group, 'leaderTemplate', 'metadata')), workers = pods === null ? null : groupGpus(podGpus(worker), pods - 1)
-  for (const deployment of deployments) this.found.push({
-   ...deployment,
-   hardware: kubernetes_grouped(deployment.hardware, workers, pods)
-  })
+  for (const deployment of deployments) this.found.push({ ...deployment, hardware: kubernetes_grouped(deployment.hardware, workers, pods) });
  }
  async #rayGroups(node, owner) {
   const head = mapAt(node, 'headGroupSpec', 'template', 'spec'), groups = listAt(node, 'workerGroupSpecs')
@@ -40516,10 +38607,7 @@ class Walk {
     pods = pods === null || count === null ? null : pods + count
    }
    const deployments = await podDeployments(head, owner, 'kubernetes', this.#maps, this.#context, mapAt(node, 'headGroupSpec', 'template', 'metadata'))
-   for (const deployment of deployments) this.found.push({
-    ...deployment,
-    hardware: kubernetes_grouped(deployment.hardware, workers, pods)
-   })
+   for (const deployment of deployments) this.found.push({ ...deployment, hardware: kubernetes_grouped(deployment.hardware, workers, pods) });
   }
   for (const group of groups) {
    const pod = mapAt(group, 'template', 'spec')
@@ -40539,14 +38627,7 @@ function kubernetes_grouped(hardware, workers, nodes) {
 function overNodes(deployment) {
  const option = deployment.options['nnodes'], nodes = typeof option?.value === 'string' && /^\d{1,4}$/.test(option.value) ? Number(option.value) : 1, {hardware} = deployment
  if (nodes < 2 || hardware.nodes !== null) return deployment;
- return {
-  ...deployment,
-  hardware: {
-   ...hardware,
-   nodes,
-   gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes
-  }
- }
+ return { ...deployment, hardware: { ...hardware, nodes, gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes } }
 }
 const MERGE_KEYS = new Map([ [ 'containers', 'name' ], [ 'initContainers', 'name' ], [ 'env', 'name' ], [ 'volumes', 'name' ], [ 'volumeMounts', 'mountPath' ] ]), BUILT_IN = /^(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod)$/, kustomize_MAX_NODES = 2e4, metaName = node => stringAt(node, 'metadata', 'name') ?? '', without = (map, ...keys) => new MapNode(map.entries.filter(({key}) => !keys.includes(key.value)), map.start)
 function selects(target, object) {
@@ -40679,11 +38760,7 @@ const MAX_FILES = 60, kustomize_MAX_DEPTH = 6, kustomize_NAMES = [ 'kustomizatio
   }
   const own = folderOf(context.path), parts = new Set([ ...build.files ].filter(file => folderOf(file) === own || BASE.test(file)))
   for (const file of [ ...parts, ...build.contents ]) context.part(file);
-  return all.filter(one => parts.has(one.id.split('#')[0]) || !known.has(kustomize_facts(one))).map(one => ({
-   ...one,
-   format: 'kustomize',
-   id: `${context.path}#${one.id.split('#')[1]}`
-  }))
+  return all.filter(one => parts.has(one.id.split('#')[0]) || !known.has(kustomize_facts(one))).map(one => ({ ...one, format: 'kustomize', id: `${context.path}#${one.id.split('#')[1]}` }))
  }
 }, BASE = /(?:^|\/)bases?\//, kustomize_facts = one => `${one.id.split('#')[1]} ${one.engine.version} ${declared(one)}`, folderOf = path => path.slice(0, Math.max(0, path.lastIndexOf('/')))
 async function kustomize_read(objects, context) {
@@ -40866,18 +38943,8 @@ function llm_d_hardware(declared, root, role) {
   key,
   value: value.text
  } ] : []) : [], named = declared.names.length > 0 ? declared.names : labelHardware(labels).names, perPod = declared.gpusPerReplica ?? (Number.isSafeInteger(tensor * local) ? tensor * local : null)
- if (accelerator !== 'nvidia' && accelerator !== 'amd' && accelerator !== void 0) return {
-  ...noHardware,
-  accelerator,
-  gpusPerReplica: 0
- }
- return {
-  ...declared,
-  names: named,
-  accelerator: declared.accelerator ?? accelerator ?? 'nvidia',
-  gpusPerReplica: perPod === null ? null : perPod * pods,
-  nodes: pods > 1 ? pods : declared.nodes
- }
+ if (accelerator !== 'nvidia' && accelerator !== 'amd' && accelerator !== void 0) return { ...noHardware, accelerator, gpusPerReplica: 0 };
+ return { ...declared, names: named, accelerator: declared.accelerator ?? accelerator ?? 'nvidia', gpusPerReplica: perPod === null ? null : perPod * pods, nodes: pods > 1 ? pods : declared.nodes }
 }
 const makefile = {
  kind: 'file',
@@ -40934,6 +39001,84 @@ function makeToShell(recipe) {
  parts.push(recipe.slice(plain))
  return Text.join(parts)
 }
+const python_MAX_DEPTH = 12, TOKEN = /(?:\s|#[^\n]*(?:\n|$))*(?:[rbuf]?"([^"\n]{0,2000})"|[rbuf]?'([^'\n]{0,2000})'|([A-Za-z_][\w.]{0,200})|(-?[\d][\w.]{0,40})|([^\s#]))/y
+function callArguments(text, from, constants) {
+ return new Reader(text, from, constants).map(')', 0)
+}
+class Reader {
+ #text;
+ #constants;
+ #at
+ constructor(text, from, constants) {
+  this.#text = text
+  this.#at = from
+  this.#constants = constants
+ }
+ #next() {
+  TOKEN.lastIndex = this.#at
+  const match = TOKEN.exec(this.#text.value)
+  if (!match) return null;
+  const group = match.findIndex((part, index) => index > 0 && part !== void 0), end = match.index + match[0].length, kind = group < 3 ? 'string' : group === 3 ? 'name' : group === 4 ? 'number' : 'sign', stop = kind === 'string' ? end - 1 : end
+  this.#at = end
+  return { kind, text: this.#text.slice(stop - match[group].length, stop) }
+ }
+ #sign() {
+  const token = this.#next()
+  return token?.kind === 'sign' ? token.text.value : ''
+ }
+ map(close, depth) {
+  const start = this.#text.slice(this.#at, this.#at), entries = []
+  for (;;) {
+   const key = this.#next()
+   if (key?.text.value === close && key.kind === 'sign') return new MapNode(entries, start);
+   if (!key || key.kind !== (close === ')' ? 'name' : 'string')) return null;
+   if (this.#sign() !== (close === ')' ? '=' : ':')) return null;
+   const value = this.#value(depth + 1)
+   if (!value) return null;
+   entries.push({ key: key.text, value })
+   const end = this.#sign()
+   if (end === close) return new MapNode(entries, start);
+   if (end !== ',') return null;
+  }
+ }
+ #value(depth) {
+  const token = this.#next()
+  if (!token || depth > python_MAX_DEPTH) return null;
+  const {text, kind} = token
+  if (kind === 'string') return new ScalarNode(text.value, text, false);
+  if (kind === 'number') return new ScalarNode(text.value, text, true);
+  if (kind === 'sign') return text.value === '{' ? this.map('}', depth) : text.value === '[' ? this.#list(depth) : null;
+  if (this.#text.value[this.#at] === '(') {
+   this.#at++
+   return this.map(')', depth)
+  }
+  if (/^(?:True|False|None)$/.test(text.value)) return new ScalarNode(text.value === 'None' ? null : text.value === 'True', text, true);
+  const known = this.#constants.get(text.value) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
+  return new ScalarNode(known.value, known, true)
+ }
+ #list(depth) {
+  const start = this.#text.slice(this.#at, this.#at), items = []
+  for (;;) {
+   const before = this.#at
+   if (this.#sign() === ']') return new ListNode(items, start);
+   this.#at = before
+   const value = this.#value(depth + 1)
+   if (!value) return null;
+   items.push(value)
+   const end = this.#sign()
+   if (end === ']') return new ListNode(items, start);
+   if (end !== ',') return null;
+  }
+ }
+}
+function constantsOf(text) {
+ const constants = new Map
+ for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
+  const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
+  constants.set(match[1], text.slice(from, from + value.length))
+ }
+ return constants
+}
 const modal = {
  kind: 'file',
  name: 'modal',
@@ -40949,14 +39094,8 @@ async function modal_read(context) {
   found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'))
  }
  for (const {at, keys} of engineArguments(context.text, constants)) {
-  const reading = readVllmMap(keys), command = {
-   ...bareCommand(keys.start),
-   hardware: gpuBefore(context.text, at, constants)
-  }
-  if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push(command_lines_assemble(vllm_vllm, command, reading, {
-   format: 'modal',
-   name: 'app'
-  }))
+  const reading = readVllmMap(keys), command = { ...bareCommand(keys.start), hardware: gpuBefore(context.text, at, constants) }
+  if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push(command_lines_assemble(vllm_vllm, command, reading, { format: 'modal', name: 'app' }));
  }
  const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1]
  return found.map(one => one.engine.name === 'vllm' && pin ? {
@@ -40972,14 +39111,6 @@ function engineArguments(text, constants) {
   })
   return { at: match.index, keys: new MapNode(entries, text.slice(match.index, match.index)) }
  })
-}
-function constantsOf(text) {
- const constants = new Map
- for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
-  const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
-  constants.set(match[1], text.slice(from, from + value.length))
- }
- return constants
 }
 function argumentLists(text, constants) {
  const lists = []
@@ -41414,12 +39545,7 @@ async function selector(rule) {
  return about => (paths === null || paths(about.file)) && (models === null || about.models.some(models)) && (deployments === null || deployments(about.id)) && (engines === void 0 || engines.some(engine => engine === about.engine))
 }
 function choicesOf(from, path, places) {
- const told = (key, value) => ({
-  value,
-  text: `${key}: ${places.text([ ...path, key ])}`,
-  from: 'policy',
-  at: places.of([ ...path, key ])
- })
+ const told = (key, value) => ({ value, text: `${key}: ${places.text([ ...path, key ])}`, from: 'policy', at: places.of([ ...path, key ]) })
  return {
   ...from.target === void 0 ? {} : { target: told('target', from.target) },
   ...from['gpus-per-replica'] === void 0 ? {} : { gpusPerReplica: told('gpus-per-replica', from['gpus-per-replica']) },
@@ -41447,9 +39573,7 @@ function directDeployments(lines, from) {
    const cut = pair.indexOf('='), key = cut < 0 ? pair : pair.slice(0, cut), name = settingNames.find(candidate => candidate === key)
    if (cut < 0 || name === void 0) {
     const near = suggest_closest(key.slice(0, 80), settingNames)
-    return (0, lib_problem.MB)('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, {
-     hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?`
-    })
+    return (0, lib_problem.MB)('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, { hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?` })
    }
    const read = settingValue(name, pair.slice(cut + 1))
    if ('expected' in read) return (0, lib_problem.MB)('usage', `${from}: ${name} is ${JSON.stringify(pair.slice(cut + 1, cut + 81))}, expected ${read.expected}`);
@@ -41880,7 +40004,24 @@ function containerVariables(cluster, config, name, context) {
  }
  return []
 }
-const sagemaker = {
+const rayPython = {
+ kind: 'file',
+ name: 'ray-python',
+ title: 'Ray Serve LLM in Python: LLMConfig calls with literal arguments',
+ marks: [ 'llmconfig(' ],
+ paths: path => path.endsWith('.py'),
+ read: async ({text}) => {
+  if (!/\bray\.(?:serve|data)\b/.test(text.value)) return [];
+  const constants = constantsOf(text)
+  return [ ...text.value.matchAll(/\bLLMConfig\(/g) ].slice(0, 50).flatMap(match => {
+   const config = callArguments(text, match.index + match[0].length, constants)
+   return config ? llmConfig(config, void 0, 'serve').map(one => ({
+    ...one,
+    format: 'ray-python'
+   })) : []
+  })
+ }
+}, sagemaker = {
  kind: 'file',
  name: 'sagemaker',
  title: 'SageMaker models in Terraform and Python: container environment and instance type',
@@ -41958,10 +40099,7 @@ function optionKeys(env, at) {
  const entries = []
  for (const [name, text] of env) {
   const option = /^(?:OPTION|SM_VLLM)_(.+)$/.exec(name)?.[1]?.toLowerCase().replaceAll('_', '-')
-  if (option) entries.push({
-   key: Text.at(text, LMI_NAMES.get(option) ?? option),
-   value: new ScalarNode(text.value, text, true)
-  })
+  if (option) entries.push({ key: Text.at(text, LMI_NAMES.get(option) ?? option), value: new ScalarNode(text.value, text, true) });
  }
  return new MapNode(entries, at)
 }
@@ -42004,12 +40142,7 @@ const skypilot = {
 }
 function skypilot_resources(root) {
  const section = mapAt(root, 'resources'), choices = [ tree_at(section, 'accelerators'), ...[ ...listAt(section, 'any_of'), ...listAt(section, 'ordered') ].map(one => tree_at(one, 'accelerators')) ].filter(one => one !== void 0), all = choices.map(one => acceleratorHardware(one, 'accelerators')), [first = acceleratorHardware(void 0, '')] = all, count = stringAt(root, 'num_nodes'), nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1, same = all.every(one => one.gpusPerReplica === first.gpusPerReplica)
- return {
-  ...first,
-  names: all.flatMap(one => one.names),
-  gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null,
-  nodes: nodes > 1 ? nodes : null
- }
+ return { ...first, names: all.flatMap(one => one.names), gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null, nodes: nodes > 1 ? nodes : null }
 }
 const systemd = {
  kind: 'file',
@@ -42058,7 +40191,29 @@ function readUnit(text) {
  }
  return keys
 }
-const training = {
+const terraform_READERS = [ kserve, kubeai, productionStack, llmD, helmValues, kubernetes ], terraform = {
+ kind: 'file',
+ name: 'terraform',
+ title: 'Terraform: chart values and manifests written as YAML in heredocs',
+ marks: [ 'helm_release', 'kubectl_manifest', 'yamldecode' ],
+ paths: path => path.endsWith('.tf'),
+ read: async context => {
+  const found = []
+  for (const match of [ ...context.text.value.matchAll(/<<-?([A-Z_]{1,40})\r?\n/g) ].slice(0, 50)) {
+   const from = match.index + match[0].length, length = context.text.value.slice(from).search(new RegExp(`^[ \\t]*${match[1]}\\b`, 'm'))
+   if (length <= 0) continue;
+   const documents = parseYaml(context.text.slice(from, from + length))
+   for (const {root} of documents) {
+    const reader = root && terraform_READERS.find(one => one.claims(root, context.path))
+    if (root && reader) found.push(...await reader.read(root, {
+     ...context,
+     documents: () => documents
+    }) ?? [])
+   }
+  }
+  return found.map(one => ({ ...one, format: 'terraform' }))
+ }
+}, training = {
  kind: 'document',
  name: 'training',
  title: 'Training configurations: Axolotl, LLaMA-Factory, TRL, ms-swift, torchtune',
@@ -42150,10 +40305,7 @@ function targets(root, collector) {
   const node = tree_at(root, key), [head] = textsOf(node)
   if (!head) continue;
   const value = node?.kind === 'list' ? textsOf(node).map(one => one.value) : key === 'lora_target_linear' ? 'all-linear' : head.value
-  collector.put('loraTargets', value, {
-   value: head,
-   text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}`
-  })
+  collector.put('loraTargets', value, { value: head, text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}` })
   return
  }
 }
@@ -42235,7 +40387,7 @@ function accelerator(root) {
   mig: '3g.40gb'
  } : declared
 }
-const formats = [ kustomize, ray, kserve, kubeai, nimOperator, kaito_kaito, dynamo, productionStack, llmD, truss, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList ]
+const formats = [ kustomize, ray, kserve, kubeai, nimOperator, kaito_kaito, dynamo, productionStack, llmD, truss, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform ]
 function isHelmTemplate(path, source) {
  return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source))
 }
@@ -42319,15 +40471,8 @@ async function extract(repository, bounds = {
  bytes: MAX_BYTES
 }) {
  const listed = await repository.list(), files = listed.files.slice(0, bounds.files), truncated = listed.truncated || files.length < listed.files.length, problems = []
- if (truncated) problems.push({
-  code: 'too-many-files',
-  message: 'the list of files was cut off',
-  hint: 'narrow it with include or exclude'
- })
- const deployments = [], notUnderstood = [], folders = new Folders(files), referred = new Set, parts = new Map, counts = {
-  filesRead: 0,
-  filesParsed: 0
- }
+ if (truncated) problems.push({ code: 'too-many-files', message: 'the list of files was cut off', hint: 'narrow it with include or exclude' });
+ const deployments = [], notUnderstood = [], folders = new Folders(files), referred = new Set, parts = new Map, counts = { filesRead: 0, filesParsed: 0 }
  for (const file of files) {
   const readers = fileFormats.filter(format => format.paths(file.path)), structured = PARSED.test(file.path)
   if (readers.length === 0 && !structured) continue;
@@ -42349,12 +40494,7 @@ async function extract(repository, bounds = {
   for (const [path, only] of found.parts) parts.set(path, only && parts.get(path) !== false);
   deployments.push(...found.deployments.map(detached))
  }
- return {
-  deployments: deployments_named(deployments.filter(one => !isPart(one, referred, parts))),
-  notUnderstood,
-  problems,
-  counts
- }
+ return { deployments: deployments_named(deployments.filter(one => !isPart(one, referred, parts))), notUnderstood, problems, counts }
 }
 function detached(deployment) {
  return JSON.parse(JSON.stringify(deployment))
@@ -42415,11 +40555,7 @@ function asTemplate(source, context, found) {
  found.notUnderstood.length = 0
  if (found.deployments.length > 0 || !/^\s*(?:- )?(?:containers|image):/m.test(source)) return;
  const line = source.slice(0, Math.max(0, source.indexOf('{{'))).split('\n').length
- context.notUnderstood({
-  line,
-  reason: 'helm-template',
-  message: 'an unrendered Helm template; render the chart and check its output, or check its values file'
- })
+ context.notUnderstood({ line, reason: 'helm-template', message: 'an unrendered Helm template; render the chart and check its output, or check its values file' })
 }
 async function readDocument(document, context, found) {
  const {root} = document, before = found.deployments.length
@@ -42435,11 +40571,7 @@ async function readDocument(document, context, found) {
    code: 'yaml-invalid',
    message,
    at: { file: context.path, line: error.line, column: 1 }
-  }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({
-   line: error.line,
-   reason: 'yaml-invalid',
-   message
-  })
+  }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({ line: error.line, reason: 'yaml-invalid', message })
  }
  const first = found.deployments[before]
  if (first && document.duplicates.length > 0) {
@@ -42514,13 +40646,7 @@ function increaseFinding(deployment, gate) {
  const {maxIncrease} = gate
  if (maxIncrease === null || !increasedTooMuch(deployment, maxIncrease)) return null;
  const grown = sizeText(deployment.baseline?.deltaBytes ?? 0), allowed = 'bytes' in maxIncrease ? sizeText(maxIncrease.bytes) : `${Number((100 * maxIncrease.fraction).toFixed(2))} %`, {file, line} = deployment.location
- return {
-  code: 'increase',
-  severity: 'warning',
-  message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`,
-  file,
-  line
- }
+ return { code: 'increase', severity: 'warning', message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`, file, line }
 }
 const CAUSE = {
  tight: 'fails because fail-on names tight',
@@ -42581,9 +40707,7 @@ async function check(input) {
   notUnderstood: head.extraction.notUnderstood,
   problems,
   policy: await policyReport(input, rows, verdict, head),
-  ...comparison === null ? {} : {
-   removed: comparison.removed.map(row => ({ id: row.id, model: row.model.id, status: row.verdict.status }))
-  }
+  ...comparison === null ? {} : { removed: comparison.removed.map(row => ({ id: row.id, model: row.model.id, status: row.verdict.status })) }
  }
  return { report, judged }
 }
@@ -42593,12 +40717,7 @@ async function survey(repository, policy, input) {
 }
 function sharerOf({row, sharesDevices}) {
  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
- return {
-  id: row.id,
-  card: sharesDevices ? row.location.file : null,
-  fraction: typeof fraction === 'number' ? fraction : null,
-  place: row.location
- }
+ return { id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction === 'number' ? fraction : null, place: row.location }
 }
 function countsOf(rows, extraction) {
  const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
@@ -42688,16 +40807,12 @@ function withOverrides(policy, overrides, name = key => `--${key}`) {
   abortPipeEarly: true
  }), problems = complaintsOf(checked.issues ?? []).map(({path, message, hint}) => ({
   code: 'usage',
-  message: message.replace(/^[\w-]+/, name(String(path[0]))),
+  message: message.replace(/^[\w-]+(\[\d+\])?/, name(String(path[0]))),
   ...hint ? {
    hint
   } : {}
  })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = checked.success && checked.output.target !== void 0 ? lookUpGpu(checked.output.target) : null
- if (gpu && !gpu.ok) problems.push({
-  ...gpu.problem,
-  code: 'usage',
-  message: `${name('target')}: ${gpu.problem.message}`
- })
+ if (gpu && !gpu.ok) problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` });
  if (problems.length > 0 || !checked.success) return { ok: false, problems };
  const value = checked.output, told = (key, told) => ({
   value: told,
@@ -42705,9 +40820,7 @@ function withOverrides(policy, overrides, name = key => `--${key}`) {
   from: 'flag'
  }), choices = {
   ...value.target === void 0 ? {} : { target: told('target', value.target) },
-  ...value['gpus-per-replica'] === void 0 ? {} : {
-   gpusPerReplica: told('gpus-per-replica', value['gpus-per-replica'])
-  },
+  ...value['gpus-per-replica'] === void 0 ? {} : { gpusPerReplica: told('gpus-per-replica', value['gpus-per-replica']) },
   ...value.headroom === void 0 ? {} : { headroom: told('headroom', amountOf(value.headroom)) },
   ...value['min-concurrency'] === void 0 ? {} : { minConcurrency: told('min-concurrency', value['min-concurrency']) },
   settings
@@ -42761,6 +40874,654 @@ function settingsFrom(pairs, flag, problems) {
  }
  return settings
 }
+const working_tree_MOST_ENTRIES = 20 * MOST_FILES
+function workingTree(root, selection = {}) {
+ const base = (0, external_node_fs_.realpathSync)(root)
+ return {
+  list: async () => working_tree_list(base, selection, await globFilter(selection)),
+  read: async (path, limit = TEXT_LIMIT) => {
+   const bytes = readPart(base, path, 0, null, limit)
+   return bytes === null ? null : textOf(bytes)
+  },
+  readBytes: async (path, start, end) => readPart(base, path, start, end, Number.POSITIVE_INFINITY)
+ }
+}
+function working_tree_list(base, {paths = [], mostFiles = MOST_FILES}, wanted) {
+ const found = new Map
+ let entries = 0, truncated = false
+ const add = (path, size) => {
+  if (!wanted(path) || found.has(path)) return true;
+  if (found.size >= mostFiles) {
+   truncated = true
+   return false
+  }
+  found.set(path, { path, size })
+  return true
+ }, walk = folder => {
+  for (const entry of entriesOf((0, external_node_path_.join)(base, folder))) {
+   if (++entries > working_tree_MOST_ENTRIES) {
+    truncated = true
+    return false
+   }
+   const path = folder === '' ? entry.name : `${folder}/${entry.name}`
+   if (entry.isDirectory()) {
+    if (!isSkippedFolder(entry.name) && !walk(path)) return false;
+   } else if (entry.isFile() && !add(path, sizeOf((0, external_node_path_.join)(base, path)))) return false
+  }
+  return true
+ }
+ for (const asked of paths.length > 0 ? paths : [ '.' ]) {
+  const path = selection_plainPath(asked), real = path === null ? null : working_tree_inside(base, path)
+  if (path === null || real === null) continue;
+  const kind = (0, external_node_fs_.statSync)(real, { throwIfNoEntry: false })
+  if (!(kind?.isDirectory() ? walk(path) : !kind?.isFile() || add(path, kind.size))) break;
+ }
+ return { files: [ ...found.values() ].sort(byPath), truncated }
+}
+function entriesOf(folder) {
+ try {
+  return (0, external_node_fs_.readdirSync)(folder, {
+   withFileTypes: true
+  }).sort((a, b) => a.name < b.name ? -1 : 1)
+ } catch {
+  return []
+ }
+}
+function sizeOf(path) {
+ return (0, external_node_fs_.statSync)(path, {
+  throwIfNoEntry: false
+ })?.size ?? 0
+}
+function working_tree_inside(base, path) {
+ try {
+  const real = (0, external_node_fs_.realpathSync)((0, external_node_path_.join)(base, path)), way = (0, 
+  external_node_path_.relative)(base, real)
+  return way === '..' || way.startsWith(`..${external_node_path_.sep}`) || (0, external_node_path_.resolve)(way) === way ? null : real
+ } catch {
+  return null
+ }
+}
+function readPart(base, asked, start, end, limit) {
+ const path = selection_plainPath(asked), real = path === null ? null : working_tree_inside(base, path)
+ if (real === null || !(0, external_node_fs_.statSync)(real, {
+  throwIfNoEntry: false
+ })?.isFile()) return null
+ let file = null
+ try {
+  file = (0, external_node_fs_.openSync)(real, 'r')
+  const {size} = (0, external_node_fs_.fstatSync)(file)
+  if (size > limit) return null;
+  const bytes = new Uint8Array(Math.max(0, Math.min(end ?? size, size) - start))
+  let filled = 0
+  while (filled < bytes.length) {
+   const count = (0, external_node_fs_.readSync)(file, bytes, filled, bytes.length - filled, start + filled)
+   if (count === 0) break;
+   filled += count
+  }
+  return bytes.subarray(0, filled)
+ } catch {
+  return null
+ } finally {
+  if (file !== null) (0, external_node_fs_.closeSync)(file);
+ }
+}
+const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process"), external_node_fs_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises"), external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os"), GIT_OPTIONS = [ '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects' ]
+function gitEnvironment() {
+ const kept = Object.entries(process.env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY|NAMESPACE|COMMON_DIR|EXTERNAL_DIFF)$/.test(name))
+ return { ...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' }
+}
+function git(root, ...args) {
+ return new Promise(resolve => {
+  (0, external_node_child_process_namespaceObject.execFile)('git', [ ...GIT_OPTIONS, ...args ], {
+   cwd: root,
+   env: gitEnvironment(),
+   maxBuffer: 64 * 1024 * 1024,
+   encoding: 'utf8'
+  }, (error, stdout, stderr) => {
+   const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null
+   resolve({ code, stdout, stderr: stderr || (error?.message ?? '') })
+  })
+ })
+}
+async function commitOf(root, revision) {
+ const shown = JSON.stringify(revision.length > 100 ? `${revision.slice(0, 100)}...` : revision), control = [ ...revision ].some(letter => letter.charCodeAt(0) < 32)
+ if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return (0, 
+ lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
+ const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
+ if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return (0, lib_problem.uw)(hash);
+ return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, { hint: await whyMissing(root, answer) })
+}
+async function whyMissing(root, answer) {
+ if (answer.code === null) return 'git is needed for this and could not be started';
+ if (answer.stderr.includes('dubious ownership')) return `git refuses the folder: git config --global --add safe.directory ${root}`;
+ const shallow = await git(root, 'rev-parse', '--is-shallow-repository')
+ if (shallow.code !== 0) return 'the folder is not in a git repository';
+ return shallow.stdout.trim() === 'true' ? 'this is a shallow clone: fetch more history, with actions/checkout by fetch-depth: 0' : 'git fetch it first, or check its spelling'
+}
+async function mergeBase(root, a, b) {
+ const left = await commitOf(root, a)
+ if (!left.ok) return left;
+ const right = await commitOf(root, b)
+ if (!right.ok) return right;
+ const answer = await git(root, 'merge-base', left.value, right.value), hash = answer.stdout.trim()
+ if (answer.code === 0 && hash !== '') return (0, lib_problem.uw)(hash);
+ return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, { hint: await whyMissing(root, answer) })
+}
+const folders = new Set
+process.on('exit', () => {
+ for (const folder of folders) (0, external_node_fs_.rmSync)(folder, { recursive: true, force: true });
+})
+const FETCH_TIMEOUT_MS = 12e4
+async function fetchObjects(root, wanted, options) {
+ const origin = (await git(root, 'config', '--get', 'remote.origin.url')).stdout.trim()
+ if (origin === '') return (0, lib_problem.MB)('revision-missing', 'the clone has no remote named origin to fetch from');
+ const common = (await git(root, 'rev-parse', '--path-format=absolute', '--git-common-dir')).stdout.trim(), folder = await (0, 
+ external_node_fs_promises_namespaceObject.mkdtemp)((0, external_node_path_.join)((0, 
+ external_node_os_namespaceObject.tmpdir)(), 'hf-vram-calc-'))
+ folders.add(folder)
+ const remove = async () => {
+  await (0, external_node_fs_promises_namespaceObject.rm)(folder, { recursive: true, force: true })
+  folders.delete(folder)
+ }, made = await git(folder, 'init', '--quiet', '--bare', '.')
+ if (made.code !== 0) {
+  await remove()
+  return (0, lib_problem.MB)('revision-missing', `git could not prepare a folder for the base: ${made.stderr.trim().split('\n')[0]}`)
+ }
+ await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_.join)(folder, 'objects/info/alternates'), `${(0, 
+ external_node_path_.join)(common, 'objects')}\n`)
+ const shallow = await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
+ external_node_path_.join)(common, 'shallow'), 'utf8').catch(() => null)
+ if (shallow !== null) await (0, external_node_fs_promises_namespaceObject.writeFile)((0, 
+ external_node_path_.join)(folder, 'shallow'), shallow)
+ const answer = await run(folder, [ 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', `--depth=${options.depth}`, '--end-of-options', origin, ...wanted ], credentials(options, origin))
+ if (answer.code === 0) return (0, lib_problem.uw)({ folder, remove });
+ await remove()
+ return (0, lib_problem.MB)('revision-missing', `git could not fetch the base: ${answer.stderr.trim().split('\n').at(-1) ?? 'no answer'}`)
+}
+function credentials(options, origin) {
+ if (options.token === '' || !sameOrigin(origin, options.serverUrl)) return {};
+ const basic = Buffer.from(`x-access-token:${options.token}`, 'utf8').toString('base64')
+ return { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: `http.${new URL(options.serverUrl).origin}/.extraheader`, GIT_CONFIG_VALUE_0: `AUTHORIZATION: basic ${basic}` }
+}
+function sameOrigin(a, b) {
+ try {
+  return new URL(a).origin === new URL(b).origin
+ } catch {
+  return false
+ }
+}
+function run(folder, args, env) {
+ return new Promise(resolve => {
+  (0, external_node_child_process_namespaceObject.execFile)('git', [ ...GIT_OPTIONS, ...args ], {
+   cwd: folder,
+   env: { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: 'https:http:file:ssh', ...env },
+   timeout: FETCH_TIMEOUT_MS,
+   encoding: 'utf8'
+  }, (error, _stdout, stderr) => resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : null, stderr: stderr || (error?.message ?? '') }))
+ })
+}
+function objectReader(root) {
+ let ask = null
+ return hash => new Promise(done => {
+  ask ??= start(root)
+  ask({ hash, done })
+ })
+}
+function start(root) {
+ const child = (0, external_node_child_process_namespaceObject.spawn)('git', [ ...GIT_OPTIONS, 'cat-file', '--batch' ], {
+  cwd: root,
+  env: gitEnvironment(),
+  stdio: [ 'pipe', 'pipe', 'ignore' ]
+ }), queue = [], pipes = [ child.stdin, child.stdout ]
+ let ended = false, buffered = [], size = 0, needed = null, header = 0
+ const hold = on => {
+  if (on) child.ref(); else child.unref();
+  for (const pipe of pipes) if (on) pipe.ref(); else pipe.unref();
+ }, answer = bytes => {
+  queue.shift()?.done(bytes)
+  if (queue.length === 0) hold(false);
+ }, joined = () => {
+  const all = buffered.length === 1 ? buffered[0] : Buffer.concat(buffered)
+  buffered = [ all ]
+  return all
+ }, keep = rest => {
+  buffered = rest.length > 0 ? [ rest ] : []
+  size = rest.length
+  needed = null
+ }, take = () => {
+  if (size === 0) return false;
+  if (needed === null) {
+   const all = joined(), end = all.indexOf(10)
+   if (end < 0) return false;
+   const words = all.toString('latin1', 0, end).split(' '), length = Number(words[2])
+   if (words.length !== 3 || !Number.isSafeInteger(length)) {
+    keep(all.subarray(end + 1))
+    answer(null)
+    return true
+   }
+   header = end + 1
+   needed = header + length + 1
+  }
+  if (size < needed) return false;
+  const all = joined(), bytes = new Uint8Array(all.subarray(header, needed - 1))
+  keep(all.subarray(needed))
+  answer(bytes)
+  return true
+ }, end = () => {
+  ended = true
+  while (queue.length > 0) answer(null);
+ }
+ child.stdout.on('data', chunk => {
+  buffered.push(chunk)
+  size += chunk.length
+  while (take()) ;
+ })
+ child.on('error', end)
+ child.on('close', end)
+ child.stdin.on('error', end)
+ return waiting => {
+  if (ended) return waiting.done(null);
+  queue.push(waiting)
+  hold(true)
+  child.stdin.write(`${waiting.hash}\n`)
+ }
+}
+const OBJECT_LIMIT = 64 * 1024 * 1024, MOST_LINKS = 40
+async function gitCommit(root, revision, selection = {}) {
+ const commit = await commitOf(root, revision)
+ if (!commit.ok) return commit;
+ const tree = await git(root, 'ls-tree', '-r', '-z', '-l', commit.value)
+ if (tree.code !== 0) return (0, lib_problem.MB)('revision-missing', `the files of ${revision} cannot be listed: ${tree.stderr.trim().split('\n')[0]}`, {
+  hint: 'git fsck tells whether objects are missing'
+ })
+ const entries = git_commit_entriesOf(tree.stdout), object = objectReader(root), read = async (path, limit) => {
+  const found = await follow(entries, path, object)
+  return found === null || found.size > limit ? null : object(found.hash)
+ }
+ return (0, lib_problem.uw)({
+  list: async () => git_commit_list(entries, selection, await globFilter(selection)),
+  read: async (path, limit = TEXT_LIMIT) => {
+   const bytes = await read(path, limit)
+   return bytes === null ? null : textOf(bytes)
+  },
+  readBytes: async (path, start, end) => (await read(path, OBJECT_LIMIT))?.subarray(start, end) ?? null
+ })
+}
+function git_commit_entriesOf(listing) {
+ const entries = new Map
+ for (const line of listing.split('\0')) {
+  const match = /^(\d{6}) blob ([0-9a-f]{40,64}) +(\d+)\t/.exec(line)
+  if (match) entries.set(line.slice(match[0].length), { hash: match[2], size: Number(match[3]), link: match[1] === '120000' });
+ }
+ return entries
+}
+function git_commit_list(entries, {paths = [], mostFiles = MOST_FILES}, wanted) {
+ const roots = (paths.length > 0 ? paths : [ '.' ]).map(selection_plainPath).filter(path => path !== null), files = []
+ for (const [path, entry] of entries) {
+  if (entry.link || !roots.some(root => reaches(root, path)) || !wanted(path)) continue;
+  files.push({ path, size: entry.size })
+ }
+ files.sort(byPath)
+ return { files: files.slice(0, mostFiles), truncated: files.length > mostFiles }
+}
+function reaches(root, path) {
+ if (path === root) return true;
+ const start = root === '' ? 0 : root.length + 1
+ if (root !== '' && !path.startsWith(`${root}/`)) return false;
+ const folders = path.slice(start).split('/')
+ folders.pop()
+ return !folders.some(isSkippedFolder)
+}
+async function follow(entries, asked, object) {
+ let path = selection_plainPath(asked)
+ for (let links = 0; path !== null && links <= MOST_LINKS; links++) {
+  const parts = path.split('/')
+  let passed = '', link = null
+  for (let i = 0; i < parts.length && link === null; i++) {
+   const folder = passed
+   passed = folder === '' ? parts[i] : `${folder}/${parts[i]}`
+   const entry = entries.get(passed)
+   if (entry?.link) link = { entry, folder, rest: parts.slice(i + 1).join('/') };
+  }
+  if (link === null) return entries.get(path) ?? null;
+  const bytes = link.entry.size <= 4096 ? await object(link.entry.hash) : null, target = bytes === null ? null : (new TextDecoder).decode(bytes)
+  path = target === null || target.startsWith('/') ? null : selection_plainPath(`${link.folder}/${target}/${link.rest}`.replace(/^\//, ''))
+ }
+ return null
+}
+function inFolder(whole, folder, wanted) {
+ const prefix = folder === '' ? '' : `${folder}/`, full = path => prefix + path
+ return {
+  list: async () => {
+   const {files, truncated} = await whole.list(), below = files.filter(file => file.path.startsWith(prefix)).map(file => ({ ...file, path: file.path.slice(prefix.length) }))
+   return { files: below.filter(file => wanted(file.path)), truncated }
+  },
+  read: (path, limit) => path.split('/').includes('..') ? Promise.resolve(null) : whole.read(full(path), limit),
+  readBytes: (path, start, end) => path.split('/').includes('..') ? Promise.resolve(null) : whole.readBytes(full(path), start, end)
+ }
+}
+function remotePolicyOf(text) {
+ const match = /^([\w-][\w.-]*)\/([\w-][\w.-]*)\/([^@]+)@([^@\s]+)$/.exec(text)
+ if (!match) return null;
+ const [, owner = '', repo = '', path = '', ref = ''] = match
+ if (path.split('/').some(part => part === '' || part === '.' || part === '..')) return null;
+ return { owner, repo, path, ref, pinned: /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(ref) }
+}
+async function loadRemotePolicy(remote, api) {
+ const name = `${remote.owner}/${remote.repo}/${remote.path}@${remote.ref}`, fail = why => ({
+  ok: false,
+  problems: [ {
+   code: 'path-missing',
+   message: `policy ${JSON.stringify(name)} cannot be read: ${why}`,
+   hint: 'config-token needs contents: read on that repository'
+  } ]
+ })
+ if (api === null) return fail('neither config-token nor github-token is given');
+ const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', { owner: remote.owner, repo: remote.repo, path: remote.path, ref: remote.ref })
+ if (!answer.ok) return fail(`HTTP ${answer.status}: ${answer.message}`);
+ const text = contentOf(answer.data)
+ return text === null ? fail('it is no text file of at most 1 MiB') : parsePolicy(text, name)
+}
+function contentOf(data) {
+ const file = data
+ if (typeof data !== 'object' || data === null || file.type !== 'file' || file.encoding !== 'base64' || typeof file.content !== 'string') return null;
+ return Buffer.from(file.content, 'base64').toString('utf8').replace(/^\uFEFF/, '')
+}
+const MOST_API_FILES = 60
+async function baseTree(question, api) {
+ const {root, baseSha, headSha} = question, local = question.exact ? await localCommit(root, baseSha) : await mergeBase(root, baseSha, headSha)
+ if (local.ok) return (0, lib_problem.uw)(plainTree(root, local.value));
+ const problems = [ local.problem ]
+ let sha = question.exact ? baseSha : null, comparison = null
+ if (sha === null && api !== null) {
+  const answer = await api.request('GET /repos/{owner}/{repo}/compare/{basehead}', { owner: question.owner, repo: question.repo, basehead: `${baseSha}...${headSha}` })
+  if (answer.ok) {
+   comparison = answer.data
+   sha = answer.data.merge_base_commit?.sha ?? null
+  } else problems.push({ code: 'network', message: `GitHub did not compare base and head (HTTP ${answer.status}: ${answer.message})` })
+ }
+ const fetched = await fetchedTree(question, sha)
+ if (fetched.ok) return fetched;
+ problems.push(fetched.problem)
+ if (api !== null && comparison !== null && sha !== null && (comparison.files ?? []).length <= MOST_API_FILES) return (0, 
+ lib_problem.uw)(overlaidTree(question, sha, comparison, api))
+ return (0, lib_problem.MB)('revision-missing', `the base cannot be read: ${problems.map(problem => problem.message).join('; ')}`, {
+  hint: 'give actions/checkout fetch-depth: 0, or the job contents: read'
+ })
+}
+async function headTree(question, api) {
+ const local = await localCommit(question.root, question.sha)
+ if (local.ok) return (0, lib_problem.uw)(plainTree(question.root, question.sha));
+ const wanted = question.pullRequest === null ? question.sha : `refs/pull/${question.pullRequest}/head`, objects = await fetchObjects(question.root, [ wanted ], {
+  depth: 1,
+  token: question.token,
+  serverUrl: question.serverUrl
+ })
+ if (objects.ok) {
+  const found = await localCommit(objects.value.folder, question.sha)
+  if (found.ok) return (0, lib_problem.uw)(plainTree(objects.value.folder, question.sha, objects.value.remove));
+  await objects.value.remove()
+ }
+ if (api !== null) {
+  const tree = await api.request('GET /repos/{owner}/{repo}/git/trees/{tree_sha}', { owner: question.owner, repo: question.repo, tree_sha: question.sha, recursive: '1' })
+  if (tree.ok) return (0, lib_problem.uw)(apiTree(question, tree.data.tree ?? [], tree.data.truncated === true, api));
+ }
+ return (0, lib_problem.MB)('revision-missing', `the files of ${question.sha} cannot be read: ${local.problem.message}`, { hint: 'give the job contents: read' })
+}
+function apiTree(question, entries, truncated, api) {
+ const files = entries.flatMap(entry => entry.type === 'blob' && entry.mode !== '120000' && entry.path ? [ {
+  path: entry.path,
+  size: entry.size ?? 0
+ } ] : []), known = new Set(files.map(file => file.path)), text = async path => {
+  if (!known.has(path)) return null;
+  const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', { owner: question.owner, repo: question.repo, path, ref: question.sha })
+  return answer.ok ? contentOf(answer.data) : null
+ }, repository = {
+  list: async () => ({ files: [ ...files ].sort((a, b) => a.path < b.path ? -1 : 1), truncated }),
+  read: text,
+  readBytes: async (path, start, end) => {
+   const whole = await text(path)
+   return whole === null ? null : (new TextEncoder).encode(whole).subarray(start, end)
+  }
+ }
+ return { sha: question.sha, repository: async (selection, folder) => (0, lib_problem.uw)(inFolder(repository, folder, await globFilter(selection))), close: async () => {} }
+}
+async function localCommit(root, sha) {
+ const tree = await gitCommit(root, sha)
+ return tree.ok ? (0, lib_problem.uw)(sha) : tree
+}
+const plainTree = (folder, sha, close = async () => {}) => ({
+ sha,
+ repository: async (selection, inside) => {
+  const whole = await gitCommit(folder, sha, { paths: [ inside || '.' ] })
+  return whole.ok ? (0, lib_problem.uw)(inFolder(whole.value, inside, await globFilter(selection))) : whole
+ },
+ close
+}), DEPTHS = [ 50, 500 ]
+async function fetchedTree(question, sha) {
+ const access = { token: question.token, serverUrl: question.serverUrl }
+ if (sha !== null) {
+  const objects = await fetchObjects(question.root, [ sha ], { depth: 1, ...access })
+  return objects.ok ? (0, lib_problem.uw)(plainTree(objects.value.folder, sha, objects.value.remove)) : objects
+ }
+ let last = (0, lib_problem.MB)('revision-missing', 'the merge base was not found')
+ for (const depth of DEPTHS) {
+  const objects = await fetchObjects(question.root, [ question.baseSha, question.headSha ], { depth, ...access })
+  if (!objects.ok) return objects;
+  const found = await mergeBase(objects.value.folder, question.baseSha, question.headSha)
+  if (found.ok) return (0, lib_problem.uw)(plainTree(objects.value.folder, found.value, objects.value.remove));
+  last = found
+  await objects.value.remove()
+ }
+ return last
+}
+function overlaidTree(question, sha, comparison, api) {
+ const prefix = question.folder === '' ? '' : `${question.folder}/`, below = path => path?.startsWith(prefix) ? path.slice(prefix.length) : void 0, files = (comparison.files ?? []).flatMap(file => {
+  const filename = below(file.filename), previous = below(file.previous_filename)
+  return filename === void 0 ? [] : [ {
+   filename,
+   status: file.status,
+   ...previous === void 0 ? {} : { previous_filename: previous }
+  } ]
+ }), added = new Set(files.filter(file => file.status === 'added' || file.status === 'renamed' || file.status === 'copied').map(file => file.filename)), atBase = new Set([ ...files.filter(file => file.status === 'modified' || file.status === 'changed' || file.status === 'removed').map(file => file.filename), ...files.filter(file => file.status === 'renamed' && file.previous_filename).map(file => file.previous_filename) ]), texts = new Map, textAt = path => {
+  const known = texts.get(path)
+  if (known) return known;
+  const wanted = api.request('GET /repos/{owner}/{repo}/contents/{path}', {
+   owner: question.owner,
+   repo: question.repo,
+   path: prefix + path,
+   ref: sha
+  }).then(answer => answer.ok ? contentOf(answer.data) : null)
+  texts.set(path, wanted)
+  return wanted
+ }, repository = {
+  list: async () => {
+   const {files: listed, truncated} = await question.head.list(), kept = listed.filter(file => !added.has(file.path)), names = new Set(kept.map(file => file.path)), back = [ ...atBase ].filter(path => !names.has(path)).map(path => ({
+    path,
+    size: 1
+   }))
+   return { files: [ ...kept, ...back ].sort((a, b) => a.path < b.path ? -1 : 1), truncated }
+  },
+  read: async path => atBase.has(path) ? textAt(path) : added.has(path) ? null : question.head.read(path),
+  readBytes: async (path, start, end) => {
+   if (added.has(path)) return null;
+   if (!atBase.has(path)) return question.head.readBytes(path, start, end);
+   const text = await textAt(path)
+   return text === null ? null : (new TextEncoder).encode(text).subarray(start, end)
+  }
+ }
+ return { sha, repository: async (selection, _folder) => (0, lib_problem.uw)(inFolder(repository, '', await globFilter(selection))), close: async () => {} }
+}
+async function basePolicyOf(base, wanted, name) {
+ if (!wanted) return null;
+ if (base === null) return 'unreadable';
+ const found = await loadPolicy(base, name)
+ if (!found.ok && found.problems.every(problem => problem.code === 'path-missing')) return { ok: true, value: defaultPolicy };
+ return found
+}
+function whose_policy_decide(head, base, asked) {
+ if (base === null) {
+  if (!head.ok) return head;
+  return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: head.value.file === null ? 'defaults' : 'head', messages: [] } } }
+ }
+ if (base === 'unreadable') {
+  if (!head.ok) return head;
+  const messages = head.value.file === null && !asked ? [] : [ {
+   level: 'warning',
+   message: 'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened'
+  } ]
+  return { ok: true, value: { policy: defaultPolicy, headPolicy: head.value.file === null ? null : head.value, facts: { file: null, from: 'defaults', messages } } }
+ }
+ if (!base.ok) {
+  if (!head.ok) return base;
+  return {
+   ok: true,
+   value: {
+    policy: head.value,
+    headPolicy: null,
+    facts: {
+     file: head.value.file,
+     from: 'head',
+     messages: [ {
+      level: 'warning',
+      message: `the base's policy cannot be read (${base.problems.map(lib_problem.fI).join('; ')}): this change's policy decides`
+     } ]
+    }
+   }
+  }
+ }
+ if (base.value.file === null) {
+  if (!head.ok) return head;
+  if (head.value.file === null) return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: null, from: 'defaults', messages: [] } } };
+  return {
+   ok: true,
+   value: {
+    policy: head.value,
+    headPolicy: null,
+    facts: {
+     file: head.value.file,
+     from: 'head',
+     messages: [ {
+      level: 'notice',
+      message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`
+     } ]
+    }
+   }
+  }
+ }
+ const broken = head.ok ? [] : [ {
+  level: 'warning',
+  message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}`
+ } ], changed = head.ok && JSON.stringify(whose_policy_plain(head.value)) !== JSON.stringify(whose_policy_plain(base.value))
+ return { ok: true, value: { policy: base.value, headPolicy: changed ? head.value : null, facts: { file: base.value.file, from: 'base', messages: broken } } }
+}
+function whose_policy_plain(policy) {
+ return JSON.parse(JSON.stringify(policy, (key, value) => key === 'at' || typeof value === 'function' ? void 0 : value instanceof Map ? [ ...value ] : value))
+}
+async function treesOf(inputs, around) {
+ const {event} = around, messages = [], question = { root: around.root, owner: around.owner, repo: around.repo, token: inputs.githubToken, serverUrl: around.serverUrl }
+ let fromCommit = null, head = workingTree(around.folder)
+ const fetched = event.headAsData && event.headSha !== null && event.pullRequest !== null ? {
+  sha: event.headSha,
+  pullRequest: event.pullRequest
+ } : inputs.headRef === null ? null : { sha: inputs.headRef, pullRequest: null }
+ if (fetched !== null) {
+  const found = await headTree({
+   ...question,
+   ...fetched
+  }, around.api)
+  if (!found.ok) return found;
+  fromCommit = found.value
+  const repository = await found.value.repository({}, (0, external_node_path_.relative)(around.root, around.folder))
+  if (!repository.ok) return repository;
+  head = repository.value
+ }
+ const baseSha = inputs.baseRef ?? event.baseSha
+ if (baseSha === null) return { ok: true, value: { head, headTree: fromCommit, base: null, messages } };
+ const base = await baseTree({
+  ...question,
+  baseSha,
+  headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
+  exact: event.baseIsExact,
+  head,
+  folder: (0, external_node_path_.relative)(around.root, around.folder)
+ }, around.api)
+ if (!base.ok) messages.push(`no comparison: ${(0, lib_problem.fI)(base.problem)}`);
+ return { ok: true, value: { head, headTree: fromCommit, base: base.ok ? base.value : null, messages } }
+}
+async function judge_judge(inputs, around, world, trees) {
+ const name = inputs.configFile ?? void 0, overrides = {
+  ...inputs.policy,
+  include: inputs.files.filter(glob => !glob.startsWith('!')),
+  exclude: [ ...inputs.ignorePaths, ...inputs.files.filter(glob => glob.startsWith('!')).map(glob => glob.slice(1)) ],
+  set: Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`)
+ }, folder = (0, external_node_path_.relative)(around.root, around.folder), baseFiles = trees.base === null ? null : await trees.base.repository({}, folder), baseRepository = baseFiles?.ok ? baseFiles.value : null, wantsBase = inputs.configSource === 'base' || inputs.configSource === null && around.event.policyFromBase, decided = await decideRemotely(inputs, world) ?? whose_policy_decide(await loadPolicy(trees.head, name), wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null, inputs.configSource === 'base')
+ if (!decided.ok) return decided;
+ const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`)
+ if (!final.ok) return final;
+ const extra = directDeployments(inputs.modelIds, 'input model-ids')
+ if (!extra.ok) return { ok: false, problems: [ extra.problem ] };
+ const policy = final.value, selection = {
+  include: policy.include,
+  exclude: policy.exclude
+ }, head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head), base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository), find = await world.findModel(trees.head, policy, !around.event.headAsData)
+ if (!find.ok) return { ok: false, problems: [ find.problem ] };
+ const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`), outcome = await check({
+  head,
+  policy,
+  base,
+  ports: { ...find.value, now: world.now() },
+  extra: extra.value,
+  workload: inputs.workload,
+  policyFacts: decided.value.facts,
+  headPolicy: edited?.ok ? edited.value : null,
+  bounds: { files: inputs.maxFiles, bytes: inputs.maxFileSize }
+ })
+ return { ok: true, value: outcome }
+}
+async function selected(tree, selection, folder, otherwise) {
+ const found = await tree.repository(selection, folder)
+ if (found.ok) return found.value;
+ if (otherwise !== null) return otherwise;
+ throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
+}
+async function decideRemotely(inputs, world) {
+ const remote = inputs.configFile === null ? null : remotePolicyOf(inputs.configFile)
+ if (remote === null) return null;
+ const token = inputs.configToken || inputs.githubToken, found = await loadRemotePolicy(remote, token === '' ? null : apiOf(token, inputs, world))
+ if (!found.ok) return found;
+ const messages = remote.pinned ? [] : [ {
+  level: 'warning',
+  message: `config-file ${inputs.configFile} is not pinned to a commit: whoever moves ${remote.ref} changes this gate`
+ } ]
+ return { ok: true, value: { policy: found.value, headPolicy: null, facts: { file: found.value.file, from: 'remote', messages } } }
+}
+const OUTPUT_NAMES = [ 'verdict', 'passed', 'checked-count', 'over-limit-count', 'warning-count', 'unknown-count', 'exempted-count', 'worst-model', 'worst-file', 'max-gib-per-gpu', 'max-utilization', 'delta-gib', 'report-path', 'report', 'sarif-path', 'summary-markdown', 'comment-id', 'comment-url', 'comment-status', 'base-sha', 'head-sha' ], noOutputs = Object.fromEntries(OUTPUT_NAMES.map(name => [ name, '' ])), MOST_REPORT_BYTES = 256 * 1024
+function outputs_share(row) {
+ const per = row.estimate?.perGpu
+ return per && per.budgetBytes !== null && per.budgetBytes > 0 ? per.totalBytes.expected / per.budgetBytes : 0
+}
+function reportOutputs(report, reportText) {
+ const rows = report.deployments, estimated = rows.filter(row => row.estimate !== null), worst = estimated.reduce((a, b) => a === null || outputs_share(b) > outputs_share(a) ? b : a, null), most = Math.max(0, ...estimated.map(row => row.estimate.perGpu.totalBytes.expected)), deltas = rows.map(row => row.baseline?.deltaBytes ?? 0), delta = deltas.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0)
+ return {
+  verdict: report.verdict,
+  passed: String(report.verdict !== 'fail' && report.verdict !== 'error'),
+  'checked-count': String(report.counts.deployments - report.counts.skipped),
+  'over-limit-count': String(report.counts.exceeds),
+  'warning-count': String(report.counts.tight),
+  'unknown-count': String(report.counts.unknown),
+  'exempted-count': String(report.counts.exempted),
+  'worst-model': worst?.model.id ?? '',
+  'worst-file': worst ? `${worst.location.file}:${worst.location.line}` : '',
+  'max-gib-per-gpu': estimated.length > 0 ? (most / GiB).toFixed(2) : '',
+  'max-utilization': worst ? (100 * outputs_share(worst)).toFixed(1) : '',
+  'delta-gib': rows.some(row => row.baseline) ? (delta / GiB).toFixed(2) : '',
+  report: Buffer.byteLength(reportText) <= MOST_REPORT_BYTES ? reportText : ''
+ }
+}
+function commentOutputs(result) {
+ return { 'comment-status': result.status, 'comment-id': result.id === null ? '' : String(result.id), 'comment-url': result.url ?? '' }
+}
 const placeText = at => `${at.file}:${at.line}`
 function targetText(deployment) {
  const {target} = deployment
@@ -42776,11 +41537,7 @@ function needText(deployment) {
  const per = deployment.estimate?.perGpu
  if (!per) return { needs: '-', has: '-', share: null };
  const budget = per.budgetBytes
- return {
-  needs: gibText(per.totalBytes.expected),
-  has: budget === null ? '-' : gibText(budget),
-  share: budget === null || budget <= 0 ? null : per.totalBytes.expected / budget
- }
+ return { needs: gibText(per.totalBytes.expected), has: budget === null ? '-' : gibText(budget), share: budget === null || budget <= 0 ? null : per.totalBytes.expected / budget }
 }
 function deltaText(bytes) {
  const text = gibText(Math.abs(bytes))
@@ -42821,11 +41578,7 @@ function causingPlace(row) {
  const settings = row.settings, blamed = [ ...row.baseline?.causes ?? [] ].filter(cause => cause.deltaBytes > 0).sort((a, b) => b.deltaBytes - a.deltaBytes)
  for (const name of [ ...blamed.map(cause => cause.setting), ...CAUSES ]) {
   const setting = settings[name]
-  if (setting?.from === 'file' && setting.file && setting.line) return {
-   file: setting.file,
-   line: setting.line,
-   column: setting.column ?? null
-  }
+  if (setting?.from === 'file' && setting.file && setting.line) return { file: setting.file, line: setting.line, column: setting.column ?? null };
  }
  return { file: row.location.file, line: row.location.line, column: row.location.column }
 }
@@ -43157,12 +41910,7 @@ function reportSarif(report) {
   version: '2.1.0',
   runs: [ {
    tool: {
-    driver: {
-     name: 'hf-vram-calc',
-     version: report.tool.version,
-     semanticVersion: report.tool.version,
-     rules: ids.map(id => ({ id, name: id, shortDescription: { text: RULES[id] ?? id } }))
-    }
+    driver: { name: 'hf-vram-calc', version: report.tool.version, semanticVersion: report.tool.version, rules: ids.map(id => ({ id, name: id, shortDescription: { text: RULES[id] ?? id } })) }
    },
    columnKind: 'utf16CodeUnits',
    results: annotations.map(annotation => ({
@@ -43274,592 +42022,6 @@ function detailLines(row, style) {
  }
  return lines.length > 1 ? lines : []
 }
-const working_tree_MOST_ENTRIES = 20 * MOST_FILES
-function workingTree(root, selection = {}) {
- const base = (0, external_node_fs_.realpathSync)(root)
- return {
-  list: async () => working_tree_list(base, selection, await globFilter(selection)),
-  read: async (path, limit = TEXT_LIMIT) => {
-   const bytes = readPart(base, path, 0, null, limit)
-   return bytes === null ? null : textOf(bytes)
-  },
-  readBytes: async (path, start, end) => readPart(base, path, start, end, Number.POSITIVE_INFINITY)
- }
-}
-function working_tree_list(base, {paths = [], mostFiles = MOST_FILES}, wanted) {
- const found = new Map
- let entries = 0, truncated = false
- const add = (path, size) => {
-  if (!wanted(path) || found.has(path)) return true;
-  if (found.size >= mostFiles) {
-   truncated = true
-   return false
-  }
-  found.set(path, { path, size })
-  return true
- }, walk = folder => {
-  for (const entry of entriesOf((0, external_node_path_.join)(base, folder))) {
-   if (++entries > working_tree_MOST_ENTRIES) {
-    truncated = true
-    return false
-   }
-   const path = folder === '' ? entry.name : `${folder}/${entry.name}`
-   if (entry.isDirectory()) {
-    if (!isSkippedFolder(entry.name) && !walk(path)) return false;
-   } else if (entry.isFile() && !add(path, sizeOf((0, external_node_path_.join)(base, path)))) return false
-  }
-  return true
- }
- for (const asked of paths.length > 0 ? paths : [ '.' ]) {
-  const path = selection_plainPath(asked), real = path === null ? null : working_tree_inside(base, path)
-  if (path === null || real === null) continue;
-  const kind = (0, external_node_fs_.statSync)(real, { throwIfNoEntry: false })
-  if (!(kind?.isDirectory() ? walk(path) : !kind?.isFile() || add(path, kind.size))) break;
- }
- return { files: [ ...found.values() ].sort(byPath), truncated }
-}
-function entriesOf(folder) {
- try {
-  return (0, external_node_fs_.readdirSync)(folder, {
-   withFileTypes: true
-  }).sort((a, b) => a.name < b.name ? -1 : 1)
- } catch {
-  return []
- }
-}
-function sizeOf(path) {
- return (0, external_node_fs_.statSync)(path, {
-  throwIfNoEntry: false
- })?.size ?? 0
-}
-function working_tree_inside(base, path) {
- try {
-  const real = (0, external_node_fs_.realpathSync)((0, external_node_path_.join)(base, path)), way = (0, 
-  external_node_path_.relative)(base, real)
-  return way === '..' || way.startsWith(`..${external_node_path_.sep}`) || (0, external_node_path_.resolve)(way) === way ? null : real
- } catch {
-  return null
- }
-}
-function readPart(base, asked, start, end, limit) {
- const path = selection_plainPath(asked), real = path === null ? null : working_tree_inside(base, path)
- if (real === null || !(0, external_node_fs_.statSync)(real, {
-  throwIfNoEntry: false
- })?.isFile()) return null
- let file = null
- try {
-  file = (0, external_node_fs_.openSync)(real, 'r')
-  const {size} = (0, external_node_fs_.fstatSync)(file)
-  if (size > limit) return null;
-  const bytes = new Uint8Array(Math.max(0, Math.min(end ?? size, size) - start))
-  let filled = 0
-  while (filled < bytes.length) {
-   const count = (0, external_node_fs_.readSync)(file, bytes, filled, bytes.length - filled, start + filled)
-   if (count === 0) break;
-   filled += count
-  }
-  return bytes.subarray(0, filled)
- } catch {
-  return null
- } finally {
-  if (file !== null) (0, external_node_fs_.closeSync)(file);
- }
-}
-const external_node_child_process_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:child_process"), external_node_fs_promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:fs/promises"), external_node_os_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:os"), GIT_OPTIONS = [ '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects' ]
-function gitEnvironment() {
- const kept = Object.entries(process.env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY|NAMESPACE|COMMON_DIR|EXTERNAL_DIFF)$/.test(name))
- return { ...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C' }
-}
-function git(root, ...args) {
- return new Promise(resolve => {
-  (0, external_node_child_process_namespaceObject.execFile)('git', [ ...GIT_OPTIONS, ...args ], {
-   cwd: root,
-   env: gitEnvironment(),
-   maxBuffer: 64 * 1024 * 1024,
-   encoding: 'utf8'
-  }, (error, stdout, stderr) => {
-   const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null
-   resolve({ code, stdout, stderr: stderr || (error?.message ?? '') })
-  })
- })
-}
-async function commitOf(root, revision) {
- const shown = JSON.stringify(revision.length > 100 ? `${revision.slice(0, 100)}...` : revision), control = [ ...revision ].some(letter => letter.charCodeAt(0) < 32)
- if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return (0, 
- lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
- const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
- if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return (0, lib_problem.uw)(hash);
- return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, {
-  hint: await whyMissing(root, answer)
- })
-}
-async function whyMissing(root, answer) {
- if (answer.code === null) return 'git is needed for this and could not be started';
- if (answer.stderr.includes('dubious ownership')) return `git refuses the folder: git config --global --add safe.directory ${root}`;
- const shallow = await git(root, 'rev-parse', '--is-shallow-repository')
- if (shallow.code !== 0) return 'the folder is not in a git repository';
- return shallow.stdout.trim() === 'true' ? 'this is a shallow clone: fetch more history, with actions/checkout by fetch-depth: 0' : 'git fetch it first, or check its spelling'
-}
-async function mergeBase(root, a, b) {
- const left = await commitOf(root, a)
- if (!left.ok) return left;
- const right = await commitOf(root, b)
- if (!right.ok) return right;
- const answer = await git(root, 'merge-base', left.value, right.value), hash = answer.stdout.trim()
- if (answer.code === 0 && hash !== '') return (0, lib_problem.uw)(hash);
- return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, {
-  hint: await whyMissing(root, answer)
- })
-}
-const folders = new Set
-process.on('exit', () => {
- for (const folder of folders) (0, external_node_fs_.rmSync)(folder, { recursive: true, force: true });
-})
-const FETCH_TIMEOUT_MS = 12e4
-async function fetchObjects(root, wanted, options) {
- const origin = (await git(root, 'config', '--get', 'remote.origin.url')).stdout.trim()
- if (origin === '') return (0, lib_problem.MB)('revision-missing', 'the clone has no remote named origin to fetch from');
- const common = (await git(root, 'rev-parse', '--path-format=absolute', '--git-common-dir')).stdout.trim(), folder = await (0, 
- external_node_fs_promises_namespaceObject.mkdtemp)((0, external_node_path_.join)((0, 
- external_node_os_namespaceObject.tmpdir)(), 'hf-vram-calc-'))
- folders.add(folder)
- const remove = async () => {
-  await (0, external_node_fs_promises_namespaceObject.rm)(folder, { recursive: true, force: true })
-  folders.delete(folder)
- }, made = await git(folder, 'init', '--quiet', '--bare', '.')
- if (made.code !== 0) {
-  await remove()
-  return (0, lib_problem.MB)('revision-missing', `git could not prepare a folder for the base: ${made.stderr.trim().split('\n')[0]}`)
- }
- await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_.join)(folder, 'objects/info/alternates'), `${(0, 
- external_node_path_.join)(common, 'objects')}\n`)
- const shallow = await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
- external_node_path_.join)(common, 'shallow'), 'utf8').catch(() => null)
- if (shallow !== null) await (0, external_node_fs_promises_namespaceObject.writeFile)((0, 
- external_node_path_.join)(folder, 'shallow'), shallow)
- const answer = await run(folder, [ 'fetch', '--quiet', '--no-tags', '--no-write-fetch-head', `--depth=${options.depth}`, '--end-of-options', origin, ...wanted ], credentials(options, origin))
- if (answer.code === 0) return (0, lib_problem.uw)({ folder, remove });
- await remove()
- return (0, lib_problem.MB)('revision-missing', `git could not fetch the base: ${answer.stderr.trim().split('\n').at(-1) ?? 'no answer'}`)
-}
-function credentials(options, origin) {
- if (options.token === '' || !sameOrigin(origin, options.serverUrl)) return {};
- const basic = Buffer.from(`x-access-token:${options.token}`, 'utf8').toString('base64')
- return {
-  GIT_CONFIG_COUNT: '1',
-  GIT_CONFIG_KEY_0: `http.${new URL(options.serverUrl).origin}/.extraheader`,
-  GIT_CONFIG_VALUE_0: `AUTHORIZATION: basic ${basic}`
- }
-}
-function sameOrigin(a, b) {
- try {
-  return new URL(a).origin === new URL(b).origin
- } catch {
-  return false
- }
-}
-function run(folder, args, env) {
- return new Promise(resolve => {
-  (0, external_node_child_process_namespaceObject.execFile)('git', [ ...GIT_OPTIONS, ...args ], {
-   cwd: folder,
-   env: { ...gitEnvironment(), GIT_ALLOW_PROTOCOL: 'https:http:file:ssh', ...env },
-   timeout: FETCH_TIMEOUT_MS,
-   encoding: 'utf8'
-  }, (error, _stdout, stderr) => resolve({
-   code: error === null ? 0 : typeof error.code === 'number' ? error.code : null,
-   stderr: stderr || (error?.message ?? '')
-  }))
- })
-}
-function objectReader(root) {
- let ask = null
- return hash => new Promise(done => {
-  ask ??= start(root)
-  ask({ hash, done })
- })
-}
-function start(root) {
- const child = (0, external_node_child_process_namespaceObject.spawn)('git', [ ...GIT_OPTIONS, 'cat-file', '--batch' ], {
-  cwd: root,
-  env: gitEnvironment(),
-  stdio: [ 'pipe', 'pipe', 'ignore' ]
- }), queue = [], pipes = [ child.stdin, child.stdout ]
- let ended = false, buffered = [], size = 0, needed = null, header = 0
- const hold = on => {
-  if (on) child.ref(); else child.unref();
-  for (const pipe of pipes) if (on) pipe.ref(); else pipe.unref();
- }, answer = bytes => {
-  queue.shift()?.done(bytes)
-  if (queue.length === 0) hold(false);
- }, joined = () => {
-  const all = buffered.length === 1 ? buffered[0] : Buffer.concat(buffered)
-  buffered = [ all ]
-  return all
- }, keep = rest => {
-  buffered = rest.length > 0 ? [ rest ] : []
-  size = rest.length
-  needed = null
- }, take = () => {
-  if (size === 0) return false;
-  if (needed === null) {
-   const all = joined(), end = all.indexOf(10)
-   if (end < 0) return false;
-   const words = all.toString('latin1', 0, end).split(' '), length = Number(words[2])
-   if (words.length !== 3 || !Number.isSafeInteger(length)) {
-    keep(all.subarray(end + 1))
-    answer(null)
-    return true
-   }
-   header = end + 1
-   needed = header + length + 1
-  }
-  if (size < needed) return false;
-  const all = joined(), bytes = new Uint8Array(all.subarray(header, needed - 1))
-  keep(all.subarray(needed))
-  answer(bytes)
-  return true
- }, end = () => {
-  ended = true
-  while (queue.length > 0) answer(null);
- }
- child.stdout.on('data', chunk => {
-  buffered.push(chunk)
-  size += chunk.length
-  while (take()) ;
- })
- child.on('error', end)
- child.on('close', end)
- child.stdin.on('error', end)
- return waiting => {
-  if (ended) return waiting.done(null);
-  queue.push(waiting)
-  hold(true)
-  child.stdin.write(`${waiting.hash}\n`)
- }
-}
-const OBJECT_LIMIT = 64 * 1024 * 1024, MOST_LINKS = 40
-async function gitCommit(root, revision, selection = {}) {
- const commit = await commitOf(root, revision)
- if (!commit.ok) return commit;
- const tree = await git(root, 'ls-tree', '-r', '-z', '-l', commit.value)
- if (tree.code !== 0) return (0, lib_problem.MB)('revision-missing', `the files of ${revision} cannot be listed: ${tree.stderr.trim().split('\n')[0]}`, {
-  hint: 'git fsck tells whether objects are missing'
- })
- const entries = git_commit_entriesOf(tree.stdout), object = objectReader(root), read = async (path, limit) => {
-  const found = await follow(entries, path, object)
-  return found === null || found.size > limit ? null : object(found.hash)
- }
- return (0, lib_problem.uw)({
-  list: async () => git_commit_list(entries, selection, await globFilter(selection)),
-  read: async (path, limit = TEXT_LIMIT) => {
-   const bytes = await read(path, limit)
-   return bytes === null ? null : textOf(bytes)
-  },
-  readBytes: async (path, start, end) => (await read(path, OBJECT_LIMIT))?.subarray(start, end) ?? null
- })
-}
-function git_commit_entriesOf(listing) {
- const entries = new Map
- for (const line of listing.split('\0')) {
-  const match = /^(\d{6}) blob ([0-9a-f]{40,64}) +(\d+)\t/.exec(line)
-  if (match) entries.set(line.slice(match[0].length), {
-   hash: match[2],
-   size: Number(match[3]),
-   link: match[1] === '120000'
-  })
- }
- return entries
-}
-function git_commit_list(entries, {paths = [], mostFiles = MOST_FILES}, wanted) {
- const roots = (paths.length > 0 ? paths : [ '.' ]).map(selection_plainPath).filter(path => path !== null), files = []
- for (const [path, entry] of entries) {
-  if (entry.link || !roots.some(root => reaches(root, path)) || !wanted(path)) continue;
-  files.push({ path, size: entry.size })
- }
- files.sort(byPath)
- return { files: files.slice(0, mostFiles), truncated: files.length > mostFiles }
-}
-function reaches(root, path) {
- if (path === root) return true;
- const start = root === '' ? 0 : root.length + 1
- if (root !== '' && !path.startsWith(`${root}/`)) return false;
- const folders = path.slice(start).split('/')
- folders.pop()
- return !folders.some(isSkippedFolder)
-}
-async function follow(entries, asked, object) {
- let path = selection_plainPath(asked)
- for (let links = 0; path !== null && links <= MOST_LINKS; links++) {
-  const parts = path.split('/')
-  let passed = '', link = null
-  for (let i = 0; i < parts.length && link === null; i++) {
-   const folder = passed
-   passed = folder === '' ? parts[i] : `${folder}/${parts[i]}`
-   const entry = entries.get(passed)
-   if (entry?.link) link = { entry, folder, rest: parts.slice(i + 1).join('/') };
-  }
-  if (link === null) return entries.get(path) ?? null;
-  const bytes = link.entry.size <= 4096 ? await object(link.entry.hash) : null, target = bytes === null ? null : (new TextDecoder).decode(bytes)
-  path = target === null || target.startsWith('/') ? null : selection_plainPath(`${link.folder}/${target}/${link.rest}`.replace(/^\//, ''))
- }
- return null
-}
-function inFolder(whole, folder, wanted) {
- const prefix = folder === '' ? '' : `${folder}/`, full = path => prefix + path
- return {
-  list: async () => {
-   const {files, truncated} = await whole.list(), below = files.filter(file => file.path.startsWith(prefix)).map(file => ({
-    ...file,
-    path: file.path.slice(prefix.length)
-   }))
-   return { files: below.filter(file => wanted(file.path)), truncated }
-  },
-  read: (path, limit) => path.split('/').includes('..') ? Promise.resolve(null) : whole.read(full(path), limit),
-  readBytes: (path, start, end) => path.split('/').includes('..') ? Promise.resolve(null) : whole.readBytes(full(path), start, end)
- }
-}
-function remotePolicyOf(text) {
- const match = /^([\w-][\w.-]*)\/([\w-][\w.-]*)\/([^@]+)@([^@\s]+)$/.exec(text)
- if (!match) return null;
- const [, owner = '', repo = '', path = '', ref = ''] = match
- if (path.split('/').some(part => part === '' || part === '.' || part === '..')) return null;
- return { owner, repo, path, ref, pinned: /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(ref) }
-}
-async function loadRemotePolicy(remote, api) {
- const name = `${remote.owner}/${remote.repo}/${remote.path}@${remote.ref}`, fail = why => ({
-  ok: false,
-  problems: [ {
-   code: 'path-missing',
-   message: `policy ${JSON.stringify(name)} cannot be read: ${why}`,
-   hint: 'config-token needs contents: read on that repository'
-  } ]
- })
- if (api === null) return fail('neither config-token nor github-token is given');
- const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', {
-  owner: remote.owner,
-  repo: remote.repo,
-  path: remote.path,
-  ref: remote.ref
- })
- if (!answer.ok) return fail(`HTTP ${answer.status}: ${answer.message}`);
- const text = contentOf(answer.data)
- return text === null ? fail('it is no text file of at most 1 MiB') : parsePolicy(text, name)
-}
-function contentOf(data) {
- const file = data
- if (typeof data !== 'object' || data === null || file.type !== 'file' || file.encoding !== 'base64' || typeof file.content !== 'string') return null;
- return Buffer.from(file.content, 'base64').toString('utf8').replace(/^\uFEFF/, '')
-}
-const MOST_API_FILES = 60
-async function baseTree(question, api) {
- const {root, baseSha, headSha} = question, local = question.exact ? await localCommit(root, baseSha) : await mergeBase(root, baseSha, headSha)
- if (local.ok) return (0, lib_problem.uw)(plainTree(root, local.value));
- const problems = [ local.problem ]
- let sha = question.exact ? baseSha : null, comparison = null
- if (sha === null && api !== null) {
-  const answer = await api.request('GET /repos/{owner}/{repo}/compare/{basehead}', {
-   owner: question.owner,
-   repo: question.repo,
-   basehead: `${baseSha}...${headSha}`
-  })
-  if (answer.ok) {
-   comparison = answer.data
-   sha = answer.data.merge_base_commit?.sha ?? null
-  } else problems.push({
-   code: 'network',
-   message: `GitHub did not compare base and head (HTTP ${answer.status}: ${answer.message})`
-  })
- }
- const fetched = await fetchedTree(question, sha)
- if (fetched.ok) return fetched;
- problems.push(fetched.problem)
- if (api !== null && comparison !== null && sha !== null && (comparison.files ?? []).length <= MOST_API_FILES) return (0, 
- lib_problem.uw)(overlaidTree(question, sha, comparison, api))
- return (0, lib_problem.MB)('revision-missing', `the base cannot be read: ${problems.map(problem => problem.message).join('; ')}`, {
-  hint: 'give actions/checkout fetch-depth: 0, or the job contents: read'
- })
-}
-async function headTree(question, api) {
- const local = await localCommit(question.root, question.sha)
- if (local.ok) return (0, lib_problem.uw)(plainTree(question.root, question.sha));
- const wanted = question.pullRequest === null ? question.sha : `refs/pull/${question.pullRequest}/head`, objects = await fetchObjects(question.root, [ wanted ], {
-  depth: 1,
-  token: question.token,
-  serverUrl: question.serverUrl
- })
- if (objects.ok) {
-  const found = await localCommit(objects.value.folder, question.sha)
-  if (found.ok) return (0, lib_problem.uw)(plainTree(objects.value.folder, question.sha, objects.value.remove));
-  await objects.value.remove()
- }
- if (api !== null) {
-  const tree = await api.request('GET /repos/{owner}/{repo}/git/trees/{tree_sha}', {
-   owner: question.owner,
-   repo: question.repo,
-   tree_sha: question.sha,
-   recursive: '1'
-  })
-  if (tree.ok) return (0, lib_problem.uw)(apiTree(question, tree.data.tree ?? [], tree.data.truncated === true, api));
- }
- return (0, lib_problem.MB)('revision-missing', `the files of ${question.sha} cannot be read: ${local.problem.message}`, {
-  hint: 'give the job contents: read'
- })
-}
-function apiTree(question, entries, truncated, api) {
- const files = entries.flatMap(entry => entry.type === 'blob' && entry.mode !== '120000' && entry.path ? [ {
-  path: entry.path,
-  size: entry.size ?? 0
- } ] : []), known = new Set(files.map(file => file.path)), text = async path => {
-  if (!known.has(path)) return null;
-  const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', {
-   owner: question.owner,
-   repo: question.repo,
-   path,
-   ref: question.sha
-  })
-  return answer.ok ? contentOf(answer.data) : null
- }, repository = {
-  list: async () => ({ files: [ ...files ].sort((a, b) => a.path < b.path ? -1 : 1), truncated }),
-  read: text,
-  readBytes: async (path, start, end) => {
-   const whole = await text(path)
-   return whole === null ? null : (new TextEncoder).encode(whole).subarray(start, end)
-  }
- }
- return {
-  sha: question.sha,
-  repository: async (selection, folder) => (0, lib_problem.uw)(inFolder(repository, folder, await globFilter(selection))),
-  close: async () => {}
- }
-}
-async function localCommit(root, sha) {
- const tree = await gitCommit(root, sha)
- return tree.ok ? (0, lib_problem.uw)(sha) : tree
-}
-const plainTree = (folder, sha, close = async () => {}) => ({
- sha,
- repository: async (selection, inside) => {
-  const whole = await gitCommit(folder, sha, { paths: [ inside || '.' ] })
-  return whole.ok ? (0, lib_problem.uw)(inFolder(whole.value, inside, await globFilter(selection))) : whole
- },
- close
-}), DEPTHS = [ 50, 500 ]
-async function fetchedTree(question, sha) {
- const access = { token: question.token, serverUrl: question.serverUrl }
- if (sha !== null) {
-  const objects = await fetchObjects(question.root, [ sha ], { depth: 1, ...access })
-  return objects.ok ? (0, lib_problem.uw)(plainTree(objects.value.folder, sha, objects.value.remove)) : objects
- }
- let last = (0, lib_problem.MB)('revision-missing', 'the merge base was not found')
- for (const depth of DEPTHS) {
-  const objects = await fetchObjects(question.root, [ question.baseSha, question.headSha ], { depth, ...access })
-  if (!objects.ok) return objects;
-  const found = await mergeBase(objects.value.folder, question.baseSha, question.headSha)
-  if (found.ok) return (0, lib_problem.uw)(plainTree(objects.value.folder, found.value, objects.value.remove));
-  last = found
-  await objects.value.remove()
- }
- return last
-}
-function overlaidTree(question, sha, comparison, api) {
- const prefix = question.folder === '' ? '' : `${question.folder}/`, below = path => path?.startsWith(prefix) ? path.slice(prefix.length) : void 0, files = (comparison.files ?? []).flatMap(file => {
-  const filename = below(file.filename), previous = below(file.previous_filename)
-  return filename === void 0 ? [] : [ {
-   filename,
-   status: file.status,
-   ...previous === void 0 ? {} : { previous_filename: previous }
-  } ]
- }), added = new Set(files.filter(file => file.status === 'added' || file.status === 'renamed' || file.status === 'copied').map(file => file.filename)), atBase = new Set([ ...files.filter(file => file.status === 'modified' || file.status === 'changed' || file.status === 'removed').map(file => file.filename), ...files.filter(file => file.status === 'renamed' && file.previous_filename).map(file => file.previous_filename) ]), texts = new Map, textAt = path => {
-  const known = texts.get(path)
-  if (known) return known;
-  const wanted = api.request('GET /repos/{owner}/{repo}/contents/{path}', {
-   owner: question.owner,
-   repo: question.repo,
-   path: prefix + path,
-   ref: sha
-  }).then(answer => answer.ok ? contentOf(answer.data) : null)
-  texts.set(path, wanted)
-  return wanted
- }, repository = {
-  list: async () => {
-   const {files: listed, truncated} = await question.head.list(), kept = listed.filter(file => !added.has(file.path)), names = new Set(kept.map(file => file.path)), back = [ ...atBase ].filter(path => !names.has(path)).map(path => ({
-    path,
-    size: 1
-   }))
-   return { files: [ ...kept, ...back ].sort((a, b) => a.path < b.path ? -1 : 1), truncated }
-  },
-  read: async path => atBase.has(path) ? textAt(path) : added.has(path) ? null : question.head.read(path),
-  readBytes: async (path, start, end) => {
-   if (added.has(path)) return null;
-   if (!atBase.has(path)) return question.head.readBytes(path, start, end);
-   const text = await textAt(path)
-   return text === null ? null : (new TextEncoder).encode(text).subarray(start, end)
-  }
- }
- return {
-  sha,
-  repository: async (selection, _folder) => (0, lib_problem.uw)(inFolder(repository, '', await globFilter(selection))),
-  close: async () => {}
- }
-}
-function gitHubApi(token, baseUrl, policy) {
- let made = null
- const octokit = () => made ??= octokitFor(token, baseUrl), attempt = async send => {
-  for (let tried = 0; ;tried++) {
-   const left = policy.deadline - policy.now()
-   if (left <= 0) return { ok: false, status: 0, message: 'the time for requests is used up', accepted: null };
-   const abort = new AbortController, timer = setTimeout(() => abort.abort(), Math.min(policy.requestTimeoutMs, left))
-   try {
-    const {data, headers} = await send(abort.signal)
-    return { ok: true, data, next: /rel="next"/.test(headers?.link ?? '') }
-   } catch (error) {
-    const failure = error, status = failure.status ?? 0, wait = waitBefore(failure, tried, policy.now())
-    if (wait === null || tried >= policy.retries || policy.now() + wait > policy.deadline) return {
-     ok: false,
-     status,
-     message: String(failure.message ?? failure.name ?? 'no answer').split('\n')[0].slice(0, 300),
-     accepted: header(failure, 'x-accepted-github-permissions')
-    }
-    await policy.sleep(wait)
-   } finally {
-    clearTimeout(timer)
-   }
-  }
- }
- return {
-  request: (route, parameters = {}) => attempt(async signal => (await octokit()).request(route, {
-   ...parameters,
-   request: { signal }
-  })),
-  graphql: (query, variables) => attempt(async signal => ({
-   data: await (await octokit()).graphql(query, { ...variables, request: { signal } })
-  }))
- }
-}
-async function octokitFor(token, baseUrl) {
- const event = process.env['GITHUB_EVENT_PATH']
- delete process.env['GITHUB_EVENT_PATH']
- try {
-  const {getOctokit} = await Promise.resolve().then(require_.bind(require_, 8587))
-  return getOctokit(token, { baseUrl })
- } finally {
-  if (event !== void 0) process.env['GITHUB_EVENT_PATH'] = event;
- }
-}
-function header(error, name) {
- const value = error.response?.headers?.[name]
- return value === void 0 ? null : String(value)
-}
-const LONGEST_WAIT = 6e4
-function waitBefore(error, tried, now) {
- const status = error.status ?? 0, after = Number(header(error, 'retry-after')), reset = Number(header(error, 'x-ratelimit-reset')), limited = status === 429 || status === 403 && (header(error, 'retry-after') !== null || header(error, 'x-ratelimit-remaining') === '0'), backOff = 500 * 2 ** tried
- if (limited) {
-  if (Number.isFinite(after) && after > 0) return Math.min(after * 1e3, LONGEST_WAIT);
-  if (Number.isFinite(reset) && reset * 1e3 > now) return Math.min(reset * 1e3 - now, LONGEST_WAIT);
-  return backOff
- }
- return status >= 500 || status === 0 || status === 408 ? backOff : null
-}
 const encodeKey = key => encodeURIComponent(key).replace(/[-_.!~*'()]/g, char => `%${char.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`)
 function markerLine(marker) {
  return `\x3c!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} --\x3e`
@@ -43884,46 +42046,21 @@ async function putComment(api, place, wish) {
  if (!listed.ok) return comment_refusal(listed.failure);
  const {known} = listed, body = `${markerLine(wish.marker)}\n${wish.body}`, [current, ...duplicates] = listed.comments
  for (const duplicate of duplicates) await hide(api, place, duplicate);
- if (!current) return wish.createWhenNone ? create(api, place, wish, body, known) : {
-  status: 'unchanged',
-  id: null,
-  url: null,
-  warning: null
- }
- if (newer(current.mark, wish.marker)) return {
-  status: 'stale',
-  id: current.id,
-  url: current.html_url,
-  warning: 'a newer run has already commented; this report is not posted over it'
- }
+ if (!current) return wish.createWhenNone ? create(api, place, wish, body, known) : { status: 'unchanged', id: null, url: null, warning: null };
+ if (newer(current.mark, wish.marker)) return { status: 'stale', id: current.id, url: current.html_url, warning: 'a newer run has already commented; this report is not posted over it' };
  const text = whole => whole.replace(/\r\n/g, '\n').split('\n').slice(1).join('\n').trim()
- if (text(current.body ?? '') === text(body)) return {
-  status: 'unchanged',
-  id: current.id,
-  url: current.html_url,
-  warning: null
- }
+ if (text(current.body ?? '') === text(body)) return { status: 'unchanged', id: current.id, url: current.html_url, warning: null };
  if (wish.mode !== 'update') {
   if (wish.mode === 'recreate') await remove(api, place, current.id); else await hide(api, place, current);
   return create(api, place, wish, body, known)
  }
- const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {
-  owner: place.owner,
-  repo: place.repo,
-  comment_id: current.id,
-  body
- })
+ const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: current.id, body })
  if (updated.ok) return { status: 'updated', id: updated.data.id, url: updated.data.html_url, warning: null };
  if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known);
  return comment_refusal(updated)
 }
 async function create(api, place, wish, body, known) {
- const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {
-  owner: place.owner,
-  repo: place.repo,
-  issue_number: place.pullRequest,
-  body
- })
+ const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, body })
  if (!made.ok) return comment_refusal(made);
  const mine = {
   status: 'created',
@@ -43934,23 +42071,12 @@ async function create(api, place, wish, body, known) {
  if (!again.ok) return mine;
  const rivals = again.comments.filter(comment => !known.has(comment.id) && comment.user?.login === author && comment.mark.encodedKey === encodeKey(wish.marker.key)), best = rivals.reduce((a, b) => a === null || newer(b.mark, a.mark) || !newer(a.mark, b.mark) && b.id < a.id ? b : a, null)
  for (const comment of rivals) if (best !== null && comment.id !== best.id) await remove(api, place, comment.id);
- return best === null || best.id === made.data.id ? mine : {
-  status: 'updated',
-  id: best.id,
-  url: best.html_url,
-  warning: null
- }
+ return best === null || best.id === made.data.id ? mine : { status: 'updated', id: best.id, url: best.html_url, warning: null }
 }
 async function listPages(api, place) {
  const comments = []
  for (let page = 1; page <= MOST_PAGES; page++) {
-  const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {
-   owner: place.owner,
-   repo: place.repo,
-   issue_number: place.pullRequest,
-   per_page: 100,
-   page
-  })
+  const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, per_page: 100, page })
   if (!answer.ok) return { ok: false, failure: answer };
   for (const comment of answer.data) {
    const mark = readMarker(comment.body ?? '')
@@ -43978,17 +42104,11 @@ async function whoAmI(api, nodes) {
  return { login: login === 'github-actions' ? bot : login, minimized: new Set(minimized) }
 }
 async function hide(api, place, comment) {
- const answer = await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', {
-  id: comment.node_id
- })
+ const answer = await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', { id: comment.node_id })
  if (!answer.ok) await remove(api, place, comment.id);
 }
 async function remove(api, place, id) {
- await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', {
-  owner: place.owner,
-  repo: place.repo,
-  comment_id: id
- })
+ await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: id })
 }
 function comment_refusal(failure) {
  const none = { id: null, url: null }
@@ -43997,361 +42117,9 @@ function comment_refusal(failure) {
   ...none,
   warning: `the token may not comment (HTTP ${failure.status}: ${failure.message}); the job needs the permission pull-requests: write` + `${failure.accepted ? ` (accepted: ${failure.accepted})` : ''}. Runs for forks and Dependabot always have a read-only token, and locked conversations take no comment: the job summary holds the whole report`
  }
- return {
-  status: 'failed',
-  ...none,
-  warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report`
- }
-}
-const object = value => typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}, sha = value => typeof value === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(value) && !/^0+$/.test(value) ? value : null
-function readEvent(name, payload, actor, workflowSha) {
- const event = object(payload), plain = {
-  name,
-  headSha: sha(workflowSha),
-  baseSha: null,
-  baseIsExact: false,
-  pullRequest: null,
-  fromFork: false,
-  headAsData: false,
-  policyFromBase: false,
-  messages: []
- }
- if (name === 'pull_request' || name === 'pull_request_target') {
-  const pull = object(event['pull_request']), head = object(pull['head']), base = object(pull['base']), number = typeof pull['number'] === 'number' ? pull['number'] : event['number'], headRepository = object(head['repo'])['full_name'], fork = headRepository !== object(base['repo'])['full_name'], headSha = sha(head['sha'])
-  if (headSha === null) return {
-   ...plain,
-   messages: [ `the payload of ${name} names no head commit: only the checked-out files are checked` ]
-  }
-  return {
-   ...plain,
-   headSha,
-   baseSha: sha(base['sha']),
-   pullRequest: typeof number === 'number' && Number.isInteger(number) && number > 0 ? number : null,
-   fromFork: name === 'pull_request' && (fork || actor === 'dependabot[bot]'),
-   headAsData: name === 'pull_request_target',
-   policyFromBase: true
-  }
- }
- if (name === 'merge_group') {
-  const group = object(event['merge_group'])
-  return {
-   ...plain,
-   headSha: sha(group['head_sha']) ?? plain.headSha,
-   baseSha: sha(group['base_sha']),
-   baseIsExact: true,
-   policyFromBase: true
-  }
- }
- return plain
-}
-function readWorkflowRun(payload) {
- const run = object(object(payload)['workflow_run']), owner = object(object(run['head_repository'])['owner'])['login'], branch = run['head_branch'], pulls = Array.isArray(run['pull_requests']) ? run['pull_requests'] : []
- return {
-  headSha: sha(run['head_sha']),
-  pullRequests: pulls.map(pull => object(pull)['number']).filter(n => typeof n === 'number' && Number.isInteger(n) && n > 0),
-  runId: typeof run['id'] === 'number' ? run['id'] : null,
-  head: typeof owner === 'string' && typeof branch === 'string' ? `${owner}:${branch}` : null
- }
-}
-const OUTPUT_NAMES = [ 'verdict', 'passed', 'checked-count', 'over-limit-count', 'warning-count', 'unknown-count', 'exempted-count', 'worst-model', 'worst-file', 'max-gib-per-gpu', 'max-utilization', 'delta-gib', 'report-path', 'report', 'sarif-path', 'summary-markdown', 'comment-id', 'comment-url', 'comment-status', 'base-sha', 'head-sha' ], noOutputs = Object.fromEntries(OUTPUT_NAMES.map(name => [ name, '' ])), MOST_REPORT_BYTES = 256 * 1024
-function outputs_share(row) {
- const per = row.estimate?.perGpu
- return per && per.budgetBytes !== null && per.budgetBytes > 0 ? per.totalBytes.expected / per.budgetBytes : 0
-}
-function reportOutputs(report, reportText) {
- const rows = report.deployments, estimated = rows.filter(row => row.estimate !== null), worst = estimated.reduce((a, b) => a === null || outputs_share(b) > outputs_share(a) ? b : a, null), most = Math.max(0, ...estimated.map(row => row.estimate.perGpu.totalBytes.expected)), deltas = rows.map(row => row.baseline?.deltaBytes ?? 0), delta = deltas.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a, 0)
- return {
-  verdict: report.verdict,
-  passed: String(report.verdict !== 'fail' && report.verdict !== 'error'),
-  'checked-count': String(report.counts.deployments - report.counts.skipped),
-  'over-limit-count': String(report.counts.exceeds),
-  'warning-count': String(report.counts.tight),
-  'unknown-count': String(report.counts.unknown),
-  'exempted-count': String(report.counts.exempted),
-  'worst-model': worst?.model.id ?? '',
-  'worst-file': worst ? `${worst.location.file}:${worst.location.line}` : '',
-  'max-gib-per-gpu': estimated.length > 0 ? (most / GiB).toFixed(2) : '',
-  'max-utilization': worst ? (100 * outputs_share(worst)).toFixed(1) : '',
-  'delta-gib': rows.some(row => row.baseline) ? (delta / GiB).toFixed(2) : '',
-  report: Buffer.byteLength(reportText) <= MOST_REPORT_BYTES ? reportText : ''
- }
-}
-function commentOutputs(result) {
- return {
-  'comment-status': result.status,
-  'comment-id': result.id === null ? '' : String(result.id),
-  'comment-url': result.url ?? ''
- }
-}
-async function basePolicyOf(base, wanted, name) {
- if (!wanted) return null;
- if (base === null) return 'unreadable';
- const found = await loadPolicy(base, name)
- if (!found.ok && found.problems.every(problem => problem.code === 'path-missing')) return {
-  ok: true,
-  value: defaultPolicy
- }
- return found
-}
-function whose_policy_decide(head, base, asked) {
- if (base === null) {
-  if (!head.ok) return head;
-  return {
-   ok: true,
-   value: {
-    policy: head.value,
-    headPolicy: null,
-    facts: { file: head.value.file, from: head.value.file === null ? 'defaults' : 'head', messages: [] }
-   }
-  }
- }
- if (base === 'unreadable') {
-  if (!head.ok) return head;
-  const messages = head.value.file === null && !asked ? [] : [ {
-   level: 'warning',
-   message: 'the base cannot be read, so the built-in policy decides instead of one that this change could have loosened'
-  } ]
-  return {
-   ok: true,
-   value: {
-    policy: defaultPolicy,
-    headPolicy: head.value.file === null ? null : head.value,
-    facts: { file: null, from: 'defaults', messages }
-   }
-  }
- }
- if (!base.ok) {
-  if (!head.ok) return base;
-  return {
-   ok: true,
-   value: {
-    policy: head.value,
-    headPolicy: null,
-    facts: {
-     file: head.value.file,
-     from: 'head',
-     messages: [ {
-      level: 'warning',
-      message: `the base's policy cannot be read (${base.problems.map(lib_problem.fI).join('; ')}): this change's policy decides`
-     } ]
-    }
-   }
-  }
- }
- if (base.value.file === null) {
-  if (!head.ok) return head;
-  if (head.value.file === null) return {
-   ok: true,
-   value: { policy: head.value, headPolicy: null, facts: { file: null, from: 'defaults', messages: [] } }
-  }
-  return {
-   ok: true,
-   value: {
-    policy: head.value,
-    headPolicy: null,
-    facts: {
-     file: head.value.file,
-     from: 'head',
-     messages: [ {
-      level: 'notice',
-      message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`
-     } ]
-    }
-   }
-  }
- }
- const broken = head.ok ? [] : [ {
-  level: 'warning',
-  message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}`
- } ], changed = head.ok && JSON.stringify(whose_policy_plain(head.value)) !== JSON.stringify(whose_policy_plain(base.value))
- return {
-  ok: true,
-  value: {
-   policy: base.value,
-   headPolicy: changed ? head.value : null,
-   facts: { file: base.value.file, from: 'base', messages: broken }
-  }
- }
-}
-function whose_policy_plain(policy) {
- return JSON.parse(JSON.stringify(policy, (key, value) => key === 'at' || typeof value === 'function' ? void 0 : value instanceof Map ? [ ...value ] : value))
+ return { status: 'failed', ...none, warning: `the comment was not written (HTTP ${failure.status || 'no answer'}: ${failure.message}); the job summary holds the report` }
 }
 const COMMENT_LIMIT = 6e4, SUMMARY_LIMIT = 900 * 1024
-async function runAction(inputs, world) {
- const {runner} = world
- let outputs = { ...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'skipped-no-pr' }
- const refuse = problems => {
-  for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
-  runner.outputs(outputs)
-  return 2
- }, placed = surroundings(inputs, world)
- if (!placed.ok) return refuse([ placed.problem ]);
- const around = placed.value, {event} = around
- for (const message of event.messages) runner.warn(message);
- outputs = { ...outputs, 'head-sha': event.headSha ?? '' }
- let base = null, head = null
- try {
-  const tree = await treesOf(inputs, around, world)
-  if (!tree.ok) return refuse([ tree.problem ]);
-  head = tree.value.headTree
-  base = tree.value.base
-  const {messages} = tree.value
-  outputs = { ...outputs, 'base-sha': base?.sha ?? '' }
-  const judged = await action_judge(inputs, around, world, tree.value)
-  if (!judged.ok) {
-   await refusalSummary(inputs, runner, judged.problems)
-   return refuse(judged.problems)
-  }
-  const {report} = judged.value
-  for (const message of messages) runner.warn(message);
-  return await tell(report, inputs, around, world, outputs)
- } finally {
-  await (base?.close())
-  await (head?.close())
- }
-}
-function surroundings(inputs, world) {
- const {env} = world, workspace = (0, external_node_path_.resolve)(env['GITHUB_WORKSPACE'] || '.'), folder = (0, 
- external_node_path_.resolve)(workspace, inputs.workingDirectory), inside = (0, external_node_path_.relative)(workspace, folder)
- if (inside.startsWith('..') || (0, external_node_path_.isAbsolute)(inside)) return {
-  ok: false,
-  problem: {
-   code: 'usage',
-   message: `input working-directory ${JSON.stringify(inputs.workingDirectory)} leaves the workspace`,
-   hint: 'give a folder inside it'
-  }
- }
- const [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/'), serverUrl = (env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, ''), runId = env['GITHUB_RUN_ID']
- let payload = null, trouble = null
- const path = env['GITHUB_EVENT_PATH']
- if (!path) trouble = 'GITHUB_EVENT_PATH is not set'; else try {
-  payload = JSON.parse((0, external_node_fs_.readFileSync)(path, 'utf8'))
- } catch (error) {
-  trouble = `the event file cannot be read: ${error instanceof Error ? error.message : String(error)}`
- }
- const event = readEvent(env['GITHUB_EVENT_NAME'] || 'unknown', payload, env['GITHUB_ACTOR'] ?? '', env['GITHUB_SHA'] ?? null), told = trouble === null ? event : {
-  ...readEvent('unknown', null, '', env['GITHUB_SHA'] ?? null),
-  messages: [ `${trouble}: only the checked-out files are checked, without a comparison` ]
- }, api = inputs.githubToken === '' || owner === '' ? null : apiOf(inputs.githubToken, inputs, world)
- return {
-  ok: true,
-  value: {
-   owner,
-   repo,
-   serverUrl,
-   runUrl: runId && owner ? `${serverUrl}/${owner}/${repo}/actions/runs/${runId}` : null,
-   event: { ...told, ...inputs.prNumber === null ? {} : { pullRequest: inputs.prNumber } },
-   api,
-   root: workspace,
-   folder
-  }
- }
-}
-function apiOf(token, inputs, world) {
- const policy = {
-  retries: inputs.maxRetries,
-  requestTimeoutMs: inputs.requestTimeoutMs,
-  deadline: world.now().getTime() + inputs.timeoutMs,
-  now: () => world.now().getTime(),
-  sleep: world.sleep
- }
- return gitHubApi(token, world.env['GITHUB_API_URL'] || 'https://api.github.com', policy)
-}
-async function treesOf(inputs, around, world) {
- const {event} = around, messages = [], question = {
-  root: around.root,
-  owner: around.owner,
-  repo: around.repo,
-  token: inputs.githubToken,
-  serverUrl: around.serverUrl
- }
- let headTreeFound = null, head = workingTree(around.folder)
- if (event.headAsData && event.headSha !== null && event.pullRequest !== null) {
-  const found = await headTree({
-   ...question,
-   sha: event.headSha,
-   pullRequest: event.pullRequest
-  }, around.api)
-  if (!found.ok) return found;
-  headTreeFound = found.value
-  const repository = await found.value.repository({}, (0, external_node_path_.relative)(around.root, around.folder))
-  if (!repository.ok) return repository;
-  head = repository.value
- } else if (inputs.headRef !== null) {
-  const found = await headTree({
-   ...question,
-   sha: inputs.headRef,
-   pullRequest: null
-  }, around.api)
-  if (!found.ok) return found;
-  headTreeFound = found.value
-  const repository = await found.value.repository({}, (0, external_node_path_.relative)(around.root, around.folder))
-  if (!repository.ok) return repository;
-  head = repository.value
- }
- const baseSha = inputs.baseRef ?? event.baseSha
- if (baseSha === null) return { ok: true, value: { head, headTree: headTreeFound, base: null, messages } };
- const base = await baseTree({
-  ...question,
-  baseSha,
-  headSha: inputs.headRef ?? event.headSha ?? 'HEAD',
-  exact: event.baseIsExact,
-  head,
-  folder: (0, external_node_path_.relative)(around.root, around.folder)
- }, around.api)
- if (!base.ok) messages.push(`no comparison: ${(0, lib_problem.fI)(base.problem)}`);
- return { ok: true, value: { head, headTree: headTreeFound, base: base.ok ? base.value : null, messages } }
-}
-async function action_judge(inputs, around, world, trees) {
- const name = inputs.configFile ?? void 0, overrides = {
-  ...inputs.policy,
-  include: inputs.files.filter(glob => !glob.startsWith('!')),
-  exclude: [ ...inputs.ignorePaths, ...inputs.files.filter(glob => glob.startsWith('!')).map(glob => glob.slice(1)) ],
-  set: Object.entries(inputs.settings).map(([key, value]) => `${key}=${value}`)
- }, folder = (0, external_node_path_.relative)(around.root, around.folder), baseFiles = trees.base === null ? null : await trees.base.repository({}, folder), baseRepository = baseFiles?.ok ? baseFiles.value : null, wantsBase = inputs.configSource === 'base' || inputs.configSource === null && around.event.policyFromBase, decided = await decideRemotely(inputs, world) ?? whose_policy_decide(await loadPolicy(trees.head, name), wantsBase ? await basePolicyOf(baseRepository, wantsBase, name) : null, inputs.configSource === 'base')
- if (!decided.ok) return decided;
- const final = withOverrides(decided.value.policy, overrides, key => `input ${key}`)
- if (!final.ok) return final;
- const extra = directDeployments(inputs.modelIds, 'input model-ids')
- if (!extra.ok) return { ok: false, problems: [ extra.problem ] };
- const policy = final.value, selection = {
-  include: policy.include,
-  exclude: policy.exclude
- }, head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head), base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository), find = await world.findModel(trees.head, policy, !around.event.headAsData)
- if (!find.ok) return { ok: false, problems: [ find.problem ] };
- const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`), outcome = await check({
-  head,
-  policy,
-  base,
-  ports: { ...find.value, now: world.now() },
-  extra: extra.value,
-  workload: inputs.workload,
-  policyFacts: decided.value.facts,
-  headPolicy: edited?.ok ? edited.value : null,
-  bounds: { files: inputs.maxFiles, bytes: inputs.maxFileSize }
- })
- return { ok: true, value: outcome }
-}
-async function selected(tree, selection, folder, otherwise) {
- const found = await tree.repository(selection, folder)
- if (found.ok) return found.value;
- if (otherwise !== null) return otherwise;
- throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
-}
-async function decideRemotely(inputs, world) {
- const remote = inputs.configFile === null ? null : remotePolicyOf(inputs.configFile)
- if (remote === null) return null;
- const token = inputs.configToken || inputs.githubToken, found = await loadRemotePolicy(remote, token === '' ? null : apiOf(token, inputs, world))
- if (!found.ok) return found;
- const messages = remote.pinned ? [] : [ {
-  level: 'warning',
-  message: `config-file ${inputs.configFile} is not pinned to a commit: whoever moves ${remote.ref} changes this gate`
- } ]
- return {
-  ok: true,
-  value: { policy: found.value, headPolicy: null, facts: { file: found.value.file, from: 'remote', messages } }
- }
-}
 async function tell(report, inputs, around, world, given) {
  const {runner, env} = world, text = world.scrub(reportJson(report)), written = (path, content) => {
   try {
@@ -44373,13 +42141,7 @@ async function tell(report, inputs, around, world, given) {
   measure: body => body.length,
   elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`
  })
- let outputs = {
-  ...given,
-  ...reportOutputs(report, text),
-  'report-path': reportPath ?? '',
-  'sarif-path': sarifPath ?? '',
-  'summary-markdown': forComment
- }
+ let outputs = { ...given, ...reportOutputs(report, text), 'report-path': reportPath ?? '', 'sarif-path': sarifPath ?? '', 'summary-markdown': forComment }
  runner.outputs(outputs)
  if (inputs.jobSummary) {
   const summary = reportMarkdown(rooted, {
@@ -44402,10 +42164,7 @@ function withPrefix(report, prefix) {
   deployments: report.deployments.map(row => ({
    ...row,
    location: at(row.location),
-   findings: row.findings.map(finding => finding.file === void 0 ? finding : {
-    ...finding,
-    file: prefix + finding.file
-   }),
+   findings: row.findings.map(finding => finding.file === void 0 ? finding : { ...finding, file: prefix + finding.file }),
    settings: Object.fromEntries(Object.entries(row.settings).map(([name, setting]) => [ name, setting.file === void 0 ? setting : {
     ...setting,
     file: prefix + setting.file
@@ -44438,17 +42197,9 @@ async function commentOn(report, inputs, around, world, body) {
   id: null,
   url: null
  }, {event, api} = around
- if (event.pullRequest === null || event.name === 'merge_group') return {
-  status: 'skipped-no-pr',
-  ...nothing,
-  warning: null
- }
+ if (event.pullRequest === null || event.name === 'merge_group') return { status: 'skipped-no-pr', ...nothing, warning: null };
  if (inputs.comment === 'never') return { status: 'unchanged', ...nothing, warning: null };
- if (api === null) return {
-  status: 'skipped-read-only',
-  ...nothing,
-  warning: 'no github-token: no comment is written'
- }
+ if (api === null) return { status: 'skipped-read-only', ...nothing, warning: 'no github-token: no comment is written' };
  const {env} = world, marker = {
   key: inputs.commentKey ?? [ env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX'] ].filter(Boolean).join('/'),
   headSha: event.headSha ?? '',
@@ -44466,6 +42217,39 @@ async function refusalSummary(inputs, runner, problems) {
  if (!inputs.jobSummary) return;
  const lines = problems.map(problem => `- ${(0, lib_problem.fI)(problem).replaceAll('<', '&lt;').replaceAll('@', '@​')}`)
  await runner.summary(`### ❌ ERROR: the gate's configuration is wrong\n\n${lines.join('\n')}\n`)
+}
+async function runAction(inputs, world) {
+ const {runner} = world
+ let outputs = { ...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'skipped-no-pr' }
+ const refuse = problems => {
+  for (const problem of problems) runner.fail((0, lib_problem.fI)(problem));
+  runner.outputs(outputs)
+  return 2
+ }, placed = surroundings(inputs, world)
+ if (!placed.ok) return refuse([ placed.problem ]);
+ const around = placed.value, {event} = around
+ for (const message of event.messages) runner.warn(message);
+ outputs = { ...outputs, 'head-sha': event.headSha ?? '' }
+ let base = null, head = null
+ try {
+  const tree = await treesOf(inputs, around)
+  if (!tree.ok) return refuse([ tree.problem ]);
+  head = tree.value.headTree
+  base = tree.value.base
+  const {messages} = tree.value
+  outputs = { ...outputs, 'base-sha': base?.sha ?? '' }
+  const judged = await judge_judge(inputs, around, world, tree.value)
+  if (!judged.ok) {
+   await refusalSummary(inputs, runner, judged.problems)
+   return refuse(judged.problems)
+  }
+  const {report} = judged.value
+  for (const message of messages) runner.warn(message);
+  return await tell(report, inputs, around, world, outputs)
+ } finally {
+  await (base?.close())
+  await (head?.close())
+ }
 }
 const POLICY_INPUTS = [ 'target', 'gpus-per-replica', 'headroom', 'min-concurrency', 'fail-on', 'only-new', 'max-increase', 'warn-at', 'warn-only', 'on-unknown', 'on-empty', 'on-network-error' ], SETTING_INPUTS = {
  dtype: 'dtype',
@@ -44782,11 +42566,7 @@ async function localFacts(repository, path, id, at, variant = null) {
  if (!config.ok) return config;
  const quant = await repository.read(inside('hf_quant_config.json'), config_text.PS), checkpoint = await checkpointIn(repository, inside)
  if (!checkpoint.ok) return checkpoint;
- return (0, lib_problem.uw)({
-  ...known,
-  config: (0, config_text.ah)(config.value, quant),
-  checkpoint: checkpoint.value
- })
+ return (0, lib_problem.uw)({ ...known, config: (0, config_text.ah)(config.value, quant), checkpoint: checkpoint.value })
 }
 function rangeOf(repository, file) {
  return async (start, end) => {
@@ -44897,11 +42677,7 @@ function isRevision(revision) {
 function notOnTheHub(id) {
  const name = reference_shown(id), inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`
  if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
-  if (/^(nim|kaito|ollama):/.test(id)) return {
-   code: 'model-unknown',
-   message: `${name} is not known by its name in the catalogue`,
-   hint: inPolicy
-  }
+  if (/^(nim|kaito|ollama):/.test(id)) return { code: 'model-unknown', message: `${name} is not known by its name in the catalogue`, hint: inPolicy };
   if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
    code: 'model-unknown',
    message: `${name} is a storage address: the files do not say which model lies there`,
@@ -44913,11 +42689,7 @@ function notOnTheHub(id) {
    hint: inPolicy
   }
  }
- return {
-  code: 'model-id-invalid',
-  message: `${name} is no model id`,
-  hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
- }
+ return { code: 'model-id-invalid', message: `${name} is no model id`, hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores' }
 }
 function reference_shown(text) {
  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
@@ -44937,9 +42709,7 @@ function factsFinder(ports) {
 async function find_facts_find(asked, ports) {
  const entry = ports.models.get(asked.id)
  if (entry?.path != null) {
-  if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
-   at: entry.at
-  })
+  if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
   return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
  }
  const named = entry?.id == null ? asked : {
@@ -44972,11 +42742,7 @@ function conversionOf(reference, catalogue) {
 const isDefaultBranch = revision => revision === null || revision === 'main'
 function unknownOffline(reference, catalogue) {
  const known = catalogue?.find(reference.id) ?? null, message = `${lockKey(reference)} is neither in the lock file nor in the catalogue, and the run is offline`
- if (known !== null && !isDefaultBranch(reference.revision)) return {
-  code: 'model-unknown',
-  message,
-  hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
- }
+ if (known !== null && !isDefaultBranch(reference.revision)) return { code: 'model-unknown', message, hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock` };
  return withSuggestion({
   code: 'model-unknown',
   message,
@@ -45009,9 +42775,7 @@ function hubSettings(env, readFile) {
  return (0, lib_problem.uw)({ endpoint: endpoint.value, token, offline })
 }
 function checkedEndpoint(text) {
- const fail = why => (0, lib_problem.MB)('usage', `HF_ENDPOINT ${why}`, {
-  hint: 'give an address such as https://huggingface.co'
- })
+ const fail = why => (0, lib_problem.MB)('usage', `HF_ENDPOINT ${why}`, { hint: 'give an address such as https://huggingface.co' })
  let url
  try {
   url = new URL(text)
@@ -45062,14 +42826,7 @@ async function readLock(repository, named) {
  const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(require_.bind(require_, 6)), file = named ?? LOCK_FILE, text = await repository.read(file, LOCK_LIMIT)
  if (text !== null) return parseLock(text, file);
  if (named === null) return (0, lib_problem.uw)(null);
- return {
-  ok: false,
-  problem: {
-   code: 'path-missing',
-   message: `lock file ${JSON.stringify(file)} cannot be read`,
-   hint: 'write it with hf-vram-calc lock'
-  }
- }
+ return { ok: false, problem: { code: 'path-missing', message: `lock file ${JSON.stringify(file)} cannot be read`, hint: 'write it with hf-vram-calc lock' } }
 }
 async function makeHub(settings, choices) {
  const http = process.getBuiltinModule?.('node:http') ?? {}, {setGlobalProxyFromEnv} = http
@@ -45173,13 +42930,7 @@ const schema_bytes = dist.FsL(dist.aig(), dist.ndf()), maybeBytes = dist.mee(sch
  line: dist.lqM(line)
 }), schema_estimate = dist._H3({
  method: dist.KIO([ 'engine', 'rule-of-thumb' ]),
- perGpu: dist._H3({
-  rank: report_schema_text,
-  parts: dist.YOg(part),
-  totalBytes: range,
-  budgetBytes: maybeBytes,
-  headroomBytes: dist.mee(range)
- }),
+ perGpu: dist._H3({ rank: report_schema_text, parts: dist.YOg(part), totalBytes: range, budgetBytes: maybeBytes, headroomBytes: dist.mee(range) }),
  kvCache: dist.mee(dist._H3({
   bytesPerToken: dist.mee(dist.aig()),
   bytesPerMaxLengthRequest: maybeBytes,
@@ -45216,18 +42967,9 @@ const schema_bytes = dist.FsL(dist.aig(), dist.ndf()), maybeBytes = dist.mee(sch
   text: dist.lqM(report_schema_text)
  })),
  estimate: dist.mee(schema_estimate),
- verdict: dist._H3({
-  status: schema_status,
-  certain: dist.zMY(),
-  reasons: dist.YOg(dist._H3({ code: report_schema_text, message: report_schema_text }))
- }),
+ verdict: dist._H3({ status: schema_status, certain: dist.zMY(), reasons: dist.YOg(dist._H3({ code: report_schema_text, message: report_schema_text })) }),
  findings: dist.YOg(schema_finding),
- remedies: dist.YOg(dist._H3({
-  change: dist.YOg(dist._H3({ ...change, flag: maybeText })),
-  totalBytes: range,
-  status: schema_status,
-  note: report_schema_text
- })),
+ remedies: dist.YOg(dist._H3({ change: dist.YOg(dist._H3({ ...change, flag: maybeText })), totalBytes: range, status: schema_status, note: report_schema_text })),
  baseline: dist.mee(dist._H3({
   status: schema_status,
   totalBytes: dist.mee(range),
@@ -45238,36 +42980,13 @@ const schema_bytes = dist.FsL(dist.aig(), dist.ndf()), maybeBytes = dist.mee(sch
  exemption: dist.mee(dist._H3({ reason: report_schema_text, until: maybeText, owner: maybeText, expired: dist.zMY() }))
 }), reportSchema = dist._H3({
  schemaVersion: dist.euz(1),
- tool: dist._H3({
-  name: dist.euz('hf-vram-calc'),
-  version: dist.FsL(dist.YjP(), dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/))
- }),
+ tool: dist._H3({ name: dist.euz('hf-vram-calc'), version: dist.FsL(dist.YjP(), dist.yGV(/^\d+\.\d+\.\d+[\w.+-]{0,40}$/)) }),
  verdict: schema_verdict,
  enforced: dist.zMY(),
- counts: dist._H3({
-  deployments: count,
-  fits: count,
-  tight: count,
-  exceeds: count,
-  unknown: count,
-  skipped: count,
-  exempted: count,
-  filesRead: count,
-  filesParsed: count
- }),
+ counts: dist._H3({ deployments: count, fits: count, tight: count, exceeds: count, unknown: count, skipped: count, exempted: count, filesRead: count, filesParsed: count }),
  deployments: dist.FsL(dist.YOg(schema_deployment), dist.Ru6(1e5)),
- notUnderstood: dist.YOg(dist._H3({
-  file: report_schema_text,
-  line,
-  reason: report_schema_text,
-  message: report_schema_text
- })),
- problems: dist.YOg(dist._H3({
-  code: report_schema_text,
-  message: report_schema_text,
-  hint: dist.lqM(report_schema_text),
-  at: dist.lqM(dist._H3({ file: report_schema_text, line, column: line }))
- })),
+ notUnderstood: dist.YOg(dist._H3({ file: report_schema_text, line, reason: report_schema_text, message: report_schema_text })),
+ problems: dist.YOg(dist._H3({ code: report_schema_text, message: report_schema_text, hint: dist.lqM(report_schema_text), at: dist.lqM(dist._H3({ file: report_schema_text, line, column: line })) })),
  policy: dist.lqM(dist._H3({
   file: maybeText,
   from: dist.KIO([ 'base', 'head', 'remote', 'defaults' ]),
@@ -45300,32 +43019,19 @@ async function postComment(inputs, world) {
   runner.outputs(outputs)
   return 2
  }
- if (inputs.reportFile === null) return refuse({
-  code: 'usage',
-  message: 'mode comment needs the input report-file',
-  hint: "give the path of the downloaded artifact's report"
- })
+ if (inputs.reportFile === null) return refuse({ code: 'usage', message: 'mode comment needs the input report-file', hint: "give the path of the downloaded artifact's report" });
  const path = (0, external_node_path_.resolve)(env['GITHUB_WORKSPACE'] || '.', inputs.reportFile)
  let text
  try {
-  if ((0, external_node_fs_.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({
-   code: 'usage',
-   message: `the report ${inputs.reportFile} is larger than 32 MiB`
-  })
+  if ((0, external_node_fs_.statSync)(path).size > post_MOST_REPORT_BYTES) return refuse({ code: 'usage', message: `the report ${inputs.reportFile} is larger than 32 MiB` });
   text = (0, external_node_fs_.readFileSync)(path, 'utf8')
  } catch (error) {
-  return refuse({
-   code: 'usage',
-   message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}`
-  })
+  return refuse({ code: 'usage', message: `the report ${inputs.reportFile} cannot be read: ${error instanceof Error ? error.message : String(error)}` })
  }
  const report = readReport(text)
  if (!report.ok) return refuse(report.problem);
  const payload = eventOf(env['GITHUB_EVENT_PATH']), run = readWorkflowRun(payload), [owner = '', repo = ''] = (env['GITHUB_REPOSITORY'] ?? '').split('/')
- if (inputs.githubToken === '' || owner === '') return refuse({
-  code: 'usage',
-  message: 'mode comment needs github-token and a repository'
- })
+ if (inputs.githubToken === '' || owner === '') return refuse({ code: 'usage', message: 'mode comment needs github-token and a repository' });
  const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {
   retries: inputs.maxRetries,
   requestTimeoutMs: inputs.requestTimeoutMs,
@@ -45333,10 +43039,7 @@ async function postComment(inputs, world) {
   now: () => world.now().getTime(),
   sleep: world.sleep
  }), headSha = run.headSha
- if (headSha === null) return refuse({
-  code: 'usage',
-  message: 'mode comment runs on workflow_run events only: the payload names no head commit'
- })
+ if (headSha === null) return refuse({ code: 'usage', message: 'mode comment runs on workflow_run events only: the payload names no head commit' });
  const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha)
  if (typeof number !== 'number') return refuse(number);
  const result = await putComment(api, {
@@ -45367,39 +43070,17 @@ async function postComment(inputs, world) {
  async function pullRequestOf(asked, named, sha) {
   const candidates = asked !== null ? [ asked ] : named
   if (candidates.length === 0) {
-   if (run.head === null) return {
-    code: 'usage',
-    message: 'the payload names no head branch to find the pull request by'
-   }
-   const found = await api.request('GET /repos/{owner}/{repo}/pulls', {
-    owner,
-    repo,
-    state: 'all',
-    head: run.head,
-    per_page: 100
-   })
-   if (!found.ok) return {
-    code: 'network',
-    message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})`
-   }
+   if (run.head === null) return { code: 'usage', message: 'the payload names no head branch to find the pull request by' };
+   const found = await api.request('GET /repos/{owner}/{repo}/pulls', { owner, repo, state: 'all', head: run.head, per_page: 100 })
+   if (!found.ok) return { code: 'network', message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})` };
    const match = found.data.find(pull => pull.head.sha === sha)
-   return match?.number ?? {
-    code: 'usage',
-    message: `no pull request has the head ${sha}: it was pushed to since, or closed`
-   }
+   return match?.number ?? { code: 'usage', message: `no pull request has the head ${sha}: it was pushed to since, or closed` }
   }
   for (const candidate of candidates) {
-   const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {
-    owner,
-    repo,
-    pull_number: candidate
-   })
+   const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', { owner, repo, pull_number: candidate })
    if (pull.ok && pull.data.head.sha === sha) return candidate;
   }
-  return {
-   code: 'usage',
-   message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted`
-  }
+  return { code: 'usage', message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted` }
  }
 }
 function eventOf(path) {
@@ -45497,7 +43178,7 @@ async function startAction(env) {
  8383: (function(__webpack_module__, _exports, require_) {
 require_.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
  try {
-  var _github_start_js__0 = require_(4706)
+  var _github_start_js__0 = require_(7817)
   for (const [signal, code] of [ [ 'SIGINT', 130 ], [ 'SIGTERM', 143 ] ]) process.once(signal, () => {
    process.stderr.write(`hf-vram-calc: ended by ${signal}\n`)
    process.exit(code)
@@ -45527,12 +43208,7 @@ function ggmlBytes(type, count) {
 }
  }),
  5639: (function(_module, exports_, require_) {
-require_.d(exports_, {
- B8: () => parseSafetensors,
- Zj: () => tensorFacts,
- gT: () => headerLength,
- oB: () => parseShardIndex
-})
+require_.d(exports_, { B8: () => parseSafetensors, Zj: () => tensorFacts, gT: () => headerLength, oB: () => parseShardIndex })
 var _problem_js__0 = require_(7091)
 const MOST_HEADER = 25e6, MOST_DIMENSION = 2 ** 32, MOST_ELEMENTS = 2 ** 52, DTYPE_BITS = {
  BOOL: 8,
@@ -45601,11 +43277,7 @@ function parseTensor(name, value) {
  if (!isCounts(offsets, Number.MAX_SAFE_INTEGER) || offsets.length !== 2) return wrong('has no valid data_offsets');
  const elements = shape.reduce((product, dim) => product * dim, 1), [from, to] = offsets
  if (elements > MOST_ELEMENTS || to - from !== Math.ceil(elements * bits / 8)) return wrong(`holds ${to - from} bytes, its shape needs ${elements * bits / 8}`);
- return (0, _problem_js__0.uw)({
-  tensor: { name, dtype, shape, bytes: to - from },
-  from,
-  to
- })
+ return (0, _problem_js__0.uw)({ tensor: { name, dtype, shape, bytes: to - from }, from, to })
 }
 const isRecord = value => typeof value === 'object' && value !== null && !Array.isArray(value), isCounts = (value, most) => Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0 && n <= most)
 function parseShardIndex(json) {
@@ -45618,23 +43290,10 @@ function parseShardIndex(json) {
   files.add(file)
  }
  const metadata = json['metadata'], size = isRecord(metadata) ? metadata['total_size'] : void 0, valid = typeof size === 'number' && Number.isSafeInteger(size) && size > 0
- return (0, _problem_js__0.uw)({
-  totalBytes: valid ? size : null,
-  files: [ ...files ].sort(),
-  tensorNames: Object.keys(map)
- })
+ return (0, _problem_js__0.uw)({ totalBytes: valid ? size : null, files: [ ...files ].sort(), tensorNames: Object.keys(map) })
 }
 function tensorFacts(headers, layers) {
- const bytesByDtype = {}, elementsByDtype = {}, bytesByRole = {
-  embedding: 0,
-  head: 0,
-  layer: 0,
-  expert: 0,
-  prediction: 0,
-  tower: 0,
-  buffer: 0,
-  other: 0
- }
+ const bytesByDtype = {}, elementsByDtype = {}, bytesByRole = { embedding: 0, head: 0, layer: 0, expert: 0, prediction: 0, tower: 0, buffer: 0, other: 0 }
  let bytes = 0, elements = 0
  for (const header of headers) {
   bytes += header.bytes
@@ -45859,9 +43518,7 @@ function fileCache(folder) {
    if (facts.revision === null) return;
    const target = path(facts.id, facts.revision, variant), draft = `${target}.${process.pid}`
    try {
-    (0, node_fs__0.mkdirSync)((0, node_path__1.join)(target, '..'), {
-     recursive: true
-    });
+    (0, node_fs__0.mkdirSync)((0, node_path__1.join)(target, '..'), { recursive: true });
     (0, node_fs__0.writeFileSync)(draft, JSON.stringify(facts));
     (0, node_fs__0.renameSync)(draft, target)
    } catch {
@@ -45881,12 +43538,7 @@ function isFacts(json) {
 }
  }),
  5704: (function(_module, exports_, require_) {
-require_.d(exports_, {
- xW: () => chooseGguf,
- by: () => ggufFacts,
- ok: () => joinedCheckpoint,
- np: () => safetensorsFacts
-})
+require_.d(exports_, { xW: () => chooseGguf, by: () => ggufFacts, ok: () => joinedCheckpoint, np: () => safetensorsFacts })
 var problem = require_(7091)
 class ShortRead extends Error {
  needed
@@ -46135,12 +43787,7 @@ function ggufParts(name) {
 function joinGguf(parts) {
  const first = parts[0]
  if (first === void 0) return null;
- return {
-  ...first,
-  tensors: parts.flatMap(part => part.tensors),
-  bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-  parameters: parts.reduce((sum, part) => sum + part.parameters, 0)
- }
+ return { ...first, tensors: parts.flatMap(part => part.tensors), bytes: parts.reduce((sum, part) => sum + part.bytes, 0), parameters: parts.reduce((sum, part) => sum + part.parameters, 0) }
 }
 var safetensors = require_(5639)
 const FIRST_READ = 512 * 1024
@@ -46308,11 +43955,7 @@ function hubProblem(answer, asked) {
  const {reference, endpoint, hasToken, file} = asked, {id} = reference, page = `${endpoint}/${id}`, host = new URL(endpoint).host
  if (answer.kind === 'failed') {
   const why = `${WORDS[answer.reason]} (${answer.detail.slice(0, 80)})`
-  return {
-   code: 'network',
-   message: `${id}: ${host} ${why}`,
-   hint: 'run again, or offline with a lock file: hf-vram-calc lock'
-  }
+  return { code: 'network', message: `${id}: ${host} ${why}`, hint: 'run again, or offline with a lock file: hf-vram-calc lock' }
  }
  const {status} = answer, code = answer.headers.get('x-error-code') ?? ''
  if (code === 'GatedRepo' && (status === 401 || status === 403)) return {
@@ -46320,11 +43963,7 @@ function hubProblem(answer, asked) {
   message: hasToken ? `${id} is gated, and the token's account has no access to it` : `${id} is gated`,
   hint: hasToken ? `accept the licence at ${page} with the token's account, or wait for its approval` : `accept the licence at ${page} and set HF_TOKEN`
  }
- if (code === 'RevisionNotFound') return {
-  code: 'model-not-found',
-  message: `${id} has no revision ${reference.revision ?? 'main'}`,
-  hint: `see the branches and tags at ${page}/tree/main`
- }
+ if (code === 'RevisionNotFound') return { code: 'model-not-found', message: `${id} has no revision ${reference.revision ?? 'main'}`, hint: `see the branches and tags at ${page}/tree/main` };
  if (code === 'EntryNotFound' || status === 404 && file !== null && code === '') return {
   code: 'model-not-found',
   message: `${id} has no ${file ?? 'such file'}`,
@@ -46335,11 +43974,7 @@ function hubProblem(answer, asked) {
   message: `${id} does not exist on ${host}${hasToken ? ', or the token may not see it' : ', or is private'}`,
   hint: hasToken ? `open ${page} with the token's account` : `check its spelling at ${page}; for a private one set HF_TOKEN`
  }
- if (status === 401) return {
-  code: 'model-unauthorised',
-  message: `${id}: ${host} refuses the token`,
-  hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens'
- }
+ if (status === 401) return { code: 'model-unauthorised', message: `${id}: ${host} refuses the token`, hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens' };
  if (status === 403) return {
   code: 'model-unauthorised',
   message: `${id}: ${host} forbids it${code === '' ? '' : ` (${code.slice(0, 60)})`}`,
@@ -46350,11 +43985,7 @@ function hubProblem(answer, asked) {
   message: `${id}: ${host} allows no more requests for now`,
   hint: `${hasToken ? 'run again later' : 'set HF_TOKEN for a higher limit'}, or pin the models with hf-vram-calc lock`
  }
- return {
-  code: 'network',
-  message: `${id}: ${host} answered ${status}`,
-  hint: 'run again, or offline with a lock file: hf-vram-calc lock'
- }
+ return { code: 'network', message: `${id}: ${host} answered ${status}`, hint: 'run again, or offline with a lock file: hf-vram-calc lock' }
 }
 const WORDS = {
  unreachable: 'cannot be reached',
@@ -46429,15 +44060,10 @@ class Asker {
 const idPath = id => id.split('/').map(encodeURIComponent).join('/'), textOf = bytes => (new TextDecoder).decode(bytes)
 async function infoOf(asker, reference) {
  const revision = encodeURIComponent(reference.revision ?? 'HEAD'), query = [ 'sha', 'safetensors', 'siblings' ].map(field => `expand=${field}`).join('&'), answer = await asker.get(`/api/models/${idPath(reference.id)}/revision/${revision}?${query}`, INFO_LIMIT)
- if (answer.kind !== 'answer' || answer.status !== 200) return {
-  ok: false,
-  problem: asker.problem(answer, reference, null)
- }
+ if (answer.kind !== 'answer' || answer.status !== 200) return { ok: false, problem: asker.problem(answer, reference, null) };
  const json = parsed(answer.body), sha = (0, config_text.Gv)(json) ? json['sha'] : null
  if (!(0, config_text.Gv)(json) || typeof sha !== 'string' || !isSha(sha)) return (0, 
- problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, {
-  hint: 'a proxy may have answered in its place; check HF_ENDPOINT'
- })
+ problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, { hint: 'a proxy may have answered in its place; check HF_ENDPOINT' })
  return (0, problem.uw)({ sha, elements: elementsOf(json['safetensors']), files: filesOf(json['siblings']) })
 }
 function parsed(body) {
@@ -46474,28 +44100,13 @@ async function factsAt(asker, reference, info) {
  }
  const checkpoint = await checkpointOf(asker, reference, info, config)
  if (!checkpoint.ok) return checkpoint;
- return (0, problem.uw)({
-  id: reference.id,
-  revision: info.sha,
-  source: 'hub',
-  asOf: null,
-  config,
-  checkpoint: checkpoint.value
- })
+ return (0, problem.uw)({ id: reference.id, revision: info.sha, source: 'hub', asOf: null, config, checkpoint: checkpoint.value })
 }
 async function ggufAt(asker, reference, info, files) {
  const read = await (0, headers.by)(files, file => rangeOf(asker, reference, info.sha, file))
  if (!read.ok) return read.problem.code === 'checkpoint-invalid' ? named(reference, read.problem) : read;
  const checkpoint = { ...facts.p, totalBytes: read.value.bytes }
- return (0, problem.uw)({
-  id: reference.id,
-  revision: info.sha,
-  source: 'hub',
-  asOf: null,
-  config: {},
-  checkpoint,
-  gguf: read.value
- })
+ return (0, problem.uw)({ id: reference.id, revision: info.sha, source: 'hub', asOf: null, config: {}, checkpoint, gguf: read.value })
 }
 function rangeOf(asker, reference, sha, file) {
  return (start, end) => asker.file(reference, sha, file, end - start, [ start, end - 1 ])
@@ -46534,11 +44145,7 @@ async function checkpointOf(asker, reference, info, config) {
   const index = await asker.file(reference, info.sha, name, config_text.bk)
   if (!index.ok) return index;
   const read = (0, config_text.Dj)(textOf(index.value))
-  return (0, problem.uw)({
-   totalBytes: read.ok ? read.value.totalBytes : null,
-   elementsByDtype: elements,
-   tensors: null
-  })
+  return (0, problem.uw)({ totalBytes: read.ok ? read.value.totalBytes : null, elementsByDtype: elements, tensors: null })
  }
  if (info.files.includes('model.safetensors')) {
   const single = await (0, headers.np)(rangeOf(asker, reference, info.sha, 'model.safetensors'))
@@ -46557,11 +44164,7 @@ function countedBytes(elements, quantised) {
 }
  }),
  6: (function(_module, exports_, require_) {
-require_.d(exports_, {
- LOCK_FILE: () => LOCK_FILE,
- LOCK_LIMIT: () => LOCK_LIMIT,
- parseLock: () => parseLock
-})
+require_.d(exports_, { LOCK_FILE: () => LOCK_FILE, LOCK_LIMIT: () => LOCK_LIMIT, parseLock: () => parseLock })
 var valibot__1 = require_(5832), _problem_js__2 = require_(7091), _config_text_js__0 = require_(9744)
 const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 32 * 1024 * 1024, count = valibot__1.FsL(valibot__1.aig(), valibot__1.Y2b(), valibot__1.Wwf(0)), gguf = valibot__1.rej({
  architecture: valibot__1.YjP(),
@@ -46589,10 +44192,7 @@ const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 32 * 1024 * 1024, count
  models: valibot__1.FsL(valibot__1.g1P(valibot__1.YjP(), entrySchema), valibot__1.h_('by "org/name", then "@revision" and ":variant" where the files ask for them'))
 })
 function parseLock(text, file) {
- const fail = message => (0, _problem_js__2.MB)('lock-invalid', `${file}: ${message}`, {
-  hint: 'write it anew with hf-vram-calc lock',
-  at: { file, line: 1, column: 1 }
- })
+ const fail = message => (0, _problem_js__2.MB)('lock-invalid', `${file}: ${message}`, { hint: 'write it anew with hf-vram-calc lock', at: { file, line: 1, column: 1 } })
  let json
  try {
   json = JSON.parse(text)
@@ -46649,19 +44249,14 @@ class Context {
  }
  get issue() {
   const payload = this.payload
-  return Object.assign(Object.assign({}, this.repo), {
-   number: (payload.issue || payload.pull_request || payload).number
-  })
+  return Object.assign(Object.assign({}, this.repo), { number: (payload.issue || payload.pull_request || payload).number })
  }
  get repo() {
   if (process.env.GITHUB_REPOSITORY) {
    const [owner, repo] = process.env.GITHUB_REPOSITORY.split('/')
    return { owner, repo }
   }
-  if (this.payload.repository) return {
-   owner: this.payload.repository.owner.login,
-   repo: this.payload.repository.name
-  }
+  if (this.payload.repository) return { owner: this.payload.repository.owner.login, repo: this.payload.repository.name };
   throw new Error("context.repo requires a GITHUB_REPOSITORY environment variable like 'owner/repo'")
  }
 }
@@ -46966,12 +44561,7 @@ function endpointWithDefaults(defaults, route, options) {
 }
 function withDefaults(oldDefaults, newDefaults) {
  const DEFAULTS2 = merge(oldDefaults, newDefaults), endpoint2 = endpointWithDefaults.bind(null, DEFAULTS2)
- return Object.assign(endpoint2, {
-  DEFAULTS: DEFAULTS2,
-  defaults: withDefaults.bind(null, DEFAULTS2),
-  merge: merge.bind(null, DEFAULTS2),
-  parse
- })
+ return Object.assign(endpoint2, { DEFAULTS: DEFAULTS2, defaults: withDefaults.bind(null, DEFAULTS2), merge: merge.bind(null, DEFAULTS2), parse })
 }
 var endpoint = withDefaults(null, DEFAULTS)
 const SP = 32, HTAB = 9, SEMI = 59, EQ = 61, DQUOTE = 34, BSLASH = 92, COMMA = 44, LOWER_CASE = 1, OWS = 2, SEMI_FLAG = 4, COMMA_FLAG = 8, TOKEN_FLAG = 16, NON_ASCII = 65280, CASE_FLAGS = LOWER_CASE | NON_ASCII, CHAR_MAP = new Uint8Array(256)
@@ -47180,15 +44770,7 @@ const intRegex = /^-?\d+$/, noiseValue = /^-?\d+n+$/, originalStringify = JSON.s
     if (isComplexObject && !isNativeRaw) {
      if (visited.has(childVal)) throw new TypeError("Converting circular structure to JSON");
      visited.add(childVal)
-     stack.push({
-      parent: node.val,
-      key: k,
-      val: childVal,
-      isArray: Array.isArray(childVal),
-      keys: Array.isArray(childVal) ? null : Object.keys(childVal),
-      index: 0,
-      first: true
-     })
+     stack.push({ parent: node.val, key: k, val: childVal, isArray: Array.isArray(childVal), keys: Array.isArray(childVal) ? null : Object.keys(childVal), index: 0, first: true })
      node.first = false
      break
     } else {
@@ -47341,9 +44923,7 @@ class RequestError extends Error {
   this.request = requestCopy
  }
 }
-var dist_bundle_VERSION = "10.0.16", defaults_default = {
- headers: { "user-agent": `octokit-request.js/${dist_bundle_VERSION} ${getUserAgent()}` }
-}
+var dist_bundle_VERSION = "10.0.16", defaults_default = { headers: { "user-agent": `octokit-request.js/${dist_bundle_VERSION} ${getUserAgent()}` } }
 function dist_bundle_isPlainObject(value) {
  if (typeof value !== "object" || value === null) return false;
  if (Object.prototype.toString.call(value) !== "[object Object]") return false;
@@ -47399,10 +44979,7 @@ async function fetchWrapper(requestOptions) {
  }
  if (status >= 400) {
   octokitResponse.data = await getResponseData(fetchResponse)
-  throw new RequestError(toErrorMessage(octokitResponse.data), status, {
-   response: octokitResponse,
-   request: requestOptions
-  })
+  throw new RequestError(toErrorMessage(octokitResponse.data), status, { response: octokitResponse, request: requestOptions })
  }
  octokitResponse.data = parseSuccessResponseBody ? await getResponseData(fetchResponse) : fetchResponse.body
  return octokitResponse
@@ -47495,16 +45072,9 @@ function graphql(request2, query, options) {
 }
 function graphql_dist_bundle_withDefaults(request2, newDefaults) {
  const newRequest = request2.defaults(newDefaults), newApi = (query, options) => graphql(newRequest, query, options)
- return Object.assign(newApi, {
-  defaults: graphql_dist_bundle_withDefaults.bind(null, newRequest),
-  endpoint: newRequest.endpoint
- })
+ return Object.assign(newApi, { defaults: graphql_dist_bundle_withDefaults.bind(null, newRequest), endpoint: newRequest.endpoint })
 }
-graphql_dist_bundle_withDefaults(request, {
- headers: { "user-agent": `octokit-graphql.js/${graphql_dist_bundle_VERSION} ${getUserAgent()}` },
- method: "POST",
- url: "/graphql"
-})
+graphql_dist_bundle_withDefaults(request, { headers: { "user-agent": `octokit-graphql.js/${graphql_dist_bundle_VERSION} ${getUserAgent()}` }, method: "POST", url: "/graphql" })
 function withCustomRequest(customRequest) {
  return graphql_dist_bundle_withDefaults(customRequest, { method: "POST", url: "/graphql" })
 }
@@ -47911,10 +45481,7 @@ const dist_src_version_VERSION = "17.0.0", Endpoints = {
   updateConfiguration: [ "PATCH /orgs/{org}/code-security/configurations/{configuration_id}" ],
   updateEnterpriseConfiguration: [ "PATCH /enterprises/{enterprise}/code-security/configurations/{configuration_id}" ]
  },
- codesOfConduct: {
-  getAllCodesOfConduct: [ "GET /codes_of_conduct" ],
-  getConductCode: [ "GET /codes_of_conduct/{key}" ]
- },
+ codesOfConduct: { getAllCodesOfConduct: [ "GET /codes_of_conduct" ], getConductCode: [ "GET /codes_of_conduct/{key}" ] },
  codespaces: {
   addRepositoryForSecretForAuthenticatedUser: [ "PUT /user/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
   addSelectedRepoToOrgSecret: [ "PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
@@ -48146,24 +45713,14 @@ const dist_src_version_VERSION = "17.0.0", Endpoints = {
   updateLabel: [ "PATCH /repos/{owner}/{repo}/labels/{name}" ],
   updateMilestone: [ "PATCH /repos/{owner}/{repo}/milestones/{milestone_number}" ]
  },
- licenses: {
-  get: [ "GET /licenses/{license}" ],
-  getAllCommonlyUsed: [ "GET /licenses" ],
-  getForRepo: [ "GET /repos/{owner}/{repo}/license" ]
- },
+ licenses: { get: [ "GET /licenses/{license}" ], getAllCommonlyUsed: [ "GET /licenses" ], getForRepo: [ "GET /repos/{owner}/{repo}/license" ] },
  markdown: {
   render: [ "POST /markdown" ],
   renderRaw: [ "POST /markdown/raw", {
    headers: { "content-type": "text/plain; charset=utf-8" }
   } ]
  },
- meta: {
-  get: [ "GET /meta" ],
-  getAllVersions: [ "GET /versions" ],
-  getOctocat: [ "GET /octocat" ],
-  getZen: [ "GET /zen" ],
-  root: [ "GET /" ]
- },
+ meta: { get: [ "GET /meta" ], getAllVersions: [ "GET /versions" ], getOctocat: [ "GET /octocat" ], getZen: [ "GET /zen" ], root: [ "GET /" ] },
  migrations: {
   deleteArchiveForAuthenticatedUser: [ "DELETE /user/migrations/{migration_id}/archive" ],
   deleteArchiveForOrg: [ "DELETE /orgs/{org}/migrations/{migration_id}/archive" ],
@@ -48183,10 +45740,7 @@ const dist_src_version_VERSION = "17.0.0", Endpoints = {
   unlockRepoForAuthenticatedUser: [ "DELETE /user/migrations/{migration_id}/repos/{repo_name}/lock" ],
   unlockRepoForOrg: [ "DELETE /orgs/{org}/migrations/{migration_id}/repos/{repo_name}/lock" ]
  },
- oidc: {
-  getOidcCustomSubTemplateForOrg: [ "GET /orgs/{org}/actions/oidc/customization/sub" ],
-  updateOidcCustomSubTemplateForOrg: [ "PUT /orgs/{org}/actions/oidc/customization/sub" ]
- },
+ oidc: { getOidcCustomSubTemplateForOrg: [ "GET /orgs/{org}/actions/oidc/customization/sub" ], updateOidcCustomSubTemplateForOrg: [ "PUT /orgs/{org}/actions/oidc/customization/sub" ] },
  orgs: {
   addSecurityManagerTeam: [ "PUT /orgs/{org}/security-managers/teams/{team_slug}", {}, {
    deprecated: "octokit.rest.orgs.addSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#add-a-security-manager-team"
@@ -49129,9 +46683,7 @@ function maxLength(requirement, message$1) {
   requirement,
   message: message$1,
   "~run"(dataset, config$1) {
-   if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, {
-    received: `${dataset.value.length}`
-   })
+   if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
    return dataset
   }
  }
@@ -49163,9 +46715,7 @@ function minLength(requirement, message$1) {
   requirement,
   message: message$1,
   "~run"(dataset, config$1) {
-   if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, {
-    received: `${dataset.value.length}`
-   })
+   if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
    return dataset
   }
  }
@@ -49582,9 +47132,7 @@ function union(options, message$1) {
     if (typedDatasets.length === 1) return typedDatasets[0];
     _addIssue(this, "type", dataset, config$1, { issues: _subIssues(typedDatasets) })
     dataset.typed = true
-   } else if (untypedDatasets?.length === 1) return untypedDatasets[0]; else _addIssue(this, "type", dataset, config$1, {
-    issues: _subIssues(untypedDatasets)
-   })
+   } else if (untypedDatasets?.length === 1) return untypedDatasets[0]; else _addIssue(this, "type", dataset, config$1, { issues: _subIssues(untypedDatasets) })
    return dataset
   }
  })
@@ -49729,10 +47277,7 @@ if (typeof require_ !== 'undefined') require_.ab = decodeURIComponent(new URL('.
 
 (() => {
  require_.d = (exports, definition) => {
-  for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, {
-   enumerable: true,
-   get: definition[key]
-  })
+  for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
  }
 })();
 
@@ -49742,9 +47287,7 @@ if (typeof require_ !== 'undefined') require_.ab = decodeURIComponent(new URL('.
 
 (() => {
  require_.r = exports => {
-  if (typeof Symbol !== 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, {
-   value: 'Module'
-  })
+  if (typeof Symbol !== 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
   Object.defineProperty(exports, '__esModule', { value: true })
  }
 })();

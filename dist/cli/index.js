@@ -5,10 +5,7 @@ var __webpack_modules__ = {
  636: (function(module, _exports, require_) {
 const pico = require_(1366), utils = require_(5313)
 function picomatch(glob, options, returnState = false) {
- if (options && (options.windows === null || options.windows === void 0)) options = {
-  ...options,
-  windows: utils.isWindows()
- }
+ if (options && (options.windows === null || options.windows === void 0)) options = { ...options, windows: utils.isWindows() };
  return pico(glob, options, returnState)
 }
 Object.assign(picomatch, pico)
@@ -271,9 +268,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
 }, analyzeRepeatedExtglob = (body, options) => {
  if (options.maxExtglobRecursion === false) return { risky: false };
  const max = typeof options.maxExtglobRecursion === 'number' ? options.maxExtglobRecursion : constants.DEFAULT_MAX_EXTGLOB_RECURSION, branches = splitTopLevel(body).map(branch => branch.trim())
- if (branches.length > 1) if (branches.some(branch => branch === '') || branches.some(branch => /^[*?]+$/.test(branch)) || hasRepeatedCharPrefixOverlap(branches)) return {
-  risky: true
- }
+ if (branches.length > 1) if (branches.some(branch => branch === '') || branches.some(branch => /^[*?]+$/.test(branch)) || hasRepeatedCharPrefixOverlap(branches)) return { risky: true };
  const safeChars = []
  let sawStarSequence = false, combinable = true
  for (const branch of branches) {
@@ -563,13 +558,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
   }
   if (value === '{' && opts.nobrace !== true) {
    increment('braces')
-   const open = {
-    type: 'brace',
-    value,
-    output: '(',
-    outputIndex: state.output.length,
-    tokensIndex: state.tokens.length
-   }
+   const open = { type: 'brace', value, output: '(', outputIndex: state.output.length, tokensIndex: state.tokens.length }
    braces.push(open)
    push(open)
    continue
@@ -845,11 +834,7 @@ const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REG
   state.output = utils.escapeLast(state.output, '{')
   decrement('braces')
  }
- if (opts.strictSlashes !== true && (prev.type === 'star' || prev.type === 'bracket')) push({
-  type: 'maybe_slash',
-  value: '',
-  output: `${SLASH_LITERAL}?`
- })
+ if (opts.strictSlashes !== true && (prev.type === 'star' || prev.type === 'bracket')) push({ type: 'maybe_slash', value: '', output: `${SLASH_LITERAL}?` });
  if (state.backtrack === true) {
   state.output = ''
   for (const token of state.tokens) {
@@ -1197,20 +1182,7 @@ const utils = require_(5313), {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR
   if (glob) glob = utils.removeBackslashes(glob);
   if (base && backslashes === true) base = utils.removeBackslashes(base);
  }
- const state = {
-  prefix,
-  input,
-  start,
-  base,
-  glob,
-  isBrace,
-  isBracket,
-  isGlob,
-  isExtglob,
-  isGlobstar,
-  negated,
-  negatedExtglob
- }
+ const state = { prefix, input, start, base, glob, isBrace, isBracket, isGlob, isExtglob, isGlobstar, negated, negatedExtglob }
  if (opts.tokens === true) {
   state.maxDepth = 0
   if (!isPathSeparator(code)) tokens.push(token);
@@ -1299,14 +1271,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path")
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util")
  }),
  7121: (function(_module, exports_, require_) {
-require_.d(exports_, {
- T3: () => GPU_STEPS,
- YL: () => STRATEGIES,
- dataTypes: () => dataTypes,
- gl: () => displaySettings,
- sL: () => ruleGpus,
- xu: () => gibOfGb
-})
+require_.d(exports_, { T3: () => GPU_STEPS, YL: () => STRATEGIES, dataTypes: () => dataTypes, gl: () => displaySettings, sL: () => ruleGpus, xu: () => gibOfGb })
 const dataTypes = [ {
  name: 'fp32',
  bytesPerParameter: 4,
@@ -1471,12 +1436,7 @@ function environmentUses(env, table, prefix = '') {
 const IGNORED = new Set([ 'port', 'host', 'hostname', 'env', 'api-key', 'hf-token', 'hf-api-token' ])
  }),
  605: (function(_module, exports_, require_) {
-require_.d(exports_, {
- fT: () => assemble,
- Zm: () => commandLines,
- PE: () => deploymentOf,
- GJ: () => recognise
-})
+require_.d(exports_, { fT: () => assemble, Zm: () => commandLines, PE: () => deploymentOf, GJ: () => recognise })
 var deployments_command = require_(8906), deployment = require_(2796), deployments_images = require_(4621), command_line = require_(3617), values = require_(3897)
 const NUMBERS = [ [ 'loraRank', /^LORA_R(?:ANK)?$/, values.yj ], [ 'microBatchSize', /^(?:TRAIN_BATCH_SIZE|PER_DEVICE_TRAIN_BATCH_SIZE|MICRO_BATCH_SIZE)$/, values.yj ], [ 'gradientAccumulation', /^GRADIENT_ACCUMULATION_STEPS$/, values.yj ], [ 'sequenceLength', /^MAX_SEQ(?:UENCE)?_LEN(?:GTH)?$/, values.yj ] ], customTraining = {
  engine: 'custom-training',
@@ -1528,11 +1488,7 @@ const infinity_flags = (0, flags.tS)({
   values.Sn)((0, flags.ku)(uses, 'model-id')?.value, collector, revision ? {
    revision: revision.value.value
   } : {})
-  return model.id === null && start.form === 'image' && uses.length === 0 ? null : {
-   collector,
-   model,
-   accelerator: device === 'cpu' ? 'cpu' : null
-  }
+  return model.id === null && start.form === 'image' && uses.length === 0 ? null : { collector, model, accelerator: device === 'cpu' ? 'cpu' : null }
  }
 }, llamacppFlags = (0, flags.tS)({
  one: `\n    adaptive-decay adaptive-target alias=-a api-key api-key-file api-prefix batch-size=-b cache-ram=-cram\n    cache-reuse cache-type-k=-ctk cache-type-v=-ctv chat-template chat-template-file chat-template-kwargs\n    checkpoint-min-step=-cms control-vector control-vector-scaled cors-headers cors-methods cors-origins\n    cpu-mask-batch=-Cb cpu-mask=-C cpu-range-batch=-Crb cpu-range=-Cr cpu-strict cpu-strict-batch\n    ctx-checkpoints=-ctxcp,--swa-checkpoints ctx-size=-c defrag-thold=-dt device=-dev docker-repo=-dr\n    draft-min=--draft-n-min draft=--draft-n,--draft-max dry-allowed-length dry-base dry-multiplier\n    dry-penalty-last-n dry-sequence-breaker dynatemp-exp dynatemp-range embd-normalize fit-ctx=-fitc\n    fit-target=-fitt fit=-fit flash-attn=-fa frequency-penalty gpu-layers=-ngl,--n-gpu-layers grammar grammar-file\n    hf-file=-hff hf-repo=-hf,-hfr hf-token=-hft host image-max-tokens image-min-tokens json-schema-file=-jf\n    json-schema=-j keep kv-unified-per-slot lazy-mode=-lzm load-mode=-lm log-colors log-file log-prompts-dir\n    logit-bias=-l lookup-cache-dynamic=-lcd lookup-cache-static=-lcs main-gpu=-mg mcp-servers-config\n    mcp-servers-json media-path min-p mirostat mirostat-ent mirostat-lr mmproj-url=-mmu mmproj=-mm model-url=-mu\n    model=-m models-dir models-max models-preset mtmd-batch-max-tokens n-cpu-ffn=-ncffn n-cpu-moe=-ncmoe numa\n    override-kv override-tensor=-ot parallel=-np parallel=-np path poll poll-batch pooling port\n    predict=-n,--n-predict presence-penalty prio prio-batch reasoning-budget reasoning-budget-message\n    reasoning-effort reasoning-format reasoning=-rea repeat-last-n repeat-penalty reverse-prompt=-r rope-freq-base\n    rope-freq-scale rope-scale rope-scaling rpc rpc=-mmdev sampler-seq=--sampling-seq samplers seed=-s\n    sleep-idle-seconds slot-prompt-similarity=-sps slot-save-path\n    spec-draft-cpu-mask-batch=-Cbd,--cpu-mask-batch-draft spec-draft-cpu-mask=-Cd,--cpu-mask-draft\n    spec-draft-cpu-range=-Crd,--cpu-range-draft spec-draft-cpu-strict-batch=--cpu-strict-batch-draft\n    spec-draft-cpu-strict=--cpu-strict-draft spec-draft-device=-devd,--device-draft\n    spec-draft-hf=-hfd,-hfrd,--hf-repo-draft spec-draft-model=-md,--model-draft\n    spec-draft-n-cpu-moe=--spec-draft-ncmoe,-ncmoed,--n-cpu-moe-draft spec-draft-n-max spec-draft-n-min\n    spec-draft-ngl=-ngld,--gpu-layers-draft,--n-gpu-layers-draft\n    spec-draft-override-tensor=-otd,--override-tensor-draft spec-draft-p-min=--draft-p-min\n    spec-draft-p-split=--draft-p-split spec-draft-poll-batch=--poll-batch-draft spec-draft-poll=--poll-draft\n    spec-draft-prio-batch=--prio-batch-draft spec-draft-prio=--prio-draft\n    spec-draft-threads-batch=-tbd,--threads-batch-draft spec-draft-threads=-td,--threads-draft\n    spec-draft-type-k=-ctkd,--cache-type-k-draft spec-draft-type-v=-ctvd,--cache-type-v-draft\n    spec-ngram-map-k-min-hits spec-ngram-map-k-size-m spec-ngram-map-k-size-n spec-ngram-map-k4v-min-hits\n    spec-ngram-map-k4v-size-m spec-ngram-map-k4v-size-n spec-ngram-min-hits spec-ngram-mod-n-match\n    spec-ngram-mod-n-max spec-ngram-mod-n-min spec-ngram-simple-min-hits spec-ngram-simple-size-m\n    spec-ngram-simple-size-n spec-ngram-size-m spec-ngram-size-n spec-synth-len spec-synth-rates spec-type\n    split-mode=-sm sse-ping-interval ssl-cert-file ssl-key-file tags temp=--temperature tensor-split=-ts\n    threads-batch=-tb threads-http threads=-t timeout=-to tools tools-runtime top-k top-nsigma=--top-n-sigma top-p\n    typical=--typical-p ubatch-size=-ub ui-config-file=--webui-config-file ui-config=--webui-config\n    verbosity=-lv,--log-verbosity video-ffmpeg-dir video-fps video-timestamp-interval xtc-probability xtc-threshold\n    yarn-attn-factor yarn-beta-fast yarn-beta-slow yarn-ext-factor yarn-orig-ctx`,
@@ -1578,11 +1534,7 @@ function readLlamacpp(start) {
  flags.ku)(uses, 'draft', 'spec-draft-n-max', 'draft-max')
  if (count) collector.set('speculativeTokens', count, values.yj);
  Object.assign(collector.options, (0, flags.cz)(uses))
- return {
-  collector,
-  model: modelOf(uses, env, collector),
-  draftModel: draft ? (0, values.Sn)(draft.value, collector) : null
- }
+ return { collector, model: modelOf(uses, env, collector), draftModel: draft ? (0, values.Sn)(draft.value, collector) : null }
 }
 const variable = (env, name) => {
  const value = env.get(name)
@@ -1888,11 +1840,7 @@ function environmentOf(command, own) {
 function hardwareOf(command, reading) {
  const declared = command.hardware ?? deployment.g, accelerator = reading.accelerator ?? declared.accelerator ?? (command.image ? (0, 
  deployments_images.H7)(command.image.value) : null)
- if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd') return {
-  ...declared,
-  accelerator,
-  gpusPerReplica: 0
- }
+ if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd') return { ...declared, accelerator, gpusPerReplica: 0 };
  if (declared.gpusPerReplica !== null) return { ...declared, accelerator: accelerator ?? 'nvidia' };
  for (const name of [ 'CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES' ]) {
   const value = command.env.get(name)
@@ -2045,10 +1993,7 @@ function readSglangUses(uses, collector) {
  const chunk = (0, _flags_flags_js__3.ku)(uses, 'chunked-prefill-size')
  if (chunk && chunk.value.value.trim() !== '-1') collector.set('maxNumBatchedTokens', chunk, tokens);
  const attention = (0, _flags_flags_js__3.yC)(uses, 'enable-dp-attention'), data = collector.settings.dataParallel
- if (attention?.on && data) collector.put('attentionDataParallel', data.value, {
-  value: attention.flag,
-  text: attention.text
- })
+ if (attention?.on && data) collector.put('attentionDataParallel', data.value, { value: attention.flag, text: attention.text });
  for (const value of uses.filter(use => use.name === 'lora-paths').flatMap(use => use.values)) {
   const path = value.slice(value.value.indexOf('=') + 1)
   if (path.value !== '') collector.adapters.push((0, _values_js__4.Sn)(path, collector));
@@ -2059,12 +2004,7 @@ function readSglangUses(uses, collector) {
  _values_js__4.Sn)((0, _flags_flags_js__3.ku)(uses, 'model-path')?.value, collector, revision ? {
   revision: revision.value.value
  } : {}), device = (0, _flags_flags_js__3.ku)(uses, 'device')?.value.value, accelerator = device === 'cpu' || device === 'hpu' || device === 'npu' || device === 'xpu' ? device : null
- return {
-  collector,
-  model,
-  draftModel: draft ? (0, _values_js__4.Sn)(draft.value, collector) : null,
-  accelerator
- }
+ return { collector, model, draftModel: draft ? (0, _values_js__4.Sn)(draft.value, collector) : null, accelerator }
 }
  }),
  5338: (function(_module, exports_, require_) {
@@ -2173,12 +2113,7 @@ function readTrtllmMap(map) {
 }
  }),
  4046: (function(_module, exports_, require_) {
-require_.d(exports_, {
- CC: () => readVllmUses,
- SS: () => vllm,
- X7: () => vllmStyle,
- mh: () => readVllmMap
-})
+require_.d(exports_, { CC: () => readVllmUses, SS: () => vllm, X7: () => vllmStyle, mh: () => readVllmMap })
 var _command_js__7 = require_(8906), _flags_flags_js__5 = require_(764), _flags_vllm_js__0 = require_(7666), _images_js__1 = require_(4621), _values_js__6 = require_(3897), _yaml_js__2 = require_(7764), _command_line_js__4 = require_(3617), _environment_js__3 = require_(1866)
 const vllmStyle = {
  underscores: true,
@@ -2329,13 +2264,7 @@ function readVllmMap(map) {
 }
  }),
  8906: (function(_module, exports_, require_) {
-require_.d(exports_, {
- Ft: () => placeholders,
- SP: () => shown,
- Yl: () => HOLE_OPEN,
- Zm: () => withoutPlaceholders,
- ye: () => HOLE_CLOSE
-})
+require_.d(exports_, { Ft: () => placeholders, SP: () => shown, Yl: () => HOLE_OPEN, Zm: () => withoutPlaceholders, ye: () => HOLE_CLOSE })
 const HOLE_OPEN = '', HOLE_CLOSE = '', HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
 function placeholders(text) {
  const names = []
@@ -2427,15 +2356,7 @@ function walkFlags(argv, table, style) {
    if (i < args.length && /^(true|false)$/i.test(args[i].value)) values.push(args[i++]);
   } else if (arity === '+') while (takesNext()) values.push(args[i++]); else for (let n = arity === 2 ? 2 : 1; n > 0 && takesNext(); n--) values.push(args[i++])
   const said = arity !== 0 || !/^(false|0|no)$/i.test(values[0]?.value ?? ''), text = inline ? word.value : [ word, ...values ].map(part => part.value).join(' ')
-  uses.push({
-   name: flag?.name ?? name.replace(/^-+/, ''),
-   known: flag !== void 0,
-   path,
-   values,
-   on: said !== (flag?.negated ?? false),
-   flag: word,
-   text
-  })
+  uses.push({ name: flag?.name ?? name.replace(/^-+/, ''), known: flag !== void 0, path, values, on: said !== (flag?.negated ?? false), flag: word, text })
  }
  return { uses, positionals, holes }
 }
@@ -2450,11 +2371,7 @@ function parts(word, style) {
  const equals = word.value.indexOf('='), spelled = equals < 0 ? word.value : word.value.slice(0, equals), inline = equals < 0 ? null : word.slice(equals + 1)
  if (!spelled.startsWith('--')) return { name: spelled, path: null, inline };
  const dot = style.dotted ? spelled.indexOf('.') : -1, long = spelled.slice(2, dot < 0 ? void 0 : dot)
- return {
-  name: style.underscores ? long.replaceAll('_', '-') : long,
-  path: dot < 0 ? null : spelled.slice(dot + 1),
-  inline
- }
+ return { name: style.underscores ? long.replaceAll('_', '-') : long, path: dot < 0 ? null : spelled.slice(dot + 1), inline }
 }
 function find(name, table, style) {
  const exact = table.spelled.get(name)
@@ -2564,11 +2481,7 @@ function optionsOf(uses) {
   _command_js__0.SP)(first.value) : use.values.map(part => (0, 
   _command_js__0.SP)(part.value))
   if (SECRET.test(key)) continue;
-  define(options, key, {
-   value,
-   at: use.flag.place,
-   text: (0, _command_js__0.SP)(use.text).slice(0, 300)
-  })
+  define(options, key, { value, at: use.flag.place, text: (0, _command_js__0.SP)(use.text).slice(0, 300) })
  }
  return options
 }
@@ -2614,7 +2527,7 @@ const vllmFlags = (0, _flags_js__0.tS)({
  }
 })
  }),
- 7037: (function(_module, exports_, require_) {
+ 2976: (function(_module, exports_, require_) {
 require_.d(exports_, { formats: () => formats })
 var deployment = require_(2796), command_line = require_(3617), command_lines = require_(605), deployments_text = require_(5300)
 const SWITCHES = new Set('d detach rm i interactive t tty it dit itd ti id P publish-all privileged init no-healthcheck oom-kill-disable read-only sig-proxy disable-content-trust quiet q replace no-hosts'.split(' '))
@@ -2668,15 +2581,7 @@ function dockerRun(argv, outer) {
  const image = argv[i]
  if (!image) return null;
  const rest = argv.slice(i + 1)
- return {
-  ...outer,
-  argv: entrypoint && entrypoint.value !== '' ? [ entrypoint, ...rest ] : rest,
-  env,
-  image,
-  mounts,
-  hardware,
-  scripted: false
- }
+ return { ...outer, argv: entrypoint && entrypoint.value !== '' ? [ entrypoint, ...rest ] : rest, env, image, mounts, hardware, scripted: false }
 }
 const looksLikeImage = word => /^[\w.-]+(?:\/[\w.-]+)+:[\w.-]+$/.test(word.value)
 function addVariable(env, value, outer) {
@@ -2706,12 +2611,7 @@ function device(value, before) {
  const cdi = /^nvidia\.com\/gpu=(\d+|all)$/.exec(text)
  if (!cdi) return {};
  if (cdi[1] === 'all') return { accelerator: 'nvidia' };
- return {
-  accelerator: 'nvidia',
-  gpusPerReplica: (before.gpusPerReplica ?? 0) + 1,
-  gpusAt: value.place,
-  gpusText: text
- }
+ return { accelerator: 'nvidia', gpusPerReplica: (before.gpusPerReplica ?? 0) + 1, gpusAt: value.place, gpusText: text }
 }
 var parse = require_(2085), shell_words = require_(5820)
 const MAX_STEPS = 2e4, MAX_CALLS = 8, MAX_LOOP = 16, MAX_EXPANDED = 4e6, MAX_LIST = 500, MAX_COMMANDS = 2e3, BUILTINS = new Set([ 'set', 'shopt', 'echo', 'printf', 'cd', 'exit', 'return', 'true', 'false', ':', '[', '[[', 'test', 'shift', 'unset', 'trap', 'wait', 'umask', 'ulimit' ])
@@ -3398,21 +3298,13 @@ function sharedDevices(found, services) {
    file,
    line
   }
-  return {
-   ...one,
-   hardware: { ...one.hardware, shared: { kind: 'device', replicas: others.length + 1, at: own.at.place } },
-   findings: [ ...one.findings, finding ]
-  }
+  return { ...one, hardware: { ...one.hardware, shared: { kind: 'device', replicas: others.length + 1, at: own.at.place } }, findings: [ ...one.findings, finding ] }
  })
 }
 function reservation(service) {
  const ids = (0, tree.gT)(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => (0, 
  tree.CB)((0, tree.at)(device, 'device_ids')))
- return {
-  ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')),
-  profiles: (0, tree.CB)((0, tree.at)(service, 'profiles')).map(text => text.value),
-  at: ids[0]
- }
+ return { ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')), profiles: (0, tree.CB)((0, tree.at)(service, 'profiles')).map(text => text.value), at: ids[0] }
 }
 function together(a, b) {
  const run = a.profiles.length === 0 || b.profiles.length === 0 || a.profiles.some(profile => b.profiles.includes(profile))
@@ -3475,16 +3367,9 @@ function hardware(service, resolve) {
  let declared = deployment.g
  if ((0, tree.bX)(service, 'runtime') === 'nvidia') declared = { ...declared, accelerator: 'nvidia' };
  if ((0, tree.bX)(service, 'runtime') === 'habana') declared = { ...declared, accelerator: 'hpu' };
- for (const text of (0, tree.CB)(service.get('devices'))) declared = {
-  ...declared,
-  ...device(resolve(text), declared)
- }
+ for (const text of (0, tree.CB)(service.get('devices'))) declared = { ...declared, ...device(resolve(text), declared) };
  const all = service.get('gpus')
- if (all?.kind === 'scalar' && all.value !== null) declared = {
-  ...declared,
-  accelerator: 'nvidia',
-  ...gpus(resolve(all.text), `gpus: ${all.text.value}`)
- }
+ if (all?.kind === 'scalar' && all.value !== null) declared = { ...declared, accelerator: 'nvidia', ...gpus(resolve(all.text), `gpus: ${all.text.value}`) };
  const reserved = [ ...all?.kind === 'list' ? all.items : [], ...(0, tree.gT)(service, 'deploy', 'resources', 'reservations', 'devices') ]
  let count = null
  for (const entry of reserved) {
@@ -3559,14 +3444,8 @@ async function neighbours({path, list, open}, kind) {
 const PRODUCT = /^(?:nvidia\.com\/gpu\.product|cloud\.google\.com\/gke-accelerator|karpenter\.k8s\.aws\/instance-gpu-name|amd\.com\/gpu\.(?:product-name|family|device-id)|gpu\.nvidia\.com\/(?:class|model)|machine\.cluster\.vke\.volcengine\.com\/gpu-name|aliyun\.accelerator\/nvidia_name|serving\.kserve\.io\/gke-accelerator)$/, INSTANCE = /(?:^|\/)instance-type$|^(?:beta\.kubernetes\.io|node\.kubernetes\.io)\/instance-type$|^karpenter\.k8s\.aws\/instance-size$/, MEMORY = /^(?:nvidia\.com\/gpu\.memory|karpenter\.k8s\.aws\/instance-gpu-memory)$/, TPU = /^cloud\.google\.com\/gke-tpu-/, HINT = /gpu|accelerator|instance-?family|nodegroup|node-?pool/i, RESOURCES = [ [ /^nvidia\.com\/(?:gpu(?:\.shared)?|[a-z0-9-]*gpu[a-z0-9.-]*)$/i, 'nvidia' ], [ /^amd\.com\/gpu$/, 'amd' ], [ /^gpu\.intel\.com\//, 'xpu' ], [ /^habana\.ai\/gaudi/, 'hpu' ], [ /^aws\.amazon\.com\/neuron/, 'neuron' ], [ /^google\.com\/tpu$/, 'tpu' ], [ /^rebellions\.ai\//, 'rbln' ], [ /^huawei\.com\/Ascend/, 'npu' ] ], MIG = /^nvidia\.com\/mig-(\d+g\.\d+gb)(?:[.+]me)?$/
 function nodeHardware(pod, metadata) {
  const labels = []
- for (const entry of (0, tree.SC)(pod, 'nodeSelector')?.entries ?? []) if (entry.value.kind === 'scalar') labels.push({
-  key: entry.key,
-  value: entry.value.text
- })
- for (const entry of (0, tree.SC)(metadata, 'annotations')?.entries ?? []) if (PRODUCT.test(entry.key.value) && entry.value.kind === 'scalar') labels.push({
-  key: entry.key,
-  value: entry.value.text
- })
+ for (const entry of (0, tree.SC)(pod, 'nodeSelector')?.entries ?? []) if (entry.value.kind === 'scalar') labels.push({ key: entry.key, value: entry.value.text });
+ for (const entry of (0, tree.SC)(metadata, 'annotations')?.entries ?? []) if (PRODUCT.test(entry.key.value) && entry.value.kind === 'scalar') labels.push({ key: entry.key, value: entry.value.text });
  for (const term of affinityTerms(pod)) labels.push(...term);
  return labelHardware(labels)
 }
@@ -3748,10 +3627,7 @@ function podGpus(pod) {
  tree.at)(container, 'resources'), text => text)).filter(own => own.accelerator !== null), [first] = asked
  if (!first) return null;
  const counts = asked.map(own => own.gpusPerReplica)
- return {
-  ...first,
-  gpusPerReplica: counts.some(count => count === null) ? null : counts.reduce((sum, count) => sum + (count ?? 0), 0)
- }
+ return { ...first, gpusPerReplica: counts.some(count => count === null) ? null : counts.reduce((sum, count) => sum + (count ?? 0), 0) }
 }
 const dynamo = {
  kind: 'document',
@@ -3830,21 +3706,11 @@ const COUNTS = [ 'gpus', 'job.gpus', 'gpu.count', 'gpuCount', 'numGpus', 'num_gp
 function valuesHardware(map, root) {
  const own = resources(map), asked = own.accelerator !== null || map === root ? own : resources(root), node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root), declared = withInstance(podHardware(node, asked), map)
  if (declared.gpusPerReplica !== null) return declared;
- if ((0, tree.bX)(map, 'accelDevice')?.toLowerCase() === 'gaudi') return {
-  ...declared,
-  accelerator: 'hpu',
-  gpusPerReplica: 0
- }
+ if ((0, tree.bX)(map, 'accelDevice')?.toLowerCase() === 'gaudi') return { ...declared, accelerator: 'hpu', gpusPerReplica: 0 };
  const count = COUNTS.map(key => (0, tree.$6)(map, ...key.split('.'))).find(text => text !== void 0 && /^\d{1,4}$/.test(text.value))
  if (!count) return declared;
  const gpusPerReplica = Number(count.value)
- return {
-  ...declared,
-  accelerator: declared.accelerator ?? 'nvidia',
-  gpusPerReplica,
-  gpusAt: count.place,
-  gpusText: `gpus: ${count.value}`
- }
+ return { ...declared, accelerator: declared.accelerator ?? 'nvidia', gpusPerReplica, gpusAt: count.place, gpusText: `gpus: ${count.value}` }
 }
 function resources(map) {
  const direct = resourceHardware((0, tree.at)(map, 'resources'), text => text)
@@ -3861,12 +3727,7 @@ function withInstance(declared, map) {
  const instance = (0, tree.$6)(map, 'instance', 'type') ?? (0, tree.$6)(map, 'instanceType') ?? (0, 
  tree.$6)(map, 'instance_type')
  if (!instance || !(0, instances.Ib)(instance.value)) return declared;
- const name = {
-  name: instance.value,
-  kind: 'instance-type',
-  at: instance.place,
-  text: `instance type: ${instance.value}`
- }
+ const name = { name: instance.value, kind: 'instance-type', at: instance.place, text: `instance type: ${instance.value}` }
  return { ...declared, names: [ ...declared.names, name ] }
 }
 const helmValues = {
@@ -4253,11 +4114,7 @@ async function runtimeContainer(name, context) {
 function workers(hardware, predictor) {
  const pipeline = (0, tree.$6)(predictor, 'workerSpec', 'pipelineParallelSize'), nodes = pipeline && /^\d{1,3}$/.test(pipeline.value) ? Number(pipeline.value) : 1
  if (nodes < 2) return hardware;
- return {
-  ...hardware,
-  nodes,
-  gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes
- }
+ return { ...hardware, nodes, gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes }
 }
 async function llmInferenceService(root, name, context) {
  const spec = (0, tree.SC)(root, 'spec')
@@ -4283,10 +4140,7 @@ async function role(part, spec, name, context, metadata) {
   }, values.yj)
  }
  const expert = (0, tree.$6)(parallelism, 'expert')
- if (expert && !collector.settings.expertParallel) collector.put('expertParallel', expert.value === 'true', {
-  value: expert,
-  text: `parallelism.expert: ${expert.value}`
- })
+ if (expert && !collector.settings.expertParallel) collector.put('expertParallel', expert.value === 'true', { value: expert, text: `parallelism.expert: ${expert.value}` });
  const uri = (0, tree.$6)(spec, 'model', 'uri'), model = uri ? modelFromUri(uri, collector) : reading.model
  for (const adapter of (0, tree.gT)(spec, 'model', 'lora', 'adapters')) {
   const path = (0, tree.$6)(adapter, 'uri')
@@ -4382,10 +4236,7 @@ async function model(spec, name, context) {
 function profile(text) {
  const match = text ? /^([\w.-]+)(?::(\d+))?$/.exec(text.value.trim()) : null
  if (!text || !match) return deployment.g;
- const count = Number(match[2] ?? '1'), name = match[1], evidence = {
-  gpusAt: text.place,
-  gpusText: `resourceProfile: ${text.value}`
- }
+ const count = Number(match[2] ?? '1'), name = match[1], evidence = { gpusAt: text.place, gpusText: `resourceProfile: ${text.value}` }
  if (/^cpu/.test(name)) return { ...deployment.g, accelerator: 'cpu', gpusPerReplica: 0, ...evidence };
  if (/tpu/.test(name)) return { ...deployment.g, accelerator: 'tpu', gpusPerReplica: 0, ...evidence };
  const card = name.replace(/^(?:nvidia|amd)-gpu-/, '')
@@ -4471,10 +4322,7 @@ class Walk {
    ...owner,
    injected
   }, 'kubernetes', this.#maps, this.#context, (0, tree.SC)(group, 'leaderTemplate', 'metadata')), workers = pods === null ? null : groupGpus(podGpus(worker), pods - 1)
-  for (const deployment of deployments) this.found.push({
-   ...deployment,
-   hardware: grouped(deployment.hardware, workers, pods)
-  })
+  for (const deployment of deployments) this.found.push({ ...deployment, hardware: grouped(deployment.hardware, workers, pods) });
  }
  async #rayGroups(node, owner) {
   const head = (0, tree.SC)(node, 'headGroupSpec', 'template', 'spec'), groups = (0, 
@@ -4489,10 +4337,7 @@ class Walk {
    }
    const deployments = await podDeployments(head, owner, 'kubernetes', this.#maps, this.#context, (0, 
    tree.SC)(node, 'headGroupSpec', 'template', 'metadata'))
-   for (const deployment of deployments) this.found.push({
-    ...deployment,
-    hardware: grouped(deployment.hardware, workers, pods)
-   })
+   for (const deployment of deployments) this.found.push({ ...deployment, hardware: grouped(deployment.hardware, workers, pods) });
   }
   for (const group of groups) {
    const pod = (0, tree.SC)(group, 'template', 'spec')
@@ -4512,14 +4357,7 @@ function grouped(hardware, workers, nodes) {
 function overNodes(deployment) {
  const option = deployment.options['nnodes'], nodes = typeof option?.value === 'string' && /^\d{1,4}$/.test(option.value) ? Number(option.value) : 1, {hardware} = deployment
  if (nodes < 2 || hardware.nodes !== null) return deployment;
- return {
-  ...deployment,
-  hardware: {
-   ...hardware,
-   nodes,
-   gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes
-  }
- }
+ return { ...deployment, hardware: { ...hardware, nodes, gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes } }
 }
 const MERGE_KEYS = new Map([ [ 'containers', 'name' ], [ 'initContainers', 'name' ], [ 'env', 'name' ], [ 'volumes', 'name' ], [ 'volumeMounts', 'mountPath' ] ]), BUILT_IN = /^(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod)$/, MAX_NODES = 2e4, metaName = node => (0, 
 tree.bX)(node, 'metadata', 'name') ?? '', without = (map, ...keys) => new tree.pA(map.entries.filter(({key}) => !keys.includes(key.value)), map.start)
@@ -4654,11 +4492,7 @@ const MAX_FILES = 60, kustomize_MAX_DEPTH = 6, NAMES = [ 'kustomization.yaml', '
   }
   const own = folderOf(context.path), parts = new Set([ ...build.files ].filter(file => folderOf(file) === own || BASE.test(file)))
   for (const file of [ ...parts, ...build.contents ]) context.part(file);
-  return all.filter(one => parts.has(one.id.split('#')[0]) || !known.has(facts(one))).map(one => ({
-   ...one,
-   format: 'kustomize',
-   id: `${context.path}#${one.id.split('#')[1]}`
-  }))
+  return all.filter(one => parts.has(one.id.split('#')[0]) || !known.has(facts(one))).map(one => ({ ...one, format: 'kustomize', id: `${context.path}#${one.id.split('#')[1]}` }))
  }
 }, BASE = /(?:^|\/)bases?\//, facts = one => `${one.id.split('#')[1]} ${one.engine.version} ${(0, 
 deployment.b)(one)}`, folderOf = path => path.slice(0, Math.max(0, path.lastIndexOf('/')))
@@ -4850,18 +4684,8 @@ function llm_d_hardware(declared, root, role) {
   key,
   value: value.text
  } ] : []) : [], named = declared.names.length > 0 ? declared.names : labelHardware(labels).names, perPod = declared.gpusPerReplica ?? (Number.isSafeInteger(tensor * local) ? tensor * local : null)
- if (accelerator !== 'nvidia' && accelerator !== 'amd' && accelerator !== void 0) return {
-  ...deployment.g,
-  accelerator,
-  gpusPerReplica: 0
- }
- return {
-  ...declared,
-  names: named,
-  accelerator: declared.accelerator ?? accelerator ?? 'nvidia',
-  gpusPerReplica: perPod === null ? null : perPod * pods,
-  nodes: pods > 1 ? pods : declared.nodes
- }
+ if (accelerator !== 'nvidia' && accelerator !== 'amd' && accelerator !== void 0) return { ...deployment.g, accelerator, gpusPerReplica: 0 };
+ return { ...declared, names: named, accelerator: declared.accelerator ?? accelerator ?? 'nvidia', gpusPerReplica: perPod === null ? null : perPod * pods, nodes: pods > 1 ? pods : declared.nodes }
 }
 const makefile = {
  kind: 'file',
@@ -4918,6 +4742,84 @@ function makeToShell(recipe) {
  parts.push(recipe.slice(plain))
  return deployments_text.E.join(parts)
 }
+const python_MAX_DEPTH = 12, TOKEN = /(?:\s|#[^\n]*(?:\n|$))*(?:[rbuf]?"([^"\n]{0,2000})"|[rbuf]?'([^'\n]{0,2000})'|([A-Za-z_][\w.]{0,200})|(-?[\d][\w.]{0,40})|([^\s#]))/y
+function callArguments(text, from, constants) {
+ return new Reader(text, from, constants).map(')', 0)
+}
+class Reader {
+ #text;
+ #constants;
+ #at
+ constructor(text, from, constants) {
+  this.#text = text
+  this.#at = from
+  this.#constants = constants
+ }
+ #next() {
+  TOKEN.lastIndex = this.#at
+  const match = TOKEN.exec(this.#text.value)
+  if (!match) return null;
+  const group = match.findIndex((part, index) => index > 0 && part !== void 0), end = match.index + match[0].length, kind = group < 3 ? 'string' : group === 3 ? 'name' : group === 4 ? 'number' : 'sign', stop = kind === 'string' ? end - 1 : end
+  this.#at = end
+  return { kind, text: this.#text.slice(stop - match[group].length, stop) }
+ }
+ #sign() {
+  const token = this.#next()
+  return token?.kind === 'sign' ? token.text.value : ''
+ }
+ map(close, depth) {
+  const start = this.#text.slice(this.#at, this.#at), entries = []
+  for (;;) {
+   const key = this.#next()
+   if (key?.text.value === close && key.kind === 'sign') return new tree.pA(entries, start);
+   if (!key || key.kind !== (close === ')' ? 'name' : 'string')) return null;
+   if (this.#sign() !== (close === ')' ? '=' : ':')) return null;
+   const value = this.#value(depth + 1)
+   if (!value) return null;
+   entries.push({ key: key.text, value })
+   const end = this.#sign()
+   if (end === close) return new tree.pA(entries, start);
+   if (end !== ',') return null;
+  }
+ }
+ #value(depth) {
+  const token = this.#next()
+  if (!token || depth > python_MAX_DEPTH) return null;
+  const {text, kind} = token
+  if (kind === 'string') return new tree.p(text.value, text, false);
+  if (kind === 'number') return new tree.p(text.value, text, true);
+  if (kind === 'sign') return text.value === '{' ? this.map('}', depth) : text.value === '[' ? this.#list(depth) : null;
+  if (this.#text.value[this.#at] === '(') {
+   this.#at++
+   return this.map(')', depth)
+  }
+  if (/^(?:True|False|None)$/.test(text.value)) return new tree.p(text.value === 'None' ? null : text.value === 'True', text, true);
+  const known = this.#constants.get(text.value) ?? deployments_text.E.at(text, `\${${text.value.replaceAll('.', '_')}}`)
+  return new tree.p(known.value, known, true)
+ }
+ #list(depth) {
+  const start = this.#text.slice(this.#at, this.#at), items = []
+  for (;;) {
+   const before = this.#at
+   if (this.#sign() === ']') return new tree.v5(items, start);
+   this.#at = before
+   const value = this.#value(depth + 1)
+   if (!value) return null;
+   items.push(value)
+   const end = this.#sign()
+   if (end === ']') return new tree.v5(items, start);
+   if (end !== ',') return null;
+  }
+ }
+}
+function constantsOf(text) {
+ const constants = new Map
+ for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
+  const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
+  constants.set(match[1], text.slice(from, from + value.length))
+ }
+ return constants
+}
 const modal = {
  kind: 'file',
  name: 'modal',
@@ -4933,10 +4835,7 @@ async function modal_read(context) {
   found.push(...await deploymentsOf(engineStarts(command), context, 'modal', 'app'))
  }
  for (const {at, keys} of engineArguments(context.text, constants)) {
-  const reading = (0, vllm.mh)(keys), command = {
-   ...bareCommand(keys.start),
-   hardware: gpuBefore(context.text, at, constants)
-  }
+  const reading = (0, vllm.mh)(keys), command = { ...bareCommand(keys.start), hardware: gpuBefore(context.text, at, constants) }
   if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push((0, 
   command_lines.fT)(vllm.SS, command, reading, { format: 'modal', name: 'app' }))
  }
@@ -4954,14 +4853,6 @@ function engineArguments(text, constants) {
   })
   return { at: match.index, keys: new tree.pA(entries, text.slice(match.index, match.index)) }
  })
-}
-function constantsOf(text) {
- const constants = new Map
- for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm)) {
-  const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
-  constants.set(match[1], text.slice(from, from + value.length))
- }
- return constants
 }
 function argumentLists(text, constants) {
  const lists = []
@@ -5007,9 +4898,7 @@ function directDeployments(lines, from) {
    const cut = pair.indexOf('='), key = cut < 0 ? pair : pair.slice(0, cut), name = policy_settings.H$.find(candidate => candidate === key)
    if (cut < 0 || name === void 0) {
     const near = (0, suggest.k)(key.slice(0, 80), policy_settings.H$)
-    return (0, problem.MB)('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, {
-     hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?`
-    })
+    return (0, problem.MB)('usage', `${from}: ${JSON.stringify(pair.slice(0, 80))} is no setting=value`, { hint: near === null ? 'write maxModelLen=8192' : `did you mean ${near}=…?` })
    }
    const read = (0, policy_settings.SA)(name, pair.slice(cut + 1))
    if ('expected' in read) return (0, problem.MB)('usage', `${from}: ${name} is ${JSON.stringify(pair.slice(cut + 1, cut + 81))}, expected ${read.expected}`);
@@ -5140,12 +5029,7 @@ function service(spec, name, context) {
  const cache = cacheOf((0, tree.bX)(spec, 'storage', 'nimCache', 'name'), context), source = (0, 
  tree.$6)(cache, 'source', 'hf', 'modelName'), owner = (0, tree.$6)(cache, 'source', 'hf', 'namespace'), model = source ? (0, 
  values.Sn)(owner ? deployments_text.E.join([ owner, deployments_text.E.at(owner, '/'), source ]) : source, collector) : (0, 
- nim.Ok)(env, image, collector), command = {
-  ...bareCommand(repository),
-  env,
-  image,
-  hardware: nim_operator_hardware(spec, cache)
- }
+ nim.Ok)(env, image, collector), command = { ...bareCommand(repository), env, image, hardware: nim_operator_hardware(spec, cache) }
  return [ (0, command_lines.fT)({
   engine: 'nim',
   environment: /^NIM_/
@@ -5478,7 +5362,24 @@ function containerVariables(cluster, config, name, context) {
  }
  return []
 }
-const sagemaker = {
+const rayPython = {
+ kind: 'file',
+ name: 'ray-python',
+ title: 'Ray Serve LLM in Python: LLMConfig calls with literal arguments',
+ marks: [ 'llmconfig(' ],
+ paths: path => path.endsWith('.py'),
+ read: async ({text}) => {
+  if (!/\bray\.(?:serve|data)\b/.test(text.value)) return [];
+  const constants = constantsOf(text)
+  return [ ...text.value.matchAll(/\bLLMConfig\(/g) ].slice(0, 50).flatMap(match => {
+   const config = callArguments(text, match.index + match[0].length, constants)
+   return config ? llmConfig(config, void 0, 'serve').map(one => ({
+    ...one,
+    format: 'ray-python'
+   })) : []
+  })
+ }
+}, sagemaker = {
  kind: 'file',
  name: 'sagemaker',
  title: 'SageMaker models in Terraform and Python: container environment and instance type',
@@ -5556,10 +5457,7 @@ function optionKeys(env, at) {
  const entries = []
  for (const [name, text] of env) {
   const option = /^(?:OPTION|SM_VLLM)_(.+)$/.exec(name)?.[1]?.toLowerCase().replaceAll('_', '-')
-  if (option) entries.push({
-   key: deployments_text.E.at(text, LMI_NAMES.get(option) ?? option),
-   value: new tree.p(text.value, text, true)
-  })
+  if (option) entries.push({ key: deployments_text.E.at(text, LMI_NAMES.get(option) ?? option), value: new tree.p(text.value, text, true) });
  }
  return new tree.pA(entries, at)
 }
@@ -5607,12 +5505,7 @@ function skypilot_resources(root) {
  tree.gT)(section, 'any_of'), ...(0, tree.gT)(section, 'ordered') ].map(one => (0, 
  tree.at)(one, 'accelerators')) ].filter(one => one !== void 0), all = choices.map(one => acceleratorHardware(one, 'accelerators')), [first = acceleratorHardware(void 0, '')] = all, count = (0, 
  tree.bX)(root, 'num_nodes'), nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1, same = all.every(one => one.gpusPerReplica === first.gpusPerReplica)
- return {
-  ...first,
-  names: all.flatMap(one => one.names),
-  gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null,
-  nodes: nodes > 1 ? nodes : null
- }
+ return { ...first, names: all.flatMap(one => one.names), gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null, nodes: nodes > 1 ? nodes : null }
 }
 const systemd = {
  kind: 'file',
@@ -5661,7 +5554,29 @@ function readUnit(text) {
  }
  return keys
 }
-const training = {
+const terraform_READERS = [ kserve, kubeai, productionStack, llmD, helmValues, kubernetes ], terraform = {
+ kind: 'file',
+ name: 'terraform',
+ title: 'Terraform: chart values and manifests written as YAML in heredocs',
+ marks: [ 'helm_release', 'kubectl_manifest', 'yamldecode' ],
+ paths: path => path.endsWith('.tf'),
+ read: async context => {
+  const found = []
+  for (const match of [ ...context.text.value.matchAll(/<<-?([A-Z_]{1,40})\r?\n/g) ].slice(0, 50)) {
+   const from = match.index + match[0].length, length = context.text.value.slice(from).search(new RegExp(`^[ \\t]*${match[1]}\\b`, 'm'))
+   if (length <= 0) continue;
+   const documents = (0, yaml.h)(context.text.slice(from, from + length))
+   for (const {root} of documents) {
+    const reader = root && terraform_READERS.find(one => one.claims(root, context.path))
+    if (root && reader) found.push(...await reader.read(root, {
+     ...context,
+     documents: () => documents
+    }) ?? [])
+   }
+  }
+  return found.map(one => ({ ...one, format: 'terraform' }))
+ }
+}, training = {
  kind: 'document',
  name: 'training',
  title: 'Training configurations: Axolotl, LLaMA-Factory, TRL, ms-swift, torchtune',
@@ -5759,10 +5674,7 @@ function targets(root, collector) {
   const node = (0, tree.at)(root, key), [head] = (0, tree.CB)(node)
   if (!head) continue;
   const value = node?.kind === 'list' ? (0, tree.CB)(node).map(one => one.value) : key === 'lora_target_linear' ? 'all-linear' : head.value
-  collector.put('loraTargets', value, {
-   value: head,
-   text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}`
-  })
+  collector.put('loraTargets', value, { value: head, text: `${key}: ${Array.isArray(value) ? value.join(', ') : head.value}` })
   return
  }
 }
@@ -5824,10 +5736,7 @@ function build(root, context) {
   text: `kv_cache_free_gpu_mem_fraction: ${memory.value}`
  }, values.zO)
  const repository = (0, tree.SC)(section, 'build', 'checkpoint_repository'), repo = (0, 
- tree.$6)(repository, 'repo'), revision = (0, tree.$6)(repository, 'revision'), command = {
-  ...bareCommand(repo ?? section?.entries[0]?.key ?? context.text),
-  hardware: accelerator(root)
- }
+ tree.$6)(repository, 'repo'), revision = (0, tree.$6)(repository, 'revision'), command = { ...bareCommand(repo ?? section?.entries[0]?.key ?? context.text), hardware: accelerator(root) }
  return (0, command_lines.fT)({
   engine: 'trtllm',
   environment: /^$/
@@ -5849,7 +5758,7 @@ function accelerator(root) {
   mig: '3g.40gb'
  } : declared
 }
-const formats = [ kustomize, ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList ]
+const formats = [ kustomize, ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform ]
  }),
  4621: (function(_module, exports_, require_) {
 require_.d(exports_, { H7: () => imageAccelerator, K9: () => imageVersion, tO: () => imageName })
@@ -5861,10 +5770,7 @@ function imageTag(image) {
  const plain = image.trim().replace(/@sha256:.*$/, ''), colon = plain.lastIndexOf(':')
  return colon > plain.lastIndexOf('/') ? plain.slice(colon + 1) : ''
 }
-const TAGGED = {
- vllm: /vllm[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i,
- sglang: /(?:sglang|sgl)[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i
-}
+const TAGGED = { vllm: /vllm[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i, sglang: /(?:sglang|sgl)[-_]?v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc)\d+)?)/i }
 function imageVersion(image, engine) {
  const tag = imageTag(image), composite = TAGGED[engine]?.exec(tag)?.[1]
  if (composite) return composite;
@@ -5888,7 +5794,7 @@ function imageAccelerator(image) {
  }),
  2528: (function(_module, exports_, require_) {
 require_.d(exports_, { o: () => extract })
-var command_lines = require_(605), deployment = require_(2796), formats = require_(7037), command = require_(8906), deployments_text = require_(5300), tree = require_(1687)
+var command_lines = require_(605), deployment = require_(2796), formats = require_(2976), command = require_(8906), deployments_text = require_(5300), tree = require_(1687)
 function isHelmTemplate(path, source) {
  return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source))
 }
@@ -5974,15 +5880,8 @@ async function extract(repository, bounds = {
  bytes: MAX_BYTES
 }) {
  const listed = await repository.list(), files = listed.files.slice(0, bounds.files), truncated = listed.truncated || files.length < listed.files.length, problems = []
- if (truncated) problems.push({
-  code: 'too-many-files',
-  message: 'the list of files was cut off',
-  hint: 'narrow it with include or exclude'
- })
- const deployments = [], notUnderstood = [], folders = new Folders(files), referred = new Set, parts = new Map, counts = {
-  filesRead: 0,
-  filesParsed: 0
- }
+ if (truncated) problems.push({ code: 'too-many-files', message: 'the list of files was cut off', hint: 'narrow it with include or exclude' });
+ const deployments = [], notUnderstood = [], folders = new Folders(files), referred = new Set, parts = new Map, counts = { filesRead: 0, filesParsed: 0 }
  for (const file of files) {
   const readers = fileFormats.filter(format => format.paths(file.path)), structured = PARSED.test(file.path)
   if (readers.length === 0 && !structured) continue;
@@ -6004,12 +5903,7 @@ async function extract(repository, bounds = {
   for (const [path, only] of found.parts) parts.set(path, only && parts.get(path) !== false);
   deployments.push(...found.deployments.map(detached))
  }
- return {
-  deployments: named(deployments.filter(one => !isPart(one, referred, parts))),
-  notUnderstood,
-  problems,
-  counts
- }
+ return { deployments: named(deployments.filter(one => !isPart(one, referred, parts))), notUnderstood, problems, counts }
 }
 function detached(deployment) {
  return JSON.parse(JSON.stringify(deployment))
@@ -6070,11 +5964,7 @@ function asTemplate(source, context, found) {
  found.notUnderstood.length = 0
  if (found.deployments.length > 0 || !/^\s*(?:- )?(?:containers|image):/m.test(source)) return;
  const line = source.slice(0, Math.max(0, source.indexOf('{{'))).split('\n').length
- context.notUnderstood({
-  line,
-  reason: 'helm-template',
-  message: 'an unrendered Helm template; render the chart and check its output, or check its values file'
- })
+ context.notUnderstood({ line, reason: 'helm-template', message: 'an unrendered Helm template; render the chart and check its output, or check its values file' })
 }
 async function readDocument(document, context, found) {
  const {root} = document, before = found.deployments.length
@@ -6090,11 +5980,7 @@ async function readDocument(document, context, found) {
    code: 'yaml-invalid',
    message,
    at: { file: context.path, line: error.line, column: 1 }
-  }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({
-   line: error.line,
-   reason: 'yaml-invalid',
-   message
-  })
+  }); else if (!known && !context.path.endsWith('.json')) context.notUnderstood({ line: error.line, reason: 'yaml-invalid', message })
  }
  const first = found.deployments[before]
  if (first && document.duplicates.length > 0) {
@@ -6170,12 +6056,7 @@ function joinPath(folder, path) {
 }
  }),
  3972: (function(_module, exports_, require_) {
-require_.d(exports_, {
- ET: () => closing,
- GW: () => interpolate,
- Wi: () => parameter,
- mJ: () => kubernetesVariables
-})
+require_.d(exports_, { ET: () => closing, GW: () => interpolate, Wi: () => parameter, mJ: () => kubernetesVariables })
 var _text_js__0 = require_(5300)
 const MAX_REACH = 4e3
 function closing(text, from, open, close, budget) {
@@ -6411,10 +6292,7 @@ function plainEnd(text, from) {
  return i
 }
 function arrayWords(text, from, to) {
- return tokens(text.slice(from, to)).filter(token => !token.operator).map(token => ({
-  from: from + token.from,
-  to: from + token.to
- }))
+ return tokens(text.slice(from, to)).filter(token => !token.operator).map(token => ({ from: from + token.from, to: from + token.to }))
 }
 function parseScript(text) {
  return new Parser(text, tokens(text)).list(new Set, 0)
@@ -6565,12 +6443,7 @@ class Parser {
 }
  }),
  5820: (function(_module, exports_, require_) {
-require_.d(exports_, {
- Ad: () => splitText,
- Ls: () => MAX_VALUE,
- Vo: () => expandWord,
- wy: () => expandText
-})
+require_.d(exports_, { Ad: () => splitText, Ls: () => MAX_VALUE, Vo: () => expandWord, wy: () => expandText })
 var _text_js__0 = require_(5300), _parameters_js__2 = require_(3972), _parse_js__1 = require_(2085)
 const MAX_VALUE = 1e5
 function expandWord(raw, variables) {
@@ -6690,10 +6563,7 @@ class Expansion {
     const end = source.indexOf('))', i + 3)
     if (end < 0 || end + 2 > to) return null;
     const value = arithmetic(source.slice(i + 3, end), name => lookup(name)?.value)
-    return value === null ? null : {
-     emit: () => this.#add(_text_js__0.E.at(this.#raw.slice(i), String(value))),
-     end: end + 2
-    }
+    return value === null ? null : { emit: () => this.#add(_text_js__0.E.at(this.#raw.slice(i), String(value))), end: end + 2 }
    }
    const end = (0, _parameters_js__2.ET)(source, i + 2, '(', ')', this.#variables.budget), stop = end < 0 || end > to ? to : end, loaded = end < 0 ? void 0 : this.#downloaded(this.#raw.slice(i + 2, end - 1))
    return { emit: () => this.#add(loaded ?? this.#raw.slice(i, stop)), end: stop }
@@ -7092,25 +6962,12 @@ class Collector {
 function modelFrom(text, collector, more = {}) {
  const trimmed = text?.trim()
  if (!trimmed || trimmed.value === '') return { id: null, revision: null, ...more };
- const evidence = {
-  at: telling(trimmed),
-  text: (0, _command_js__0.SP)(trimmed.value).slice(0, 300)
- }
+ const evidence = { at: telling(trimmed), text: (0, _command_js__0.SP)(trimmed.value).slice(0, 300) }
  if (collector.holes(trimmed)) {
   const rest = (0, _command_js__0.Zm)(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, ''), path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0
-  return {
-   id: path ? (0, _command_js__0.SP)(trimmed.value) : null,
-   revision: null,
-   ...evidence,
-   ...more
-  }
+  return { id: path ? (0, _command_js__0.SP)(trimmed.value) : null, revision: null, ...evidence, ...more }
  }
- return {
-  id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500),
-  revision: null,
-  ...evidence,
-  ...more
- }
+ return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500), revision: null, ...evidence, ...more }
 }
 function telling(text) {
  const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1), start = text.place
@@ -7288,10 +7145,7 @@ class Builder {
    const key = pair.key
    if (key === null) continue;
    const start = key.range?.[0] ?? 0, end = key.range?.[1] ?? start, name = (0, _node_modules_yaml_browser_dist_index_js__0.jn)(key) ? scalarText(key.value, key.source, this.#source, start, end) : this.#source.slice(start, end), value = pair.value ? this.node(pair.value, depth + 1) : null
-   yield {
-    key: name,
-    value: value ?? new _tree_js__2.p(null, _text_js__1.E.at(name, ''), true)
-   }
+   yield { key: name, value: value ?? new _tree_js__2.p(null, _text_js__1.E.at(name, ''), true) }
   }
  }
 }
@@ -7308,12 +7162,7 @@ function plain(value) {
 require_.d(exports_, { k: () => engineOf, engines: () => engines })
 var units_bytes = require_(3439), memory_parts = require_(2140), checkpoint_storage = require_(3394)
 function partOf(weight, p) {
- const t = p.tensor, whole = {
-  out: weight.out,
-  in: weight.in,
-  copies: weight.copies,
-  bias: weight.bias ? weight.out : 0
- }
+ const t = p.tensor, whole = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
  if (weight.transformersOnly) return { ...whole, copies: 0, bias: 0 };
  switch (weight.split) {
  case 'none':
@@ -7377,7 +7226,7 @@ function rememberedStorage(shape, config, asked) {
  let known = storages.get(shape)
  if (known?.config !== config) known = { config, byAsked: new Map };
  storages.set(shape, known)
- const key = `${asked.dtype} ${asked.quantization ?? ''}`, result = known.byAsked.get(key) ?? (0, 
+ const key = `${asked.dtype} ${asked.quantization ?? ''} ${asked.where ?? ''}`, result = known.byAsked.get(key) ?? (0, 
  checkpoint_storage.p)(shape, config, asked)
  known.byAsked.set(key, result)
  return result
@@ -7470,12 +7319,7 @@ function divided(shape, storage, quantization, d) {
  return found
 }
 function sumsOf(shape, storage, d) {
- const {tensor, pipeline} = d, parallel = {
-  tensor,
-  pipeline,
-  expert: d.wholeExperts ? tensor : 1,
-  expertTensor: tensor
- }
+ const {tensor, pipeline} = d, parallel = { tensor, pipeline, expert: d.wholeExperts ? tensor : 1, expertTensor: tensor }
  if (d.attentionData <= 1) return stageWeights(shape, storage, parallel);
  const ranks = Math.max(1, Math.floor(tensor / d.attentionData)), attention = stageWeights(shape, only(storage, byAttention), {
   ...parallel,
@@ -7487,10 +7331,7 @@ function sumsOf(shape, storage, d) {
   ...parallel,
   tensor: ranks
  }).bytes, others = stageWeights(shape, count(weight => !byAttention(weight)), parallel).bytes
- return {
-  bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]),
-  elements: own.map((elements, at) => elements + others[at])
- }
+ return { bytes: attention.bytes.map((bytes, at) => bytes + rest.bytes[at]), elements: own.map((elements, at) => elements + others[at]) }
 }
 const LARGEST_CORRECTION = .02
 function correction(input, storage, quantization) {
@@ -7534,10 +7375,7 @@ function contextFinding(length, context, flag, allowed, at, say) {
  const message = `${flag} ${length} is above the model's ${context}`
  if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
 }
-const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {
- dense: [ 11, 6.5, 5, 5 ],
- experts: [ 22, 13, 10, 10 ]
-}
+const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = { dense: [ 11, 6.5, 5, 5 ], experts: [ 22, 13, 10, 10 ] }
 function forwardPart(shape, tokens, tensor, more = {}) {
  const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(tensor)], expected = Math.max(70 * units_bytes.lv, 2 * tokens * width * factor)
  return rangePart('activations', {
@@ -7560,13 +7398,7 @@ function readSettings(input) {
  const findings = [], filled = {
   ...input.settings
  }, say = (code, severity, message, at) => {
-  findings.push({
-   code,
-   severity,
-   message,
-   ...at?.file === void 0 ? {} : { file: at.file },
-   ...at?.line === void 0 ? {} : { line: at.line }
-  })
+  findings.push({ code, severity, message, ...at?.file === void 0 ? {} : { file: at.file }, ...at?.line === void 0 ? {} : { line: at.line } })
  }, valid = (name, test, what) => {
   const setting = input.settings[name]
   if (setting === void 0) return null;
@@ -7621,13 +7453,7 @@ function contextOf(shape, config) {
 function readOptions(options, findings) {
  const malformed = (name, expected) => {
   const option = options[name]
-  findings.push({
-   code: 'setting-invalid',
-   severity: 'error',
-   message: `${option.text || name}: expected ${expected}`,
-   file: option.at.file,
-   line: option.at.line
-  })
+  findings.push({ code: 'setting-invalid', severity: 'error', message: `${option.text || name}: expected ${expected}`, file: option.at.file, line: option.at.line })
   return null
  }, text = name => {
   const value = options[name]?.value
@@ -7679,12 +7505,7 @@ const router = 'text-embeddings-router options', options = 'infinity_emb v2 opti
   source: options
  } ],
  batchTokens: (batch, length) => ({ tokens: (batch ?? 32) * length, note: `${batch ?? 32} texts of full length` })
-}, embeddingServers = [ tei, infinity ].map(server => ({
- name: server.name,
- title: server.title,
- defaults: server.defaults,
- estimate: input => estimate(server, input)
-}))
+}, embeddingServers = [ tei, infinity ].map(server => ({ name: server.name, title: server.title, defaults: server.defaults, estimate: input => estimate(server, input) }))
 function estimate(server, input) {
  const reader = readSettings(input), option = readOptions(input.options, reader.findings), {shape, settings} = input, asked = reader.text('dtype'), dtype = asked === null || asked === 'auto' ? 'float16' : computeDtype(asked, shape)
  reader.fill('dtype', dtype, 'float16 on GPUs')
@@ -7871,7 +7692,8 @@ function newRules(version) {
    stateCheckpoints: from(30),
    crossByBatch: from(13),
    hugeTier: from(30),
-   platformMlaBlocks: !from(13)
+   platformMlaBlocks: !from(13),
+   unpacksDoubledMaxima: from(9)
   }
   cache.set(version, rules)
  }
@@ -7884,11 +7706,7 @@ const peak_FORWARD = {
 function peak(shape, config, r) {
  const forward = forwardArm(shape, r), sampler = samplerArm(shape, r), larger = sampler.expected > forward.expected ? sampler : forward, vision = visionArm(shape, config, r)
  return {
-  bytes: {
-   low: Math.max(forward.low, sampler.low) + vision.low,
-   expected: larger.expected + vision.expected,
-   high: Math.max(forward.high, sampler.high) + vision.high
-  },
+  bytes: { low: Math.max(forward.low, sampler.low) + vision.low, expected: larger.expected + vision.expected, high: Math.max(forward.high, sampler.high) + vision.high },
   formula: larger.text + (vision.expected > 0 ? ` + ${vision.text}` : ''),
   source: 'profile run of vLLM: measured law of the sampler, factors of the forward pass by TP'
  }
@@ -7921,12 +7739,7 @@ function visionArm(shape, config, r) {
  const none = { low: 0, expected: 0, high: 0, text: '' }
  if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return none;
  const patches = 4 * Math.min(r.batch.tokens, 16384), copy = patches * towerWidth(config) * 2
- return {
-  low: 0,
-  expected: 20 * copy,
-  high: 45 * copy,
-  text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B`
- }
+ return { low: 0, expected: 20 * copy, high: 45 * copy, text: `vision tower 20 x ${(0, units_bytes.zD)(patches)} patches x ${(0, units_bytes.zD)(towerWidth(config))} x 2 B` }
 }
 function withoutImages(r) {
  if (r.option.flag('language-model-only') === true || r.option.flag('skip-mm-profiling') === true) return true;
@@ -7944,11 +7757,7 @@ function towerWidth(config) {
 function communication(r) {
  const [low, expected, high] = [ [ .03, .14, .2 ], [ .25, .54, .7 ], [ .4, .9, 1.6 ], [ 1, 2.2, 2.8 ] ][peak_step(r.tensor)], pipeline = r.pipeline > 1 ? .3 : 0
  return {
-  bytes: {
-   low: low * units_bytes.T3,
-   expected: (expected + pipeline / 2) * units_bytes.T3,
-   high: (high + pipeline) * units_bytes.T3
-  },
+  bytes: { low: low * units_bytes.T3, expected: (expected + pipeline / 2) * units_bytes.T3, high: (high + pipeline) * units_bytes.T3 },
   formula: `${(0, units_bytes.ip)((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
   source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
  }
@@ -7958,11 +7767,7 @@ function graphs(r) {
  if (none) return { bytes: { low: 0, expected: 0, high: 0 }, formula: 'none: eager', source: 'enforce-eager' };
  const largest = Math.min(2 * r.batch.sequences, 512), share = largest / 512
  return {
-  bytes: {
-   low: .05 * units_bytes.T3,
-   expected: (.1 + .4 * share) * units_bytes.T3,
-   high: (.3 + .9 * share) * units_bytes.T3
-  },
+  bytes: { low: .05 * units_bytes.T3, expected: (.1 + .4 * share) * units_bytes.T3, high: (.3 + .9 * share) * units_bytes.T3 },
   formula: `${(0, units_bytes.ip)((.1 + .4 * share) * units_bytes.T3)} GiB for batch sizes up to ${largest}`,
   source: 'graph capture lines of public logs'
  }
@@ -7972,16 +7777,8 @@ function tier(input, rules) {
  const {gpu} = input
  if (gpu === null) return { tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known' };
  const ampere = /a100|a800/i.test(gpu.name)
- if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {
-  tokens: 16384,
-  sequences: 1024,
-  note: 'vLLM default for cards of at least 160 GiB'
- }
- if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return {
-  tokens: 8192,
-  sequences: 1024,
-  note: 'vLLM default for cards of at least 70 GiB, A100 aside'
- }
+ if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return { tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB' };
+ if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
  return { tokens: 2048, sequences: 256, note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}` }
 }
 function batchOf(input, rules, option, reader, length) {
@@ -7993,18 +7790,11 @@ function batchOf(input, rules, option, reader, length) {
 }
 function speculativeOf(input, option, findings) {
  const text = option.text('speculative-config'), config = text === null ? {} : parsed(text)
- if (config === null) findings.push({
-  code: 'setting-invalid',
-  severity: 'error',
-  message: `speculative-config is no JSON object: ${text?.slice(0, 60)}`
- })
+ if (config === null) findings.push({ code: 'setting-invalid', severity: 'error', message: `speculative-config is no JSON object: ${text?.slice(0, 60)}` });
  const asked = input.settings.speculativeTokens?.value ?? config?.['num_speculative_tokens']
  if (text === null && input.draft === null && asked === void 0) return null;
  const method = config?.['method'], usual = input.draft === null ? input.shape.mtp === null ? 'ngram' : 'mtp' : 'draft_model'
- return {
-  method: typeof method === 'string' ? method : usual,
-  tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1
- }
+ return { method: typeof method === 'string' ? method : usual, tokens: typeof asked === 'number' && Number.isSafeInteger(asked) && asked >= 1 ? asked : 1 }
 }
 function parsed(text) {
  try {
@@ -8129,7 +7919,6 @@ function keptRest(bytes) {
  return rest <= units_bytes.lv ? rest : 0
 }
 function allocatorRests(shape, storage, p) {
- if (storage.scheme !== storage.dtype) return new Array(p.pipeline).fill(0);
  const layers = restsOf(shape.layers, storage, p), sums = stagesOf(shape, p.pipeline).map(({first, count}) => shape.layers.order.slice(first, first + count).reduce((sum, kind) => sum + layers[kind], 0))
  sums[0] += rests(shape.embedding, storage, p)
  sums[sums.length - 1] += rests(shape.final, storage, p)
@@ -8143,18 +7932,18 @@ const restsOf = (stack, storage, p) => stack.kinds.map(kind => rests(kind.weight
 function rests(weights, storage, p) {
  const tensors = new Map
  for (const weight of weights) {
-  const name = tensorOf(weight.name)
-  tensors.set(name, (tensors.get(name) ?? 0) + storage.bytes(weight, partOf(weight, p), weight.name))
+  const name = tensorOf(weight.name), part = partOf(weight, p), size = part.copies * part.out * part.in
+  tensors.set(name, (tensors.get(name) ?? 0) + size * elementBytes(storage.bytes(weight, part, weight.name) / size))
  }
  let sum = 0
  for (const bytes of tensors.values()) sum += keptRest(bytes);
  return sum
 }
-const tensorOf = name => name.replace(/(?:q|k|v)_proj$/, 'qkv_proj').replace(/(?:gate_proj|up_proj|w1|w3)$/, 'gate_up_proj'), shares = new WeakMap
+const tensorOf = name => name.replace(/(?:q|k|v)_proj$/, 'qkv_proj').replace(/(?:gate_proj|up_proj|w1|w3)$/, 'gate_up_proj'), elementBytes = mean => mean >= 2 ? mean : mean < 1 ? .5 : 0, shares = new WeakMap, fullKey = (storage, p, key) => `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`
 function remembered(shape, storage, p, key) {
  const known = shares.get(shape) ?? new Map
  shares.set(shape, known)
- const whole = `${key} ${storage.scheme} ${storage.dtype} ${p.tensor} ${p.pipeline} ${p.expert} ${p.expertTensor}`, sums = known.get(whole) ?? stageWeights(shape, storage, p)
+ const whole = fullKey(storage, p, key), sums = known.get(whole) ?? stageWeights(shape, storage, p)
  known.set(whole, sums)
  return sums
 }
@@ -8169,19 +7958,23 @@ function weights_correction(input, storage, key) {
  }, rule = remembered(input.shape, storage, whole, key).bytes[0] + predictionWeights(input.shape, storage, whole), ratio = stored / rule
  return Math.abs(ratio - 1) <= weights_LARGEST_CORRECTION ? ratio : 1
 }
-function restsBeside(shape, storage, p) {
- const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, {
-  tensor: 1,
-  pipeline: p.pipeline,
-  expert: 1
- })
+const allRests = new WeakMap
+function restsBeside(shape, storage, p, key) {
+ const known = allRests.get(shape) ?? new Map
+ allRests.set(shape, known)
+ const rests = known.get(key) ?? wholeShare(shape, storage, p)
+ known.set(key, rests)
+ return rests
+}
+function wholeShare(shape, storage, p) {
+ const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, { tensor: 1, pipeline: p.pipeline, expert: 1 })
  return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage] / p.tensor)))
 }
 const besideText = (tables, rests) => `${tables > 0 ? ` + ${(0, units_bytes.lP)(tables)} rotary tables` : ''}${rests > 0 ? ` + ${(0, 
 units_bytes.lP)(rests)} allocator rests` : ''}`
 function weightsOf(input, r, storage, p) {
  const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = weights_correction(input, storage, key), tables = rotaryTables(input.shape, input.facts.config, r.context, (0, 
- checkpoint_storage.q)(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${(0, 
+ checkpoint_storage.q)(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${(0, 
  units_bytes.lP)(r.offloadBytes)} offloaded to the CPU` : ''
  return {
   bytes,
@@ -8189,7 +7982,7 @@ function weightsOf(input, r, storage, p) {
    name: 'weights',
    inBudget: true,
    bytes: { low: held(stage, 0), expected: bytes[stage], high: bytes[stage] },
-   basis: derived ? 'derived' : storage.basis,
+   basis: derived || storage.basis === 'exact' && held(stage, 0) !== bytes[stage] ? 'derived' : storage.basis,
    formula: `${(0, units_bytes.zD)(sums.elements[stage])} parameters of one rank (${divided.join(', ')}) as ${storage.scheme}${measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`}${besideText(tables, rests[stage])}${offloaded}`,
    source: 'config.json'
   })
@@ -8277,10 +8070,7 @@ function pool(about, stage, cache, memory, fractionBytes) {
  const {r} = about, given = r.poolBytes ?? (r.poolBlocks === null ? null : stage.available)
  if (given === null) return { rest: [], budget: fractionBytes };
  const budget = r.poolBytes === null ? fractionBytes : memory
- if (cache.bytes > given) return {
-  rest: [],
-  budget: budget === null ? null : Math.min(budget, stage.total.low + given)
- }
+ if (cache.bytes > given) return { rest: [], budget: budget === null ? null : Math.min(budget, stage.total.low + given) };
  if (given === cache.bytes) return { rest: [], budget };
  const rest = exactPart('buffers', given - cache.bytes, 'exact', `${(0, units_bytes.ip)(given)} GiB of the pool, less the start condition`, r.poolBytes === null ? 'num-gpu-blocks-override' : 'kv-cache-memory-bytes')
  return { rest: [ rest ], budget }
@@ -8437,15 +8227,7 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
   if (format.kind === 'nvfp4-ds-mla') return 352;
   return width * format.elementBytes
  }
-}, DROPPED = {
- minimax: [ 0, 24 ],
- minimax_text_01: [ 0, 24 ],
- minimax_m1: [ 0, 24 ],
- RefinedWeb: [ 0, 29 ],
- RefinedWebModel: [ 0, 29 ],
- mpt: [ 0, 29 ],
- bamba: [ 0, 33 ]
-}
+}, DROPPED = { minimax: [ 0, 24 ], minimax_text_01: [ 0, 24 ], minimax_m1: [ 0, 24 ], RefinedWeb: [ 0, 29 ], RefinedWebModel: [ 0, 29 ], mpt: [ 0, 29 ], bamba: [ 0, 33 ] }
 function modelFindings(input, r) {
  const {say} = r
  contextAbove(input, r)
@@ -8531,6 +8313,8 @@ function heads(input, r, say) {
  if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
  const vision = shape.facts.visionHeads
  if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
+ const {heads: queries, kvHeads: shared} = shape.facts
+ if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
  const counts = new Set
  for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
  for (const count of counts) {
@@ -8597,14 +8381,7 @@ function plan(layers, s) {
 }
 function page(layer, s) {
  const {reach, latent, checkpoints, counts} = layer
- if (reach.kind === 'state') return {
-  reach,
-  latent,
-  checkpoints,
-  counts,
-  block: s.block,
-  page: Math.max(layer.bytes, s.statePage ?? 0)
- }
+ if (reach.kind === 'state') return { reach, latent, checkpoints, counts, block: s.block, page: Math.max(layer.bytes, s.statePage ?? 0) };
  const block = layer.ownBlock ?? s.block
  return { reach, latent, checkpoints, counts, block, page: layer.ownPage ?? block * layer.bytes }
 }
@@ -8976,10 +8753,13 @@ function vllm_estimate(input) {
  }), [ releaseText(newestRelease), OLDER ])
 }
 function under(input) {
- const r = resolve(input), storage = storageFor(input, {
+ const r = resolve(input), asked = {
   dtype: r.dtype,
   quantization: r.quantization
- }, r), capability = capabilityOf(input), draft = draftOf(input, r, storage), kv = kvRules(input.shape, r, storage, capability, draft.stacks)
+ }, held = storageFor(input, asked, r), packed = held.scheme.startsWith('bitsandbytes 4-bit') && !r.rules.unpacksDoubledMaxima, storage = packed ? storageFor(input, {
+  ...asked,
+  where: 'file'
+ }, r) : held, capability = capabilityOf(input), draft = draftOf(input, r, storage), kv = kvRules(input.shape, r, storage, capability, draft.stacks)
  findings(input, r, kv, capability)
  return account({ input, r, storage: loaded(storage, input.facts.config, capability), draft, kv })
 }
@@ -9018,10 +8798,7 @@ function kaito_estimate(input) {
   version: null,
   settings: withDefaults(input, gpus)
  }) : plain
- return {
-  ...answer,
-  estimate: { ...answer.estimate, assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ] }
- }
+ return { ...answer, estimate: { ...answer.estimate, assumptions: [ 'KAITO runs vLLM inside', ...answer.estimate.assumptions ] } }
 }
 function withDefaults(input, tensor) {
  const {settings} = input, gpus = Math.max(1, input.gpusPerReplica ?? 1), kept = (given, value, note) => given ?? {
@@ -9159,16 +8936,7 @@ function deviceLoads(model, tensors, placement, asked) {
  const start = startOf(model, asked), layers = tensors.blocks.length, where = layerDevices(layers, placement), onHost = layer => layer < placement.hostExperts, masks = maskBytes(model, start.cells, start.flash), input = 4 * model.embedding * start.cells.microBatch, spread = placement.devices > 1 && placement.mode === 'layer' && placement.offloaded > layers, whole = tensors.blocks.reduce((sum, block, layer) => sum + block.other + (onHost(layer) ? 0 : block.experts), 0), loads = Array.from({
   length: placement.devices
  }, (_, device) => {
-  const load = {
-   weights: 0,
-   cache: 0,
-   state: 0,
-   compute: 0,
-   converted: 0,
-   transfers: 0,
-   layers: 0,
-   holdsOutput: where[layers] === device
-  }
+  const load = { weights: 0, cache: 0, state: 0, compute: 0, converted: 0, transfers: 0, layers: 0, holdsOutput: where[layers] === device }
   where.slice(0, layers).forEach((own, layer) => {
    if (own !== device) return;
    const block = tensors.blocks[layer]
@@ -9220,13 +8988,7 @@ function at(r, context, placement = r.placement) {
  const asked = {
   ...r.asked,
   context
- }, {start, loads} = deviceLoads(r.model, r.tensors, placement, asked), loaded = {
-  asked,
-  start,
-  loads,
-  fullest: 0,
-  draftContext: r.draft?.context(asked) ?? 0
- }
+ }, {start, loads} = deviceLoads(r.model, r.tensors, placement, asked), loaded = { asked, start, loads, fullest: 0, draftContext: r.draft?.context(asked) ?? 0 }
  loads.forEach((_load, device) => {
   if (deviceBytes(r, loaded, device) > deviceBytes(r, loaded, loaded.fullest)) loaded.fullest = device;
  })
@@ -9281,11 +9043,7 @@ function partsOf(r, loaded) {
  parts.push(rangePart('context', CONTEXT_BYTES, 'measured', '0.25 to 0.6 GiB a process and device', 'public logs of CUDA builds'))
  return parts
 }
-const spreadRange = (bytes, spread) => spread === 0 ? (0, memory_parts.pV)(bytes) : {
- low: bytes * (1 - spread),
- expected: bytes,
- high: bytes * (1 + spread)
-}
+const spreadRange = (bytes, spread) => spread === 0 ? (0, memory_parts.pV)(bytes) : { low: bytes * (1 - spread), expected: bytes, high: bytes * (1 + spread) }
 function computeRange(r, bytes, microBatch) {
  const known = r.model.compute.family !== 'recurrent' && !r.model.latent, fragments = 10 * 4 * r.model.embedding * microBatch
  return { low: bytes * (known ? .8 : .6), expected: bytes, high: bytes * (known ? 1.1 : 1.5) + fragments }
@@ -9308,29 +9066,11 @@ const half = layers => {
  for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
  return layers > 0 ? count / layers : 0
 }, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
- Q2_K: {
-  base: 'Q2_K',
-  output: 'Q6_K',
-  value: [ [ 'Q4_K', () => 1 ] ],
-  down: [ [ 'Q3_K', () => 1 ] ],
-  attentionOut: 'Q3_K'
- },
+ Q2_K: { base: 'Q2_K', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q3_K', () => 1 ] ], attentionOut: 'Q3_K' },
  Q2_K_S: { base: 'Q2_K', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  Q3_K_S: { base: 'Q3_K', output: 'Q6_K' },
- Q3_K_M: {
-  base: 'Q3_K',
-  output: 'Q6_K',
-  value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ],
-  down: [ [ 'Q4_K', half ] ],
-  attentionOut: 'Q4_K'
- },
- Q3_K_L: {
-  base: 'Q3_K',
-  output: 'Q6_K',
-  value: [ [ 'Q5_K', () => 1 ] ],
-  down: [ [ 'Q5_K', () => 1 ] ],
-  attentionOut: 'Q5_K'
- },
+ Q3_K_M: { base: 'Q3_K', output: 'Q6_K', value: [ [ 'Q5_K', first(2) ], [ 'Q4_K', layers => 1 - first(2)(layers) ] ], down: [ [ 'Q4_K', half ] ], attentionOut: 'Q4_K' },
+ Q3_K_L: { base: 'Q3_K', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', () => 1 ] ], attentionOut: 'Q5_K' },
  Q4_0: { base: 'Q4_0', output: 'Q6_K' },
  Q4_1: { base: 'Q4_1', output: 'Q6_K' },
  Q5_0: { base: 'Q5_0', output: 'Q6_K' },
@@ -9350,13 +9090,7 @@ const half = layers => {
  IQ3_XXS: { base: 'IQ3_XXS', output: 'Q5_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  IQ3_XS: { base: 'IQ3_XXS', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', firstEighth ] ] },
  IQ3_S: { base: 'IQ3_S', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ] },
- IQ3_M: {
-  base: 'IQ3_S',
-  output: 'Q6_K',
-  value: [ [ 'Q4_K', () => 1 ] ],
-  down: [ [ 'Q4_K', () => 1 ] ],
-  attentionOut: 'Q4_K'
- },
+ IQ3_M: { base: 'IQ3_S', output: 'Q6_K', value: [ [ 'Q4_K', () => 1 ] ], down: [ [ 'Q4_K', () => 1 ] ], attentionOut: 'Q4_K' },
  IQ4_NL: { base: 'IQ4_NL', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', firstEighth ] ] },
  IQ4_XS: { base: 'IQ4_XS', output: 'Q6_K', value: [ [ 'Q5_K', () => 1 ] ], down: [ [ 'Q5_K', firstEighth ] ] },
  TQ1_0: { base: 'TQ1_0', output: 'Q6_K' },
@@ -9405,10 +9139,7 @@ function ggufMix(tag) {
  return {
   tag: upper,
   spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02,
-  types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({
-   type: fitting(type, rowLength),
-   share
-  }))
+  types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share }))
  }
 }
 function sharesOf(recipe, part, layers) {
@@ -9483,12 +9214,7 @@ function modelFromKeys(architecture, values, vocabulary) {
   key: headDim,
   value: keys.number('attention.value_length') ?? headSize(keys, embedding)
  }, latent = keys.has('attention.key_length_mla') && keys.has('attention.value_length_mla'), blocks = []
- for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, {
-  ...dims,
-  embedding,
-  window,
-  latent
- }))
+ for (let layer = 0; layer < count; layer++) blocks.push(blockOf(keys, layer, count, { ...dims, embedding, window, latent }));
  return {
   architecture,
   vocabulary: words,
@@ -9694,10 +9420,7 @@ function model_from_shape_windowOf(spec) {
 }
 function headSizes(specs) {
  for (const spec of specs) {
-  if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return {
-   key: spec.keyDim,
-   value: spec.valueDim
-  }
+  if (spec.kind === 'full' || spec.kind === 'sliding' || spec.kind === 'chunked') return { key: spec.keyDim, value: spec.valueDim };
   if (spec.kind === 'mla') return { key: spec.latent + spec.rope, value: spec.latent };
   if (spec.kind === 'compressed-mla') return { key: spec.headDim, value: spec.headDim };
  }
@@ -9943,17 +9666,7 @@ function resolve_resolve(input) {
   file: option.at.file,
   line: option.at.line
  })), assumptions = [], {model, tensors} = modelAndTensors(input, reader, options, assumptions), asked = contextOptions(reader, options), placement = placementOf(input, options, tensors.blocks.length, assumptions), fit = options.flag('fit') !== false, layersGiven = /^\d+$|^all$/.test(options.text('gpu-layers') ?? '')
- return {
-  reader,
-  model,
-  tensors,
-  placement,
-  draft: draft_draftOf(input, options),
-  asked,
-  assumptions,
-  fitsContext: fit && asked.context === 0,
-  fitsLayers: fit && !layersGiven
- }
+ return { reader, model, tensors, placement, draft: draft_draftOf(input, options), asked, assumptions, fitsContext: fit && asked.context === 0, fitsLayers: fit && !layersGiven }
 }
 function modelAndTensors(input, reader, options, assumptions) {
  const gguf = input.facts.gguf, own = gguf ? modelFromKeys(gguf.architecture, gguf.keys, gguf.vocabulary) : null
@@ -10053,12 +9766,7 @@ const server = 'llama-server of September 2026 (v0.4.0): option table and printe
  value: 'off',
  versions: 'all',
  source: server
-} ], llamacpp = {
- name: 'llamacpp',
- title: 'llama.cpp',
- defaults: llamacppDefaults,
- estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp')
-}
+} ], llamacpp = { name: 'llamacpp', title: 'llama.cpp', defaults: llamacppDefaults, estimate: input => account_account(input, resolve_resolve(input), 'llama.cpp') }
 function stageCaches(shape, s) {
  const kinds = shape.layers.kinds.map(kind => kind.cache.map(spec => cacheOf(spec, s)))
  return stagesOf(shape, s.pipeline).map(({first, count}) => {
@@ -10073,11 +9781,7 @@ function stageCaches(shape, s) {
  })
 }
 function cacheOf(spec, s) {
- const attention = (bytes, window = null) => ({
-  bytes: bytes * s.beams,
-  window: s.windows === true ? window : null,
-  state: 0
- })
+ const attention = (bytes, window = null) => ({ bytes: bytes * s.beams, window: s.windows === true ? window : null, state: 0 })
  switch (spec.kind) {
  case 'full':
  case 'sliding':
@@ -10099,11 +9803,7 @@ function cacheOf(spec, s) {
   return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
 
  default:
-  return {
-   bytes: 0,
-   window: null,
-   state: s.beams * stateBytes(spec, { tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0 })
-  }
+  return { bytes: 0, window: null, state: s.beams * stateBytes(spec, { tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0 }) }
  }
 }
 function kvBytes(cache, length, block) {
@@ -10210,12 +9910,7 @@ function lmdeploy_estimate(input) {
  headFindings(shape, tensor, 'tp', settings.tensorParallel, reader.say)
  gpuFindings(input.gpusPerReplica, tensor * data, `tp ${tensor} x dp ${data}`, settings.tensorParallel, reader.say)
  contextFinding(length, context, 'session-len', null, settings.maxModelLen, reader.say)
- const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1, division = {
-  tensor,
-  pipeline: 1,
-  attentionData: 1,
-  wholeExperts
- }
+ const wholeExperts = typeof settings.expertParallel?.value === 'number' && settings.expertParallel.value > 1, division = { tensor, pipeline: 1, attentionData: 1, wholeExperts }
  return poolAnswer({
   input,
   reader,
@@ -10227,15 +9922,7 @@ function lmdeploy_estimate(input) {
    expected: .8,
    high: 1.5
   }) ]),
-  caches: stageCaches(shape, {
-   ranks: tensor,
-   pipeline: 1,
-   elementBytes: kv?.elementBytes ?? 2,
-   scaleBytes: kv?.scaleBytes ?? 0,
-   block,
-   windows: false,
-   beams: 1
-  }),
+  caches: stageCaches(shape, { ranks: tensor, pipeline: 1, elementBytes: kv?.elementBytes ?? 2, scaleBytes: kv?.scaleBytes ?? 0, block, windows: false, beams: 1 }),
   block,
   fraction,
   fractionText: `cache-max-entry-count ${fraction}`,
@@ -10292,11 +9979,7 @@ const source = 'ollama envconfig and discover packages', ollamaDefaults = [ {
    ...answer.estimate.kvCache,
    maxModelLenThatFits: each
   }
-  return {
-   ...answer,
-   estimate: { ...answer.estimate, kvCache },
-   settings: { ...answer.settings, maxModelLen: length }
-  }
+  return { ...answer, estimate: { ...answer.estimate, kvCache }, settings: { ...answer.settings, maxModelLen: length } }
  }
 }
 function defaultContext(input) {
@@ -10311,27 +9994,16 @@ function asServer(input) {
  const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {
   ...input.options
  }, at = { file: '', line: 1, column: 1 }
- if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = {
-  value: 'off',
-  at,
-  text: `OLLAMA_FLASH_ATTENTION=${flash}`
- }
+ if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
  const cache = given.kvCacheDtype?.value
- if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {
-  value: cache,
-  at,
-  text: given.kvCacheDtype?.text ?? cache
- }
+ if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = { value: cache, at, text: given.kvCacheDtype?.text ?? cache };
  const assumed = value => ({ value, from: 'engine-default' })
  return {
   ...input,
   options,
   settings: {
    ...given,
-   maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : {
-    ...given.maxModelLen,
-    value: each * parallel
-   },
+   maxModelLen: given.maxModelLen === void 0 ? assumed(each * parallel) : { ...given.maxModelLen, value: each * parallel },
    maxNumSeqs: given.maxNumSeqs ?? { ...assumed(parallel), note: 'OLLAMA_NUM_PARALLEL' }
   }
  }
@@ -10452,14 +10124,8 @@ function arguments_fractionOf(given, traits, card, rules, sizes) {
 const BY_RANKS = [ [ 16, .79 ], [ 8, .81 ], [ 4, .85 ], [ 2, .87 ] ]
 function byCard(given, traits, mib, rules, sizes) {
  const byRanks = BY_RANKS.find(([ranks]) => given.tensor >= ranks)?.[1] ?? .88
- if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return {
-  fraction: byRanks,
-  note: `for ${given.tensor} tensor ranks`
- }
- if (rules.fraction === 'by-ranks-or-13-gib') return {
-  fraction: (mib - 13312) / mib,
-  note: `(${mib} - 13312) / ${mib} MiB`
- }
+ if (rules.fraction === 'by-ranks' || rules.fraction === 'by-ranks-or-13-gib' && mib <= 81920) return { fraction: byRanks, note: `for ${given.tensor} tensor ranks` };
+ if (rules.fraction === 'by-ranks-or-13-gib') return { fraction: (mib - 13312) / mib, note: `(${mib} - 13312) / ${mib} MiB` };
  const reserve = rules.fraction === 'by-class' ? classReserve(given, mib, rules) : sumReserve(given, traits, mib, rules, sizes)
  return { fraction: (0, rounding.W)((mib - reserve) / mib, 3), note: `(${mib} - ${reserve}) / ${mib} MiB` }
 }
@@ -10580,14 +10246,7 @@ function pool_tokenBytes(shape, traits, s) {
  }), state = Math.max(0, ...stages.map(stage => stage.state)), running = Math.floor((s.maxRunning ?? s.runningDefault ?? 0) / s.attentionData)
  return stages.map(({full, window, windowTokens, fullLayers, layers, request}) => {
   const own = full + s.windowRatio * window, [bytes, of] = window > 0 ? [ full, fullLayers ] : [ own, layers ], draft = s.draftLayers > 0 && of > 0 ? Math.floor(bytes * s.draftLayers / of) : 0
-  return {
-   full: full + draft,
-   window,
-   windowTokens,
-   perToken: own + draft,
-   state,
-   fixed: request > 0 ? (running + SPARE) * request : 0
-  }
+  return { full: full + draft, window, windowTokens, perToken: own + draft, state, fixed: request > 0 ? (running + SPARE) * request : 0 }
  })
 }
 function asFullLayers(shape, kinds, s) {
@@ -10692,10 +10351,7 @@ function tokensOf(budget, t, s) {
  } else tokens = t.perToken > 0 ? wholePages(Math.floor(budget / t.perToken), s.page) : s.contextLength * 4096
  if (s.maxTotalTokens !== null) tokens = Math.min(tokens, wholePages(s.maxTotalTokens, s.page));
  if (tokens <= 0) return { tokens: 0, problem: 'no-tokens' };
- if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return {
-  tokens: 0,
-  problem: 'window-too-small'
- }
+ if (t.window > 0 && (s.radixCache || s.maxRunning === null) && wholePages(Math.floor(tokens * s.windowRatio), s.page) <= t.windowTokens + s.page) return { tokens: 0, problem: 'window-too-small' };
  return { tokens, problem: null }
 }
 function windowNeed(window, s) {
@@ -10718,10 +10374,7 @@ function stageParts(about) {
   pipeline,
   attentionData,
   wholeExperts: r.expertParallel > 1
- }, draft = draftPart(about), lora = r.loras === null ? [] : [ adapterPart(about) ], weights = weightParts(input, storage, division, {
-  quantization: r.quantization,
-  offloadBytes: r.offloadBytes
- })
+ }, draft = draftPart(about), lora = r.loras === null ? [] : [ adapterPart(about) ], weights = weightParts(input, storage, division, { quantization: r.quantization, offloadBytes: r.offloadBytes })
  return weights.map((part, at) => [ part, ...draft !== null && at === pipeline - 1 ? [ draft ] : [], ...lora ])
 }
 function draftPart(about) {
@@ -10776,13 +10429,7 @@ function sglang_account_stagesOf(about, budget) {
  return stageParts(about).map((own, at) => {
   const parts = [ ...own, ...fixed ], tokens = pool_tokenBytes(input.shape, r.traits, pool)[at], used = (0, 
   memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)).expected, room = budget === null ? null : Math.max(0, budget - used)
-  return {
-   parts,
-   tokens,
-   room,
-   pool: room === null ? null : poolOf(room, tokens, pool),
-   request: requestBudget(r.maxModelLen, 1, tokens, pool).total
-  }
+  return { parts, tokens, room, pool: room === null ? null : poolOf(room, tokens, pool), request: requestBudget(r.maxModelLen, 1, tokens, pool).total }
  })
 }
 function account_fullest(stages) {
@@ -11160,12 +10807,7 @@ const launcher = 'launcher/src/main.rs', tgi_defaults = [ {
  title: 'Text Generation Inference',
  defaults: tgi_defaults,
  estimate: tgi_estimate
-}, WIGGLE_ROOM = .95, NEWEST = release(3, 3), QUANTIZE = {
- 'bitsandbytes-nf4': 'bitsandbytes-nf4',
- 'bitsandbytes-fp4': 'bitsandbytes-nf4',
- eetq: 'bitsandbytes',
- marlin: 'gptq'
-}
+}, WIGGLE_ROOM = .95, NEWEST = release(3, 3), QUANTIZE = { 'bitsandbytes-nf4': 'bitsandbytes-nf4', 'bitsandbytes-fp4': 'bitsandbytes-nf4', eetq: 'bitsandbytes', marlin: 'gptq' }
 function tgi_estimate(input) {
  const reader = readSettings(input), option = readOptions(input.options, reader.findings), {shape, settings} = input, known = input.version === null ? null : releaseOf(input.version), version = known ?? NEWEST, visible = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1, shards = option.flag('sharded') === false ? 1 : visible, tensor = reader.countOr('tensorParallel', shards, 'TGI uses every visible GPU'), dtype = tgiDtype(computeDtype(reader.text('dtype'), shape))
  reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config')
@@ -11201,15 +10843,7 @@ function tgi_estimate(input) {
    expected: .6,
    high: 1.2
   }) ]),
-  caches: stageCaches(shape, {
-   ranks: tensor,
-   pipeline: 1,
-   elementBytes: kvElementBytes(kvDtype) ?? 2,
-   scaleBytes: 0,
-   block,
-   windows: false,
-   beams: 1
-  }),
+  caches: stageCaches(shape, { ranks: tensor, pipeline: 1, elementBytes: kvElementBytes(kvDtype) ?? 2, scaleBytes: 0, block, windows: false, beams: 1 }),
   block,
   fraction: share,
   fractionText: `cuda-memory-fraction ${fraction} x wiggle room ${WIGGLE_ROOM}`,
@@ -11266,12 +10900,7 @@ const generation = 'transformers generate()', transformers_defaults = [ {
  value: "the checkpoint's",
  versions: 'from 5.0',
  source: generation
-} ], transformers = {
- name: 'transformers',
- title: 'transformers',
- defaults: transformers_defaults,
- estimate: transformers_estimate
-}
+} ], transformers = { name: 'transformers', title: 'transformers', defaults: transformers_defaults, estimate: transformers_estimate }
 function transformers_estimate(input) {
  const reader = readSettings(input), {shape, settings} = input, gpus = input.gpusPerReplica !== null && input.gpusPerReplica > 0 ? input.gpusPerReplica : 1, tensor = reader.countOr('tensorParallel', 1, 'transformers default'), spread = Math.max(1, Math.floor(gpus / tensor)), pipeline = Math.min(reader.countOr('pipelineParallel', spread, 'device_map auto uses every GPU'), Math.max(1, shape.layers.order.length)), dtype = computeDtype(reader.text('dtype'), shape)
  reader.fill('dtype', dtype, "the checkpoint's dtype", 'model-config')
@@ -11409,15 +11038,7 @@ function trtllm_estimate(input) {
   reader,
   tensor,
   stages: weights.map(part => [ part, ...buffers ]),
-  caches: stageCaches(shape, {
-   ranks,
-   pipeline,
-   elementBytes: kvElementBytes(kvDtype) ?? 2,
-   scaleBytes: 0,
-   block,
-   windows,
-   beams
-  }),
+  caches: stageCaches(shape, { ranks, pipeline, elementBytes: kvElementBytes(kvDtype) ?? 2, scaleBytes: 0, block, windows, beams }),
   block,
   fraction,
   fractionText: `free_gpu_memory_fraction ${fraction}`,
@@ -11499,9 +11120,7 @@ function factsFinder(ports) {
 async function find(asked, ports) {
  const entry = ports.models.get(asked.id)
  if (entry?.path != null) {
-  if (ports.repository === null) return (0, problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, {
-   at: entry.at
-  })
+  if (ports.repository === null) return (0, problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
   return (0, local.localFacts)(ports.repository, entry.path, asked.id, entry.at, asked.variant)
  }
  const named = entry?.id == null ? asked : {
@@ -11534,11 +11153,7 @@ function conversionOf(reference, catalogue) {
 const isDefaultBranch = revision => revision === null || revision === 'main'
 function unknownOffline(reference, catalogue) {
  const known = catalogue?.find(reference.id) ?? null, message = `${(0, sources_locked.T)(reference)} is neither in the lock file nor in the catalogue, and the run is offline`
- if (known !== null && !isDefaultBranch(reference.revision)) return {
-  code: 'model-unknown',
-  message,
-  hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock`
- }
+ if (known !== null && !isDefaultBranch(reference.revision)) return { code: 'model-unknown', message, hint: `the catalogue knows ${known.id}, but not at a revision: run hf-vram-calc lock` };
  return withSuggestion({
   code: 'model-unknown',
   message,
@@ -11595,14 +11210,7 @@ async function readLock(repository, named) {
  const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(require_.bind(require_, 6)), file = named ?? LOCK_FILE, text = await repository.read(file, LOCK_LIMIT)
  if (text !== null) return parseLock(text, file);
  if (named === null) return (0, problem.uw)(null);
- return {
-  ok: false,
-  problem: {
-   code: 'path-missing',
-   message: `lock file ${JSON.stringify(file)} cannot be read`,
-   hint: 'write it with hf-vram-calc lock'
-  }
- }
+ return { ok: false, problem: { code: 'path-missing', message: `lock file ${JSON.stringify(file)} cannot be read`, hint: 'write it with hf-vram-calc lock' } }
 }
 async function makeHub(settings, choices) {
  const http = process.getBuiltinModule?.('node:http') ?? {}, {setGlobalProxyFromEnv} = http
@@ -11654,18 +11262,7 @@ const SOURCES = {
 function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
  const driverBytes = driverMiB * bytes.lv, memoryBytes = visibleGiB === null ? (0, 
  gpu.EN)(driverBytes) : Math.round(visibleGiB * bytes.T3)
- return {
-  name: `${maker} ${name}`,
-  maker,
-  driverBytes,
-  memoryBytes,
-  computeCapability,
-  supported: true,
-  source,
-  keys: keys.split(' '),
-  nominalGB,
-  kind
- }
+ return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes, computeCapability, supported: true, source, keys: keys.split(' '), nominalGB, kind }
 }
 function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
  const driverMiB = Math.round(nominalGB * 1e9 / bytes.lv)
@@ -11687,13 +11284,7 @@ function spelledOut(types) {
  return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [ types ]
 }
 function rowsOf(cloud, lines) {
- return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({
-  type,
-  cloud,
-  gpu: (0, _gpus_js__0.a)(gpu),
-  count,
-  share: share ?? 1
- })))
+ return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({ type, cloud, gpu: (0, _gpus_js__0.a)(gpu), count, share: share ?? 1 })))
 }
 const instances = [ ...rowsOf('AWS', AWS), ...rowsOf('GCP', GCP), ...rowsOf('Azure', AZURE), ...rowsOf('OCI', OCI), ...rowsOf('Lambda', LAMBDA_CARDS.flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', COREWEAVE) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
 function spellings(text) {
@@ -11743,10 +11334,7 @@ function sliceOf(card, profile) {
 }
 function sliceWithoutCard(rows, profile) {
  const card = rows.find(row => row.name === CARD_BY_PROFILE[profile.name]), slice = card ? sliceOf(card, profile) : null, name = `NVIDIA MIG ${profile.name}`
- if (card && slice) return {
-  gpu: { ...slice, name },
-  note: `the card is not named: a slice of ${card.name} is assumed`
- }
+ if (card && slice) return { gpu: { ...slice, name }, note: `the card is not named: a slice of ${card.name} is assumed` };
  const bytes = profile.gigabytes * 1e9
  return {
   gpu: {
@@ -11809,10 +11397,7 @@ function variant(rows, gigabytes) {
  const smallestFirst = [ ...rows ].sort((a, b) => a.memoryBytes - b.memoryBytes)
  if (gigabytes === null) {
   const row = smallestFirst[0], sizes = smallestFirst.map(each => `${each.nominalGB} GB`)
-  return {
-   row,
-   note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null
-  }
+  return { row, note: rows.length > 1 ? `memory not named (${sizes.join(', ')} exist): the smallest is assumed` : null }
  }
  const apart = row => Math.abs(row.nominalGB - gigabytes), row = smallestFirst.reduce((best, each) => apart(each) < apart(best) ? each : best)
  return apart(row) <= .12 * row.nominalGB ? {
@@ -11849,9 +11434,7 @@ function gpuOfInstance(instance) {
 function unknownGpu(text) {
  const names = gpus.gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = (0, 
  suggest.k)(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
- return (0, problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, {
-  hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}`
- })
+ return (0, problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, { hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}` })
 }
 function sliceNamed(text, count) {
  const mig = migProfile(text)
@@ -11860,9 +11443,7 @@ function sliceNamed(text, count) {
  if (rows === null) return (0, problem.uw)({ ...sliceWithoutCard(gpus.gpus, mig.profile), count });
  const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null), chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null, gpu = chosen ? sliceOf(chosen.row, mig.profile) : null
  if (gpu) return (0, problem.uw)({ gpu, count, note: null });
- return (0, problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, {
-  hint: 'check the profile, or give the memory in GiB'
- })
+ return (0, problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, { hint: 'check the profile, or give the memory in GiB' })
 }
 function lookUpGpu(text) {
  const whole = text.trim().replace(/!$/, '')
@@ -11870,15 +11451,11 @@ function lookUpGpu(text) {
  const instance = (0, instances.Ib)(whole)
  if (instance) return (0, problem.uw)({ gpu: gpuOfInstance(instance), count: instance.count, note: null });
  const {name, count} = splitCount(whole)
- if (count === 0) return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, {
-  hint: 'give a count of 1 or more'
- })
+ if (count === 0) return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' });
  const bytes = SIZE.test(name) ? (0, units_bytes.z_)(name) : null
  if (bytes !== null) {
   if (bytes > 0) return (0, problem.uw)({ gpu: bareGpu(bytes), count, note: null });
-  return (0, problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, {
-   hint: 'give a size such as 79.18GiB'
-  })
+  return (0, problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })
  }
  const slice = sliceNamed(name, count)
  if (slice) return slice;
@@ -11897,9 +11474,7 @@ function lookUpGpu(text) {
  }, halved = gigabytes === null ? void 0 : rows.find(row => row.nominalGB === gigabytes * 2 && Number(row.computeCapability) >= 8), half = halved ? sliceOf(halved, profile) : null
  if (half) return (0, problem.uw)({ gpu: half, count, note: `half of a card: MIG ${profile.name}` });
  const sizes = rows.map(row => `${row.nominalGB} GB`).join(' or ')
- return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}": this card has ${sizes}, not ${gigabytes} GB`, {
-  hint: 'correct the size, or give the memory that the engine sees, as in 47.5GiB'
- })
+ return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}": this card has ${sizes}, not ${gigabytes} GB`, { hint: 'correct the size, or give the memory that the engine sees, as in 47.5GiB' })
 }
  }),
  2140: (function(_module, exports_, require_) {
@@ -11912,11 +11487,7 @@ const exactly = bytes => ({
  low: a.low + b.low,
  expected: a.expected + b.expected,
  high: a.high + b.high
-}), nothing), whole = range => ({
- low: Math.floor(range.low),
- expected: Math.round(range.expected),
- high: Math.ceil(range.high)
-})
+}), nothing), whole = range => ({ low: Math.floor(range.low), expected: Math.round(range.expected), high: Math.ceil(range.high) })
  }),
  5447: (function(_module, exports_, require_) {
 require_.d(exports_, {
@@ -11983,12 +11554,7 @@ function ggmlBytes(type, count) {
 }
  }),
  5639: (function(_module, exports_, require_) {
-require_.d(exports_, {
- B8: () => parseSafetensors,
- Zj: () => tensorFacts,
- gT: () => headerLength,
- oB: () => parseShardIndex
-})
+require_.d(exports_, { B8: () => parseSafetensors, Zj: () => tensorFacts, gT: () => headerLength, oB: () => parseShardIndex })
 var _problem_js__0 = require_(7091)
 const MOST_HEADER = 25e6, MOST_DIMENSION = 2 ** 32, MOST_ELEMENTS = 2 ** 52, DTYPE_BITS = {
  BOOL: 8,
@@ -12057,11 +11623,7 @@ function parseTensor(name, value) {
  if (!isCounts(offsets, Number.MAX_SAFE_INTEGER) || offsets.length !== 2) return wrong('has no valid data_offsets');
  const elements = shape.reduce((product, dim) => product * dim, 1), [from, to] = offsets
  if (elements > MOST_ELEMENTS || to - from !== Math.ceil(elements * bits / 8)) return wrong(`holds ${to - from} bytes, its shape needs ${elements * bits / 8}`);
- return (0, _problem_js__0.uw)({
-  tensor: { name, dtype, shape, bytes: to - from },
-  from,
-  to
- })
+ return (0, _problem_js__0.uw)({ tensor: { name, dtype, shape, bytes: to - from }, from, to })
 }
 const isRecord = value => typeof value === 'object' && value !== null && !Array.isArray(value), isCounts = (value, most) => Array.isArray(value) && value.every(n => typeof n === 'number' && Number.isSafeInteger(n) && n >= 0 && n <= most)
 function parseShardIndex(json) {
@@ -12074,23 +11636,10 @@ function parseShardIndex(json) {
   files.add(file)
  }
  const metadata = json['metadata'], size = isRecord(metadata) ? metadata['total_size'] : void 0, valid = typeof size === 'number' && Number.isSafeInteger(size) && size > 0
- return (0, _problem_js__0.uw)({
-  totalBytes: valid ? size : null,
-  files: [ ...files ].sort(),
-  tensorNames: Object.keys(map)
- })
+ return (0, _problem_js__0.uw)({ totalBytes: valid ? size : null, files: [ ...files ].sort(), tensorNames: Object.keys(map) })
 }
 function tensorFacts(headers, layers) {
- const bytesByDtype = {}, elementsByDtype = {}, bytesByRole = {
-  embedding: 0,
-  head: 0,
-  layer: 0,
-  expert: 0,
-  prediction: 0,
-  tower: 0,
-  buffer: 0,
-  other: 0
- }
+ const bytesByDtype = {}, elementsByDtype = {}, bytesByRole = { embedding: 0, head: 0, layer: 0, expert: 0, prediction: 0, tower: 0, buffer: 0, other: 0 }
  let bytes = 0, elements = 0
  for (const header of headers) {
   bytes += header.bytes
@@ -12119,17 +11668,10 @@ require_.d(exports_, { q: () => dtypeBytes, p: () => storageOf })
 var problem = require_(7091)
 const up = Math.ceil
 function fp8Block(rows, columns, scaleBytes = 4) {
- return {
-  name: `fp8 block ${rows}x${columns}`,
-  stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns)
- }
+ return { name: `fp8 block ${rows}x${columns}`, stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns) }
 }
 function byteChannel(kind) {
- return {
-  name: `${kind} per channel`,
-  stored: (out, input) => out * (input + 2),
-  loaded: (out, input) => out * (input + 4)
- }
+ return { name: `${kind} per channel`, stored: (out, input) => out * (input + 2), loaded: (out, input) => out * (input + 4) }
 }
 function byteTensor(kind, inputScale) {
  return { name: `${kind} per tensor`, stored: (out, input) => out * input + (inputScale ? 8 : 4) }
@@ -12179,21 +11721,12 @@ function bitsAndBytes4(double) {
 }
 const bitsAndBytes8 = { name: 'bitsandbytes 8-bit', stored: (out, input) => out * (input + 4) }
 function affine(method, bits, group) {
- return {
-  name: `${method} ${bits}-bit group ${group}`,
-  stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input)))
- }
+ return { name: `${method} ${bits}-bit group ${group}`, stored: (out, input) => out * (up(input * bits / 8) + 4 * up(input / width(group, input))) }
 }
 function bitsPerWeight(method, bits) {
- return {
-  name: `${method}, about ${bits} bits a weight`,
-  stored: (out, input) => up(out * input * bits / 8) + 2 * out
- }
+ return { name: `${method}, about ${bits} bits a weight`, stored: (out, input) => up(out * input * bits / 8) + 2 * out }
 }
-const MOST_ENTRIES = 2e5, MOST_PATTERNS = 512, LONGEST_PATTERN = 300, MOST_REPEATS = 4, noModules = {
- matches: () => false,
- byLayer: false
-}
+const MOST_ENTRIES = 2e5, MOST_PATTERNS = 512, LONGEST_PATTERN = 300, MOST_REPEATS = 4, noModules = { matches: () => false, byLayer: false }
 function moduleList(value, field) {
  if (value === void 0 || value === null) return (0, problem.uw)(noModules);
  if (!Array.isArray(value) || value.length > MOST_ENTRIES || value.some(entry => typeof entry !== 'string')) return (0, 
@@ -12209,10 +11742,7 @@ function moduleList(value, field) {
  }
  if (tests.length > MOST_PATTERNS) return (0, problem.MB)('config-invalid', `config.json: ${field} holds more than ${MOST_PATTERNS} patterns`);
  const inPlain = runIn(plain)
- return (0, problem.uw)({
-  matches: names => names.some(name => inPlain(name) || tests.some(test => test(name))),
-  byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry))
- })
+ return (0, problem.uw)({ matches: names => names.some(name => inPlain(name) || tests.some(test => test(name))), byLayer: value.some(entry => /(?:^|[.\\])\d/.test(entry)) })
 }
 function runIn(plain) {
  const heads = new Set
@@ -12603,11 +12133,7 @@ const quark = ({json, reach}) => {
  }
  const found = moduleRules(entries, 'quantization_config.layer_quant_config')
  if (!found.ok) return found;
- const rules = found.value, plain = whole.value === null ? null : uniform(whole.value, {
-  skip: skip.value,
-  reach,
-  basis: 'derived'
- })
+ const rules = found.value, plain = whole.value === null ? null : uniform(whole.value, { skip: skip.value, reach, basis: 'derived' })
  return (0, problem.uw)({
   name: `quark ${plain?.name ?? 'by layer'}`,
   basis: 'derived',
@@ -12697,11 +12223,7 @@ const otherMethods = {
 }
 function fourBitExperts(base) {
  const layout = microscaled(4)
- return {
-  ...base,
-  name: `${layout.name} experts, ${base.name}`,
-  layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names)
- }
+ return { ...base, name: `${layout.name} experts, ${base.name}`, layoutOf: (module, names) => isExpert(module.weight.split) ? layout : base.layoutOf(module, names) }
 }
 const isExpert = split => split === 'expert-column' || split === 'expert-row', mxfp4 = ({json}) => {
  const skip = skipList(json, SKIPPED)
@@ -12805,13 +12327,7 @@ function modulesOf(shape) {
 }
 function moduleNamed(weight, path) {
  const prefixes = LAYER_PREFIXES.map(prefix => `${prefix}.0`), names = [ path, ...prefixes.map(prefix => `${prefix}.${path}`) ].flatMap(spellings)
- return {
-  weight,
-  place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer',
-  router: isRouter(weight),
-  layers: [ 0 ],
-  names: () => names
- }
+ return { weight, place: weight.kind === 'linear' && weight.split === 'vocab' ? 'head' : 'layer', router: isRouter(weight), layers: [ 0 ], names: () => names }
 }
 function plainModule(weight, place, prefixes) {
  const names = [ weight.name, ...prefixes.map(prefix => `${prefix}.${weight.name}`) ].flatMap(spellings)
@@ -12869,13 +12385,7 @@ function onlineScheme(asked) {
  problem.MB)('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`)
 }
 function expertsOnly(layout) {
- return {
-  name: `${layout.name} experts`,
-  basis: 'derived',
-  byLayer: false,
-  kvCacheDtype: null,
-  layoutOf: module => module.weight.split.startsWith('expert') ? layout : null
- }
+ return { name: `${layout.name} experts`, basis: 'derived', byLayer: false, kvCacheDtype: null, layoutOf: module => module.weight.split.startsWith('expert') ? layout : null }
 }
 const BYTES = {
  float32: 4,
@@ -12892,20 +12402,8 @@ function storageOf(shape, config, asked) {
  problem.uw)(null)
  if (!online.ok) return online;
  const scheme = declared.value ?? online.value
- if (scheme === null) return (0, problem.uw)({
-  scheme: asked.dtype,
-  basis: 'exact',
-  bytes: plainBytes(size),
-  dtype: asked.dtype,
-  kvCacheDtype: null
- })
- return (0, problem.uw)({
-  scheme: scheme.name,
-  basis: scheme.basis,
-  bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'),
-  dtype: asked.dtype,
-  kvCacheDtype: scheme.kvCacheDtype
- })
+ if (scheme === null) return (0, problem.uw)({ scheme: asked.dtype, basis: 'exact', bytes: plainBytes(size), dtype: asked.dtype, kvCacheDtype: null });
+ return (0, problem.uw)({ scheme: scheme.name, basis: scheme.basis, bytes: quantisedBytes(shape, scheme, size, asked.where ?? 'memory'), dtype: asked.dtype, kvCacheDtype: scheme.kvCacheDtype })
 }
 function plainBytes(size) {
  return (weight, part) => weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * size
@@ -13056,11 +12554,7 @@ function parseConfigText(text) {
 }
  }),
  3536: (function(_module, exports_, require_) {
-require_.d(exports_, {
- DF: () => activeParameterCount,
- F9: () => parameterCount,
- pW: () => allWeights
-})
+require_.d(exports_, { DF: () => activeParameterCount, F9: () => parameterCount, pW: () => allWeights })
 var _blocks_weights_js__0 = require_(5447)
 function allWeights(shape) {
  const list = [], add = (weights, times, block) => {
@@ -13238,11 +12732,7 @@ const ENDINGS = [ [ 'ForCausalLM', 'lm' ], [ 'ForMaskedLM', 'lm' ], [ 'ForCondit
 function architectureOf(config) {
  const name = config.list('architectures')?.[0]
  if (typeof name !== 'string') return { prefix: null, head: 'lm', ending: '' };
- for (const [ending, head] of ENDINGS) if (name.endsWith(ending)) return {
-  prefix: name.slice(0, -ending.length),
-  head,
-  ending
- }
+ for (const [ending, head] of ENDINGS) if (name.endsWith(ending)) return { prefix: name.slice(0, -ending.length), head, ending };
  return { prefix: name, head: 'other', ending: '' }
 }
 function isOwnClass(architecture, type, others = []) {
@@ -13259,12 +12749,7 @@ function labelCount(config) {
 var family = require_(9106)
 function decoder(row) {
  const modelTypes = [ row.type, ...row.also ?? [] ]
- return {
-  name: row.type,
-  modelTypes,
-  verified: row.exact === false ? 'same blocks as verified types' : family.Uy,
-  shape: file => decoderShape(row, file.with(row.defaults, row.aliases))
- }
+ return { name: row.type, modelTypes, verified: row.exact === false ? 'same blocks as verified types' : family.Uy, shape: file => decoderShape(row, file.with(row.defaults, row.aliases)) }
 }
 function decoderShape(row, config) {
  const d = dimsOf(row, config), windows = row.windows?.(d) ?? plainWindows(d), weights = row.layer(d), lacking = row.firstLayerLacks ?? [], isShorter = layer => layer === 0 && lacking.length > 0, layerWeights = layer => isShorter(layer) ? weights.filter(weight => !lacking.includes(weight.name)) : weights, variant = layer => isShorter(layer) ? 'first' : '', assumed = row.assumed?.(config) ?? null
@@ -13277,15 +12762,7 @@ function decoderShape(row, config) {
   layers: windowStack(d.layers, windows, isBidirectional(config) ? null : keyValueHeads(d), layerWeights, variant),
   final: row.final?.(d) ?? [ (0, blocks_weights.xb)('model.norm', d.hidden) ],
   headBias: row.headBias?.(config) ?? false,
-  facts: {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: d.width
-  },
+  facts: { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: d.width },
   ...row.headRows ? {
    headRows: row.headRows(config) ?? d.vocabulary
   } : {},
@@ -13339,15 +12816,9 @@ const VERIFIED = [ 'lm', 'none', 'sequence', 'token', 'span' ]
 function assemble(config, parts) {
  const architecture = architectureOf(config), {hidden, vocabulary} = parts.facts, width = parts.headWidth ?? hidden, lm = architecture.head === 'lm' || architecture.head === 'other', tied = lm && (parts.tied ?? config.flag('tie_word_embeddings')), head = []
  if (lm && !tied) head.push((0, blocks_weights.gs)(parts.headRows ?? vocabulary, width, parts.headBias));
- if (lm && tied && parts.headBias) head.push({
-  ...(0, blocks_weights.xb)('lm_head.bias', vocabulary),
-  kind: 'other',
-  split: 'vocab'
- })
+ if (lm && tied && parts.headBias) head.push({ ...(0, blocks_weights.xb)('lm_head.bias', vocabulary), kind: 'other', split: 'vocab' });
  if (architecture.head === 'sequence') head.push((0, blocks_weights.sn)('score', labelCount(config), width, 'none'));
- if (architecture.head === 'token') head.push((0, blocks_weights.sn)('score', labelCount(config), width, 'none', {
-  bias: true
- }))
+ if (architecture.head === 'token') head.push((0, blocks_weights.sn)('score', labelCount(config), width, 'none', { bias: true }));
  if (architecture.head === 'span') head.push((0, blocks_weights.sn)('qa_outputs', 2, width, 'none', { bias: true }));
  const own = isOwnClass(architecture, parts.type, parts.classes), known = own && VERIFIED.includes(architecture.head)
  return {
@@ -13493,24 +12964,11 @@ function shape(rule, file) {
    bias: true
   }) ],
   verifiedHeads: rule.type === 'bart' ? [ 'sequence' ] : [],
-  facts: {
-   hidden,
-   layers: decoder.order.length,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: config.size('decoder_ffn_dim')
-  }
+  facts: { hidden, layers: decoder.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: config.size('decoder_ffn_dim') }
  })
 }
 function bartFamily(rule) {
- return {
-  name: rule.type,
-  modelTypes: [ rule.type, ...rule.also ?? [] ],
-  verified: family.Uy,
-  shape: config => shape(rule, config)
- }
+ return { name: rule.type, modelTypes: [ rule.type, ...rule.also ?? [] ], verified: family.Uy, shape: config => shape(rule, config) }
 }
 function marianTables(config) {
  if (config.flag('share_encoder_decoder_embeddings', true)) return null;
@@ -13598,14 +13056,7 @@ const bart_relatives_types = [ {
  positions: 'stored',
  embeddingNorm: true,
  finalNorm: false,
- defaults: {
-  max_position_embeddings: 512,
-  encoder_layers: 8,
-  encoder_ffn_dim: 2048,
-  decoder_layers: 8,
-  decoder_ffn_dim: 2048,
-  d_model: 512
- }
+ defaults: { max_position_embeddings: 512, encoder_layers: 8, encoder_ffn_dim: 2048, decoder_layers: 8, decoder_ffn_dim: 2048, d_model: 512 }
 }, {
  type: 'mvp',
  positions: 'offset',
@@ -13639,13 +13090,7 @@ const bart_relatives_types = [ {
  positions: 'none',
  embeddingNorm: false,
  finalNorm: true,
- defaults: {
-  vocab_size: 96103,
-  max_position_embeddings: 16384,
-  encoder_layers: 16,
-  decoder_layers: 16,
-  num_global_tokens: 32
- },
+ defaults: { vocab_size: 96103, max_position_embeddings: 16384, encoder_layers: 16, decoder_layers: 16, num_global_tokens: 32 },
  adjust: (weights, half, config) => [ ...attentionBias(weights, false), ...half === 'encoder' ? [ (0, 
  blocks_weights.xb)('global_self_attn_layer_norm', config.size('d_model'), true) ] : [] ],
  beside: (half, config) => half === 'encoder' ? [ (0, blocks_weights.$4)(config.size('num_global_tokens'), config.size('d_model'), 'embed_global') ] : []
@@ -13656,10 +13101,7 @@ const bart_relatives_types = [ {
  finalNorm: false,
  defaults: { vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false },
  aliases: { vocab_size: [ 'tgt_vocab_size' ] },
- ownTables: config => config.flag('tie_word_embeddings') ? null : {
-  encoder: config.size('src_vocab_size'),
-  decoder: config.size('tgt_vocab_size')
- }
+ ownTables: config => config.flag('tie_word_embeddings') ? null : { encoder: config.size('src_vocab_size'), decoder: config.size('tgt_vocab_size') }
 }, {
  type: 'prophetnet',
  positions: 'stored',
@@ -13729,16 +13171,7 @@ function encoderShape(row, config) {
   tied: head.tied,
   towers: [],
   mtp: null,
-  facts: (0, family.QC)(config, {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: d.width,
-   task: 'embed'
-  }),
+  facts: (0, family.QC)(config, { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: d.width, task: 'embed' }),
   notes: [ ...assumed === null ? [] : [ assumed ], ...own ? [] : [ `architectures names ${architecture.prefix}: counted as ${row.type}` ] ]
  }
 }
@@ -13818,49 +13251,21 @@ const norms = (d, names, bias = false) => names.map(name => (0, blocks_weights.x
 }, {
  type: 'internlm3',
  classes: [ 'Llama' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 128512,
-  intermediate_size: 10240,
-  num_hidden_layers: 48,
-  num_key_value_heads: 2,
-  head_dim: 128,
-  max_position_embeddings: 32768
- },
+ defaults: { ...llamaDefaults, vocab_size: 128512, intermediate_size: 10240, num_hidden_layers: 48, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 32768 },
  aliases: { attention_bias: [ 'qkv_bias' ], mlp_bias: [ 'bias' ] },
  layer: llamaLayer
 }, {
  type: 'mistral',
- defaults: {
-  ...llamaDefaults,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 131072,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'ministral',
- defaults: {
-  ...llamaDefaults,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 131072,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ],
  assumed: assumedHeadDim
 }, {
  type: 'ministral3',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 131072,
-  intermediate_size: 14336,
-  num_hidden_layers: 34,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  max_position_embeddings: 262144
- },
+ defaults: { ...llamaDefaults, vocab_size: 131072, intermediate_size: 14336, num_hidden_layers: 34, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 262144 },
  layer: d => [ ...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'granite',
@@ -14011,20 +13416,14 @@ blocks_weights.xb)('post_mlp_layernorm', d.hidden, true) ], withoutPositions = d
  layer: d => [ ...squareDistilAttention(d), ...plainFeedForward(d.hidden, d.width, true, [ 'ffn.lin1', 'ffn.lin2' ]), (0, 
  blocks_weights.xb)('sa_layer_norm', d.hidden, true), (0, blocks_weights.xb)('output_layer_norm', d.hidden, true) ],
  pooler: () => [],
- lm: d => ({
-  transform: denseTransform(d, d.hidden, [ 'vocab_transform', 'vocab_layer_norm' ]),
-  width: d.hidden,
-  bias: 'own'
- }),
+ lm: d => ({ transform: denseTransform(d, d.hidden, [ 'vocab_transform', 'vocab_layer_norm' ]), width: d.hidden, bias: 'own' }),
  sequence: 'dense'
 }, {
  ...bertLike,
  type: 'electra',
  defaults: { ...bertDefaults, embedding_size: 128, hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024 },
  embedding: d => {
-  const width = d.config.size('embedding_size'), project = (0, blocks_weights.kz)('embeddings_project', d.hidden, width, {
-   bias: true
-  })
+  const width = d.config.size('embedding_size'), project = (0, blocks_weights.kz)('embeddings_project', d.hidden, width, { bias: true })
   return [ ...bertEmbedding(d, width), ...width === d.hidden ? [] : [ project ] ]
  },
  pooler: () => [],
@@ -14037,13 +13436,7 @@ blocks_weights.xb)('post_mlp_layernorm', d.hidden, true) ], withoutPositions = d
  ...bertLike,
  type: 'nomic_bert',
  defaults: { ...bertDefaults, vocab_size: 30528, max_position_embeddings: 2048 },
- aliases: {
-  hidden_size: [ 'n_embd' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  intermediate_size: [ 'n_inner' ],
-  max_position_embeddings: [ 'n_positions' ]
- },
+ aliases: { hidden_size: [ 'n_embd' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], intermediate_size: [ 'n_inner' ], max_position_embeddings: [ 'n_positions' ] },
  headDim: (config, hidden, heads) => config.sizeOrNull('head_dim') ?? Math.floor(hidden / heads),
  embedding: withoutPositions,
  layer: d => postNormGated(d, false),
@@ -14061,15 +13454,7 @@ blocks_weights.xb)('post_mlp_layernorm', d.hidden, true) ], withoutPositions = d
  lm: d => ({ transform: denseTransform(d), width: d.hidden, bias: 'own' })
 }, {
  type: 'eurobert',
- defaults: {
-  vocab_size: 128256,
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  max_position_embeddings: 8192,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 128256, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 8192, tie_word_embeddings: false },
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden) ],
  layer: llamaLayer,
  body: d => [ (0, blocks_weights.xb)('model.norm', d.hidden) ],
@@ -14077,15 +13462,7 @@ blocks_weights.xb)('post_mlp_layernorm', d.hidden, true) ], withoutPositions = d
  sequence: 'dense'
 }, {
  type: 'modernbert',
- defaults: {
-  vocab_size: 50368,
-  hidden_size: 768,
-  intermediate_size: 1152,
-  num_hidden_layers: 22,
-  num_attention_heads: 12,
-  max_position_embeddings: 8192,
-  decoder_bias: true
- },
+ defaults: { vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, decoder_bias: true },
  headDim: 'divide',
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), (0, 
  blocks_weights.xb)('model.embeddings.norm', d.hidden, d.config.flag('norm_bias')) ],
@@ -14194,16 +13571,7 @@ const bert = bert_types.map(encoder), largeDefaults = {
 }, {
  ...bertLike,
  type: 'xlm-roberta-xl',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 250880,
-  hidden_size: 2560,
-  num_hidden_layers: 36,
-  num_attention_heads: 32,
-  intermediate_size: 10240,
-  max_position_embeddings: 514,
-  type_vocab_size: 1
- },
+ defaults: { ...bertDefaults, vocab_size: 250880, hidden_size: 2560, num_hidden_layers: 36, num_attention_heads: 32, intermediate_size: 10240, max_position_embeddings: 514, type_vocab_size: 1 },
  embedding: d => embeddingWithout(d, 'LayerNorm'),
  body: d => [ (0, blocks_weights.xb)('encoder.LayerNorm', d.hidden, true) ],
  sequence: 'dense'
@@ -14299,16 +13667,7 @@ blocks_weights.kz)(mapping, d.hidden, width, {
 }) ], bert_variants_types = [ {
  ...bertLike,
  type: 'albert',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 3e4,
-  embedding_size: 128,
-  hidden_size: 4096,
-  num_hidden_groups: 1,
-  num_attention_heads: 64,
-  intermediate_size: 16384,
-  inner_group_num: 1
- },
+ defaults: { ...bertDefaults, vocab_size: 3e4, embedding_size: 128, hidden_size: 4096, num_hidden_groups: 1, num_attention_heads: 64, intermediate_size: 16384, inner_group_num: 1 },
  embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
  lm: d => {
@@ -14318,16 +13677,7 @@ blocks_weights.kz)(mapping, d.hidden, width, {
 }, {
  ...bertLike,
  type: 'rembert',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 250300,
-  hidden_size: 1152,
-  num_hidden_layers: 32,
-  num_attention_heads: 18,
-  input_embedding_size: 256,
-  output_embedding_size: 1664,
-  intermediate_size: 4608
- },
+ defaults: { ...bertDefaults, vocab_size: 250300, hidden_size: 1152, num_hidden_layers: 32, num_attention_heads: 18, input_embedding_size: 256, output_embedding_size: 1664, intermediate_size: 4608 },
  embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  lm: d => {
   const width = d.config.size('output_embedding_size')
@@ -14357,15 +13707,7 @@ blocks_weights.kz)(mapping, d.hidden, width, {
 }, {
  ...bertLike,
  type: 'squeezebert',
- defaults: {
-  ...bertDefaults,
-  q_groups: 4,
-  k_groups: 4,
-  v_groups: 4,
-  post_attention_groups: 1,
-  intermediate_groups: 4,
-  output_groups: 4
- },
+ defaults: { ...bertDefaults, q_groups: 4, k_groups: 4, v_groups: 4, post_attention_groups: 1, intermediate_groups: 4, output_groups: 4 },
  embedding: d => {
   const width = d.config.sizeOrNull('embedding_size') ?? d.hidden, tables = bertEmbedding(d, width).filter(weight => weight.kind !== 'norm')
   return [ ...tables, (0, blocks_weights.xb)('embeddings.LayerNorm', d.hidden, true) ]
@@ -14376,24 +13718,13 @@ blocks_weights.kz)(mapping, d.hidden, width, {
 }, {
  ...bertLike,
  type: 'tapas',
- defaults: {
-  ...bertDefaults,
-  max_position_embeddings: 1024,
-  type_vocab_size: 0,
-  type_vocab_sizes: [ 3, 256, 256, 2, 256, 256, 10 ]
- },
+ defaults: { ...bertDefaults, max_position_embeddings: 1024, type_vocab_size: 0, type_vocab_sizes: [ 3, 256, 256, 2, 256, 256, 10 ] },
  embedding: d => [ ...bertEmbedding(d), ...(d.config.list('type_vocab_sizes') ?? []).map((rows, i) => typeof rows === 'number' && Number.isSafeInteger(rows) && rows >= 1 ? (0, 
  blocks_weights.$4)(rows, d.hidden, `embeddings.token_type_embeddings_${i}`) : d.config.invalid('type_vocab_sizes', 'holds an entry that is no whole number of at least 1')) ]
 }, {
  ...bertLike,
  type: 'luke',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 50267,
-  entity_vocab_size: 5e5,
-  entity_emb_size: 256,
-  use_entity_aware_attention: true
- },
+ defaults: { ...bertDefaults, vocab_size: 50267, entity_vocab_size: 5e5, entity_emb_size: 256, use_entity_aware_attention: true },
  embedding: d => {
   const width = d.config.size('entity_emb_size'), tables = bertEmbedding(d).filter(weight => !weight.name.endsWith('word_embeddings'))
   return [ ...bertEmbedding(d), (0, blocks_weights.$4)(d.config.size('entity_vocab_size'), width, 'entity_embeddings.entity_embeddings'), ...width === d.hidden ? [] : [ (0, 
@@ -14550,16 +13881,7 @@ function debertaHead(d) {
 const deberta_types = [ {
  ...bertLike,
  type: 'deberta-v2',
- defaults: {
-  ...bertDefaults,
-  vocab_size: 128100,
-  hidden_size: 1536,
-  num_hidden_layers: 24,
-  num_attention_heads: 24,
-  intermediate_size: 6144,
-  type_vocab_size: 0,
-  legacy: true
- },
+ defaults: { ...bertDefaults, vocab_size: 128100, hidden_size: 1536, num_hidden_layers: 24, num_attention_heads: 24, intermediate_size: 6144, type_vocab_size: 0, legacy: true },
  headDim: (config, hidden, heads) => config.sizeOrNull('attention_head_size') ?? Math.floor(hidden / heads),
  embedding: debertaEmbedding,
  layer: d => {
@@ -14647,12 +13969,7 @@ function sharedExpert(hidden, width, options = {}) {
  blocks_weights.kz)(options.gate, 1, hidden) ] : [] ]
 }
 function layered(row) {
- return {
-  name: row.type,
-  modelTypes: [ row.type, ...row.also ?? [] ],
-  verified: row.verified ?? family.Uy,
-  shape: file => layeredShape(row, file.with(row.defaults, row.aliases))
- }
+ return { name: row.type, modelTypes: [ row.type, ...row.also ?? [] ], verified: row.verified ?? family.Uy, shape: file => layeredShape(row, file.with(row.defaults, row.aliases)) }
 }
 function layeredShape(row, config) {
  const body = row.read(config), {hidden, layers, vocabulary, heads, kvHeads, headDim} = body.sizes
@@ -14664,17 +13981,7 @@ function layeredShape(row, config) {
   layers: partsStack(layers, body.layer),
   final: body.final ?? [ (0, blocks_weights.xb)('model.norm', hidden) ],
   headBias: body.headBias ?? false,
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads,
-   kvHeads,
-   headDim,
-   intermediate: body.intermediate ?? null,
-   experts: body.experts ?? null,
-   expertsPerToken: body.expertsPerToken ?? null
-  },
+  facts: { hidden, layers, vocabulary, heads, kvHeads, headDim, intermediate: body.intermediate ?? null, experts: body.experts ?? null, expertsPerToken: body.expertsPerToken ?? null },
   notes: body.notes ?? [],
   mtp: body.mtp ?? null,
   ...body.tied === void 0 ? {} : { tied: body.tied }
@@ -14792,13 +14099,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
    qkvBias: bias,
    outBias: bias
   }), ...queryKeyNorms(d, 'head') ]), moe = sharedMixture(d, experts, config.size('n_shared_experts')), intermediate = config.size('intermediate_size')
-  return {
-   sizes: d,
-   layer: i => [ full, i >= dense ? moe : densePart(d, intermediate) ],
-   intermediate,
-   experts,
-   expertsPerToken: config.sizeOrNull('num_experts_per_tok')
-  }
+  return { sizes: d, layer: i => [ full, i >= dense ? moe : densePart(d, intermediate) ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
  }
 }, {
  type: 'ernie4_5_moe',
@@ -14833,14 +14134,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
   }), (0, blocks_weights.i1)('mlp.moe_statics.e_score_correction_bias', experts), ...shared > 0 ? sharedExpert(d.hidden, width * shared, {
    bias
   }) : [] ]), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate, bias)
-  return {
-   sizes: d,
-   layer: i => [ full, (i + 1) % interval === 0 && i >= first && i <= last ? moe : dense ],
-   headBias: bias,
-   intermediate,
-   experts,
-   expertsPerToken: perToken
-  }
+  return { sizes: d, layer: i => [ full, (i + 1) % interval === 0 && i >= first && i <= last ? moe : dense ], headBias: bias, intermediate, experts, expertsPerToken: perToken }
  }
 }, {
  type: 'llama4_text',
@@ -14888,13 +14182,7 @@ const llama4Feed = 'feed_forward', glm_moe_types = [ {
   }), ...sharedExpert(d.hidden, width, {
    prefix: `${llama4Feed}.shared_expert`
   }) ]), dense = densePart(d, config.size('intermediate_size_mlp'))
-  return {
-   sizes: d,
-   layer: i => [ attention(usesRope(i)), sparse(i) ? moe : dense ],
-   intermediate: config.size('intermediate_size_mlp'),
-   experts,
-   expertsPerToken: perToken
-  }
+  return { sizes: d, layer: i => [ attention(usesRope(i)), sparse(i) ? moe : dense ], intermediate: config.size('intermediate_size_mlp'), experts, expertsPerToken: perToken }
  }
 } ], glmMoe = glm_moe_types.map(layered)
 function latentSizes(config) {
@@ -14957,13 +14245,7 @@ function firstMixture(config) {
  })), mlpBias = config.flag('mlp_bias'), moe = sharedMixture(d, experts, config.count('n_shared_experts'), {
   bias: mlpBias
  }), width = config.size('intermediate_size'), dense = densePart(d, width, mlpBias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 const everyLayer = () => () => true
 function listedIndexers(config, layers) {
@@ -15057,20 +14339,9 @@ const v3Defaults = {
  read: config => latentMixture(config, { copies: true })
 }, {
  type: 'axk1',
- defaults: {
-  ...v3Defaults,
-  vocab_size: 163840,
-  num_attention_heads: 64,
-  num_key_value_heads: 64,
-  n_routed_experts: 192,
-  first_k_dense_replace: 1,
-  max_position_embeddings: 32768
- },
+ defaults: { ...v3Defaults, vocab_size: 163840, num_attention_heads: 64, num_key_value_heads: 64, n_routed_experts: 192, first_k_dense_replace: 1, max_position_embeddings: 32768 },
  aliases: v3Aliases,
- read: config => latentMixture(config, {
-  copies: false,
-  moreMoe: hidden => [ (0, blocks_weights.xb)('mlp.post_mlp_layernorm', hidden) ]
- })
+ read: config => latentMixture(config, { copies: false, moreMoe: hidden => [ (0, blocks_weights.xb)('mlp.post_mlp_layernorm', hidden) ] })
 }, {
  type: 'deepseek',
  verified: 'published total of DeepSeek-MoE 16B',
@@ -15157,11 +14428,7 @@ const v3Defaults = {
  },
  aliases: { n_routed_experts: [ 'num_local_experts' ] },
  read: config => latentMixture(config, { copies: false })
-} ], deepseek = deepseek_types.map(layered), RATIOS = {
- sliding_attention: 0,
- compressed_sparse_attention: 4,
- heavily_compressed_attention: 128
-}
+} ], deepseek = deepseek_types.map(layered), RATIOS = { sliding_attention: 0, compressed_sparse_attention: 4, heavily_compressed_attention: 128 }
 function compressRatios(config, layers) {
  const kinds = (0, family.rJ)(config, layers)
  if (kinds) return i => RATIOS[kinds[i]] ?? config.invalid('layer_types', `holds ${JSON.stringify(kinds[i])}`);
@@ -15270,13 +14537,7 @@ function exaoneWindows(d) {
 const exaone_types = [ {
  type: 'exaone',
  classes: [ 'Llama' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 102400,
-  intermediate_size: 14336,
-  num_key_value_heads: 8,
-  max_position_embeddings: 4096
- },
+ defaults: { ...llamaDefaults, vocab_size: 102400, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 4096 },
  aliases: { num_hidden_layers: [ 'num_layers' ] },
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden, 'transformer.wte') ],
  layer: d => {
@@ -15298,13 +14559,7 @@ const exaone_types = [ {
  final: d => [ (0, blocks_weights.xb)('transformer.ln_f', d.hidden) ]
 }, {
  type: 'exaone4',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 102400,
-  intermediate_size: 16384,
-  num_key_value_heads: 32,
-  sliding_window: 4096
- },
+ defaults: { ...llamaDefaults, vocab_size: 102400, intermediate_size: 16384, num_key_value_heads: 32, sliding_window: 4096 },
  layer: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ],
  windows: exaoneWindows
 } ], exaone = exaone_types.map(decoder)
@@ -15348,15 +14603,7 @@ const neox = {
 }, falcon_types = [ neox, {
  ...neox,
  type: 'gpt_neox_japanese',
- defaults: {
-  vocab_size: 32e3,
-  hidden_size: 2560,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  intermediate_multiple_size: 4,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 32e3, hidden_size: 2560, num_hidden_layers: 32, num_attention_heads: 32, intermediate_multiple_size: 4, max_position_embeddings: 2048, tie_word_embeddings: true },
  classes: [],
  width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
  layer: d => [ ...wholeFused(d, false, [ 'attention.query_key_value', 'attention.dense' ]), ...plainFeedForward(d.hidden, d.width, false, feedForwardNames), (0, 
@@ -15377,14 +14624,7 @@ const neox = {
  final: d => [ (0, blocks_weights.xb)('transformer.ln_f', d.hidden, true) ]
 }, {
  type: 'mpt',
- defaults: {
-  vocab_size: 50368,
-  d_model: 2048,
-  n_heads: 16,
-  n_layers: 24,
-  max_seq_len: 2048,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50368, d_model: 2048, n_heads: 16, n_layers: 24, max_seq_len: 2048, tie_word_embeddings: true },
  names: { hidden: 'd_model', layers: 'n_layers', heads: 'n_heads' },
  aliases: { d_model: [ 'hidden_size' ], n_layers: [ 'num_hidden_layers' ], n_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
@@ -15397,22 +14637,8 @@ const neox = {
 }, {
  type: 'falcon',
  also: [ 'RefinedWeb', 'RefinedWebModel' ],
- defaults: {
-  vocab_size: 65024,
-  hidden_size: 4544,
-  num_hidden_layers: 32,
-  num_attention_heads: 71,
-  multi_query: true,
-  parallel_attn: true,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: true
- },
- aliases: {
-  hidden_size: [ 'n_embed' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  num_kv_heads: [ 'n_head_kv' ]
- },
+ defaults: { vocab_size: 65024, hidden_size: 4544, num_hidden_layers: 32, num_attention_heads: 71, multi_query: true, parallel_attn: true, max_position_embeddings: 2048, tie_word_embeddings: true },
+ aliases: { hidden_size: [ 'n_embed' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], num_kv_heads: [ 'n_head_kv' ] },
  headDim: 'divide',
  kvHeads: (config, heads) => {
   if (isNewFalcon(config)) return config.sizeOrNull('num_kv_heads') ?? heads;
@@ -15537,13 +14763,7 @@ function axk2(config) {
   ...mixture,
   weights: () => [ ...mixture.weights(), ...gate('post_attention_layernorm') ]
  }, width = config.size('intermediate_size'), dense = densePart(sizes, width)
- return {
-  sizes,
-  layer: i => [ mixer, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes, layer: i => [ mixer, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function hunyuan4(config) {
  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), listed = (0, 
@@ -15603,14 +14823,7 @@ function bailing(config) {
    kernel
   } ]
  }, experts = config.size('num_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : linear, sparse(i) ? moe : dense ],
-  tied: false,
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ isFull(i) ? full : linear, sparse(i) ? moe : dense ], tied: false, intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function slidingLatent(config, layer) {
  const perLayer = config.nested('per_layer_config')?.nested(String(layer)), size = (name, otherwise) => perLayer?.sizeOrNull(name) ?? config.sizeOrNull(`swa_${name}`) ?? otherwise, nope = size('qk_nope_head_dim', 192)
@@ -15656,13 +14869,7 @@ function dots3(config) {
   ...routed,
   weights: () => [ ...routed.weights(), ...sharedExpert(hidden, sharedWidth) ]
  }, sparse = sparseFrom(config, layers, config.count('first_k_dense_replace', 1)), width = config.size('intermediate_size'), dense = densePart(sizes, width)
- return {
-  sizes,
-  layer: i => [ slides(i) ? sliding : full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes, layer: i => [ slides(i) ? sliding : full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 const gated_latent_types = [ {
  type: 'youtu',
@@ -15785,10 +14992,7 @@ const gated_latent_types = [ {
   shared_experts_intermediate_size: 1536,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'num_local_experts' ],
-  shared_experts_intermediate_size: [ 'moe_shared_expert_intermediate_size' ]
- },
+ aliases: { n_routed_experts: [ 'num_local_experts' ], shared_experts_intermediate_size: [ 'moe_shared_expert_intermediate_size' ] },
  read: dots3
 } ], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [ ...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d) ], sandwichNorms = d => norms(d, [ 'input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm' ]), gemma2Defaults = {
  vocab_size: 256e3,
@@ -15915,15 +15119,7 @@ function gemma3n_shape(file) {
    ...(0, blocks_weights.fi)('model.altup_unembed_projections', d.hidden, d.hidden),
    copies: inputs - 1
   }, (0, blocks_weights.xb)('model.norm', d.hidden) ],
-  facts: {
-   hidden: d.hidden,
-   layers: d.layers,
-   vocabulary: d.vocabulary,
-   heads: d.heads,
-   kvHeads: d.kvHeads,
-   headDim: d.headDim,
-   intermediate: Math.max(...widths)
-  }
+  facts: { hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: Math.max(...widths) }
  })
 }
 const gemma3n = {
@@ -16099,11 +15295,7 @@ function undivided(encoder) {
 function plainEncoder(config, weights, layer, names = {}) {
  return {
   weights,
-  stack: (0, family.$h)((0, family.zb)(config, names.layers), {
-   name: 'encoder',
-   weights: [ ...encoderLayer(layer), ...layer.more ?? [] ],
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config, names.layers), { name: 'encoder', weights: [ ...encoderLayer(layer), ...layer.more ?? [] ], cache: [] }),
   heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
   width: layer.hidden
  }
@@ -16113,20 +15305,14 @@ function siglip(config, head) {
  const {hidden, width} = widths(config)
  return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), patchPositions('embeddings.position_embedding', config, hidden), (0, blocks_weights.xb)('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], {
-  hidden,
-  width
- })
+ }), patchPositions('embeddings.position_embedding', config, hidden), (0, blocks_weights.xb)('post_layernorm', hidden, true), ...head ? poolingHead(hidden, width) : [] ], { hidden, width })
 }
 function siglip2(config) {
  const {hidden, width} = widths(config), [height, breadth] = sides(config, 'patch_size')
  return plainEncoder(config, [ (0, blocks_weights.sn)('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
   bias: true
  }), (0, blocks_weights.$4)(config.size('num_patches'), hidden, 'embeddings.position_embedding'), (0, 
- blocks_weights.xb)('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], {
-  hidden,
-  width
- })
+ blocks_weights.xb)('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : [] ], { hidden, width })
 }
 function clip(config) {
  const {hidden, width} = widths(config)
@@ -16213,15 +15399,7 @@ const siglipDefaults = {
  read: clip
 }, {
  types: [ 'pixtral', 'pixtral_vision' ],
- defaults: {
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_channels: 3,
-  image_size: 1024,
-  patch_size: 16
- },
+ defaults: { hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: 1024, patch_size: 16 },
  read: pixtral
 }, {
  types: [ 'idefics3_vision', 'idefics3', 'smolvlm_vision' ],
@@ -16248,15 +15426,7 @@ const siglipDefaults = {
  read: internVit
 }, {
  types: [ 'aimv2_vision_model' ],
- defaults: {
-  hidden_size: 1024,
-  intermediate_size: 2816,
-  num_hidden_layers: 24,
-  num_attention_heads: 8,
-  num_channels: 3,
-  image_size: 224,
-  patch_size: 14
- },
+ defaults: { hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 8, num_channels: 3, image_size: 224, patch_size: 14 },
  read: aimv2
 } ], byType = new Map(classes.flatMap(row => row.types.map(type => [ type, row ])))
 function knownEncoder(config) {
@@ -16338,11 +15508,7 @@ function plainTower(file) {
  return {
   weights: [ ...stem, ...positions > 0 ? [ (0, blocks_weights.$4)(positions, hidden, 'position_embedding') ] : [], (0, 
   blocks_weights.xb)('post_layernorm', hidden, true) ],
-  stack: (0, family.$h)((0, family.zb)(config), {
-   name: 'encoder',
-   weights: encoderLayer({ hidden, width }),
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config), { name: 'encoder', weights: encoderLayer({ hidden, width }), cache: [] }),
   heads: config.sizeOrNull('num_attention_heads'),
   width: hidden
  }
@@ -16350,13 +15516,7 @@ function plainTower(file) {
 function readByLikeness(config, families, nested) {
  const type = config.text('model_type'), found = byClass(config, families, nested) ?? (readsMoreThanText(config) ? byTowers(config, families, nested) : byKeys(config, families, nested))
  if (found === null) return null;
- return {
-  ...found.shape,
-  family: 'generic',
-  modelType: type ?? 'unknown',
-  count: 'derived',
-  notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ]
- }
+ return { ...found.shape, family: 'generic', modelType: type ?? 'unknown', count: 'derived', notes: [ ...found.shape.notes, `model_type ${JSON.stringify(type)} is not known: counted ${found.how}` ] }
 }
 function byClass(config, families, nested) {
  const architecture = architectureOf(config)
@@ -16370,10 +15530,7 @@ function byClass(config, families, nested) {
 function byTowers(config, families, nested) {
  for (const name of towerFamilies(config)) {
   const family = families.find(candidate => candidate.modelTypes.includes(name)), shape = family ? attempt(family, config, nested) : null
-  if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return {
-   shape,
-   how: `like ${family.name}, whose towers it has`
-  }
+  if (family && shape?.facts.multimodal && shape.facts.task === 'generate') return { shape, how: `like ${family.name}, whose towers it has` };
  }
  return { shape: genericMultimodal(config, nested), how: 'by its nested configs' }
 }
@@ -16537,15 +15694,7 @@ const gpt_types = [ gpt2, {
  final: () => []
 }, {
  type: 'biogpt',
- defaults: {
-  vocab_size: 42384,
-  hidden_size: 1024,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  intermediate_size: 4096,
-  max_position_embeddings: 1024,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 42384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, max_position_embeddings: 1024, tie_word_embeddings: true },
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden, 'biogpt.embed_tokens'), (0, 
@@ -16559,15 +15708,7 @@ const gpt_types = [ gpt2, {
  final: d => [ (0, blocks_weights.xb)('biogpt.layer_norm', d.hidden, true) ]
 }, {
  type: 'gpt_bigcode',
- defaults: {
-  vocab_size: 50257,
-  n_positions: 1024,
-  n_embd: 768,
-  n_layer: 12,
-  n_head: 12,
-  multi_query: true,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12, multi_query: true, tie_word_embeddings: true },
  names: gptNames,
  aliases: gptAliases,
  headDim: 'divide',
@@ -16588,15 +15729,7 @@ const gpt_types = [ gpt2, {
  final: finalNorm
 }, {
  type: 'gpt_neo',
- defaults: {
-  vocab_size: 50257,
-  max_position_embeddings: 2048,
-  hidden_size: 2048,
-  num_layers: 24,
-  num_heads: 16,
-  window_size: 256,
-  tie_word_embeddings: true
- },
+ defaults: { vocab_size: 50257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true },
  names: { layers: 'num_layers', heads: 'num_heads' },
  aliases: { num_layers: [ 'num_hidden_layers' ], num_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
@@ -16705,13 +15838,7 @@ function lfmWidth(config) {
 }
 function lfm2(config) {
  const d = sizesOf(config), kinds = (0, family.rJ)(config, d.layers), listed = config.list('full_attn_idxs'), isFull = i => kinds ? kinds[i] !== 'conv' : listed === null || listed.includes(i), {full, conv} = lfmMixers(d), width = lfmWidth(config), feed = feedPart('dense', d, () => lfmFeed(d.hidden, width))
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : conv, feed ],
-  final: [ (0, blocks_weights.xb)('model.embedding_norm', d.hidden) ],
-  intermediate: width,
-  ...lfmTie(config)
- }
+ return { sizes: d, layer: i => [ isFull(i) ? full : conv, feed ], final: [ (0, blocks_weights.xb)('model.embedding_norm', d.hidden) ], intermediate: width, ...lfmTie(config) }
 }
 const lfmTie = config => config.has('tie_embedding') ? {
  tied: config.flag('tie_embedding', true)
@@ -16823,21 +15950,8 @@ function minimax(config) {
    heads: d.heads,
    headDim: d.headDim
   } ]
- }, moe = feedPart('moe', d, () => mixtureWeights({
-  hidden: d.hidden,
-  width,
-  experts,
-  perToken,
-  prefix: 'block_sparse_moe',
-  names: [ 'w1', 'w3', 'w2' ]
- }))
- return {
-  sizes: d,
-  layer: i => [ isFull(i) ? full : linear, moe ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ }, moe = feedPart('moe', d, () => mixtureWeights({ hidden: d.hidden, width, experts, perToken, prefix: 'block_sparse_moe', names: [ 'w1', 'w3', 'w2' ] }))
+ return { sizes: d, layer: i => [ isFull(i) ? full : linear, moe ], intermediate: width, experts, expertsPerToken: perToken }
 }
 function kimiLinear(file) {
  const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = (0, 
@@ -16940,12 +16054,7 @@ const linear_hybrid_types = [ {
   linear_num_heads: 32,
   linear_conv_kernel_dim: 4
  },
- aliases: {
-  num_experts: [ 'num_local_experts' ],
-  num_shared_experts: [ 'n_shared_experts' ],
-  num_experts_per_tok: [ 'num_experts_per_token' ],
-  max_position_embeddings: [ 'model_max_length' ]
- },
+ aliases: { num_experts: [ 'num_local_experts' ], num_shared_experts: [ 'n_shared_experts' ], num_experts_per_tok: [ 'num_experts_per_token' ], max_position_embeddings: [ 'model_max_length' ] },
  read: kimiLinear
 }, {
  type: 'olmo_hybrid',
@@ -17011,15 +16120,7 @@ const llama_relatives_types = [ {
  final: d => [ (0, blocks_weights.xb)('model.norm', d.hidden, true) ]
 }, {
  type: 'nemotron',
- defaults: {
-  vocab_size: 256e3,
-  hidden_size: 6144,
-  intermediate_size: 24576,
-  num_hidden_layers: 32,
-  num_attention_heads: 48,
-  max_position_embeddings: 4096,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 256e3, hidden_size: 6144, intermediate_size: 24576, num_hidden_layers: 32, num_attention_heads: 48, max_position_embeddings: 4096, tie_word_embeddings: false },
  layer: d => [ ...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true) ],
  final: d => [ (0, blocks_weights.xb)('model.norm', d.hidden, true) ],
  assumed: config => config.sizeOrNull('num_key_value_heads') === null ? 'num_key_value_heads missing: as many as heads assumed' : null
@@ -17050,15 +16151,7 @@ const llama_relatives_types = [ {
  blocks_weights.xb)('mlp.ffn_sub_norm', d.width), ...layerNorms(d) ]
 }, {
  type: 'nanochat',
- defaults: {
-  vocab_size: 50304,
-  hidden_size: 768,
-  intermediate_size: 8192,
-  num_hidden_layers: 12,
-  num_attention_heads: 6,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 50304, hidden_size: 768, intermediate_size: 8192, num_hidden_layers: 12, num_attention_heads: 6, max_position_embeddings: 2048, tie_word_embeddings: false },
  layer: d => [ ...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, [ 'mlp.fc1', 'mlp.fc2' ]) ],
  final: () => []
 }, {
@@ -17072,16 +16165,7 @@ const llama_relatives_types = [ {
  layer: d => [ ...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, [ 'post_norm1', 'post_norm2' ]) : [] ]
 }, {
  type: 'hrm_text',
- defaults: {
-  vocab_size: 151808,
-  hidden_size: 1536,
-  intermediate_size: 4096,
-  num_hidden_layers: 16,
-  num_attention_heads: 12,
-  head_dim: 128,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 151808, hidden_size: 1536, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 12, head_dim: 128, max_position_embeddings: 2048, tie_word_embeddings: false },
  layers: config => 2 * (0, family.zb)(config, config.sizeOrNull('num_layers_per_stack') === null ? 'num_hidden_layers' : 'num_layers_per_stack'),
  kvHeads: (_, heads) => heads,
  layer: d => [ ...attentionWithFlag(d), (0, blocks_weights.fi)('self_attn.gate_proj', d.heads * d.headDim, d.hidden, {
@@ -17171,12 +16255,7 @@ const longcatFlash = layered({
   expert_ffn_hidden_size: 2048,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'num_local_experts' ],
-  moe_topk: [ 'num_experts_per_tok' ],
-  ffn_hidden_size: [ 'intermediate_size' ],
-  expert_ffn_hidden_size: [ 'moe_intermediate_size' ]
- },
+ aliases: { n_routed_experts: [ 'num_local_experts' ], moe_topk: [ 'num_experts_per_tok' ], ffn_hidden_size: [ 'intermediate_size' ], expert_ffn_hidden_size: [ 'moe_intermediate_size' ] },
  read: longcat
 }), mamba_innerWidth = (config, hidden) => config.sizeOrNull('intermediate_size') ?? expanded(config, hidden)
 function expanded(config, hidden) {
@@ -17195,11 +16274,7 @@ function mamba1Layer(config, hidden) {
   projBias: config.flag('use_bias'),
   innerNorms: false
  }
- return {
-  name: 'mamba',
-  weights: [ (0, blocks_weights.xb)('norm', hidden), ...mamba1Weights(mixer, 'mixer') ],
-  cache: [ mamba1Cache(mixer) ]
- }
+ return { name: 'mamba', weights: [ (0, blocks_weights.xb)('norm', hidden), ...mamba1Weights(mixer, 'mixer') ], cache: [ mamba1Cache(mixer) ] }
 }
 function mamba2Layer(config, hidden) {
  const mixer = {
@@ -17215,11 +16290,7 @@ function mamba2Layer(config, hidden) {
   outBias: config.flag('use_bias'),
   norm: true
  }
- return {
-  name: 'mamba2',
-  weights: [ (0, blocks_weights.xb)('norm', hidden), ...mamba2Weights(mixer, 'mixer') ],
-  cache: [ mamba2Cache(mixer) ]
- }
+ return { name: 'mamba2', weights: [ (0, blocks_weights.xb)('norm', hidden), ...mamba2Weights(mixer, 'mixer') ], cache: [ mamba2Cache(mixer) ] }
 }
 const mambaDefaults = {
  vocab_size: 50280,
@@ -17269,12 +16340,7 @@ function mamba_shape(row, file) {
   facts: { hidden, layers, vocabulary }
  })
 }
-const mamba = mamba_types.map(row => ({
- name: row.type,
- modelTypes: [ row.type ],
- verified: family.Uy,
- shape: config => mamba_shape(row, config)
-}))
+const mamba = mamba_types.map(row => ({ name: row.type, modelTypes: [ row.type ], verified: family.Uy, shape: config => mamba_shape(row, config) }))
 function sizeOrAuto(config, name, derived) {
  return config.raw(name) === 'auto' ? Math.max(derived, 1) : config.sizeOrNull(name) ?? Math.max(derived, 1)
 }
@@ -17300,11 +16366,7 @@ function mamba2Sizes(config, hidden) {
  }
 }
 function mamba2Part(m) {
- return {
-  name: 'mamba2',
-  weights: () => [ ...mamba2Weights(m), (0, blocks_weights.xb)('input_layernorm', m.hidden) ],
-  cache: [ mamba2Cache(m) ]
- }
+ return { name: 'mamba2', weights: () => [ ...mamba2Weights(m), (0, blocks_weights.xb)('input_layernorm', m.hidden) ], cache: [ mamba2Cache(m) ] }
 }
 const flaggedAttention = d => {
  const bias = d.config.flag('attention_bias')
@@ -17345,13 +16407,7 @@ function jamba(config) {
    router: 'feed_forward.router'
   }), (0, blocks_weights.xb)('pre_ff_layernorm', d.hidden) ]
  }
- return {
-  sizes: d,
-  layer: i => [ isAttention(i) ? full : mamba, isSparse(i) && experts > 1 ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ isAttention(i) ? full : mamba, isSparse(i) && experts > 1 ? moe : dense ], intermediate: width, experts, expertsPerToken: perToken }
 }
 function bamba(config) {
  const d = sizesOf(config), width = config.size('intermediate_size'), attention = config.list('attn_layer_indices') ?? [], full = attentionPart(d, null, () => flaggedAttention(d)), mamba = mamba2Part(mamba2Sizes(config, d.hidden)), dense = feedForwardPart(d, width, config.flag('mlp_bias'))
@@ -17372,13 +16428,7 @@ function granite(config) {
    prefix: 'shared_mlp'
   }), (0, blocks_weights.xb)('post_attention_layernorm', d.hidden) ]
  }
- return {
-  sizes: d,
-  layer: i => [ isAttention(i) ? full : mamba, feed ],
-  intermediate: experts > 0 ? width : shared,
-  experts: experts > 0 ? experts : null,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ isAttention(i) ? full : mamba, feed ], intermediate: experts > 0 ? width : shared, experts: experts > 0 ? experts : null, expertsPerToken: perToken }
 }
 function falconH1(config) {
  const d = sizesOf(config), m = {
@@ -17490,12 +16540,7 @@ const mimo_types = [ {
    ...d,
    qkvBias: config.flag('attention_bias')
   })), width = config.size('intermediate_size'), dense = densePart(d, width)
-  return {
-   sizes: d,
-   layer: () => [ full, dense ],
-   intermediate: width,
-   mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [ full, dense ], false)
-  }
+  return { sizes: d, layer: () => [ full, dense ], intermediate: width, mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [ full, dense ], false) }
  }
 }, {
  type: 'mimo_v2_flash',
@@ -17531,13 +16576,7 @@ const mimo_types = [ {
    if (window === null) return attentionPart(d, null, () => mimoAttention(d, false));
    return attentionPart(kept, window, () => mimoAttention(sliding, true))
   }
-  return {
-   sizes: d,
-   layer: i => [ attention(windows[i] ?? null), sparse(i) ? moe : dense ],
-   intermediate,
-   experts,
-   expertsPerToken: config.sizeOrNull('num_experts_per_tok')
-  }
+  return { sizes: d, layer: i => [ attention(windows[i] ?? null), sparse(i) ? moe : dense ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
  }
 } ], mimo = mimo_types.map(layered)
 function uniform(config, u) {
@@ -17594,12 +16633,7 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_local_experts: [ 'num_experts' ] },
- read: config => uniform(config, {
-  experts: 'num_local_experts',
-  attention: attentionWeights,
-  mixture: () => mixtralNames,
-  windows: plainWindows
- })
+ read: config => uniform(config, { experts: 'num_local_experts', attention: attentionWeights, mixture: () => mixtralNames, windows: plainWindows })
 }, {
  type: 'minimax_m2',
  defaults: {
@@ -17616,19 +16650,11 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_local_experts: [ 'num_experts' ] },
- read: config => uniform(config, {
-  experts: 'num_local_experts',
-  attention: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'wide') ],
-  mixture: () => mixtralNames
- })
+ read: config => uniform(config, { experts: 'num_local_experts', attention: d => [ ...attentionWeights(d), ...queryKeyNorms(d, 'wide') ], mixture: () => mixtralNames })
 }, {
  type: 'granitemoe',
  defaults: graniteDefaults,
- read: config => uniform(config, {
-  experts: 'num_local_experts',
-  attention: mixtral_flaggedAttention,
-  mixture: () => graniteMixture
- })
+ read: config => uniform(config, { experts: 'num_local_experts', attention: mixtral_flaggedAttention, mixture: () => graniteMixture })
 }, {
  type: 'granitemoeshared',
  defaults: graniteDefaults,
@@ -17700,10 +16726,7 @@ const mixtral_flaggedAttention = d => {
   tie_word_embeddings: false
  },
  aliases: { num_experts: [ 'num_local_experts' ] },
- read: config => uniform(config, {
-  experts: 'num_experts',
-  attention: d => [ ...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide') ]
- })
+ read: config => uniform(config, { experts: 'num_experts', attention: d => [ ...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide') ] })
 }, {
  type: 'hunyuan_v1_moe',
  classes: [ 'HunYuanMoEV1' ],
@@ -17760,21 +16783,8 @@ const mixtral_flaggedAttention = d => {
  })
 }, {
  type: 'dbrx',
- defaults: {
-  d_model: 2048,
-  n_heads: 16,
-  n_layers: 24,
-  vocab_size: 32e3,
-  max_seq_len: 2048,
-  attn_config: {},
-  ffn_config: {}
- },
- aliases: {
-  d_model: [ 'hidden_size' ],
-  n_heads: [ 'num_attention_heads' ],
-  n_layers: [ 'num_hidden_layers' ],
-  max_seq_len: [ 'max_position_embeddings' ]
- },
+ defaults: { d_model: 2048, n_heads: 16, n_layers: 24, vocab_size: 32e3, max_seq_len: 2048, attn_config: {}, ffn_config: {} },
+ aliases: { d_model: [ 'hidden_size' ], n_heads: [ 'num_attention_heads' ], n_layers: [ 'num_hidden_layers' ], max_seq_len: [ 'max_position_embeddings' ] },
  read: config => {
   const attention = config.nested('attn_config')?.with({
    kv_n_heads: 1
@@ -17844,9 +16854,7 @@ const modernBertDecoder = decoder({
   return alternatingWindows(d, i => i % every === 0)
  },
  final: d => {
-  const normBias = d.config.flag('norm_bias'), dense = (0, blocks_weights.kz)('lm_head.dense', d.hidden, d.hidden, {
-   bias: d.config.flag('classifier_bias')
-  })
+  const normBias = d.config.flag('norm_bias'), dense = (0, blocks_weights.kz)('lm_head.dense', d.hidden, d.hidden, { bias: d.config.flag('classifier_bias') })
   return [ (0, blocks_weights.xb)('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [ dense, (0, 
   blocks_weights.xb)('lm_head.norm', d.hidden, normBias) ] : [] ]
  },
@@ -17892,12 +16900,7 @@ function multimodalShape(row, config, nested) {
   modelType: type,
   count: exact ? 'exact' : 'derived',
   towers: towers.map(({heads: _, ...tower}) => tower),
-  facts: {
-   ...text.facts,
-   multimodal: true,
-   visionHeads: visions.find(heads => heads !== null) ?? null,
-   dtype: (0, family.r$)(config) ?? text.facts.dtype
-  },
+  facts: { ...text.facts, multimodal: true, visionHeads: visions.find(heads => heads !== null) ?? null, dtype: (0, family.r$)(config) ?? text.facts.dtype },
   notes: [ ...text.notes, ...missing.map(name => `${name} missing: the default one of ${row.type} is counted`), ...own ? [] : [ `architectures names ${architecture.prefix}: counted as ${row.type}` ] ]
  }
  return row.finish?.(shape, config) ?? shape
@@ -18060,17 +17063,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = 'multimodal_projector
 }), {
  type: 'paligemma',
  defaults: { projection_dim: 2048 },
- text: {
-  type: 'gemma',
-  absent: {
-   vocab_size: 257152,
-   hidden_size: 2048,
-   intermediate_size: 16384,
-   num_hidden_layers: 18,
-   num_attention_heads: 8,
-   num_key_value_heads: 1
-  }
- },
+ text: { type: 'gemma', absent: { vocab_size: 257152, hidden_size: 2048, intermediate_size: 16384, num_hidden_layers: 18, num_attention_heads: 8, num_key_value_heads: 1 } },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
@@ -18166,21 +17159,12 @@ const llava = llava_types.map(multimodal), whisperLarge = {
  encoder_ffn_dim: 5120,
  d_model: 1280,
  max_source_positions: 1500
-}, whisperAliases = {
- encoder_layers: [ 'num_hidden_layers' ],
- encoder_attention_heads: [ 'num_attention_heads' ],
- encoder_ffn_dim: [ 'intermediate_size' ],
- d_model: [ 'hidden_size' ]
-}
+}, whisperAliases = { encoder_layers: [ 'num_hidden_layers' ], encoder_attention_heads: [ 'num_attention_heads' ], encoder_ffn_dim: [ 'intermediate_size' ], d_model: [ 'hidden_size' ] }
 function whisperEncoder(file) {
  const config = file.with(whisperLarge, whisperAliases), hidden = config.size('d_model')
  return {
   weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
-  stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
-   name: 'encoder',
-   weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), { name: 'encoder', weights: whisperLayer(hidden, config.size('encoder_ffn_dim')), cache: [] }),
   heads: config.size('encoder_attention_heads'),
   width: hidden
  }
@@ -18228,11 +17212,7 @@ function qwen3Audio(file, defaults = {}) {
   blocks_weights.xb)('ln_post', hidden, true) ],
   stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
    name: 'encoder',
-   weights: encoderLayer({
-    hidden,
-    width: config.size('encoder_ffn_dim'),
-    norms: [ 'self_attn_layer_norm', 'final_layer_norm' ]
-   }),
+   weights: encoderLayer({ hidden, width: config.size('encoder_ffn_dim'), norms: [ 'self_attn_layer_norm', 'final_layer_norm' ] }),
    cache: []
   }),
   heads: config.size('encoder_attention_heads'),
@@ -18286,22 +17266,12 @@ const audio_language_types = [ {
  text: {
   type: 'llama',
   own: [ 'llama' ],
-  defaults: {
-   vocab_size: 59264,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 4,
-   max_position_embeddings: 8192
-  }
+  defaults: { vocab_size: 59264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192 }
  },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
-  const config = m.part('audio_config').with(whisperLarge, whisperAliases), encoder = glmEncoder(config), bias = {
-   bias: true
-  }
+  const config = m.part('audio_config').with(whisperLarge, whisperAliases), encoder = glmEncoder(config), bias = { bias: true }
   return [ tower('audio_tower', 'audio', encoder), projector([ (0, blocks_weights.fi)('linear_1', 2 * m.hidden, config.size('encoder_ffn_dim'), bias), (0, 
   blocks_weights.nM)('linear_2', m.hidden, 2 * m.hidden, bias) ]) ]
  }
@@ -18309,25 +17279,12 @@ const audio_language_types = [ {
  type: 'qwen3_asr',
  text: {
   type: 'qwen3',
-  absent: {
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 8,
-   max_position_embeddings: 65536,
-   tie_word_embeddings: true
-  }
+  absent: { hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 65536, tie_word_embeddings: true }
  },
  tie: 'top',
  tiedByDefault: true,
  towers: m => {
-  const config = m.part('audio_config'), encoder = qwen3Audio(config, {
-   encoder_layers: 24,
-   encoder_attention_heads: 16,
-   encoder_ffn_dim: 4096,
-   d_model: 1024
-  })
+  const config = m.part('audio_config'), encoder = qwen3Audio(config, { encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024 })
   return [ tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width)) ]
  }
 } ], audioLanguage = audio_language_types.map(multimodal)
@@ -18348,12 +17305,7 @@ function merger(config, hidden, out, normed, prefix = 'merger') {
 }
 const names = { attention: 'attn', out: 'proj', mlp: 'mlp' }
 function blocks(config, weights, layer, hidden) {
- return {
-  weights,
-  stack: (0, family.$h)((0, family.zb)(config, 'depth'), { name: 'block', weights: layer, cache: [] }),
-  heads: config.sizeOrNull('num_heads'),
-  width: hidden
- }
+ return { weights, stack: (0, family.$h)((0, family.zb)(config, 'depth'), { name: 'block', weights: layer, cache: [] }), heads: config.sizeOrNull('num_heads'), width: hidden }
 }
 function qwen2Visual(file) {
  const config = file.with(qwen2Defaults), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
@@ -18475,16 +17427,7 @@ const qwen2Defaults = {
  type: 'glm4',
  own: [ 'glm4v_text' ],
  fields: () => ({ attention_bias: true }),
- defaults: {
-  vocab_size: 151552,
-  hidden_size: 4096,
-  intermediate_size: 13696,
-  num_hidden_layers: 40,
-  num_attention_heads: 32,
-  num_key_value_heads: 2,
-  max_position_embeddings: 32768,
-  head_dim: null
- }
+ defaults: { vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, max_position_embeddings: 32768, head_dim: null }
 }, visual = read => m => [ tower('visual', 'vision', read(m.part('vision_config'))) ], qwen3VlText = {
  max_position_embeddings: 128e3
 }, qwen_vl_types = [ {
@@ -18720,34 +17663,14 @@ function molmoText(shape, config) {
 }
 const document_vision_types = [ {
  type: 'got_ocr2',
- text: {
-  type: 'qwen2',
-  absent: {
-   vocab_size: 151860,
-   hidden_size: 1024,
-   intermediate_size: 2816,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
-   num_key_value_heads: 16
-  }
- },
+ text: { type: 'qwen2', absent: { vocab_size: 151860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16 } },
  tie: 'top',
  tiedByDefault: true,
  towers: gotTowers
 }, {
  type: 'lighton_ocr',
  defaults: { spatial_merge_size: 2 },
- text: {
-  type: 'qwen3',
-  absent: {
-   hidden_size: 1024,
-   intermediate_size: 3072,
-   num_hidden_layers: 28,
-   num_attention_heads: 16,
-   num_key_value_heads: 8,
-   max_position_embeddings: 40960
-  }
- },
+ text: { type: 'qwen3', absent: { hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 40960 } },
  tie: 'top',
  tiedByDefault: true,
  towers: lightOnTowers
@@ -18756,15 +17679,7 @@ const document_vision_types = [ {
  text: {
   type: 'ernie4_5',
   own: [ 'paddleocr_vl_text' ],
-  defaults: {
-   vocab_size: 103424,
-   hidden_size: 1024,
-   intermediate_size: 3072,
-   num_hidden_layers: 18,
-   num_attention_heads: 16,
-   num_key_value_heads: 2,
-   head_dim: 128
-  }
+  defaults: { vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128 }
  },
  tie: 'either',
  tiedByDefault: true,
@@ -18805,16 +17720,7 @@ const document_vision_types = [ {
  text: {
   type: 'qwen3',
   own: [ 'molmo2_text' ],
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 4096,
-   intermediate_size: 12288,
-   num_hidden_layers: 36,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   head_dim: 128,
-   max_position_embeddings: 36864
-  }
+  defaults: { vocab_size: 151936, hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 36864 }
  },
  tie: 'never',
  towers: molmoTowers,
@@ -18839,11 +17745,7 @@ function ocrTowers(m, ownPatches) {
   blocks_weights.xT)('embeddings.patch_embedding', hidden, patch, false) ] : [], (0, 
   blocks_weights.$4)(side * side + 1, hidden, 'embeddings.position_embedding'), (0, 
   blocks_weights.xb)('pre_layrnorm', hidden, true) ],
-  stack: (0, family.$h)((0, family.zb)(config), {
-   name: 'encoder',
-   weights: encoderLayer({ hidden, width: config.size('intermediate_size') }),
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config), { name: 'encoder', weights: encoderLayer({ hidden, width: config.size('intermediate_size') }), cache: [] }),
   heads: config.size('num_attention_heads'),
   width: hidden
  }), projector([ (0, blocks_weights.sn)('layers', m.hidden, second + hidden, 'none', {
@@ -18953,11 +17855,7 @@ function embedder(m, name, vocabulary, width) {
  blocks_weights.xb)('soft_embedding_norm', width), (0, blocks_weights.sn)('embedding_projection', m.hidden, width, 'none') ], name)
 }
 function gemma3nTowers(m) {
- const vision = m.part('vision_config').with({
-  architecture: 'mobilenetv5_300m_enc',
-  hidden_size: 2048,
-  vocab_size: 128
- })
+ const vision = m.part('vision_config').with({ architecture: 'mobilenetv5_300m_enc', hidden_size: 2048, vocab_size: 128 })
  if (vision.text('architecture') !== 'mobilenetv5_300m_enc') return vision.invalid('architecture', 'is not mobilenetv5_300m_enc, the only encoder known here');
  const audio = m.part('audio_config').with({
   hidden_size: 1536,
@@ -19046,13 +17944,7 @@ function gemma4Towers(m) {
  return towers
 }
 function unifiedTowers(m) {
- const towers = [], seen = m.optional('vision_config')?.with({
-  patch_size: 16,
-  pooling_kernel_size: 3,
-  mm_embed_dim: 3840,
-  mm_posemb_size: 1120,
-  output_proj_dims: 3840
- })
+ const towers = [], seen = m.optional('vision_config')?.with({ patch_size: 16, pooling_kernel_size: 3, mm_embed_dim: 3840, mm_posemb_size: 1120, output_proj_dims: 3840 })
  if (seen) {
   const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2, width = seen.size('mm_embed_dim'), weights = [ (0, 
   blocks_weights.xb)('patch_ln1', pixels, true), (0, blocks_weights.sn)('patch_dense', width, pixels, 'none', {
@@ -19116,23 +18008,9 @@ const gemma_multimodal_types = [ {
     ...keyValueHeads(d)
    } ]
   }
-  return {
-   sizes: d,
-   layer: i => [ crossing.has(i) ? cross : own, dense ],
-   intermediate,
-   embedding: [ (0, blocks_weights.xP)(d.vocabulary + 8, d.hidden) ],
-   tied: false
-  }
+  return { sizes: d, layer: i => [ crossing.has(i) ? cross : own, dense ], intermediate, embedding: [ (0, blocks_weights.xP)(d.vocabulary + 8, d.hidden) ], tied: false }
  }
-}), siglipSizes = {
- hidden_size: 768,
- intermediate_size: 3072,
- num_hidden_layers: 12,
- num_attention_heads: 12,
- num_channels: 3,
- image_size: 224,
- patch_size: 16
-}
+}), siglipSizes = { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16 }
 function siglipLike(config, more, learned = true) {
  const hidden = config.size('hidden_size')
  return plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
@@ -19185,12 +18063,7 @@ function hunyuanTowers(m) {
   spatial_merge_size: 2
  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size')), encoder = plainEncoder(config, [ patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), (0, blocks_weights.$4)(side * side + 1, hidden, 'embeddings.position_embedding') ], {
-  hidden,
-  width: config.size('intermediate_size'),
-  attention: heads * headDim,
-  names: { out: 'o_proj' }
- })
+ }), (0, blocks_weights.$4)(side * side + 1, hidden, 'embeddings.position_embedding') ], { hidden, width: config.size('intermediate_size'), attention: heads * headDim, names: { out: 'o_proj' } })
  return [ tower('vision_tower', 'vision', encoder), projector([ (0, blocks_weights.i1)('image_newline', output), (0, 
  blocks_weights.xT)('proj_conv', inner, inner, true), (0, blocks_weights.xT)('proj_out', output, inner, true), (0, 
  blocks_weights.xb)('before_rms', hidden) ], 'vision_tower.patch_merger') ]
@@ -19217,16 +18090,7 @@ const miniCpm = (type, classes, tied) => ({
  text: {
   type: 'hy_v4',
   own: [ 'hy_v4_vl_text' ],
-  defaults: {
-   hidden_size: 6144,
-   intermediate_size: 18432,
-   moe_intermediate_size: 2048,
-   num_hidden_layers: 78,
-   num_attention_heads: 64,
-   num_key_value_heads: 64,
-   q_lora_rank: 2048,
-   index_n_heads: 32
-  }
+  defaults: { hidden_size: 6144, intermediate_size: 18432, moe_intermediate_size: 2048, num_hidden_layers: 78, num_attention_heads: 64, num_key_value_heads: 64, q_lora_rank: 2048, index_n_heads: 32 }
  },
  tie: 'top',
  towers: hunyuanTowers
@@ -19295,11 +18159,7 @@ function audio(config) {
  const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance')
  return {
   weights: [ ...subsampling(config, hidden), (0, blocks_weights.$4)(buckets, heads, 'relative_attention_bias_layer.bias_values') ],
-  stack: (0, family.$h)((0, family.zb)(config, 'num_blocks'), {
-   name: 'conformer',
-   weights: phi4_multimodal_conformer(config, hidden),
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config, 'num_blocks'), { name: 'conformer', weights: phi4_multimodal_conformer(config, hidden), cache: [] }),
   heads,
   width: hidden * config.size('downsample_rate')
  }
@@ -19318,15 +18178,7 @@ const phi4Multimodal = multimodal({
  text: {
   type: 'phi3',
   flat: true,
-  defaults: {
-   vocab_size: 200064,
-   hidden_size: 3072,
-   intermediate_size: 8192,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   max_position_embeddings: 131072
-  }
+  defaults: { vocab_size: 200064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072 }
  },
  tie: 'top',
  towers
@@ -19344,13 +18196,7 @@ function blipVision(m) {
  }), hidden = config.size('hidden_size')
  return plainEncoder(config, [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {
   bias: true
- }), (0, blocks_weights.xb)('post_layernorm', hidden, true) ], {
-  hidden,
-  width: config.size('intermediate_size'),
-  fused: true,
-  qkvBias: config.flag('qkv_bias'),
-  names: { out: 'projection' }
- })
+ }), (0, blocks_weights.xb)('post_layernorm', hidden, true) ], { hidden, width: config.size('intermediate_size'), fused: true, qkvBias: config.flag('qkv_bias'), names: { out: 'projection' } })
 }
 function queryTransformer(file, seen, text) {
  const config = file.with({
@@ -19488,14 +18334,7 @@ const blip = (type, classes, text) => ({
  text: {
   type: 'qwen2',
   own: [ 'qwen2_5_omni_text' ],
-  defaults: {
-   vocab_size: 152064,
-   hidden_size: 3584,
-   intermediate_size: 18944,
-   num_hidden_layers: 28,
-   num_attention_heads: 28,
-   num_key_value_heads: 4
-  }
+  defaults: { vocab_size: 152064, hidden_size: 3584, intermediate_size: 18944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4 }
  },
  tie: 'top',
  towers: m => [ tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config'))) ]
@@ -19780,11 +18619,7 @@ function internVision(m) {
   weights: [ (0, blocks_weights.i1)('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {
    bias: true
   }), patchPositions('embeddings.position_embedding', config, hidden, 1) ],
-  stack: (0, family.$h)((0, family.zb)(config), {
-   name: 'encoder',
-   weights: [ ...layer, ...normed, (0, blocks_weights.i1)('ls1', hidden), (0, blocks_weights.i1)('ls2', hidden) ],
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config), { name: 'encoder', weights: [ ...layer, ...normed, (0, blocks_weights.i1)('ls1', hidden), (0, blocks_weights.i1)('ls2', hidden) ], cache: [] }),
   heads: config.size('num_attention_heads'),
   width: hidden
  }
@@ -19793,15 +18628,7 @@ function internChatTowers(m) {
  const encoder = internVision(m), input = encoder.width * shuffleFactor(m) ** 2
  return [ tower('vision_model', 'vision', encoder), projector([ (0, blocks_weights.xb)('0', input, true), ...twoLayers(input, m.hidden, true) ], 'mlp1') ]
 }
-const clipLarge336 = {
- model_type: 'clip_vision_model',
- hidden_size: 1024,
- intermediate_size: 4096,
- num_hidden_layers: 24,
- num_attention_heads: 16,
- image_size: 336,
- patch_size: 14
-}
+const clipLarge336 = { model_type: 'clip_vision_model', hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14 }
 function phi3Towers(m) {
  const encoder = encoderOf(new models_config.TS(clipLarge336, {}, {}, 'img_processor.'), 'clip_vision_model'), input = 4 * encoder.width
  return [ tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([ (0, 
@@ -19879,16 +18706,7 @@ function vision_encoders_encoderShape(config, type, parts) {
   notes: []
  }
 }
-const vitDefaults = {
- hidden_size: 768,
- intermediate_size: 3072,
- num_hidden_layers: 12,
- num_attention_heads: 12,
- num_channels: 3,
- image_size: 224,
- patch_size: 16,
- qkv_bias: true
-}
+const vitDefaults = { hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true }
 function vitShape(file) {
  const config = file.with(vitDefaults), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), architecture = architectureOf(config), classifies = architecture.prefix?.endsWith('ForImageClassification') === true, bare = architecture.head === 'none', pooled = config.sizeOrNull('pooler_output_size') ?? hidden, head = classifies ? [ (0, 
  blocks_weights.sn)('classifier', labelCount(config), hidden, 'none', {
@@ -19916,14 +18734,7 @@ function vitShape(file) {
    bias: true
   }) ] : head ],
   towers: [],
-  facts: {
-   hidden,
-   heads,
-   kvHeads: heads,
-   headDim: Math.floor(hidden / heads),
-   intermediate: width,
-   visionHeads: heads
-  }
+  facts: { hidden, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, visionHeads: heads }
  })
 }
 function dinoShape(file) {
@@ -19953,14 +18764,7 @@ function dinoShape(file) {
   }),
   final: [ (0, blocks_weights.xb)('layernorm', hidden, true) ],
   towers: [],
-  facts: {
-   hidden,
-   heads,
-   kvHeads: heads,
-   headDim: Math.floor(hidden / heads),
-   intermediate: width,
-   visionHeads: heads
-  }
+  facts: { hidden, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, visionHeads: heads }
  })
 }
 function aloneShape(type, config) {
@@ -19985,11 +18789,7 @@ function twoTowersShape(row, config) {
   exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
   embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'text_model.embeddings.token_embedding'), (0, 
   blocks_weights.$4)(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding') ],
-  layers: (0, family.$h)((0, family.zb)(text), {
-   name: 'text encoder',
-   weights: encoderLayer({ hidden, width }),
-   cache: []
-  }),
+  layers: (0, family.$h)((0, family.zb)(text), { name: 'text encoder', weights: encoderLayer({ hidden, width }), cache: [] }),
   final: [ (0, blocks_weights.xb)('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision) ],
   towers: [ seen ],
   facts: {
@@ -20027,14 +18827,7 @@ const siglipText = {
 }, {
  type: 'clip',
  vision: 'clip_vision_model',
- textDefaults: {
-  vocab_size: 49408,
-  hidden_size: 512,
-  intermediate_size: 2048,
-  num_hidden_layers: 12,
-  num_attention_heads: 8,
-  max_position_embeddings: 77
- },
+ textDefaults: { vocab_size: 49408, hidden_size: 512, intermediate_size: 2048, num_hidden_layers: 12, num_attention_heads: 8, max_position_embeddings: 77 },
  joint: (config, _, hidden, vision) => {
   const joint = config.sizeOrNull('projection_dim') ?? 512
   return [ (0, blocks_weights.sn)('visual_projection', joint, vision.width, 'none'), (0, 
@@ -20066,13 +18859,7 @@ function glmText(config) {
   ...d,
   qkvBias: config.flag('attention_bias')
  })), moe = sharedMixture(d, experts, config.count('n_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate)
- return {
-  sizes: d,
-  layer: i => [ full, i >= first ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, i >= first ? moe : dense ], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function ernieText(config) {
  const d = sizesOf(config), bias = config.flag('use_bias'), pair = name => {
@@ -20091,13 +18878,7 @@ function ernieText(config) {
  }), (0, blocks_weights.i1)(`${prefix}.gate.moe_statics.e_score_correction_bias`, experts[i]) ], moe = feedPart('moe', d, () => [ ...modality(0, 'mlp.text_moe'), ...modality(1, 'mlp.vision_moe'), ...shared > 0 ? sharedExpert(d.hidden, widths[0] * shared, {
   bias
  }) : [] ]), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate, bias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate,
-  experts: experts[0],
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate, experts: experts[0], expertsPerToken: perToken }
 }
 function minimaxM3(file) {
  const legacy = file.nested('sparse_attention_config'), index = (own, old) => legacy?.sizeOrNull(old) ?? file.size(own), d = sizesOf(file), indexHeads = index('index_n_heads', 'sparse_num_index_heads'), indexDim = index('index_head_dim', 'sparse_index_dim'), kinds = (0, 
@@ -20243,11 +19024,7 @@ const multimodal_text_types = [ {
   share_expert_dim: 1280,
   tie_word_embeddings: false
  },
- aliases: {
-  n_routed_experts: [ 'moe_num_experts', 'num_local_experts', 'num_experts' ],
-  num_key_value_heads: [ 'num_attention_groups' ],
-  num_experts_per_tok: [ 'moe_top_k' ]
- },
+ aliases: { n_routed_experts: [ 'moe_num_experts', 'num_local_experts', 'num_experts' ], num_key_value_heads: [ 'num_attention_groups' ], num_experts_per_tok: [ 'moe_top_k' ] },
  read: step
 } ], multimodalText = multimodal_text_types.map(layered), BLOCKS = {
  M: 'mamba2',
@@ -20311,9 +19088,7 @@ function nemotronH(config) {
     valueDim: d.headDim
    }) ]
   },
-  dense: {
-   weights: () => plainFeedForward(d.hidden, config.size('intermediate_size'), config.flag('mlp_bias'), [ 'mixer.up_proj', 'mixer.down_proj' ])
-  },
+  dense: { weights: () => plainFeedForward(d.hidden, config.size('intermediate_size'), config.flag('mlp_bias'), [ 'mixer.up_proj', 'mixer.down_proj' ]) },
   moe: { weights: () => expertWeights(d) }
  }, part = name => ({
   ...mixers[name],
@@ -20358,22 +19133,9 @@ const nemotronHybrid = layered({
   moe_shared_expert_intermediate_size: 7688,
   num_experts_per_tok: 2
  },
- aliases: {
-  layers_block_type: [ 'layer_types' ],
-  n_routed_experts: [ 'num_local_experts' ],
-  n_groups: [ 'mamba_n_groups' ],
-  conv_kernel: [ 'mamba_d_conv' ],
-  use_conv_bias: [ 'mamba_conv_bias' ]
- },
+ aliases: { layers_block_type: [ 'layer_types' ], n_routed_experts: [ 'num_local_experts' ], n_groups: [ 'mamba_n_groups' ], conv_kernel: [ 'mamba_d_conv' ], use_conv_bias: [ 'mamba_conv_bias' ] },
  read: nemotronH
-}), nemotron_nas_defaults = {
- vocab_size: 128256,
- hidden_size: 8192,
- num_hidden_layers: 80,
- num_attention_heads: 64,
- max_position_embeddings: 131072,
- tie_word_embeddings: false
-}
+}), nemotron_nas_defaults = { vocab_size: 128256, hidden_size: 8192, num_hidden_layers: 80, num_attention_heads: 64, max_position_embeddings: 131072, tie_word_embeddings: false }
 function halfOf(config, block, part, key) {
  const half = nemotron_nas_isObject(block) ? block[part] : void 0
  if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
@@ -20458,10 +19220,7 @@ function mixturePart(d, expertsKey, more = []) {
   prefix: 'mlp.shared_expert'
  }), ...more ])
 }
-const facts = (d, expertsKey) => ({
- experts: d.config.size(expertsKey),
- expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')
-})
+const facts = (d, expertsKey) => ({ experts: d.config.size(expertsKey), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok') })
 function mellum(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = (0, 
  family.rJ)(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d, 'num_local_experts'), width = config.size('intermediate_size')
@@ -20476,11 +19235,7 @@ function mellum(config) {
 function kolibri(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 === 0), after = [ 'post_self_attn_layernorm', 'post_mlp_layernorm' ].map(name => (0, 
  blocks_weights.xb)(name, d.hidden)), moe = mixturePart(d, 'num_local_experts', after)
- return {
-  sizes: d,
-  layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ],
-  ...facts(d, 'num_local_experts')
- }
+ return { sizes: d, layer: i => [ attentionPart(d, windows[i] ?? null, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ]), moe ], ...facts(d, 'num_local_experts') }
 }
 function flint(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [ 0, 1 ]), step = config.size('decoder_sparse_step'), moe = mixturePart(d, 'num_experts'), width = config.size('intermediate_size'), dense = densePart(d, width)
@@ -20507,11 +19262,7 @@ function lara(config) {
   weights: () => [ ...gatedDeltaWeights(delta, 'apart'), (0, blocks_weights.xb)('input_layernorm', d.hidden) ],
   cache: [ gatedDeltaCache(delta) ]
  }, moe = mixturePart(d, 'num_experts'), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
- return {
-  sizes: d,
-  layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ],
-  ...facts(d, 'num_experts')
- }
+ return { sizes: d, layer: i => [ kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe ], ...facts(d, 'num_experts') }
 }
 function inkling(config) {
  const full = sizesOf(config), sliding = {
@@ -20661,12 +19412,7 @@ const newer_mixtures_types = [ {
   num_experts_per_tok: 6,
   n_shared_experts: 2
  },
- aliases: {
-  sliding_window_size: [ 'sliding_window' ],
-  n_routed_experts: [ 'num_local_experts' ],
-  conv_kernel_size: [ 'sconv_kernel_size' ],
-  max_position_embeddings: [ 'model_max_length' ]
- },
+ aliases: { sliding_window_size: [ 'sliding_window' ], n_routed_experts: [ 'num_local_experts' ], conv_kernel_size: [ 'sconv_kernel_size' ], max_position_embeddings: [ 'model_max_length' ] },
  read: inkling
 } ], newerMixtures = newer_mixtures_types.map(layered), postNormLayer = d => [ ...attentionWithFlag(d), ...queryKeyNorms(d, 'wide'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, [ 'post_attention_layernorm', 'post_feedforward_layernorm' ]) ], olmo_types = [ {
  type: 'olmo',
@@ -20691,13 +19437,7 @@ function openMixture(config, v) {
  }), ...v.queryKeyNorms ? queryKeyNorms(d, 'head') : [] ]), moe = sharedMixture(d, experts, config.count(v.shared), {
   bias
  }), width = config.sizeOrNull('intermediate_size'), dense = densePart(d, width ?? 1, bias)
- return {
-  sizes: d,
-  layer: i => [ full, sparse(i) ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: config.sizeOrNull('num_experts_per_tok')
- }
+ return { sizes: d, layer: i => [ full, sparse(i) ? moe : dense ], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok') }
 }
 function ariaText(config) {
  const d = sizesOf(config), bias = config.flag('attention_bias'), width = config.size('intermediate_size'), experts = config.size('moe_num_experts'), perToken = config.sizeOrNull('moe_topk'), shared = config.size('moe_num_shared_experts'), full = attentionPart(d, null, () => attentionWeights({
@@ -20726,14 +19466,7 @@ function arctic(config) {
  }), ...residual ? [ ...sharedExpert(d.hidden, d.hidden, {
   prefix: 'residual_mlp'
  }), (0, blocks_weights.xb)('residual_layernorm', d.hidden) ] : [] ]), dense = densePart(d, width)
- return {
-  sizes: d,
-  layer: i => [ full, (i + 1) % every === 0 ? moe : dense ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken,
-  exact: false
- }
+ return { sizes: d, layer: i => [ full, (i + 1) % every === 0 ? moe : dense ], intermediate: width, experts, expertsPerToken: perToken, exact: false }
 }
 function grok(config) {
  const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), full = attentionPart(d, null, () => [ ...attentionWeights(d), (0, 
@@ -20763,13 +19496,7 @@ const open_moe_types = [ {
   tie_word_embeddings: false
  },
  aliases: { n_routed_experts: [ 'num_local_experts' ] },
- read: config => openMixture(config, {
-  experts: 'n_routed_experts',
-  shared: 'n_shared_experts',
-  queryKeyNorms: false,
-  outBias: false,
-  first: () => 0
- })
+ read: config => openMixture(config, { experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: false, outBias: false, first: () => 0 })
 }, {
  type: 'sarvam_moe',
  classes: [ 'Glm4Moe' ],
@@ -20816,14 +19543,7 @@ const open_moe_types = [ {
   tie_word_embeddings: false
  },
  aliases: { num_experts: [ 'num_local_experts' ] },
- read: config => openMixture(config, {
-  experts: 'num_experts',
-  shared: 'num_shared_experts',
-  queryKeyNorms: true,
-  outBias: true,
-  first: () => 1,
-  mlpBias: true
- })
+ read: config => openMixture(config, { experts: 'num_experts', shared: 'num_shared_experts', queryKeyNorms: true, outBias: true, first: () => 1, mlpBias: true })
 }, {
  type: 'aria_text',
  defaults: {
@@ -20888,15 +19608,7 @@ function funnelLayers(config) {
 }
 const other_encoders_types = [ {
  type: 'esmc',
- defaults: {
-  vocab_size: 64,
-  hidden_size: 2560,
-  intermediate_size: 6912,
-  num_hidden_layers: 80,
-  num_attention_heads: 40,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 64, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 80, num_attention_heads: 40, max_position_embeddings: 2048, tie_word_embeddings: false },
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden) ],
  layer: d => [ ...llamaLayer(d).map(weight => weight.kind === 'norm' ? {
   ...weight,
@@ -20922,23 +19634,13 @@ const other_encoders_types = [ {
  body: d => [ (0, blocks_weights.xb)('norm', d.hidden) ],
  lm: d => {
   const width = d.config.size('prediction_head_size')
-  return {
-   transform: [ (0, blocks_weights.kz)('head.down', width, d.hidden), (0, blocks_weights.kz)('head.up', d.hidden, width) ],
-   width: d.hidden,
-   bias: 'none'
-  }
+  return { transform: [ (0, blocks_weights.kz)('head.down', width, d.hidden), (0, blocks_weights.kz)('head.up', d.hidden, width) ], width: d.hidden, bias: 'none' }
  }
 }, {
  type: 'xlnet',
  defaults: { vocab_size: 32e3, d_model: 1024, n_layer: 24, n_head: 16, d_inner: 4096 },
  names: { hidden: 'd_model', layers: 'n_layer', heads: 'n_head' },
- aliases: {
-  vocab_size: [ 'n_token' ],
-  d_model: [ 'hidden_size' ],
-  n_layer: [ 'num_hidden_layers' ],
-  n_head: [ 'num_attention_heads' ],
-  head_dim: [ 'd_head' ]
- },
+ aliases: { vocab_size: [ 'n_token' ], d_model: [ 'hidden_size' ], n_layer: [ 'num_hidden_layers' ], n_head: [ 'num_attention_heads' ], head_dim: [ 'd_head' ] },
  width: config => config.size('d_inner'),
  embedding: d => [ (0, blocks_weights.xP)(d.vocabulary, d.hidden, 'word_embedding'), (0, 
  blocks_weights.$4)(1, d.hidden, 'mask_emb') ],
@@ -20953,15 +19655,7 @@ const other_encoders_types = [ {
  lm: plainHead
 }, {
  type: 'funnel',
- defaults: {
-  vocab_size: 30522,
-  block_sizes: [ 4, 4, 4 ],
-  num_decoder_layers: 2,
-  d_model: 768,
-  n_head: 12,
-  d_head: 64,
-  d_inner: 3072
- },
+ defaults: { vocab_size: 30522, block_sizes: [ 4, 4, 4 ], num_decoder_layers: 2, d_model: 768, n_head: 12, d_head: 64, d_inner: 3072 },
  names: { hidden: 'd_model', heads: 'n_head' },
  aliases: { d_model: [ 'hidden_size' ], n_head: [ 'num_attention_heads' ] },
  layers: funnelLayers,
@@ -20989,12 +19683,7 @@ const other_encoders_types = [ {
  type: 'flaubert',
  defaults: { vocab_size: 30145, emb_dim: 2048, n_layers: 12, n_heads: 16, max_position_embeddings: 512, n_langs: 1 },
  names: { hidden: 'emb_dim', layers: 'n_layers', heads: 'n_heads' },
- aliases: {
-  vocab_size: [ 'n_words' ],
-  emb_dim: [ 'hidden_size' ],
-  n_layers: [ 'num_hidden_layers' ],
-  n_heads: [ 'num_attention_heads' ]
- },
+ aliases: { vocab_size: [ 'n_words' ], emb_dim: [ 'hidden_size' ], n_layers: [ 'num_hidden_layers' ], n_heads: [ 'num_attention_heads' ] },
  headDim: 'divide',
  width: (_, hidden) => 4 * hidden,
  embedding: d => {
@@ -21023,21 +19712,8 @@ const other_encoders_types = [ {
  type: 'phi',
  also: [ 'mixformer-sequential', 'phi-msft' ],
  classes: [ 'MixFormerSequential' ],
- defaults: {
-  vocab_size: 51200,
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 24,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
-  tie_word_embeddings: false
- },
- aliases: {
-  hidden_size: [ 'n_embd' ],
-  num_hidden_layers: [ 'n_layer' ],
-  num_attention_heads: [ 'n_head' ],
-  intermediate_size: [ 'n_inner' ]
- },
+ defaults: { vocab_size: 51200, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 32, max_position_embeddings: 2048, tie_word_embeddings: false },
+ aliases: { hidden_size: [ 'n_embd' ], num_hidden_layers: [ 'n_layer' ], num_attention_heads: [ 'n_head' ], intermediate_size: [ 'n_inner' ] },
  width: (config, hidden) => config.sizeOrNull('intermediate_size') ?? 4 * hidden,
  layer: d => [ ...attentionWeights({
   ...d,
@@ -21051,15 +19727,7 @@ const other_encoders_types = [ {
  headBias: () => true
 }, {
  type: 'phi3',
- defaults: {
-  vocab_size: 32064,
-  hidden_size: 3072,
-  intermediate_size: 8192,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 4096,
-  tie_word_embeddings: false
- },
+ defaults: { vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096, tie_word_embeddings: false },
  layer: d => [ ...fusedAttentionWeights(d, [ 'self_attn.qkv_proj', 'self_attn.o_proj' ]), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d) ]
 }, {
  type: 'starcoder2',
@@ -21243,10 +19911,7 @@ const linearDefaults = {
   qkv_bias: true,
   tie_word_embeddings: false
  },
- read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({
-  ...d,
-  qkvBias: config.flag('qkv_bias')
- }))
+ read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({ ...d, qkvBias: config.flag('qkv_bias') }))
 }, {
  type: 'qwen3_moe',
  defaults: {
@@ -21441,14 +20106,7 @@ const linearDefaults = {
  exact: false
 }, {
  type: 'orion',
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 84608,
-  hidden_size: 5120,
-  intermediate_size: 15360,
-  num_hidden_layers: 40,
-  num_attention_heads: 40
- },
+ defaults: { ...llamaDefaults, vocab_size: 84608, hidden_size: 5120, intermediate_size: 15360, num_hidden_layers: 40, num_attention_heads: 40 },
  layer: d => [ ...attentionWeights({
   ...d,
   qkvBias: d.config.flag('attention_bias')
@@ -21458,24 +20116,10 @@ const linearDefaults = {
 }, {
  type: 'minicpm',
  classes: [ 'MiniCPM' ],
- defaults: {
-  ...llamaDefaults,
-  vocab_size: 122753,
-  hidden_size: 2304,
-  intermediate_size: 5760,
-  num_hidden_layers: 40,
-  num_attention_heads: 36,
-  tie_word_embeddings: true
- },
+ defaults: { ...llamaDefaults, vocab_size: 122753, hidden_size: 2304, intermediate_size: 5760, num_hidden_layers: 40, num_attention_heads: 36, tie_word_embeddings: true },
  layer: llamaLayer,
  exact: false
-} ], remoteCode = remote_code_types.map(decoder), rwkv_defaults = {
- vocab_size: 50277,
- hidden_size: 4096,
- num_hidden_layers: 32,
- context_length: 1024,
- tie_word_embeddings: false
-}
+} ], remoteCode = remote_code_types.map(decoder), rwkv_defaults = { vocab_size: 50277, hidden_size: 4096, num_hidden_layers: 32, context_length: 1024, tie_word_embeddings: false }
 function layerWeights(hidden, attention, width, first) {
  const mixes = [ 'attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance' ]
  return [ ...first ? [ (0, blocks_weights.xb)('pre_ln', hidden, true) ] : [], (0, 
@@ -21501,11 +20145,7 @@ function rwkv_shape(file) {
   classes: [],
   exact: true,
   embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'rwkv.embeddings') ],
-  layers: (0, family.US)(layers, i => i === 0 ? 'first recurrent' : 'recurrent', (i, name) => ({
-   name,
-   weights: layerWeights(hidden, attention, width, i === 0),
-   cache: [ cache ]
-  })),
+  layers: (0, family.US)(layers, i => i === 0 ? 'first recurrent' : 'recurrent', (i, name) => ({ name, weights: layerWeights(hidden, attention, width, i === 0), cache: [ cache ] })),
   final: [ (0, blocks_weights.xb)('rwkv.ln_out', hidden, true) ],
   facts: { hidden, layers, vocabulary, intermediate: width, contextLength: config.sizeOrNull('context_length') }
  })
@@ -21565,15 +20205,7 @@ function moonshine(file) {
   final: [ (0, blocks_weights.xb)('model.decoder.norm', hidden) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 function subsampler(config, hidden) {
@@ -21619,29 +20251,13 @@ function speechToText(file) {
   embedding: [ (0, blocks_weights.xP)(vocabulary, hidden, 'model.decoder.embed_tokens') ],
   encoder: {
    weights: [ ...subsampler(config, hidden), (0, blocks_weights.xb)('layer_norm', hidden, true) ],
-   stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
-    name: 'encoder',
-    weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
-    cache: []
-   })
+   stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), { name: 'encoder', weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null), cache: [] })
   },
-  decoder: (0, family.$h)(layers, {
-   name: 'decoder',
-   weights: bartLayer(self, width, attention('decoder', 'encoder_attn')),
-   cache: crossCache(self, config.size('max_source_positions'))
-  }),
+  decoder: (0, family.$h)(layers, { name: 'decoder', weights: bartLayer(self, width, attention('decoder', 'encoder_attn')), cache: crossCache(self, config.size('max_source_positions')) }),
   final: [ (0, blocks_weights.xb)('model.decoder.layer_norm', hidden, true) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const speech = [ {
@@ -21682,15 +20298,7 @@ function speechToTextShape(config, parts) {
   final: parts.final,
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings', true),
-  facts: {
-   hidden,
-   layers: stack.order.length,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers: stack.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const seamlessDefaults = {
@@ -21799,11 +20407,7 @@ function speechT5(file) {
   }), (0, blocks_weights.i1)('masked_spec_embed', hidden), (0, blocks_weights.xT)('pos_conv_embed.conv', hidden, perGroup * taps, true), (0, 
   blocks_weights.i1)('pos_conv_embed.conv.weight_g', taps), (0, blocks_weights.xb)('layer_norm', hidden, true), (0, 
   blocks_weights.$4)(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k') ],
-  stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), {
-   name: 'encoder',
-   weights: bartLayer(self, config.size('encoder_ffn_dim'), null),
-   cache: []
-  }),
+  stack: (0, family.$h)((0, family.zb)(config, 'encoder_layers'), { name: 'encoder', weights: bartLayer(self, config.size('encoder_ffn_dim'), null), cache: [] }),
   final: []
  })
 }
@@ -21902,10 +20506,7 @@ function t5Shape(rule, file) {
   type: rule.type,
   exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
   embedding: [ table('shared') ],
-  encoder: {
-   weights: [ (0, blocks_weights.xb)('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ],
-   stack: stack(encoderLayers, false)
-  },
+  encoder: { weights: [ (0, blocks_weights.xb)('final_layer_norm', hidden), ...rule.beside?.(config) ?? [] ], stack: stack(encoderLayers, false) },
   decoder: stack(layers, true),
   final: [ (0, blocks_weights.xb)('decoder.final_layer_norm', hidden) ],
   untiedCopies: rule.tied === 'flag' ? [ table('encoder.embed_tokens'), table('decoder.embed_tokens') ] : [],
@@ -21995,16 +20596,7 @@ const t5_types = [ {
 }, {
  type: 'udop',
  relativeIn: 'first',
- defaults: {
-  vocab_size: 33201,
-  d_model: 1024,
-  d_ff: 4096,
-  num_layers: 24,
-  num_heads: 16,
-  max_2d_position_embeddings: 1024,
-  patch_size: 16,
-  num_channels: 3
- },
+ defaults: { vocab_size: 33201, d_model: 1024, d_ff: 4096, num_layers: 24, num_heads: 16, max_2d_position_embeddings: 1024, patch_size: 16, num_channels: 3 },
  beside: udopTables,
  exact: 'lm'
 } ], t5_verified = family.Uy, t5 = [ ...t5_types.map(rule => ({
@@ -22108,23 +20700,11 @@ function whisper_shape(file) {
     cache: []
    })
   },
-  decoder: (0, family.$h)(layers, {
-   name: 'decoder',
-   weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))),
-   cache: crossCache(self, frames)
-  }),
+  decoder: (0, family.$h)(layers, { name: 'decoder', weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))), cache: crossCache(self, frames) }),
   final: [ (0, blocks_weights.xb)('model.decoder.layer_norm', hidden, true) ],
   untiedCopies: [],
   tied: config.flag('tie_word_embeddings'),
-  facts: {
-   hidden,
-   layers,
-   vocabulary,
-   heads: self.heads,
-   kvHeads: self.kvHeads,
-   headDim: self.headDim,
-   intermediate: width
-  }
+  facts: { hidden, layers, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width }
  })
 }
 const whisper = {
@@ -22149,13 +20729,7 @@ function afmoe(config) {
   perToken,
   router: 'mlp.router.gate'
  }), (0, blocks_weights.i1)('mlp.expert_bias', experts), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]), dense = feed('dense', () => gatedFeedForward(d.hidden, intermediate))
- return {
-  sizes: d,
-  layer: i => [ attention(windows[i] ?? null), i >= first ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(windows[i] ?? null), i >= first ? moe : dense ], intermediate, experts, expertsPerToken: perToken }
 }
 function cohereMoe(config) {
  const d = sizesOf(config), first = config.count('first_k_dense_replace'), every = config.size('sliding_window_pattern'), prefixEvery = config.size('prefix_dense_sliding_window_pattern'), windows = alternatingWindows(d, i => i < first ? (i + 1) % prefixEvery === 0 : (i - first + 1) % every === 0, 1), sparse = sparseFrom(config, d.layers, first), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('num_shared_experts'), denseWidth = config.sizeOrNull('prefix_dense_intermediate_size') ?? width, moe = {
@@ -22167,13 +20741,7 @@ function cohereMoe(config) {
    perToken
   }), ...shared > 0 ? sharedExpert(d.hidden, width * shared) : [] ]
  }, dense = { name: 'dense', weights: () => gatedFeedForward(d.hidden, denseWidth) }
- return {
-  sizes: d,
-  layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ],
-  intermediate: denseWidth,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attentionPart(d, windows[i] ?? null, () => windowed_moe_flagged(d)), sparse(i) ? moe : dense ], intermediate: denseWidth, experts, expertsPerToken: perToken }
 }
 function exaoneMoe(config) {
  const d = sizesOf(config), pattern = config.raw('sliding_window_pattern'), every = typeof pattern === 'string' ? pattern.length : config.count('sliding_window_pattern'), windows = alternatingWindows(d, i => every > 0 && (i + 1) % every === 0), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), experts = config.size('num_experts'), moe = sharedMixture(d, experts, config.count('num_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate), attention = window => attentionPart(d, window, () => [ ...attentionWeights(d), ...queryKeyNorms(d, 'head') ])
@@ -22205,13 +20773,7 @@ function laguna(config) {
  }), (0, blocks_weights.i1)('mlp.gate.e_score_correction_bias', experts), ...sharedExpert(d.hidden, config.size('shared_expert_intermediate_size'), {
   prefix: 'mlp.shared_experts'
  }) ]), dense = densePart(d, intermediate)
- return {
-  sizes: d,
-  layer: i => [ attention(i), sparse(i) ? moe : dense ],
-  intermediate,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(i), sparse(i) ? moe : dense ], intermediate, experts, expertsPerToken: perToken }
 }
 function graniteWindowed(config) {
  const d = sizesOf(config), windows = alternatingWindows(d, i => i % 4 === 0), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('shared_intermediate_size'), moe = feedPart('moe', d, () => [ ...mixtureWeights({
@@ -22225,13 +20787,7 @@ function graniteWindowed(config) {
   prefix: 'shared_mlp'
  }) : [] ]), attention = window => attentionPart(d, window, () => [ ...windowed_moe_flagged(d), (0, 
  blocks_weights.i1)('self_attn.sinks', d.heads, 'column') ])
- return {
-  sizes: d,
-  layer: i => [ attention(windows[i] ?? null), moe ],
-  intermediate: width,
-  experts,
-  expertsPerToken: perToken
- }
+ return { sizes: d, layer: i => [ attention(windows[i] ?? null), moe ], intermediate: width, experts, expertsPerToken: perToken }
 }
 const windowed_moe_types = [ {
  type: 'afmoe',
@@ -22328,11 +20884,7 @@ const windowed_moe_types = [ {
  read: graniteWindowed
 } ], windowedMoe = windowed_moe_types.map(layered), IMAGE_TOKENS = 197
 function half(config, name, otherwise, ending, nested) {
- const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = {
-  ...inner?.json,
-  model_type: type,
-  architectures: [ `${type}${ending}` ]
- }
+ const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = { ...inner?.json, model_type: type, architectures: [ `${type}${ending}` ] }
  return nested(new models_config.TS(json, {}, {}, `${name}.`))
 }
 const join = stacks => stacks.reduce((all, stack) => ({
@@ -22404,16 +20956,7 @@ const wrappers = [ {
  modelTypes: [ wrapper.type ],
  verified: family.Uy,
  shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
-})), xlstm_defaults = {
- vocab_size: 50304,
- hidden_size: 4096,
- num_hidden_layers: 32,
- num_heads: 8,
- qk_dim_factor: .5,
- v_dim_factor: 1,
- ffn_proj_factor: 2.667,
- ffn_round_up_to_multiple_of: 64
-}
+})), xlstm_defaults = { vocab_size: 50304, hidden_size: 4096, num_hidden_layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64 }
 function scaled(config, key, hidden) {
  const width = Math.floor((config.number(key) ?? 1) * hidden)
  return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width')
@@ -22459,11 +21002,7 @@ function xlstm_shape(file) {
 }
 const xlstm = { name: 'xlstm', modelTypes: [ 'xlstm' ], verified: family.Uy, shape: xlstm_shape }
 function blockWeights(b) {
- const {hidden} = b.sizes, projections = attentionWeights({
-  ...b.sizes,
-  hidden: b.input,
-  prefix: 'shared_transformer.self_attn'
- })
+ const {hidden} = b.sizes, projections = attentionWeights({ ...b.sizes, hidden: b.input, prefix: 'shared_transformer.self_attn' })
  return [ ...projections.map(w => w.name.endsWith('o_proj') ? {
   ...w,
   out: hidden
@@ -22517,11 +21056,7 @@ function zamba(config) {
   ...w,
   out: w.out * mambaHeads,
   in: Math.floor(inner / mambaHeads)
- } : w), block = {
-  sizes,
-  input: config.sizeOrNull('attention_hidden_size') ?? 2 * hidden,
-  feed: gatedFeedForward(hidden, width, false, 'shared_transformer.feed_forward')
- }
+ } : w), block = { sizes, input: config.sizeOrNull('attention_hidden_size') ?? 2 * hidden, feed: gatedFeedForward(hidden, width, false, 'shared_transformer.feed_forward') }
  return {
   sizes,
   layer: stack(hybrid, {
@@ -22729,9 +21264,7 @@ function fileCache(folder) {
    if (facts.revision === null) return;
    const target = path(facts.id, facts.revision, variant), draft = `${target}.${process.pid}`
    try {
-    (0, node_fs__0.mkdirSync)((0, node_path__1.join)(target, '..'), {
-     recursive: true
-    });
+    (0, node_fs__0.mkdirSync)((0, node_path__1.join)(target, '..'), { recursive: true });
     (0, node_fs__0.writeFileSync)(draft, JSON.stringify(facts));
     (0, node_fs__0.renameSync)(draft, target)
    } catch {
@@ -22751,12 +21284,7 @@ function isFacts(json) {
 }
  }),
  5704: (function(_module, exports_, require_) {
-require_.d(exports_, {
- xW: () => chooseGguf,
- by: () => ggufFacts,
- ok: () => joinedCheckpoint,
- np: () => safetensorsFacts
-})
+require_.d(exports_, { xW: () => chooseGguf, by: () => ggufFacts, ok: () => joinedCheckpoint, np: () => safetensorsFacts })
 var problem = require_(7091)
 class ShortRead extends Error {
  needed
@@ -23005,12 +21533,7 @@ function ggufParts(name) {
 function joinGguf(parts) {
  const first = parts[0]
  if (first === void 0) return null;
- return {
-  ...first,
-  tensors: parts.flatMap(part => part.tensors),
-  bytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-  parameters: parts.reduce((sum, part) => sum + part.parameters, 0)
- }
+ return { ...first, tensors: parts.flatMap(part => part.tensors), bytes: parts.reduce((sum, part) => sum + part.bytes, 0), parameters: parts.reduce((sum, part) => sum + part.parameters, 0) }
 }
 var safetensors = require_(5639)
 const FIRST_READ = 512 * 1024
@@ -23083,9 +21606,7 @@ function hubSettings(env, readFile) {
  return (0, _problem_js__0.uw)({ endpoint: endpoint.value, token, offline })
 }
 function checkedEndpoint(text) {
- const fail = why => (0, _problem_js__0.MB)('usage', `HF_ENDPOINT ${why}`, {
-  hint: 'give an address such as https://huggingface.co'
- })
+ const fail = why => (0, _problem_js__0.MB)('usage', `HF_ENDPOINT ${why}`, { hint: 'give an address such as https://huggingface.co' })
  let url
  try {
   url = new URL(text)
@@ -23214,11 +21735,7 @@ function hubProblem(answer, asked) {
  const {reference, endpoint, hasToken, file} = asked, {id} = reference, page = `${endpoint}/${id}`, host = new URL(endpoint).host
  if (answer.kind === 'failed') {
   const why = `${WORDS[answer.reason]} (${answer.detail.slice(0, 80)})`
-  return {
-   code: 'network',
-   message: `${id}: ${host} ${why}`,
-   hint: 'run again, or offline with a lock file: hf-vram-calc lock'
-  }
+  return { code: 'network', message: `${id}: ${host} ${why}`, hint: 'run again, or offline with a lock file: hf-vram-calc lock' }
  }
  const {status} = answer, code = answer.headers.get('x-error-code') ?? ''
  if (code === 'GatedRepo' && (status === 401 || status === 403)) return {
@@ -23226,11 +21743,7 @@ function hubProblem(answer, asked) {
   message: hasToken ? `${id} is gated, and the token's account has no access to it` : `${id} is gated`,
   hint: hasToken ? `accept the licence at ${page} with the token's account, or wait for its approval` : `accept the licence at ${page} and set HF_TOKEN`
  }
- if (code === 'RevisionNotFound') return {
-  code: 'model-not-found',
-  message: `${id} has no revision ${reference.revision ?? 'main'}`,
-  hint: `see the branches and tags at ${page}/tree/main`
- }
+ if (code === 'RevisionNotFound') return { code: 'model-not-found', message: `${id} has no revision ${reference.revision ?? 'main'}`, hint: `see the branches and tags at ${page}/tree/main` };
  if (code === 'EntryNotFound' || status === 404 && file !== null && code === '') return {
   code: 'model-not-found',
   message: `${id} has no ${file ?? 'such file'}`,
@@ -23241,11 +21754,7 @@ function hubProblem(answer, asked) {
   message: `${id} does not exist on ${host}${hasToken ? ', or the token may not see it' : ', or is private'}`,
   hint: hasToken ? `open ${page} with the token's account` : `check its spelling at ${page}; for a private one set HF_TOKEN`
  }
- if (status === 401) return {
-  code: 'model-unauthorised',
-  message: `${id}: ${host} refuses the token`,
-  hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens'
- }
+ if (status === 401) return { code: 'model-unauthorised', message: `${id}: ${host} refuses the token`, hint: 'HF_TOKEN may have expired: make a new one at huggingface.co/settings/tokens' };
  if (status === 403) return {
   code: 'model-unauthorised',
   message: `${id}: ${host} forbids it${code === '' ? '' : ` (${code.slice(0, 60)})`}`,
@@ -23256,11 +21765,7 @@ function hubProblem(answer, asked) {
   message: `${id}: ${host} allows no more requests for now`,
   hint: `${hasToken ? 'run again later' : 'set HF_TOKEN for a higher limit'}, or pin the models with hf-vram-calc lock`
  }
- return {
-  code: 'network',
-  message: `${id}: ${host} answered ${status}`,
-  hint: 'run again, or offline with a lock file: hf-vram-calc lock'
- }
+ return { code: 'network', message: `${id}: ${host} answered ${status}`, hint: 'run again, or offline with a lock file: hf-vram-calc lock' }
 }
 const WORDS = {
  unreachable: 'cannot be reached',
@@ -23335,15 +21840,10 @@ class Asker {
 const idPath = id => id.split('/').map(encodeURIComponent).join('/'), textOf = bytes => (new TextDecoder).decode(bytes)
 async function infoOf(asker, reference) {
  const revision = encodeURIComponent(reference.revision ?? 'HEAD'), query = [ 'sha', 'safetensors', 'siblings' ].map(field => `expand=${field}`).join('&'), answer = await asker.get(`/api/models/${idPath(reference.id)}/revision/${revision}?${query}`, INFO_LIMIT)
- if (answer.kind !== 'answer' || answer.status !== 200) return {
-  ok: false,
-  problem: asker.problem(answer, reference, null)
- }
+ if (answer.kind !== 'answer' || answer.status !== 200) return { ok: false, problem: asker.problem(answer, reference, null) };
  const json = parsed(answer.body), sha = (0, config_text.Gv)(json) ? json['sha'] : null
  if (!(0, config_text.Gv)(json) || typeof sha !== 'string' || !isSha(sha)) return (0, 
- problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, {
-  hint: 'a proxy may have answered in its place; check HF_ENDPOINT'
- })
+ problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, { hint: 'a proxy may have answered in its place; check HF_ENDPOINT' })
  return (0, problem.uw)({ sha, elements: elementsOf(json['safetensors']), files: filesOf(json['siblings']) })
 }
 function parsed(body) {
@@ -23380,28 +21880,13 @@ async function factsAt(asker, reference, info) {
  }
  const checkpoint = await checkpointOf(asker, reference, info, config)
  if (!checkpoint.ok) return checkpoint;
- return (0, problem.uw)({
-  id: reference.id,
-  revision: info.sha,
-  source: 'hub',
-  asOf: null,
-  config,
-  checkpoint: checkpoint.value
- })
+ return (0, problem.uw)({ id: reference.id, revision: info.sha, source: 'hub', asOf: null, config, checkpoint: checkpoint.value })
 }
 async function ggufAt(asker, reference, info, files) {
  const read = await (0, headers.by)(files, file => rangeOf(asker, reference, info.sha, file))
  if (!read.ok) return read.problem.code === 'checkpoint-invalid' ? named(reference, read.problem) : read;
  const checkpoint = { ...facts.p, totalBytes: read.value.bytes }
- return (0, problem.uw)({
-  id: reference.id,
-  revision: info.sha,
-  source: 'hub',
-  asOf: null,
-  config: {},
-  checkpoint,
-  gguf: read.value
- })
+ return (0, problem.uw)({ id: reference.id, revision: info.sha, source: 'hub', asOf: null, config: {}, checkpoint, gguf: read.value })
 }
 function rangeOf(asker, reference, sha, file) {
  return (start, end) => asker.file(reference, sha, file, end - start, [ start, end - 1 ])
@@ -23440,11 +21925,7 @@ async function checkpointOf(asker, reference, info, config) {
   const index = await asker.file(reference, info.sha, name, config_text.bk)
   if (!index.ok) return index;
   const read = (0, config_text.Dj)(textOf(index.value))
-  return (0, problem.uw)({
-   totalBytes: read.ok ? read.value.totalBytes : null,
-   elementsByDtype: elements,
-   tensors: null
-  })
+  return (0, problem.uw)({ totalBytes: read.ok ? read.value.totalBytes : null, elementsByDtype: elements, tensors: null })
  }
  if (info.files.includes('model.safetensors')) {
   const single = await (0, headers.np)(rangeOf(asker, reference, info.sha, 'model.safetensors'))
@@ -23496,19 +21977,11 @@ async function localFacts(repository, path, id, at, variant = null) {
    at
   } : {}
  })
- const config = (0, _config_text_js__1.YV)(text, inside('config.json'), {
-  file: inside('config.json'),
-  line: 1,
-  column: 1
- })
+ const config = (0, _config_text_js__1.YV)(text, inside('config.json'), { file: inside('config.json'), line: 1, column: 1 })
  if (!config.ok) return config;
  const quant = await repository.read(inside('hf_quant_config.json'), _config_text_js__1.PS), checkpoint = await checkpointIn(repository, inside)
  if (!checkpoint.ok) return checkpoint;
- return (0, _problem_js__3.uw)({
-  ...known,
-  config: (0, _config_text_js__1.ah)(config.value, quant),
-  checkpoint: checkpoint.value
- })
+ return (0, _problem_js__3.uw)({ ...known, config: (0, _config_text_js__1.ah)(config.value, quant), checkpoint: checkpoint.value })
 }
 function rangeOf(repository, file) {
  return async (start, end) => {
@@ -23549,13 +22022,7 @@ async function isMissing(repository, file) {
 }
  }),
  6: (function(_module, exports_, require_) {
-require_.d(exports_, {
- KF: () => lockEntry,
- LOCK_FILE: () => LOCK_FILE,
- LOCK_LIMIT: () => LOCK_LIMIT,
- li: () => lockText,
- parseLock: () => parseLock
-})
+require_.d(exports_, { KF: () => lockEntry, LOCK_FILE: () => LOCK_FILE, LOCK_LIMIT: () => LOCK_LIMIT, li: () => lockText, parseLock: () => parseLock })
 var valibot__1 = require_(5832), _problem_js__2 = require_(7091), _config_text_js__0 = require_(9744)
 const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 32 * 1024 * 1024, count = valibot__1.FsL(valibot__1.aig(), valibot__1.Y2b(), valibot__1.Wwf(0)), gguf = valibot__1.rej({
  architecture: valibot__1.YjP(),
@@ -23583,10 +22050,7 @@ const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 32 * 1024 * 1024, count
  models: valibot__1.FsL(valibot__1.g1P(valibot__1.YjP(), entrySchema), valibot__1.h_('by "org/name", then "@revision" and ":variant" where the files ask for them'))
 })
 function parseLock(text, file) {
- const fail = message => (0, _problem_js__2.MB)('lock-invalid', `${file}: ${message}`, {
-  hint: 'write it anew with hf-vram-calc lock',
-  at: { file, line: 1, column: 1 }
- })
+ const fail = message => (0, _problem_js__2.MB)('lock-invalid', `${file}: ${message}`, { hint: 'write it anew with hf-vram-calc lock', at: { file, line: 1, column: 1 } })
  let json
  try {
   json = JSON.parse(text)
@@ -23710,11 +22174,7 @@ function isRevision(revision) {
 function notOnTheHub(id) {
  const name = shown(id), inPolicy = `name it in the policy: models: { ${name}: { id: org/name } }`
  if (id.length <= LONGEST_ID && ![ ...id ].some(letter => letter < ' ')) {
-  if (/^(nim|kaito|ollama):/.test(id)) return {
-   code: 'model-unknown',
-   message: `${name} is not known by its name in the catalogue`,
-   hint: inPolicy
-  }
+  if (/^(nim|kaito|ollama):/.test(id)) return { code: 'model-unknown', message: `${name} is not known by its name in the catalogue`, hint: inPolicy };
   if (/^(s3|gs|az|abfss?|oci|pvc|hdfs|file|modelcar|ngc|wasbs?):\/\//.test(id)) return {
    code: 'model-unknown',
    message: `${name} is a storage address: the files do not say which model lies there`,
@@ -23726,11 +22186,7 @@ function notOnTheHub(id) {
    hint: inPolicy
   }
  }
- return {
-  code: 'model-id-invalid',
-  message: `${name} is no model id`,
-  hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores'
- }
+ return { code: 'model-id-invalid', message: `${name} is no model id`, hint: 'an id is written org/name, with letters, digits, dots, dashes and underscores' }
 }
 function shown(text) {
  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
@@ -23784,12 +22240,7 @@ async function loadPolicy(repository, named) {
 }
  }),
  277: (function(_module, exports_, require_) {
-require_.d(exports_, {
- MT: () => amountOf,
- ON: () => parsePolicy,
- KN: () => percent,
- AE: () => settingNumber
-})
+require_.d(exports_, { MT: () => amountOf, ON: () => parsePolicy, KN: () => percent, AE: () => settingNumber })
 var dist = require_(5832), browser_dist = require_(8658), look_up = require_(6352), bytes = require_(3439), selection = require_(5527)
 async function globsOrNames(patterns) {
  const names = new Set(patterns), matches = await (0, selection.gV)(patterns)
@@ -23987,12 +22438,7 @@ async function selector(rule) {
  return about => (paths === null || paths(about.file)) && (models === null || about.models.some(models)) && (deployments === null || deployments(about.id)) && (engines === void 0 || engines.some(engine => engine === about.engine))
 }
 function choicesOf(from, path, places) {
- const told = (key, value) => ({
-  value,
-  text: `${key}: ${places.text([ ...path, key ])}`,
-  from: 'policy',
-  at: places.of([ ...path, key ])
- })
+ const told = (key, value) => ({ value, text: `${key}: ${places.text([ ...path, key ])}`, from: 'policy', at: places.of([ ...path, key ]) })
  return {
   ...from.target === void 0 ? {} : { target: told('target', from.target) },
   ...from['gpus-per-replica'] === void 0 ? {} : { gpusPerReplica: told('gpus-per-replica', from['gpus-per-replica']) },
@@ -24025,14 +22471,7 @@ const noChoices = {
  rules: [],
  overrides: noChoices,
  models: new Map,
- gate: {
-  failOn: [ 'exceeds' ],
-  onUnknown: 'warn',
-  onEmpty: 'warn',
-  onNetworkError: 'warn',
-  onlyNew: false,
-  maxIncrease: null
- },
+ gate: { failOn: [ 'exceeds' ], onUnknown: 'warn', onEmpty: 'warn', onNetworkError: 'warn', onlyNew: false, maxIncrease: null },
  warnAt: null,
  warnOnly: false,
  exemptions: []
@@ -24053,12 +22492,7 @@ function effectiveFor(policy, about) {
 }
  }),
  8795: (function(_module, exports_, require_) {
-require_.d(exports_, {
- Cv: () => complaintsOf,
- LF: () => pathText,
- SP: () => shown,
- vX: () => unknownKeys
-})
+require_.d(exports_, { Cv: () => complaintsOf, LF: () => pathText, SP: () => shown, vX: () => unknownKeys })
 var _units_suggest_js__0 = require_(138)
 function pathText(path) {
  return path.map((part, i) => typeof part === 'number' ? `[${part}]` : plainKey(part, i)).join('')
@@ -24209,12 +22643,7 @@ const ENGINES = {
 }, 'keys such as version, defaults and rules')
  }),
  9006: (function(_module, exports_, require_) {
-require_.d(exports_, {
- D$: () => BYTE_SETTINGS,
- H$: () => settingNames,
- SA: () => settingValue,
- dP: () => settingsSchema
-})
+require_.d(exports_, { D$: () => BYTE_SETTINGS, H$: () => settingNames, SA: () => settingValue, dP: () => settingsSchema })
 var valibot__0 = require_(5832)
 const whole = (least, unit) => {
  const expected = `a whole number of ${unit} of at least ${least}`
@@ -24273,12 +22702,7 @@ function problemText(problem) {
 }
  }),
  1459: (function(_module, exports_, require_) {
-require_.d(exports_, {
- F1: () => displayWidth,
- LV: () => wrap,
- Vg: () => grid,
- sj: () => plainStyle
-})
+require_.d(exports_, { F1: () => displayWidth, LV: () => wrap, Vg: () => grid, sj: () => plainStyle })
 const plainStyle = {
  width: 120,
  boxes: false,
@@ -24468,11 +22892,7 @@ const byPath = (a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0
  }),
  3991: (function(_module, exports_, require_) {
 require_.r(exports_)
-require_.d(exports_, {
- gitRootOf: () => gitRootOf,
- missingPaths: () => missingPaths,
- workingTree: () => workingTree
-})
+require_.d(exports_, { gitRootOf: () => gitRootOf, missingPaths: () => missingPaths, workingTree: () => workingTree })
 var node_fs__0 = require_(3024), node_path__1 = require_(6760), _selection_js__2 = require_(5527)
 const MOST_ENTRIES = 20 * _selection_js__2.Q4
 function workingTree(root, selection = {}) {
@@ -24618,9 +23038,7 @@ function readArguments(argv, flags) {
   const flag = byName.get(token.name)
   if (!flag) {
    const near = (0, _units_suggest_js__1.k)(token.name, byName.keys())
-   return (0, _problem_js__2.MB)('usage', `unknown flag ${token.rawName}`, {
-    hint: near === null ? 'see --help' : `did you mean --${near}?`
-   })
+   return (0, _problem_js__2.MB)('usage', `unknown flag ${token.rawName}`, { hint: near === null ? 'see --help' : `did you mean --${near}?` })
   }
   if (flag.type === 'boolean') {
    if (token.value === void 0) on[flag.name] = true; else if (token.value === 'true' || token.value === 'false') on[flag.name] = token.value === 'true'; else return (0, 
@@ -24666,15 +23084,7 @@ function dtypeOfName(id) {
  }
  return null
 }
-const CONFIG_DTYPES = {
- float32: 'fp32',
- float: 'fp32',
- float16: 'fp16',
- bfloat16: 'bf16',
- float8: 'fp8',
- int8: 'int8',
- int4: 'int4'
-}
+const CONFIG_DTYPES = { float32: 'fp32', float: 'fp32', float16: 'fp16', bfloat16: 'bf16', float8: 'fp8', int8: 'int8', int4: 'int4' }
 function detectType(id, configDtype, table) {
  const notices = [], fromName = dtypeOfName(id)
  let wanted = fromName, from = 'name'
@@ -24701,15 +23111,7 @@ function kvBytes(dtype) {
 }
 function ruleRow(model, dtype, sizes, kvElement = kvBytes(dtype)) {
  const {parameters: p, hidden: h, layers, heads, kvHeads} = model, {batch, sequence, loraRank, tensorParallel, maxNumTokens} = sizes, weights = p * dtype.bytesPerParameter / bytes.T3, headSize = heads > 0 ? Math.floor(h / heads) : h, kvCache = 2 * batch * sequence * headSize * kvHeads * layers * kvElement / bytes.T3, tokens = Math.min(maxNumTokens, sequence * batch), activation = tokens * h / tensorParallel * (34 + 5 * heads * sequence / h) / bytes.T3, adapter = p * .25 * (2 * loraRank / 4096) / 1e9 * 2 * 4
- return {
-  dtype,
-  weights,
-  activation,
-  kvCache,
-  inference: weights * 1.2,
-  training: weights * 4 * 1.3,
-  lora: (weights + adapter) * 1.2
- }
+ return { dtype, weights, activation, kvCache, inference: weights * 1.2, training: weights * 4 * 1.3, lora: (weights + adapter) * 1.2 }
 }
 function dividedBy(inference, tp, pp, ep) {
  let memory = inference
@@ -24783,11 +23185,7 @@ function chosenTypes(name, configDtype, request, tables) {
    hint: near === null ? 'see --list_types' : `did you mean ${near}?`
   })
  }
- return (0, problem.uw)({
-  dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)),
-  notices: [],
-  detected: false
- })
+ return (0, problem.uw)({ dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)), notices: [], detected: false })
 }
 const HIDDEN = [ 'hidden_size', 'n_embd', 'd_model' ], LAYERS = [ 'num_hidden_layers', 'num_layers', 'n_layer', 'n_layers' ], HEADS = [ 'num_attention_heads', 'n_head', 'num_heads' ], KV_BY_ANOTHER_NAME = new Set([ 'falcon', 'gpt_bigcode', 'mpt', 'chatglm', 'RefinedWeb', 'RefinedWebModel' ])
 function textConfig(config) {
@@ -24799,9 +23197,7 @@ function ruleFields(config, shape) {
   const name = names.find(candidate => candidate in source), value = name === void 0 ? null : source[name]
   return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : null
  }, hidden = first(HIDDEN) ?? shape.facts.hidden, layers = first(LAYERS) ?? shape.facts.layers, heads = first(HEADS) ?? shape.facts.heads
- if (heads === null) return (0, problem.MB)('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, {
-  hint: 'the rule of thumb needs attention heads: this model has none'
- })
+ if (heads === null) return (0, problem.MB)('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, { hint: 'the rule of thumb needs attention heads: this model has none' });
  const byClass = KV_BY_ANOTHER_NAME.has(shape.modelType) ? heads : shape.facts.kvHeads ?? heads
  return (0, problem.uw)({ hidden, layers, heads, kvHeads: first([ 'num_key_value_heads' ]) ?? byClass })
 }
@@ -24863,10 +23259,7 @@ const PACKED = {
  fp32: { dtype: 'float32', quantization: null },
  fp16: { dtype: 'float16', quantization: null },
  bf16: { dtype: 'bfloat16', quantization: null },
- fp8: {
-  dtype: null,
-  quantization: { quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [ 128, 128 ] }
- },
+ fp8: { dtype: null, quantization: { quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [ 128, 128 ] } },
  int8: { dtype: null, quantization: { quant_method: 'bitsandbytes', load_in_8bit: true } },
  int4: { dtype: null, quantization: { quant_method: 'gptq', ...PACKED, sym: true, desc_act: false } },
  gptq_int4: { dtype: null, quantization: { quant_method: 'gptq', ...PACKED, sym: true, desc_act: false } },
@@ -24922,15 +23315,7 @@ function rowOf(engine, model, request, dtype, gpu) {
  memory_parts.cz)(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected, weights = named([ 'weights' ]), kvCache = named([ 'kvCache', 'recurrentState' ]), other = (0, 
  memory_parts.cz)(parts.filter(part => ![ 'weights', 'kvCache', 'recurrentState' ].includes(part.name)).map(part => part.bytes)), total = (0, 
  memory_parts.cz)(parts.map(part => part.bytes))
- return {
-  dtype,
-  scheme: schemeOf(parts, asked, keeps ? ownMethod : null),
-  weights,
-  kvCache,
-  other,
-  total,
-  differs: difference(model, request, dtype, weights, kvCache, other, total)
- }
+ return { dtype, scheme: schemeOf(parts, asked, keeps ? ownMethod : null), weights, kvCache, other, total, differs: difference(model, request, dtype, weights, kvCache, other, total) }
 }
 function sameMethod(dtype, method) {
  if (dtype === 'fp8') return /fp8|compressed-tensors|modelopt$/.test(method);
@@ -25185,11 +23570,7 @@ function tablesFrom(directory, read) {
  if (!gpus.ok) return gpus;
  const display = parsed(directory, 'display_settings.json', read, readDisplay)
  if (!display.ok) return display;
- return (0, problem.uw)({
-  dataTypes: types.value ?? data.dataTypes,
-  gpus: gpus.value ?? data.sL,
-  display: display.value ?? data.gl
- })
+ return (0, problem.uw)({ dataTypes: types.value ?? data.dataTypes, gpus: gpus.value ?? data.sL, display: display.value ?? data.gl })
 }
 function parsed(directory, name, read, interpret) {
  const text = read(name)
@@ -25200,10 +23581,7 @@ function parsed(directory, name, read, interpret) {
   value = JSON.parse(text.replace(/^\uFEFF/, ''))
  } catch (error) {
   const at = jsonErrorPlace(text, error)
-  return (0, problem.MB)('usage', `${name} is not valid JSON: ${error.message.replace(/\s+/g, ' ')}`, {
-   at: { file, ...at },
-   hint: 'mend the JSON, or remove the file to use the built-in table'
-  })
+  return (0, problem.MB)('usage', `${name} is not valid JSON: ${error.message.replace(/\s+/g, ' ')}`, { at: { file, ...at }, hint: 'mend the JSON, or remove the file to use the built-in table' })
  }
  return interpret(value, file)
 }
@@ -25220,11 +23598,7 @@ function readDataTypes(value, file) {
   if (!isObject(entry) || entry['bytes_per_param'] === void 0) return wrong(`data type ${JSON.stringify(name)} has no bytes_per_param`);
   if (!isSize(entry['bytes_per_param'])) return wrong(`bytes_per_param of ${JSON.stringify(name)} is ${JSON.stringify(entry['bytes_per_param'])}, expected a number above 0`);
   const description = entry['description']
-  rows.push({
-   name,
-   bytesPerParameter: entry['bytes_per_param'],
-   description: typeof description === 'string' ? description : ''
-  })
+  rows.push({ name, bytesPerParameter: entry['bytes_per_param'], description: typeof description === 'string' ? description : '' })
  }
  return rows.length > 0 ? (0, problem.uw)(rows) : wrong('has no data type')
 }
@@ -25261,11 +23635,7 @@ function readDisplay(value, file) {
   return given === void 0 ? data.gl.thresholds[name] : isSize(given) ? given : null
  }, green = limit('green'), yellow = limit('yellow')
  if (green === null || yellow === null) return wrong('memory_color_thresholds: green and yellow are numbers above 0');
- return (0, problem.uw)({
-  maxGpuDisplay: most === void 0 ? null : most,
-  preferredCategories: categories,
-  thresholds: { green, yellow }
- })
+ return (0, problem.uw)({ maxGpuDisplay: most === void 0 ? null : most, preferredCategories: categories, thresholds: { green, yellow } })
 }
 var find_model = require_(4016), terminal_arguments = require_(6893), terminal_process = require_(5244), terminal = require_(6205)
 const ENGINES = [ 'vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers' ], flags = [ {
@@ -25458,9 +23828,7 @@ async function optionsFile(options, process) {
  try {
   text = (0, external_node_fs_.readFileSync)((0, external_node_path_.resolve)(process.cwd(), file), 'utf8')
  } catch {
-  return (0, problem.MB)('usage', `options file ${JSON.stringify(file)} cannot be read`, {
-   hint: 'give the path of a YAML file'
-  })
+  return (0, problem.MB)('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
  }
  const {parseDocument, LineCounter} = await Promise.resolve().then(require_.bind(require_, 8658)), lines = new LineCounter, parsed = parseDocument(text, {
   lineCounter: lines,
@@ -25468,15 +23836,11 @@ async function optionsFile(options, process) {
  }), error = parsed.errors[0]
  if (error) {
   const at = lines.linePos(error.pos[0])
-  return (0, problem.MB)('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, {
-   at: { file, line: at.line, column: at.col }
-  })
+  return (0, problem.MB)('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, { at: { file, line: at.line, column: at.col } })
  }
  const value = parsed.toJS({ maxAliasCount: 100 })
  if (value === null) return (0, problem.uw)({});
- if (typeof value !== 'object' || Array.isArray(value)) return (0, problem.MB)('usage', `options file ${file} is no mapping`, {
-  hint: 'write keys such as build_config: { max_batch_size: 8 }'
- })
+ if (typeof value !== 'object' || Array.isArray(value)) return (0, problem.MB)('usage', `options file ${file} is no mapping`, { hint: 'write keys such as build_config: { max_batch_size: 8 }' });
  return (0, problem.uw)(value)
 }
 function readTables(directory, process) {
@@ -25484,9 +23848,7 @@ function readTables(directory, process) {
  const folder = (0, external_node_path_.resolve)(process.cwd(), directory)
  if (!(0, external_node_fs_.statSync)(folder, {
   throwIfNoEntry: false
- })?.isDirectory()) return (0, problem.MB)('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, {
-  hint: 'give a directory with data_types.json or gpu_types.json'
- })
+ })?.isDirectory()) return (0, problem.MB)('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, { hint: 'give a directory with data_types.json or gpu_types.json' })
  return tablesFrom(directory, name => {
   const path = (0, external_node_path_.join)(folder, name)
   return (0, external_node_fs_.existsSync)(path) ? (0, external_node_fs_.readFileSync)(path, 'utf8') : null
@@ -25521,14 +23883,7 @@ async function calculateOne(request, options, tables, gpu, process) {
  return { ok: false, problem: { ...calculation.problem, message: `${name}: ${calculation.problem.message}` } }
 }
 async function factsOf(model, options, process) {
- const find = await (0, find_model.oC)({
-  models: new Map,
-  repository: null,
-  lockFile: null,
-  offline: options.on['offline'] ?? false,
-  refresh: options.on['refresh'] ?? false,
-  env: process.env
- })
+ const find = await (0, find_model.oC)({ models: new Map, repository: null, lockFile: null, offline: options.on['offline'] ?? false, refresh: options.on['refresh'] ?? false, env: process.env })
  return find.ok ? find.value.findModel({
   id: model,
   revision: options.text['revision'] ?? null,
@@ -25539,9 +23894,7 @@ async function localModel(path, name, process) {
  const folder = (0, external_node_path_.resolve)(process.cwd(), path)
  if (!(0, external_node_fs_.statSync)(folder, {
   throwIfNoEntry: false
- })?.isDirectory()) return (0, problem.MB)('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, {
-  hint: 'give a directory that holds config.json'
- })
+ })?.isDirectory()) return (0, problem.MB)('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' })
  const [{localFacts}, {workingTree}] = await Promise.all([ Promise.resolve().then(require_.bind(require_, 4549)), Promise.resolve().then(require_.bind(require_, 3991)) ])
  return localFacts(workingTree(folder), '.', name ?? path, { file: path, line: 1, column: 1 })
 }
@@ -25564,12 +23917,7 @@ function writeDocument(path, calculations) {
  }),
  7444: (function(_module, exports_, require_) {
 require_.r(exports_)
-require_.d(exports_, {
- checkCommand: () => checkCommand,
- openRepository: () => openRepository,
- surveyFlags: () => surveyFlags,
- surveyRepository: () => surveyRepository
-})
+require_.d(exports_, { checkCommand: () => checkCommand, openRepository: () => openRepository, surveyFlags: () => surveyFlags, surveyRepository: () => surveyRepository })
 var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(1385), bytes = require_(3439), hardware_gpu = require_(7743), instances = require_(2117), look_up = require_(6352)
 const NO_GPU = {
  cpu: 'runs on the CPU',
@@ -25620,12 +23968,7 @@ function resolveTarget(declared, chosen, chosenGpus, wanted = null) {
  if (!named.gpu.supported) return without(needsSize(named.gpu));
  if (named.note) findings.push(finding('gpu-assumed', 'notice', `${evidence.text ?? named.gpu.name}: ${named.note}`, evidence.at));
  const gpu = useChosen ? named.gpu : withLabels(named.gpu, declared, findings)
- return {
-  target: { gpu: sharedPart(gpu, declared, findings), gpusPerReplica, nodes, ...evidence },
-  skip: null,
-  findings,
-  problem: null
- }
+ return { target: { gpu: sharedPart(gpu, declared, findings), gpusPerReplica, nodes, ...evidence }, skip: null, findings, problem: null }
 }
 function place(at, text) {
  return {
@@ -25648,18 +23991,10 @@ function finding(code, severity, message, at) {
 }
 function noTarget(declared) {
  const hint = declared.names.find(name => name.kind === 'hint'), seen = hint ? ` (${hint.text} is only a hint)` : ''
- return {
-  code: 'no-target',
-  message: `the files do not say on which GPU it runs${seen}`,
-  hint: 'give a target in the policy or with --target'
- }
+ return { code: 'no-target', message: `the files do not say on which GPU it runs${seen}`, hint: 'give a target in the policy or with --target' }
 }
 function needsSize(gpu) {
- return {
-  code: 'no-target',
-  message: `${gpu.name}: ${gpu.source}`,
-  hint: `give the memory that the engine may see, as in target: ${gpu.name.replace(/^\w+ /, '')} 100GiB`
- }
+ return { code: 'no-target', message: `${gpu.name}: ${gpu.source}`, hint: `give the memory that the engine may see, as in target: ${gpu.name.replace(/^\w+ /, '')} 100GiB` }
 }
 function machineGpus(named, nodes, wanted) {
  if (named?.count == null) return null;
@@ -25716,11 +24051,7 @@ function withoutName(declared) {
  const at = declared.memoryAt ?? declared.gpusAt ?? { file: '', line: 1, column: 1 }
  if (declared.mig !== void 0) {
   const found = (0, look_up.lookUpGpu)(`MIG ${declared.mig}`), text = declared.gpusText ?? `MIG ${declared.mig}`
-  if (found.ok) return {
-   ...found.value,
-   count: null,
-   name: { name: declared.mig, kind: 'accelerator-field', at: declared.gpusAt ?? at, text }
-  }
+  if (found.ok) return { ...found.value, count: null, name: { name: declared.mig, kind: 'accelerator-field', at: declared.gpusAt ?? at, text } };
  }
  if (declared.memoryBytes === void 0) return null;
  const text = `${(0, bytes.lP)(declared.memoryBytes)} by the memory label`, gpu = {
@@ -25728,12 +24059,7 @@ function withoutName(declared) {
   driverBytes: declared.memoryBytes,
   source: 'memory label; engine-visible memory by the rule: approximate'
  }
- return gpu.memoryBytes <= 0 ? null : {
-  gpu,
-  count: null,
-  note: null,
-  name: { name: text, kind: 'product-label', at, text }
- }
+ return gpu.memoryBytes <= 0 ? null : { gpu, count: null, note: null, name: { name: text, kind: 'product-label', at, text } }
 }
 function withLabels(gpu, declared, findings) {
  const label = declared.memoryBytes
@@ -25741,12 +24067,7 @@ function withLabels(gpu, declared, findings) {
  const memoryBytes = declared.mig === void 0 ? (0, hardware_gpu.EN)(label) : Math.min(label, gpu.memoryBytes)
  if (memoryBytes <= 0) return gpu;
  findings.push(finding('memory-label', 'notice', `the memory label says ${(0, bytes.lP)(label)}, less than ${gpu.name} has: the label counts`, declared.memoryAt))
- return {
-  ...gpu,
-  driverBytes: label,
-  memoryBytes,
-  source: 'memory label; engine-visible memory by the rule: approximate'
- }
+ return { ...gpu, driverBytes: label, memoryBytes, source: 'memory label; engine-visible memory by the rule: approximate' }
 }
 function sharedPart(gpu, declared, findings) {
  const {shared} = declared
@@ -25754,12 +24075,7 @@ function sharedPart(gpu, declared, findings) {
  if (shared.kind === 'mps' && shared.replicas !== null && shared.replicas > 1) {
   findings.push(finding('gpu-shared', 'notice', `MPS: 1/${shared.replicas} of ${gpu.name} each`, shared.at))
   const part = bytes => Math.floor(bytes / shared.replicas)
-  return {
-   ...gpu,
-   name: `${gpu.name} (1/${shared.replicas})`,
-   driverBytes: part(gpu.driverBytes),
-   memoryBytes: part(gpu.memoryBytes)
-  }
+  return { ...gpu, name: `${gpu.name} (1/${shared.replicas})`, driverBytes: part(gpu.driverBytes), memoryBytes: part(gpu.memoryBytes) }
  }
  const how = shared.kind === 'device' ? 'other containers use the same card' : 'time-slicing divides the card among several'
  findings.push(finding('gpu-shared', 'warning', `${how}, without memory isolation: the whole ${gpu.name} is counted here, what the others use comes off it`, shared.at))
@@ -25793,9 +24109,7 @@ function shapeOfGguf(gguf) {
   return typeof first === 'number' && Number.isInteger(first) && first > 0 ? first : null
  }, hidden = number('embedding_length'), layers = number('block_count'), vocabulary = number('vocab_size') ?? gguf.vocabulary
  if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return (0, 
- lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, {
-  hint: 'the file may be broken; convert it again'
- })
+ lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, { hint: 'the file may be broken; convert it again' })
  const heads = number('attention.head_count'), kvHeads = number('attention.head_count_kv') ?? heads, headDim = number('attention.key_length') ?? (heads === null ? null : Math.floor(hidden / heads)), cache = kvHeads === null || headDim === null ? [] : [ {
   kind: 'full',
   kvHeads,
@@ -25882,9 +24196,10 @@ var policy_policy = require_(6965), findings = require_(5770), judge = require_(
 const HIGHEST_FRACTION = .95, SHORTEST_CONTEXT = 512, MOST_REMEDIES = 6
 function remediesFor(question) {
  if (question.input.gpu === null) return (0, search.Ar)(question);
- if ((0, judge.c2)(question.answer.estimate, question.limits)?.status === 'fits') return [];
+ const status = (0, judge.c2)(question.answer.estimate, question.limits)?.status
+ if (status === 'fits') return [];
  const sure = collect(question, verdict_trial.Cp)
- return sure.length > 0 ? sure : collect(question, verdict_trial.Kj)
+ return sure.length > 0 || status === 'tight' ? sure : collect(question, verdict_trial.Kj)
 }
 function collect(question, goal) {
  const unasked = ![ 'file', 'policy', 'flag' ].includes(question.answer.settings.maxModelLen?.from ?? 'file'), kinds = [ pool, fraction, ...unasked ? [ context ] : [], sequences, batchTokens, kvDtype, ...unasked ? [] : [ context ], eager, fractionAndSequences, sibling, quantised, parallel, expertParallel, gpu, offload ], found = []
@@ -26016,21 +24331,16 @@ function both(question, goal) {
  }
  return null
 }
-async function assess(deployment, policy, ports) {
- const named = deployment.model.id, entry = named === null ? void 0 : policy.models.get(named), effective = (0, 
- policy_policy.L9)(policy, {
-  id: deployment.id,
-  file: deployment.location.file,
-  engine: deployment.engine.name,
-  models: [ ...named === null ? [] : [ named ], ...entry?.id ? [ entry.id ] : [] ]
- })
+async function assess(declared, policy, ports) {
+ const deployment = withStandIn(declared, policy), named = deployment.model.id, entry = named === null ? void 0 : policy.models.get(named), effective = (0, 
+ policy_policy.L9)(policy, { id: deployment.id, file: deployment.location.file, engine: deployment.engine.name, models: [ ...named === null ? [] : [ named ], ...entry?.id ? [ entry.id ] : [] ] })
  if (effective.ignore) return null;
  const settings = settled(deployment.settings, effective), target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, (0, 
- findings.FN)(settings)), model = await modelOf(deployment, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({
+ findings.FN)(settings)), model = await modelOf(deployment, policy, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({
   ...deployment,
   model: deployment.draftModel,
   unresolved: []
- }, ports.findModel) : null, engine = deployment.workload === 'train' ? null : (0, 
+ }, policy, ports.findModel) : null, engine = deployment.workload === 'train' ? null : (0, 
  engines.k)(deployment.engine.name), sharesDevices = deployment.hardware.shared?.kind === 'device', about = {
   deployment,
   settings,
@@ -26082,13 +24392,19 @@ function settled(declared, effective) {
  const chosen = Object.entries(effective.settings).filter(([, setting]) => setting?.from === 'flag')
  return { ...effective.settings, ...declared, ...Object.fromEntries(chosen) }
 }
-async function modelOf(deployment, findModel) {
- const {model, unresolved} = deployment
- if (unresolved.length > 0 && (model.id === null || /[$<{]/.test(model.id))) {
+const standIn = name => `\${${name}}`
+function withStandIn(deployment, {models}) {
+ if (deployment.model.id !== null) return deployment;
+ const id = deployment.unresolved.map(({name}) => standIn(name)).find(name => models.has(name))
+ return id === void 0 ? deployment : { ...deployment, model: { ...deployment.model, id } }
+}
+async function modelOf(deployment, policy, findModel) {
+ const {model, unresolved} = deployment, told = model.id !== null && policy.models.has(model.id)
+ if (unresolved.length > 0 && !told && (model.id === null || /[$<{]/.test(model.id))) {
   const names = [ ...new Set(unresolved.map(entry => entry.name)) ].join(', ')
-  return problem('unresolved-placeholder', `nothing resolves ${names}`, "give it a default where it is read, or name the model in the policy's models:")
+  return problem('unresolved-placeholder', `nothing resolves ${names}`, `give it a default where it is read, or say in the policy what it stands for: models: { ${JSON.stringify(model.id ?? standIn(unresolved[0].name))}: { id: org/name } }`)
  }
- if (model.id === null) return problem('no-model', 'no model is named', `name it in the policy's models:${model.hint ? `; perhaps ${model.hint}` : ''}`);
+ if (model.id === null) return problem('no-model', 'no model is named', `name it where the engine is started, or leave the deployment out by a rule with ignore: true${model.hint ? `; perhaps ${model.hint}` : ''}`);
  const found = await findModel({ id: model.id, revision: model.revision, variant: model.variant ?? null })
  if (!found.ok) return found;
  const {config, gguf} = found.value, shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : (0, 
@@ -26104,10 +24420,11 @@ function problem(code, message, hint) {
 function obstacles(about) {
  const {deployment, model, target} = about, unsupported = what => ({
   code: 'engine-unsupported',
-  message: `${what} is recognised; its memory is not modelled`
+  message: `${what} is recognised; its memory is not modelled`,
+  hint: 'a rule with ignore: true in the policy leaves it out'
  })
- return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...model.ok ? [] : [ model.problem ], ...deployment.workload === 'serve' && (0, 
- engines.k)(deployment.engine.name) === null ? [ unsupported(deployment.engine.name) ] : [], ...target.problem ? [ target.problem ] : [] ]
+ return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...deployment.workload === 'serve' && (0, 
+ engines.k)(deployment.engine.name) === null ? [ unsupported(deployment.engine.name) ] : [], ...model.ok ? [] : [ model.problem ], ...target.problem ? [ target.problem ] : [] ]
 }
 function rowOf(about, answer, input) {
  const {deployment, target} = about, gpu = target.target?.gpu ?? null, verdict = (0, 
@@ -26163,17 +24480,7 @@ function draftFinding({deployment, draft}) {
  } ]
 }
 function modelRow(id, revision, model) {
- if (!model?.ok) return {
-  id,
-  revision,
-  family: null,
-  parameters: null,
-  activeParameters: null,
-  count: 'unknown',
-  checkpointBytes: null,
-  source: null,
-  asOf: null
- }
+ if (!model?.ok) return { id, revision, family: null, parameters: null, activeParameters: null, count: 'unknown', checkpointBytes: null, source: null, asOf: null };
  const {facts, shape} = model.value
  return {
   id,
@@ -26220,13 +24527,7 @@ function compare(head, base) {
  return {
   baselines: head.map(judged => {
    const match = matches.get(judged)
-   return match ? baselineOf(judged, match.judged, match.renamed) : {
-    status: 'unknown',
-    totalBytes: null,
-    deltaBytes: null,
-    change: 'new',
-    causes: []
-   }
+   return match ? baselineOf(judged, match.judged, match.renamed) : { status: 'unknown', totalBytes: null, deltaBytes: null, change: 'new', causes: [] }
   }),
   removed: [ ...left.values() ].map(judged => judged.row)
  }
@@ -26237,13 +24538,7 @@ function content(row) {
 }
 function baselineOf(head, base, renamed) {
  const after = head.row.estimate?.perGpu.totalBytes ?? null, before = base.row.estimate?.perGpu.totalBytes ?? null, causes = before && after ? causesOf(head, base) : [], deltaBytes = before && after ? after.expected - before.expected : null, changed = causes.length > 0 || deltaBytes !== 0 || head.row.verdict.status !== base.row.verdict.status
- return {
-  status: base.row.verdict.status,
-  totalBytes: before,
-  deltaBytes,
-  change: renamed ? 'renamed' : changed ? 'changed' : 'unchanged',
-  causes
- }
+ return { status: base.row.verdict.status, totalBytes: before, deltaBytes, change: renamed ? 'renamed' : changed ? 'changed' : 'unchanged', causes }
 }
 const MOVES_BUDGET = new Set([ 'gpu', 'memoryFraction' ])
 function causesOf(head, base) {
@@ -26268,12 +24563,7 @@ function causesOf(head, base) {
   input: head.question.input
  })) {
   const after = total(step.input)
-  if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({
-   setting: step.setting,
-   from: step.from,
-   to: step.to,
-   deltaBytes: after - before
-  })
+  if (after !== before || MOVES_BUDGET.has(step.setting)) causes.push({ setting: step.setting, from: step.from, to: step.to, deltaBytes: after - before });
   before = after
  }
  return causes
@@ -26306,18 +24596,10 @@ function stepsFrom(base, head) {
   if (is === void 0) delete next[name]; else next[name] = is;
   step(name, was?.value, is?.value, { options: next })
  }
- if (JSON.stringify(from.environment) !== JSON.stringify(to.environment)) step('environment', null, null, {
-  environment: to.environment
- })
- if (from.gpu?.name !== to.gpu?.name || from.gpu?.memoryBytes !== to.gpu?.memoryBytes) step('gpu', from.gpu?.name, to.gpu?.name, {
-  gpu: to.gpu
- })
- if (from.gpusPerReplica !== to.gpusPerReplica) step('gpusPerReplica', from.gpusPerReplica, to.gpusPerReplica, {
-  gpusPerReplica: to.gpusPerReplica
- })
- if (from.concurrency !== to.concurrency) step('min-concurrency', from.concurrency, to.concurrency, {
-  concurrency: to.concurrency
- })
+ if (JSON.stringify(from.environment) !== JSON.stringify(to.environment)) step('environment', null, null, { environment: to.environment });
+ if (from.gpu?.name !== to.gpu?.name || from.gpu?.memoryBytes !== to.gpu?.memoryBytes) step('gpu', from.gpu?.name, to.gpu?.name, { gpu: to.gpu });
+ if (from.gpusPerReplica !== to.gpusPerReplica) step('gpusPerReplica', from.gpusPerReplica, to.gpusPerReplica, { gpusPerReplica: to.gpusPerReplica });
+ if (from.concurrency !== to.concurrency) step('min-concurrency', from.concurrency, to.concurrency, { concurrency: to.concurrency });
  if (from.draft !== to.draft) input = { ...input, draft: to.draft };
  return steps
 }
@@ -26341,9 +24623,7 @@ async function check(input) {
   notUnderstood: head.extraction.notUnderstood,
   problems,
   policy: await policyReport(input, rows, verdict, head),
-  ...comparison === null ? {} : {
-   removed: comparison.removed.map(row => ({ id: row.id, model: row.model.id, status: row.verdict.status }))
-  }
+  ...comparison === null ? {} : { removed: comparison.removed.map(row => ({ id: row.id, model: row.model.id, status: row.verdict.status })) }
  }
  return { report, judged }
 }
@@ -26353,12 +24633,7 @@ async function survey(repository, policy, input) {
 }
 function sharerOf({row, sharesDevices}) {
  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
- return {
-  id: row.id,
-  card: sharesDevices ? row.location.file : null,
-  fraction: typeof fraction === 'number' ? fraction : null,
-  place: row.location
- }
+ return { id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction === 'number' ? fraction : null, place: row.location }
 }
 function countsOf(rows, extraction) {
  const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
@@ -26407,17 +24682,13 @@ function withOverrides(policy, overrides, name = key => `--${key}`) {
   abortPipeEarly: true
  }), problems = (0, policy_problems.Cv)(checked.issues ?? []).map(({path, message, hint}) => ({
   code: 'usage',
-  message: message.replace(/^[\w-]+/, name(String(path[0]))),
+  message: message.replace(/^[\w-]+(\[\d+\])?/, name(String(path[0]))),
   ...hint ? {
    hint
   } : {}
  })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = checked.success && checked.output.target !== void 0 ? (0, 
  look_up.lookUpGpu)(checked.output.target) : null
- if (gpu && !gpu.ok) problems.push({
-  ...gpu.problem,
-  code: 'usage',
-  message: `${name('target')}: ${gpu.problem.message}`
- })
+ if (gpu && !gpu.ok) problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` });
  if (problems.length > 0 || !checked.success) return { ok: false, problems };
  const value = checked.output, told = (key, told) => ({
   value: told,
@@ -26425,9 +24696,7 @@ function withOverrides(policy, overrides, name = key => `--${key}`) {
   from: 'flag'
  }), choices = {
   ...value.target === void 0 ? {} : { target: told('target', value.target) },
-  ...value['gpus-per-replica'] === void 0 ? {} : {
-   gpusPerReplica: told('gpus-per-replica', value['gpus-per-replica'])
-  },
+  ...value['gpus-per-replica'] === void 0 ? {} : { gpusPerReplica: told('gpus-per-replica', value['gpus-per-replica']) },
   ...value.headroom === void 0 ? {} : { headroom: told('headroom', (0, parse.MT)(value.headroom)) },
   ...value['min-concurrency'] === void 0 ? {} : { minConcurrency: told('min-concurrency', value['min-concurrency']) },
   settings
@@ -26675,11 +24944,7 @@ function causingPlace(row) {
  const settings = row.settings, blamed = [ ...row.baseline?.causes ?? [] ].filter(cause => cause.deltaBytes > 0).sort((a, b) => b.deltaBytes - a.deltaBytes)
  for (const name of [ ...blamed.map(cause => cause.setting), ...CAUSES ]) {
   const setting = settings[name]
-  if (setting?.from === 'file' && setting.file && setting.line) return {
-   file: setting.file,
-   line: setting.line,
-   column: setting.column ?? null
-  }
+  if (setting?.from === 'file' && setting.file && setting.line) return { file: setting.file, line: setting.line, column: setting.column ?? null };
  }
  return { file: row.location.file, line: row.location.line, column: row.location.column }
 }
@@ -26748,12 +25013,7 @@ function reportSarif(report) {
   version: '2.1.0',
   runs: [ {
    tool: {
-    driver: {
-     name: 'hf-vram-calc',
-     version: report.tool.version,
-     semanticVersion: report.tool.version,
-     rules: ids.map(id => ({ id, name: id, shortDescription: { text: RULES[id] ?? id } }))
-    }
+    driver: { name: 'hf-vram-calc', version: report.tool.version, semanticVersion: report.tool.version, rules: ids.map(id => ({ id, name: id, shortDescription: { text: RULES[id] ?? id } })) }
    },
    columnKind: 'utf16CodeUnits',
    results: annotations.map(annotation => ({
@@ -26895,9 +25155,7 @@ async function commitOf(root, revision) {
  lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
  const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
  if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return (0, lib_problem.uw)(hash);
- return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, {
-  hint: await whyMissing(root, answer)
- })
+ return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, { hint: await whyMissing(root, answer) })
 }
 async function whyMissing(root, answer) {
  if (answer.code === null) return 'git is needed for this and could not be started';
@@ -26913,9 +25171,7 @@ async function mergeBase(root, a, b) {
  if (!right.ok) return right;
  const answer = await git(root, 'merge-base', left.value, right.value), hash = answer.stdout.trim()
  if (answer.code === 0 && hash !== '') return (0, lib_problem.uw)(hash);
- return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, {
-  hint: await whyMissing(root, answer)
- })
+ return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, { hint: await whyMissing(root, answer) })
 }
 function objectReader(root) {
  let ask = null
@@ -27009,11 +25265,7 @@ function entriesOf(listing) {
  const entries = new Map
  for (const line of listing.split('\0')) {
   const match = /^(\d{6}) blob ([0-9a-f]{40,64}) +(\d+)\t/.exec(line)
-  if (match) entries.set(line.slice(match[0].length), {
-   hash: match[2],
-   size: Number(match[3]),
-   link: match[1] === '120000'
-  })
+  if (match) entries.set(line.slice(match[0].length), { hash: match[2], size: Number(match[3]), link: match[1] === '120000' });
  }
  return entries
 }
@@ -27240,11 +25492,7 @@ function outputsOf(given) {
  for (const text of given) {
   const cut = text.indexOf('='), format = text.slice(0, Math.max(0, cut))
   if (cut < 1 || cut === text.length - 1 || !FORMATS.includes(format)) return {
-   problem: {
-    code: 'usage',
-    message: `--output is ${JSON.stringify(text)}, expected FORMAT=FILE`,
-    hint: `formats: ${FORMATS.join(', ')}`
-   }
+   problem: { code: 'usage', message: `--output is ${JSON.stringify(text)}, expected FORMAT=FILE`, hint: `formats: ${FORMATS.join(', ')}` }
   }
   outputs.push({ format, file: text.slice(cut + 1) })
  }
@@ -27300,12 +25548,7 @@ async function surveyRepository(options, process) {
  }
  const status = (0, terminal.q)(process.stderr, process.env)
  status.say('reading deployments and models')
- const outcome = await check({
-  head: (0, working_tree.workingTree)(root, selection),
-  policy,
-  base: baseRepository,
-  ports: { ...find.value, now: new Date }
- })
+ const outcome = await check({ head: (0, working_tree.workingTree)(root, selection), policy, base: baseRepository, ports: { ...find.value, now: new Date } })
  status.end()
  return { ok: true, outcome, policy, root }
 }
@@ -27478,12 +25721,7 @@ function countRows(shape) {
   row.terms.push(`${weight.name.split('.').at(-1)} ${weight.copies > 1 ? `${weight.copies}x` : ''}${size}${weight.bias ? ' + bias' : ''}`)
   blocks.set(block, row)
  }
- return [ ...blocks ].map(([block, row]) => ({
-  block,
-  times: row.times,
-  elements: row.elements,
-  formula: row.terms.join(', ')
- }))
+ return [ ...blocks ].map(([block, row]) => ({ block, times: row.times, elements: row.elements, formula: row.terms.join(', ') }))
 }
  }),
  8715: (function(_module, exports_, require_) {
@@ -27541,10 +25779,7 @@ _arguments_js__5.BK)('hf-vram-calc init [PATH] [FLAG ...]', 'Writes .github/hf-v
   } ])
   files.push({ path: existing, text: added })
  }
- if (!(0, node_fs__0.existsSync)((0, node_path__1.join)(root, WORKFLOW))) files.push({
-  path: WORKFLOW,
-  text: WORKFLOW_TEXT
- })
+ if (!(0, node_fs__0.existsSync)((0, node_path__1.join)(root, WORKFLOW))) files.push({ path: WORKFLOW, text: WORKFLOW_TEXT });
  for (const {path, text} of files) {
   if (options.on['print']) {
    process.stdout.write(`# ${path}\n${text}\n`)
@@ -27634,13 +25869,7 @@ const right = title => ({
     title: 'GPU'
    }, right('Count') ],
    rows: instances.map(machine => [ machine.cloud, machine.type, machine.gpu.name, machine.share < 1 ? `${machine.share.toFixed(3)} of one` : String(machine.count) ]),
-   data: instances.map(machine => ({
-    cloud: machine.cloud,
-    type: machine.type,
-    gpu: machine.gpu.name,
-    count: machine.count,
-    share: machine.share
-   }))
+   data: instances.map(machine => ({ cloud: machine.cloud, type: machine.type, gpu: machine.gpu.name, count: machine.count, share: machine.share }))
   }
  },
  engines: async () => {
@@ -27658,7 +25887,7 @@ const right = title => ({
   }
  },
  formats: async () => {
-  const {formats} = await Promise.resolve().then(require_.bind(require_, 7037))
+  const {formats} = await Promise.resolve().then(require_.bind(require_, 2976))
   return {
    columns: [ {
     title: 'Format'
@@ -27768,11 +25997,7 @@ async function staleEntries(input) {
 }
 async function factsOf(hub, reference) {
  if (hub !== null) return hub.facts(reference);
- const problem = {
-  code: 'usage',
-  message: `${(0, locked.T)(reference)} cannot be locked offline`,
-  hint: 'run without --offline'
- }
+ const problem = { code: 'usage', message: `${(0, locked.T)(reference)} cannot be locked offline`, hint: 'run without --offline' }
  return { ok: false, problem }
 }
 const lock_short = sha => sha.slice(0, 12), textOf = entry => (0, lock_file.li)(new Map([ [ '', entry ] ]))
@@ -27830,9 +26055,7 @@ const flags = [ {
  const references = await referencesIn((0, working_tree.workingTree)(opened.root, opened.selection), opened.policy), input = {
   references,
   lock: before.ok ? before.value : null,
-  hub: options.on['offline'] || settings.value.offline ? null : await (0, find_model.wA)(settings.value, {
-   env: process.env
-  }),
+  hub: options.on['offline'] || settings.value.offline ? null : await (0, find_model.wA)(settings.value, { env: process.env }),
   today: (new Date).toISOString().slice(0, 10)
  }
  if (checking) {
@@ -27973,29 +26196,8 @@ function progress(stream, env) {
 }
  }),
  3439: (function(_module, exports_, require_) {
-require_.d(exports_, {
- T3: () => GiB,
- ip: () => gibText,
- lP: () => sizeText,
- lv: () => MiB,
- zD: () => grouped,
- z_: () => parseBytes
-})
-const KiB = 1024, MiB = 1024 ** 2, GiB = 1024 ** 3, UNIT_BYTES = {
- b: 1,
- kib: KiB,
- mib: MiB,
- gib: GiB,
- tib: 1024 ** 4,
- ki: KiB,
- mi: MiB,
- gi: GiB,
- ti: 1024 ** 4,
- kb: 1e3,
- mb: 1e6,
- gb: 1e9,
- tb: 1e12
-}
+require_.d(exports_, { T3: () => GiB, ip: () => gibText, lP: () => sizeText, lv: () => MiB, zD: () => grouped, z_: () => parseBytes })
+const KiB = 1024, MiB = 1024 ** 2, GiB = 1024 ** 3, UNIT_BYTES = { b: 1, kib: KiB, mib: MiB, gib: GiB, tib: 1024 ** 4, ki: KiB, mi: MiB, gi: GiB, ti: 1024 ** 4, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 }
 function parseBytes(text) {
  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text), unit = match ? UNIT_BYTES[match[2].toLowerCase()] : void 0
  if (!match || unit === void 0) return null;
@@ -28056,12 +26258,7 @@ function closest(text, candidates) {
 }
  }),
  5770: (function(_module, exports_, require_) {
-require_.d(exports_, {
- FN: () => gpusUsed,
- Q0: () => commonFindings,
- Qz: () => sharedCardFindings,
- VU: () => outsideShortage
-})
+require_.d(exports_, { FN: () => gpusUsed, Q0: () => commonFindings, Qz: () => sharedCardFindings, VU: () => outsideShortage })
 var _units_bytes_js__0 = require_(3439)
 const size = setting => {
  const value = setting?.effective ?? setting?.value
@@ -28206,17 +26403,8 @@ const VLLM = {
   quantization: 'vllm.quantization: '
  },
  llamacpp: { maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size ' },
- ollama: {
-  maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
-  maxNumSeqs: 'OLLAMA_NUM_PARALLEL=',
-  kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='
- },
- lmdeploy: {
-  maxModelLen: '--session-len ',
-  memoryFraction: '--cache-max-entry-count ',
-  maxNumSeqs: '--max-batch-size ',
-  tensorParallel: '--tp '
- },
+ ollama: { maxModelLen: 'OLLAMA_CONTEXT_LENGTH=', maxNumSeqs: 'OLLAMA_NUM_PARALLEL=', kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE=' },
+ lmdeploy: { maxModelLen: '--session-len ', memoryFraction: '--cache-max-entry-count ', maxNumSeqs: '--max-batch-size ', tensorParallel: '--tp ' },
  nim: { maxModelLen: 'NIM_MAX_MODEL_LEN=' },
  'ray-llm': {
   maxModelLen: 'engine_kwargs.max_model_len: ',
@@ -28258,10 +26446,7 @@ function statusOf(estimate, limits) {
  const {totalBytes, budgetBytes} = estimate.perGpu
  if (budgetBytes === null) return null;
  if (totalBytes.expected > budgetBytes) return { status: 'exceeds', certain: totalBytes.low > budgetBytes };
- if (estimate.kvCache?.fitsOneRequest === false && !startsWithLess(estimate)) return {
-  status: 'exceeds',
-  certain: false
- }
+ if (estimate.kvCache?.fitsOneRequest === false && !startsWithLess(estimate)) return { status: 'exceeds', certain: false };
  const near = limits.warnAt !== null && totalBytes.expected > limits.warnAt * budgetBytes
  return totalBytes.high <= roomOf(budgetBytes, limits) && !near ? {
   status: 'fits',
@@ -28276,10 +26461,7 @@ function judge(about) {
  const problem = about.problems[0]
  if (problem) return unknown(problem);
  const {estimate} = about
- if (estimate === null) return unknown({
-  code: 'engine-unsupported',
-  message: 'the memory of this engine is not modelled'
- })
+ if (estimate === null) return unknown({ code: 'engine-unsupported', message: 'the memory of this engine is not modelled' });
  const outcome = statusOf(estimate, about.limits)
  if (outcome === null || estimate.perGpu.budgetBytes === null) return unknown({
   code: 'no-target',
@@ -28392,7 +26574,7 @@ function settingReason(about, estimate, budget) {
  const setting = about.settings.maxModelLen, length = lengthOf(setting)
  if (setting === void 0 || length === null) return [];
  const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${(0, 
- _units_bytes_js__0.zD)(most)} tokens would fit` : ''
+ _units_bytes_js__0.zD)(most)} tokens are expected to fit` : ''
  if (setting.from === 'file') {
   const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
   return [ {
@@ -28408,12 +26590,7 @@ function settingReason(about, estimate, budget) {
 }
  }),
  6891: (function(_module, exports_, require_) {
-require_.d(exports_, {
- Yu: () => increaseFinding,
- ZH: () => runVerdict,
- e9: () => failures,
- nA: () => failureTexts
-})
+require_.d(exports_, { Yu: () => increaseFinding, ZH: () => runVerdict, e9: () => failures, nA: () => failureTexts })
 var _units_bytes_js__0 = require_(3439)
 function isNetwork(deployment) {
  return deployment.verdict.reasons.some(reason => reason.code === 'network' || reason.code === 'rate-limited')
@@ -28429,13 +26606,7 @@ function increaseFinding(deployment, gate) {
  if (maxIncrease === null || !increasedTooMuch(deployment, maxIncrease)) return null;
  const grown = (0, _units_bytes_js__0.lP)(deployment.baseline?.deltaBytes ?? 0), allowed = 'bytes' in maxIncrease ? (0, 
  _units_bytes_js__0.lP)(maxIncrease.bytes) : `${Number((100 * maxIncrease.fraction).toFixed(2))} %`, {file, line} = deployment.location
- return {
-  code: 'increase',
-  severity: 'warning',
-  message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`,
-  file,
-  line
- }
+ return { code: 'increase', severity: 'warning', message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`, file, line }
 }
 const CAUSE = {
  tight: 'fails because fail-on names tight',
@@ -28532,17 +26703,12 @@ function parallelSizes(question, axis) {
  return rankSizes(question, axis, (0, _trial_js__2.N1)(question, axis, 1) * 2)
 }
 function withParallel(question, axis, size) {
- if ((0, _flags_js__1.u)(question.engine.name, axis, size) === null) return {
-  gpusPerReplica: size
- }
+ if ((0, _flags_js__1.u)(question.engine.name, axis, size) === null) return { gpusPerReplica: size };
  const sizes = { tensorParallel: 1, pipelineParallel: 1, dataParallel: 1 }
  for (const name of [ 'tensorParallel', 'pipelineParallel', 'dataParallel' ]) sizes[name] = (0, 
  _trial_js__2.N1)(question, name, 1)
  sizes[axis] = size
- return {
-  settings: { [axis]: size },
-  gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel
- }
+ return { settings: { [axis]: size }, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel }
 }
 function gpuSets(question) {
  const declared = question.input.settings.tensorParallel !== void 0, now = (0, _trial_js__2.N1)(question, 'tensorParallel', 1), found = []
@@ -28571,9 +26737,7 @@ require_.d(exports_, { kH: () => solve, zM: () => choices, zr: () => SOLVABLE })
 var _problem_js__3 = require_(7091), _units_bytes_js__0 = require_(3439), _search_js__1 = require_(8288), _trial_js__2 = require_(5026)
 const SOLVABLE = [ 'max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu' ], UNLIMITED_CONTEXT = 2 ** 20, MOST_SEQUENCES = 4096
 function solve(kind, question) {
- if (question.input.gpu === null && kind !== 'gpu') return (0, _problem_js__3.MB)('no-target', `${kind} cannot be solved without a GPU`, {
-  hint: 'give one with --target'
- })
+ if (question.input.gpu === null && kind !== 'gpu') return (0, _problem_js__3.MB)('no-target', `${kind} cannot be solved without a GPU`, { hint: 'give one with --target' });
  const solved = SOLVERS[kind](question)
  if (solved) return (0, _problem_js__3.uw)((0, _trial_js__2.SM)(question, solved.trial, solved.note));
  const hint = {
@@ -28582,9 +26746,7 @@ function solve(kind, question) {
   'tensor-parallel': 'a larger GPU',
   gpu: 'more GPUs'
  }[kind]
- return (0, _problem_js__3.MB)('setting-invalid', `no ${kind} fits with the other settings as they are`, {
-  hint: `it takes ${hint}`
- })
+ return (0, _problem_js__3.MB)('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: `it takes ${hint}` })
 }
 const SOLVERS = {
  'max-model-len': question => {
@@ -28594,18 +26756,12 @@ const SOLVERS = {
  },
  'max-num-seqs': question => {
   const trial = mostSequences(question), length = (0, _trial_js__2.N1)(question, 'maxModelLen', 0)
-  return trial && {
-   trial,
-   note: `most requests of ${(0, _units_bytes_js__0.zD)(length)} tokens that fit at once`
-  }
+  return trial && { trial, note: `most requests of ${(0, _units_bytes_js__0.zD)(length)} tokens that fit at once` }
  },
  'tensor-parallel': question => {
   for (const size of (0, _search_js__1.tl)(question, 'tensorParallel', 1)) {
    const trial = (0, _trial_js__2.CD)(question, (0, _search_js__1.ci)(question, 'tensorParallel', size))
-   if (_trial_js__2.Cp.passes(trial)) return {
-    trial,
-    note: `fewest ranks that fit on ${question.input.gpu?.name ?? 'the GPU'}`
-   }
+   if (_trial_js__2.Cp.passes(trial)) return { trial, note: `fewest ranks that fit on ${question.input.gpu?.name ?? 'the GPU'}` };
   }
   return null
  },
@@ -28643,31 +26799,16 @@ function choices(question) {
    ...question,
    answer: now.answer
   }, 'maxModelLen', 0), longest = Math.min(kv.maxModelLenThatFits ?? 0, question.input.shape.facts.contextLength ?? Number.POSITIVE_INFINITY), note = size === 1 ? '' : `tensor parallel ${size}`
-  if (kv.maxConcurrency !== null && kv.maxConcurrency >= 1 && declared > 0) points.push({
-   count,
-   length: declared,
-   concurrency: kv.maxConcurrency,
-   note
-  })
+  if (kv.maxConcurrency !== null && kv.maxConcurrency >= 1 && declared > 0) points.push({ count, length: declared, concurrency: kv.maxConcurrency, note });
   if (longest <= 0 || longest === declared) continue;
   const there = (0, _trial_js__2.CD)(question, {
    ...change,
    settings: { ...change.settings, maxModelLen: longest }
   }), concurrency = there.answer.estimate.kvCache?.maxConcurrency
-  if (!there.refused && concurrency != null && concurrency >= 1) points.push({
-   count,
-   length: longest,
-   concurrency,
-   note
-  })
+  if (!there.refused && concurrency != null && concurrency >= 1) points.push({ count, length: longest, concurrency, note });
  }
  const kept = points.filter(point => !points.some(other => other !== point && beats(other, point)))
- return kept.map(point => ({
-  gpus: `${point.count} x ${gpu.name}`,
-  maxModelLen: point.length,
-  concurrency: point.concurrency,
-  note: point.note
- }))
+ return kept.map(point => ({ gpus: `${point.count} x ${gpu.name}`, maxModelLen: point.length, concurrency: point.concurrency, note: point.note }))
 }
 function beats(a, b) {
  const asGood = a.count <= b.count && a.length >= b.length && a.concurrency >= b.concurrency
@@ -28712,12 +26853,7 @@ function attempt(question, change) {
  }, answer = question.engine.estimate(changed), refused = answer.findings.some(finding => finding.severity === 'error') || ((0, 
  _findings_js__0.VU)(answer, changed.gpu) ?? 0) > Math.max(0, (0, 
  _findings_js__0.VU)(question.answer, input.gpu) ?? 0)
- return {
-  change,
-  answer,
-  status: (0, _judge_js__2.c2)(answer.estimate, question.limits)?.status ?? null,
-  refused
- }
+ return { change, answer, status: (0, _judge_js__2.c2)(answer.estimate, question.limits)?.status ?? null, refused }
 }
 function works(trial, tight = false) {
  return !trial.refused && (trial.status === 'fits' || tight && trial.status === 'tight')
@@ -28732,28 +26868,13 @@ function currentNumber(question, name, fallback) {
 }
 function remedyOf(question, trial, note) {
  const {change, answer} = trial, {input, engine} = question, list = []
- if (change.sibling) list.push({
-  setting: 'model',
-  from: input.facts.id,
-  to: change.sibling.id,
-  flag: change.sibling.id
- })
+ if (change.sibling) list.push({ setting: 'model', from: input.facts.id, to: change.sibling.id, flag: change.sibling.id });
  for (const [name, value] of Object.entries(change.settings ?? {})) {
   const setting = name
-  list.push({
-   setting,
-   from: current(question, setting),
-   to: value,
-   flag: (0, _flags_js__1.u)(engine.name, setting, value)
-  })
+  list.push({ setting, from: current(question, setting), to: value, flag: (0, _flags_js__1.u)(engine.name, setting, value) })
  }
  if (change.gpu) list.push({ setting: 'target', from: input.gpu?.name ?? null, to: change.gpu.name, flag: null });
- if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({
-  setting: 'gpusPerReplica',
-  from: input.gpusPerReplica,
-  to: change.gpusPerReplica,
-  flag: null
- })
+ if (change.gpusPerReplica !== void 0 && change.gpusPerReplica !== input.gpusPerReplica) list.push({ setting: 'gpusPerReplica', from: input.gpusPerReplica, to: change.gpusPerReplica, flag: null });
  return { change: list, totalBytes: answer.estimate.perGpu.totalBytes, status: trial.status ?? 'unknown', note }
 }
 function marginOf(question, trial, tight) {
@@ -28942,9 +27063,7 @@ function maxLength(requirement, message$1) {
   requirement,
   message: message$1,
   "~run"(dataset, config$1) {
-   if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, {
-    received: `${dataset.value.length}`
-   })
+   if (dataset.typed && dataset.value.length > this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
    return dataset
   }
  }
@@ -28976,9 +27095,7 @@ function minLength(requirement, message$1) {
   requirement,
   message: message$1,
   "~run"(dataset, config$1) {
-   if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, {
-    received: `${dataset.value.length}`
-   })
+   if (dataset.typed && dataset.value.length < this.requirement) _addIssue(this, "length", dataset, config$1, { received: `${dataset.value.length}` });
    return dataset
   }
  }
@@ -29340,9 +27457,7 @@ function union(options, message$1) {
     if (typedDatasets.length === 1) return typedDatasets[0];
     _addIssue(this, "type", dataset, config$1, { issues: _subIssues(typedDatasets) })
     dataset.typed = true
-   } else if (untypedDatasets?.length === 1) return untypedDatasets[0]; else _addIssue(this, "type", dataset, config$1, {
-    issues: _subIssues(untypedDatasets)
-   })
+   } else if (untypedDatasets?.length === 1) return untypedDatasets[0]; else _addIssue(this, "type", dataset, config$1, { issues: _subIssues(untypedDatasets) })
    return dataset
   }
  })
@@ -30254,9 +28369,7 @@ function plainString(item, ctx, onComment, onChompKeep) {
  return implicitKey ? str : foldFlowLines(str, indent, FOLD_FLOW, getFoldOptions(ctx, false))
 }
 function stringifyString_stringifyString(item, ctx, onComment, onChompKeep) {
- const {implicitKey, inFlow} = ctx, ss = typeof item.value === 'string' ? item : Object.assign({}, item, {
-  value: String(item.value)
- })
+ const {implicitKey, inFlow} = ctx, ss = typeof item.value === 'string' ? item : Object.assign({}, item, { value: String(item.value) })
  let {type} = item
  if (type !== Scalar.QUOTE_DOUBLE) if (/[\x00-\x08\x0b-\x1f\x7f-\x9f\u{D800}-\u{DFFF}]/u.test(ss.value)) type = Scalar.QUOTE_DOUBLE;
  const _stringify = _type => {
@@ -30394,11 +28507,7 @@ function stringifyPair({key, value}, ctx, onComment, onChompKeep) {
   }
  }
  let explicitKey = !simpleKeys && (!key || keyComment && value == null && !ctx.inFlow || isCollection(key) || (isScalar(key) ? key.type === Scalar.BLOCK_FOLDED || key.type === Scalar.BLOCK_LITERAL : typeof key === 'object'))
- ctx = Object.assign({}, ctx, {
-  allNullValues: false,
-  implicitKey: !explicitKey && (simpleKeys || !allNullValues),
-  indent: indent + indentStep
- })
+ ctx = Object.assign({}, ctx, { allNullValues: false, implicitKey: !explicitKey && (simpleKeys || !allNullValues), indent: indent + indentStep })
  let vsb, vcb, valueComment, keyCommentDone = false, chompKeep = false, str = stringify(key, ctx, () => keyCommentDone = true, () => chompKeep = true)
  if (!explicitKey && !ctx.inFlow && str.length > 1024) {
   if (simpleKeys) throw new Error('With simple keys, single line scalar must not span more than 1024 characters');
@@ -30719,13 +28828,7 @@ class YAMLMap extends Collection {
   if (!ctx) return JSON.stringify(this);
   for (const item of this.items) if (!isPair(item)) throw new Error(`Map items must all be pairs; found ${JSON.stringify(item)} instead`);
   if (!ctx.allNullValues && this.hasAllNullValues(false)) ctx = Object.assign({}, ctx, { allNullValues: true });
-  return stringifyCollection(this, ctx, {
-   blockItemPrefix: '',
-   flowChars: { start: '{', end: '}' },
-   itemIndent: ctx.indent || '',
-   onChompKeep,
-   onComment
-  })
+  return stringifyCollection(this, ctx, { blockItemPrefix: '', flowChars: { start: '{', end: '}' }, itemIndent: ctx.indent || '', onChompKeep, onComment })
  }
 }
 const map = {
@@ -30781,13 +28884,7 @@ class YAMLSeq extends Collection {
  }
  toString(ctx, onComment, onChompKeep) {
   if (!ctx) return JSON.stringify(this);
-  return stringifyCollection(this, ctx, {
-   blockItemPrefix: '- ',
-   flowChars: { start: '[', end: ']' },
-   itemIndent: (ctx.indent || '') + '  ',
-   onChompKeep,
-   onComment
-  })
+  return stringifyCollection(this, ctx, { blockItemPrefix: '- ', flowChars: { start: '[', end: ']' }, itemIndent: (ctx.indent || '') + '  ', onChompKeep, onComment })
  }
  static from(schema, obj, ctx) {
   const {replacer} = ctx, seq = new this(schema)
@@ -31047,13 +29144,7 @@ function createPairs(schema, iterable, ctx) {
  }
  return pairs
 }
-const pairs = {
- collection: 'seq',
- default: false,
- tag: 'tag:yaml.org,2002:pairs',
- resolve: resolvePairs,
- createNode: createPairs
-}
+const pairs = { collection: 'seq', default: false, tag: 'tag:yaml.org,2002:pairs', resolve: resolvePairs, createNode: createPairs }
 class YAMLOMap extends YAMLSeq {
  constructor() {
   super()
@@ -31564,9 +29655,7 @@ class Document_Document {
   let opt
   switch (version) {
   case '1.1':
-   if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({
-    version: '1.1'
-   })
+   if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({ version: '1.1' });
    opt = { resolveKnownTags: false, schema: 'yaml-1.1' }
    break;
 
@@ -31851,14 +29940,7 @@ function resolveBlockSeq({composeNode, composeEmptyNode}, ctx, bs, onError, tag)
  if (ctx.atKey) ctx.atKey = false;
  let offset = bs.offset, commentEnd = null
  for (const {start, value} of bs.items) {
-  const props = resolveProps(start, {
-   indicator: 'seq-item-ind',
-   next: value,
-   offset,
-   onError,
-   parentIndent: bs.indent,
-   startOnNewline: true
-  })
+  const props = resolveProps(start, { indicator: 'seq-item-ind', next: value, offset, onError, parentIndent: bs.indent, startOnNewline: true })
   if (!props.found) if (props.anchor || props.tag || value) if (value?.type === 'block-seq') onError(props.end, 'BAD_INDENT', 'All sequence items must start at the same column'); else onError(offset, 'MISSING_CHAR', 'Sequence item without - indicator'); else {
    commentEnd = props.end
    if (props.comment) seq.comment = props.comment;
@@ -31968,15 +30050,7 @@ function resolveFlowCollection({composeNode, composeEmptyNode}, ctx, fc, onError
    const keyStart = props.end, keyNode = key ? composeNode(ctx, key, props, onError) : composeEmptyNode(ctx, keyStart, start, null, props, onError)
    if (isBlock(key)) onError(keyNode.range, 'BLOCK_IN_FLOW', blockMsg);
    ctx.atKey = false
-   const valueProps = resolveProps(sep ?? [], {
-    flow: fcName,
-    indicator: 'map-value-ind',
-    next: value,
-    offset: keyNode.range[2],
-    onError,
-    parentIndent: fc.indent,
-    startOnNewline: false
-   })
+   const valueProps = resolveProps(sep ?? [], { flow: fcName, indicator: 'map-value-ind', next: value, offset: keyNode.range[2], onError, parentIndent: fc.indent, startOnNewline: false })
    if (valueProps.found) {
     if (!isMap && !props.found && ctx.options.strict) {
      if (sep) for (const st of sep) {
@@ -32326,26 +30400,7 @@ function foldNewline(source, offset) {
  if (!fold) fold = ' ';
  return { fold, offset }
 }
-const escapeCodes = {
- 0: '\0',
- a: '',
- b: '\b',
- e: '',
- f: '\f',
- n: '\n',
- r: '\r',
- t: '\t',
- v: '\v',
- N: '',
- _: ' ',
- L: '\u2028',
- P: '\u2029',
- ' ': ' ',
- '"': '"',
- '/': '/',
- '\\': '\\',
- '\t': '\t'
-}
+const escapeCodes = { 0: '\0', a: '', b: '\b', e: '', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', N: '', _: ' ', L: '\u2028', P: '\u2029', ' ': ' ', '"': '"', '/': '/', '\\': '\\', '\t': '\t' }
 function parseCharCode(source, offset, length, onError) {
  const cc = source.substr(offset, length), ok = cc.length === length && /^[0-9a-fA-F]+$/.test(cc), code = ok ? parseInt(cc, 16) : NaN
  try {
@@ -32506,14 +30561,7 @@ function composeDoc(options, directives, {offset, start, value, end}, onError) {
   directives: doc.directives,
   options: doc.options,
   schema: doc.schema
- }, props = resolveProps(start, {
-  indicator: 'doc-start',
-  next: value ?? end?.[0],
-  offset,
-  onError,
-  parentIndent: 0,
-  startOnNewline: true
- })
+ }, props = resolveProps(start, { indicator: 'doc-start', next: value ?? end?.[0], offset, onError, parentIndent: 0, startOnNewline: true })
  if (props.found) {
   doc.directives.docStart = true
   if (value && (value.type === 'block-map' || value.type === 'block-seq') && !props.hasNewline) onError(props.end, 'MISSING_CHAR', 'Block collection cannot start on same line with directives-end marker');
@@ -32593,12 +30641,7 @@ class Composer {
   this.warnings = []
  }
  streamInfo() {
-  return {
-   comment: parsePrelude(this.prelude).comment,
-   directives: this.directives,
-   errors: this.errors,
-   warnings: this.warnings
-  }
+  return { comment: parsePrelude(this.prelude).comment, directives: this.directives, errors: this.errors, warnings: this.warnings }
  }
  * compose(tokens, forceDoc = false, endOffset = -1) {
   for (const token of tokens) yield* this.next(token);
@@ -33584,12 +31627,7 @@ class Parser {
     return
    }
   }
-  yield {
-   type: 'error',
-   offset: this.offset,
-   message: `Unexpected ${this.type} token in YAML stream`,
-   source: this.source
-  }
+  yield { type: 'error', offset: this.offset, message: `Unexpected ${this.type} token in YAML stream`, source: this.source }
  }
  * document(doc) {
   if (doc.value) return yield* this.lineEnd(doc);
@@ -33610,12 +31648,7 @@ class Parser {
    return
   }
   const bv = this.startBlockValue(doc)
-  if (bv) this.stack.push(bv); else yield {
-   type: 'error',
-   offset: this.offset,
-   message: `Unexpected ${this.type} token in YAML document`,
-   source: this.source
-  }
+  if (bv) this.stack.push(bv); else yield { type: 'error', offset: this.offset, message: `Unexpected ${this.type} token in YAML document`, source: this.source };
  }
  * scalar(scalar) {
   if (this.type === 'map-value-ind') {
@@ -33836,12 +31869,7 @@ class Parser {
      if (bv) {
       if (bv.type === 'block-seq') {
        if (!it.explicitKey && it.sep && !includesToken(it.sep, 'newline')) {
-        yield* this.pop({
-         type: 'error',
-         offset: this.offset,
-         message: 'Unexpected block-seq-ind on same line with key',
-         source: this.source
-        })
+        yield* this.pop({ type: 'error', offset: this.offset, message: 'Unexpected block-seq-ind on same line with key', source: this.source })
         return
        }
       } else if (atMapIndent) map.items.push({ start })
@@ -33927,10 +31955,7 @@ class Parser {
      start: [],
      key: null,
      sep: [ this.sourceToken ]
-    }); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, {
-     key: null,
-     sep: [ this.sourceToken ]
-    })
+    }); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, { key: null, sep: [ this.sourceToken ] })
     return;
 
    case 'space':
@@ -34015,14 +32040,7 @@ class Parser {
 
   case 'flow-map-start':
   case 'flow-seq-start':
-   return {
-    type: 'flow-collection',
-    offset: this.offset,
-    indent: this.indent,
-    start: this.sourceToken,
-    items: [],
-    end: []
-   };
+   return { type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: [] };
 
   case 'seq-item-ind':
    return {
@@ -34230,10 +32248,7 @@ if (typeof require_ !== 'undefined') require_.ab = decodeURIComponent(new URL('.
 
 (() => {
  require_.d = (exports, definition) => {
-  for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, {
-   enumerable: true,
-   get: definition[key]
-  })
+  for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, { enumerable: true, get: definition[key] });
  }
 })();
 
@@ -34243,9 +32258,7 @@ if (typeof require_ !== 'undefined') require_.ab = decodeURIComponent(new URL('.
 
 (() => {
  require_.r = exports => {
-  if (typeof Symbol !== 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, {
-   value: 'Module'
-  })
+  if (typeof Symbol !== 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, { value: 'Module' });
   Object.defineProperty(exports, '__esModule', { value: true })
  }
 })();
