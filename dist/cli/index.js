@@ -2,8 +2,8 @@
 import { createRequire as __WEBPACK_EXTERNAL_createRequire } from "module";
 
 var __webpack_modules__ = {
- 636: (function(module, _exports, require_) {
-const pico = require_(1366), utils = require_(5313)
+ 4006: (function(module, _exports, require_) {
+const pico = require_(8016), utils = require_(4059)
 function picomatch(glob, options, returnState = false) {
  if (options && (options.windows === null || options.windows === void 0)) options = { ...options, windows: utils.isWindows() };
  return pico(glob, options, returnState)
@@ -11,7 +11,7 @@ function picomatch(glob, options, returnState = false) {
 Object.assign(picomatch, pico)
 module.exports = picomatch
  }),
- 4701: (function(module) {
+ 5595: (function(module) {
 const WIN_SLASH = '\\\\/', WIN_NO_SLASH = `[^${WIN_SLASH}]`, DEFAULT_MAX_EXTGLOB_RECURSION = 0, DOT_LITERAL = '\\.', PLUS_LITERAL = '\\+', QMARK_LITERAL = '\\?', SLASH_LITERAL = '\\/', ONE_CHAR = '(?=.)', QMARK = '[^/]', END_ANCHOR = `(?:${SLASH_LITERAL}|$)`, START_ANCHOR = `(?:^|${SLASH_LITERAL})`, DOTS_SLASH = `${DOT_LITERAL}{1,2}${END_ANCHOR}`, NO_DOT = `(?!${DOT_LITERAL})`, NO_DOTS = `(?!${START_ANCHOR}${DOTS_SLASH})`, NO_DOT_SLASH = `(?!${DOT_LITERAL}{0,1}${END_ANCHOR})`, NO_DOTS_SLASH = `(?!${DOTS_SLASH})`, QMARK_NO_DOT = `[^.${SLASH_LITERAL}]`, STAR = `${QMARK}*?`, SEP = '/', POSIX_CHARS = {
  DOT_LITERAL,
  PLUS_LITERAL,
@@ -128,8 +128,8 @@ module.exports = {
  }
 }
  }),
- 9915: (function(module, _exports, require_) {
-const constants = require_(4701), utils = require_(5313), {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants, expandRange = (args, options) => {
+ 8265: (function(module, _exports, require_) {
+const constants = require_(5595), utils = require_(4059), {MAX_LENGTH, POSIX_REGEX_SOURCE, REGEX_NON_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_BACKREF, REPLACEMENTS} = constants, expandRange = (args, options) => {
  if (typeof options.expandRange === 'function') return options.expandRange(...args, options);
  args.sort()
  const value = `[${args.join('-')}]`
@@ -901,8 +901,8 @@ parse.fastpaths = (input, options) => {
 }
 module.exports = parse
  }),
- 1366: (function(module, _exports, require_) {
-const scan = require_(5607), parse = require_(9915), utils = require_(5313), constants = require_(4701), isObject = val => val && typeof val === 'object' && !Array.isArray(val), picomatch = (glob, options, returnState = false) => {
+ 8016: (function(module, _exports, require_) {
+const scan = require_(1781), parse = require_(8265), utils = require_(4059), constants = require_(5595), isObject = val => val && typeof val === 'object' && !Array.isArray(val), picomatch = (glob, options, returnState = false) => {
  if (Array.isArray(glob)) {
   const fns = glob.map(input => picomatch(input, options, returnState)), arrayMatcher = str => {
    for (const isMatch of fns) {
@@ -993,8 +993,8 @@ picomatch.toRegex = (source, options) => {
 picomatch.constants = constants
 module.exports = picomatch
  }),
- 5607: (function(module, _exports, require_) {
-const utils = require_(5313), {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = require_(4701), isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH, depth = token => {
+ 1781: (function(module, _exports, require_) {
+const utils = require_(4059), {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR_COMMA, CHAR_DOT, CHAR_EXCLAMATION_MARK, CHAR_FORWARD_SLASH, CHAR_LEFT_CURLY_BRACE, CHAR_LEFT_PARENTHESES, CHAR_LEFT_SQUARE_BRACKET, CHAR_PLUS, CHAR_QUESTION_MARK, CHAR_RIGHT_CURLY_BRACE, CHAR_RIGHT_PARENTHESES, CHAR_RIGHT_SQUARE_BRACKET} = require_(5595), isPathSeparator = code => code === CHAR_FORWARD_SLASH || code === CHAR_BACKWARD_SLASH, depth = token => {
  if (token.isPrefix !== true) token.depth = token.isGlobstar ? 1 / 0 : 1;
 }, scan = (input, options) => {
  const opts = options || {}, length = input.length - 1, scanToEnd = opts.parts === true || opts.tokens === true || opts.scanToEnd === true, slashes = [], tokens = [], parts = []
@@ -1219,8 +1219,8 @@ const utils = require_(5313), {CHAR_ASTERISK, CHAR_AT, CHAR_BACKWARD_SLASH, CHAR
 }
 module.exports = scan
  }),
- 5313: (function(_module, exports, require_) {
-const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = require_(4701)
+ 4059: (function(_module, exports, require_) {
+const {REGEX_BACKSLASH, REGEX_REMOVE_BACKSLASH, REGEX_SPECIAL_CHARS, REGEX_SPECIAL_CHARS_GLOBAL} = require_(5595)
 exports.isObject = val => val !== null && typeof val === 'object' && !Array.isArray(val)
 exports.hasRegexChars = str => REGEX_SPECIAL_CHARS.test(str)
 exports.isRegexChar = str => str.length === 1 && exports.hasRegexChars(str)
@@ -1270,7 +1270,7 @@ module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:path")
  7975: (function(module) {
 module.exports = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:util")
  }),
- 7121: (function(_module, exports_, require_) {
+ 3246: (function(_module, exports_, require_) {
 require_.d(exports_, { T3: () => GPU_STEPS, YL: () => STRATEGIES, dataTypes: () => dataTypes, gl: () => displaySettings, sL: () => ruleGpus, xu: () => gibOfGb })
 const dataTypes = [ {
  name: 'fp32',
@@ -1332,7 +1332,7 @@ const dataTypes = [ {
  thresholds: { green: 8, yellow: 24 }
 }, GPU_STEPS = [ 4, 8, 16, 24, 40, 80 ], STRATEGIES = [ [ 'Single GPU', 1, 1, 1, 1 ], [ 'Tensor Parallel', 2, 1, 1, 1 ], [ 'Tensor Parallel', 4, 1, 1, 1 ], [ 'Tensor Parallel', 8, 1, 1, 1 ], [ 'Pipeline Parallel', 1, 2, 1, 1 ], [ 'Pipeline Parallel', 1, 4, 1, 1 ], [ 'Pipeline Parallel', 1, 8, 1, 1 ], [ 'TP + PP', 2, 2, 1, 1 ], [ 'TP + PP', 2, 4, 1, 1 ], [ 'TP + PP', 4, 2, 1, 1 ], [ 'TP + PP', 4, 4, 1, 1 ], [ 'Data Parallel', 1, 1, 1, 2 ], [ 'Data Parallel', 1, 1, 1, 4 ], [ 'Data Parallel', 1, 1, 1, 8 ] ]
  }),
- 7318: (function(_module, exports_, require_) {
+ 739: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { catalogueBeside: () => catalogueBeside })
 var node_fs__0 = require_(3024), node_path__1 = require_(6760)
@@ -1345,10 +1345,10 @@ function catalogueBeside(script) {
  }
 }
  }),
- 9811: (function(_module, exports_, require_) {
+ 9792: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { openCatalogue: () => openCatalogue })
-var _models_facts_js__0 = require_(7896)
+var _models_facts_js__0 = require_(9905)
 function openCatalogue(read) {
  let loaded = null
  const open = () => {
@@ -1384,10 +1384,10 @@ function rowOf(text, lower, name) {
  return null
 }
  }),
- 490: (function(__webpack_module__, _exports, require_) {
+ 9069: (function(__webpack_module__, _exports, require_) {
 require_.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __webpack_async_result__) => {
  try {
-  var _terminal_run_js__0 = require_(4968)
+  var _terminal_run_js__0 = require_(5653)
   process.exitCode = await (0, _terminal_run_js__0.r)(process.argv.slice(2), process)
   __webpack_async_result__()
  } catch (e) {
@@ -1395,7 +1395,7 @@ require_.a(__webpack_module__, async (__webpack_handle_async_dependencies__, __w
  }
 }, 1)
  }),
- 3617: (function(_module, exports_, require_) {
+ 3540: (function(_module, exports_, require_) {
 require_.d(exports_, { F: () => baseName, b: () => pythonModule })
 function pythonModule(argv) {
  if (!/^(?:python[\d.]*|pypy[\d.]*)$|[$\uE000]/.test(baseName(argv[0] ?? '')) && argv[0] !== '-m') return null;
@@ -1412,7 +1412,7 @@ function baseName(path) {
  return path.slice(path.lastIndexOf('/') + 1)
 }
  }),
- 1866: (function(_module, exports_, require_) {
+ 1389: (function(_module, exports_, require_) {
 require_.d(exports_, { y: () => environmentUses })
 function environmentUses(env, table, prefix = '') {
  const uses = []
@@ -1435,9 +1435,9 @@ function environmentUses(env, table, prefix = '') {
 }
 const IGNORED = new Set([ 'port', 'host', 'hostname', 'env', 'api-key', 'hf-token', 'hf-api-token' ])
  }),
- 605: (function(_module, exports_, require_) {
+ 6551: (function(_module, exports_, require_) {
 require_.d(exports_, { fT: () => assemble, Zm: () => commandLines, PE: () => deploymentOf, GJ: () => recognise })
-var deployments_command = require_(8906), deployment = require_(2796), deployments_images = require_(4621), command_line = require_(3617), values = require_(3897)
+var deployments_command = require_(5617), deployment = require_(6725), deployments_images = require_(6012), command_line = require_(3540), values = require_(8492)
 const NUMBERS = [ [ 'loraRank', /^LORA_R(?:ANK)?$/, values.yj ], [ 'microBatchSize', /^(?:TRAIN_BATCH_SIZE|PER_DEVICE_TRAIN_BATCH_SIZE|MICRO_BATCH_SIZE)$/, values.yj ], [ 'gradientAccumulation', /^GRADIENT_ACCUMULATION_STEPS$/, values.yj ], [ 'sequenceLength', /^MAX_SEQ(?:UENCE)?_LEN(?:GTH)?$/, values.yj ] ], customTraining = {
  engine: 'custom-training',
  title: 'Training containers that take model and parameters from variables',
@@ -1464,7 +1464,7 @@ function readVariables(start) {
  }, text => (0, values.Vm)(text) === void 0 ? void 0 : 'lora')
  return { collector, model: (0, values.Sn)(env.get('MODEL_NAME'), collector) }
 }
-var flags = require_(764), environment = require_(1866)
+var flags = require_(2011), environment = require_(1389)
 const infinity_flags = (0, flags.tS)({
  one: `\n    api-key batch-size board-dir device device-id dtype embedding-dtype engine host log-level lengths-via-tokenize\n    model-id pooling-method port proxy-root-path revision served-model-name url-prefix vector-disk-cache-path`,
  switches: 'bettertransformer compile model-warmup permissive-cors preload-only trust-remote-code vector-disk-cache'
@@ -1616,7 +1616,7 @@ function readLmdeploy(start) {
  } : {})
  return { collector, model, draftModel: draft ? (0, values.Sn)(draft.value, collector) : null }
 }
-var nim = require_(1851), ollama = require_(1753), sglang = require_(3137)
+var nim = require_(868), ollama = require_(9416), sglang = require_(6364)
 const tgiFlags = (0, flags.tS)({
  one: `\n    api-key cors-allow-origin cuda-graphs cuda-memory-fraction dtype hostname huggingface-hub-cache kv-cache-dtype\n    lora-adapters master-addr master-port max-batch-prefill-tokens max-batch-size max-batch-total-tokens max-best-of\n    max-client-batch-size max-concurrent-requests max-image-fetch-size max-input-length max-input-tokens\n    max-stop-sequences max-top-n-tokens max-total-tokens max-waiting-tokens model-id ngrok-authtoken ngrok-edge\n    num-shard otlp-endpoint otlp-service-name payload-limit port=-p prometheus-port quantize revision rope-factor\n    rope-scaling shard-uds-path sharded speculate tokenizer-config-path usage-stats validation-workers\n    waiting-served-ratio watermark-delta watermark-gamma weights-cache-override`,
  switches: `\n    disable-crash-reports disable-custom-kernels disable-grammar-support disable-usage-stats enable-prefill-logprobs\n    env=-e json-output ngrok trust-remote-code`
@@ -1765,7 +1765,7 @@ const triton = {
   return { collector: new values.gR, model: { id: null, revision: null } }
  }
 }
-var trtllm = require_(5338), vllm = require_(4046)
+var trtllm = require_(2328), vllm = require_(3187)
 const commandLines = [ vllm.SS, sglang.j, tgi, tei, trtllm._, llamacpp, ollama.d, lmdeploy, infinity, nim.bQ, triton, swift, llamafactoryCli, trlCli, customTraining ], NO_ENGINE = /(?:^|[-_/.])(?:router|routing|exporter|metrics|proxy|bench(?:mark)?s?|client|ui|webui|web|gateway|downloader|loader|operator|controller|tests?|eval|dashboard|sidecar|scheduler|syncer|adapter|frontend|mock|sim|simulator|planner|epp)(?:$|[-_.])/
 function recognise(command) {
  const argv = command.argv.slice(0, 24).map(word => word.value)
@@ -1852,9 +1852,9 @@ function hardwareOf(command, reading) {
  return { ...declared, accelerator }
 }
  }),
- 1851: (function(_module, exports_, require_) {
+ 868: (function(_module, exports_, require_) {
 require_.d(exports_, { CI: () => nimEnvironment, Ok: () => nimModel, bQ: () => nim })
-var _images_js__0 = require_(4621), _values_js__1 = require_(3897)
+var _images_js__0 = require_(6012), _values_js__1 = require_(8492)
 const nim = {
  engine: 'nim',
  title: 'NVIDIA NIM: nim/<org>/<model> images, NIM_ variables',
@@ -1894,9 +1894,9 @@ function nimModel(env, image, collector) {
  return model.id === null ? model : { ...model, id: `nim:${model.id}` }
 }
  }),
- 1753: (function(_module, exports_, require_) {
+ 9416: (function(_module, exports_, require_) {
 require_.d(exports_, { d: () => ollama, e: () => ollamaEnvironment })
-var _values_js__1 = require_(3897), _command_line_js__0 = require_(3617)
+var _values_js__1 = require_(8492), _command_line_js__0 = require_(3540)
 const ollama = {
  engine: 'ollama',
  title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
@@ -1928,9 +1928,9 @@ function ollamaEnvironment(env, collector) {
  }, _values_js__1.Vm)
 }
  }),
- 3137: (function(_module, exports_, require_) {
+ 6364: (function(_module, exports_, require_) {
 require_.d(exports_, { T: () => readSglangMap, j: () => sglang })
-var _flags_flags_js__3 = require_(764), _flags_sglang_js__0 = require_(133), _values_js__4 = require_(3897), _yaml_js__1 = require_(7764), _command_line_js__2 = require_(3617)
+var _flags_flags_js__3 = require_(2011), _flags_sglang_js__0 = require_(4004), _values_js__4 = require_(8492), _yaml_js__1 = require_(9397), _command_line_js__2 = require_(3540)
 const style = {
  underscores: true,
  prefixes: true,
@@ -2007,14 +2007,14 @@ function readSglangUses(uses, collector) {
  return { collector, model, draftModel: draft ? (0, _values_js__4.Sn)(draft.value, collector) : null, accelerator }
 }
  }),
- 5338: (function(_module, exports_, require_) {
+ 2328: (function(_module, exports_, require_) {
 require_.d(exports_, { i: () => readTrtllmMap, _: () => trtllm })
-var flags = require_(764)
+var flags = require_(2011)
 const trtllmFlags = (0, flags.tS)({
  one: `\n    backend cluster-size config=--extra-llm-api-options,--extra-engine-args context-parallel-size=--cp-size\n    custom-tokenizer dataset dtype engine-dir free-gpu-memory-fraction=--kv-cache-free-gpu-memory-fraction,--kv-cache-free-gpu-mem-fraction\n    gpus-per-node host kv-cache-dtype log-level max-batch-size max-beam-width max-input-len max-num-tokens\n    max-seq-len metadata-server-config-file model=-m,--model-path model-type\n    moe-cluster-parallel-size moe-expert-parallel-size=--ep-size,--ep,--expert-parallel-size num-postprocess-workers\n    pipeline-parallel-size=--pp-size,--pp port quantization reasoning-parser revision served-model-name server-role\n    tensor-parallel-size=--tp-size,--tp tokenizer tool-parser workspace=-w`,
  switches: `\n    enable-attention-dp enable-chunked-context enable-chunked-prefill fail-fast-on-attention-window-too-large\n    otlp-traces streaming trust-remote-code`
 })
-var tree = require_(1687), values = require_(3897), yaml = require_(7764), command_line = require_(3617)
+var tree = require_(9314), values = require_(8492), yaml = require_(9397), command_line = require_(3540)
 const style = {
  underscores: true,
  prefixes: false,
@@ -2112,9 +2112,9 @@ function readTrtllmMap(map) {
  return { collector, model: (0, values.Sn)(model, collector) }
 }
  }),
- 4046: (function(_module, exports_, require_) {
+ 3187: (function(_module, exports_, require_) {
 require_.d(exports_, { CC: () => readVllmUses, SS: () => vllm, X7: () => vllmStyle, mh: () => readVllmMap })
-var _command_js__7 = require_(8906), _flags_flags_js__5 = require_(764), _flags_vllm_js__0 = require_(7666), _images_js__1 = require_(4621), _values_js__6 = require_(3897), _yaml_js__2 = require_(7764), _command_line_js__4 = require_(3617), _environment_js__3 = require_(1866)
+var _command_js__7 = require_(5617), _flags_flags_js__5 = require_(2011), _flags_vllm_js__0 = require_(7611), _images_js__1 = require_(6012), _values_js__6 = require_(8492), _yaml_js__2 = require_(9397), _command_line_js__4 = require_(3540), _environment_js__3 = require_(1389)
 const vllmStyle = {
  underscores: true,
  prefixes: true,
@@ -2263,7 +2263,7 @@ function readVllmMap(map) {
  return readVllmUses((0, _flags_flags_js__5.YR)(map, _flags_vllm_js__0.B, vllmStyle), null, new _values_js__6.gR, null)
 }
  }),
- 8906: (function(_module, exports_, require_) {
+ 5617: (function(_module, exports_, require_) {
 require_.d(exports_, { Ft: () => placeholders, SP: () => shown, Yl: () => HOLE_OPEN, Zm: () => withoutPlaceholders, ye: () => HOLE_CLOSE })
 const HOLE_OPEN = '', HOLE_CLOSE = '', HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
 function placeholders(text) {
@@ -2278,7 +2278,7 @@ function shown(text) {
  return text.includes(HOLE_OPEN) ? text.replace(HOLE, (_, name) => `{{ ${name} }}`) : text
 }
  }),
- 2796: (function(_module, exports_, require_) {
+ 6725: (function(_module, exports_, require_) {
 require_.d(exports_, { b: () => declared, g: () => noHardware })
 const noHardware = { names: [], gpusPerReplica: null, nodes: null, accelerator: null }
 function declared({engine, model, settings, hardware}) {
@@ -2286,7 +2286,7 @@ function declared({engine, model, settings, hardware}) {
  return JSON.stringify([ engine.name, model.id, model.revision, values.sort(), hardware.gpusPerReplica, names ])
 }
  }),
- 764: (function(_module, exports_, require_) {
+ 2011: (function(_module, exports_, require_) {
 require_.d(exports_, {
  DI: () => walkFlags,
  IL: () => jsonValue,
@@ -2297,7 +2297,7 @@ require_.d(exports_, {
  tS: () => flagTable,
  yC: () => lastUse
 })
-var _units_suggest_js__5 = require_(138), _command_js__0 = require_(8906), _shell_words_js__1 = require_(5820), _text_js__2 = require_(5300), _tree_js__3 = require_(1687), _values_js__4 = require_(3897)
+var _units_suggest_js__5 = require_(4749), _command_js__0 = require_(5617), _shell_words_js__1 = require_(9824), _text_js__2 = require_(2229), _tree_js__3 = require_(9314), _values_js__4 = require_(8492)
 function flagTable(groups) {
  const spelled = new Map
  addAll(spelled, groups)
@@ -2503,9 +2503,9 @@ function nearly(a, b) {
  return a.length >= 6 && [ ...left.values() ].reduce((sum, count) => sum + Math.abs(count), 0) <= 2
 }
  }),
- 133: (function(_module, exports_, require_) {
+ 4004: (function(_module, exports_, require_) {
 require_.d(exports_, { U: () => sglangFlags })
-var _flags_js__0 = require_(764)
+var _flags_js__0 = require_(2011)
 const sglangFlags = (0, _flags_js__0.tS)({
  one: `\n    admin-api-key api-key asr-max-buffer-seconds asr-max-concurrent-sessions attention-backend\n    attn-cp-size=--attention-context-parallel-size attn-dp-size=--attention-data-parallel-size base-gpu-id\n    batch-notify-size bf16-gemm-backend boundary-reduction c128-page-size chat-template chunked-prefill-size\n    completion-template config constrained-json-max-whitespace-cnt constrained-json-whitespace-pattern\n    context-length cp-strategy cpu-offload-gb crash-dump-folder cuda-graph-backend-decode cuda-graph-backend-prefill\n    cuda-graph-config cuda-graph-max-bs-decode cuda-graph-max-bs-prefill cuda-graph-max-seq-len-prefill\n    cuda-graph-prefill-max-context=--context-bucket dcp-comm-backend dcp-size=--decode-context-parallel-size\n    debug-tensor-dump-input-file debug-tensor-dump-output-folder decode-attention-backend decode-log-interval\n    decoupled-spec-bind-endpoint decoupled-spec-connect-endpoints decoupled-spec-rank decoupled-spec-role\n    decrypted-config-file decrypted-draft-config-file deepep-config deepep-dispatcher-output-dtype deepep-mode\n    deepep-v2-mode default-chat-template-kwargs default-priority-value detokenizer-worker-num device\n    disaggregation-bootstrap-port disaggregation-decode-allocation-policy disaggregation-decode-extra-slots\n    disaggregation-decode-host-receive-threshold disaggregation-decode-polling-interval\n    disaggregation-decode-retraction-backup disaggregation-ib-device disaggregation-mode\n    disaggregation-transfer-backend dist-init-addr=--nccl-init-addr dist-timeout dllm-algorithm\n    dllm-algorithm-config download-dir dp-size=--data-parallel-size dsa-decode-backend dsa-paged-mqa-logits-backend\n    dsa-prefill-backend dsa-topk-backend dsa-triton-union dsv4-attn-backend dsv4-prefill-backend dtype dwdp-size\n    dynamic-batch-tokenizer-batch-size dynamic-batch-tokenizer-batch-timeout elastic-ep-backend\n    elastic-ep-initial-size elastic-ep-join-mode elastic-ep-join-rank-offset elastic-ep-scale-timeout\n    encoder-bootstrap-port encoder-transfer-backend engine-info-bootstrap-port ep-dispatch-algorithm\n    ep-num-redundant-experts ep-size=--expert-parallel-size,--ep eplb-algorithm\n    eplb-min-rebalancing-utilization-threshold eplb-rebalance-layers-per-chunk eplb-rebalance-num-iterations\n    expert-balancedness-report-mode expert-distribution-recorder-buffer-size expert-distribution-recorder-mode\n    export-metrics-to-file-dir extra-metric-labels fastapi-root-path file-storage-path flashinfer-a2a-dispatch-type\n    flashinfer-allreduce-fusion-backend flashinfer-mxfp4-moe-precision flexkv-config-file forward-hooks\n    forward-pass-metrics-ipc-name forward-pass-metrics-worker-id fp4-gemm-backend fp8-gemm-backend fuseep-mode\n    gated-launch-port gc-warning-threshold-secs gpu-id-step grammar-backend grpc-port grpc-response-timeout-secs\n    hf-chat-template-name hicache-host-memory-fraction hicache-host-memory-mode hicache-io-backend\n    hicache-mem-layout hicache-ratio hicache-size hicache-storage-backend hicache-storage-backend-extra-config\n    hicache-storage-prefetch-policy hicache-storage-prefetch-retry-max-attempts\n    hicache-storage-prefetch-retry-poll-interval hicache-write-policy\n    hisparse-config=--hierarchical-sparse-attention-extra-config host http2-initial-connection-window-size\n    http2-max-concurrent-streams image-processor-backend init-expert-location int8-mamba-ckpt-size\n    json-model-override-args kt-cpuinfer kt-max-deferred-experts-per-token kt-method kt-num-gpu-experts\n    kt-threadpool-count kt-weight-path kv-cache-dtype kv-canary kv-canary-real-data kv-canary-sweep-interval\n    kv-events-config limit-mm-data-per-request linear-attn-backend linear-attn-decode-backend\n    linear-attn-prefill-backend linear-attn-verify-backend linear-replayssm-cache-len lmcache-config-file\n    load-balance-method load-format load-publish-endpoint load-snapshot-publish-interval log-level log-level-http\n    log-requests-format log-requests-level lora-backend lora-drain-wait-threshold lora-eviction-policy mamba-backend\n    mamba-cache-philox-rounds mamba-full-memory-ratio mamba-max-states-per-path mamba-radix-cache-strategy\n    mamba-ssm-dtype mamba-track-interval max-ep-size max-loaded-loras max-lora-chunk-size max-lora-rank\n    max-loras-per-batch max-mamba-cache-size max-prefill-tokens max-queued-requests max-running-requests\n    max-total-tokens media-url-max-file-size-mb mem-fraction-static min-free-slots-delay mm-attention-backend\n    mm-feature-transport mm-global-cache-backend mm-io-worker-num mm-preprocess-cache-size-mb mm-process-config\n    mm-processor-worker-num model-config-parser model-impl model-loader-extra-config model-path=--model\n    modelexpress-config modelopt-checkpoint-restore-path modelopt-checkpoint-save-path modelopt-export-path\n    modelopt-quant moe-a2a-backend moe-dense-tp-size moe-dp-size=--moe-data-parallel-size moe-runner-backend\n    mooncake-ib-device msprobe-dump-config nccl-port nnodes node-rank num-continuous-decode-steps\n    num-reserved-decode-tokens offload-group-size offload-mode offload-num-in-group offload-prefetch-step\n    optimistic-prefill-attempts otlp-service-name otlp-traces-endpoint page-size paged-experts-num-resident\n    pdmux-config-path ple-offload-backend ple-offload-dir port pp-async-batch-depth pp-max-micro-batch-size\n    pp-size=--pipeline-parallel-size preferred-sampling-params prefill-attention-backend prefill-decode-interval\n    prefill-decode-interval-min-bs prefill-delayer-max-delay-ms prefill-delayer-max-delay-passes\n    prefill-delayer-queue-min-ratio prefill-delayer-token-usage-low-watermark prefill-kv-cache-dequant-dtype\n    prefill-max-requests priority-scheduling-preemption-threshold qsa-indexer-dtype quantization\n    quantization-param-path radix-cache-backend radix-eviction-policy radix-eviction-policy-config random-seed\n    reasoning-parser remote-instance-weight-loader-backend remote-instance-weight-loader-seed-instance-ip\n    remote-instance-weight-loader-seed-instance-service-port remote-instance-weight-loader-send-weights-group-ports\n    retraction-policy return-hidden-states-mode revision rl-on-policy-target rl-quant-profile sampling-backend\n    sampling-defaults sampling-mask-max-tokens schedule-conservativeness schedule-policy scheduler-recv-interval\n    served-model-name shared-experts-tp-size sidecar sidecar-args sm-group-num\n    smg-http-sidecar-port=--grpc-http-sidecar-port soft-watchdog-timeout spec-trace-dir\n    speculative-accept-threshold-acc speculative-accept-threshold-single speculative-adaptive-config\n    speculative-algorithm speculative-attention-mode speculative-dflash-block-size\n    speculative-domino-candidate-pool-size speculative-draft-attention-backend speculative-draft-kv-cache-dtype\n    speculative-draft-load-format speculative-draft-model-path=--speculative-draft-model\n    speculative-draft-model-quantization speculative-draft-model-revision speculative-draft-sink-size\n    speculative-draft-window-size speculative-dsa-topk-backend speculative-dspark-block-size\n    speculative-dspark-confidence-sts-path speculative-dspark-sps-table-path speculative-eagle-topk\n    speculative-moe-a2a-backend speculative-moe-runner-backend speculative-ngram-capacity\n    speculative-ngram-external-corpus-max-tokens speculative-ngram-external-corpus-path\n    speculative-ngram-external-sam-budget speculative-ngram-match-type speculative-ngram-max-bfs-breadth\n    speculative-ngram-max-trie-depth speculative-ngram-min-bfs-breadth speculative-num-draft-tokens\n    speculative-num-steps speculative-token-map ssl-ca-certs ssl-certfile ssl-keyfile ssl-keyfile-password\n    startup-weight-load-mode stream-interval swa-full-tokens-ratio swa-prefix-tails tbo-token-distribution-threshold\n    tokenizer-backend tokenizer-metrics-custom-labels-header tokenizer-mode tokenizer-path tokenizer-worker-num\n    tool-call-parser tool-server torch-compile-max-bs tp-size=--tensor-parallel-size trace-modules\n    triton-attention-num-kv-splits triton-attention-split-tile-size unified-cache-external-linker-backend\n    unified-cache-external-linker-config uno-lora-path warmups watchdog-timeout watermark-config weight-cache-mode\n    weight-cache-socket weight-cache-timeout weight-loader-prefetch-num-threads weight-version`,
  switches: `\n    abort-on-priority-when-disabled allow-auto-truncate checkpoint-engine-wait-weights-before-ready\n    constrained-json-disable-any-whitespace dcp-replicate-q-proj debug-cuda-graph delete-ckpt-after-loading\n    disable-aiter-allreduce-fusion-in-decode disable-aiter-allreduce-fusion-in-prefill disable-attn-tp-gather\n    disable-chunked-prefix-cache disable-cuda-graph disable-cuda-graph-padding disable-custom-all-reduce\n    disable-decode-cuda-graph disable-fast-image-processor disable-flashinfer-autotune\n    disable-flashinfer-cutlass-moe-fp4-allgather disable-hybrid-swa-memory disable-outlines-disk-cache\n    disable-overlap-schedule disable-prefill-cuda-graph disable-priority-preemption disable-radix-cache\n    disable-shared-experts-fusion disable-tokenizer-batch-decode disaggregation-decode-enable-offload-kvcache\n    disaggregation-decode-enable-radix-cache disaggregation-enable-kv-checksum dllm-fdfo\n    enable-adaptive-dispatch-to-encoder enable-aiter-allreduce-fusion enable-amd-monokernel\n    enable-attn-tp-input-scattered enable-broadcast-mm-inputs-process enable-cache-report enable-cp-decode-attn-tp\n    enable-cudagraph-gc enable-custom-logit-processor enable-decoder-swa-bounded-replay\n    enable-deepseek-v4-fp4-indexer enable-dense-mlp-attn-tp enable-deterministic-inference enable-dp-attention\n    enable-dp-attention-local-control-broadcast enable-dp-lm-head enable-draft-weights-cpu-backup\n    enable-dsa-cache-layer-split enable-dsa-fused-indexer enable-dynamic-batch-tokenizer enable-dynamic-chunking\n    enable-elastic-expert-backup enable-encoder-swa-bounded-replay enable-eplb enable-flashinfer-allreduce-fusion\n    enable-flexkv enable-forward-pass-metrics enable-fp32-lm-head enable-fused-moe-sum-all-reduce\n    enable-fused-qk-norm-rope enable-hierarchical-cache=--enable-hicache enable-hisparse\n    enable-http-worker-reuseport enable-http2 enable-int8-mamba-checkpoint enable-kv-cache-sharding\n    enable-layernorm-sp enable-layerwise-nvtx-marker enable-lean-attention enable-linear-replayssm\n    enable-linear-replayssm-spec enable-linker-mla-dedup enable-lmcache enable-lora enable-lora-overlap-loading\n    enable-mamba-cache-stochastic-rounding enable-megamoe-for-layernorm-sp enable-memory-saver enable-metrics\n    enable-metrics-for-all-schedulers enable-mfu-metrics enable-mis enable-mixed-chunk enable-mm-global-cache\n    enable-mscclpp enable-multi-layer-eagle enable-multimodal enable-nccl-nvls enable-nvidia-megakernel\n    enable-p2p-check enable-page-major-kv-layout enable-paged-experts enable-pd-role-switch enable-pdmux\n    enable-precise-embedding-interpolation enable-prefill-cp enable-prefill-delayer enable-prefix-mm-cache\n    enable-priority-scheduling enable-profile-cuda-graph enable-quant-communications\n    enable-request-time-stats-logging enable-response-store enable-return-aux-hidden-states\n    enable-return-hidden-states enable-return-indexer-topk enable-return-routed-experts enable-scattered-sconv\n    enable-session-radix-cache enable-shared-experts-attn-tp enable-single-batch-overlap enable-ssl-refresh\n    enable-streaming-session enable-strict-thinking enable-symm-mem enable-tf32-matmul enable-tokenizer-batch-encode\n    enable-torch-compile enable-torch-compile-debug-mode enable-torch-symm-mem enable-tp-lm-head-all-to-all\n    enable-trace enable-two-batch-overlap enable-unified-cache-external-linker enable-unified-memory\n    enable-w4a4-mxfp4-megamoe enable-waterfill enable-watermark enable-weights-cpu-backup encoder-only\n    enforce-disable-flashinfer-allreduce-fusion enforce-shared-experts-fusion experts-shared-outer-loras\n    export-metrics-to-file flashinfer-mla-disable-ragged grpc-mode incremental-streaming-output is-embedding\n    language-model-only language-only log-requests lora-strict-loading lora-use-virtual-experts mlx-enable-sampling\n    mm-enable-dp-encoder monokernel-backend ple-offload-embedding pre-warm-nccl prefill-only-disable-kv-cache\n    quantize-and-serve remote-instance-weight-loader-start-seed-via-transfer-engine return-input-ids\n    return-output-ids schedule-low-priority-values-first show-time-cost skip-server-warmup skip-tokenizer-init\n    sleep-on-idle smg-grpc-mode speculative-adaptive speculative-dspark-align-verify-tokens-to-graph-tier\n    speculative-enable-w4a4-mxfp4-megamoe speculative-use-block-verification speculative-use-rejection-sampling\n    stream-response-default-include-usage strip-thinking-cache triton-attention-reduce-in-fp32\n    trust-mm-content-hashes trust-remote-code trust-request-chat-template use-ray weight-loader-disable-mmap\n    weight-loader-drop-cache-after-load weight-loader-prefetch-checkpoints`,
@@ -2513,9 +2513,9 @@ const sglangFlags = (0, _flags_js__0.tS)({
  optional: `\n    model-checksum`
 })
  }),
- 7666: (function(_module, exports_, require_) {
+ 7611: (function(_module, exports_, require_) {
 require_.d(exports_, { B: () => vllmFlags })
-var _flags_js__0 = require_(764)
+var _flags_js__0 = require_(2011)
 const vllmFlags = (0, _flags_js__0.tS)({
  one: `\n    additional-config all2all-backend allowed-headers allowed-local-media-path allowed-methods allowed-origins\n    anthropic-disabled-thinking-effort api-server-count=-asc attention-backend attention-config=-ac\n    aux-output-config block-size chat-template chat-template-content-format code-revision cohere-format\n    compilation-config=-cc config config-format convert cp-kv-cache-interleave-size cpu-distributed-timeout-seconds\n    cpu-offload-gb custom-histogram-buckets data-parallel-address=-dpa data-parallel-backend=-dpb\n    data-parallel-rank=-dpn data-parallel-rpc-port=-dpp data-parallel-size-local=-dpl data-parallel-size=-dp\n    data-parallel-start-rank=-dpr data-parallel-supervisor-port dbo-decode-token-threshold\n    dbo-prefill-token-threshold dcp-comm-backend dcp-kv-cache-interleave-size decode-context-parallel-size=-dcp\n    default-chat-template-kwargs default-mm-loras device-ids diffusion-config=-dc disable-access-log-for-endpoints\n    distributed-executor-backend distributed-timeout-seconds download-dir dp-supervisor-probe-failure-threshold\n    dp-supervisor-probe-interval-s dp-supervisor-probe-timeout-s dp-sync-interval dtype ec-manager-config\n    ec-transfer-config elastic-ep-max-dp-size engram-config eplb-config expert-placement-strategy\n    fault-tolerance-config fingerprint-mode fingerprint-value gdn-prefill-backend generation-config\n    gpu-memory-utilization=--device-memory-utilization grpc-port h11-max-header-count h11-max-incomplete-event-size\n    hf-config-path hf-overrides host io-processor-plugin ir-op-priority jit-monitor-mode kda-decode-backend\n    kda-prefill-backend kernel-config kv-cache-dtype kv-cache-memory-bytes kv-cache-metrics-sample kv-events-config\n    kv-offloading-backend kv-offloading-size kv-transfer-config limit-mm-per-prompt linear-backend load-format\n    log-config-file log-level logging-config logprobs-mode long-prefill-token-threshold lora-dtype mamba-backend\n    mamba-block-size mamba-cache-dtype mamba-cache-mode mamba-cache-philox-rounds mamba-ssm-cache-dtype\n    mamba-ssu-algorithm master-addr master-port max-cpu-loras max-cudagraph-capture-size max-log-len max-logprobs\n    max-lora-cls-labels max-lora-rank max-loras max-model-len max-num-active-seqs max-num-batched-tokens\n    max-num-queued-reqs max-num-queued-tokens max-num-scheduled-tokens max-num-seqs max-parallel-loading-workers\n    media-io-kwargs middleware mm-encoder-attn-backend mm-encoder-attn-dtype mm-encoder-fp8-scale-path\n    mm-encoder-fp8-scale-save-margin mm-encoder-fp8-scale-save-path mm-encoder-tp-mode mm-hasher-algorithm\n    mm-ipc-gpu-memory-gb mm-processor-cache-gb mm-processor-cache-type mm-processor-device mm-processor-kwargs\n    mm-shm-cache-max-object-size-mb mm-tensor-ipc model model-class-overrides model-impl model-loader-extra-config\n    moe-backend nnodes=-n node-rank=-r num-gpu-blocks-override offload-backend offload-group-size\n    offload-num-in-group offload-prefetch-step optimization-level otlp-traces-endpoint override-generation-config\n    per-request-spec-decode-metrics performance-mode pipeline-parallel-size=-pp pooler-config port\n    prefill-context-parallel-size=-pcp prefill-schedule-interval prefix-cache-retention-interval\n    prefix-caching-hash-algo prefix-match-unit profiler-config pt-load-map-location quantization-config\n    quantization=-q reasoning-config reasoning-effort-map reasoning-parser reasoning-parser-plugin\n    renderer-num-workers replayssm-buffer-len response-role revision root-path runner safetensors-load-strategy\n    safetensors-prefetch-block-size safetensors-prefetch-num-threads scheduler-cls scheduling-policy seed\n    show-hidden-metrics-for-version shutdown-timeout sleep-mode-backend sparse-indexer-topk-backend spec-method\n    spec-model spec-tokens speculative-config=-sc sse-keep-alive-interval ssl-ca-certs ssl-cert-reqs ssl-certfile\n    ssl-ciphers ssl-keyfile stream-interval structured-outputs-config tensor-parallel-size=-tp tokenizer\n    tokenizer-mode tokenizer-revision tool-call-parser tool-parser-plugin tool-server tool-strict-level ubatch-size\n    uds uvicorn-log-level video-pruning-method video-pruning-rate watchdog-config watermark watermark-config\n    weight-transfer-config worker-cls worker-extension-cls`,
  switches: `\n    aggregate-engine-logging allow-credentials allow-deprecated-quantization async-scheduling\n    cohere-is-reasoning-model cudagraph-metrics data-parallel-external-lb=-dpe data-parallel-hybrid-lb=-dph\n    data-parallel-multi-port-external-lb=-dpm dcp-q-replicate disable-cascade-attn disable-chunked-mm-input\n    disable-custom-all-reduce disable-fastapi-docs disable-hybrid-kv-cache-manager disable-log-stats\n    disable-nccl-for-dp-synchronization disable-sliding-window disable-uvicorn-access-log enable-auto-tool-choice\n    enable-batch-sharded-sampling enable-chunked-prefill enable-cumem-allocator enable-dbo enable-elastic-ep\n    enable-ep-weight-filter enable-eplb enable-expert-parallel=-ep enable-fault-tolerance\n    enable-flash-late-interaction enable-flashinfer-autotune enable-force-include-usage enable-hc-sp\n    enable-layerwise-nvtx-tracing enable-log-deltas enable-log-outputs enable-log-requests\n    enable-logging-iteration-details enable-lora enable-mamba-cache-stochastic-rounding\n    enable-mamba-shared-prefix-checkpoint enable-mfu-metrics enable-mixed-moe-lora-format enable-mm-embeds\n    enable-moe-shared-loras enable-nccl-comm-suspend enable-offline-docs enable-per-request-metrics\n    enable-prefix-caching enable-prompt-embeds enable-prompt-tokens-details enable-request-id-headers\n    enable-return-routed-experts enable-scale-out enable-server-load-tracking enable-shm-tensor-arena\n    enable-sleep-mode enable-ssl-refresh enable-tokenizer-info-endpoint enable-tower-connector-lora\n    enable-trace-replay enforce-eager exclude-tools-when-tool-choice-none fail-on-environ-validation\n    fully-sharded-loras grpc headless interleave-mm-strings jit-monitor-verbose kv-cache-metrics\n    kv-sharing-fast-prefill language-model-only log-error-stack long-prefill-token-threshold-adaptive\n    mm-device-do-normalize mm-encoder-only monokernel numa-bind ray-workers-use-nsight return-sampling-mask\n    return-tokens-as-token-ids scheduler-reserve-full-isl skip-mm-profiling skip-tokenizer-init\n    sleep-mode-offload-cudagraph specialize-active-lora swa-bounded-replay tokens-only trust-remote-code\n    trust-request-chat-template trust-request-mm-kwargs use-fp64-gumbel use-replayssm use-tqdm-on-load`,
@@ -2527,9 +2527,9 @@ const vllmFlags = (0, _flags_js__0.tS)({
  }
 })
  }),
- 2976: (function(_module, exports_, require_) {
+ 8517: (function(_module, exports_, require_) {
 require_.d(exports_, { formats: () => formats })
-var deployment = require_(2796), command_line = require_(3617), command_lines = require_(605), deployments_text = require_(5300)
+var deployment = require_(6725), command_line = require_(3540), command_lines = require_(6551), deployments_text = require_(2229)
 const SWITCHES = new Set('d detach rm i interactive t tty it dit itd ti id P publish-all privileged init no-healthcheck oom-kill-disable read-only sig-proxy disable-content-trust quiet q replace no-hosts'.split(' '))
 function dockerRun(argv, outer) {
  const env = new Map, mounts = []
@@ -2613,7 +2613,7 @@ function device(value, before) {
  if (cdi[1] === 'all') return { accelerator: 'nvidia' };
  return { accelerator: 'nvidia', gpusPerReplica: (before.gpusPerReplica ?? 0) + 1, gpusAt: value.place, gpusText: text }
 }
-var parse = require_(2085), shell_words = require_(5820)
+var parse = require_(8122), shell_words = require_(9824)
 const MAX_STEPS = 2e4, MAX_CALLS = 8, MAX_LOOP = 16, MAX_EXPANDED = 4e6, MAX_LIST = 500, MAX_COMMANDS = 2e3, BUILTINS = new Set([ 'set', 'shopt', 'echo', 'printf', 'cd', 'exit', 'return', 'true', 'false', ':', '[', '[[', 'test', 'shift', 'unset', 'trap', 'wait', 'umask', 'ulimit' ])
 function runScript(script, input) {
  const run = new Run(input)
@@ -2960,7 +2960,7 @@ function wrapped(command, program, depth) {
  }
  return []
 }
-var parameters = require_(3972), tree = require_(1687), deployments_images = require_(4621)
+var parameters = require_(1913), tree = require_(9314), deployments_images = require_(6012)
 const MAX_SCRIPT = 256 * 1024, shell = {
  kind: 'file',
  name: 'shell',
@@ -3084,7 +3084,7 @@ const azureMl = {
   return found
  }
 }
-var sglang = require_(3137), vllm = require_(4046), values = require_(3897)
+var sglang = require_(6364), vllm = require_(3187), values = require_(8492)
 function acceleratorHardware(node, key) {
  const all = written(node), [head] = all
  if (!head) return deployment.g;
@@ -3399,7 +3399,7 @@ function isGpu(device) {
  tree.gT)(device, 'capabilities').flatMap(node => (0, tree.CB)(node).map(text => text.value)))
  return driver === 'nvidia' || driver === 'cdi' || /gpu|nvidia/.test(capabilities)
 }
-var yaml = require_(7764)
+var yaml = require_(9397)
 const MAX_NEIGHBOURS = 40
 class ConfigMaps {
  #context;
@@ -3664,7 +3664,7 @@ const dynamo = {
   return found
  }
 }
-var trtllm = require_(5338), flags_sglang = require_(133), flags_vllm = require_(7666)
+var trtllm = require_(2328), flags_sglang = require_(4004), flags_vllm = require_(7611)
 const engineConfig = {
  kind: 'document',
  name: 'engine-config',
@@ -3701,7 +3701,7 @@ function trtllmOnly(keys) {
 function mostly(keys, table) {
  return keys.filter(key => table.spelled.has(key)).length >= .8 * keys.length
 }
-var instances = require_(2117)
+var instances = require_(2896)
 const COUNTS = [ 'gpus', 'job.gpus', 'gpu.count', 'gpuCount', 'numGpus', 'num_gpus', 'gpu.number', 'resources.gpu' ]
 function valuesHardware(map, root) {
  const own = resources(map), asked = own.accelerator !== null || map === root ? own : resources(root), node = nodeHardware(map).names.length > 0 || map === root ? nodeHardware(map) : nodeHardware(root), declared = withInstance(podHardware(node, asked), map)
@@ -4015,7 +4015,7 @@ function roleDeployment(role, root, name) {
  const hardware = resourceOf(role), type = (0, tree.bX)(role, 'type') ?? 'role'
  return [ kaitoDeployment(model, (0, vllm.CC)([], null, new values.gR, null), hardware, `${name}/${type}`) ]
 }
-var flags = require_(764)
+var flags = require_(2011)
 const kserve_KINDS = /^(?:InferenceService|LLMInferenceService|LLMInferenceServiceConfig|ServingRuntime|ClusterServingRuntime)$/, kserve = {
  kind: 'document',
  name: 'kserve',
@@ -4169,7 +4169,7 @@ function podsOf(parallelism, local) {
  tree.bX)(parallelism, 'pipeline') ?? '1'), pods = data > 1 && local >= 1 ? data / local : pipeline
  return Number.isSafeInteger(pods) && pods >= 1 && pods <= 1e3 ? pods : 1
 }
-var ollama = require_(1753)
+var ollama = require_(9416)
 const kubeai = {
  kind: 'document',
  name: 'kubeai',
@@ -4476,7 +4476,7 @@ function withConfigMap(objects, map) {
   left: MAX_NODES
  }) ?? one : one)
 }
-var deployments_path = require_(1236)
+var deployments_path = require_(5197)
 const MAX_FILES = 60, kustomize_MAX_DEPTH = 6, NAMES = [ 'kustomization.yaml', 'kustomization.yml', 'Kustomization' ], READERS = [ kserve, dynamo, kubernetes ], kustomize = {
  kind: 'document',
  name: 'kustomize',
@@ -4889,7 +4889,7 @@ function gpuBefore(text, index, constants) {
  }
  return value ? acceleratorHardware(new tree.p(value.value.replace('!', ''), value, true), 'gpu') : acceleratorHardware(void 0, 'gpu')
 }
-var policy_parse = require_(277), policy_settings = require_(9006), problem = require_(7091), suggest = require_(138)
+var policy_parse = require_(8715), policy_settings = require_(4661), problem = require_(7748), suggest = require_(4749)
 function directDeployments(lines, from) {
  const deployments = []
  for (const [index, line] of lines.entries()) {
@@ -4993,7 +4993,7 @@ const HEADER = /^#[^\n]{0,80}\bhf-vram-calc\b/, modelList = {
   }) ]
  }
 }
-var nim = require_(1851)
+var nim = require_(868)
 const nim_operator_KINDS = /^NIM(?:Service|Cache|Pipeline)$/, nimOperator = {
  kind: 'document',
  name: 'nim-operator',
@@ -5760,7 +5760,7 @@ function accelerator(root) {
 }
 const formats = [ kustomize, ray, kserve, kubeai, nimOperator, kaito, dynamo, productionStack, llmD, truss, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform ]
  }),
- 4621: (function(_module, exports_, require_) {
+ 6012: (function(_module, exports_, require_) {
 require_.d(exports_, { H7: () => imageAccelerator, K9: () => imageVersion, tO: () => imageName })
 function imageName(image) {
  const plain = image.trim().replace(/@sha256:.*$/, ''), colon = plain.lastIndexOf(':')
@@ -5792,9 +5792,9 @@ function imageAccelerator(image) {
  return null
 }
  }),
- 2528: (function(_module, exports_, require_) {
+ 1814: (function(_module, exports_, require_) {
 require_.d(exports_, { o: () => extract })
-var command_lines = require_(605), deployment = require_(2796), formats = require_(2976), command = require_(8906), deployments_text = require_(5300), tree = require_(1687)
+var command_lines = require_(6551), deployment = require_(6725), formats = require_(8517), command = require_(5617), deployments_text = require_(2229), tree = require_(9314)
 function isHelmTemplate(path, source) {
  return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source))
 }
@@ -5873,7 +5873,7 @@ function condition(body, values) {
  const empty = node.kind === 'scalar' ? node.value === null || node.value === false || node.value === '' || node.value === 0 : node.kind === 'list' ? node.items.length === 0 : node.entries.length === 0
  return match[1] ? empty : !empty
 }
-var path = require_(1236), yaml = require_(7764)
+var path = require_(5197), yaml = require_(9397)
 const MAX_BYTES = 1024 * 1024, MAX_DATA_BYTES = 256 * 1024, DATA = /\.(?:json|py)$/i, PARSED = /\.(?:ya?ml|json)$/i, documentFormats = formats.formats.filter(format => format.kind === 'document'), fileFormats = formats.formats.filter(format => format.kind === 'file'), escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i'), candidate = pattern([ ...command_lines.Zm, ...documentFormats ]), ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]))
 async function extract(repository, bounds = {
  files: Number.POSITIVE_INFINITY,
@@ -6044,7 +6044,7 @@ class Folders {
  }
 }
  }),
- 1236: (function(_module, exports_, require_) {
+ 5197: (function(_module, exports_, require_) {
 require_.d(exports_, { u: () => joinPath })
 function joinPath(folder, path) {
  const parts = []
@@ -6055,9 +6055,9 @@ function joinPath(folder, path) {
  return parts.join('/')
 }
  }),
- 3972: (function(_module, exports_, require_) {
+ 1913: (function(_module, exports_, require_) {
 require_.d(exports_, { ET: () => closing, GW: () => interpolate, Wi: () => parameter, mJ: () => kubernetesVariables })
-var _text_js__0 = require_(5300)
+var _text_js__0 = require_(2229)
 const MAX_REACH = 4e3
 function closing(text, from, open, close, budget) {
  if (budget.left <= 0) return -1;
@@ -6177,9 +6177,9 @@ function kubernetesVariables(text, lookup) {
  return _text_js__0.E.join(parts)
 }
  }),
- 2085: (function(_module, exports_, require_) {
+ 8122: (function(_module, exports_, require_) {
 require_.d(exports_, { ZP: () => arrayWords, cK: () => wordSpans, tl: () => parseScript })
-var _parameters_js__0 = require_(3972)
+var _parameters_js__0 = require_(1913)
 const OPERATORS = [ '<<<', '<<-', '&>>', ';;&', '<<', '>>', '>&', '<&', '&>', '>|', '&&', '||', '|&', ';;', ';&', ';', '&', '|', '(', ')', '<', '>', '\n' ], MAX_TOKENS = 6e4, MAX_DEPTH = 60
 function tokens(text) {
  const found = [], budget = budgetFor(text), heredocs = []
@@ -6442,9 +6442,9 @@ class Parser {
  }
 }
  }),
- 5820: (function(_module, exports_, require_) {
+ 9824: (function(_module, exports_, require_) {
 require_.d(exports_, { Ad: () => splitText, Ls: () => MAX_VALUE, Vo: () => expandWord, wy: () => expandText })
-var _text_js__0 = require_(5300), _parameters_js__2 = require_(3972), _parse_js__1 = require_(2085)
+var _text_js__0 = require_(2229), _parameters_js__2 = require_(1913), _parse_js__1 = require_(8122)
 const MAX_VALUE = 1e5
 function expandWord(raw, variables) {
  const state = new Expansion(raw, variables)
@@ -6661,7 +6661,7 @@ function arithmetic(text, lookup) {
  return at === tokens.length && Number.isSafeInteger(value) ? value : null
 }
  }),
- 5300: (function(_module, exports_, require_) {
+ 2229: (function(_module, exports_, require_) {
 require_.d(exports_, { E: () => Text })
 class Lines {
  file;
@@ -6767,7 +6767,7 @@ class Text {
  }
 }
  }),
- 1687: (function(_module, exports_, require_) {
+ 9314: (function(_module, exports_, require_) {
 require_.d(exports_, {
  $6: () => textAt,
  CB: () => textsOf,
@@ -6863,7 +6863,7 @@ function plainValue(node, depth = 12) {
  return Object.fromEntries(node.entries.slice(0, 1e3).map(entry => [ entry.key.value, plainValue(entry.value, depth - 1) ]))
 }
  }),
- 3897: (function(_module, exports_, require_) {
+ 8492: (function(_module, exports_, require_) {
 require_.d(exports_, {
  $K: () => sglangInteger,
  Im: () => truth,
@@ -6876,7 +6876,7 @@ require_.d(exports_, {
  yj: () => positive,
  zO: () => fraction
 })
-var _command_js__0 = require_(8906)
+var _command_js__0 = require_(5617)
 const integer = text => /^[+-]?\d{1,15}$/.test(text) ? Number(text) : void 0, positive = text => {
  const value = integer(text)
  return value !== void 0 && value > 0 ? value : void 0
@@ -6974,9 +6974,9 @@ function telling(text) {
  return name.line === start.line && name.file === start.file ? start : name
 }
  }),
- 7764: (function(_module, exports_, require_) {
+ 9397: (function(_module, exports_, require_) {
 require_.d(exports_, { h: () => parseYaml })
-var _node_modules_yaml_browser_dist_index_js__0 = require_(8658), _text_js__1 = require_(5300), _tree_js__2 = require_(1687)
+var _node_modules_yaml_browser_dist_index_js__0 = require_(4844), _text_js__1 = require_(2229), _tree_js__2 = require_(9314)
 const MAX_NODES = 2e5, MAX_DEPTH = 200
 function parseYaml(source) {
  const whole = parseAll(source)
@@ -7158,9 +7158,9 @@ function plain(value) {
  return value === null || value === void 0 ? null : String(value)
 }
  }),
- 1385: (function(_module, exports_, require_) {
+ 2615: (function(_module, exports_, require_) {
 require_.d(exports_, { k: () => engineOf, engines: () => engines })
-var units_bytes = require_(3439), memory_parts = require_(2140), checkpoint_storage = require_(3394)
+var units_bytes = require_(1160), memory_parts = require_(7977), checkpoint_storage = require_(5124)
 function partOf(weight, p) {
  const t = p.tensor, whole = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
  if (weight.transformersOnly) return { ...whole, copies: 0, bias: 0 };
@@ -8862,7 +8862,7 @@ function mixtureWidth(model) {
  const routed = 2 * n * e + n * c.expertWidth + e + hd + extra, shared = c.sharedWidth > 0 ? 3 * c.sharedWidth + 4 * e + Math.min(e, hd) : 0
  return Math.max(routed, shared)
 }
-var ggml_types = require_(871)
+var ggml_types = require_(2706)
 const pad = n => Math.ceil(n / 256) * 256
 function refusal(model, asked) {
  const {typeK, typeV} = asked, name = type => type.name.toLowerCase()
@@ -10008,7 +10008,7 @@ function asServer(input) {
   }
  }
 }
-var rounding = require_(8226)
+var rounding = require_(7391)
 const CLASSES = [ {
  below: 20480,
  chunk: 2048,
@@ -11100,11 +11100,11 @@ function engineOf(name) {
  return byName.get(name) ?? null
 }
  }),
- 4016: (function(_module, exports_, require_) {
+ 5898: (function(_module, exports_, require_) {
 require_.d(exports_, { oC: () => findModelFor, wA: () => makeHub, VA: () => scriptPath })
 var external_node_fs_ = require_(3024)
 const promises_namespaceObject = __WEBPACK_EXTERNAL_createRequire(import.meta.url)("node:timers/promises")
-var catalogue_catalogue = require_(9811), catalogue_file = require_(7318), problem = require_(7091), suggest = require_(138), local = require_(4549), sources_locked = require_(2110), sources_reference = require_(6151)
+var catalogue_catalogue = require_(9792), catalogue_file = require_(739), problem = require_(7748), suggest = require_(4749), local = require_(1652), sources_locked = require_(5557), sources_reference = require_(2181)
 function factsFinder(ports) {
  const found = new Map
  return reference => {
@@ -11176,7 +11176,7 @@ function nearest(id, ids) {
  suggest.k)(wanted.name, byName.keys())
  return near === null ? null : byName.get(near)
 }
-var hub_settings = require_(4063)
+var hub_settings = require_(780)
 async function findModelFor(choices) {
  const {repository} = choices, settings = (0, hub_settings.l)(choices.env, path => (0, 
  external_node_fs_.existsSync)(path) ? (0, external_node_fs_.readFileSync)(path, 'utf8') : null)
@@ -11207,7 +11207,7 @@ function quantisedVariants(catalogue, id) {
  return variants.flatMap(other => catalogue.find(other) ?? [])
 }
 async function readLock(repository, named) {
- const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(require_.bind(require_, 6)), file = named ?? LOCK_FILE, text = await repository.read(file, LOCK_LIMIT)
+ const {LOCK_FILE, LOCK_LIMIT, parseLock} = await Promise.resolve().then(require_.bind(require_, 2107)), file = named ?? LOCK_FILE, text = await repository.read(file, LOCK_LIMIT)
  if (text !== null) return parseLock(text, file);
  if (named === null) return (0, problem.uw)(null);
  return { ok: false, problem: { code: 'path-missing', message: `lock file ${JSON.stringify(file)} cannot be read`, hint: 'write it with hf-vram-calc lock' } }
@@ -11215,7 +11215,7 @@ async function readLock(repository, named) {
 async function makeHub(settings, choices) {
  const http = process.getBuiltinModule?.('node:http') ?? {}, {setGlobalProxyFromEnv} = http
  if (typeof setGlobalProxyFromEnv === 'function') setGlobalProxyFromEnv();
- const {hubClient} = await Promise.resolve().then(require_.bind(require_, 2569)), {cacheFolder, fileCache} = await Promise.resolve().then(require_.bind(require_, 517)), folder = cacheFolder(choices.env, settings.endpoint), cache = choices.cache ?? (folder === null ? null : fileCache(folder))
+ const {hubClient} = await Promise.resolve().then(require_.bind(require_, 819)), {cacheFolder, fileCache} = await Promise.resolve().then(require_.bind(require_, 6238)), folder = cacheFolder(choices.env, settings.endpoint), cache = choices.cache ?? (folder === null ? null : fileCache(folder))
  return hubClient(settings, {
   fetch: globalThis.fetch,
   sleep: async ms => {
@@ -11236,9 +11236,9 @@ function scriptPath() {
  return process.argv[1] ?? ''
 }
  }),
- 7743: (function(_module, exports_, require_) {
+ 3294: (function(_module, exports_, require_) {
 require_.d(exports_, { EN: () => visibleBytes, V5: () => computesFp8 })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 function visibleBytes(driverBytes) {
  return driverBytes - Math.round((driverBytes >= 170 * _units_bytes_js__0.T3 ? .8 : .45) * _units_bytes_js__0.T3)
 }
@@ -11251,9 +11251,9 @@ function computesFp8(gpu) {
  return generation === null ? null : generation >= 8.9
 }
  }),
- 5970: (function(_module, exports_, require_) {
+ 8672: (function(_module, exports_, require_) {
 require_.d(exports_, { a: () => gpuNamed, gpus: () => gpus })
-var bytes = require_(3439), gpu = require_(7743)
+var bytes = require_(1160), gpu = require_(3294)
 const SOURCES = {
  log: 'engine logs and nvidia-smi outputs in public issues',
  smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate',
@@ -11275,9 +11275,9 @@ function gpuNamed(name) {
  return row
 }
  }),
- 2117: (function(_module, exports_, require_) {
+ 2896: (function(_module, exports_, require_) {
 require_.d(exports_, { Ib: () => lookUpInstance, instances: () => instances })
-var _gpus_js__0 = require_(5970)
+var _gpus_js__0 = require_(8672)
 const AWS = [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, 1 / 2 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ], GCP = [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ], AZURE = [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, 1 / 2 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ], OCI = [ [ 'VM.GPU.A10.1', 'NVIDIA A10', 1 ], [ 'VM.GPU.A10.2', 'NVIDIA A10', 2 ], [ 'BM.GPU.A10.4', 'NVIDIA A10', 4 ], [ 'BM.GPU.L40S.4', 'NVIDIA L40S', 4 ], [ 'BM.GPU4.8', 'NVIDIA A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'NVIDIA A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'NVIDIA H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'NVIDIA H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'NVIDIA B200', 8 ], [ 'BM.GPU.GB200.4', 'NVIDIA GB200', 4 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'VM.GPU3.1', 'NVIDIA V100 16GB', 1 ], [ 'VM.GPU3.2', 'NVIDIA V100 16GB', 2 ], [ 'VM.GPU3.4', 'NVIDIA V100 16GB', 4 ], [ 'BM.GPU3.8', 'NVIDIA V100 16GB', 8 ] ], COREWEAVE = [ [ 'gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'NVIDIA H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'NVIDIA L40S', 8 ], [ 'gd-8xa100-i128', 'NVIDIA A100 80GB', 8 ], [ 'gd-1xgh200', 'NVIDIA GH200 96GB', 1 ], [ 'b200-8x', 'NVIDIA B200', 8 ], [ 'gb200-4x', 'NVIDIA GB200', 4 ], [ 'gb300-4x', 'NVIDIA GB300', 4 ], [ 'rtxp6000-8x', 'NVIDIA RTX PRO 6000 Blackwell', 8 ] ], LAMBDA_CARDS = [ [ 'a100_80gb_sxm4', 'NVIDIA A100 80GB' ], [ 'a100_sxm4', 'NVIDIA A100 40GB' ], [ 'a100', 'NVIDIA A100 40GB' ], [ 'a6000', 'NVIDIA RTX A6000' ], [ 'a10', 'NVIDIA A10' ], [ 'rtx6000', 'NVIDIA Quadro RTX 6000' ], [ 'v100', 'NVIDIA V100 16GB' ], [ 'h100_pcie', 'NVIDIA H100 80GB' ], [ 'h100_sxm5', 'NVIDIA H100 80GB' ], [ 'h100_sxm', 'NVIDIA H100 80GB' ], [ 'gh200', 'NVIDIA GH200 96GB' ], [ 'b200_sxm6', 'NVIDIA B200' ], [ 'b200', 'NVIDIA B200' ] ]
 function spelledOut(types) {
  const braces = /^([^{]*)\{([^}]*)\}(.*)$/.exec(types)
@@ -11300,9 +11300,9 @@ function lookUpInstance(text) {
  return null
 }
  }),
- 6352: (function(_module, exports_, require_) {
+ 5756: (function(_module, exports_, require_) {
 require_.d(exports_, { P: () => bareGpu, lookUpGpu: () => lookUpGpu })
-var problem = require_(7091), units_bytes = require_(3439), suggest = require_(138), gpus = require_(5970), instances = require_(2117)
+var problem = require_(7748), units_bytes = require_(1160), suggest = require_(4749), gpus = require_(8672), instances = require_(2896)
 const PROFILE = /(?<![a-z0-9])(\d{1,2})g[._](\d{1,3})gb(?:[.+]me(?:\.all)?|-me)?(?![a-z0-9])/i
 function migProfile(text) {
  const found = PROFILE.exec(text)
@@ -11477,7 +11477,7 @@ function lookUpGpu(text) {
  return (0, problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}": this card has ${sizes}, not ${gigabytes} GB`, { hint: 'correct the size, or give the memory that the engine sees, as in 47.5GiB' })
 }
  }),
- 2140: (function(_module, exports_, require_) {
+ 7977: (function(_module, exports_, require_) {
 require_.d(exports_, { WQ: () => whole, cz: () => sum, pV: () => exactly })
 const exactly = bytes => ({
  low: bytes,
@@ -11489,7 +11489,7 @@ const exactly = bytes => ({
  high: a.high + b.high
 }), nothing), whole = range => ({ low: Math.floor(range.low), expected: Math.round(range.expected), high: Math.ceil(range.high) })
  }),
- 5447: (function(_module, exports_, require_) {
+ 9336: (function(_module, exports_, require_) {
 require_.d(exports_, {
  $4: () => positionEmbedding,
  X5: () => total,
@@ -11536,7 +11536,7 @@ function total(weights) {
  return sum
 }
  }),
- 871: (function(_module, exports_, require_) {
+ 2706: (function(_module, exports_, require_) {
 require_.d(exports_, { NL: () => ggmlTypeNamed, R1: () => ggmlTypeOf, V_: () => ggmlBytes })
 const ROWS = [ [ 0, 'F32', 1, 4 ], [ 1, 'F16', 1, 2 ], [ 2, 'Q4_0', 32, 18 ], [ 3, 'Q4_1', 32, 20 ], [ 6, 'Q5_0', 32, 22 ], [ 7, 'Q5_1', 32, 24 ], [ 8, 'Q8_0', 32, 34 ], [ 10, 'Q2_K', 256, 84 ], [ 11, 'Q3_K', 256, 110 ], [ 12, 'Q4_K', 256, 144 ], [ 13, 'Q5_K', 256, 176 ], [ 14, 'Q6_K', 256, 210 ], [ 15, 'Q8_K', 256, 292 ], [ 16, 'IQ2_XXS', 256, 66 ], [ 17, 'IQ2_XS', 256, 74 ], [ 18, 'IQ3_XXS', 256, 98 ], [ 19, 'IQ1_S', 256, 50 ], [ 20, 'IQ4_NL', 32, 18 ], [ 21, 'IQ3_S', 256, 110 ], [ 22, 'IQ2_S', 256, 82 ], [ 23, 'IQ4_XS', 256, 136 ], [ 24, 'I8', 1, 1 ], [ 25, 'I16', 1, 2 ], [ 26, 'I32', 1, 4 ], [ 27, 'I64', 1, 8 ], [ 28, 'F64', 1, 8 ], [ 29, 'IQ1_M', 256, 56 ], [ 30, 'BF16', 1, 2 ], [ 34, 'TQ1_0', 256, 54 ], [ 35, 'TQ2_0', 256, 66 ], [ 39, 'MXFP4', 32, 17 ], [ 40, 'NVFP4', 64, 36 ], [ 41, 'Q1_0', 128, 18 ] ], byNumber = new Map(ROWS.map(([number, name, block, bytes]) => [ number, {
  name,
@@ -11553,9 +11553,9 @@ function ggmlBytes(type, count) {
  return Math.ceil(count / type.block) * type.bytes
 }
  }),
- 5639: (function(_module, exports_, require_) {
+ 840: (function(_module, exports_, require_) {
 require_.d(exports_, { B8: () => parseSafetensors, Zj: () => tensorFacts, gT: () => headerLength, oB: () => parseShardIndex })
-var _problem_js__0 = require_(7091)
+var _problem_js__0 = require_(7748)
 const MOST_HEADER = 25e6, MOST_DIMENSION = 2 ** 32, MOST_ELEMENTS = 2 ** 52, DTYPE_BITS = {
  BOOL: 8,
  U8: 8,
@@ -11663,9 +11663,9 @@ function tensorRole(name, layers) {
  return /(^|\.)(lm_head|embed_out|output)\.\w+$/.test(name) ? 'head' : 'other'
 }
  }),
- 3394: (function(_module, exports_, require_) {
+ 5124: (function(_module, exports_, require_) {
 require_.d(exports_, { q: () => dtypeBytes, p: () => storageOf })
-var problem = require_(7091)
+var problem = require_(7748)
 const up = Math.ceil
 function fp8Block(rows, columns, scaleBytes = 4) {
  return { name: `fp8 block ${rows}x${columns}`, stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns) }
@@ -12438,7 +12438,7 @@ function layoutShares(scheme, module) {
  return [ ...counts ].map(([layout, count]) => ({ layout, share: count / layers.length }))
 }
  }),
- 6541: (function(_module, exports_, require_) {
+ 3358: (function(_module, exports_, require_) {
 require_.d(exports_, { Bu: () => parseConfigText, TS: () => Config, k4: () => FieldProblem })
 class FieldProblem extends Error {
  problem
@@ -12553,9 +12553,9 @@ function parseConfigText(text) {
  }
 }
  }),
- 3536: (function(_module, exports_, require_) {
+ 3257: (function(_module, exports_, require_) {
 require_.d(exports_, { DF: () => activeParameterCount, F9: () => parameterCount, pW: () => allWeights })
-var _blocks_weights_js__0 = require_(5447)
+var _blocks_weights_js__0 = require_(9336)
 function allWeights(shape) {
  const list = [], add = (weights, times, block) => {
   for (const weight of weights) list.push({ weight, times, block });
@@ -12585,11 +12585,11 @@ function activeParameterCount(shape) {
  }, 0)
 }
  }),
- 7896: (function(_module, exports_, require_) {
+ 9905: (function(_module, exports_, require_) {
 require_.d(exports_, { p: () => unknownCheckpoint })
 const unknownCheckpoint = { totalBytes: null, elementsByDtype: null, tensors: null }
  }),
- 9106: (function(_module, exports_, require_) {
+ 5799: (function(_module, exports_, require_) {
 require_.d(exports_, {
  $h: () => uniformStack,
  Go: () => noLayers,
@@ -12600,7 +12600,7 @@ require_.d(exports_, {
  rJ: () => layerKinds,
  zb: () => layerCount
 })
-var _config_js__0 = require_(6541)
+var _config_js__0 = require_(3358)
 const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared', MOST_LAYERS = 1e4
 function layerCount(config, name = 'num_hidden_layers') {
  const layers = config.size(name)
@@ -12671,9 +12671,9 @@ function checkpointDtype(config) {
  return null
 }
  }),
- 6840: (function(_module, exports_, require_) {
+ 4112: (function(_module, exports_, require_) {
 require_.d(exports_, { families: () => families, F: () => shapeOf })
-var problem = require_(7091), models_config = require_(6541), blocks_weights = require_(5447)
+var problem = require_(7748), models_config = require_(3358), blocks_weights = require_(9336)
 function attentionWeights(a) {
  const prefix = a.prefix ?? 'self_attn', valueDim = a.valueDim ?? a.headDim, bias = a.qkvBias ?? false
  return [ (0, blocks_weights.fi)(`${prefix}.q_proj`, a.heads * a.headDim, a.hidden, {
@@ -12746,7 +12746,7 @@ function labelCount(config) {
  if (typeof labels === 'object' && labels !== null && !Array.isArray(labels)) return Object.keys(labels).length;
  return config.sizeOrNull('num_labels') ?? 2
 }
-var family = require_(9106)
+var family = require_(5799)
 function decoder(row) {
  const modelTypes = [ row.type, ...row.also ?? [] ]
  return { name: row.type, modelTypes, verified: row.exact === false ? 'same blocks as verified types' : family.Uy, shape: file => decoderShape(row, file.with(row.defaults, row.aliases)) }
@@ -21182,7 +21182,7 @@ function read(config, otherwise) {
  })
 }
  }),
- 9744: (function(_module, exports_, require_) {
+ 3649: (function(_module, exports_, require_) {
 require_.d(exports_, {
  $h: () => isQuantised,
  Dj: () => shardIndex,
@@ -21192,7 +21192,7 @@ require_.d(exports_, {
  ah: () => withQuantConfig,
  bk: () => INDEX_LIMIT
 })
-var _problem_js__2 = require_(7091), _checkpoint_safetensors_js__0 = require_(5639), _config_js__1 = require_(6541)
+var _problem_js__2 = require_(7748), _checkpoint_safetensors_js__0 = require_(840), _config_js__1 = require_(3358)
 const CONFIG_LIMIT = 10 * 1024 * 1024, INDEX_LIMIT = 250 * 1024 * 1024
 function configObject(text, where, at) {
  const more = {
@@ -21241,9 +21241,9 @@ function shardIndex(text) {
  }
 }
  }),
- 517: (function(_module, exports_, require_) {
+ 6238: (function(_module, exports_, require_) {
 require_.d(exports_, { cacheFolder: () => cacheFolder, fileCache: () => fileCache })
-var node_fs__0 = require_(3024), node_path__1 = require_(6760), _config_text_js__2 = require_(9744)
+var node_fs__0 = require_(3024), node_path__1 = require_(6760), _config_text_js__2 = require_(3649)
 const FORM = 'facts-1'
 function cacheFolder(env, endpoint) {
  const base = env['XDG_CACHE_HOME'] || (env['HOME'] ? (0, node_path__1.join)(env['HOME'], '.cache') : env['LOCALAPPDATA']), {protocol, host} = new URL(endpoint)
@@ -21283,9 +21283,9 @@ function isFacts(json) {
  _config_text_js__2.Gv)(json['config']) && (0, _config_text_js__2.Gv)(json['checkpoint'])
 }
  }),
- 5704: (function(_module, exports_, require_) {
+ 5255: (function(_module, exports_, require_) {
 require_.d(exports_, { xW: () => chooseGguf, by: () => ggufFacts, ok: () => joinedCheckpoint, np: () => safetensorsFacts })
-var problem = require_(7091)
+var problem = require_(7748)
 class ShortRead extends Error {
  needed
  constructor(needed) {
@@ -21346,7 +21346,7 @@ class ByteReader {
   this.take(count)
  }
 }
-var ggml_types = require_(871)
+var ggml_types = require_(2706)
 const GGUF_FIRST_READ = 4 * 2 ** 20, MOST_HEADER = 256 * 2 ** 20, MOST_KEYS = 65536, MOST_TENSORS = 262144, MOST_TEXT = 1 << 20, KEPT_LIST = 4096, MOST_DIMENSION = 2 ** 40, FILE_TYPES = {
  0: 'F32',
  1: 'F16',
@@ -21535,7 +21535,7 @@ function joinGguf(parts) {
  if (first === void 0) return null;
  return { ...first, tensors: parts.flatMap(part => part.tensors), bytes: parts.reduce((sum, part) => sum + part.bytes, 0), parameters: parts.reduce((sum, part) => sum + part.parameters, 0) }
 }
-var safetensors = require_(5639)
+var safetensors = require_(840)
 const FIRST_READ = 512 * 1024
 async function safetensorsFacts(read) {
  const first = await read(0, FIRST_READ)
@@ -21592,9 +21592,9 @@ function isTagged(file, tag) {
  return false
 }
  }),
- 4063: (function(_module, exports_, require_) {
+ 780: (function(_module, exports_, require_) {
 require_.d(exports_, { l: () => hubSettings })
-var _problem_js__0 = require_(7091)
+var _problem_js__0 = require_(7748)
 function hubSettings(env, readFile) {
  const endpoint = checkedEndpoint(env['HF_ENDPOINT']?.trim() || 'https://huggingface.co')
  if (!endpoint.ok) return endpoint;
@@ -21626,9 +21626,9 @@ function tokenFile(env) {
  return cache === null ? null : `${cache}/huggingface/token`
 }
  }),
- 2569: (function(_module, exports_, require_) {
+ 819: (function(_module, exports_, require_) {
 require_.d(exports_, { hubClient: () => hubClient })
-var problem = require_(7091), facts = require_(7896), config_text = require_(9744), headers = require_(5704)
+var problem = require_(7748), facts = require_(9905), config_text = require_(3649), headers = require_(5255)
 const httpDefaults = {
  idleTimeout: 1e4,
  totalTimeout: 12e4,
@@ -21943,10 +21943,10 @@ function countedBytes(elements, quantised) {
  return Number.isSafeInteger(bytes) && bytes > 0 ? bytes : null
 }
  }),
- 4549: (function(_module, exports_, require_) {
+ 1652: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { localFacts: () => localFacts })
-var _problem_js__3 = require_(7091), _facts_js__0 = require_(7896), _config_text_js__1 = require_(9744), _headers_js__2 = require_(5704)
+var _problem_js__3 = require_(7748), _facts_js__0 = require_(9905), _config_text_js__1 = require_(3649), _headers_js__2 = require_(5255)
 async function localFacts(repository, path, id, at, variant = null) {
  const folder = path.replace(/^(\.\/)+/, '').replace(/\/+$/, '').replace(/(^|\/)config\.json$/, ''), inside = name => folder === '' || folder === '.' ? name : `${folder}/${name}`, known = {
   id,
@@ -22021,9 +22021,9 @@ async function isMissing(repository, file) {
  return start === null || (new TextDecoder).decode(start).startsWith('version https://git-lfs')
 }
  }),
- 6: (function(_module, exports_, require_) {
+ 2107: (function(_module, exports_, require_) {
 require_.d(exports_, { KF: () => lockEntry, LOCK_FILE: () => LOCK_FILE, LOCK_LIMIT: () => LOCK_LIMIT, li: () => lockText, parseLock: () => parseLock })
-var valibot__1 = require_(5832), _problem_js__2 = require_(7091), _config_text_js__0 = require_(9744)
+var valibot__1 = require_(7934), _problem_js__2 = require_(7748), _config_text_js__0 = require_(3649)
 const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 32 * 1024 * 1024, count = valibot__1.FsL(valibot__1.aig(), valibot__1.Y2b(), valibot__1.Wwf(0)), gguf = valibot__1.rej({
  architecture: valibot__1.YjP(),
  keys: valibot__1.g1P(valibot__1.YjP(), valibot__1.L5J()),
@@ -22096,7 +22096,7 @@ function lockedConfig(config) {
  } : own
 }
  }),
- 2110: (function(_module, exports_, require_) {
+ 5557: (function(_module, exports_, require_) {
 require_.d(exports_, { E: () => lockedFacts, T: () => lockKey })
 function lockKey(reference) {
  return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`
@@ -22115,9 +22115,9 @@ function lockedFacts(lock, reference) {
  }
 }
  }),
- 6151: (function(_module, exports_, require_) {
+ 2181: (function(_module, exports_, require_) {
 require_.d(exports_, { j: () => hubReference })
-var problem = require_(7091)
+var problem = require_(7748)
 const PRESETS = {
  'llama-3.1-8b-instruct': 'meta-llama/Llama-3.1-8B-Instruct',
  'llama-3.3-70b-instruct': 'meta-llama/Llama-3.3-70B-Instruct',
@@ -22192,9 +22192,9 @@ function shown(text) {
  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
 }
  }),
- 6147: (function(_module, exports_, require_) {
+ 6964: (function(_module, exports_, require_) {
 require_.d(exports_, { j: () => POLICY_FILES, t: () => loadPolicy })
-var _parse_js__0 = require_(277), _policy_js__1 = require_(6965)
+var _parse_js__0 = require_(8715), _policy_js__1 = require_(3506)
 const POLICY_FILES = [ '.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml' ]
 async function loadPolicy(repository, named) {
  if (named !== void 0) {
@@ -22239,9 +22239,9 @@ async function loadPolicy(repository, named) {
  return (0, _parse_js__0.ON)(first.text, first.file)
 }
  }),
- 277: (function(_module, exports_, require_) {
+ 8715: (function(_module, exports_, require_) {
 require_.d(exports_, { MT: () => amountOf, ON: () => parsePolicy, KN: () => percent, AE: () => settingNumber })
-var dist = require_(5832), browser_dist = require_(8658), look_up = require_(6352), bytes = require_(3439), selection = require_(5527)
+var dist = require_(7934), browser_dist = require_(4844), look_up = require_(5756), bytes = require_(1160), selection = require_(3698)
 async function globsOrNames(patterns) {
  const names = new Set(patterns), matches = await (0, selection.gV)(patterns)
  return text => names.has(text) || matches(text)
@@ -22260,7 +22260,7 @@ function parts(id) {
  const cut = id.indexOf('#')
  return cut < 0 ? [ id, null ] : [ id.slice(0, cut), id.slice(cut + 1) ]
 }
-var policy = require_(6965), problems = require_(8795), schema = require_(5960), settings = require_(9006)
+var policy = require_(3506), problems = require_(6580), schema = require_(5991), settings = require_(4661)
 const LARGEST_POLICY = 1024 * 1024
 async function parsePolicy(text, file) {
  if (text.length > LARGEST_POLICY) return refused(file, 'the policy is larger than 1 MiB');
@@ -22459,7 +22459,7 @@ function settingNumber(name, value) {
  return settings.D$.has(name) && typeof value === 'string' ? (0, bytes.z_)(value) : value
 }
  }),
- 6965: (function(_module, exports_, require_) {
+ 3506: (function(_module, exports_, require_) {
 require_.d(exports_, { G4: () => defaultPolicy, L9: () => effectiveFor, WN: () => noChoices })
 const noChoices = {
  settings: {}
@@ -22491,9 +22491,9 @@ function effectiveFor(policy, about) {
  }
 }
  }),
- 8795: (function(_module, exports_, require_) {
+ 6580: (function(_module, exports_, require_) {
 require_.d(exports_, { Cv: () => complaintsOf, LF: () => pathText, SP: () => shown, vX: () => unknownKeys })
-var _units_suggest_js__0 = require_(138)
+var _units_suggest_js__0 = require_(4749)
 function pathText(path) {
  return path.map((part, i) => typeof part === 'number' ? `[${part}]` : plainKey(part, i)).join('')
 }
@@ -22573,9 +22573,9 @@ function unknownKeys(schema, value, path = []) {
  })
 }
  }),
- 5960: (function(_module, exports_, require_) {
+ 5991: (function(_module, exports_, require_) {
 require_.d(exports_, { w: () => policySchema, y: () => choiceEntries })
-var valibot__1 = require_(5832), _settings_js__0 = require_(9006)
+var valibot__1 = require_(7934), _settings_js__0 = require_(4661)
 const ENGINES = {
  vllm: true,
  sglang: true,
@@ -22642,9 +22642,9 @@ const ENGINES = {
  exemptions: valibot__1.lqM(valibot__1.FsL(list(exemption), valibot__1.h_('failures accepted for a time')))
 }, 'keys such as version, defaults and rules')
  }),
- 9006: (function(_module, exports_, require_) {
+ 4661: (function(_module, exports_, require_) {
 require_.d(exports_, { D$: () => BYTE_SETTINGS, H$: () => settingNames, SA: () => settingValue, dP: () => settingsSchema })
-var valibot__0 = require_(5832)
+var valibot__0 = require_(7934)
 const whole = (least, unit) => {
  const expected = `a whole number of ${unit} of at least ${least}`
  return valibot__0.FsL(valibot__0.aig(expected), valibot__0.ndf(expected), valibot__0.Wwf(least, expected), valibot__0.cGV(2 ** 40, `${expected} and at most 2^40`))
@@ -22690,7 +22690,7 @@ function settingValue(name, text) {
  } : { expected: checked.issues[0].message }
 }
  }),
- 7091: (function(_module, exports_, require_) {
+ 7748: (function(_module, exports_, require_) {
 require_.d(exports_, { MB: () => bad, fI: () => problemText, uw: () => good })
 const good = value => ({
  ok: true,
@@ -22701,91 +22701,91 @@ function problemText(problem) {
  return `${where}${problem.message}${problem.hint ? ` (${problem.hint})` : ''}`
 }
  }),
- 1459: (function(_module, exports_, require_) {
-require_.d(exports_, { F1: () => displayWidth, LV: () => wrap, Vg: () => grid, sj: () => plainStyle })
-const plainStyle = {
- width: 120,
- boxes: false,
- paint: (_tone, text) => text
-}, textOf = cell => typeof cell === 'string' ? cell : cell.text, toneOf = cell => typeof cell === 'string' ? 'plain' : cell.tone
-function displayWidth(text) {
- let width = 0
- for (const char of text) {
-  const code = char.codePointAt(0)
-  if (code < 768) width += 1; else if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(char)) width += 0; else if (/\p{Emoji_Presentation}/u.test(char) || code >= 4352 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char)) width += 2; else width += 1;
- }
- return width
-}
-function wrap(text, width) {
- const lines = []
- let rest = text
- while (displayWidth(rest) > width && width > 0) {
-  let cut = 0, space = 0, soft = 0, used = 0
-  for (const char of rest) {
-   const w = displayWidth(char)
-   if (used + w > width && cut > 0) break;
-   used += w
-   cut += char.length
-   if (char === ' ') space = cut;
-   if (/[/#:,_-]/.test(char)) soft = cut;
+ 7e3: (_module, exports_, require_) => {
+  require_.d(exports_, { F1: () => displayWidth, LV: () => wrap, Vg: () => grid, sj: () => plainStyle })
+  const plainStyle = {
+   width: 120,
+   boxes: false,
+   paint: (_tone, text) => text
+  }, textOf = cell => typeof cell === 'string' ? cell : cell.text, toneOf = cell => typeof cell === 'string' ? 'plain' : cell.tone
+  function displayWidth(text) {
+   let width = 0
+   for (const char of text) {
+    const code = char.codePointAt(0)
+    if (code < 768) width += 1; else if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(char)) width += 0; else if (/\p{Emoji_Presentation}/u.test(char) || code >= 4352 && /\p{scx=Han}|\p{scx=Hangul}|\p{scx=Hiragana}|\p{scx=Katakana}/u.test(char)) width += 2; else width += 1;
+   }
+   return width
   }
-  if (rest[cut] === ' ') space = cut;
-  const at = [ space, soft ].find(place => place > cut / 3) ?? cut
-  lines.push(rest.slice(0, at).trimEnd())
-  rest = rest.slice(at).trimStart()
- }
- lines.push(rest)
- return lines
-}
-function grid(columns, rows, style) {
- const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth))))), widths = fitted(cellWidths, columns, style), sides = style.boxes ? {
-  left: '│ ',
-  between: ' │ ',
-  right: ' │'
- } : {
-  left: '',
-  between: '  ',
-  right: ''
- }, line = (cells, forced) => {
-  const wrapped = columns.map((_, i) => textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i]))), height = Math.max(...wrapped.map(lines => lines.length))
-  return Array.from({
-   length: height
-  }, (_, at) => {
-   const parts = columns.map((column, i) => {
-    const text = wrapped[i][at] ?? '', gap = ' '.repeat(Math.max(0, widths[i] - displayWidth(text))), tone = forced ?? toneOf(cells[i] ?? ''), painted = tone === 'plain' ? text : style.paint(tone, text)
-    return column.align === 'right' ? gap + painted : painted + gap
-   })
-   return (sides.left + parts.join(sides.between) + sides.right).trimEnd()
-  })
- }, rule = (left, middle, right) => left + widths.map(width => '─'.repeat(width + 2)).join(middle) + right, out = []
- if (style.boxes) out.push(rule('┌', '┬', '┐'));
- out.push(...line(columns.map(column => column.title), 'strong'))
- out.push(style.boxes ? rule('├', '┼', '┤') : widths.map(width => '-'.repeat(width)).join('  '))
- for (const row of rows) out.push(...line(row));
- if (style.boxes) out.push(rule('└', '┴', '┘'));
- return `${out.join('\n')}\n`
-}
-const NARROWEST = 12
-function fitted(cells, columns, style) {
- const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), least = columns.map((column, i) => {
-  const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
-  return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i])
- }), frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
- let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
- for (const flexible of [ true, false ]) while (over > 0) {
-  let widest = -1
-  columns.forEach((column, i) => {
-   if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
-   if (widest < 0 || widths[i] > widths[widest]) widest = i;
-  })
-  if (widest < 0) break;
-  widths[widest]--
-  over--
- }
- return widths
-}
- }),
- 9206: (function(_module, exports_, require_) {
+  function wrap(text, width) {
+   const lines = []
+   let rest = text
+   while (displayWidth(rest) > width && width > 0) {
+    let cut = 0, space = 0, soft = 0, used = 0
+    for (const char of rest) {
+     const w = displayWidth(char)
+     if (used + w > width && cut > 0) break;
+     used += w
+     cut += char.length
+     if (char === ' ') space = cut;
+     if (/[/#:,_-]/.test(char)) soft = cut;
+    }
+    if (rest[cut] === ' ') space = cut;
+    const at = [ space, soft ].find(place => place > cut / 3) ?? cut
+    lines.push(rest.slice(0, at).trimEnd())
+    rest = rest.slice(at).trimStart()
+   }
+   lines.push(rest)
+   return lines
+  }
+  function grid(columns, rows, style) {
+   const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth))))), widths = fitted(cellWidths, columns, style), sides = style.boxes ? {
+    left: '│ ',
+    between: ' │ ',
+    right: ' │'
+   } : {
+    left: '',
+    between: '  ',
+    right: ''
+   }, line = (cells, forced) => {
+    const wrapped = columns.map((_, i) => textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i]))), height = Math.max(...wrapped.map(lines => lines.length))
+    return Array.from({
+     length: height
+    }, (_, at) => {
+     const parts = columns.map((column, i) => {
+      const text = wrapped[i][at] ?? '', gap = ' '.repeat(Math.max(0, widths[i] - displayWidth(text))), tone = forced ?? toneOf(cells[i] ?? ''), painted = tone === 'plain' ? text : style.paint(tone, text)
+      return column.align === 'right' ? gap + painted : painted + gap
+     })
+     return (sides.left + parts.join(sides.between) + sides.right).trimEnd()
+    })
+   }, rule = (left, middle, right) => left + widths.map(width => '─'.repeat(width + 2)).join(middle) + right, out = []
+   if (style.boxes) out.push(rule('┌', '┬', '┐'));
+   out.push(...line(columns.map(column => column.title), 'strong'))
+   out.push(style.boxes ? rule('├', '┼', '┤') : widths.map(width => '-'.repeat(width)).join('  '))
+   for (const row of rows) out.push(...line(row));
+   if (style.boxes) out.push(rule('└', '┴', '┘'));
+   return `${out.join('\n')}\n`
+  }
+  const NARROWEST = 12
+  function fitted(cells, columns, style) {
+   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), least = columns.map((column, i) => {
+    const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
+    return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i])
+   }), frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
+   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
+   for (const flexible of [ true, false ]) while (over > 0) {
+    let widest = -1
+    columns.forEach((column, i) => {
+     if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
+     if (widest < 0 || widths[i] > widths[widest]) widest = i;
+    })
+    if (widest < 0) break;
+    widths[widest]--
+    over--
+   }
+   return widths
+  }
+ },
+ 8191: (function(_module, exports_, require_) {
 require_.d(exports_, {
  LS: () => plural,
  MT: () => verdictLine,
@@ -22798,7 +22798,7 @@ require_.d(exports_, {
  vg: () => exemptionText,
  w6: () => needText
 })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 const placeText = at => `${at.file}:${at.line}`
 function targetText(deployment) {
  const {target} = deployment
@@ -22855,7 +22855,7 @@ function changeText(change) {
  return `${change.setting} ${to}`
 }
  }),
- 5527: (function(_module, exports_, require_) {
+ 3698: (function(_module, exports_, require_) {
 require_.d(exports_, {
  Q4: () => MOST_FILES,
  W$: () => TEXT_LIMIT,
@@ -22869,7 +22869,7 @@ require_.d(exports_, {
 const MOST_FILES = 2e4, TEXT_LIMIT = 1024 * 1024, SKIPPED_FOLDERS = new Set([ '.git', '.hg', '.svn', 'node_modules', 'bower_components', 'vendor', '.venv', 'venv', 'site-packages', '__pycache__', '.tox', '.terraform', '.cache' ]), isSkippedFolder = name => SKIPPED_FOLDERS.has(name)
 async function globs(patterns) {
  if (patterns.length === 0) return () => false;
- const {default: picomatch} = await Promise.resolve().then(require_.t.bind(require_, 636, 19))
+ const {default: picomatch} = await Promise.resolve().then(require_.t.bind(require_, 4006, 19))
  return picomatch([ ...patterns ], { dot: true })
 }
 async function globFilter(selection) {
@@ -22890,10 +22890,10 @@ function textOf(bytes) {
 }
 const byPath = (a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0
  }),
- 3991: (function(_module, exports_, require_) {
+ 788: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { gitRootOf: () => gitRootOf, missingPaths: () => missingPaths, workingTree: () => workingTree })
-var node_fs__0 = require_(3024), node_path__1 = require_(6760), _selection_js__2 = require_(5527)
+var node_fs__0 = require_(3024), node_path__1 = require_(6760), _selection_js__2 = require_(3698)
 const MOST_ENTRIES = 20 * _selection_js__2.Q4
 function workingTree(root, selection = {}) {
  const base = (0, node_fs__0.realpathSync)(root)
@@ -23012,9 +23012,9 @@ function readPart(base, asked, start, end, limit) {
  }
 }
  }),
- 6893: (function(_module, exports_, require_) {
+ 2340: (function(_module, exports_, require_) {
 require_.d(exports_, { BK: () => helpText, IN: () => helpFlag, lR: () => readArguments })
-var node_util__0 = require_(7975), _problem_js__2 = require_(7091), _units_suggest_js__1 = require_(138)
+var node_util__0 = require_(7975), _problem_js__2 = require_(7748), _units_suggest_js__1 = require_(4749)
 const helpFlag = { name: 'help', type: 'boolean', short: 'h', help: 'show this help' }
 function readArguments(argv, flags) {
  const byName = new Map(flags.map(flag => [ flag.name, flag ])), normal = argv.map((word, i) => word.startsWith('--') && word !== '--' && !argv.slice(0, i).includes('--') ? word.replace(/^--[^=]*/, name => `--${name.slice(2).replaceAll('_', '-')}`) : word), {tokens} = (0, 
@@ -23065,7 +23065,7 @@ function helpText(usage, about, flags, after = '') {
  return `Usage: ${usage}\n\n${about}\n\n${lines.join('\n')}\n${after ? `\n${after}\n` : ''}`
 }
  }),
- 3901: (function(_module, exports_, require_) {
+ 2150: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { calculateCommand: () => calculateCommand })
 var external_node_fs_ = require_(3024), external_node_path_ = require_(6760)
@@ -23104,7 +23104,7 @@ function detectType(id, configDtype, table) {
  notices.push(`the recommended data type ${wanted} is not in the table: ${other ? `${other.name} is used` : 'all of its types are shown'}`)
  return { dtypes: other ? [ other ] : table, from, notices }
 }
-var bytes = require_(3439), rounding = require_(8226)
+var bytes = require_(1160), rounding = require_(7391)
 function kvBytes(dtype) {
  if (dtype.bytesPerParameter < 1 || dtype.name === 'int8') return 2;
  return Math.trunc(dtype.bytesPerParameter)
@@ -23127,7 +23127,7 @@ function shortCount(n) {
  return String(n)
 }
 const documentGib = x => (0, rounding.W)(x, 2)
-var weights = require_(5447), models_config = require_(6541), count = require_(3536), family = require_(9106), families = require_(6840), problem = require_(7091), suggest = require_(138)
+var weights = require_(9336), models_config = require_(3358), count = require_(3257), family = require_(5799), families = require_(4112), problem = require_(7748), suggest = require_(4749)
 function calculate(name, facts, request, tables, engine) {
  const read = (0, families.F)(facts.config)
  if (!read.ok) return read;
@@ -23251,7 +23251,7 @@ function document_document(calculation) {
   }
  }
 }
-var engines = require_(1385), memory_parts = require_(2140)
+var engines = require_(2615), memory_parts = require_(7977)
 const PACKED = {
  bits: 4,
  group_size: 128
@@ -23343,7 +23343,7 @@ function difference(model, request, dtype, weights, kvCache, other, total) {
  bytes.ip)(.2 * ruleWeights)} GiB, where the engine needs ${(0, bytes.ip)(kvCache + other.expected)} GiB beside them` ]
  return `${why} (${says})`
 }
-var grid = require_(1459), data = require_(7121)
+var grid = require_(7e3), data = require_(3246)
 const two = x => (0, rounding.v)(x, 2), headed = (title, style) => (0, grid.LV)(title, style.width).map(line => style.paint('strong', line)), under = (text, style) => (0, 
 grid.LV)(text, style.width - 2).map(line => `  ${line}`)
 function panel(title, lines, style) {
@@ -23637,7 +23637,7 @@ function readDisplay(value, file) {
  if (green === null || yellow === null) return wrong('memory_color_thresholds: green and yellow are numbers above 0');
  return (0, problem.uw)({ maxGpuDisplay: most === void 0 ? null : most, preferredCategories: categories, thresholds: { green, yellow } })
 }
-var find_model = require_(4016), terminal_arguments = require_(6893), terminal_process = require_(5244), terminal = require_(6205)
+var find_model = require_(5898), terminal_arguments = require_(2340), terminal_process = require_(821), terminal = require_(402)
 const ENGINES = [ 'vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers' ], flags = [ {
  name: 'model',
  type: 'list',
@@ -23754,7 +23754,7 @@ const ENGINES = [ 'vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'tran
   return 0
  }
  if (options.on['version']) {
-  const {version} = await Promise.resolve().then(require_.bind(require_, 644))
+  const {version} = await Promise.resolve().then(require_.bind(require_, 3411))
   process.stdout.write(`hf-vram-calc ${version}\n`)
   return 0
  }
@@ -23830,7 +23830,7 @@ async function optionsFile(options, process) {
  } catch {
   return (0, problem.MB)('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
  }
- const {parseDocument, LineCounter} = await Promise.resolve().then(require_.bind(require_, 8658)), lines = new LineCounter, parsed = parseDocument(text, {
+ const {parseDocument, LineCounter} = await Promise.resolve().then(require_.bind(require_, 4844)), lines = new LineCounter, parsed = parseDocument(text, {
   lineCounter: lines,
   merge: true
  }), error = parsed.errors[0]
@@ -23856,7 +23856,7 @@ function readTables(directory, process) {
 }
 async function targetGpu(text) {
  if (text === void 0) return (0, problem.uw)(null);
- const {lookUpGpu} = await Promise.resolve().then(require_.bind(require_, 6352)), found = lookUpGpu(text)
+ const {lookUpGpu} = await Promise.resolve().then(require_.bind(require_, 5756)), found = lookUpGpu(text)
  return found.ok ? (0, problem.uw)(found.value.gpu) : found
 }
 function unknownType(request, tables) {
@@ -23895,7 +23895,7 @@ async function localModel(path, name, process) {
  if (!(0, external_node_fs_.statSync)(folder, {
   throwIfNoEntry: false
  })?.isDirectory()) return (0, problem.MB)('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' })
- const [{localFacts}, {workingTree}] = await Promise.all([ Promise.resolve().then(require_.bind(require_, 4549)), Promise.resolve().then(require_.bind(require_, 3991)) ])
+ const [{localFacts}, {workingTree}] = await Promise.all([ Promise.resolve().then(require_.bind(require_, 1652)), Promise.resolve().then(require_.bind(require_, 788)) ])
  return localFacts(workingTree(folder), '.', name ?? path, { file: path, line: 1, column: 1 })
 }
 function writeDocument(path, calculations) {
@@ -23915,10 +23915,10 @@ function writeDocument(path, calculations) {
  }
 }
  }),
- 7444: (function(_module, exports_, require_) {
+ 971: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { checkCommand: () => checkCommand, openRepository: () => openRepository, surveyFlags: () => surveyFlags, surveyRepository: () => surveyRepository })
-var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(1385), bytes = require_(3439), hardware_gpu = require_(7743), instances = require_(2117), look_up = require_(6352)
+var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(2615), bytes = require_(1160), hardware_gpu = require_(3294), instances = require_(2896), look_up = require_(5756)
 const NO_GPU = {
  cpu: 'runs on the CPU',
  tpu: 'runs on TPUs',
@@ -24081,7 +24081,7 @@ function sharedPart(gpu, declared, findings) {
  findings.push(finding('gpu-shared', 'warning', `${how}, without memory isolation: the whole ${gpu.name} is counted here, what the others use comes off it`, shared.at))
  return gpu
 }
-var count = require_(3536), checkpoint_storage = require_(3394)
+var count = require_(3257), checkpoint_storage = require_(5124)
 function checkpointBytes(shape, config) {
  const dtype = shape.facts.dtype ?? 'bfloat16'
  if ((0, checkpoint_storage.q)(dtype) === null) return null;
@@ -24102,7 +24102,7 @@ function whole(storage, weight) {
  const part = { out: weight.out, in: weight.in, copies: weight.copies, bias: weight.bias ? weight.out : 0 }
  return storage.bytes(weight, part, weight.name)
 }
-var lib_problem = require_(7091)
+var lib_problem = require_(7748)
 function shapeOfGguf(gguf) {
  const number = key => {
   const value = gguf.keys[key], first = Array.isArray(value) ? value[0] : value
@@ -24174,7 +24174,7 @@ function weightOf(tensor, name) {
   split: 'none'
  }
 }
-var families = require_(6840)
+var families = require_(4112)
 function isExpired(exemption, now) {
  return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until
 }
@@ -24192,7 +24192,7 @@ function unusedExemptions(policy, failing) {
   at: exemption.at
  }))
 }
-var policy_policy = require_(6965), findings = require_(5770), judge = require_(1905), flags = require_(7861), search = require_(8288), verdict_trial = require_(5026)
+var policy_policy = require_(3506), findings = require_(4527), judge = require_(5670), flags = require_(7646), search = require_(9461), verdict_trial = require_(5433)
 const HIGHEST_FRACTION = .95, SHORTEST_CONTEXT = 512, MOST_REMEDIES = 6
 function remediesFor(question) {
  if (question.input.gpu === null) return (0, search.Ar)(question);
@@ -24603,7 +24603,7 @@ function stepsFrom(base, head) {
  if (from.draft !== to.draft) input = { ...input, draft: to.draft };
  return steps
 }
-var deployments = require_(2528), run = require_(6891), version = require_(644)
+var deployments = require_(1814), run = require_(1776), version = require_(3411)
 async function check(input) {
  const head = await survey(input.head, input.policy, input), base = input.base === null ? null : await survey(input.base, input.policy, input), comparison = base === null ? null : compare(head.judged, base.judged), shared = (0, 
  findings.Qz)(head.judged.map(sharerOf)), {policy} = input, judged = head.judged.map((one, i) => {
@@ -24672,7 +24672,7 @@ async function editedBy(input, headPolicy, verdict, head) {
   message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.`
  }
 }
-var find_model = require_(4016), load = require_(6147), dist = require_(5832), suggest = require_(138), parse = require_(277), policy_problems = require_(8795), schema = require_(5960), policy_settings = require_(9006)
+var find_model = require_(5898), load = require_(6964), dist = require_(7934), suggest = require_(4749), parse = require_(8715), policy_problems = require_(6580), schema = require_(5991), policy_settings = require_(4661)
 const known = dist.rej({
  ...schema.w.entries,
  ...schema.y
@@ -24750,7 +24750,7 @@ function settingsFrom(pairs, flag, problems) {
  }
  return settings
 }
-var grid = require_(1459)
+var grid = require_(7e3)
 function reportJson(report) {
  const text = JSON.stringify(report, (key, value) => {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`report field ${key} is ${value}`);
@@ -24777,7 +24777,7 @@ function prose(text, most = 1e3) {
 function encodedPath(path) {
  return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }
-var words = require_(9206)
+var words = require_(8191)
 const WORD = {
  exceeds: '❌&nbsp;exceeds',
  tight: '⚠️&nbsp;tight',
@@ -25239,7 +25239,7 @@ function start(root) {
   child.stdin.write(`${waiting.hash}\n`)
  }
 }
-var repository_selection = require_(5527)
+var repository_selection = require_(3698)
 const OBJECT_LIMIT = 64 * 1024 * 1024, MOST_LINKS = 40
 async function gitCommit(root, revision, selection = {}) {
  const commit = await commitOf(root, revision)
@@ -25303,7 +25303,7 @@ async function follow(entries, asked, object) {
  }
  return null
 }
-var working_tree = require_(3991), solve = require_(3705), terminal_arguments = require_(6893), terminal_process = require_(5244), terminal = require_(6205)
+var working_tree = require_(788), solve = require_(2886), terminal_arguments = require_(2340), terminal_process = require_(821), terminal = require_(402)
 const STRICTNESS = [ 'fail', 'warn', 'ignore' ], FORMATS = [ 'table', 'markdown', 'json', 'sarif', 'github' ], surveyFlags = [ {
  name: 'config',
  type: 'text',
@@ -25572,10 +25572,10 @@ function isFolder(path) {
  })?.isDirectory() ?? false
 }
  }),
- 8774: (function(_module, exports_, require_) {
+ 8713: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { explainCommand: () => explainCommand })
-var weights = require_(5447), count = require_(3536), bytes = require_(3439), grid = require_(1459), words = require_(9206)
+var weights = require_(9336), count = require_(3257), bytes = require_(1160), grid = require_(7e3), words = require_(8191)
 const rangeText = range => range.low === range.high ? (0, bytes.ip)(range.expected) : `${(0, 
 bytes.ip)(range.expected)} (${(0, bytes.ip)(range.low)} to ${(0, bytes.ip)(range.high)})`
 function explainText(row, counts, choices, style) {
@@ -25673,7 +25673,7 @@ function explainText(row, counts, choices, style) {
 function shown(value) {
  return typeof value === 'string' ? value : JSON.stringify(value) ?? 'unset'
 }
-var suggest = require_(138), solve = require_(3705), terminal_arguments = require_(6893), check_command = require_(7444), terminal_process = require_(5244), terminal = require_(6205)
+var suggest = require_(4749), solve = require_(2886), terminal_arguments = require_(2340), check_command = require_(971), terminal_process = require_(821), terminal = require_(402)
 const flags = [ {
  name: 'json',
  type: 'boolean',
@@ -25724,10 +25724,10 @@ function countRows(shape) {
  return [ ...blocks ].map(([block, row]) => ({ block, times: row.times, elements: row.elements, formula: row.terms.join(', ') }))
 }
  }),
- 8715: (function(_module, exports_, require_) {
+ 4288: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { initCommand: () => initCommand })
-var node_fs__0 = require_(3024), node_path__1 = require_(6760), _policy_load_js__2 = require_(6147), _report_words_js__3 = require_(9206), _verdict_run_js__4 = require_(6891), _arguments_js__5 = require_(6893), _check_command_js__6 = require_(7444), _process_js__7 = require_(5244)
+var node_fs__0 = require_(3024), node_path__1 = require_(6760), _policy_load_js__2 = require_(6964), _report_words_js__3 = require_(8191), _verdict_run_js__4 = require_(1776), _arguments_js__5 = require_(2340), _check_command_js__6 = require_(971), _process_js__7 = require_(821)
 const flags = [ {
  name: 'accept-current',
  type: 'boolean',
@@ -25825,10 +25825,10 @@ function policyText(report, exemptions) {
 }
 const WORKFLOW_TEXT = `name: gpu memory\non:\n  pull_request:\n  merge_group:\n\npermissions: {}\n\njobs:\n  gate:\n    runs-on: ubuntu-latest\n    permissions:\n      contents: read\n      pull-requests: write # for the comment; the verdict does not need it\n    steps:\n      - uses: actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2\n        with:\n          persist-credentials: false\n      - uses: org/hf-vram-calc@v1\n`
  }),
- 8809: (function(_module, exports_, require_) {
+ 9774: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { listCommand: () => listCommand })
-var _find_model_js__0 = require_(4016), _report_grid_js__1 = require_(1459), _units_bytes_js__2 = require_(3439), _units_suggest_js__6 = require_(138), _arguments_js__3 = require_(6893), _process_js__5 = require_(5244), _terminal_js__4 = require_(6205)
+var _find_model_js__0 = require_(5898), _report_grid_js__1 = require_(7e3), _units_bytes_js__2 = require_(1160), _units_suggest_js__6 = require_(4749), _arguments_js__3 = require_(2340), _process_js__5 = require_(821), _terminal_js__4 = require_(402)
 const right = title => ({
  title,
  align: 'right'
@@ -25837,7 +25837,7 @@ const right = title => ({
  flexible: true
 }), LISTS = {
  types: async () => {
-  const {dataTypes} = await Promise.resolve().then(require_.bind(require_, 7121))
+  const {dataTypes} = await Promise.resolve().then(require_.bind(require_, 3246))
   return {
    columns: [ {
     title: 'Data type'
@@ -25847,7 +25847,7 @@ const right = title => ({
   }
  },
  gpus: async () => {
-  const {gpus} = await Promise.resolve().then(require_.bind(require_, 5970)), gib = bytes => bytes > 0 ? (bytes / _units_bytes_js__2.T3).toFixed(2) : '-'
+  const {gpus} = await Promise.resolve().then(require_.bind(require_, 8672)), gib = bytes => bytes > 0 ? (bytes / _units_bytes_js__2.T3).toFixed(2) : '-'
   return {
    columns: [ {
     title: 'GPU'
@@ -25859,7 +25859,7 @@ const right = title => ({
   }
  },
  instances: async () => {
-  const {instances} = await Promise.resolve().then(require_.bind(require_, 2117))
+  const {instances} = await Promise.resolve().then(require_.bind(require_, 2896))
   return {
    columns: [ {
     title: 'Cloud'
@@ -25873,7 +25873,7 @@ const right = title => ({
   }
  },
  engines: async () => {
-  const {engines} = await Promise.resolve().then(require_.bind(require_, 1385))
+  const {engines} = await Promise.resolve().then(require_.bind(require_, 2615))
   return {
    columns: [ {
     title: 'Engine'
@@ -25887,7 +25887,7 @@ const right = title => ({
   }
  },
  formats: async () => {
-  const {formats} = await Promise.resolve().then(require_.bind(require_, 2976))
+  const {formats} = await Promise.resolve().then(require_.bind(require_, 8517))
   return {
    columns: [ {
     title: 'Format'
@@ -25897,7 +25897,7 @@ const right = title => ({
   }
  },
  families: async () => {
-  const {families} = await Promise.resolve().then(require_.bind(require_, 6840))
+  const {families} = await Promise.resolve().then(require_.bind(require_, 4112))
   return {
    columns: [ {
     title: 'Family'
@@ -25907,7 +25907,7 @@ const right = title => ({
   }
  },
  models: async () => {
-  const [{catalogueBeside}, {openCatalogue}] = await Promise.all([ Promise.resolve().then(require_.bind(require_, 7318)), Promise.resolve().then(require_.bind(require_, 9811)) ]), ids = openCatalogue(catalogueBeside((0, 
+  const [{catalogueBeside}, {openCatalogue}] = await Promise.all([ Promise.resolve().then(require_.bind(require_, 739)), Promise.resolve().then(require_.bind(require_, 9792)) ]), ids = openCatalogue(catalogueBeside((0, 
   _find_model_js__0.VA)())).ids()
   return {
    columns: [ {
@@ -25946,10 +25946,10 @@ function listingText(listing, style) {
  return (0, _report_grid_js__1.Vg)(listing.columns, listing.rows, style)
 }
  }),
- 892: (function(_module, exports_, require_) {
+ 9152: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, { lockCommand: () => lockCommand })
-var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), lib_deployments = require_(2528), find_model = require_(4016), hub_settings = require_(4063), lock_file = require_(6), locked = require_(2110), reference = require_(6151)
+var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), lib_deployments = require_(1814), find_model = require_(5898), hub_settings = require_(780), lock_file = require_(2107), locked = require_(5557), reference = require_(2181)
 function lockable(references) {
  const byKey = new Map
  for (const asked of references) {
@@ -26001,7 +26001,7 @@ async function factsOf(hub, reference) {
  return { ok: false, problem }
 }
 const lock_short = sha => sha.slice(0, 12), textOf = entry => (0, lock_file.li)(new Map([ [ '', entry ] ]))
-var policy_policy = require_(6965), problem = require_(7091), working_tree = require_(3991), terminal_arguments = require_(6893), check_command = require_(7444), terminal_process = require_(5244)
+var policy_policy = require_(3506), problem = require_(7748), working_tree = require_(788), terminal_arguments = require_(2340), check_command = require_(971), terminal_process = require_(821)
 const flags = [ {
  name: 'check',
  type: 'boolean',
@@ -26093,24 +26093,24 @@ async function referencesIn(repository, policy) {
  })
 }
  }),
- 5244: (function(_module, exports_, require_) {
+ 821: (function(_module, exports_, require_) {
 require_.d(exports_, { T: () => refuse })
-var _problem_js__0 = require_(7091)
+var _problem_js__0 = require_(7748)
 function refuse(process, problems, code = 2) {
  for (const problem of problems) process.stderr.write(`hf-vram-calc: ${(0, _problem_js__0.fI)(problem)}\n`);
  return code
 }
  }),
- 4968: (function(_module, exports_, require_) {
+ 5653: (function(_module, exports_, require_) {
 require_.d(exports_, { r: () => runCommandLine })
-var _units_suggest_js__1 = require_(138), _version_js__0 = require_(644), _process_js__2 = require_(5244)
+var _units_suggest_js__1 = require_(4749), _version_js__0 = require_(3411), _process_js__2 = require_(821)
 const COMMANDS = {
- check: async () => (await Promise.resolve().then(require_.bind(require_, 7444))).checkCommand,
- explain: async () => (await Promise.resolve().then(require_.bind(require_, 8774))).explainCommand,
- lock: async () => (await Promise.resolve().then(require_.bind(require_, 892))).lockCommand,
- init: async () => (await Promise.resolve().then(require_.bind(require_, 8715))).initCommand,
- list: async () => (await Promise.resolve().then(require_.bind(require_, 8809))).listCommand,
- estimate: async () => (await Promise.resolve().then(require_.bind(require_, 3901))).calculateCommand
+ check: async () => (await Promise.resolve().then(require_.bind(require_, 971))).checkCommand,
+ explain: async () => (await Promise.resolve().then(require_.bind(require_, 8713))).explainCommand,
+ lock: async () => (await Promise.resolve().then(require_.bind(require_, 9152))).lockCommand,
+ init: async () => (await Promise.resolve().then(require_.bind(require_, 4288))).initCommand,
+ list: async () => (await Promise.resolve().then(require_.bind(require_, 9774))).listCommand,
+ estimate: async () => (await Promise.resolve().then(require_.bind(require_, 2150))).calculateCommand
 }, HELP = `Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n`
 async function runCommandLine(argv, process) {
  process.stdout.on('error', error => {
@@ -26152,7 +26152,7 @@ async function dispatch(argv, process) {
  return (await COMMANDS['estimate']())(argv, process)
 }
  }),
- 6205: (function(_module, exports_, require_) {
+ 402: (function(_module, exports_, require_) {
 require_.d(exports_, { V: () => styleOf, q: () => progress })
 var node_util__0 = require_(7975)
 const FORMAT = { good: 'green', warn: 'yellow', bad: [ 'red', 'bold' ], dim: 'dim', strong: 'bold', plain: null }
@@ -26195,7 +26195,7 @@ function progress(stream, env) {
  }
 }
  }),
- 3439: (function(_module, exports_, require_) {
+ 1160: (function(_module, exports_, require_) {
 require_.d(exports_, { T3: () => GiB, ip: () => gibText, lP: () => sizeText, lv: () => MiB, zD: () => grouped, z_: () => parseBytes })
 const KiB = 1024, MiB = 1024 ** 2, GiB = 1024 ** 3, UNIT_BYTES = { b: 1, kib: KiB, mib: MiB, gib: GiB, tib: 1024 ** 4, ki: KiB, mi: MiB, gi: GiB, ti: 1024 ** 4, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 }
 function parseBytes(text) {
@@ -26214,7 +26214,7 @@ function grouped(n) {
  return Math.round(n).toString().replace(/\B(?=(\d{3})+(?!\d))/g, ',')
 }
  }),
- 8226: (function(_module, exports_, require_) {
+ 7391: (function(_module, exports_, require_) {
 require_.d(exports_, { W: () => rounded, v: () => roundedText })
 function roundedText(x, digits) {
  const scaled = x * 2 ** (digits + 1), tie = Number.isInteger(scaled) && scaled % 2 !== 0
@@ -26224,7 +26224,7 @@ function roundedText(x, digits) {
 }
 const rounded = (x, digits) => Number(roundedText(x, digits))
  }),
- 138: (function(_module, exports_, require_) {
+ 4749: (function(_module, exports_, require_) {
 require_.d(exports_, { k: () => closest })
 function distance(a, b, limit) {
  if (Math.abs(a.length - b.length) > limit) return limit + 1;
@@ -26257,9 +26257,9 @@ function closest(text, candidates) {
  return best
 }
  }),
- 5770: (function(_module, exports_, require_) {
+ 4527: (function(_module, exports_, require_) {
 require_.d(exports_, { FN: () => gpusUsed, Q0: () => commonFindings, Qz: () => sharedCardFindings, VU: () => outsideShortage })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 const size = setting => {
  const value = setting?.effective ?? setting?.value
  return typeof value === 'number' && value >= 1 ? value : 1
@@ -26343,9 +26343,9 @@ function sharedCardFindings(sharers) {
  return found
 }
  }),
- 7861: (function(_module, exports_, require_) {
+ 7646: (function(_module, exports_, require_) {
 require_.d(exports_, { I: () => eightBitKv, u: () => flagText })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 const VLLM = {
  maxModelLen: '--max-model-len ',
  memoryFraction: '--gpu-memory-utilization ',
@@ -26432,9 +26432,9 @@ function eightBitKv(engine) {
  return [ 'vllm', 'kserve-hf', 'ray-llm', 'kaito', 'trtllm' ].includes(engine) ? 'fp8' : null
 }
  }),
- 1905: (function(_module, exports_, require_) {
+ 5670: (function(_module, exports_, require_) {
 require_.d(exports_, { S4: () => judge, c2: () => statusOf, dT: () => roomOf })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 function headroomBytes(headroom, budget) {
  if (headroom === null) return 0;
  return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget)
@@ -26589,9 +26589,9 @@ function settingReason(about, estimate, budget) {
  } ]
 }
  }),
- 6891: (function(_module, exports_, require_) {
+ 1776: (function(_module, exports_, require_) {
 require_.d(exports_, { Yu: () => increaseFinding, ZH: () => runVerdict, e9: () => failures, nA: () => failureTexts })
-var _units_bytes_js__0 = require_(3439)
+var _units_bytes_js__0 = require_(1160)
 function isNetwork(deployment) {
  return deployment.verdict.reasons.some(reason => reason.code === 'network' || reason.code === 'rate-limited')
 }
@@ -26650,7 +26650,7 @@ function runVerdict(deployments, notUnderstood, problems, gate) {
  return warned || unread && gate.onUnknown !== 'ignore' ? 'warn' : 'pass'
 }
  }),
- 8288: (function(_module, exports_, require_) {
+ 9461: (function(_module, exports_, require_) {
 require_.d(exports_, {
  Ar: () => gpuSets,
  CU: () => contextUpTo,
@@ -26661,7 +26661,7 @@ require_.d(exports_, {
  tl: () => rankSizes,
  wt: () => parallelSizes
 })
-var _hardware_gpus_js__0 = require_(5970), _flags_js__1 = require_(7861), _trial_js__2 = require_(5026)
+var _hardware_gpus_js__0 = require_(8672), _flags_js__1 = require_(7646), _trial_js__2 = require_(5433)
 const OFFERED = {
  NVIDIA: [ 'NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300' ].map(_hardware_gpus_js__0.a),
  AMD: [ 'AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X' ].map(_hardware_gpus_js__0.a)
@@ -26732,9 +26732,9 @@ function fixedBytes(question) {
  return weights.reduce((total, part) => total + part.bytes.low, 0)
 }
  }),
- 3705: (function(_module, exports_, require_) {
+ 2886: (function(_module, exports_, require_) {
 require_.d(exports_, { kH: () => solve, zM: () => choices, zr: () => SOLVABLE })
-var _problem_js__3 = require_(7091), _units_bytes_js__0 = require_(3439), _search_js__1 = require_(8288), _trial_js__2 = require_(5026)
+var _problem_js__3 = require_(7748), _units_bytes_js__0 = require_(1160), _search_js__1 = require_(9461), _trial_js__2 = require_(5433)
 const SOLVABLE = [ 'max-model-len', 'max-num-seqs', 'tensor-parallel', 'gpu' ], UNLIMITED_CONTEXT = 2 ** 20, MOST_SEQUENCES = 4096
 function solve(kind, question) {
  if (question.input.gpu === null && kind !== 'gpu') return (0, _problem_js__3.MB)('no-target', `${kind} cannot be solved without a GPU`, { hint: 'give one with --target' });
@@ -26815,7 +26815,7 @@ function beats(a, b) {
  return asGood && (a.count < b.count || a.length > b.length || a.concurrency > b.concurrency)
 }
  }),
- 5026: (function(_module, exports_, require_) {
+ 5433: (function(_module, exports_, require_) {
 require_.d(exports_, {
  CD: () => attempt,
  Cp: () => certainly,
@@ -26828,7 +26828,7 @@ require_.d(exports_, {
  nQ: () => largest,
  ss: () => current
 })
-var _findings_js__0 = require_(5770), _flags_js__1 = require_(7861), _judge_js__2 = require_(1905)
+var _findings_js__0 = require_(4527), _flags_js__1 = require_(7646), _judge_js__2 = require_(5670)
 const OPTIONS = { enforceEager: 'enforce-eager', expertParallel: 'enable-expert-parallel' }
 function attempt(question, change) {
  const {input} = question, settings = {
@@ -26918,11 +26918,11 @@ const certainly = {
  passes: trial => works(trial)
 }, probably = { tight: true, passes: trial => works(trial, true) }
  }),
- 644: (function(_module, exports_, require_) {
+ 3411: (function(_module, exports_, require_) {
 require_.d(exports_, { version: () => version })
 const version = '1.0.0'
  }),
- 5832: (function(_module, exports_, require_) {
+ 7934: (function(_module, exports_, require_) {
 require_.d(exports_, {
  BpQ: () => minLength,
  FsL: () => pipe,
@@ -27503,7 +27503,7 @@ function safeParse(schema, input, config$1) {
  return { typed: dataset.typed, success: !dataset.issues, output: dataset.value, issues: dataset.issues }
 }
  }),
- 8658: (function(_module, exports_, require_) {
+ 4844: (function(_module, exports_, require_) {
 require_.d(exports_, {
  LineCounter: () => LineCounter,
  Vj: () => isAlias,
@@ -32263,6 +32263,6 @@ if (typeof require_ !== 'undefined') require_.ab = decodeURIComponent(new URL('.
  }
 })();
 
-var exports_ = require_(490);
+var exports_ = require_(9069);
 
 exports_ = await exports_;
