@@ -7546,11 +7546,64 @@ function passPart(input, tokens) {
   high: 2 * expected + .2 * units_bytes.T3
  }, 'modelled', `${(0, units_bytes.zD)(tokens)} tokens x ${(0, units_bytes.zD)(each)} B`, 'widest tensors of one layer in 16 bits')
 }
+const newestRelease = release(0, 33)
+function release(major, minor, patch = 0) {
+ return major * 1e6 + minor * 1e3 + patch
+}
+function releaseOf(text) {
+ const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text)
+ return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null
+}
+function releaseText(value) {
+ return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
+}
+const cache = new Map
+function rulesOf(version, v0 = false) {
+ const rules = newRules(version)
+ return v0 && version < release(0, 11) ? {
+  ...rules,
+  v0
+ } : rules
+}
+function newRules(version) {
+ let rules = cache.get(version)
+ if (rules === void 0) {
+  const from = minor => version >= release(0, minor)
+  rules = {
+   v0: !from(8),
+   memoryFraction: from(20) ? .92 : .9,
+   graphsInBudget: from(20),
+   windowCountsBatches: from(25),
+   nullBlock: from(30),
+   chargesGroups: from(25),
+   capacityByConcurrency: from(20),
+   asyncDefault: from(14),
+   statePrefixCaching: from(20),
+   stateCheckpoints: from(30),
+   crossByBatch: from(13),
+   hugeTier: from(30),
+   platformMlaBlocks: !from(13),
+   unpacksDoubledMaxima: from(9)
+  }
+  cache.set(version, rules)
+ }
+ return rules
+}
 function saidBetween(newest, older, names) {
  const room = answer => answer.estimate.perGpu.headroomBytes?.expected ?? 0, [now, before] = [ room(newest), room(older) ]
  if (now < 0 === before < 0) return newest;
  const size = (0, units_bytes.lP)(Math.abs(before)), what = before < 0 ? `it would lack ${size}` : `it would fit, with ${size} to spare`, note = `the answer depends on the version: under the rules of ${names[0]} it ${now < 0 ? 'does not fit' : 'fits'}, under those of ${names[1]} ${what}`
  return { ...newest, estimate: { ...newest.estimate, assumptions: [ ...newest.estimate.assumptions, note ] } }
+}
+function releaseFor(engine, version, newest, nameOf, reader, assumptions) {
+ const name = nameOf(newest)
+ if (version === null) {
+  assumptions.push(`${engine} version unknown: the rules of ${name} are used`)
+  return newest
+ }
+ const read = releaseOf(version)
+ if (read === null) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`); else if (nameOf(read) !== name && read > newest) assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`);
+ return read ?? newest
 }
 function adapterBytes(shape, r) {
  const {slots, rank} = r.loras ?? {
@@ -7655,49 +7708,6 @@ units_bytes.zD)(groups)} x ${(0, units_bytes.zD)(blocks)}`
 function layerTerms(bucket, blocks, stage) {
  return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${(0, 
  units_bytes.zD)(blocks)} blocks x ${(0, units_bytes.zD)(member.page)} B`)
-}
-const newestRelease = release(0, 33)
-function release(major, minor, patch = 0) {
- return major * 1e6 + minor * 1e3 + patch
-}
-function releaseOf(text) {
- const match = /^v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?/.exec(text)
- return match ? release(Number(match[1]), Number(match[2]), Number(match[3] ?? 0)) : null
-}
-function releaseText(value) {
- return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
-}
-const cache = new Map
-function rulesOf(version, v0 = false) {
- const rules = newRules(version)
- return v0 && version < release(0, 11) ? {
-  ...rules,
-  v0
- } : rules
-}
-function newRules(version) {
- let rules = cache.get(version)
- if (rules === void 0) {
-  const from = minor => version >= release(0, minor)
-  rules = {
-   v0: !from(8),
-   memoryFraction: from(20) ? .92 : .9,
-   graphsInBudget: from(20),
-   windowCountsBatches: from(25),
-   nullBlock: from(30),
-   chargesGroups: from(25),
-   capacityByConcurrency: from(20),
-   asyncDefault: from(14),
-   statePrefixCaching: from(20),
-   stateCheckpoints: from(30),
-   crossByBatch: from(13),
-   hugeTier: from(30),
-   platformMlaBlocks: !from(13),
-   unpacksDoubledMaxima: from(9)
-  }
-  cache.set(version, rules)
- }
- return rules
 }
 const peak_FORWARD = {
  dense: [ 11, 6.5, 5, 5 ],
@@ -7806,7 +7816,7 @@ function parsed(text) {
 }
 const UNSTATED_LENGTH = 2048
 function resolve(input) {
- const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor(input, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
+ const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
  return {
   release,
   rules,
@@ -7848,16 +7858,6 @@ function resolve(input) {
 function parallelismOf(r) {
  const ranks = r.tensor * r.data
  return { tensor: r.tensor, pipeline: r.pipeline, expert: r.expertParallel ? ranks : 1, expertTensor: ranks }
-}
-function releaseFor(input, reader, assumptions) {
- const newest = releaseText(newestRelease)
- if (input.version === null) {
-  assumptions.push(`vLLM version unknown: the rules of ${newest} are used`)
-  return newestRelease
- }
- const read = releaseOf(input.version)
- if (read === null) reader.say('version-unknown', 'warning', `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (releaseText(read) !== newest && read > newestRelease) assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`);
- return read ?? newestRelease
 }
 function lengthOf(reader, context) {
  const asked = reader.length('maxModelLen')
@@ -10640,7 +10640,7 @@ function sglangRules(version) {
  }
 }
 function sglang_resolve_resolve(input) {
- const reader = readSettings(input), option = readOptions(input.options, reader.findings), assumptions = [], traits = traitsOf(input.shape), rules = sglangRules(resolve_releaseFor(input, reader, assumptions)), card = cardOf(input), tensor = reader.countOr('tensorParallel', 1, 'SGLang default'), pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)), attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? option.count('attn-dp-size') ?? 1), dataParallel = attentionData > 1 ? 1 : reader.count('dataParallel') ?? 1, context = contextOf(input.shape, input.facts.config), length = reader.length('maxModelLen')
+ const reader = readSettings(input), option = readOptions(input.options, reader.findings), assumptions = [], traits = traitsOf(input.shape), rules = sglangRules(releaseFor('SGLang', input.version, newestSglang, releaseName, reader, assumptions)), card = cardOf(input), tensor = reader.countOr('tensorParallel', 1, 'SGLang default'), pipeline = Math.min(reader.count('pipelineParallel') ?? 1, Math.max(1, input.shape.layers.order.length)), attentionData = Math.min(tensor, reader.count('attentionDataParallel') ?? option.count('attn-dp-size') ?? 1), dataParallel = attentionData > 1 ? 1 : reader.count('dataParallel') ?? 1, context = contextOf(input.shape, input.facts.config), length = reader.length('maxModelLen')
  if (length === null || length === 'auto') reader.fill('maxModelLen', context ?? 2048, context === null ? 'the model states no length' : "the model's context", context === null ? 'engine-default' : 'model-config');
  const maxModelLen = typeof length === 'number' ? length : context ?? 2048, given = givenOf(input, reader, option, traits, card, {
   tensor,
@@ -10689,16 +10689,6 @@ function expertRanks(input, reader) {
  const value = input.settings.expertParallel?.value
  if (value === void 0 || typeof value === 'boolean') return 1;
  return reader.count('expertParallel') ?? 1
-}
-function resolve_releaseFor(input, reader, assumptions) {
- const newest = releaseName(newestSglang)
- if (input.version === null) {
-  assumptions.push(`SGLang version unknown: the rules of ${newest} are used`)
-  return newestSglang
- }
- const read = releaseOf(input.version)
- if (read === null) reader.say('version-unknown', 'warning', `SGLang version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`); else if (read > newestSglang) assumptions.push(`SGLang ${input.version} is newer than the rules known here: those of ${newest} are used`);
- return read ?? newestSglang
 }
 function cardOf(input) {
  const {gpu} = input, capability = gpu?.maker === 'NVIDIA' && gpu.computeCapability !== null ? Math.round(Number(gpu.computeCapability) * 10) : null, bytes = gpu === null ? 0 : gpu.driverBytes > 0 ? gpu.driverBytes : gpu.memoryBytes

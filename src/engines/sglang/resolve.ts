@@ -2,9 +2,9 @@ import { MiB } from '../../units/bytes.ts'
 import { computeDtype } from '../answer.ts'
 import type { EngineInput } from '../engine.ts'
 import { readSettings, type SettingsReader } from '../settings-reader.ts'
+import { releaseFor } from '../versions.ts'
 import { contextOf } from '../vllm/context.ts'
 import { type OptionReader, readOptions } from '../vllm/options.ts'
-import { releaseOf } from '../vllm/release.ts'
 import { type Card, type Given, type ServerArguments, serverArguments } from './arguments.ts'
 import { newestSglang, releaseName, type SglangRules, sglangRules } from './release.ts'
 import { type Traits, traitsOf, visionFactor } from './traits.ts'
@@ -38,7 +38,7 @@ export function resolve(input: EngineInput): Resolved {
   const option = readOptions(input.options, reader.findings)
   const assumptions: string[] = []
   const traits = traitsOf(input.shape)
-  const rules = sglangRules(releaseFor(input, reader, assumptions))
+  const rules = sglangRules(releaseFor('SGLang', input.version, newestSglang, releaseName, reader, assumptions))
   const card = cardOf(input)
 
   const tensor = reader.countOr('tensorParallel', 1, 'SGLang default')
@@ -105,24 +105,6 @@ function expertRanks(input: EngineInput, reader: SettingsReader): number {
   const value = input.settings.expertParallel?.value
   if (value === undefined || typeof value === 'boolean') return 1
   return reader.count('expertParallel') ?? 1
-}
-
-function releaseFor(input: EngineInput, reader: SettingsReader, assumptions: string[]): number {
-  const newest = releaseName(newestSglang)
-  if (input.version === null) {
-    assumptions.push(`SGLang version unknown: the rules of ${newest} are used`)
-    return newestSglang
-  }
-  const read = releaseOf(input.version)
-  if (read === null)
-    reader.say(
-      'version-unknown',
-      'warning',
-      `SGLang version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`,
-    )
-  else if (read > newestSglang)
-    assumptions.push(`SGLang ${input.version} is newer than the rules known here: those of ${newest} are used`)
-  return read ?? newestSglang
 }
 
 function cardOf(input: EngineInput): Card {

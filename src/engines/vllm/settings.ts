@@ -3,10 +3,11 @@ import type { Parallelism } from '../../memory/shares.ts'
 import { computeDtype } from '../answer.ts'
 import type { EngineInput } from '../engine.ts'
 import { readSettings, type SettingsReader } from '../settings-reader.ts'
+import { releaseFor } from '../versions.ts'
 import { type Batch, batchOf } from './batch.ts'
 import { contextOf } from './context.ts'
 import { type OptionReader, readOptions } from './options.ts'
-import { newestRelease, type Release, type Rules, releaseOf, releaseText, rulesOf } from './release.ts'
+import { newestRelease, type Release, type Rules, releaseText, rulesOf } from './release.ts'
 import { type Speculative, speculativeOf } from './speculative.ts'
 
 /** All that the accounting reads: every setting resolved to what the engine makes of it. */
@@ -61,7 +62,7 @@ export function resolve(input: EngineInput): Resolved {
   const reader = readSettings(input)
   const { count, countOr, findings } = reader
   const option = readOptions(input.options, findings)
-  const release = releaseFor(input, reader, assumptions)
+  const release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions)
   const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0')
   const context = contextOf(input.shape, input.facts.config)
   const maxModelLen = lengthOf(reader, context)
@@ -111,24 +112,6 @@ export function resolve(input: EngineInput): Resolved {
 export function parallelismOf(r: Resolved): Parallelism {
   const ranks = r.tensor * r.data
   return { tensor: r.tensor, pipeline: r.pipeline, expert: r.expertParallel ? ranks : 1, expertTensor: ranks }
-}
-
-function releaseFor(input: EngineInput, reader: SettingsReader, assumptions: string[]): Release {
-  const newest = releaseText(newestRelease)
-  if (input.version === null) {
-    assumptions.push(`vLLM version unknown: the rules of ${newest} are used`)
-    return newestRelease
-  }
-  const read = releaseOf(input.version)
-  if (read === null)
-    reader.say(
-      'version-unknown',
-      'warning',
-      `vLLM version ${JSON.stringify(input.version)} is not known: the rules of ${newest} are used`,
-    )
-  else if (releaseText(read) !== newest && read > newestRelease)
-    assumptions.push(`vLLM ${input.version} is newer than the rules known here: those of ${newest} are used`)
-  return read ?? newestRelease
 }
 
 function lengthOf(reader: SettingsReader, context: number | null): number | null {
