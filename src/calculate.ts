@@ -54,28 +54,21 @@ export function calculate(
   if (!types.ok) return types
   const { dtypes, notices, detected } = types.value
   const model: RuleModel = { parameters, ...fields.value }
-  const kvElement = request.kvDtype === null ? undefined : kvElementBytes(request.kvDtype)
-  const rows = dtypes.map(dtype =>
-    ruleRow(
-      model,
-      dtype,
-      {
-        batch: request.batch,
-        sequence: request.sequence,
-        loraRank: request.loraRank,
-        tensorParallel: request.tp,
-        maxNumTokens: request.maxNumTokens,
-      },
-      kvElement,
-    ),
-  )
+  const sizes = {
+    batch: request.batch,
+    sequence: request.sequence,
+    loraRank: request.loraRank,
+    tensorParallel: request.tp,
+    maxNumTokens: request.maxNumTokens,
+  }
+  const rows = dtypes.map(dtype => ruleRow(model, dtype, sizes))
   const embedding = shape.tied ? total(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0
   const routed = allWeights(shape)
     .filter(entry => entry.weight.split.startsWith('expert'))
     .reduce((sum, entry) => sum + entry.times * total([entry.weight]), 0)
   return good({
     name,
-    architecture: shape.modelType,
+    architecture: textType(facts.config) ?? shape.modelType,
     model,
     activeParameters: activeParameterCount(shape),
     count: shape.count,
@@ -124,19 +117,18 @@ const LAYERS = ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers']
 const HEADS = ['num_attention_heads', 'n_head', 'num_heads']
 
 /** Classes that have no field num_key_value_heads, so that the original takes the query heads for it. */
-const KV_BY_ANOTHER_NAME: ReadonlySet<string> = new Set([
-  'falcon',
-  'gpt_bigcode',
-  'mpt',
-  'chatglm',
-  'RefinedWeb',
-  'RefinedWebModel',
-])
+const KV_BY_ANOTHER_NAME: ReadonlySet<string> = new Set(['falcon', 'mpt', 'chatglm', 'RefinedWeb', 'RefinedWebModel'])
 
 /** The text config replaces the root where there is one, as in the original. */
 function textConfig(config: JsonObject): JsonObject {
   const text = config['text_config']
   return typeof text === 'object' && text !== null && !Array.isArray(text) ? (text as JsonObject) : config
+}
+
+/** The type of the text model, which is what the original calls the architecture. */
+function textType(config: JsonObject): string | null {
+  const type = textConfig(config)['model_type']
+  return typeof type === 'string' && type !== '' ? type : null
 }
 
 /**
@@ -163,10 +155,4 @@ function ruleFields(config: JsonObject, shape: ModelShape): Result<Omit<RuleMode
 
 function dtypeOf(config: JsonObject): string | null {
   return checkpointDtype(new Config(textConfig(config))) ?? checkpointDtype(new Config(config))
-}
-
-/** Bytes of a KV element by the name an options file gives. */
-function kvElementBytes(dtype: string): number {
-  if (dtype.startsWith('fp8') || dtype === 'int8') return 1
-  return dtype === 'nvfp4' ? 0.5625 : dtype === 'fp32' || dtype === 'float32' ? 4 : 2
 }

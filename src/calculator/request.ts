@@ -138,6 +138,11 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
     notices.push(
       `options file: kv_cache_config.dtype ${kvText} is the KV cache's data type in TensorRT-LLM; for want of another it is taken for the weights too (give --dtype to say otherwise)`,
     )
+  } else if (kvAlgorithm !== null || kvText !== null) {
+    const key = kvAlgorithm !== null ? 'quant_config.kv_cache_quant_algo' : 'kv_cache_config.dtype'
+    notices.push(
+      `options file: ${key} ${kvAlgorithm ?? kvText} is taken by the engine's table; the rule of thumb knows no KV data type, its KV column follows the type of the weights`,
+    )
   }
   return good({
     model: given.model ?? text('model'),

@@ -43,12 +43,12 @@ function kvBytes(dtype: DataType): number {
 }
 
 /** Weights x 1.2; weights x 4 x 1.3 (Adam); LoRA by a quarter of the parameters; KV and activation beside them. */
-export function ruleRow(model: RuleModel, dtype: DataType, sizes: RuleSizes, kvElement = kvBytes(dtype)): RuleRow {
+export function ruleRow(model: RuleModel, dtype: DataType, sizes: RuleSizes): RuleRow {
   const { parameters: p, hidden: h, layers, heads, kvHeads } = model
   const { batch, sequence, loraRank, tensorParallel, maxNumTokens } = sizes
   const weights = (p * dtype.bytesPerParameter) / GiB
   const headSize = heads > 0 ? Math.floor(h / heads) : h
-  const kvCache = (2 * batch * sequence * headSize * kvHeads * layers * kvElement) / GiB
+  const kvCache = (2 * batch * sequence * headSize * kvHeads * layers * kvBytes(dtype)) / GiB
   const tokens = Math.min(maxNumTokens, sequence * batch)
   const activation = (((tokens * h) / tensorParallel) * (34 + (5 * heads * sequence) / h)) / GiB
   const adapter = ((p * 0.25 * ((2 * loraRank) / 4096)) / 1e9) * 2 * 4.0
