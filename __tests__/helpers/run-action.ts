@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from '@jest/globals'
 
 /** Runs the built bundles as processes in an environment like the runner's. */
 
@@ -11,8 +12,8 @@ const actionBundle = join(projectRoot, 'dist/index.js')
 export const cliBundle = join(projectRoot, 'dist/cli/index.js')
 
 const made: string[] = []
-process.on('exit', () => {
-  for (const folder of made) rmSync(folder, { recursive: true, force: true })
+afterAll(() => {
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
 export function temporaryFolder(): string {
