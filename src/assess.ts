@@ -9,8 +9,9 @@ import { activeParameterCount, parameterCount } from './models/count.ts'
 import type { ModelFacts } from './models/facts.ts'
 import { shapeOf } from './models/families/index.ts'
 import type { ModelShape } from './models/shape.ts'
+import { effectiveForDeployment, standIn, withStandIn } from './policy/deployment-policy.ts'
 import { exemptionFor } from './policy/exemptions.ts'
-import { type Effective, effectiveFor, type Policy } from './policy/policy.ts'
+import type { Effective, Policy } from './policy/policy.ts'
 import type { Problem, Result } from './problem.ts'
 import type { ReportDeployment, ReportModel, ReportTarget } from './report/report.ts'
 import { commonFindings, gpusUsed } from './verdict/findings.ts'
@@ -44,14 +45,7 @@ interface Known {
 /** One deployment from what a file declares to its place in the report; null when the policy ignores it. */
 export async function assess(declared: Deployment, policy: Policy, ports: AssessPorts): Promise<Judged | null> {
   const deployment = withStandIn(declared, policy)
-  const named = deployment.model.id
-  const entry = named === null ? undefined : policy.models.get(named)
-  const effective = effectiveFor(policy, {
-    id: deployment.id,
-    file: deployment.location.file,
-    engine: deployment.engine.name,
-    models: [...(named === null ? [] : [named]), ...(entry?.id ? [entry.id] : [])],
-  })
+  const effective = effectiveForDeployment(policy, deployment)
   if (effective.ignore) return null
   const settings = settled(deployment.settings, effective)
   const target = resolveTarget(
@@ -144,16 +138,6 @@ const limitsOf = (about: Subject): Limits => ({
 function settled(declared: Settings, effective: Effective): Settings {
   const chosen = Object.entries(effective.settings).filter(([, setting]) => setting?.from === 'flag')
   return { ...effective.settings, ...declared, ...Object.fromEntries(chosen) }
-}
-
-/** The policy's name for a variable that nothing in the files resolves. */
-const standIn = (name: string): string => `\${${name}}`
-
-/** The deployment with the variable as its model's name, where the policy says what the variable stands for. */
-function withStandIn(deployment: Deployment, { models }: Policy): Deployment {
-  if (deployment.model.id !== null) return deployment
-  const id = deployment.unresolved.map(({ name }) => standIn(name)).find(name => models.has(name))
-  return id === undefined ? deployment : { ...deployment, model: { ...deployment.model, id } }
 }
 
 async function modelOf(deployment: Deployment, policy: Policy, findModel: FindModel): Promise<Result<Known>> {

@@ -50,6 +50,16 @@ async function run(folder: string, args: readonly string[], env: Record<string, 
 }
 
 describe('hf-vram-calc lock', () => {
+  test('pins what the policy says a variable stands for', async () => {
+    const folder = repository([`\${CHAT_MODEL}`])
+    writeFiles(folder, {
+      'hf-vram-calc.yml': `version: 1\ndefaults: { target: L4 }\nmodels: { "\${CHAT_MODEL}": { id: acme/open } }\n`,
+    })
+    expect((await run(folder, ['lock'])).out).toBe(`added acme/open at ${SHA.slice(0, 12)}\n${LOCK}: written\n`)
+    expect((await run(folder, ['lock', '--check', '--offline'])).out).toBe(`${LOCK} is up to date\n`)
+    expect((await run(folder, ['check', '--offline'])).out).toMatch(/fits +d0/)
+  })
+
   test('writes what the files name, the same each time, and a locked run asks nothing', async () => {
     const folder = repository(['acme/open', '/models/x', '/models/unnamed'])
     const first = await run(folder, ['lock'])

@@ -6,7 +6,8 @@ import { hubSettings } from '../models/sources/hub-settings.ts'
 import { type LockInput, renewLock, staleEntries } from '../models/sources/lock.ts'
 import { LOCK_FILE, LOCK_LIMIT, parseLock } from '../models/sources/lock-file.ts'
 import type { FactsReference } from '../models/sources/reference.ts'
-import { effectiveFor, type Policy } from '../policy/policy.ts'
+import { effectiveForDeployment, withStandIn } from '../policy/deployment-policy.ts'
+import type { Policy } from '../policy/policy.ts'
 import { good } from '../problem.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
@@ -75,7 +76,7 @@ export const lockCommand: Command = async (argv, process) => {
     today: new Date().toISOString().slice(0, 10),
   }
   if (checking) {
-    const { stale, problems } = await staleEntries(input)
+    const { stale, problems } = await staleEntries(input, file)
     if (stale.length + problems.length > 0) return refuse(process, [...stale, ...problems], 1)
     process.stdout.write(`${file} is up to date\n`)
     return 0
@@ -92,12 +93,10 @@ export const lockCommand: Command = async (argv, process) => {
 /** Models and draft models of the deployments that the policy does not ignore, by what the policy makes of their ids. */
 async function referencesIn(repository: Repository, policy: Policy): Promise<FactsReference[]> {
   const { deployments } = await extract(repository)
-  return deployments.flatMap(deployment => {
+  return deployments.flatMap(declared => {
+    const deployment = withStandIn(declared, policy)
+    if (effectiveForDeployment(policy, deployment).ignore) return []
     const named = [deployment.model, ...(deployment.draftModel ? [deployment.draftModel] : [])]
-    const about = { id: deployment.id, file: deployment.location.file, engine: deployment.engine.name }
-    const models =
-      deployment.model.id === null ? [] : [deployment.model.id, policy.models.get(deployment.model.id)?.id ?? '']
-    if (effectiveFor(policy, { ...about, models }).ignore) return []
     return named.flatMap(({ id, revision, variant }): FactsReference[] => {
       const entry = id === null ? undefined : policy.models.get(id)
       if (id === null || entry?.path != null) return []

@@ -192,19 +192,22 @@ describe('stale entries', () => {
     const hub = hubWith({ 'a/x': sha('7') })
     const references = [ref('a/x'), ref('b/missing')]
     const lock = new Map([...read(LOCKED), ['old/z', lockEntry(facts('old/z', sha('3')), '2026-11-24')]])
-    const { stale, problems } = await staleEntries({ references, lock, hub, today: '' })
+    const { stale, problems } = await staleEntries({ references, lock, hub, today: '' }, 'pins/models.json')
     expect(stale.map(problemText)).toEqual([
-      'hf-vram-calc.lock.json: b/missing is missing (run hf-vram-calc lock)',
-      'hf-vram-calc.lock.json: old/z is named by no file any more (run hf-vram-calc lock)',
-      `hf-vram-calc.lock.json: a/x is at ${'7'.repeat(12)} now, locked is ${'1'.repeat(12)} (run hf-vram-calc lock)`,
+      'pins/models.json: b/missing is missing (run hf-vram-calc lock)',
+      'pins/models.json: old/z is named by no file any more (run hf-vram-calc lock)',
+      `pins/models.json: a/x is at ${'7'.repeat(12)} now, locked is ${'1'.repeat(12)} (run hf-vram-calc lock)`,
     ])
     expect([problems, hub.asked]).toEqual([[], ['a/x']])
   })
 
   test('are none when all is as locked; what cannot be asked is a problem of its own', async () => {
     const fresh = { references: [ref('a/x')], lock: read(LOCKED), today: '' }
-    expect(await staleEntries({ ...fresh, hub: hubWith({ 'a/x': sha('1') }) })).toEqual({ stale: [], problems: [] })
-    expect(await staleEntries({ ...fresh, hub: null })).toEqual({ stale: [], problems: [] })
-    expect((await staleEntries({ ...fresh, hub: hubWith({}) })).problems.map(problemText)).toEqual(['a/x is gone'])
+    expect(await staleEntries({ ...fresh, hub: hubWith({ 'a/x': sha('1') }) }, 'l')).toEqual({
+      stale: [],
+      problems: [],
+    })
+    expect(await staleEntries({ ...fresh, hub: null }, 'l')).toEqual({ stale: [], problems: [] })
+    expect((await staleEntries({ ...fresh, hub: hubWith({}) }, 'l')).problems.map(problemText)).toEqual(['a/x is gone'])
   })
 })

@@ -1,7 +1,7 @@
 import type { Problem, Result } from '../../problem.ts'
 import type { ModelFacts } from '../facts.ts'
 import type { Hub } from './hub.ts'
-import { LOCK_FILE, lockEntry, lockText } from './lock-file.ts'
+import { lockEntry, lockText } from './lock-file.ts'
 import { type Lock, type LockEntry, lockKey } from './locked.ts'
 import { type FactsReference, hubReference } from './reference.ts'
 
@@ -66,16 +66,17 @@ export async function renewLock(input: LockInput): Promise<LockOutcome> {
 
 /**
  * What is stale in a lock: models that the files name and it lacks, entries that no file names, and, online, entries
- * whose revision names another commit now. Empty when the lock is up to date.
+ * whose revision names another commit now; `file` is the lock's name in them. Empty when the lock is up to date.
  */
 export async function staleEntries(
   input: LockInput,
+  file: string,
 ): Promise<{ readonly stale: readonly Problem[]; readonly problems: readonly Problem[] }> {
   const wanted = lockable(input.references)
   const lock: Lock = input.lock ?? new Map()
   const stale = (message: string): Problem => ({
     code: 'lock-invalid',
-    message: `${LOCK_FILE}: ${message}`,
+    message: `${file}: ${message}`,
     hint: 'run hf-vram-calc lock',
   })
   const missing = [...wanted.keys()].filter(key => !lock.has(key)).map(key => stale(`${key} is missing`))
