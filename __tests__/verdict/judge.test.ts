@@ -158,7 +158,7 @@ describe('reasons', () => {
     const estimate = estimateOf([part('weights', gib(15)), part('kvCache', gib(8))], 20)
     const unset: Settings = { maxModelLen: { value: 131072, from: 'model-config' } }
     const { reasons } = judge(about(estimate, { concurrency: 4, settings: unset }))
-    expect(reasons[0]?.message).toMatch(/^4 requests of 131,072 tokens need 8.00 GiB/)
+    expect(reasons[0]?.message).toMatch(/^4 requests of 131,072 tokens \(min-concurrency\) need 8.00 GiB/)
     expect(reasons[1]?.message).toBe('the files set no context length: the engine takes 131,072 tokens')
   })
 

@@ -119,11 +119,11 @@ function budgetText(about: Case, budget: number): string {
   return `${sizeText(budget)} (${gpu.name}, ${sizeText(gpu.memoryBytes)})`
 }
 
-/** "one request of 131,072 tokens" or "4 requests of 8,192 tokens". */
+/** "one request of 131,072 tokens" or "4 requests of 8,192 tokens (min-concurrency)". */
 function requestsText(about: Case): string {
   const length = lengthOf(about.settings.maxModelLen)
-  const what = about.concurrency === 1 ? 'one request' : `${grouped(about.concurrency)} requests`
-  return length === null ? what : `${what} of ${grouped(length)} tokens`
+  const of = length === null ? '' : ` of ${grouped(length)} tokens`
+  return about.concurrency === 1 ? `one request${of}` : `${grouped(about.concurrency)} requests${of} (min-concurrency)`
 }
 
 function lengthOf(setting: Setting<number | 'auto'> | undefined): number | null {
