@@ -11,8 +11,9 @@ import { findModelFor } from '../find-model.ts'
 import type { Gpu } from '../hardware/gpu.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
-import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { type Command, type Process, refuse } from './process.ts'
+import { type Flag, helpFlag, helpText, type Parsed } from './arguments.ts'
+import { command } from './command.ts'
+import { type Process, refuse } from './process.ts'
 import { progress, styleOf } from './terminal.ts'
 
 const ENGINES = ['vllm', 'sglang', 'tgi', 'trtllm', 'llamacpp', 'ollama', 'transformers'] as const
@@ -89,14 +90,7 @@ const help = helpText(
   ].join('\n'),
 )
 
-export const calculateCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  const options = parsed.value
-  if (options.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
+export const calculateCommand = command(flags, help, async (options, process) => {
   if (options.on['version']) {
     const { version } = await import('../version.ts')
     process.stdout.write(`hf-vram-calc ${version}\n`)
@@ -154,7 +148,7 @@ export const calculateCommand: Command = async (argv, process) => {
     }
   }
   return failed ? 1 : 0
-}
+})
 
 function given(options: Parsed, model: string | null): Given {
   const { text } = options

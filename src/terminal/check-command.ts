@@ -21,8 +21,9 @@ import type { Selection } from '../repository/selection.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
 import { gibText } from '../units/bytes.ts'
 import { SOLVABLE, type Solvable, solve as solveFor } from '../verdict/solve.ts'
-import { type Flag, helpFlag, helpText, type Parsed, readArguments } from './arguments.ts'
-import { type Command, type ExitCode, type Process, refuse } from './process.ts'
+import { type Flag, helpFlag, helpText, type Parsed } from './arguments.ts'
+import { command } from './command.ts'
+import { type ExitCode, type Process, refuse } from './process.ts'
 import { progress, styleOf } from './terminal.ts'
 
 const STRICTNESS = ['fail', 'warn', 'ignore'] as const
@@ -88,14 +89,7 @@ const help = helpText(
   'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).',
 )
 
-export const checkCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  const options = parsed.value
-  if (options.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
+export const checkCommand = command(flags, help, async (options, process) => {
   const outputs = outputsOf(options.list['output'] ?? [])
   if ('problem' in outputs) return refuse(process, [outputs.problem])
   const surveyed = await surveyRepository(options, process)
@@ -123,7 +117,7 @@ export const checkCommand: Command = async (argv, process) => {
   const format = (options.text['format'] ?? 'table') as Format
   process.stdout.write(formatted(outcome.report, format, styleOf(process.stdout, process.env)))
   return exitCode(outcome.report, policy)
-}
+})
 
 /** One line a deployment: the largest or smallest value that fits, with what it then needs. */
 function solutions(kind: Solvable, outcome: CheckOutcome, style: TextStyle): string {

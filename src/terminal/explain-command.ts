@@ -5,9 +5,10 @@ import { type CountRow, explainText } from '../report/explain.ts'
 import { grouped } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 import { choices } from '../verdict/solve.ts'
-import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
+import { type Flag, helpFlag, helpText } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
-import { type Command, refuse } from './process.ts'
+import { command } from './command.ts'
+import { refuse } from './process.ts'
 import { styleOf } from './terminal.ts'
 
 const flags: readonly Flag[] = [
@@ -22,14 +23,7 @@ const help = helpText(
   flags,
 )
 
-export const explainCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  const options = parsed.value
-  if (options.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
+export const explainCommand = command(flags, help, async (options, process) => {
   const [wanted, ...paths] = options.positionals
   if (wanted === undefined)
     return refuse(process, [
@@ -79,7 +73,7 @@ export const explainCommand: Command = async (argv, process) => {
         ),
   )
   return 0
-}
+})
 
 /** The count by block, each with the formula of its tensors: "q 4096x4096 + k 1024x4096 + …". */
 function countRows(shape: ModelShape): CountRow[] {

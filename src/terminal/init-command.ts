@@ -4,9 +4,10 @@ import { POLICY_FILES } from '../policy/load.ts'
 import type { Report, ReportDeployment } from '../report/report.ts'
 import { plural } from '../report/words.ts'
 import { failures } from '../verdict/run.ts'
-import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
+import { type Flag, helpFlag, helpText } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
-import { type Command, refuse } from './process.ts'
+import { command } from './command.ts'
+import { refuse } from './process.ts'
 
 const flags: readonly Flag[] = [
   {
@@ -31,14 +32,7 @@ const POLICY = POLICY_FILES[0]
 const WORKFLOW = '.github/workflows/hf-vram-calc.yml'
 const DAYS = 90
 
-export const initCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  const options = parsed.value
-  if (options.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
+export const initCommand = command(flags, help, async (options, process) => {
   const until = options.text['until'] ?? new Date(Date.now() + DAYS * 86_400_000).toISOString().slice(0, 10)
   if (
     !/^\d{4}-\d{2}-\d{2}$/.test(until) ||
@@ -84,7 +78,7 @@ export const initCommand: Command = async (argv, process) => {
   if (files.length === 0) process.stdout.write('nothing to write: the policy and the workflow are there\n')
   process.stdout.write(summary(report, failing, options.on['accept-current'] === true, until))
   return 0
-}
+})
 
 function summary(report: Report, failing: readonly ReportDeployment[], accepted: boolean, until: string): string {
   const lines = [

@@ -2,8 +2,9 @@ import { scriptPath } from '../find-model.ts'
 import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
 import { GiB, MiB } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
-import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
-import { type Command, refuse } from './process.ts'
+import { type Flag, helpFlag, helpText } from './arguments.ts'
+import { command } from './command.ts'
+import { refuse } from './process.ts'
 import { styleOf } from './terminal.ts'
 
 /** One list: its rows as data for --json, and how they look. */
@@ -116,34 +117,27 @@ const help = helpText(
   flags,
 )
 
-export const listCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  if (parsed.value.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
-  const what = parsed.value.positionals[0]
+export const listCommand = command(flags, help, async (options, process) => {
+  const what = options.positionals[0]
   const make = what !== undefined && Object.hasOwn(LISTS, what) ? LISTS[what] : undefined
-  if (what === undefined || parsed.value.positionals.length > 1 || make === undefined) {
+  if (what === undefined || options.positionals.length > 1 || make === undefined) {
     const near = what === undefined ? null : closest(what, Object.keys(LISTS))
     return refuse(process, [
       {
         code: 'usage',
-        message:
-          what === undefined ? 'list what?' : `cannot list ${JSON.stringify(parsed.value.positionals.join(' '))}`,
+        message: what === undefined ? 'list what?' : `cannot list ${JSON.stringify(options.positionals.join(' '))}`,
         hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?`,
       },
     ])
   }
   const listing = await make()
   process.stdout.write(
-    parsed.value.on['json']
+    options.on['json']
       ? `${JSON.stringify(listing.data, null, 2)}\n`
       : listingText(listing, styleOf(process.stdout, process.env)),
   )
   return 0
-}
+})
 
 function listingText(listing: Listing, style: TextStyle): string {
   return grid(listing.columns, listing.rows, style)

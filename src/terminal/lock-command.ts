@@ -11,9 +11,10 @@ import type { Policy } from '../policy/policy.ts'
 import { good } from '../problem.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
-import { type Flag, helpFlag, helpText, readArguments } from './arguments.ts'
+import { type Flag, helpFlag, helpText } from './arguments.ts'
 import { openRepository } from './check-command.ts'
-import { type Command, refuse } from './process.ts'
+import { command } from './command.ts'
+import { refuse } from './process.ts'
 
 const flags: readonly Flag[] = [
   {
@@ -41,14 +42,7 @@ const help = helpText(
   'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.',
 )
 
-export const lockCommand: Command = async (argv, process) => {
-  const parsed = readArguments(argv, flags)
-  if (!parsed.ok) return refuse(process, [parsed.problem])
-  const options = parsed.value
-  if (options.on['help']) {
-    process.stdout.write(help)
-    return 0
-  }
+export const lockCommand = command(flags, help, async (options, process) => {
   const checking = options.on['check'] ?? false
   if (options.on['offline'] && !checking)
     return refuse(process, [
@@ -88,7 +82,7 @@ export const lockCommand: Command = async (argv, process) => {
   if (outcome === 'written') writeFileSync(join(opened.root, file), renewed)
   process.stdout.write(`${changes.map(line => `${line}\n`).join('')}${file}: ${outcome}\n`)
   return problems.length > 0 ? refuse(process, problems, 1) : 0
-}
+})
 
 /** Models and draft models of the deployments that the policy does not ignore, by what the policy makes of their ids. */
 async function referencesIn(repository: Repository, policy: Policy): Promise<FactsReference[]> {
