@@ -47,6 +47,8 @@ export interface Weight {
    * an engine makes when it loads them (`loaded`).
    */
   readonly unbuilt?: 'stored' | 'loaded'
+  /** Bytes of an element where files keep it in another type than the model's: float32 (4), int64 tables (8). */
+  readonly elementBytes?: 4 | 8
 }
 
 /** Heads x widths of a layer that keeps keys and values. */

@@ -11,14 +11,16 @@ import { type Declaration, type Method, type Reach, type Scheme, SKIPPED, skipLi
 const fp8: Method = ({ json, config, reach }) => {
   const skip = skipList(json, SKIPPED)
   if (!skip.ok) return skip
+  // With experts in 4 bits (what DeepSeek-V4 is where it does not say) the scales of fp8 blocks are one-byte exponents.
+  const fourBit = (config['expert_dtype'] ?? (config['model_type'] === 'deepseek_v4' ? 'fp4' : null)) === 'fp4'
   const block = json['weight_block_size']
   let layout: Layout
   if (block === undefined || block === null) layout = byteTensor('fp8', json['activation_scheme'] === 'static')
   else if (Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0))
-    layout = fp8Block(block[0] as number, block[1] as number, config['expert_dtype'] === undefined ? 4 : 1)
+    layout = fp8Block(block[0] as number, block[1] as number, fourBit ? 1 : 4)
   else return bad('config-invalid', `config.json: quantization_config.weight_block_size is ${JSON.stringify(block)}`)
   const scheme = uniform(layout, { skip: skip.value, reach })
-  const base = config['expert_dtype'] === 'fp4' ? fourBitExperts(scheme) : scheme
+  const base = fourBit ? fourBitExperts(scheme) : scheme
   return json['quant_algo'] === 'MIXED_PRECISION' ? modelopt(json, base) : good(base)
 }
 

@@ -4,7 +4,10 @@ import type { LayerStack, ModelShape, Tower, Weight } from '../shape.ts'
 export interface Module {
   readonly weight: Weight
   readonly place: 'embedding' | 'layer' | 'head' | 'tower' | 'prediction'
-  /** Routers and gates of mixtures and a prediction layer's joint projection, which no method quantises unless it names them. */
+  /**
+   * Routers and gates of mixtures, the joint projection of a prediction layer, compressors of keys and the weights of an
+   * indexer's heads: no method quantises them unless it names them.
+   */
   readonly router: boolean
   /** Numbers of the layers that hold it; one 0 where layers do not count. */
   readonly layers: readonly number[]
@@ -148,6 +151,8 @@ function expertSpellings(name: string): string[] {
 function isRouter(weight: Weight): boolean {
   return (
     weight.split === 'none' &&
-    /(^|\.)(gate|router|wg|eh_proj|shared_expert_gate|router\.(proj|layer|classifier|weight))$/.test(weight.name)
+    /(^|\.)(gate|router|wg|eh_proj|shared_expert_gate|weights_proj|compressor\.(indexer\.)?(kv|gate)_proj|router\.(proj|layer|classifier|weight))$/.test(
+      weight.name,
+    )
   )
 }

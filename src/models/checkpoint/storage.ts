@@ -73,7 +73,8 @@ export function storageOf(
 }
 
 function plainBytes(size: number): WeightStorage['bytes'] {
-  return (weight, part) => (weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * size)
+  return (weight, part) =>
+    weight.transformersOnly ? 0 : part.copies * (part.out * part.in + part.bias) * (weight.elementBytes ?? size)
 }
 
 /** One layout and the share of a weight's layers that have it; null: the model's dtype. */

@@ -1,10 +1,10 @@
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { mixtureWeights } from '../blocks/mixture.ts'
-import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
+import { column, norm, outputHead, replicated, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
-import type { Weight } from '../shape.ts'
+import type { LayerStack, Weight } from '../shape.ts'
 import { type Family, layerCount, layerKinds } from './family.ts'
-import { type Layered, layered, type Part, predictionLayers, type Sizes } from './layered.ts'
+import { type Layered, layered, type Part, partsStack, type Sizes } from './layered.ts'
 
 /** Tokens that one compressed entry stands for, by layer kind; 0 for layers that only slide. */
 const RATIOS: Readonly<Record<string, number>> = {
@@ -29,21 +29,30 @@ function compressRatios(config: Config, layers: number): (layer: number) => numb
   }
 }
 
+/** Files and engines keep these in float32 whatever the model's dtype. */
+const float32 = (weight: Weight): Weight => ({ ...weight, elementBytes: 4 })
+
 /** Keys of `width` and their gate compressed over `ratio` tokens; sparse layers keep two overlapping series. */
 function compressorWeights(prefix: string, hidden: number, width: number, ratio: number): Weight[] {
   const series = ratio === 4 ? 2 * width : width
   return [
     replicated(`${prefix}.kv_proj`, series, hidden),
     replicated(`${prefix}.gate_proj`, series, hidden),
-    vector(`${prefix}.position_bias`, ratio * series),
+    float32(vector(`${prefix}.position_bias`, ratio * series)),
     norm(`${prefix}.kv_norm`, width),
   ]
 }
 
 /** Hyper-connection over N streams: (2 + N) N outputs of N h inputs, a base of each and three scales. */
 function hyperConnection(name: string, hidden: number, streams: number): Weight[] {
-  const outputs = (2 + streams) * streams
-  return [vector(`${name}.fn`, outputs * streams * hidden), vector(`${name}.base`, outputs), vector(`${name}.scale`, 3)]
+  return mixing(name, (2 + streams) * streams, streams * hidden, 3)
+}
+
+/** A map of all streams to `outputs`, with a base of each and its scales. */
+function mixing(name: string, outputs: number, inputs: number, scales: number): Weight[] {
+  return [vector(`${name}.fn`, outputs * inputs), vector(`${name}.base`, outputs), vector(`${name}.scale`, scales)].map(
+    float32,
+  )
 }
 
 /** Shared-key attention with low-rank query and grouped output, compressed by `ratio`. */
@@ -69,7 +78,7 @@ function attention(d: Sizes, ratio: number, streams: number): Part {
       norm(`${a}.kv_norm`, headDim),
       column(`${a}.o_a_proj`, groups * outRank, Math.floor((heads * headDim) / groups)),
       row(`${a}.o_b_proj`, hidden, groups * outRank),
-      vector(`${a}.sinks`, heads, 'column'),
+      float32(vector(`${a}.sinks`, heads, 'column')),
       ...(ratio === 0 ? [] : compressorWeights(`${a}.compressor`, hidden, headDim, ratio)),
       ...(ratio === 4 ? indexer() : []),
       ...hyperConnection('attn_hc', hidden, streams),
@@ -88,6 +97,33 @@ function attention(d: Sizes, ratio: number, streams: number): Part {
   }
 }
 
+/**
+ * Prediction layers: each joins embedding and hidden state, and has a head's mixing of its own. With DSpark
+ * (`dspark_target_layer_ids`) one layer for each tapped one: the first joins the taps, the last has the draft's heads.
+ */
+function predictions(d: Sizes, layer: readonly Part[], head: readonly Weight[]): LayerStack | null {
+  const { config, hidden, vocabulary } = d
+  const taps = config.list('dspark_target_layer_ids')?.length ?? 0
+  const layers = taps || config.count('num_nextn_predict_layers')
+  if (layers === 0) return null
+  const part = (name: string, weights: readonly Weight[]): Part => ({ name, weights: () => weights })
+  const end = [...head, norm('norm', hidden)]
+  if (taps === 0) {
+    const joins = [replicated('e_proj', hidden, hidden), replicated('h_proj', hidden, hidden)]
+    const own = part('mtp', [...joins, norm('enorm', hidden), norm('hnorm', hidden), ...end])
+    return partsStack(layers, () => [...layer, own])
+  }
+  const rank = config.size('dspark_markov_rank')
+  const first = part('taps', [replicated('main_proj', hidden, taps * hidden), norm('main_norm', hidden)])
+  const last = part('draft head', [
+    ...end,
+    vector('confidence_head.proj', hidden + rank),
+    tokenEmbedding(vocabulary, rank, 'markov_head.markov_w1'),
+    outputHead(vocabulary, rank, false, 'markov_head.markov_w2'),
+  ])
+  return partsStack(layers, i => [...layer, ...(i === 0 ? [first] : []), ...(i === layers - 1 ? [last] : [])])
+}
+
 function deepseekV4(config: Config): Layered {
   const hidden = config.size('hidden_size')
   const d: Sizes = {
@@ -104,29 +140,29 @@ function deepseekV4(config: Config): Layered {
   const experts = config.size('n_routed_experts')
   const perToken = config.sizeOrNull('num_experts_per_tok')
   const width = config.size('moe_intermediate_size')
-  const moe: Part = {
-    name: 'moe',
+  const moe = (router: Weight, name: string): Part => ({
+    name,
     weights: () => [
       ...mixtureWeights({ hidden, width, experts, perToken }),
+      { ...router, unbuilt: 'stored' },
       ...gatedFeedForward(hidden, width, config.flag('mlp_bias'), 'mlp.shared_experts'),
       ...hyperConnection('ffn_hc', hidden, streams),
       norm('post_attention_layernorm', hidden),
     ],
-  }
+  })
+  const scored = moe(float32(vector('mlp.gate.e_score_correction_bias', experts)), 'moe')
+  const hashed = moe({ ...vector('mlp.gate.tid2eid', d.vocabulary * (perToken ?? 0)), elementBytes: 8 }, 'hashed moe')
+  const hashLayers = config.count('num_hash_layers')
+  const head = mixing('hc_head', streams, streams * hidden, 1)
   const mixers = new Map([0, 4, 128].map(r => [r, attention(d, r, streams)] as const))
   return {
     sizes: d,
-    layer: i => [mixers.get(ratio(i))!, moe],
-    final: [
-      norm('model.norm', hidden),
-      vector('model.hc_head.fn', streams * streams * hidden),
-      vector('model.hc_head.base', streams),
-      vector('model.hc_head.scale', 1),
-    ],
+    layer: i => [mixers.get(ratio(i))!, i < hashLayers ? hashed : scored],
+    final: [norm('model.norm', hidden), ...head.map(weight => ({ ...weight, name: `model.${weight.name}` }))],
     intermediate: width,
     experts,
     expertsPerToken: perToken,
-    mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [mixers.get(0)!, moe], false),
+    mtp: predictions(d, [mixers.get(0)!, scored], head),
   }
 }
 
@@ -152,6 +188,7 @@ export const deepseekV4Family: Family = layered({
     index_n_heads: 64,
     index_head_dim: 128,
     num_nextn_predict_layers: 1,
+    num_hash_layers: 3,
     tie_word_embeddings: false,
   },
   aliases: { n_routed_experts: ['num_local_experts'], moe_intermediate_size: ['intermediate_size'] },

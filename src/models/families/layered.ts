@@ -93,7 +93,7 @@ function layeredShape(row: LayeredType, config: Config): ModelShape {
 }
 
 /** Layers from their parts; layers whose parts have the same names share a kind. */
-function partsStack(layers: number, layer: (i: number) => readonly Part[]): LayerStack {
+export function partsStack(layers: number, layer: (i: number) => readonly Part[]): LayerStack {
   return stackOf(
     layers,
     i =>
