@@ -16,7 +16,6 @@ const { models } = JSON.parse(readFileSync(file, 'utf8')) as { models: Row[] }
 const EXPLAINED: Readonly<Record<string, string>> = {
   'moonshotai/Kimi-K3': 'no published count',
   'Qwen/Qwen3-Embedding-8B': 'says ForCausalLM, but its checkpoint holds no output head',
-  'reubzdubz/Molmo7B_D_NF4Quant': 'remote code: the config has no vision tower, and its MLP width is of two matrices',
   'stepfun-ai/Step-3.5-Flash': 'remote code: the count of its source leaves out 0.0003 %',
 }
 
@@ -32,7 +31,7 @@ test('every count of the catalogue is recomputed from its config', () => {
     else if (EXPLAINED[id] === undefined) differing.push(`${id}: ${count}, published ${weights.parameters}`)
   }
   expect(differing).toEqual([])
-  expect(equal).toBeGreaterThanOrEqual(541)
+  expect(equal).toBeGreaterThanOrEqual(542)
   expect(claimedExact).toBeGreaterThan(400)
 })
 

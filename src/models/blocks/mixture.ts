@@ -1,6 +1,6 @@
 import type { Weight } from '../shape.ts'
 import { gatedFeedForward } from './feed-forward.ts'
-import { replicated } from './weights.ts'
+import { replicated, vector } from './weights.ts'
 
 /** Routed experts with their router, and what runs beside them for every token. */
 export interface Mixture {
@@ -14,6 +14,8 @@ export interface Mixture {
   /** Router's module, `<prefix>.gate` unless said. */
   readonly router?: string
   readonly routerBias?: boolean
+  /** Router kept in float32 by files and engines (MiniMax). */
+  readonly routerFloat32?: boolean
   /** Experts beyond the real ones that the router also scores (identity experts of LongCat). */
   readonly routerExtra?: number
   /** Biases on the experts' matrices. */
@@ -44,11 +46,17 @@ export function mixtureWeights(m: Mixture): Weight[] {
   return [
     replicated(m.router ?? `${prefix}.gate`, m.experts + (m.routerExtra ?? 0), m.hidden, {
       bias: m.routerBias ?? false,
+      ...(m.routerFloat32 ? { elementBytes: 4 } : {}),
     }),
     ...(m.plain ? [] : [expert(gate, m.width, input, 'expert-column')]),
     expert(up, m.width, input, 'expert-column'),
     expert(down, input, m.width, 'expert-row'),
   ]
+}
+
+/** Bias that only chooses among experts: a buffer of the class, so not counted, in files and memory in float32. */
+export function correctionBias(experts: number, module: string): Weight {
+  return { ...vector(`${module}.e_score_correction_bias`, experts), elementBytes: 4, unbuilt: 'stored' }
 }
 
 /** A gated expert that every token passes, and where the class has one its scalar gate (h weights). */

@@ -2,7 +2,7 @@ import type { Weight } from '../shape.ts'
 
 /** Builders of the tensors that families share. All take widths in elements. */
 
-type Extra = Partial<Pick<Weight, 'bias' | 'copies' | 'active' | 'kvHeads' | 'kvWidth'>>
+type Extra = Partial<Pick<Weight, 'bias' | 'copies' | 'active' | 'kvHeads' | 'kvWidth' | 'elementBytes'>>
 
 /** A linear layer of `out` x `in`; split `none` unless said. */
 export function linear(name: string, out: number, input: number, split: Weight['split'], extra: Extra = {}): Weight {

@@ -6,7 +6,7 @@ import { dtypeBytes, storageOf, type WeightStorage } from './storage.ts'
 
 /**
  * Bytes of a checkpoint's tensors as stored, from its config alone: weights with scales and zero points, the prediction
- * layers (MTP) that the config declares, a tied head once. Null when the dtype or the quantisation cannot be told.
+ * layers (MTP) that the config declares, a tied head where the class's files have it. Null when the dtype or the quantisation cannot be told.
  */
 export function checkpointBytes(shape: ModelShape, config: JsonObject): { bytes: number; basis: Basis } | null {
   const dtype = shape.facts.dtype ?? 'bfloat16'
@@ -15,6 +15,8 @@ export function checkpointBytes(shape: ModelShape, config: JsonObject): { bytes:
   if (!storage.ok) return null
   let bytes = 0
   for (const { weight, times } of allWeights(shape)) bytes += times * whole(storage.value, weight)
+  if (shape.headStored)
+    for (const weight of shape.embedding) if (weight.split === 'vocab') bytes += whole(storage.value, weight)
   if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp)
   const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis
   return { bytes: Math.round(bytes), basis }

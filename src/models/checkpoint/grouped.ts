@@ -69,6 +69,8 @@ function overridesOf(
     for (const [pattern, value] of Object.entries(asObject(json[key]) ?? {})) {
       const row = asObject(value) ?? {}
       const out = pattern.startsWith('-:')
+      // changes nothing: the file names what it leaves to the general rule, as {"lm_head": {}}
+      if (!out && Object.keys(row).length === 0) continue
       const text = pattern.replace(/^[+-]:/, '')
       const expression = key === 'dynamic' || /[\\^$|()[\]]/.test(text) ? `re:${text}` : text
       const b = bitsOf(row['bits'], bits, `quantization_config.${key}.bits`)

@@ -52,6 +52,8 @@ export interface DecoderType extends DimsRules {
   readonly headWidth?: (config: Config, hidden: number) => number
   /** Rows of the output head where they are not the vocabulary. */
   readonly headRows?: (config: Config) => number | null
+  /** True where its files store the head also when it is tied. */
+  readonly headStored?: true
   /** Says what had to be assumed because the config leaves out a key without default; such a count is derived. */
   readonly assumed?: (config: Config) => string | null
   /** False where no class was compared. The types of `also` are derived in any case. */
@@ -97,6 +99,7 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
       headDim: d.headDim,
       intermediate: d.width,
     },
+    ...(row.headStored ? { headStored: true } : {}),
     ...(row.headRows ? { headRows: row.headRows(config) ?? d.vocabulary } : {}),
     ...(row.headWidth ? { headWidth: row.headWidth(config, d.hidden) } : {}),
   })
@@ -191,6 +194,7 @@ export interface DecoderParts {
   readonly headWidth?: number
   /** Rows of the output head where they are not the vocabulary. */
   readonly headRows?: number
+  readonly headStored?: true
   readonly facts: Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'> & Partial<ShapeFacts>
   readonly notes?: readonly string[]
   /** Where the class ties (or not) whatever the config says. */
@@ -228,6 +232,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
     layers: parts.layers,
     final: [...parts.final, ...head],
     tied,
+    ...(tied && parts.headStored ? { headStored: true } : {}),
     towers: [],
     mtp: parts.mtp ?? null,
     facts: decoderFacts(config, { task: lm ? 'generate' : 'embed', ...parts.facts }),

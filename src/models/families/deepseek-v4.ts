@@ -1,5 +1,5 @@
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
-import { mixtureWeights } from '../blocks/mixture.ts'
+import { correctionBias, mixtureWeights } from '../blocks/mixture.ts'
 import { column, norm, outputHead, replicated, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { LayerStack, Weight } from '../shape.ts'
@@ -144,14 +144,15 @@ function deepseekV4(config: Config): Layered {
     name,
     weights: () => [
       ...mixtureWeights({ hidden, width, experts, perToken }),
-      { ...router, unbuilt: 'stored' },
+      router,
       ...gatedFeedForward(hidden, width, config.flag('mlp_bias'), 'mlp.shared_experts'),
       ...hyperConnection('ffn_hc', hidden, streams),
       norm('post_attention_layernorm', hidden),
     ],
   })
-  const scored = moe(float32(vector('mlp.gate.e_score_correction_bias', experts)), 'moe')
-  const hashed = moe({ ...vector('mlp.gate.tid2eid', d.vocabulary * (perToken ?? 0)), elementBytes: 8 }, 'hashed moe')
+  const scored = moe(correctionBias(experts, 'mlp.gate'), 'moe')
+  const table = vector('mlp.gate.tid2eid', d.vocabulary * (perToken ?? 0))
+  const hashed = moe({ ...table, elementBytes: 8, unbuilt: 'stored' }, 'hashed moe')
   const hashLayers = config.count('num_hash_layers')
   const head = mixing('hc_head', streams, streams * hidden, 1)
   const mixers = new Map([0, 4, 128].map(r => [r, attention(d, r, streams)] as const))

@@ -1,7 +1,7 @@
 import { encoderLayer, patchConv, patchCount, patchPositions, sides } from '../blocks/vision.ts'
 import { column, conv, linear, norm, positionEmbedding, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
-import type { ModelShape } from '../shape.ts'
+import type { ModelShape, Weight } from '../shape.ts'
 import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
@@ -232,11 +232,12 @@ function molmoTowers(m: Multimodal): NamedTower[] {
     heads,
     width: hidden,
   }
-  return [tower('vision_tower', 'vision', encoder), molmoAdapter(m)]
+  return [tower('vision_tower', 'vision', encoder), projector(pooledAttention(m.part('adapter_config')))]
 }
 
-function molmoAdapter(m: Multimodal): NamedTower {
-  const config = m.part('adapter_config').with({
+/** Attention over the features of several of the tower's layers, then a gated projector to the text's width. */
+export function pooledAttention(adapter: Config): Weight[] {
+  const config = adapter.with({
     vision_feature_layer: [24, 18],
     hidden_size: 1152,
     num_attention_heads: 16,
@@ -255,7 +256,7 @@ function molmoAdapter(m: Multimodal): NamedTower {
   const bias = { bias: config.flag('attention_bias') }
   const width = config.size('intermediate_size')
   const mlpBias = { bias: config.flag('mlp_bias') }
-  return projector([
+  return [
     linear('image_pooling_2d.q_proj', queries, input, 'none', bias),
     linear('image_pooling_2d.k_proj', keys, input, 'none', bias),
     linear('image_pooling_2d.v_proj', keys, input, 'none', bias),
@@ -263,11 +264,11 @@ function molmoAdapter(m: Multimodal): NamedTower {
     column('image_projector.gate_proj', width, hidden, mlpBias),
     column('image_projector.up_proj', width, hidden, mlpBias),
     row('image_projector.down_proj', config.size('text_hidden_size'), width),
-  ])
+  ]
 }
 
-/** Molmo 2's text model: image tokens have rows behind the vocabulary that the head lacks; no bias on the output. */
-function molmoText(shape: ModelShape, config: Config): ModelShape {
+/** Molmo's text model: image tokens have rows behind the vocabulary that the head lacks; no bias on the output. */
+export function molmoText(shape: ModelShape, config: Config): ModelShape {
   const text = (config.nested('text_config') ?? config).with({ additional_vocab_size: 128 })
   const extra = positionEmbedding(text.count('additional_vocab_size'), shape.facts.hidden, 'model.new_embedding')
   const kinds = shape.layers.kinds.map(kind => ({

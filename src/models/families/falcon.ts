@@ -157,6 +157,8 @@ const types: readonly DecoderType[] = [
       ]
     },
     final: d => [norm('transformer.ln_f', d.hidden, true)],
+    // the published files (7B, 40B, 180B) come from a class that saved both
+    headStored: true,
   },
 ]
 

@@ -48,6 +48,7 @@ function minimax(config: Config): Layered {
       experts,
       perToken,
       prefix: 'block_sparse_moe',
+      routerFloat32: true,
       names: ['w1', 'w3', 'w2'],
     }),
   )

@@ -1,5 +1,5 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
-import { type Mixture, mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
+import { correctionBias, type Mixture, mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
 import { linear, norm, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
@@ -109,7 +109,8 @@ const types: readonly LayeredType[] = [
       uniform(config, {
         experts: 'num_local_experts',
         attention: d => [...attentionWeights(d), ...queryKeyNorms(d, 'wide')],
-        mixture: () => mixtralNames,
+        mixture: () => ({ ...mixtralNames, routerFloat32: true }),
+        more: d => [correctionBias(d.config.size('num_local_experts'), 'block_sparse_moe')],
       }),
   },
   {

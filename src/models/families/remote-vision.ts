@@ -1,6 +1,7 @@
 import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
 import { column, linear, norm, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
+import { molmoText, pooledAttention } from './document-vision.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
 import { shuffleFactor, twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
@@ -81,6 +82,25 @@ function phi3Towers(m: Multimodal): NamedTower[] {
   ]
 }
 
+/** Molmo: CLIP without its last layer and norm, features of two layers pooled, learned paddings of both. */
+function molmoTowers(m: Multimodal): NamedTower[] {
+  const clip = encoderOf(new Config({ ...clipLarge336, num_hidden_layers: 23 }, {}, {}, ''), 'clip_vision_model')
+  const weights = clip.weights.filter(weight => weight.name !== 'post_layernorm')
+  const adapter = {
+    hidden_size: clip.width,
+    head_dim: 64,
+    intermediate_size: m.text.facts.intermediate,
+    text_hidden_size: m.hidden,
+  }
+  return [
+    tower('model.vision_backbone.image_vit', 'vision', { ...clip, weights }),
+    projector(
+      [vector('pad_embed', 2 * 2 * clip.width), ...pooledAttention(new Config(adapter, {}, {}, ''))],
+      'model.vision_backbone',
+    ),
+  ]
+}
+
 /** Text model of MiniCPM-V by the version that the file names. */
 function miniCpmText(config: Config): string {
   const version = String(config.number('version') ?? 2.6)
@@ -131,6 +151,20 @@ const types: readonly MultimodalType[] = [
     towers: phi3Towers,
     exact: false,
     verified: 'published total of Phi-3.5-vision',
+  },
+  {
+    type: 'molmo',
+    text: {
+      type: 'qwen2',
+      flat: true,
+      // gate and up are one matrix, and the field is its width
+      fields: config => ({ intermediate_size: Math.floor(config.size('intermediate_size') / 2) }),
+    },
+    tie: 'top',
+    towers: molmoTowers,
+    finish: molmoText,
+    exact: false,
+    verified: 'published total of Molmo-7B-D',
   },
   {
     type: 'minicpmv',
