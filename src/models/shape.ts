@@ -140,8 +140,6 @@ export interface ModelShape {
   readonly final: readonly Weight[]
   /** True when the output head is the embedding itself (then with pipeline stages both ends hold a copy). */
   readonly tied: boolean
-  /** True where files of the class store the head beside the embedding that it is tied to. */
-  readonly headStored?: true
   readonly towers: readonly Tower[]
   /** Multi-token-prediction layers of the checkpoint; loaded only for speculative decoding. Not in the count. */
   readonly mtp: LayerStack | null

@@ -4,6 +4,9 @@ import { allWeights } from '../count.ts'
 import type { LayerStack, ModelShape, Weight } from '../shape.ts'
 import { dtypeBytes, storageOf, type WeightStorage } from './storage.ts'
 
+/** Families whose published files (Falcon 7B, 40B, 180B) hold the head beside the embedding that it is tied to. */
+const STORES_HEAD = new Set(['falcon'])
+
 /**
  * Bytes of a checkpoint's tensors as stored, from its config alone: weights with scales and zero points, the prediction
  * layers (MTP) that the config declares, a tied head where the class's files have it. Null when the dtype or the quantisation cannot be told.
@@ -15,7 +18,7 @@ export function checkpointBytes(shape: ModelShape, config: JsonObject): { bytes:
   if (!storage.ok) return null
   let bytes = 0
   for (const { weight, times } of allWeights(shape)) bytes += times * whole(storage.value, weight)
-  if (shape.headStored)
+  if (shape.tied && STORES_HEAD.has(shape.family))
     for (const weight of shape.embedding) if (weight.split === 'vocab') bytes += whole(storage.value, weight)
   if (shape.mtp !== null) bytes += stackBytes(storage.value, shape.mtp)
   const basis = shape.facts.dtype === null ? 'assumed' : shape.count === 'derived' ? 'derived' : storage.value.basis

@@ -39,6 +39,7 @@ export interface DecoderType extends DimsRules {
   readonly also?: readonly string[]
   /** Class names besides the type's own under which `architectures` names the same model. */
   readonly classes?: readonly string[]
+  /** What its class takes where the config is silent; the head is untied unless they say so. */
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
   readonly embedding?: (d: Dims) => readonly Weight[]
@@ -52,8 +53,6 @@ export interface DecoderType extends DimsRules {
   readonly headWidth?: (config: Config, hidden: number) => number
   /** Rows of the output head where they are not the vocabulary. */
   readonly headRows?: (config: Config) => number | null
-  /** True where its files store the head also when it is tied. */
-  readonly headStored?: true
   /** Says what had to be assumed because the config leaves out a key without default; such a count is derived. */
   readonly assumed?: (config: Config) => string | null
   /** False where no class was compared. The types of `also` are derived in any case. */
@@ -67,7 +66,7 @@ export function decoder(row: DecoderType): Family {
     name: row.type,
     modelTypes,
     verified: row.exact === false ? 'same blocks as verified types' : equalToClasses,
-    shape: file => decoderShape(row, file.with(row.defaults, row.aliases)),
+    shape: file => decoderShape(row, file.with({ tie_word_embeddings: false, ...row.defaults }, row.aliases)),
   }
 }
 
@@ -99,7 +98,6 @@ function decoderShape(row: DecoderType, config: Config): ModelShape {
       headDim: d.headDim,
       intermediate: d.width,
     },
-    ...(row.headStored ? { headStored: true } : {}),
     ...(row.headRows ? { headRows: row.headRows(config) ?? d.vocabulary } : {}),
     ...(row.headWidth ? { headWidth: row.headWidth(config, d.hidden) } : {}),
   })
@@ -194,7 +192,6 @@ export interface DecoderParts {
   readonly headWidth?: number
   /** Rows of the output head where they are not the vocabulary. */
   readonly headRows?: number
-  readonly headStored?: true
   readonly facts: Pick<ShapeFacts, 'hidden' | 'layers' | 'vocabulary'> & Partial<ShapeFacts>
   readonly notes?: readonly string[]
   /** Where the class ties (or not) whatever the config says. */
@@ -232,7 +229,6 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
     layers: parts.layers,
     final: [...parts.final, ...head],
     tied,
-    ...(tied && parts.headStored ? { headStored: true } : {}),
     towers: [],
     mtp: parts.mtp ?? null,
     facts: decoderFacts(config, { task: lm ? 'generate' : 'embed', ...parts.facts }),

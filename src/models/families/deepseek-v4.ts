@@ -106,22 +106,24 @@ function predictions(d: Sizes, layer: readonly Part[], head: readonly Weight[]):
   const taps = config.list('dspark_target_layer_ids')?.length ?? 0
   const layers = taps || config.count('num_nextn_predict_layers')
   if (layers === 0) return null
-  const part = (name: string, weights: readonly Weight[]): Part => ({ name, weights: () => weights })
-  const end = [...head, norm('norm', hidden)]
-  if (taps === 0) {
-    const joins = [replicated('e_proj', hidden, hidden), replicated('h_proj', hidden, hidden)]
-    const own = part('mtp', [...joins, norm('enorm', hidden), norm('hnorm', hidden), ...end])
-    return partsStack(layers, () => [...layer, own])
-  }
-  const rank = config.size('dspark_markov_rank')
-  const first = part('taps', [replicated('main_proj', hidden, taps * hidden), norm('main_norm', hidden)])
-  const last = part('draft head', [
-    ...end,
+  const part = (name: string, ...weights: Weight[]): Part => ({ name, weights: () => weights })
+  const joins =
+    taps > 0
+      ? part('taps', replicated('main_proj', hidden, taps * hidden), norm('main_norm', hidden))
+      : part(
+          'mtp',
+          ...['e_proj', 'h_proj'].map(name => replicated(name, hidden, hidden)),
+          ...['enorm', 'hnorm'].map(name => norm(name, hidden)),
+        )
+  const rank = taps > 0 ? config.size('dspark_markov_rank') : 0
+  const draft = [
     vector('confidence_head.proj', hidden + rank),
     tokenEmbedding(vocabulary, rank, 'markov_head.markov_w1'),
     outputHead(vocabulary, rank, false, 'markov_head.markov_w2'),
-  ])
-  return partsStack(layers, i => [...layer, ...(i === 0 ? [first] : []), ...(i === layers - 1 ? [last] : [])])
+  ]
+  const end = part('head', ...head, norm('norm', hidden), ...(taps > 0 ? draft : []))
+  const only = (i: number, at: number, own: Part): Part[] => (taps > 0 && i !== at ? [] : [own])
+  return partsStack(layers, i => [...layer, ...only(i, 0, joins), ...only(i, layers - 1, end)])
 }
 
 function deepseekV4(config: Config): Layered {
@@ -159,7 +161,7 @@ function deepseekV4(config: Config): Layered {
   return {
     sizes: d,
     layer: i => [mixers.get(ratio(i))!, i < hashLayers ? hashed : scored],
-    final: [norm('model.norm', hidden), ...head.map(weight => ({ ...weight, name: `model.${weight.name}` }))],
+    final: [norm('model.norm', hidden), ...head],
     intermediate: width,
     experts,
     expertsPerToken: perToken,
@@ -190,7 +192,6 @@ export const deepseekV4Family: Family = layered({
     index_head_dim: 128,
     num_nextn_predict_layers: 1,
     num_hash_layers: 3,
-    tie_word_embeddings: false,
   },
   aliases: { n_routed_experts: ['num_local_experts'], moe_intermediate_size: ['intermediate_size'] },
   read: deepseekV4,

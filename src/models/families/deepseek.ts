@@ -167,7 +167,6 @@ const v3Defaults: JsonObject = {
   num_experts_per_tok: 8,
   first_k_dense_replace: 3,
   max_position_embeddings: 4096,
-  tie_word_embeddings: false,
 }
 
 const expertAliases = { n_routed_experts: ['num_local_experts', 'num_experts'] }
@@ -192,7 +191,6 @@ const types: readonly LayeredType[] = [
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       moe_intermediate_size: 1407,
-      tie_word_embeddings: false,
     },
     aliases: expertAliases,
     read: config => latentMixture(config, { mlpBias: true, copies: true }),
@@ -256,7 +254,6 @@ const types: readonly LayeredType[] = [
       num_hidden_layers: 30,
       num_attention_heads: 32,
       max_position_embeddings: 2048,
-      tie_word_embeddings: false,
     },
     aliases: expertAliases,
     read: firstMixture,
@@ -306,7 +303,6 @@ const types: readonly LayeredType[] = [
       qk_nope_head_dim: 192,
       num_experts_per_tok: 4,
       max_position_embeddings: 202752,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => latentMixture(config, { firstSparse: () => 1, copies: true }),
@@ -331,7 +327,6 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 4,
       first_k_dense_replace: 0,
       max_position_embeddings: 1048576,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => latentMixture(config, { copies: false }),

@@ -37,7 +37,6 @@ const neox: DecoderType = {
     intermediate_size: 24576,
     max_position_embeddings: 2048,
     attention_bias: true,
-    tie_word_embeddings: false,
   },
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
@@ -157,8 +156,6 @@ const types: readonly DecoderType[] = [
       ]
     },
     final: d => [norm('transformer.ln_f', d.hidden, true)],
-    // the published files (7B, 40B, 180B) come from a class that saved both
-    headStored: true,
   },
 ]
 

@@ -273,7 +273,6 @@ const types: readonly LayeredType[] = [
       index_head_dim: 128,
       index_n_heads: 16,
       gated_norm_rank: 16,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: axk2,
@@ -300,7 +299,6 @@ const types: readonly LayeredType[] = [
       index_n_heads: 16,
       hc_mult: 4,
       max_position_embeddings: 262144,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: hunyuan4,
@@ -355,7 +353,6 @@ const types: readonly LayeredType[] = [
       index_head_dim: 128,
       index_n_heads: 64,
       shared_experts_intermediate_size: 1536,
-      tie_word_embeddings: false,
     },
     aliases: {
       n_routed_experts: ['num_local_experts'],

@@ -59,7 +59,6 @@ const types: readonly LayeredType[] = [
       n_shared_experts: 1,
       n_routed_experts: 128,
       first_k_dense_replace: 1,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
     read: config => {
@@ -96,7 +95,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 2048,
       moe_intermediate_size: 1408,
       first_k_dense_replace: 0,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => {
@@ -187,7 +185,6 @@ const types: readonly LayeredType[] = [
       interleave_moe_layer_step: 1,
       no_rope_layer_interval: 4,
       attention_chunk_size: 8192,
-      tie_word_embeddings: false,
     },
     read: config => {
       const d = sizesOf(config)

@@ -15,7 +15,6 @@ const defaults = {
   head_dim: 128,
   max_position_embeddings: 131072,
   attention_bias: true,
-  tie_word_embeddings: false,
 }
 
 /** Biases on q, k and v only; gate and up in one matrix. */
@@ -46,7 +45,6 @@ const types: readonly DecoderType[] = [
       kv_channels: 128,
       multi_query_group_num: 1,
       post_layer_norm: true,
-      tie_word_embeddings: false,
     },
     aliases: { vocab_size: ['padded_vocab_size'], num_layers: ['num_hidden_layers'] },
     names: { layers: 'num_layers' },

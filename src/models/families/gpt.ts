@@ -155,7 +155,6 @@ const types: readonly DecoderType[] = [
       n_embd: 4096,
       n_layer: 28,
       n_head: 16,
-      tie_word_embeddings: false,
     },
     names: gptNames,
     aliases: gptAliases,

@@ -47,6 +47,7 @@ export interface LayeredType {
   readonly also?: readonly string[]
   /** Class names besides the type's own under which `architectures` names the same model. */
   readonly classes?: readonly string[]
+  /** What its class takes where the config is silent; the head is untied unless they say so. */
   readonly defaults: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
   /** How the count was verified where that is by published totals. */
@@ -60,7 +61,7 @@ export function layered(row: LayeredType): Family {
     name: row.type,
     modelTypes: [row.type, ...(row.also ?? [])],
     verified: row.verified ?? equalToClasses,
-    shape: file => layeredShape(row, file.with(row.defaults, row.aliases)),
+    shape: file => layeredShape(row, file.with({ tie_word_embeddings: false, ...row.defaults }, row.aliases)),
   }
 }
 

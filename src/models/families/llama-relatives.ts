@@ -48,7 +48,6 @@ const types: readonly DecoderType[] = [
       head_dim: 128,
       max_position_embeddings: 131072,
       sliding_window: 8192,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...attentionWeights(d),
@@ -78,7 +77,6 @@ const types: readonly DecoderType[] = [
       max_position_embeddings: 8192,
       attention_bias: true,
       mlp_bias: true,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...attentionWithFlag(d),
@@ -97,7 +95,6 @@ const types: readonly DecoderType[] = [
       num_hidden_layers: 32,
       num_attention_heads: 48,
       max_position_embeddings: 4096,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...attentionWithFlag(d),
@@ -139,7 +136,6 @@ const types: readonly DecoderType[] = [
       num_attention_heads: 20,
       num_key_value_heads: 5,
       max_position_embeddings: 2048,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...attentionWithFlag(d),
@@ -159,7 +155,6 @@ const types: readonly DecoderType[] = [
       num_hidden_layers: 12,
       num_attention_heads: 6,
       max_position_embeddings: 2048,
-      tie_word_embeddings: false,
     },
     layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
     final: () => [],
@@ -187,7 +182,6 @@ const types: readonly DecoderType[] = [
       num_attention_heads: 12,
       head_dim: 128,
       max_position_embeddings: 2048,
-      tie_word_embeddings: false,
     },
     layers: config =>
       2 *
@@ -214,7 +208,6 @@ const types: readonly DecoderType[] = [
       num_attention_heads: 8,
       max_position_embeddings: 2048,
       num_experts: 16384,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...llamaLayer(d),

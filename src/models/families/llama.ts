@@ -35,7 +35,6 @@ export const llamaDefaults: JsonObject = {
   num_hidden_layers: 32,
   num_attention_heads: 32,
   max_position_embeddings: 2048,
-  tie_word_embeddings: false,
 }
 
 /** Classes that need head_dim in the file: without it hidden / heads is an assumption. */
@@ -56,7 +55,6 @@ const types: readonly DecoderType[] = [
       num_key_value_heads: 8,
       head_dim: 128,
       max_position_embeddings: 131072,
-      tie_word_embeddings: false,
     },
     layer: llamaLayer,
   },

@@ -91,7 +91,6 @@ export const longcatFlash: Family = layered({
     n_routed_experts: 512,
     zero_expert_num: 256,
     expert_ffn_hidden_size: 2048,
-    tie_word_embeddings: false,
   },
   aliases: {
     n_routed_experts: ['num_local_experts'],

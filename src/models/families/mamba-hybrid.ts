@@ -206,7 +206,6 @@ const bambaDefaults = {
   mamba_d_conv: 4,
   mamba_expand: 2,
   mamba_conv_bias: true,
-  tie_word_embeddings: false,
 }
 
 const types: readonly LayeredType[] = [
@@ -231,7 +230,6 @@ const types: readonly LayeredType[] = [
       mamba_expand: 2,
       mamba_dt_rank: 'auto',
       mamba_conv_bias: true,
-      tie_word_embeddings: false,
     },
     aliases: { num_experts: ['num_local_experts'] },
     read: jamba,

@@ -46,7 +46,6 @@ const types: readonly LayeredType[] = [
       num_key_value_heads: 8,
       max_position_embeddings: 32768,
       attention_bias: true,
-      tie_word_embeddings: false,
     },
     read: config => {
       const d = sizesOf(config)
@@ -79,7 +78,6 @@ const types: readonly LayeredType[] = [
       moe_intermediate_size: 2048,
       num_experts_per_tok: 8,
       n_routed_experts: 256,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => {

@@ -60,7 +60,6 @@ const graniteDefaults = {
   max_position_embeddings: 2048,
   num_local_experts: 8,
   num_experts_per_tok: 2,
-  tie_word_embeddings: false,
 }
 
 const graniteMixture = { ...blockSparse, router: 'block_sparse_moe.router.layer' }
@@ -78,7 +77,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 131072,
       num_local_experts: 8,
       num_experts_per_tok: 2,
-      tie_word_embeddings: false,
     },
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>
@@ -102,7 +100,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 196608,
       num_local_experts: 256,
       num_experts_per_tok: 8,
-      tie_word_embeddings: false,
     },
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>
@@ -150,7 +147,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 131072,
       num_local_experts: 16,
       num_experts_per_tok: 2,
-      tie_word_embeddings: false,
     },
     read: config =>
       uniform(config, {
@@ -175,7 +171,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 4096,
       num_experts: 64,
       num_experts_per_tok: 8,
-      tie_word_embeddings: false,
     },
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
@@ -199,7 +194,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 4096,
       num_experts: 7,
       num_experts_per_tok: 5,
-      tie_word_embeddings: false,
     },
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
@@ -221,7 +215,6 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 2048,
       num_experts: 1,
       moe_topk: 1,
-      tie_word_embeddings: false,
     },
     aliases: { moe_topk: ['num_experts_per_tok'], num_experts: ['num_local_experts'] },
     read: config => ({
@@ -256,7 +249,6 @@ const types: readonly LayeredType[] = [
       attention_bias: true,
       num_local_experts: 128,
       num_experts_per_tok: 4,
-      tie_word_embeddings: false,
     },
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>

@@ -195,7 +195,6 @@ const types: readonly LayeredType[] = [
       n_shared_experts: 1,
       n_routed_experts: 128,
       first_k_dense_replace: 1,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: glmText,
@@ -238,7 +237,6 @@ const types: readonly LayeredType[] = [
       shared_intermediate_size: 3072,
       index_n_heads: 4,
       index_head_dim: 128,
-      tie_word_embeddings: false,
     },
     read: minimaxM3,
   },
@@ -258,7 +256,6 @@ const types: readonly LayeredType[] = [
       n_routed_experts: 288,
       moe_intermediate_size: 1280,
       share_expert_dim: 1280,
-      tie_word_embeddings: false,
     },
     aliases: {
       n_routed_experts: ['moe_num_experts', 'num_local_experts', 'num_experts'],

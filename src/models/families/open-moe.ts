@@ -124,7 +124,6 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 8,
       n_shared_experts: 1,
       n_routed_experts: 128,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config =>
@@ -154,7 +153,6 @@ const types: readonly LayeredType[] = [
       n_routed_experts: 128,
       first_k_dense_replace: 1,
       use_qk_norm: true,
-      tie_word_embeddings: false,
     },
     aliases: { n_routed_experts: ['num_local_experts', 'num_experts'] },
     read: config =>
@@ -181,7 +179,6 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 8,
       num_shared_experts: 1,
       moe_intermediate_size: 1536,
-      tie_word_embeddings: false,
     },
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
@@ -206,7 +203,6 @@ const types: readonly LayeredType[] = [
       moe_num_experts: 8,
       moe_topk: 2,
       moe_num_shared_experts: 2,
-      tie_word_embeddings: false,
     },
     read: ariaText,
   },
@@ -225,7 +221,6 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 2,
       moe_layer_frequency: 1,
       parallel_attn_mlp_res: true,
-      tie_word_embeddings: false,
     },
     read: arctic,
   },

@@ -19,7 +19,6 @@ const types: readonly DecoderType[] = [
       num_hidden_layers: 24,
       num_attention_heads: 32,
       max_position_embeddings: 2048,
-      tie_word_embeddings: false,
     },
     aliases: {
       hidden_size: ['n_embd'],
@@ -48,7 +47,6 @@ const types: readonly DecoderType[] = [
       num_hidden_layers: 32,
       num_attention_heads: 32,
       max_position_embeddings: 4096,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']),
@@ -90,7 +88,6 @@ const types: readonly DecoderType[] = [
       num_attention_heads: 32,
       num_key_value_heads: 32,
       max_position_embeddings: 4096,
-      tie_word_embeddings: false,
     },
     headDim: 'divide',
     layer: d => [

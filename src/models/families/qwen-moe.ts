@@ -140,7 +140,6 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 4,
       num_experts: 60,
       qkv_bias: true,
-      tie_word_embeddings: false,
     },
     read: config =>
       attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d =>
@@ -164,7 +163,6 @@ const types: readonly LayeredType[] = [
       moe_intermediate_size: 768,
       num_experts_per_tok: 8,
       num_local_experts: 128,
-      tie_word_embeddings: false,
     },
     aliases: { num_local_experts: ['num_experts'] },
     read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention),
@@ -226,7 +224,6 @@ const types: readonly LayeredType[] = [
       shared_expert_intermediate_size: 512,
       num_experts_per_tok: 10,
       num_experts: 512,
-      tie_word_embeddings: false,
       ...linearDefaults,
     },
     read: config =>
@@ -256,7 +253,6 @@ const types: readonly LayeredType[] = [
       num_key_value_heads: 4,
       head_dim: 256,
       max_position_embeddings: 32768,
-      tie_word_embeddings: false,
       ...linearDefaults,
     },
     read: config =>
@@ -285,7 +281,6 @@ const types: readonly LayeredType[] = [
       shared_expert_intermediate_size: 512,
       num_experts_per_tok: 8,
       num_experts: 256,
-      tie_word_embeddings: false,
       ...linearDefaults,
     },
     read: config =>

@@ -25,7 +25,6 @@ const types: readonly DecoderType[] = [
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
-      tie_word_embeddings: false,
     },
     layer: d => [
       ...attentionWeights({ ...d, qkvBias: true }),
@@ -48,7 +47,6 @@ const types: readonly DecoderType[] = [
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
-      tie_word_embeddings: false,
     },
     layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head')],
     windows: qwenWindows,

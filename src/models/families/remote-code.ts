@@ -23,7 +23,6 @@ const types: readonly DecoderType[] = [
       kv_channels: 128,
       no_bias: true,
       seq_length: 8192,
-      tie_word_embeddings: false,
     },
     headDim: config => config.size('kv_channels'),
     kvHeads: (_, heads) => heads,
