@@ -251,6 +251,15 @@ const types: readonly MultimodalType[] = [
     towers: idefics3Towers('smolvlm_vision'),
   },
   {
+    type: 'modernvbert',
+    classes: ['ModernVBert'],
+    defaults: { scale_factor: 4 },
+    aliases: { scale_factor: ['pixel_shuffle_factor'] },
+    text: { type: 'modernbert' },
+    tie: 'top',
+    towers: idefics3Towers('siglip_vision_model'),
+  },
+  {
     type: 'internvl',
     defaults: { downsample_ratio: 0.5 },
     text: { type: 'qwen2' },
