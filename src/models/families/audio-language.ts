@@ -1,8 +1,8 @@
 import { whisperLayer, whisperStem } from '../blocks/audio.ts'
 import { encoderLayer } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row } from '../blocks/weights.ts'
+import { column, conv, linear, norm, positionEmbedding, replicated, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
-import type { Weight } from '../shape.ts'
+import type { ModelShape, Weight } from '../shape.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
@@ -50,6 +50,43 @@ const voxtralText = {
   head_dim: 128,
   max_position_embeddings: 131072,
 }
+
+/** Voxtral Realtime's encoder: no learned positions, gated layers of which only the down projection has a bias. */
+function realtimeEncoder(file: Config): Encoder {
+  const config = file.with({ ...whisperLarge, encoder_attention_heads: 32, head_dim: 64 }, whisperAliases)
+  const hidden = config.size('d_model')
+  const layer = encoderLayer({
+    hidden,
+    width: config.size('encoder_ffn_dim'),
+    attention: config.size('encoder_attention_heads') * config.size('head_dim'),
+    keyBias: false,
+    mlpBias: false,
+    gated: true,
+    rms: true,
+  })
+  const weights = layer.map(weight => (weight.name === 'mlp.down_proj' ? { ...weight, bias: true } : weight))
+  return {
+    weights: [
+      conv('embedder.conv1', hidden, 3 * config.size('num_mel_bins'), true),
+      conv('embedder.conv2', hidden, 3 * hidden, true),
+      norm('norm', hidden),
+    ],
+    stack: uniformStack(layerCount(config, 'encoder_layers'), { name: 'encoder', weights, cache: [] }),
+    heads: config.size('encoder_attention_heads'),
+    width: hidden,
+  }
+}
+
+/** Its text layers are steered by the delay through two small matrices each. */
+function steered(shape: ModelShape): ModelShape {
+  const h = shape.facts.hidden
+  const delay = [replicated('ada_rms_norm.linear1', DELAY_RANK, h), replicated('ada_rms_norm.linear2', h, DELAY_RANK)]
+  const kinds = shape.layers.kinds.map(kind => ({ ...kind, weights: [...kind.weights, ...delay] }))
+  return { ...shape, layers: { ...shape.layers, kinds } }
+}
+
+/** Inner width of those matrices, which the class fixes. */
+const DELAY_RANK = 32
 
 const flamingo = (type: string): MultimodalType => ({
   type,
@@ -156,6 +193,23 @@ const types: readonly MultimodalType[] = [
     },
   },
   {
+    type: 'voxtral_realtime',
+    defaults: { downsample_factor: 4 },
+    text: {
+      type: 'mistral',
+      own: ['voxtral_realtime_text'],
+      defaults: { ...voxtralText, intermediate_size: 9216, num_hidden_layers: 26, sliding_window: 8192 },
+    },
+    tiedByDefault: true,
+    towers: m => {
+      const encoder = realtimeEncoder(m.part('audio_config'))
+      const input = encoder.width * m.config.size('downsample_factor')
+      return [tower('audio_tower', 'audio', encoder), projector(twoLayers(input, m.hidden, false))]
+    },
+    finish: steered,
+    exact: false,
+  },
+  {
     // rotary positions; frames of as many widths as fit the feed-forward's width go to the projector together
     type: 'glmasr',
     text: {
@@ -171,7 +225,6 @@ const types: readonly MultimodalType[] = [
         max_position_embeddings: 8192,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const config = m.part('audio_config').with(whisperLarge, whisperAliases)
@@ -202,7 +255,6 @@ const types: readonly MultimodalType[] = [
         tie_word_embeddings: true,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const config = m.part('audio_config')

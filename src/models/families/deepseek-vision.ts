@@ -114,14 +114,12 @@ const types: readonly MultimodalType[] = [
     type: 'unlimited_ocr',
     // the class divides the width by the heads whatever head_dim says
     text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText, fields: () => ({ head_dim: null }) },
-    tie: 'top',
     towers: m => ocrTowers(m, false),
   },
   {
     type: 'DeepseekOCR',
     classes: ['DeepseekOCR'],
     text: { type: 'deepseek', own: ['deepseek_v2'], defaults: ocrText, keys: ['language_config'], flat: true },
-    tie: 'top',
     towers: m => ocrTowers(m, true),
     exact: false,
     verified: 'published total of DeepSeek-OCR',

@@ -292,7 +292,6 @@ const types: readonly MultimodalType[] = [
         num_key_value_heads: 16,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: gotTowers,
   },
@@ -310,7 +309,6 @@ const types: readonly MultimodalType[] = [
         max_position_embeddings: 40960,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: lightOnTowers,
   },
@@ -336,15 +334,13 @@ const types: readonly MultimodalType[] = [
   {
     type: 'ernie4_5_vl_moe',
     text: { type: 'ernie4_5_vl_moe_text' },
-    tie: 'top',
     tiedByDefault: true,
     towers: ernieTowers,
   },
-  { type: 'exaone4_5', text: { type: 'exaone4' }, tie: 'top', towers: exaoneTowers },
+  { type: 'exaone4_5', text: { type: 'exaone4' }, towers: exaoneTowers },
   {
     type: 'hyperclovax_vision_v2',
     text: { type: 'hyperclovax' },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const encoder = qwen25Visual(m.part('vision_config'))
@@ -357,7 +353,6 @@ const types: readonly MultimodalType[] = [
   {
     type: 'deepseek_vl',
     text: { type: 'llama' },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const encoder = encoderOf(m.part('vision_config'), 'siglip_vision_model')

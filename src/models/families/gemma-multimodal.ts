@@ -238,12 +238,11 @@ function unifiedTowers(m: Multimodal): NamedTower[] {
 }
 
 const types: readonly MultimodalType[] = [
-  { type: 'gemma3n', text: { type: 'gemma3n_text' }, tie: 'top', tiedByDefault: true, towers: gemma3nTowers },
-  { type: 'gemma4', text: { type: 'gemma4_text' }, tie: 'top', tiedByDefault: true, towers: gemma4Towers },
+  { type: 'gemma3n', text: { type: 'gemma3n_text' }, tiedByDefault: true, towers: gemma3nTowers },
+  { type: 'gemma4', text: { type: 'gemma4_text' }, tiedByDefault: true, towers: gemma4Towers },
   {
     type: 'gemma4_unified',
     text: { type: 'gemma4_unified_text' },
-    tie: 'top',
     tiedByDefault: true,
     towers: unifiedTowers,
   },

@@ -90,7 +90,6 @@ const types: readonly MultimodalType[] = [
   {
     type: 'llava_next',
     text: { type: 'llama' },
-    tie: 'top',
     towers: llavaTowers('clip_vision_model', clipLarge, true),
   },
   {
@@ -109,7 +108,6 @@ const types: readonly MultimodalType[] = [
     type: 'vipllava',
     defaults: { vision_feature_layers: [-2, -5, -8, -11, 6] },
     text: { type: 'llama' },
-    tie: 'top',
     towers: m => {
       const { encoder, named } = visionTower(m, 'clip_vision_model', clipLarge)
       const listed = m.config.raw('vision_feature_layers')
@@ -120,7 +118,6 @@ const types: readonly MultimodalType[] = [
   {
     type: 'video_llava',
     text: { type: 'llama' },
-    tie: 'top',
     towers: m => {
       const { encoder, named } = visionTower(m, 'clip_vision_model', { ...clipLarge, image_size: 224 }, 'image_tower')
       const bias = m.config.flag('multimodal_projector_bias', true)
@@ -149,7 +146,6 @@ const types: readonly MultimodalType[] = [
         sliding_window: null,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const { encoder, named } = visionTower(m, 'pixtral', { ...clipLarge, image_size: 1540 })
@@ -164,7 +160,7 @@ const types: readonly MultimodalType[] = [
       ]
     },
   },
-  gemma3('gemma3', { tie: 'top', tiedByDefault: true }),
+  gemma3('gemma3', { tiedByDefault: true }),
   gemma3('shieldgemma2', { classes: ['Gemma3'], tie: 'either' }),
   {
     type: 'paligemma',
@@ -180,7 +176,6 @@ const types: readonly MultimodalType[] = [
         num_key_value_heads: 1,
       },
     },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const absent = { ...siglipSo400m, intermediate_size: 4096, num_hidden_layers: 27, image_size: 224 }
@@ -193,7 +188,6 @@ const types: readonly MultimodalType[] = [
     type: 'cohere2_vision',
     defaults: { downsample_factor: 2, alignment_intermediate_size: 36864 },
     text: { type: 'cohere2' },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const absent = {
@@ -219,7 +213,6 @@ const types: readonly MultimodalType[] = [
     type: 'aya_vision',
     defaults: { downsample_factor: 2 },
     text: { type: 'cohere2' },
-    tie: 'top',
     tiedByDefault: true,
     exact: false,
     towers: m => {
@@ -240,14 +233,12 @@ const types: readonly MultimodalType[] = [
     type: 'idefics3',
     defaults: { scale_factor: 2 },
     text: { type: 'llama' },
-    tie: 'top',
     towers: idefics3Towers('idefics3_vision'),
   },
   {
     type: 'smolvlm',
     defaults: { scale_factor: 2 },
     text: { type: 'llama' },
-    tie: 'top',
     towers: idefics3Towers('smolvlm_vision'),
   },
   {
@@ -256,14 +247,12 @@ const types: readonly MultimodalType[] = [
     defaults: { scale_factor: 4 },
     aliases: { scale_factor: ['pixel_shuffle_factor'] },
     text: { type: 'modernbert' },
-    tie: 'top',
     towers: idefics3Towers('siglip_vision_model'),
   },
   {
     type: 'internvl',
     defaults: { downsample_ratio: 0.5 },
     text: { type: 'qwen2' },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const { encoder, named } = visionTower(m, 'internvl_vision', {})
@@ -281,7 +270,6 @@ const types: readonly MultimodalType[] = [
     },
     aliases: { tie_word_embeddings: ['tie_embedding'] },
     text: { type: 'lfm2' },
-    tie: 'top',
     tiedByDefault: true,
     towers: m => {
       const { encoder, named } = visionTower(m, 'siglip2_vision_model', {})

@@ -128,7 +128,6 @@ const miniCpm = (type: string, classes: readonly string[], tied: boolean): Multi
   classes,
   defaults: { merge_kernel_size: [2, 2], merger_times: 1 },
   text: { type: 'qwen3_5_text' },
-  tie: 'top',
   tiedByDefault: tied,
   towers: miniCpmTowers,
 })
@@ -166,14 +165,12 @@ const types: readonly MultimodalType[] = [
         index_n_heads: 32,
       },
     },
-    tie: 'top',
     towers: hunyuanTowers,
   },
   {
     type: 'qianfan_ocr',
     defaults: { downsample_ratio: 0.5 },
     text: { type: 'qwen3' },
-    tie: 'top',
     towers: qianfanTowers,
   },
 ]

@@ -32,10 +32,10 @@ export interface MultimodalType {
   readonly aliases?: Readonly<Record<string, readonly string[]>>
   readonly text: TextPart
   /**
-   * Which flag ties head and embedding: the top level's with this default, the
-   * nested config's, either of them, or none.
+   * Which flag ties head and embedding where that is not the top level's with this default: the nested config's, either
+   * of them, or none.
    */
-  readonly tie: 'top' | 'nested' | 'either' | 'never'
+  readonly tie?: 'nested' | 'either' | 'never'
   readonly tiedByDefault?: boolean
   readonly towers: (m: Multimodal) => readonly NamedTower[]
   /** What the class does differently with the whole. */

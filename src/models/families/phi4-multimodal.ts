@@ -146,6 +146,5 @@ export const phi4Multimodal: Family = multimodal({
       max_position_embeddings: 131072,
     },
   },
-  tie: 'top',
   towers,
 })

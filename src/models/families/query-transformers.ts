@@ -256,7 +256,6 @@ const granite = (type: string): MultimodalType => ({
   type,
   defaults: { window_size: 15, downsample_rate: 5 },
   text: { type: 'granite' },
-  tie: 'top',
   tiedByDefault: true,
   towers: graniteSpeechTowers,
 })
@@ -271,13 +270,11 @@ const types: readonly MultimodalType[] = [
     type: 'aria',
     defaults: { max_value_projector_patch_to_query_dict: 256 },
     text: { type: 'aria_text' },
-    tie: 'top',
     towers: ariaTowers,
   },
   {
     type: 'idefics2',
     text: { type: 'mistral', absent: { max_position_embeddings: 32768 } },
-    tie: 'top',
     towers: idefics2Towers,
   },
 ]

@@ -24,7 +24,6 @@ const types: readonly MultimodalType[] = [
         num_key_value_heads: 4,
       },
     },
-    tie: 'top',
     towers: m => [
       tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))),
       tower('visual', 'vision', qwen25Visual(m.part('vision_config'))),
@@ -33,7 +32,6 @@ const types: readonly MultimodalType[] = [
   {
     type: 'qwen3_omni_moe_thinker',
     text: { type: 'qwen3_omni_moe_text' },
-    tie: 'top',
     towers: m => {
       const config: Config = m.part('audio_config')
       const heard = qwen3Audio(config)

@@ -234,25 +234,21 @@ const types: readonly MultimodalType[] = [
   {
     type: 'qwen3_vl',
     text: { type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText },
-    tie: 'top',
     towers: visual(config => qwen3Visual(config, true)),
   },
   {
     type: 'qwen3_vl_moe',
     text: { type: 'qwen3_vl_moe_text' },
-    tie: 'top',
     towers: visual(config => qwen3Visual(config, true)),
   },
   {
     type: 'qwen3_5',
     text: { type: 'qwen3_5_text' },
-    tie: 'top',
     towers: visual(config => qwen3Visual(config, false)),
   },
   {
     type: 'qwen3_5_moe',
     text: { type: 'qwen3_5_moe_text' },
-    tie: 'top',
     towers: visual(config => qwen3Visual(config, false)),
   },
   { type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual) },
