@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { column, conv, linear, norm, positionEmbedding, row, vector } from './weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from './weights.ts'
 
 /**
  * Blocks of vision and audio encoders. Their linear layers are divided over tensor ranks like a decoder's (vLLM's SigLIP,
@@ -96,10 +96,10 @@ export function patchPositions(name: string, config: Config, hidden: number, ext
 export function poolingHead(hidden: number, width: number): Weight[] {
   return [
     vector('head.probe', hidden),
-    linear('head.attention.in_proj', 3 * hidden, hidden, 'none', { bias: true }),
-    linear('head.attention.out_proj', hidden, hidden, 'none', { bias: true }),
+    replicated('head.attention.in_proj', 3 * hidden, hidden, { bias: true }),
+    replicated('head.attention.out_proj', hidden, hidden, { bias: true }),
     norm('head.layernorm', hidden, true),
-    linear('head.mlp.fc1', width, hidden, 'none', { bias: true }),
-    linear('head.mlp.fc2', hidden, width, 'none', { bias: true }),
+    replicated('head.mlp.fc1', width, hidden, { bias: true }),
+    replicated('head.mlp.fc2', hidden, width, { bias: true }),
   ]
 }

@@ -1,6 +1,6 @@
 import { whisperLayer, whisperStem } from '../blocks/audio.ts'
 import { encoderLayer } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, replicated, row } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
@@ -109,7 +109,7 @@ export function qwen25Audio(file: Config): Encoder {
     weights: [
       ...encoder.weights.filter(weight => weight.name !== 'embed_positions'),
       positionEmbedding(2, output, 'audio_bos_eos_token'),
-      linear('proj', output, encoder.width, 'none', { bias: true }),
+      replicated('proj', output, encoder.width, { bias: true }),
     ],
     width: output,
   }
@@ -127,7 +127,7 @@ export function qwen3Audio(file: Config, defaults: JsonObject = {}): Encoder {
       conv('conv2d1', channels, 9, true),
       conv('conv2d2', channels, 9 * channels, true),
       conv('conv2d3', channels, 9 * channels, true),
-      linear('conv_out', hidden, channels * features, 'none'),
+      replicated('conv_out', hidden, channels * features),
       norm('ln_post', hidden, true),
     ],
     stack: uniformStack(layerCount(config, 'encoder_layers'), {
@@ -147,7 +147,7 @@ export function qwen3Audio(file: Config, defaults: JsonObject = {}): Encoder {
 /** The two matrices behind Qwen3-Omni's audio encoder. */
 export function qwen3AudioProjection(file: Config, width: number): Weight[] {
   const output = file.with({ output_dim: 3584 }).size('output_dim')
-  return [linear('proj1', width, width, 'none', { bias: true }), linear('proj2', output, width, 'none', { bias: true })]
+  return [replicated('proj1', width, width, { bias: true }), replicated('proj2', output, width, { bias: true })]
 }
 
 /** Whisper's layers without learned positions; keys and values may be grouped. */
@@ -175,7 +175,7 @@ const types: readonly MultimodalType[] = [
       const encoder = whisperEncoder(m.part('audio_config'))
       return [
         tower('audio_tower', 'audio', encoder),
-        projector([linear('linear', m.hidden, encoder.width, 'none', { bias: true })]),
+        projector([replicated('linear', m.hidden, encoder.width, { bias: true })]),
       ]
     },
   },

@@ -1,6 +1,6 @@
 import { type Attention, attentionWeights, keyValueHeads } from '../blocks/attention.ts'
 import { plainFeedForward } from '../blocks/feed-forward.ts'
-import { linear, norm, positionEmbedding, replicated, tokenEmbedding } from '../blocks/weights.ts'
+import { norm, positionEmbedding, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, LayerStack, ModelShape, Weight } from '../shape.ts'
 import { dividedHeadDim } from './decoder.ts'
@@ -160,7 +160,7 @@ function shape(rule: BartType, file: Config): ModelShape {
     tied: config.flag('tie_word_embeddings'),
     classifier: labels => [
       replicated('classification_head.dense', hidden, hidden, { bias: true }),
-      linear('classification_head.out_proj', labels, hidden, 'none', { bias: true }),
+      replicated('classification_head.out_proj', labels, hidden, { bias: true }),
     ],
     verifiedHeads: rule.type === 'bart' ? ['sequence'] : [],
     facts: {

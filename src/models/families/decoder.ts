@@ -1,5 +1,5 @@
 import { type Attention, keyValueHeads } from '../blocks/attention.ts'
-import { linear, norm, outputHead, tokenEmbedding } from '../blocks/weights.ts'
+import { norm, outputHead, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, KeyValueHeads, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
@@ -216,9 +216,9 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
   const head: Weight[] = []
   if (lm && !tied) head.push(outputHead(parts.headRows ?? vocabulary, width, parts.headBias))
   if (lm && tied && parts.headBias) head.push({ ...norm('lm_head.bias', vocabulary), kind: 'other', split: 'vocab' })
-  if (architecture.head === 'sequence') head.push(linear('score', labelCount(config), width, 'none'))
-  if (architecture.head === 'token') head.push(linear('score', labelCount(config), width, 'none', { bias: true }))
-  if (architecture.head === 'span') head.push(linear('qa_outputs', 2, width, 'none', { bias: true }))
+  if (architecture.head === 'sequence') head.push(replicated('score', labelCount(config), width))
+  if (architecture.head === 'token') head.push(replicated('score', labelCount(config), width, { bias: true }))
+  if (architecture.head === 'span') head.push(replicated('qa_outputs', 2, width, { bias: true }))
   const own = isOwnClass(architecture, parts.type, parts.classes)
   const known = own && VERIFIED.includes(architecture.head)
   return {

@@ -1,5 +1,5 @@
 import { encoderLayer } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import { architectureOf } from './architecture.ts'
 import { samTower } from './document-vision.ts'
@@ -45,7 +45,7 @@ function ocrTowers(m: Multimodal, ownPatches: boolean): NamedTower[] {
       heads: config.size('num_attention_heads'),
       width: hidden,
     }),
-    projector([linear('layers', m.hidden, second + hidden, 'none', { bias: true })], 'projector'),
+    projector([replicated('layers', m.hidden, second + hidden, { bias: true })], 'projector'),
     separators(m),
   ]
 }

@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchCount, patchPositions, sides } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
@@ -80,7 +80,7 @@ function gotTowers(m: Multimodal): NamedTower[] {
     projector([
       conv('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false),
       conv('conv_upsampler2', m.hidden, 18 * encoder.width, false),
-      linear('multimodal_projector', m.hidden, m.hidden, 'none', { bias: true }),
+      replicated('multimodal_projector', m.hidden, m.hidden, { bias: true }),
     ]),
   ]
 }
@@ -95,7 +95,7 @@ function lightOnTowers(m: Multimodal): NamedTower[] {
     projector(
       [
         norm('norm', encoder.width),
-        linear('patch_merger.merging_layer', encoder.width, merge, 'none'),
+        replicated('patch_merger.merging_layer', encoder.width, merge),
         ...twoLayers(encoder.width, m.hidden, false),
       ],
       'vision_projection',
@@ -148,7 +148,7 @@ function ernieTowers(m: Multimodal): NamedTower[] {
   const patch = patchConv('patch_embed.proj', config, hidden, { bias: false, channels: 'in_channels' })
   const encoder = plainEncoder(
     config,
-    [linear(patch.name, patch.out, patch.in, 'none'), norm('ln', hidden, true)],
+    [replicated(patch.name, patch.out, patch.in), norm('ln', hidden, true)],
     {
       hidden,
       width: config.size('intermediate_size'),
@@ -161,8 +161,8 @@ function ernieTowers(m: Multimodal): NamedTower[] {
   const inner = hidden * config.size('spatial_merge_size') ** 2
   const bias = { bias: true }
   const resampler = (name: string, input: number) => [
-    linear(`${name}.fc1`, inner, input, 'none', bias),
-    linear(`${name}.fc2`, inner, inner, 'none', bias),
+    replicated(`${name}.fc1`, inner, input, bias),
+    replicated(`${name}.fc2`, inner, inner, bias),
     norm(`${name}.ln`, inner, true),
   ]
   return [
@@ -171,7 +171,7 @@ function ernieTowers(m: Multimodal): NamedTower[] {
       [
         ...resampler('spatial_linear', inner),
         ...resampler('temporal_linear', inner * config.size('temporal_merge_size')),
-        linear('mlp', m.hidden, inner, 'none', bias),
+        replicated('mlp', m.hidden, inner, bias),
         norm('after_norm', m.hidden),
       ],
       'resampler_model',
@@ -226,7 +226,7 @@ function molmoTowers(m: Multimodal): NamedTower[] {
   const encoder: Encoder = {
     weights: [
       vector('positional_embedding', positions * hidden),
-      linear(patch.name, patch.out, patch.in, 'none', { bias: true }),
+      replicated(patch.name, patch.out, patch.in, { bias: true }),
     ],
     stack: uniformStack(layerCount(config), { name: 'encoder', weights: layer, cache: [] }),
     heads,
@@ -257,10 +257,10 @@ export function pooledAttention(adapter: Config): Weight[] {
   const width = config.size('intermediate_size')
   const mlpBias = { bias: config.flag('mlp_bias') }
   return [
-    linear('image_pooling_2d.q_proj', queries, input, 'none', bias),
-    linear('image_pooling_2d.k_proj', keys, input, 'none', bias),
-    linear('image_pooling_2d.v_proj', keys, input, 'none', bias),
-    linear('image_pooling_2d.o_proj', hidden, queries, 'none', bias),
+    replicated('image_pooling_2d.q_proj', queries, input, bias),
+    replicated('image_pooling_2d.k_proj', keys, input, bias),
+    replicated('image_pooling_2d.v_proj', keys, input, bias),
+    replicated('image_pooling_2d.o_proj', hidden, queries, bias),
     column('image_projector.gate_proj', width, hidden, mlpBias),
     column('image_projector.up_proj', width, hidden, mlpBias),
     row('image_projector.down_proj', config.size('text_hidden_size'), width),
@@ -346,7 +346,7 @@ const types: readonly MultimodalType[] = [
       const encoder = qwen25Visual(m.part('vision_config'))
       return [
         tower('vision_model', 'vision', encoder),
-        projector([linear('projector', m.hidden, encoder.width, 'none', { bias: true })], 'model'),
+        projector([replicated('projector', m.hidden, encoder.width, { bias: true })], 'model'),
       ]
     },
   },

@@ -1,4 +1,4 @@
-import { linear, outputHead } from '../blocks/weights.ts'
+import { outputHead, replicated } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { LayerStack, ModelShape, ShapeFacts, Tower, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
@@ -43,7 +43,7 @@ export function assembleEncoderDecoder(config: Config, parts: EncoderDecoderPart
   // of the halves' own tables a part of the model keeps its own only
   const copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies
   const rows = parts.headRows ?? parts.facts.vocabulary
-  const plain = (n: number) => [linear('classifier', n, hidden, 'none', { bias: true })]
+  const plain = (n: number) => [replicated('classifier', n, hidden, { bias: true })]
   const classifier = head === 'sequence' ? (parts.classifier ?? plain) : plain
   const labels = head === 'choice' ? 1 : labelCount(config)
   const tower: Tower = { name: 'encoder', role: 'encoder', ...parts.encoder }

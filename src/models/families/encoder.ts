@@ -1,4 +1,4 @@
-import { linear, norm, outputHead, replicated, vector } from '../blocks/weights.ts'
+import { norm, outputHead, replicated, vector } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { architectureOf, type HeadKind, isOwnClass, labelCount } from './architecture.ts'
@@ -124,7 +124,7 @@ function headOf(row: EncoderType, d: Dims, head: HeadKind): { weights: readonly 
   const pooler = row.pooler?.(d) ?? []
   const lm = row.lm(d)
   const tied = lm.tied ?? d.config.flag('tie_word_embeddings')
-  const classifier = (labels: number) => linear('classifier', labels, d.hidden, 'none', { bias: true })
+  const classifier = (labels: number) => replicated('classifier', labels, d.hidden, { bias: true })
   const before = row.sequence === 'transform' ? lm.transform : []
   switch (head) {
     case 'lm':
@@ -149,7 +149,7 @@ function headOf(row: EncoderType, d: Dims, head: HeadKind): { weights: readonly 
   }
 }
 
-const nextSentence = (d: Dims): Weight => linear('cls.seq_relationship', 2, d.hidden, 'none', { bias: true })
+const nextSentence = (d: Dims): Weight => replicated('cls.seq_relationship', 2, d.hidden, { bias: true })
 
 function maskedHead(d: Dims, lm: MaskedHead, tied: boolean): Weight[] {
   const bias = (name: string) => vector(name, d.vocabulary, 'vocab')

@@ -1,5 +1,5 @@
 import { encoderLayer } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount, noLayers, uniformStack } from './family.ts'
@@ -58,7 +58,7 @@ function conformer(config: Config, c: Conformer, layers: string, more: readonly 
       norm('subsample_conv_projection.norm_0', first),
       conv('subsample_conv_projection.conv_1', second, 9 * first, false),
       norm('subsample_conv_projection.norm_1', second),
-      linear('subsample_conv_projection.input_proj_linear', c.hidden, c.input, 'none'),
+      replicated('subsample_conv_projection.input_proj_linear', c.hidden, c.input),
       ...more,
     ],
     stack: uniformStack(layerCount(config, layers), { name: 'conformer', weights: conformerLayer(c), cache: [] }),
@@ -85,7 +85,7 @@ function embedder(m: Multimodal, name: string, vocabulary: number, width: number
       positionEmbedding(vocabulary, width, 'embedding'),
       norm('hard_embedding_norm', width),
       norm('soft_embedding_norm', width),
-      linear('embedding_projection', m.hidden, width, 'none'),
+      replicated('embedding_projection', m.hidden, width),
     ],
     name,
   )
@@ -157,7 +157,7 @@ function gemma4Vision(file: Config): Encoder {
   return undivided({
     weights: [
       positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'),
-      linear('patch_embedder.input_proj', hidden, 3 * patch * patch, 'none'),
+      replicated('patch_embedder.input_proj', hidden, 3 * patch * patch),
     ],
     stack: uniformStack(layerCount(config), {
       name: 'encoder',
@@ -170,7 +170,7 @@ function gemma4Vision(file: Config): Encoder {
 }
 
 const projection = (m: Multimodal, name: string, width: number): NamedTower =>
-  projector([linear('embedding_projection', m.hidden, width, 'none')], name)
+  projector([replicated('embedding_projection', m.hidden, width)], name)
 
 function gemma4Towers(m: Multimodal): NamedTower[] {
   const towers: NamedTower[] = []
@@ -198,7 +198,7 @@ function gemma4Towers(m: Multimodal): NamedTower[] {
       channels: sizes,
       input: Math.floor(sizes[0] / 4) * sizes[1],
     }
-    const last = linear('output_proj', output, hidden, 'none', { bias: true })
+    const last = replicated('output_proj', output, hidden, { bias: true })
     towers.push(
       tower('audio_tower', 'audio', conformer(heard, sized, 'num_hidden_layers', [last])),
       projection(m, 'embed_audio', output),
@@ -222,7 +222,7 @@ function unifiedTowers(m: Multimodal): NamedTower[] {
     const width = seen.size('mm_embed_dim')
     const weights = [
       norm('patch_ln1', pixels, true),
-      linear('patch_dense', width, pixels, 'none', { bias: true }),
+      replicated('patch_dense', width, pixels, { bias: true }),
       norm('patch_ln2', width, true),
       positionEmbedding(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'),
       norm('pos_norm', width, true),

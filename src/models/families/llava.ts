@@ -1,4 +1,4 @@
-import { column, linear, norm, row, vector } from '../blocks/weights.ts'
+import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
 import type { JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import type { Family } from './family.ts'
@@ -60,7 +60,7 @@ const merged = (width: number, factor: number): number => width * factor * facto
 const idefics3Towers = (otherwise: string) => (m: Multimodal) => {
   const { encoder, named } = visionTower(m, otherwise, {}, 'vision_model')
   const input = merged(encoder.width, m.config.size('scale_factor'))
-  return [named, projector([linear('modality_projection.proj', m.hidden, input, 'none')], 'connector')]
+  return [named, projector([replicated('modality_projection.proj', m.hidden, input)], 'connector')]
 }
 
 /** Gemma 3 and the classifier made of it. */
@@ -73,7 +73,7 @@ const gemma3 = (type: string, tie: Pick<MultimodalType, 'tie' | 'tiedByDefault' 
     return [
       named,
       projector([
-        linear('mm_input_projection_weight', encoder.width, m.hidden, 'none'),
+        replicated('mm_input_projection_weight', encoder.width, m.hidden),
         norm('mm_soft_emb_norm', encoder.width),
       ]),
     ]
@@ -154,7 +154,7 @@ const types: readonly MultimodalType[] = [
         named,
         projector([
           norm('norm', encoder.width),
-          linear('patch_merger.merging_layer', encoder.width, merge, 'none'),
+          replicated('patch_merger.merging_layer', encoder.width, merge),
           ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias')),
         ]),
       ]

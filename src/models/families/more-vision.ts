@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
-import { conv, linear, norm, positionEmbedding, vector } from '../blocks/weights.ts'
+import { conv, norm, positionEmbedding, replicated, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount } from './family.ts'
@@ -44,8 +44,8 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     ...[q!, k!, v!, out!].map(weight => ({ ...weight, name: `vit_merger.${weight.name}` })),
     norm('vit_merger.layer_norm1', hidden, true),
     norm('vit_merger.pre_norm', inner, true),
-    linear('vit_merger.linear_1', config.size('intermediate_size') * window, inner, 'none', bias),
-    linear('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, 'none', bias),
+    replicated('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias),
+    replicated('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias),
   ]
   const merge = hidden * area(m.config, 'merge_kernel_size')
   const times = layerCount(m.config, 'merger_times')
@@ -54,8 +54,8 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     projector(
       Array.from({ length: times }, (_, i) => [
         norm(`mlp.${i}.pre_norm`, merge, true),
-        linear(`mlp.${i}.linear_1`, merge, merge, 'none', bias),
-        linear(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, 'none', bias),
+        replicated(`mlp.${i}.linear_1`, merge, merge, bias),
+        replicated(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, bias),
       ]).flat(),
       'merger',
     ),

@@ -1,6 +1,6 @@
 import { conformerFeed } from '../blocks/audio.ts'
 import { patchConv, patchPositions, poolingHead } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
@@ -43,11 +43,7 @@ function subsampling(config: Config, hidden: number): Weight[] {
     conv(`embed.conv.${3 * i + 3}`, channels, channels, true),
   ]).flat()
   const output = channels * config.size('nemo_final_size')
-  return [
-    conv('embed.conv.0', channels, 9, true),
-    ...again,
-    linear('embed.out', hidden, output, 'none', { bias: true }),
-  ]
+  return [conv('embed.conv.0', channels, 9, true), ...again, replicated('embed.out', hidden, output, { bias: true })]
 }
 
 /** A conformer with gated half feed-forwards and a gated convolution. */

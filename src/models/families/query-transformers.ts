@@ -1,5 +1,5 @@
 import { patchConv, patchPositions } from '../blocks/vision.ts'
-import { column, conv, linear, norm, positionEmbedding, row, tokenEmbedding, vector } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, replicated, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
@@ -110,7 +110,7 @@ const blipTowers =
       projector(
         [
           vector('query_tokens', m.config.size('num_query_tokens') * query.width),
-          linear('language_projection', m.hidden, query.width, 'none', { bias: true }),
+          replicated('language_projection', m.hidden, query.width, { bias: true }),
         ],
         'model',
       ),
@@ -160,9 +160,9 @@ function graniteSpeechTowers(m: Multimodal): NamedTower[] {
   ]
   const encoder: Encoder = {
     weights: [
-      linear('input_linear', hidden, config.size('input_dim'), 'none', bias),
-      linear('out', output, hidden, 'none', bias),
-      linear('out_mid', hidden, output, 'none', bias),
+      replicated('input_linear', hidden, config.size('input_dim'), bias),
+      replicated('out', output, hidden, bias),
+      replicated('out_mid', hidden, output, bias),
     ],
     stack: uniformStack(layerCount(config, 'num_layers'), { name: 'conformer', weights: conformer, cache: [] }),
     heads,
@@ -173,10 +173,7 @@ function graniteSpeechTowers(m: Multimodal): NamedTower[] {
   return [
     tower('encoder', 'audio', encoder),
     tower('projector.qformer', 'projector', query),
-    projector(
-      [vector('query', queries * query.width), linear('linear', m.hidden, query.width, 'none', bias)],
-      'projector',
-    ),
+    projector([vector('query', queries * query.width), replicated('linear', m.hidden, query.width, bias)], 'projector'),
   ]
 }
 
@@ -188,10 +185,10 @@ function ariaTowers(m: Multimodal): NamedTower[] {
     tower('vision_tower', 'vision', encoder),
     projector([
       vector('query', m.config.size('max_value_projector_patch_to_query_dict') * h),
-      ...['q_proj', 'k_proj', 'v_proj'].map(name => linear(`cross_attn.${name}`, h, h, 'none')),
-      linear('cross_attn.multihead_attn.in_proj', 3 * h, h, 'none', { bias: true }),
-      linear('cross_attn.multihead_attn.out_proj', h, h, 'none', { bias: true }),
-      linear('cross_attn.linear', h, h, 'none', { bias: true }),
+      ...['q_proj', 'k_proj', 'v_proj'].map(name => replicated(`cross_attn.${name}`, h, h)),
+      replicated('cross_attn.multihead_attn.in_proj', 3 * h, h, { bias: true }),
+      replicated('cross_attn.multihead_attn.out_proj', h, h, { bias: true }),
+      replicated('cross_attn.linear', h, h, { bias: true }),
       norm('cross_attn.layer_norm', h, true),
       norm('cross_attn.layer_norm_kv', h, true),
       norm('layer_norm', h, true),

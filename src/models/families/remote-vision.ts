@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
-import { column, linear, norm, row, vector } from '../blocks/weights.ts'
+import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import { molmoText, pooledAttention } from './document-vision.ts'
 import { type Family, layerCount, uniformStack } from './family.ts'
@@ -120,7 +120,7 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     projector(
       [
         vector('query', m.config.size('query_num') * h),
-        linear('kv_proj', h, encoder.width, 'none'),
+        replicated('kv_proj', h, encoder.width),
         column('attn.in_proj', 3 * h, h, { bias: true }),
         row('attn.out_proj', h, h, { bias: true }),
         ...['ln_q', 'ln_kv', 'ln_post'].map(name => norm(name, h, true)),

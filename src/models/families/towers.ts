@@ -1,5 +1,5 @@
 import { type EncoderLayer, encoderLayer, patchConv, patchPositions, poolingHead, sides } from '../blocks/vision.ts'
-import { linear, norm, positionEmbedding, vector } from '../blocks/weights.ts'
+import { norm, positionEmbedding, replicated, vector } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import { FieldProblem } from '../config.ts'
 import type { LayerStack, Weight } from '../shape.ts'
@@ -72,7 +72,7 @@ function siglip2(config: Config): Encoder {
   return plainEncoder(
     config,
     [
-      linear('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, 'none', {
+      replicated('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, {
         bias: true,
       }),
       positionEmbedding(config.size('num_patches'), hidden, 'embeddings.position_embedding'),

@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
-import { linear, norm, positionEmbedding, tokenEmbedding, vector } from '../blocks/weights.ts'
+import { norm, positionEmbedding, replicated, tokenEmbedding, vector } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, ShapeFacts, Tower, Weight } from '../shape.ts'
 import { architectureOf, isOwnClass, labelCount } from './architecture.ts'
@@ -56,7 +56,7 @@ function vitShape(file: Config): ModelShape {
   const classifies = architecture.prefix?.endsWith('ForImageClassification') === true
   const bare = architecture.head === 'none'
   const pooled = config.sizeOrNull('pooler_output_size') ?? hidden
-  const head: Weight[] = classifies ? [linear('classifier', labelCount(config), hidden, 'none', { bias: true })] : []
+  const head: Weight[] = classifies ? [replicated('classifier', labelCount(config), hidden, { bias: true })] : []
   return encoderShape(config, 'vit', {
     exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
     embedding: [
@@ -78,7 +78,7 @@ function vitShape(file: Config): ModelShape {
     }),
     final: [
       norm('vit.layernorm', hidden, true),
-      ...(bare ? [linear('pooler.dense', pooled, hidden, 'none', { bias: true })] : head),
+      ...(bare ? [replicated('pooler.dense', pooled, hidden, { bias: true })] : head),
     ],
     towers: [],
     facts: {
@@ -209,7 +209,7 @@ const siglipText = {
 
 /** SigLIP projects the text, and learns a scale and a bias. */
 const siglipJoint: TwoTowers['joint'] = (_, text, hidden) => [
-  linear('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, 'none', { bias: true }),
+  replicated('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, { bias: true }),
   vector('logit_scale', 1),
   vector('logit_bias', 1),
 ]
@@ -231,8 +231,8 @@ const twoTowers: readonly TwoTowers[] = [
     joint: (config, _, hidden, vision) => {
       const joint = config.sizeOrNull('projection_dim') ?? 512
       return [
-        linear('visual_projection', joint, vision.width, 'none'),
-        linear('text_projection', joint, hidden, 'none'),
+        replicated('visual_projection', joint, vision.width),
+        replicated('text_projection', joint, hidden),
         vector('logit_scale', 1),
       ]
     },

@@ -1,5 +1,5 @@
 import { encoderLayer, patchConv, patchCount, patchPositions } from '../blocks/vision.ts'
-import { column, conv, linear, norm, outputHead, positionEmbedding, row, vector } from '../blocks/weights.ts'
+import { column, conv, norm, outputHead, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { architectureOf } from './architecture.ts'
@@ -33,7 +33,7 @@ function llama4Towers(m: Multimodal): NamedTower[] {
     [
       vector('class_embedding', hidden),
       patchPositions('positional_embedding_vlm', config, hidden, 1),
-      linear(patch.name, patch.out, patch.in, 'none'),
+      replicated(patch.name, patch.out, patch.in),
       norm('layernorm_pre', hidden, true),
       norm('layernorm_post', hidden, true),
       column('vision_adapter.mlp.fc1', config.size('projector_input_dim'), width),
@@ -110,8 +110,8 @@ export function kimiTowers(m: Multimodal): NamedTower[] {
     projector(
       [
         norm('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms),
-        linear('in_proj', inner, inner, 'none', { bias }),
-        linear('out_proj', m.hidden, inner, 'none', { bias }),
+        replicated('in_proj', inner, inner, { bias }),
+        replicated('out_proj', m.hidden, inner, { bias }),
       ],
       'mm_projector',
     ),
@@ -198,7 +198,7 @@ function stepTowers(m: Multimodal): NamedTower[] {
   const bias = m.config.flag('projector_bias')
   return [
     tower('vision_model', 'vision', encoder),
-    projector([linear('multi_modal_projector', m.hidden, 4 * hidden, 'none', { bias })], 'model'),
+    projector([replicated('multi_modal_projector', m.hidden, 4 * hidden, { bias })], 'model'),
   ]
 }
 
@@ -221,7 +221,7 @@ function ovisTowers(m: Multimodal): NamedTower[] {
   const tokens = vocabulary - config.count('num_visual_indicator_tokens')
   if (tokens < 1) return config.invalid('num_visual_indicator_tokens', `leaves no token of ${vocabulary}`)
   const stride = config.size('hidden_stride')
-  const head = [linear('head_linear', tokens, encoder.width * stride * stride, 'none'), norm('head_norm', tokens, true)]
+  const head = [replicated('head_linear', tokens, encoder.width * stride * stride), norm('head_norm', tokens, true)]
   return [
     tower('vision_tower', 'vision', { ...encoder, weights: [...encoder.weights, ...head] }),
     projector([positionEmbedding(vocabulary, m.config.size('hidden_size'), 'visual_embeddings_table')], 'model'),
