@@ -3,7 +3,7 @@ import { encoderLayer } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, type Family } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
@@ -30,11 +30,7 @@ function whisperEncoder(file: Config): Encoder {
   const hidden = config.size('d_model')
   return {
     weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
-    stack: uniformStack(layerCount(config, 'encoder_layers'), {
-      name: 'encoder',
-      weights: whisperLayer(hidden, config.size('encoder_ffn_dim')),
-      cache: [],
-    }),
+    stack: encoderStack(config, whisperLayer(hidden, config.size('encoder_ffn_dim')), 'encoder_layers'),
     heads: config.size('encoder_attention_heads'),
     width: hidden,
   }
@@ -71,7 +67,7 @@ function realtimeEncoder(file: Config): Encoder {
       conv('embedder.conv2', hidden, 3 * hidden, true),
       norm('norm', hidden),
     ],
-    stack: uniformStack(layerCount(config, 'encoder_layers'), { name: 'encoder', weights, cache: [] }),
+    stack: encoderStack(config, weights, 'encoder_layers'),
     heads: config.size('encoder_attention_heads'),
     width: hidden,
   }
@@ -130,15 +126,15 @@ export function qwen3Audio(file: Config, defaults: JsonObject = {}): Encoder {
       replicated('conv_out', hidden, channels * features),
       norm('ln_post', hidden, true),
     ],
-    stack: uniformStack(layerCount(config, 'encoder_layers'), {
-      name: 'encoder',
-      weights: encoderLayer({
+    stack: encoderStack(
+      config,
+      encoderLayer({
         hidden,
         width: config.size('encoder_ffn_dim'),
         norms: ['self_attn_layer_norm', 'final_layer_norm'],
       }),
-      cache: [],
-    }),
+      'encoder_layers',
+    ),
     heads: config.size('encoder_attention_heads'),
     width: hidden,
   }

@@ -3,7 +3,7 @@ import { column, conv, norm, positionEmbedding, replicated, row, vector } from '
 import { Config, type JsonObject } from '../config.ts'
 import { architectureOf } from './architecture.ts'
 import { samTower } from './document-vision.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, type Family } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { encoderOf } from './towers.ts'
 
@@ -37,11 +37,7 @@ function ocrTowers(m: Multimodal, ownPatches: boolean): NamedTower[] {
         positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding'),
         norm('pre_layrnorm', hidden, true),
       ],
-      stack: uniformStack(layerCount(config), {
-        name: 'encoder',
-        weights: encoderLayer({ hidden, width: config.size('intermediate_size') }),
-        cache: [],
-      }),
+      stack: encoderStack(config, encoderLayer({ hidden, width: config.size('intermediate_size') })),
       heads: config.size('num_attention_heads'),
       width: hidden,
     }),

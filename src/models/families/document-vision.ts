@@ -2,7 +2,7 @@ import { encoderLayer, patchConv, patchCount, patchPositions, sides } from '../b
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
-import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
+import { encoderStack, type Family, layerCount, stackOf } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { qwen25Visual } from './qwen-vl.ts'
@@ -228,7 +228,7 @@ function molmoTowers(m: Multimodal): NamedTower[] {
       vector('positional_embedding', positions * hidden),
       replicated(patch.name, patch.out, patch.in, { bias: true }),
     ],
-    stack: uniformStack(layerCount(config), { name: 'encoder', weights: layer, cache: [] }),
+    stack: encoderStack(config, layer),
     heads,
     width: hidden,
   }

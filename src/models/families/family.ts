@@ -1,5 +1,5 @@
 import { type Config, FieldProblem } from '../config.ts'
-import type { LayerKind, LayerStack, ModelShape, ShapeFacts } from '../shape.ts'
+import type { LayerKind, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
 
 /**
  * A family reads the configs of one or more model types. Add one: a file here, a line in `index.ts`, and the contract
@@ -54,6 +54,11 @@ function checkedLength(count: number): number {
 /** A stack whose layers are all of one kind. */
 export function uniformStack(count: number, kind: LayerKind): LayerStack {
   return { kinds: [kind], order: new Array<number>(checkedLength(count)).fill(0) }
+}
+
+/** The layers of an encoder, all alike; the key `layers` holds their number. */
+export function encoderStack(config: Config, weights: readonly Weight[], layers?: string): LayerStack {
+  return uniformStack(layerCount(config, layers), { name: 'encoder', weights, cache: [] })
 }
 
 /** A stack built layer by layer; layers with the same key share one kind, made once. */

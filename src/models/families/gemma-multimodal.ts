@@ -2,7 +2,7 @@ import { encoderLayer } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, noLayers, uniformStack } from './family.ts'
+import { encoderStack, type Family, layerCount, noLayers, uniformStack } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, undivided } from './towers.ts'
 
@@ -159,11 +159,7 @@ function gemma4Vision(file: Config): Encoder {
       positionEmbedding(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'),
       replicated('patch_embedder.input_proj', hidden, 3 * patch * patch),
     ],
-    stack: uniformStack(layerCount(config), {
-      name: 'encoder',
-      weights: [...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim)],
-      cache: [],
-    }),
+    stack: encoderStack(config, [...layer, norm('self_attn.q_norm', headDim), norm('self_attn.k_norm', headDim)]),
     heads,
     width: hidden,
   })

@@ -2,7 +2,7 @@ import { encoderLayer, patchCount } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, row } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, Tower } from '../shape.ts'
-import { checkpointDtype, layerCount, type NestedReader, noLayers, uniformStack } from './family.ts'
+import { checkpointDtype, encoderStack, type NestedReader, noLayers } from './family.ts'
 import { type Encoder, knownEncoder } from './towers.ts'
 
 /** Keys under which models nest their language model. */
@@ -122,11 +122,7 @@ function plainTower(file: Config): Encoder {
       ...(positions > 0 ? [positionEmbedding(positions, hidden, 'position_embedding')] : []),
       norm('post_layernorm', hidden, true),
     ],
-    stack: uniformStack(layerCount(config), {
-      name: 'encoder',
-      weights: encoderLayer({ hidden, width }),
-      cache: [],
-    }),
+    stack: encoderStack(config, encoderLayer({ hidden, width })),
     heads: config.sizeOrNull('num_attention_heads'),
     width: hidden,
   }

@@ -2,7 +2,7 @@ import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
 import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import { molmoText, pooledAttention } from './document-vision.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, type Family } from './family.ts'
 import { shuffleFactor, twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, encoderOf } from './towers.ts'
@@ -39,11 +39,7 @@ function internVision(m: Multimodal): Encoder {
       patchConv('embeddings.patch_embedding', config, hidden, { bias: true }),
       patchPositions('embeddings.position_embedding', config, hidden, 1),
     ],
-    stack: uniformStack(layerCount(config), {
-      name: 'encoder',
-      weights: [...layer, ...normed, vector('ls1', hidden), vector('ls2', hidden)],
-      cache: [],
-    }),
+    stack: encoderStack(config, [...layer, ...normed, vector('ls1', hidden), vector('ls2', hidden)]),
     heads: config.size('num_attention_heads'),
     width: hidden,
   }

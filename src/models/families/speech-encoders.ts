@@ -17,7 +17,7 @@ import { architectureOf } from './architecture.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { equalToClasses, type Family, layerCount, stackOf, uniformStack } from './family.ts'
+import { encoderStack, equalToClasses, type Family, layerCount, stackOf, uniformStack } from './family.ts'
 
 /** Encoder positions that cross attention is charged for: a minute of speech at 50 frames a second. */
 const SPEECH_TOKENS = 3000
@@ -231,11 +231,7 @@ function speechT5(file: Config): ModelShape {
       norm('layer_norm', hidden, true),
       positionEmbedding(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k'),
     ],
-    stack: uniformStack(layerCount(config, 'encoder_layers'), {
-      name: 'encoder',
-      weights: bartLayer(self, config.size('encoder_ffn_dim'), null),
-      cache: [],
-    }),
+    stack: encoderStack(config, bartLayer(self, config.size('encoder_ffn_dim'), null), 'encoder_layers'),
     final: [],
   })
 }

@@ -7,7 +7,7 @@ import type { ModelShape, Weight } from '../shape.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
 
 const verified = equalToClasses
 
@@ -60,16 +60,16 @@ function moonshine(file: Config): ModelShape {
         norm('groupnorm', hidden, true),
         norm('layer_norm', hidden),
       ],
-      stack: uniformStack(layerCount(config, 'encoder_num_hidden_layers'), {
-        name: 'encoder',
-        weights: [
+      stack: encoderStack(
+        config,
+        [
           ...attentionWeights(self),
           ...plainFeedForward(hidden, width, true, ['mlp.fc1', 'mlp.fc2']),
           norm('input_layernorm', hidden),
           norm('post_attention_layernorm', hidden),
         ],
-        cache: [],
-      }),
+        'encoder_num_hidden_layers',
+      ),
     },
     decoder: uniformStack(layers, {
       name: 'decoder',
@@ -154,11 +154,11 @@ function speechToText(file: Config): ModelShape {
     embedding: [tokenEmbedding(vocabulary, hidden, 'model.decoder.embed_tokens')],
     encoder: {
       weights: [...subsampler(config, hidden), norm('layer_norm', hidden, true)],
-      stack: uniformStack(layerCount(config, 'encoder_layers'), {
-        name: 'encoder',
-        weights: bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
-        cache: [],
-      }),
+      stack: encoderStack(
+        config,
+        bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null),
+        'encoder_layers',
+      ),
     },
     decoder: uniformStack(layers, {
       name: 'decoder',

@@ -3,7 +3,7 @@ import { norm, positionEmbedding, replicated, vector } from '../blocks/weights.t
 import type { Config, JsonObject } from '../config.ts'
 import { FieldProblem } from '../config.ts'
 import type { LayerStack, Weight } from '../shape.ts'
-import { layerCount, uniformStack } from './family.ts'
+import { encoderStack } from './family.ts'
 
 /** What a tower is made of, before it is named. */
 export interface Encoder {
@@ -39,11 +39,7 @@ export function plainEncoder(
 ): Encoder {
   return {
     weights,
-    stack: uniformStack(layerCount(config, names.layers), {
-      name: 'encoder',
-      weights: [...encoderLayer(layer), ...(layer.more ?? [])],
-      cache: [],
-    }),
+    stack: encoderStack(config, [...encoderLayer(layer), ...(layer.more ?? [])], names.layers),
     heads: config.sizeOrNull(names.heads ?? 'num_attention_heads'),
     width: layer.hidden,
   }

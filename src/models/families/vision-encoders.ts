@@ -3,7 +3,7 @@ import { norm, positionEmbedding, replicated, tokenEmbedding, vector } from '../
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, ShapeFacts, Tower, Weight } from '../shape.ts'
 import { architectureOf, isOwnClass, labelCount } from './architecture.ts'
-import { decoderFacts, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { decoderFacts, encoderStack, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
 import { type Encoder, encoderOf } from './towers.ts'
 
 const verified = equalToClasses
@@ -64,9 +64,9 @@ function vitShape(file: Config): ModelShape {
       patchPositions('vit.embeddings.position_embeddings', config, hidden, 1),
       patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, { bias: true }),
     ],
-    layers: uniformStack(layerCount(config), {
-      name: 'encoder',
-      weights: encoderLayer({
+    layers: encoderStack(
+      config,
+      encoderLayer({
         hidden,
         width,
         attention: heads * Math.floor(hidden / heads),
@@ -74,8 +74,7 @@ function vitShape(file: Config): ModelShape {
         norms: ['layernorm_before', 'layernorm_after'],
         names: { attention: 'attention', out: 'o_proj' },
       }),
-      cache: [],
-    }),
+    ),
     final: [
       norm('vit.layernorm', hidden, true),
       ...(bare ? [replicated('pooler.dense', pooled, hidden, { bias: true })] : head),
@@ -110,23 +109,19 @@ function dinoShape(file: Config): ModelShape {
       patchPositions('embeddings.position_embeddings', config, hidden, 1),
       patchConv('embeddings.patch_embeddings.projection', config, hidden, { bias: true }),
     ],
-    layers: uniformStack(layerCount(config), {
-      name: 'encoder',
-      weights: [
-        ...encoderLayer({
-          hidden,
-          width,
-          gated,
-          attention: heads * Math.floor(hidden / heads),
-          qkvBias: config.flag('qkv_bias', true),
-          norms: ['norm1', 'norm2'],
-          names: { attention: 'attention', out: 'o_proj' },
-        }),
-        vector('layer_scale1', hidden),
-        vector('layer_scale2', hidden),
-      ],
-      cache: [],
-    }),
+    layers: encoderStack(config, [
+      ...encoderLayer({
+        hidden,
+        width,
+        gated,
+        attention: heads * Math.floor(hidden / heads),
+        qkvBias: config.flag('qkv_bias', true),
+        norms: ['norm1', 'norm2'],
+        names: { attention: 'attention', out: 'o_proj' },
+      }),
+      vector('layer_scale1', hidden),
+      vector('layer_scale2', hidden),
+    ]),
     final: [norm('layernorm', hidden, true)],
     towers: [],
     facts: {

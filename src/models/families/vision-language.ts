@@ -3,7 +3,7 @@ import { column, conv, norm, outputHead, positionEmbedding, replicated, row, vec
 import { Config } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { architectureOf } from './architecture.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, type Family, layerCount, uniformStack } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { aimv2, type Encoder, plainEncoder } from './towers.ts'
 
@@ -269,7 +269,7 @@ function mllamaTowers(m: Multimodal): NamedTower[] {
       norm('layernorm_pre', hidden, true),
       norm('layernorm_post', hidden, true),
     ],
-    stack: uniformStack(layerCount(config), { name: 'encoder', weights: layer, cache: [] }),
+    stack: encoderStack(config, layer),
     heads: config.size('attention_heads'),
     width: hidden,
   }

@@ -5,7 +5,7 @@ import type { ModelShape, Weight } from '../shape.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
 
 const defaults = {
   vocab_size: 51865,
@@ -59,11 +59,11 @@ function shape(file: Config): ModelShape {
         positionEmbedding(frames, hidden, 'embed_positions'),
         norm('layer_norm', hidden, true),
       ],
-      stack: uniformStack(layerCount(config, 'encoder_layers'), {
-        name: 'encoder',
-        weights: withoutKeyBias(bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null)),
-        cache: [],
-      }),
+      stack: encoderStack(
+        config,
+        withoutKeyBias(bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null)),
+        'encoder_layers',
+      ),
     },
     decoder: uniformStack(layers, {
       name: 'decoder',
