@@ -4,6 +4,7 @@ import { saidBetween } from '../versions.ts'
 import { account } from './account.ts'
 import { sglangDefaults } from './defaults.ts'
 import { findings } from './findings.ts'
+import { heldStorage } from './held.ts'
 import { poolSettings } from './kv.ts'
 import { newestSglang, releaseName } from './release.ts'
 import { resolve } from './resolve.ts'
@@ -22,7 +23,8 @@ function estimate(input: EngineInput): EngineAnswer {
 
 function under(input: EngineInput): EngineAnswer {
   const r = resolve(input)
-  const storage = storageFor(input, { dtype: r.dtype, quantization: r.quantization }, r.reader)
+  const stored = storageFor(input, { dtype: r.dtype, quantization: r.quantization }, r.reader)
+  const storage = heldStorage(input, r, stored)
   const { pool, kvDtype } = poolSettings(input, r, storage)
   findings(input, r, kvDtype)
   return account({ input, r, storage, pool, kvDtype })

@@ -35,6 +35,8 @@ export interface SglangRules {
   readonly chunks: 'by-25000-mib' | 'by-35-gib' | 'by-class'
   /** Attention data parallelism halves the chunk; later it is divided by the ranks. */
   readonly halvesChunk: boolean
+  /** Marlin's FP4 experts keep the scales they were loaded with. */
+  readonly keepsLoadedScales: boolean
 }
 
 /** The rules of a release; releases between two that were read take the older one's. */
@@ -60,5 +62,6 @@ export function sglangRules(version: Release): SglangRules {
     vision: from(5, 2) ? 'factor' : from(4, 9) ? 'flat' : 'none',
     chunks: from(5, 5) ? 'by-class' : from(4, 9) ? 'by-35-gib' : 'by-25000-mib',
     halvesChunk: !from(4, 6),
+    keepsLoadedScales: !from(5, 16),
   }
 }
