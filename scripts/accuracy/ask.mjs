@@ -54,7 +54,7 @@ export function ask(point, more = {}) {
     ...model,
     settings,
     options: Object.fromEntries(
-      Object.entries(more.options ?? {}).map(([name, value]) => [
+      Object.entries({ ...point.options, ...more.options }).map(([name, value]) => [
         name,
         { value, text: `--${name}`, at: { file: 'point', line: 1, column: 1 } },
       ]),

@@ -9,6 +9,9 @@ const otherFile = pointsOf('measured-other.json')
 export const counts = { vllm: vllmFile.points.length, other: otherFile.points.length }
 export const leftOut = []
 
+/** What a row does not state of what the rule for a figure takes: such figures are listed by themselves. */
+const lack = (point, part) => (point.incomplete?.[part] ? { id: point.id, incomplete: point.incomplete[part] } : {})
+
 const CACHE = new Set(['kvCache', 'recurrentState'])
 
 /** Parts in the budget beside the cache, summed as a range. */
@@ -109,7 +112,7 @@ export function sglangPairs() {
       add('bytes of a token', rate, (measured.poolGib * GiB) / measured.kvTokens)
     }
     if (measured.weightsGib && model !== null && point.id !== 'inf-sglang-035')
-      add('weights', partOf(ask(point, { gpu: null }), 'weights'), measured.weightsGib * GiB)
+      add('weights', partOf(ask(point), 'weights'), measured.weightsGib * GiB)
     if (cardOf(point.gpu) === null || model === null) {
       leftOut.push(`${point.id} ${point.model ?? point.note}: card or model not stated`)
       continue
@@ -132,7 +135,14 @@ export function trtllmPairs() {
   for (const point of otherFile.points.filter(one => one.engine === 'trtllm')) {
     const { measured, settings } = point
     const add = (part, estimate, value) =>
-      pairs.push({ engine: 'TensorRT-LLM', version: minor(point.version), part, estimate, measured: value })
+      pairs.push({
+        engine: 'TensorRT-LLM',
+        version: minor(point.version),
+        part,
+        estimate,
+        measured: value,
+        ...lack(point, part),
+      })
     if (measured.freeGib && measured.poolGib)
       add('pool from free memory', (settings.memoryFraction ?? 0.9) * measured.freeGib * GiB, measured.poolGib * GiB)
     if (measured.bytesPerToken)
@@ -189,7 +199,14 @@ export function llamacppPairs() {
     )
     if (answer === null) continue
     const add = (part, estimate, mib) =>
-      pairs.push({ engine: 'llama.cpp', version: 'not stated', part, estimate, measured: mib * 1024 ** 2 })
+      pairs.push({
+        engine: 'llama.cpp',
+        version: 'not stated',
+        part,
+        estimate,
+        measured: mib * 1024 ** 2,
+        ...lack(point, part),
+      })
     add('KV buffers', partOf(answer, 'kvCache'), point.measured.kvMib)
     if (point.measured.modelMib) add('model buffers', partOf(answer, 'weights'), point.measured.modelMib)
   }
