@@ -9,6 +9,7 @@ import { kvRules } from './kv/index.ts'
 import { loaded } from './mxfp4.ts'
 import { newestRelease, releaseText } from './release.ts'
 import { resolve } from './settings.ts'
+import { loadedModel } from './text-only.ts'
 
 export const vllm: Engine = { name: 'vllm', title: 'vLLM', defaults: vllmDefaults, estimate }
 
@@ -22,12 +23,13 @@ function estimate(input: EngineInput): EngineAnswer {
   return saidBetween(answer, under({ ...input, version: OLDER }), [releaseText(newestRelease), OLDER])
 }
 
-function under(input: EngineInput): EngineAnswer {
-  const r = resolve(input)
-  const asked = { dtype: r.dtype, quantization: r.quantization }
-  const held = storageFor(input, asked, r)
+function under(asked: EngineInput): EngineAnswer {
+  const r = resolve(asked)
+  const input = loadedModel(asked, r)
+  const format = { dtype: r.dtype, quantization: r.quantization }
+  const held = storageFor(input, format, r)
   const packed = held.scheme.startsWith('bitsandbytes 4-bit') && !r.rules.unpacksDoubledMaxima
-  const storage = packed ? storageFor(input, { ...asked, where: 'file' }, r) : held
+  const storage = packed ? storageFor(input, { ...format, where: 'file' }, r) : held
   const capability = capabilityOf(input)
   const draft = draftOf(input, r, storage)
   const kv = kvRules(input.shape, r, storage, capability, draft.stacks)
