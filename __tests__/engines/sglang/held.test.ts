@@ -73,3 +73,15 @@ describe('FP4 experts beside fp8 (DeepSeek-V4)', () => {
     expect(weights({ config: plain, version: '0.5.15' })).toBe(weights({ config: plain, version: '0.5.16' }))
   })
 })
+
+test('behind an all-to-all every rank holds the shared experts whole', () => {
+  const shared = 2 * 3 * 256 * 512
+  const more = (options: NonNullable<Given['options']>) => {
+    const given = { gpu: 'NVIDIA B200', settings: { tensorParallel: 2 } }
+    return weights({ ...given, options }) - weights(given)
+  }
+  const scaleBlocks = (bytes: number): number => bytes / (128 * 128)
+  expect(more({ 'moe-a2a-backend': 'deepep' })).toBe((shared + scaleBlocks(shared)) / 2)
+  expect(more({ 'enable-deepep-moe': true })).toBe((shared + scaleBlocks(shared)) / 2)
+  expect(more({ 'moe-a2a-backend': 'none' })).toBe(0)
+})
