@@ -69,17 +69,13 @@ function sumsOf(shape: ModelShape, storage: WeightStorage, d: Division): StageWe
 const LARGEST_CORRECTION = 0.02
 
 /**
- * Stored bytes over those of the rule, where a quantised layout is known by rule only and the checkpoint's size is
- * known: 1 unless they agree within 2 %. Prediction layers lie in the checkpoint too.
+ * Stored bytes over those of the rule (`onOneGpu`, without prediction layers), where a quantised layout is known by rule
+ * only and the checkpoint's size is known: 1 unless they agree within 2 %. Prediction layers lie in the checkpoint too.
  */
-function correction(input: EngineInput, storage: WeightStorage, quantization: string): number {
+export function storedRatio(input: EngineInput, storage: WeightStorage, onOneGpu: () => number): number {
   const stored = input.facts.checkpoint.totalBytes
   if (stored === null || storage.basis === 'exact') return 1
-  const one = { tensor: 1, pipeline: 1, attentionData: 1, wholeExperts: false }
-  const rule =
-    divided(input.shape, storage, quantization, one).bytes[0]! +
-    predictionWeights(input.shape, storage, { tensor: 1, pipeline: 1, expert: 1 })
-  const ratio = stored / rule
+  const ratio = stored / (onOneGpu() + predictionWeights(input.shape, storage, { tensor: 1, pipeline: 1, expert: 1 }))
   return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1
 }
 
@@ -91,7 +87,12 @@ export function weightParts(
   more: { readonly quantization: string | null; readonly offloadBytes?: number },
 ): Part[] {
   const sums = divided(input.shape, storage, more.quantization ?? '', d)
-  const measured = correction(input, storage, more.quantization ?? '')
+  const one = { tensor: 1, pipeline: 1, attentionData: 1, wholeExperts: false }
+  const measured = storedRatio(
+    input,
+    storage,
+    () => divided(input.shape, storage, more.quantization ?? '', one).bytes[0]!,
+  )
   const off = more.offloadBytes ?? 0
   const derived = input.shape.count !== 'exact' && storage.basis === 'exact'
   const sizes = [

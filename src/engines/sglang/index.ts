@@ -4,10 +4,10 @@ import { saidBetween } from '../versions.ts'
 import { account } from './account.ts'
 import { sglangDefaults } from './defaults.ts'
 import { findings } from './findings.ts'
-import { heldStorage } from './held.ts'
 import { poolSettings } from './kv.ts'
 import { newestSglang, releaseName } from './release.ts'
 import { resolve } from './resolve.ts'
+import { heldStorage } from './weights.ts'
 
 export const sglang: Engine = { name: 'sglang', title: 'SGLang', defaults: sglangDefaults, estimate }
 

@@ -6,10 +6,10 @@ import { vllmDefaults } from './defaults.ts'
 import { draftOf } from './draft.ts'
 import { findings } from './findings.ts'
 import { kvRules } from './kv/index.ts'
+import { loadedModel } from './loaded.ts'
 import { loaded } from './mxfp4.ts'
 import { newestRelease, releaseText } from './release.ts'
 import { resolve } from './settings.ts'
-import { loadedModel } from './text-only.ts'
 
 export const vllm: Engine = { name: 'vllm', title: 'vLLM', defaults: vllmDefaults, estimate }
 

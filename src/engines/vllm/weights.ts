@@ -1,9 +1,10 @@
 import type { Part } from '../../memory/parts.ts'
 import type { Parallelism } from '../../memory/shares.ts'
-import { predictionWeights, type StageWeights, stageWeights } from '../../memory/weights.ts'
+import { type StageWeights, stageWeights } from '../../memory/weights.ts'
 import { dtypeBytes, type WeightStorage } from '../../models/checkpoint/storage.ts'
 import type { ModelShape } from '../../models/shape.ts'
 import { grouped, sizeText } from '../../units/bytes.ts'
+import { storedRatio } from '../division.ts'
 import type { EngineInput } from '../engine.ts'
 import { allocatorRests, rotaryTables } from './loaded.ts'
 import type { Resolved } from './settings.ts'
@@ -29,21 +30,7 @@ function remembered(shape: ModelShape, storage: WeightStorage, p: Parallelism, k
   return sums
 }
 
-/** A stored size that differs by more than this from the rule's holds something else: a copy, another format. */
-const LARGEST_CORRECTION = 0.02
-
-/**
- * Stored bytes over those of the rule, where a quantised layout is known by rule only and the checkpoint's size is
- * known: 1 unless they agree within 2 %. Prediction layers lie in the checkpoint too.
- */
-function correction(input: EngineInput, storage: WeightStorage, key: string): number {
-  const stored = input.facts.checkpoint.totalBytes
-  if (stored === null || storage.basis === 'exact') return 1
-  const whole: Parallelism = { tensor: 1, pipeline: 1, expert: 1 }
-  const rule = remembered(input.shape, storage, whole, key).bytes[0]! + predictionWeights(input.shape, storage, whole)
-  const ratio = stored / rule
-  return Math.abs(ratio - 1) <= LARGEST_CORRECTION ? ratio : 1
-}
+const WHOLE: Parallelism = { tensor: 1, pipeline: 1, expert: 1 }
 
 const allRests = new WeakMap<ModelShape, Map<string, readonly number[]>>()
 
@@ -72,7 +59,7 @@ const besideText = (tables: number, rests: number): string =>
 export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorage, p: Parallelism): Weights {
   const key = r.quantization ?? ''
   const sums = remembered(input.shape, storage, p, key)
-  const measured = correction(input, storage, key)
+  const measured = storedRatio(input, storage, () => remembered(input.shape, storage, WHOLE, key).bytes[0]!)
   const tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2)
   const rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key))
   const held = (stage: number, extra: number): number =>
