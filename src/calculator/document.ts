@@ -11,7 +11,7 @@ export function document(calculation: Calculation): unknown {
       parameters: model.parameters,
       parameters_formatted: shortCount(model.parameters),
       original_torch_dtype: calculation.configDtype === null ? null : `torch.${calculation.configDtype}`,
-      user_specified_dtype: request.dtypes === null ? null : request.dtypes.join(',').toUpperCase(),
+      user_specified_dtype: request.dtypesTyped?.toUpperCase() ?? null,
       active_parameters: calculation.activeParameters,
       count: calculation.count,
       source: calculation.source,

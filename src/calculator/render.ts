@@ -185,7 +185,7 @@ function gpuMatrix(row: RuleRow, tables: Tables, style: TextStyle): string {
   ]
   const cut =
     shown.length < ordered.length
-      ? `${ordered.length - shown.length} more GPUs not shown (max_gpu_display ${maxGpuDisplay})\n`
+      ? `${ordered.length - shown.length} more not shown (max_gpu_display ${maxGpuDisplay})\n`
       : ''
   return `${style.paint('strong', `GPU Compatibility Matrix (${row.dtype.name.toUpperCase()}, rule of thumb)`)}\n${grid(columns, rows, style)}${cut}`
 }

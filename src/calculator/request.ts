@@ -23,6 +23,8 @@ export interface Request {
   readonly modelPath: string | null
   /** Names as asked, in order; null: detect. */
   readonly dtypes: readonly string[] | null
+  /** The same as typed, blanks included, which the document repeats. */
+  readonly dtypesTyped: string | null
   readonly batch: number
   readonly sequence: number
   readonly loraRank: number
@@ -148,6 +150,7 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
     model: given.model ?? text('model'),
     modelPath: given.modelPath ?? text('model_path'),
     dtypes: dtype === null ? null : dtype.split(',').map(name => name.trim()),
+    dtypesTyped: dtype,
     batch: value('batch'),
     sequence: value('sequence'),
     loraRank: value('loraRank'),
