@@ -36,7 +36,7 @@ describe('summary, annotations, outputs', () => {
     const run = await single(files)
     expect(run.outputs['checked-count']).toBe('5000')
     expect(Buffer.byteLength(run.summary)).toBeLessThan(1024 * 1024)
-    expect(run.summary).toMatch(/\d+ more rows are not shown here/)
+    expect(run.summary).toMatch(/\d+ more deployments are not shown here/)
     expect(run.outputs['report']).toBe('')
     expect(run.outputs['summary-markdown']!.length).toBeLessThan(60_000)
   }, 60_000)

@@ -113,7 +113,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'many-rows',
     base: { 'README.md': 'models' },
-    head: many(300, i => (i % 3 === 0 ? 131_072 : 8192)),
+    head: many(5000, i => (i % 3 === 0 ? 131_072 : 8192)),
     code: 1,
   },
 ]

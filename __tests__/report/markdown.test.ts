@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { code, encodedPath, prose, shortened } from '../../src/report/escape.ts'
 import { bar, type MarkdownContext, reportMarkdown } from '../../src/report/markdown.ts'
+import { reportTable } from '../../src/report/table.ts'
 import { deployment, report, withStatus } from '../helpers/reports.ts'
 
 const context: MarkdownContext = {
@@ -104,9 +105,29 @@ describe('the comment', () => {
       expect(text).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
       expect(text.match(/<details>/g)?.length ?? 0).toBe(text.match(/<\/details>/g)?.length ?? 0)
       const shown = text.split('\n').filter(line => line.startsWith('| ❌')).length
-      const missing = Number(/\*\*(\d+) more rows are not shown here\*\*/.exec(text)?.[1] ?? 0)
+      const missing = Number(/\*\*(\d+) more deployments? (?:is|are) not shown here\*\*/.exec(text)?.[1] ?? 0)
       expect(shown + missing).toBe(400)
     }
+  })
+
+  test('what is unknown for one reason is one row that names every place, and one block on a terminal', () => {
+    const rows = Array.from({ length: 40 }, (_, i) =>
+      withStatus('unknown', {
+        id: `d${i}.yaml#chat`,
+        location: { file: `d${i}.yaml`, line: 7, column: 1 },
+        verdict: { ...withStatus('unknown').verdict, reasons: [{ code: 'model-unknown', message: 'nobody knows it' }] },
+      }),
+    )
+    const text = reportMarkdown(report(rows), context, chars(60_000))
+    expect(text.match(/^\| ❔/gm)).toHaveLength(1)
+    expect(text.match(/d\d+\.yaml#L7\)/g)).toHaveLength(40)
+    expect(text.match(/nobody knows it/g)).toHaveLength(1)
+    const table = reportTable(report(rows), { width: 120, boxes: false, paint: (_tone, shown) => shown })
+    expect(table.match(/^unknown d\d+\.yaml#chat$/gm)).toHaveLength(40)
+    expect(table.match(/nobody knows it/g)).toHaveLength(1)
+    const cut = reportMarkdown(report(rows), context, chars(2_500))
+    expect(cut.length).toBeLessThanOrEqual(2_500)
+    expect(cut).toContain('and 30 more')
   })
 
   test('worst first, whatever the order they were found in', () => {
@@ -132,8 +153,8 @@ describe('the comment', () => {
   })
 
   test.each([
-    [0, '░░░░░░░░░░░░ 0 %'],
-    [0.5, '██████░░░░░░ 50 %'],
-    [1.58, '████████████ 158 %'],
+    [0, '░░░░░░░░░░░░\u00a00\u00a0%'],
+    [0.5, '██████░░░░░░\u00a050\u00a0%'],
+    [1.58, '████████████\u00a0158\u00a0%'],
   ])('the bar of %s', (share, text) => expect(bar(share)).toBe(text))
 })

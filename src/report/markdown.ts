@@ -1,7 +1,16 @@
 import { gibText } from '../units/bytes.ts'
 import { code, encodedPath, prose } from './escape.ts'
 import type { Report, ReportDeployment, Status } from './report.ts'
-import { changeText, coverageText, deltaText, exemptionText, needText, targetText, worstFirst } from './words.ts'
+import {
+  changeText,
+  coverageText,
+  deltaText,
+  exemptionText,
+  needText,
+  plural,
+  targetText,
+  worstFirst,
+} from './words.ts'
 
 /** Where links of a rendering lead. */
 export interface MarkdownContext {
@@ -39,7 +48,9 @@ const HEAD: Readonly<Record<Report['verdict'], string>> = {
 /** How much of the report a rendering shows; each step gives up the least needed. */
 interface Detail {
   readonly rows: number
-  readonly unchanged: number
+  /** Places named in one row or one list of remedies. */
+  readonly named: number
+  readonly unchanged: boolean
   readonly assumptions: boolean
   readonly remedies: number
 }
@@ -50,27 +61,58 @@ interface Detail {
  * because whole parts are left out.
  */
 export function reportMarkdown(report: Report, context: MarkdownContext, budget: Budget): string {
-  const all = report.deployments.length
+  const ordered = worstFirst(report.deployments)
+  const listed = { news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row))) }
+  const all = listed.news.length
+  const least = { rows: all, named: 10, unchanged: false, assumptions: false, remedies: 0 }
   const ladder: Detail[] = [
-    { rows: all, unchanged: all, assumptions: true, remedies: 4 },
-    { rows: all, unchanged: all, assumptions: false, remedies: 4 },
-    { rows: all, unchanged: 0, assumptions: false, remedies: 3 },
-    { rows: all, unchanged: 0, assumptions: false, remedies: 1 },
-    { rows: all, unchanged: 0, assumptions: false, remedies: 0 },
+    { ...least, named: 50, unchanged: true, assumptions: true, remedies: 4 },
+    { ...least, named: 50, unchanged: true, remedies: 4 },
+    { ...least, remedies: 3 },
+    { ...least, remedies: 1 },
+    least,
   ]
+  const within = (detail: Detail) => {
+    const text = render(report, listed, context, detail, budget)
+    return budget.measure(text) <= budget.limit ? text : null
+  }
   for (const detail of ladder) {
-    const text = render(report, context, detail, budget)
-    if (budget.measure(text) <= budget.limit) return text
+    const text = within(detail)
+    if (text !== null) return text
   }
   let fits = 0
   let tooMany = all
   while (tooMany - fits > 1) {
     const middle = (fits + tooMany) >> 1
-    const text = render(report, context, { rows: middle, unchanged: 0, assumptions: false, remedies: 0 }, budget)
-    if (budget.measure(text) <= budget.limit) fits = middle
+    if (within({ ...least, rows: middle }) !== null) fits = middle
     else tooMany = middle
   }
-  return render(report, context, { rows: fits, unchanged: 0, assumptions: false, remedies: 0 }, budget)
+  return render(report, listed, context, { ...least, rows: fits }, budget)
+}
+
+/** Deployments whose row says the same: one row, which names each place. */
+interface Group {
+  readonly rows: readonly ReportDeployment[]
+  readonly cells: Cells
+}
+
+interface Listed {
+  readonly news: readonly Group[]
+  readonly quiet: readonly Group[]
+}
+
+const deploymentsOf = (groups: readonly Group[]): ReportDeployment[] => groups.flatMap(group => group.rows)
+
+function groupsOf(rows: readonly ReportDeployment[]): Group[] {
+  const groups = new Map<string, { rows: ReportDeployment[]; cells: Cells }>()
+  for (const row of rows) {
+    const cells = cellsOf(row)
+    const key = JSON.stringify(cells)
+    const known = groups.get(key)
+    if (known) known.rows.push(row)
+    else groups.set(key, { rows: [row], cells })
+  }
+  return [...groups.values()]
 }
 
 /** Rows that a pull request's reader must see: failed, doubtful, or changed. */
@@ -80,18 +122,20 @@ function isNews(row: ReportDeployment): boolean {
   return wrong || row.findings.some(finding => finding.severity === 'error')
 }
 
-function render(report: Report, context: MarkdownContext, detail: Detail, budget: Budget): string {
-  const ordered = worstFirst(report.deployments)
-  const news = ordered.filter(isNews)
-  const quiet = ordered.filter(row => !isNews(row))
+function render(report: Report, listed: Listed, context: MarkdownContext, detail: Detail, budget: Budget): string {
+  const news = deploymentsOf(listed.news)
+  const quiet = deploymentsOf(listed.quiet)
   const compared = report.deployments.some(row => row.baseline)
-  const shown = news.slice(0, detail.rows)
-  const parts: string[] = [headline(report, ordered)]
+  const shown = listed.news.slice(0, detail.rows)
+  const parts: string[] = [headline(report, [...news, ...quiet])]
   for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`)
   if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`)
-  if (shown.length > 0) parts.push(table(shown, compared, context))
-  if (shown.length < news.length)
-    parts.push(`**${news.length - shown.length} more rows are not shown here**; see ${budget.elsewhere}.`)
+  if (shown.length > 0) parts.push(table(shown, compared, context, detail.named))
+  const missing = news.length - deploymentsOf(shown).length
+  if (missing > 0)
+    parts.push(
+      `**${plural(missing, 'more deployment is', 'more deployments are')} not shown here**; see ${budget.elsewhere}.`,
+    )
   if (report.removed && report.removed.length > 0) {
     const names = report.removed
       .slice(0, 20)
@@ -99,16 +143,15 @@ function render(report: Report, context: MarkdownContext, detail: Detail, budget
       .join(', ')
     parts.push(`Removed: ${names}${report.removed.length > 20 ? ` and ${report.removed.length - 20} more` : ''}`)
   }
-  const remedies = remedyText(shown, detail.remedies)
+  const remedies = remedyText(deploymentsOf(shown), detail)
   if (remedies !== '') parts.push(remedies)
   if (quiet.length > 0) {
-    const listed = quiet.slice(0, detail.unchanged)
     const title = compared
       ? `${quiet.length} unchanged`
       : `${quiet.length} ${quiet.every(row => row.verdict.status === 'fits') ? (quiet.length === 1 ? 'fits' : 'fit') : 'without a finding'}`
-    if (listed.length === 0) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`)
-    else if (context.collapseUnchanged) parts.push(folded(title, table(listed, false, context)))
-    else parts.push(table(listed, false, context))
+    const rows = detail.unchanged ? table(listed.quiet, false, context, detail.named) : null
+    if (rows === null) parts.push(`${title}: not listed here; see ${budget.elsewhere}.`)
+    else parts.push(context.collapseUnchanged ? folded(title, rows) : rows)
   }
   if (detail.assumptions) {
     const assumptions = assumptionText(news.length > 0 ? news : quiet.slice(0, 10))
@@ -125,19 +168,25 @@ function headline(report: Report, ordered: readonly ReportDeployment[]): string 
   const { counts } = report
   const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
   if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`
-  const what = [
-    ...(counts.exceeds > 0
-      ? [`${counts.exceeds} ${counts.exceeds === 1 ? 'deployment exceeds its GPU' : 'deployments exceed their GPUs'}`]
-      : []),
-    ...(counts.tight > 0 ? [`${counts.tight} tight`] : []),
-    ...(counts.unknown > 0 ? [`${counts.unknown} unknown`] : []),
-    ...(counts.exempted > 0 ? [`${counts.exempted} exempted`] : []),
-    ...(counts.fits > 0 ? [`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`] : []),
-    ...(counts.skipped > 0 ? [`${counts.skipped} skipped`] : []),
-  ].join(', ')
+  const said = (
+    [
+      [counts.exceeds, 'exceeds its GPU', 'exceed their GPUs', 'exceeds'],
+      [counts.tight, 'is tight', 'are tight', 'tight'],
+      [counts.unknown, 'is unknown', 'are unknown', 'unknown'],
+      [counts.exempted, 'is exempted', 'are exempted', 'exempted'],
+      [counts.fits, 'fits', 'fit', counts.fits === 1 ? 'fits' : 'fit'],
+      [counts.skipped, 'is skipped', 'are skipped', 'skipped'],
+    ] as const
+  ).filter(([count]) => count > 0)
+  // The first says what is counted, the rest need not.
+  const what = said
+    .map(([count, one, many, short], i) =>
+      i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`),
+    )
+    .join(', ')
   if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
   const { needs, has } = needText(worst)
-  const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)})` : ''
+  const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : ''
   const fullest =
     has === '-'
       ? ''
@@ -150,30 +199,47 @@ function fileLink(row: { file: string; line: number }, context: MarkdownContext)
   return context.files === null ? label : `[${label}](${context.files}${encodedPath(row.file)}#L${row.line})`
 }
 
-/** "██████████░░ 83 %": a bar of twelve, and the number; over budget it says so in the number. */
+/** "██████████░░ 83 %": a bar of twelve, and the number, which no narrow column parts; over budget the number says so. */
 export function bar(share: number): string {
   const cells = 12
   const full = Math.max(0, Math.min(cells, Math.round(share * cells)))
-  return `${'█'.repeat(full)}${'░'.repeat(cells - full)} ${Math.round(share * 100)} %`
+  return `${'█'.repeat(full)}${'░'.repeat(cells - full)}\u00a0${Math.round(share * 100)}\u00a0%`
 }
 
-function table(rows: readonly ReportDeployment[], compared: boolean, context: MarkdownContext): string {
+function table(groups: readonly Group[], compared: boolean, context: MarkdownContext, named: number): string {
   const head = `| Verdict | Deployment | Needs / has, GiB per GPU |${compared ? ' Change |' : ''} Why |`
   const rule = `| --- | --- | --- |${compared ? ' ---: |' : ''} --- |`
-  return [head, rule, ...rows.map(row => tableRow(row, compared, context))].join('\n')
+  const rows = groups.map(({ rows, cells }) => {
+    const places = firstOf(
+      rows.map(row => row.location),
+      named,
+      at => fileLink(at, context),
+    )
+    const deployment = [cells.model, ...places].join('<br>')
+    return `| ${cells.status} | ${deployment} | ${cells.memory} |${compared ? ` ${cells.delta} |` : ''} ${cells.why} |`
+  })
+  return [head, rule, ...rows].join('\n')
 }
 
-function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownContext): string {
+/** The first so many as text, and how many more there are. */
+function firstOf<T>(all: readonly T[], most: number, text: (one: T) => string): string[] {
+  const more = all.length - most
+  return [...all.slice(0, most).map(text), ...(more > 0 ? [`and ${more} more`] : [])]
+}
+
+/** What a row says beside the place. */
+interface Cells {
+  readonly status: string
+  readonly model: string
+  readonly memory: string
+  readonly delta: string
+  readonly why: string
+}
+
+function cellsOf(row: ReportDeployment): Cells {
   const { needs, has, share } = needText(row)
   const { baseline } = row
-  const delta =
-    baseline === null
-      ? '-'
-      : baseline.change === 'new'
-        ? 'new'
-        : baseline.deltaBytes === null
-          ? '-'
-          : deltaText(baseline.deltaBytes)
+  const delta = baseline?.change === 'new' ? 'new' : baseline?.deltaBytes == null ? '-' : deltaText(baseline.deltaBytes)
   const status =
     row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
   const memory = [
@@ -181,13 +247,13 @@ function tableRow(row: ReportDeployment, compared: boolean, context: MarkdownCon
     ...(row.estimate === null ? [] : [`${needs} / ${has}`]),
     ...(share === null ? [] : [code(bar(share))]),
   ].join('<br>')
-  const deployment = `${row.model.id === null ? 'no model named' : code(row.model.id)}<br>${fileLink(row.location, context)}`
-  return `| ${status} | ${deployment} | ${memory} |${compared ? ` ${delta} |` : ''} ${why(row)} |`
+  return { status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row) }
 }
 
 /** Reasons, causes of a change, error findings and exemption, in one cell. */
 function why(row: ReportDeployment): string {
   const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400))
+  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too')
   for (const cause of row.baseline?.causes ?? [])
     said.push(
       `${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`,
@@ -202,19 +268,29 @@ function shown(value: unknown): string {
   return value === null || value === undefined ? 'unset' : typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/** What would fit, per deployment that does not: each change as text to paste, with what it gives. */
-function remedyText(rows: readonly ReportDeployment[], most: number): string {
+/** What would fit, once for all deployments where it is the same: each change as text to paste, with what it gives. */
+function remedyText(rows: readonly ReportDeployment[], { remedies: most, named }: Detail): string {
   if (most === 0) return ''
-  const blocks = rows
-    .filter(row => row.remedies.length > 0 && row.verdict.status !== 'fits')
-    .map(row => {
-      const lines = row.remedies.slice(0, most).map(remedy => {
-        const change = remedy.change.map(one => code(changeText(one))).join(' ')
-        return `- ${change}: ${prose(remedy.note, 200)}, ${gibText(remedy.totalBytes.expected)} GiB, ${remedy.status}`
-      })
-      return `**What would fit for** ${code(row.model.id ?? row.id)} (${code(row.location.file)})\n${lines.join('\n')}`
+  const blocks = new Map<string, { model: string; files: Set<string> }>()
+  for (const row of rows) {
+    if (row.remedies.length === 0 || row.verdict.status === 'fits') continue
+    const lines = row.remedies.slice(0, most).map(remedy => {
+      const change = remedy.change.map(one => code(changeText(one))).join(' ')
+      const status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
+      return `- ${change}: ${gibText(remedy.totalBytes.expected)} GiB${status}, ${prose(remedy.note, 200)}`
     })
-  return blocks.join('\n\n')
+    const model = code(row.model.id ?? row.id)
+    const key = [model, ...lines].join('\n')
+    const block = blocks.get(key) ?? { model, files: new Set() }
+    blocks.set(key, block)
+    block.files.add(row.location.file)
+  }
+  return [...blocks]
+    .map(([key, { model, files }]) => {
+      const places = firstOf([...files], named, code).join(', ')
+      return `**What would fit for** ${model} (${places})${key.slice(model.length)}`
+    })
+    .join('\n\n')
 }
 
 function folded(title: string, body: string): string {

@@ -56,9 +56,14 @@ export function reportTable(report: Report, style: TextStyle): string {
       'GiB per GPU, on the fullest one',
     )
   }
-  for (const row of rows) {
-    const lines = detailLines(row, style)
-    if (lines.length > 0) out.push('', ...lines)
+  for (const [text, alike] of sameDetails(rows, style)) {
+    const [first] = alike
+    out.push('')
+    for (const { id, verdict } of alike)
+      out.push(`${style.paint(TONE[verdict.status], verdict.status)} ${style.paint('strong', id)}`)
+    out.push(text)
+    if (first!.remedies.length > shownRemedies)
+      out.push(`    and ${first!.remedies.length - shownRemedies} more: hf-vram-calc explain '${first!.id}'`)
   }
   const removed = report.removed ?? []
   if (removed.length > 0) out.push('', ...wrap(`Removed: ${removed.map(row => row.id).join(', ')}`, style.width))
@@ -96,11 +101,24 @@ function indented(text: string, style: TextStyle, by = '  '): string[] {
   return wrap(text, style.width - by.length).map(line => `${by}${line}`)
 }
 
+/** Deployments by what is to say of them, so that many with one cause say it once. */
+function sameDetails(rows: readonly ReportDeployment[], style: TextStyle): Map<string, ReportDeployment[]> {
+  const groups = new Map<string, ReportDeployment[]>()
+  for (const row of rows) {
+    const text = detailLines(row, style).join('\n')
+    if (text === '') continue
+    const known = groups.get(text)
+    if (known) known.push(row)
+    else groups.set(text, [row])
+  }
+  return groups
+}
+
 /** Reasons, findings, remedies of one deployment; nothing for one that simply fits. */
 function detailLines(row: ReportDeployment, style: TextStyle): string[] {
   const quiet = row.verdict.status === 'fits' && row.findings.every(finding => finding.severity === 'notice')
   if (quiet) return []
-  const lines = [`${style.paint(TONE[row.verdict.status], row.verdict.status)} ${style.paint('strong', row.id)}`]
+  const lines: string[] = []
   for (const reason of row.verdict.reasons) lines.push(...indented(reason.message, style))
   for (const finding of row.findings) {
     if (finding.severity === 'notice') continue
@@ -127,8 +145,6 @@ function detailLines(row: ReportDeployment, style: TextStyle): string[] {
         ),
       )
     }
-    if (row.remedies.length > shownRemedies)
-      lines.push(`    and ${row.remedies.length - shownRemedies} more: hf-vram-calc explain '${row.id}'`)
   }
-  return lines.length > 1 ? lines : []
+  return lines
 }
