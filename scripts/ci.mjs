@@ -90,6 +90,16 @@ step(
   200,
 )
 step(
+  'workflows: linted, and run by act, where the tools are installed',
+  () => {
+    const done = npm('run', 'workflows')
+    for (const line of done.text.match(/^SKIPPED .*/gm) ?? []) console.log(line)
+    return done
+  },
+  number(/(\d+) workflows: /),
+  9,
+)
+step(
   'README: the first command, in a fresh clone, no install',
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'fresh-'))

@@ -41,6 +41,17 @@ const many = (count: number, context: (i: number) => number): Record<string, str
     ]),
   )
 
+/** The same in fewer files, each of which has the documents of one kind. */
+const manyInFiles = (files: number, documents: number): Record<string, string> => {
+  const context = (i: number) => (i % 3 === 0 ? 131_072 : 8192)
+  return Object.fromEntries(
+    Object.entries(many(files, context)).map(([path, text]) => [
+      path,
+      Array.from({ length: documents }, (_, i) => text.replace(/serve-(\d+)/, `serve-$1-${i}`)).join('---\n'),
+    ]),
+  )
+}
+
 export const scenarios: readonly Scenario[] = [
   {
     name: 'all-fit',
@@ -113,7 +124,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'many-rows',
     base: { 'README.md': 'models' },
-    head: many(5000, i => (i % 3 === 0 ? 131_072 : 8192)),
+    head: manyInFiles(250, 20),
     code: 1,
   },
 ]

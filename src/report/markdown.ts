@@ -154,7 +154,7 @@ function render(report: Report, listed: Listed, context: MarkdownContext, detail
     else parts.push(context.collapseUnchanged ? folded(title, rows) : rows)
   }
   if (detail.assumptions) {
-    const assumptions = assumptionText(news.length > 0 ? news : quiet.slice(0, 10))
+    const assumptions = assumptionText(news.length > 0 ? listed.news : listed.quiet)
     if (assumptions !== '') parts.push(folded('Assumptions and sources', assumptions))
   }
   parts.push(...restText(report, context))
@@ -199,16 +199,15 @@ function fileLink(row: { file: string; line: number }, context: MarkdownContext)
   return context.files === null ? label : `[${label}](${context.files}${encodedPath(row.file)}#L${row.line})`
 }
 
-/** "██████████░░ 83 %": a bar of twelve, and the number, which no narrow column parts; over budget the number says so. */
+/** "██████████░░": a bar of twelve; what is over budget does not lengthen it. */
 export function bar(share: number): string {
   const cells = 12
   const full = Math.max(0, Math.min(cells, Math.round(share * cells)))
-  return `${'█'.repeat(full)}${'░'.repeat(cells - full)}\u00a0${Math.round(share * 100)}\u00a0%`
+  return '█'.repeat(full) + '░'.repeat(cells - full)
 }
 
 function table(groups: readonly Group[], compared: boolean, context: MarkdownContext, named: number): string {
-  const head = `| Verdict | Deployment | Needs / has, GiB per GPU |${compared ? ' Change |' : ''} Why |`
-  const rule = `| --- | --- | --- |${compared ? ' ---: |' : ''} --- |`
+  const head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU | Why |`
   const rows = groups.map(({ rows, cells }) => {
     const places = firstOf(
       rows.map(row => row.location),
@@ -216,9 +215,11 @@ function table(groups: readonly Group[], compared: boolean, context: MarkdownCon
       at => fileLink(at, context),
     )
     const deployment = [cells.model, ...places].join('<br>')
-    return `| ${cells.status} | ${deployment} | ${cells.memory} |${compared ? ` ${cells.delta} |` : ''} ${cells.why} |`
+    // The change has no column of its own: four columns are what a comment has room for.
+    const status = compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status
+    return `| ${status} | ${deployment} | ${cells.memory} | ${cells.why} |`
   })
-  return [head, rule, ...rows].join('\n')
+  return [head, '| --- | --- | --- | --- |', ...rows].join('\n')
 }
 
 /** The first so many as text, and how many more there are. */
@@ -239,20 +240,23 @@ interface Cells {
 function cellsOf(row: ReportDeployment): Cells {
   const { needs, has, share } = needText(row)
   const { baseline } = row
-  const delta = baseline?.change === 'new' ? 'new' : baseline?.deltaBytes == null ? '-' : deltaText(baseline.deltaBytes)
+  const bytes = baseline?.deltaBytes ?? 0
+  const delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${deltaText(bytes)}&nbsp;GiB`
   const status =
     row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
   const memory = [
     code(targetText(row)),
     ...(row.estimate === null ? [] : [`${needs} / ${has}`]),
-    ...(share === null ? [] : [code(bar(share))]),
+    // The bar alone is one word, so that the column stays narrow and no bar breaks.
+    ...(share === null ? [] : [code(bar(share)), `${Math.round(share * 100)} %`]),
   ].join('<br>')
   return { status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row) }
 }
 
 /** Reasons, causes of a change, error findings and exemption, in one cell. */
 function why(row: ReportDeployment): string {
-  const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(reason.message, 400))
+  const said =
+    row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(here(reason.message, row), 400))
   if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too')
   for (const cause of row.baseline?.causes ?? [])
     said.push(
@@ -263,6 +267,9 @@ function why(row: ReportDeployment): string {
   if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`)
   return said.join('<br>') || ' '
 }
+
+/** The row names its file already: "(deploy/chat.yaml:17)" is "(line 17)" in it. */
+const here = (message: string, row: ReportDeployment): string => message.replaceAll(`(${row.location.file}:`, '(line ')
 
 function shown(value: unknown): string {
   return value === null || value === undefined ? 'unset' : typeof value === 'string' ? value : JSON.stringify(value)
@@ -297,24 +304,25 @@ function folded(title: string, body: string): string {
   return `<details>\n<summary>${title}</summary>\n\n${body}\n\n</details>`
 }
 
-function assumptionText(rows: readonly ReportDeployment[]): string {
-  const blocks = rows
-    .filter(row => row.estimate)
-    .slice(0, 40)
-    .map(row => {
-      const { perGpu, assumptions } = row.estimate!
-      const parts = perGpu.parts.map(part => {
-        const range =
-          part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
-        return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
-      })
-      const source =
-        row.model.source === null
-          ? ''
-          : `; facts from ${row.model.source}${row.model.asOf ? ` (${row.model.asOf})` : ''}`
-      return [`- ${code(row.id)}${source}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`)].join('\n')
+function assumptionText(groups: readonly Group[]): string {
+  const estimated = groups.filter(({ rows }) => rows[0]!.estimate)
+  return firstOf(estimated, 40, ({ rows }) => {
+    const [row] = rows
+    const { perGpu, assumptions } = row!.estimate!
+    const parts = perGpu.parts.map(part => {
+      const range =
+        part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
+      return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
     })
-  return blocks.join('\n')
+    const { source, asOf } = row!.model
+    const facts = source === null ? '' : `; facts from ${source}${asOf ? ` (${asOf})` : ''}`
+    const more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
+    return [`- ${code(row!.id)}${more}${facts}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`)].join(
+      '\n',
+    )
+  })
+    .map((block, i) => (i < 40 ? block : `- ${block}`))
+    .join('\n')
 }
 
 /** Unknown and skipped parts of the repository, problems of the run, messages of the policy. */
