@@ -119,8 +119,8 @@ function engineTable(calculation: Calculation, style: TextStyle): string {
     ...headed(title, style),
     ...wrap("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width),
     grid(columns, rows, style).trimEnd(),
+    ...engine.notes.flatMap(note => wrap(note, style.width)),
     ...(differs.length > 0 ? ['Where the rule of thumb is off by more than 20 %:', ...differs] : []),
-    ...engine.notes.flatMap(note => under(note, style)),
     '',
   ].join('\n')
 }
