@@ -396,11 +396,12 @@ test('images tell release and processor', () => {
     version('vllm/vllm-openai:latest'),
     version('r:5000/vllm@sha256:abc'),
     version('rocm/vllm:rocm6.4.1_vllm_0.10.1_20250909'),
+    version('lmcache/vllm-openai:v0.3.9post2'),
     version('aibrix/vllm-openai:v0.7.3.self.post1'),
     version('lmsysorg/sglang:v0.5.2-cu126', 'sglang'),
     version('ghcr.io/ggml-org/llama.cpp:server-cuda-b4567', 'llamacpp'),
     version('ghcr.io/huggingface/text-generation-inference:3.0.1', 'tgi'),
-  ]).toEqual(['0.11.0', '0.11.0', null, null, '0.10.1', '0.7.3', '0.5.2', 'b4567', '3.0.1'])
+  ]).toEqual(['0.11.0', '0.11.0', null, null, '0.10.1', null, '0.7.3', '0.5.2', 'b4567', '3.0.1'])
   expect(
     [
       'vllm/vllm-openai:v1',

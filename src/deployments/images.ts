@@ -26,7 +26,7 @@ export function imageVersion(image: string, engine: EngineName): string | null {
   if (composite) return composite
   if (engine === 'llamacpp') return /(?:^|-)(b\d{3,6})(?:-|$)/.exec(tag)?.[1] ?? null
   // Distributions carry their own releases, not the engine's.
-  if (/(?:ai-dynamo|dynamo|-runtime|llm-d)(?=[/:]|$)/.test(imageName(image))) return null
+  if (/(?:ai-dynamo|dynamo|-runtime|llm-d|lmcache)(?=[/:]|$)/.test(imageName(image))) return null
   const plain = /^v?(\d+\.\d+(?:\.\d+)*(?:(?:\.post|rc|a|b)\d+)?)(?=$|[-._+a-z])/.exec(tag)?.[1]
   if ((engine === 'vllm' || engine === 'sglang') && !plain?.startsWith('0.')) return null
   return plain ?? null
