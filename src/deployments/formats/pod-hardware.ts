@@ -4,7 +4,7 @@ import { at, listAt, type MapNode, mapAt, type Node, stringAt, textAt, textsOf }
 
 /** Labels that name the card exactly, by trust. */
 const PRODUCT =
-  /^(?:nvidia\.com\/gpu\.product|cloud\.google\.com\/gke-accelerator|karpenter\.k8s\.aws\/instance-gpu-name|amd\.com\/gpu\.(?:product-name|family|device-id)|gpu\.nvidia\.com\/(?:class|model)|machine\.cluster\.vke\.volcengine\.com\/gpu-name|aliyun\.accelerator\/nvidia_name|serving\.kserve\.io\/gke-accelerator)$/
+  /^(?:nvidia\.com\/gpu\.product|(?:cloud\.google|run\.googleapis)\.com\/(?:gke-)?accelerator|karpenter\.k8s\.aws\/instance-gpu-name|amd\.com\/gpu\.(?:product-name|family|device-id)|gpu\.nvidia\.com\/(?:class|model)|machine\.cluster\.vke\.volcengine\.com\/gpu-name|aliyun\.accelerator\/nvidia_name|serving\.kserve\.io\/gke-accelerator)$/
 const INSTANCE =
   /(?:^|\/)instance-type$|^(?:beta\.kubernetes\.io|node\.kubernetes\.io)\/instance-type$|^karpenter\.k8s\.aws\/instance-size$/
 const MEMORY = /^(?:nvidia\.com\/gpu\.memory|karpenter\.k8s\.aws\/instance-gpu-memory)$/

@@ -69,7 +69,7 @@ export function llmConfig(config: Node, cluster: MapNode | undefined, name: stri
   const hardware: DeclaredHardware = {
     ...workers,
     ...(accelerator ? { names: [named(accelerator, 'accelerator_type'), ...workers.names] } : {}),
-    accelerator: workers.accelerator ?? 'nvidia',
+    accelerator: workers.accelerator ?? (/^tpu/i.test(accelerator?.value ?? '') ? 'tpu' : 'nvidia'),
     gpusPerReplica: count,
     gpusText: 'tensor x pipeline parallel workers of one replica',
   }
