@@ -74,12 +74,27 @@ class Reader {
       return text.value === '{' ? this.map('}', depth) : text.value === '[' ? this.#list(depth) : null
     if (this.#text.value[this.#at] === '(') {
       this.#at++
+      if (/^(?:int|float|str)$/.test(text.value)) return this.#closed(this.#value(depth + 1))
+      if (/^os\.(?:getenv|environ\.get)$/.test(text.value)) return this.#variable(depth)
       return this.map(')', depth)
     }
     if (/^(?:True|False|None)$/.test(text.value))
       return new ScalarNode(text.value === 'None' ? null : text.value === 'True', text, true)
     const known = this.#constants.get(text.value) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
     return new ScalarNode(known.value, known, true)
+  }
+
+  #closed(value: Node | null): Node | null {
+    return this.#sign() === ')' ? value : null
+  }
+
+  /** The default of `os.environ.get("NAME", default)`; without one the variable as a placeholder. */
+  #variable(depth: number): Node | null {
+    const name = this.#next()
+    if (name?.kind !== 'string') return null
+    const end = this.#sign()
+    if (end === ',') return this.#closed(this.#value(depth + 1))
+    return end === ')' ? new ScalarNode(null, Text.at(name.text, `\${${name.text.value}}`), true) : null
   }
 
   #list(depth: number): ListNode | null {
@@ -99,12 +114,15 @@ class Reader {
   }
 }
 
-/** `NAME = "text"` and `NAME = 2` at the start of a line. */
+/** `NAME = "text"`, `NAME = 2` and the default of `NAME = int(os.environ.get("NAME", 2))` at the start of a line. */
 export function constantsOf(text: Text): Map<string, Text> {
   const constants = new Map<string, Text>()
   for (const match of text.value.matchAll(
-    /^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?))/gm,
+    /^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm,
   )) {
+    const known = constants.get(match[5] ?? '')
+    if (known) constants.set(match[1]!, known)
+    if (match[5]) continue
     const value = match[2] ?? match[3] ?? match[4] ?? ''
     const from = match.index + match[0].lastIndexOf(value)
     constants.set(match[1]!, text.slice(from, from + value.length))

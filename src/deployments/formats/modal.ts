@@ -112,12 +112,17 @@ function argumentLists(text: Text, constants: ReadonlyMap<string, Text>): Argume
   return lists
 }
 
-/** `{NAME}` of an f-string. */
+/** Each `{NAME}` of an f-string whose names are all known. */
 function formatted(text: Text, constants: ReadonlyMap<string, Text>): Text {
-  const match = /^([^{}]*)\{(\w+)\}([^{}]*)$/.exec(text.value)
-  const value = match ? constants.get(match[2]!) : undefined
-  if (!match || !value) return text
-  return Text.join([text.slice(0, match[1]!.length), value, text.slice(text.value.length - match[3]!.length)])
+  const parts: Text[] = []
+  let from = 0
+  for (const match of text.value.matchAll(/\{(\w+)\}/g)) {
+    const value = constants.get(match[1]!)
+    if (!value) return text
+    parts.push(text.slice(from, match.index), value)
+    from = match.index + match[0].length
+  }
+  return from === 0 ? text : Text.join([...parts, text.slice(from)])
 }
 
 /** The `gpu=` argument of the decorator before the list; else the file's first. */
