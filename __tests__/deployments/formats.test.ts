@@ -263,13 +263,79 @@ spec: {source: {hf: {namespace: org, modelName: m}, ngc: {model: {gpus: [{produc
     'services: {r: {image: "vllm/vllm-router", command: [--port, "1"]}, e: {image: "x/vllm-exporter"}, a: {image: "acme/rag-vllm"}}\n',
     [],
   ],
+  [
+    'Slurm: the allocation names the card and its count',
+    'a.sbatch',
+    '#!/bin/bash\n#SBATCH --gres=gpu:A6000:4\n#SBATCH -N 1\nvllm serve org/m -tp 4\n',
+    ['shell | vllm | org/m | tensorParallel=4 | nvidia 4/null A6000'],
+  ],
+  [
+    'Slurm: over several nodes the count of one engine is not known; a count alone names no card',
+    'a.sh',
+    '#SBATCH --nodes=2\n#SBATCH --gpus-per-node=4\nvllm serve org/m -tp 4\n',
+    ['shell | vllm | org/m | tensorParallel=4 | nvidia null/null'],
+  ],
+  [
+    'Slurm: each engine has what its line makes visible',
+    'a.sh',
+    '#SBATCH -G A100:4\nCUDA_VISIBLE_DEVICES=0 vllm serve org/a &\nCUDA_VISIBLE_DEVICES=1,2 vllm serve org/b\n',
+    ['shell | vllm | org/a |  | nvidia 1/null A100', 'shell | vllm | org/b |  | nvidia 2/null A100'],
+  ],
+  [
+    'Slurm: the options of srun',
+    'a.sh',
+    'srun -p queue --gres=gpu:8 -n1 vllm serve org/m -tp 8\n',
+    ['shell | vllm | org/m | tensorParallel=8 | nvidia 8/null'],
+  ],
+  [
+    'a device that the caller gives has no count',
+    'a.sh',
+    `docker run --gpus '"device='$3'"' vllm/vllm-openai --model org/m\n`,
+    ['shell | vllm | org/m |  | nvidia null/null'],
+  ],
+  [
+    'systemd-run starts the program in its arguments',
+    'a.sh',
+    'systemd-run --user --scope -p MemoryMax=90% python3 -m vllm.entrypoints.openai.api_server --model org/m\n',
+    ['shell | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Dockerfile: an image that starts by itself needs only variables',
+    'Dockerfile',
+    'FROM ghcr.io/huggingface/text-generation-inference:2.0\nENV MODEL_ID=org/m\nENV NUM_SHARD=2\n',
+    ['dockerfile | tgi | org/m | tensorParallel=2 | null null/null'],
+  ],
+  [
+    'Cloud Run names the card in its own label',
+    'a.yaml',
+    'apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: s}\nspec: {template: {spec: {nodeSelector: {run.googleapis.com/accelerator: nvidia-l4}, containers: [{image: "vllm/vllm-openai", args: [--model, org/m], resources: {limits: {nvidia.com/gpu: "1"}}}]}}}\n',
+    ['kubernetes | vllm | org/m |  | nvidia 1/null nvidia-l4'],
+  ],
+  [
+    'Modal: defaults of variables, several names in one string',
+    'a.py',
+    'import modal\nimport os\nKIND = os.getenv("KIND", "H100")\nN = int(os.environ.get("N", "2"))\nM = os.environ.get("M", "org/m")\nNAME = M  # same\n@app.function(gpu=f"{KIND}:{N}")\ndef f():\n    subprocess.Popen(["vllm", "serve", NAME, "--tensor-parallel-size", str(N)])\n',
+    ['modal | vllm | org/m | tensorParallel=2 | nvidia 2/null H100'],
+  ],
+  [
+    'Ray in Python: conversions and defaults inside the call',
+    'a.py',
+    'import os\nfrom ray.serve.llm import LLMConfig\nc = LLMConfig(model_loading_config={"model_id": os.environ.get("M", "org/m")}, accelerator_type="L4", engine_kwargs={"tensor_parallel_size": int(os.getenv("TP", "2")), "dtype": os.getenv("DTYPE")})\n',
+    ['ray-python | ray-llm | org/m | tensorParallel=2 | nvidia 2/null L4'],
+  ],
+  [
+    'Ray in Python: a TPU is no GPU',
+    'a.py',
+    'from ray.serve.llm import LLMConfig\nc = LLMConfig(model_loading_config={"model_id": "org/m"}, accelerator_type="TPU-V6E", engine_kwargs={"tensor_parallel_size": 8})\n',
+    ['ray-python | ray-llm | org/m | tensorParallel=8 | tpu 0/null TPU-V6E'],
+  ],
 ]
 
 describe('formats', () => {
   test.each(cases)('%s', async (_, path, text, expected) => {
     expect(await from(path, text)).toEqual(expected)
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(33))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(44))
 
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>

@@ -99,7 +99,7 @@ export function volume(value: Text): Mount | null {
 /** `--gpus all | N | "device=0,1"` and compose's `gpus:`. */
 export function gpus(value: Text, text: string): Pick<DeclaredHardware, 'gpusPerReplica' | 'gpusAt' | 'gpusText'> {
   const plain = value.value.replace(/["'\\]/g, '').trim()
-  const devices = /^device=(.+)$/.exec(plain)
+  const devices = /^device=([\w,:.-]+)$/.exec(plain)
   const count = devices ? devices[1]!.split(',').length : /^\d+$/.test(plain) ? Number(plain) : null
   return { gpusPerReplica: count, gpusAt: value.place, gpusText: text }
 }

@@ -8,7 +8,7 @@ import { Text } from './text.ts'
 const SHELLS = /^(?:ba|z|a|da|k)?sh$/
 /** Programs that start another one given in their arguments. */
 const WRAPPERS = new Set(
-  'exec nohup sudo time setsid command stdbuf nice ionice chrt taskset numactl env tini tini-- dumb-init timeout uv uvx poetry pipenv pdm hatch conda micromamba mamba pixi torchrun mpirun mpiexec srun ray nsys ncu with-contenv catchsegv opentelemetry-instrument ddtrace-run proxychains4 gosu su-exec runuser singularity apptainer accelerate python python3 eval then do else ssh'.split(
+  'exec nohup sudo time setsid command stdbuf nice ionice chrt taskset numactl env tini tini-- dumb-init timeout uv uvx poetry pipenv pdm hatch conda micromamba mamba pixi torchrun mpirun mpiexec srun ray nsys ncu with-contenv catchsegv opentelemetry-instrument ddtrace-run proxychains4 gosu su-exec runuser singularity apptainer accelerate python python3 eval then do else ssh systemd-run'.split(
     ' ',
   ),
 )

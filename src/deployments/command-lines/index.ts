@@ -157,7 +157,9 @@ function hardwareOf(command: Command, reading: EngineReading): DeclaredHardware 
     reading.accelerator ?? declared.accelerator ?? (command.image ? imageAccelerator(command.image.value) : null)
   if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd')
     return { ...declared, accelerator, gpusPerReplica: 0 }
-  if (declared.gpusPerReplica !== null) return { ...declared, accelerator: accelerator ?? 'nvidia' }
+  // What a script makes visible is its part of the allocation; a container's own count already is.
+  if (declared.gpusPerReplica !== null && (command.image || !command.scripted))
+    return { ...declared, accelerator: accelerator ?? 'nvidia' }
   for (const name of ['CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES']) {
     const value = command.env.get(name)
     if (value && /^\s*(?:\d+|GPU-[\w-]+)(?:\s*,\s*(?:\d+|GPU-[\w-]+))*\s*$/.test(value.value)) {

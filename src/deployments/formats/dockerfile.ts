@@ -16,7 +16,6 @@ export const dockerfile: FileFormat = {
 
 async function readDockerfile(context: Context): Promise<Deployment[]> {
   const start = dockerfileCommand(context.text)
-  if (start.argv.length === 0) return []
   // An image that only wraps the engine's own names no model: it declares nothing to judge.
   const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
   return found.filter(deployment => deployment.model.id !== null)

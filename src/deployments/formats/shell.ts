@@ -1,10 +1,12 @@
 import type { Command } from '../command.ts'
 import { deploymentOf } from '../command-lines/index.ts'
-import { type Deployment, noHardware } from '../deployment.ts'
+import { type DeclaredHardware, type Deployment, noHardware } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
 import { imageName } from '../images.ts'
 import { scriptStarts } from '../launch.ts'
 import type { Text } from '../text.ts'
+import { ScalarNode } from '../tree.ts'
+import { acceleratorHardware } from './accelerators.ts'
 
 const MAX_SCRIPT = 256 * 1024
 
@@ -14,7 +16,29 @@ export const shell: FileFormat = {
   title: 'Shell scripts: engines, docker run, variables, continuations, functions',
   marks: [],
   paths: path => /\.(?:sh|bash|zsh|ksh|slurm|sbatch|command)$/i.test(path),
-  read: async context => readScript(context.text, context, 'shell'),
+  read: async context =>
+    readScript(context.text, context, 'shell', {
+      ...bareCommand(context.text),
+      hardware: slurmHardware(context.text),
+    }),
+}
+
+/** GPUs of one node's Slurm allocation (`--gres=gpu:A100:4`, `-G 4`); over several nodes the count is left open. */
+function slurmHardware(text: Text): DeclaredHardware {
+  const match =
+    /^(?:#SBATCH|srun)[ \t](?:[^\n]*[ \t])?(?:--gres[= ]gpu:|--gpus(?:-per-node)?[= ]|-G[ \t]?)((?:[a-z]\w*:)?(\d+))\b/im.exec(
+      text.value,
+    )
+  if (!match) return noHardware
+  const from = match.index + match[0].length - match[1]!.length
+  const written = text.slice(from, from + match[1]!.length)
+  return {
+    ...acceleratorHardware(new ScalarNode(written.value, written, true), 'gpu'),
+    ...(match[1] === match[2] && { names: [] }),
+    gpusPerReplica: /^#SBATCH[ \t](?:[^\n]*[ \t])?(?:--nodes[= ]|-N[ \t]?)(?:[2-9]|\d\d|\$)/m.test(text.value)
+      ? null
+      : Number(match[2]),
+  }
 }
 
 /** A command at the top of a file: nothing known but where it stands. */
