@@ -266,8 +266,8 @@ spec: {source: {hf: {namespace: org, modelName: m}, ngc: {model: {gpus: [{produc
   [
     'Slurm: the allocation names the card and its count',
     'a.sbatch',
-    '#!/bin/bash\n#SBATCH --gres=gpu:A6000:4\n#SBATCH -N 1\nvllm serve org/m -tp 4\n',
-    ['shell | vllm | org/m | tensorParallel=4 | nvidia 4/null A6000'],
+    '#!/bin/bash\n#SBATCH --gres gpu:nvidia-rtx-a6000:4\n#SBATCH -N 1\nvllm serve org/m -tp 4\n',
+    ['shell | vllm | org/m | tensorParallel=4 | nvidia 4/null nvidia-rtx-a6000'],
   ],
   [
     'Slurm: over several nodes the count of one engine is not known; a count alone names no card',

@@ -26,7 +26,7 @@ export const shell: FileFormat = {
 /** GPUs of one node's Slurm allocation (`--gres=gpu:A100:4`, `-G 4`); over several nodes the count is left open. */
 function slurmHardware(text: Text): DeclaredHardware {
   const match =
-    /^(?:#SBATCH|srun)[ \t](?:[^\n]*[ \t])?(?:--gres[= ]gpu:|--gpus(?:-per-node)?[= ]|-G[ \t]?)((?:[a-z]\w*:)?(\d+))\b/im.exec(
+    /^(?:#SBATCH|srun)[ \t](?:[^\n]*[ \t])?(?:--gres[= ]gpu:|--gpus(?:-per-node)?[= ]|-G[ \t]?)((?:[a-z][\w.-]*:)?(\d+))\b/im.exec(
       text.value,
     )
   if (!match) return noHardware
