@@ -1,5 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { type Problem, problemText } from '../problem.ts'
 import { annotationsOf } from '../report/annotations.ts'
 import { plainStyle } from '../report/grid.ts'
@@ -8,6 +7,7 @@ import { type MarkdownContext, reportMarkdown } from '../report/markdown.ts'
 import type { Report } from '../report/report.ts'
 import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
+import { writeText } from '../repository/write-text.ts'
 import type { ActionWorld, Surroundings } from './around.ts'
 import { type CommentResult, type Marker, putComment } from './comment.ts'
 import type { ActionInputs } from './inputs.ts'
@@ -28,14 +28,10 @@ export async function tell(
   const { runner, env } = world
   const text = world.scrub(reportJson(report))
   const written = (path: string, content: string): string | null => {
-    try {
-      mkdirSync(dirname(path), { recursive: true })
-      writeFileSync(path, content)
-      return path
-    } catch (error) {
-      runner.warn(`${path} could not be written: ${error instanceof Error ? error.message : String(error)}`)
-      return null
-    }
+    const hindered = writeText(path, content)
+    if (hindered === null) return path
+    runner.warn(`${path} could not be written: ${hindered}`)
+    return null
   }
   const temporary = join(env['RUNNER_TEMP'] || join(around.root, '.hf-vram-calc'), 'hf-vram-calc')
   const reportPath =

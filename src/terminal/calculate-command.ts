@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { calculate } from '../calculate.ts'
 import { document } from '../calculator/document.ts'
 import { engineTable } from '../calculator/engine-table.ts'
@@ -10,7 +10,8 @@ import { builtInTables, type Tables, tablesFrom } from '../calculator/tables-fro
 import { findModelFor } from '../find-model.ts'
 import type { Gpu } from '../hardware/gpu.ts'
 import type { ModelFacts } from '../models/facts.ts'
-import { bad, good, type Problem, problemText, type Result } from '../problem.ts'
+import { bad, good, type Problem, type Result } from '../problem.ts'
+import { writeText } from '../repository/write-text.ts'
 import { type Flag, helpFlag, helpText, type Parsed } from './arguments.ts'
 import { command } from './command.ts'
 import { type Process, refuse } from './process.ts'
@@ -285,14 +286,6 @@ async function localModel(path: string, name: string | null, process: Process): 
 
 function writeDocument(path: string, calculations: readonly Calculation[]): Problem | null {
   const content = calculations.length === 1 ? document(calculations[0]!) : calculations.map(document)
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`)
-    return null
-  } catch (error) {
-    return {
-      code: 'usage',
-      message: `the JSON file cannot be written: ${problemText({ code: 'usage', message: error instanceof Error ? error.message : String(error) })}`,
-    }
-  }
+  const hindered = writeText(path, `${JSON.stringify(content, null, 2)}\n`)
+  return hindered === null ? null : { code: 'usage', message: `the JSON file cannot be written: ${hindered}` }
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
 import { type CheckOutcome, check } from '../check.ts'
 import { findModelFor } from '../find-model.ts'
@@ -19,6 +19,7 @@ import { gitCommit } from '../repository/git-commit.ts'
 import type { Repository } from '../repository/repository.ts'
 import type { Selection } from '../repository/selection.ts'
 import { gitRootOf, missingPaths, workingTree } from '../repository/working-tree.ts'
+import { writeText } from '../repository/write-text.ts'
 import { gibText } from '../units/bytes.ts'
 import { SOLVABLE, type Solvable, solve as solveFor } from '../verdict/solve.ts'
 import { type Flag, helpFlag, helpText, type Parsed } from './arguments.ts'
@@ -97,17 +98,9 @@ export const checkCommand = command(flags, help, async (options, process) => {
   const { outcome, policy } = surveyed
   for (const { format, file } of outputs) {
     const at = resolve(process.cwd(), file)
-    try {
-      mkdirSync(dirname(at), { recursive: true })
-      writeFileSync(at, formatted(outcome.report, format, plainStyle))
-    } catch (error) {
-      return refuse(process, [
-        {
-          code: 'usage',
-          message: `${file} cannot be written: ${error instanceof Error ? error.message : String(error)}`,
-        },
-      ])
-    }
+    const hindered = writeText(at, formatted(outcome.report, format, plainStyle))
+    if (hindered !== null)
+      return refuse(process, [{ code: 'usage', message: `${file} cannot be written: ${hindered}` }])
   }
   const solve = options.text['solve'] as Solvable | undefined
   if (solve !== undefined) {

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { POLICY_FILES } from '../policy/load.ts'
 import type { Report, ReportDeployment } from '../report/report.ts'
 import { plural } from '../report/words.ts'
+import { writeText } from '../repository/write-text.ts'
 import { failures } from '../verdict/run.ts'
 import { type Flag, helpFlag, helpText } from './arguments.ts'
 import { surveyFlags, surveyRepository } from './check-command.ts'
@@ -71,8 +72,9 @@ export const initCommand = command(flags, help, async (options, process) => {
       process.stdout.write(`# ${path}\n${text}\n`)
       continue
     }
-    mkdirSync(dirname(join(root, path)), { recursive: true })
-    writeFileSync(join(root, path), text)
+    const hindered = writeText(join(root, path), text)
+    if (hindered !== null)
+      return refuse(process, [{ code: 'usage', message: `${path} cannot be written: ${hindered}` }])
     process.stdout.write(`wrote ${path}\n`)
   }
   if (files.length === 0) process.stdout.write('nothing to write: the policy and the workflow are there\n')

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { extract } from '../deployments/index.ts'
 import { makeHub } from '../find-model.ts'
@@ -11,6 +11,7 @@ import type { Policy } from '../policy/policy.ts'
 import { good } from '../problem.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
+import { writeText } from '../repository/write-text.ts'
 import { type Flag, helpFlag, helpText } from './arguments.ts'
 import { openRepository } from './check-command.ts'
 import { command } from './command.ts'
@@ -79,7 +80,8 @@ export const lockCommand = command(flags, help, async (options, process) => {
   // A first lock without an entry would only hide that nothing could be read.
   const nothing = text === null && changes.length === 0 && problems.length > 0
   const outcome = nothing ? 'not written' : renewed === text ? 'unchanged' : 'written'
-  if (outcome === 'written') writeFileSync(join(opened.root, file), renewed)
+  const hindered = outcome === 'written' ? writeText(join(opened.root, file), renewed) : null
+  if (hindered !== null) return refuse(process, [{ code: 'usage', message: `${file} cannot be written: ${hindered}` }])
   process.stdout.write(`${changes.map(line => `${line}\n`).join('')}${file}: ${outcome}\n`)
   return problems.length > 0 ? refuse(process, problems, 1) : 0
 })
