@@ -6,8 +6,10 @@ import {
   coverageText,
   deltaText,
   exemptionText,
+  isRefused,
   needText,
   plural,
+  refusedText,
   targetText,
   worstFirst,
 } from './words.ts'
@@ -179,11 +181,10 @@ function headline(report: Report, ordered: readonly ReportDeployment[]): string 
     ] as const
   ).filter(([count]) => count > 0)
   // The first says what is counted, the rest need not.
-  const what = said
-    .map(([count, one, many, short], i) =>
-      i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`),
-    )
-    .join(', ')
+  const counted = said.map(([count, one, many, short], i) =>
+    i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`),
+  )
+  const what = counted.join(', ') + refusedText(report)
   if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
   const { needs, has } = needText(worst)
   const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : ''
@@ -242,8 +243,9 @@ function cellsOf(row: ReportDeployment): Cells {
   const { baseline } = row
   const bytes = baseline?.deltaBytes ?? 0
   const delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${deltaText(bytes)}&nbsp;GiB`
-  const status =
-    row.exemption && !row.exemption.expired ? `${WORD[row.verdict.status]}, exempted` : WORD[row.verdict.status]
+  // A memory that suffices is no green mark for a start that the engine refuses.
+  const word = row.verdict.status === 'fits' && isRefused(row) ? '⚠️&nbsp;fits, refused' : WORD[row.verdict.status]
+  const status = row.exemption && !row.exemption.expired ? `${word}, exempted` : word
   const memory = [
     code(targetText(row)),
     ...(row.estimate === null ? [] : [`${needs} / ${has}`]),

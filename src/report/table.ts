@@ -6,6 +6,7 @@ import {
   coverageText,
   deltaText,
   exemptionText,
+  isRefused,
   needText,
   placeText,
   targetText,
@@ -83,10 +84,15 @@ export function reportTable(report: Report, style: TextStyle): string {
 function cellsOf(row: ReportDeployment, compared: boolean): Cell[] {
   const { needs, has, share } = needText(row)
   const status = row.verdict.status
+  const refused = status === 'fits' && isRefused(row)
+  const word = refused ? 'fits (refused)' : status
   const delta =
     row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes)
   return [
-    { text: row.exemption && !row.exemption.expired ? `${status} (exempt)` : status, tone: TONE[status] },
+    {
+      text: row.exemption && !row.exemption.expired ? `${word} (exempt)` : word,
+      tone: refused ? TONE.tight : TONE[status],
+    },
     placeText(row.location),
     row.model.id ?? '-',
     targetText(row),

@@ -72,6 +72,15 @@ export function coverageText(report: Report): string {
   ].join(', ')
 }
 
+/** Whether the engine would refuse to start whatever the memory: the deployment has a finding that is an error. */
+export const isRefused = (row: ReportDeployment): boolean => row.findings.some(finding => finding.severity === 'error')
+
+/** "; the engine refuses 2", or nothing: whatever their memory, they would not start. */
+export function refusedText(report: Report): string {
+  const count = report.deployments.filter(isRefused).length
+  return count === 0 ? '' : `; the engine refuses ${count}`
+}
+
 /** One line for the whole run: "FAIL: 1 of 4 deployments exceeds its GPU". */
 export function verdictLine(report: Report): string {
   const { counts } = report
@@ -84,7 +93,9 @@ export function verdictLine(report: Report): string {
   if (counts.skipped > 0) said.push(`${counts.skipped} skipped`)
   if (counts.exempted > 0) said.push(`${counts.exempted} exempted`)
   const what =
-    counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}`
+    counts.deployments === 0
+      ? 'no deployment found'
+      : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}${refusedText(report)}`
   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
   return `${report.verdict.toUpperCase()} ${what}${soft}`
 }
