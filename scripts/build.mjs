@@ -51,10 +51,18 @@ function laidOut(code, atOnce) {
     else if (end) out.push(atOnce ? line.replace('}', '})') : line)
     else out.push(inModule ? line.replace(/^ {2}/, '') : line)
     if (start || end) inModule = !end
-    else if (/^ *[}\]][)\]},;]*$/.test(line)) joinLiteral(out)
+    else if (/^ *[}\]]/.test(line)) joinLiteral(out)
   }
-  return out.join('\n').replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n *[\w$}])/gm, '')
+  const text = out.join('\n').replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n *[\w$}])/gm, '')
+  return text.replace(PLAIN_LINE, line =>
+    line.replace(STRING_OR_PADDING, found => (/^[[{ ]/.test(found) ? found.trim() : found)),
+  )
 }
+
+/** A line without regular expressions, templates and escapes, in which strings are easily told. */
+const PLAIN_LINE = /^[^/`\\\n]+$/gm
+/** A string, which stays as it is, or the blank within a bracket. */
+const STRING_OR_PADDING = /'[^']*'|"[^"]*"|[[{] (?=\S)|(?<=\S) [\]}]/g
 
 const LONGEST_LINE = 200
 const depth = line => line.search(/[^ ]/)
