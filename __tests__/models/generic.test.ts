@@ -97,6 +97,31 @@ describe('unknown model types', () => {
       /model_type "acme" is not known, and no family that is known has its keys/,
     ],
     [
+      'has a second tower under a key nobody reads',
+      { text_config: { ...llama, model_type: 'llama' }, high_res_vision_config: { model_type: 'acme_vision' } },
+      /high_res_vision_config is a sub-model that no known family reads/,
+    ],
+    [
+      'has an encoder beside a flat text model',
+      { ...llama, encoder_config: { hidden_size: 1280, num_hidden_layers: 48 } },
+      /model_type "acme" is not known, and encoder_config is a sub-model that no known family reads/,
+    ],
+    [
+      'has layers of a kind nobody knows',
+      { ...llama, layer_types: [...Array(16).fill('full_attention'), ...Array(16).fill('folding')] },
+      /its layer_types holds "folding", which is not known either/,
+    ],
+    [
+      'wraps a text model that says no sizes',
+      { text_config: { model_type: 'llama', attention_bias: true } },
+      /text_config\.hidden_size is missing/,
+    ],
+    [
+      'says nothing but a class that is known',
+      { architectures: ['LlamaForCausalLM'] },
+      /and hidden_size and num_hidden_layers and vocab_size are missing/,
+    ],
+    [
       'has a tower of no known size',
       { text_config: { ...llama, model_type: 'llama' }, vision_config: { model_type: 'acme_vision' } },
       /vision_config\.hidden_size is missing/,

@@ -21,6 +21,17 @@ export function readsMoreThanText(config: Config): boolean {
   return textKeyOf(config) !== null || towerKeys.some(([name]) => isObject(config.json[name]))
 }
 
+/** Nested configs of the file that are models of their own: those that name a type or a width. */
+export function subModels(config: Config): string[] {
+  return Object.entries(config.json).flatMap(([name, value]) =>
+    isObject(value) && SUB_MODEL_KEYS.some(key => value[key] != null) ? [name] : [],
+  )
+}
+
+const WIDTHS = ['hidden_size', 'd_model', 'n_embd', 'hidden_dim', 'dim']
+
+const SUB_MODEL_KEYS = ['model_type', ...WIDTHS]
+
 /** Keys of vision_config that one family's tower has. */
 const TOWER_KEYS: readonly (readonly [string, string])[] = [
   ['fullatt_block_indexes', 'qwen2_5_vl'],
@@ -47,7 +58,13 @@ export function towerFamilies(config: Config): string[] {
  * name or as plain encoders of their sizes, and one projector of two matrices for each.
  */
 export function genericMultimodal(config: Config, nested: NestedReader): ModelShape {
-  const text = nested(textPart(config))
+  const unread = subModels(config).find(name => name !== textKeyOf(config) && !towerKeys.some(([key]) => key === name))
+  if (unread !== undefined) return config.invalid(unread, 'is a sub-model that no known family reads')
+  const part = textPart(config)
+  const sizes = [...WIDTHS, 'num_hidden_layers', 'vocab_size']
+  if (textKeyOf(part) === null && !sizes.some(name => part.json[name] != null))
+    return part.invalid('hidden_size', 'is missing')
+  const text = nested(part)
   const towers: Tower[] = []
   const notes: string[] = []
   let heads: number | null = null

@@ -2,7 +2,7 @@ import { Config, FieldProblem, type FieldWatch, type JsonObject } from '../confi
 import type { ModelShape } from '../shape.ts'
 import { architectureOf, isOwnClass } from './architecture.ts'
 import type { Family, NestedReader } from './family.ts'
-import { genericMultimodal, readsMoreThanText, towerFamilies } from './generic-multimodal.ts'
+import { genericMultimodal, readsMoreThanText, subModels, towerFamilies } from './generic-multimodal.ts'
 
 /**
  * Reads a config whose model type no family knows: by the family of the class that `architectures` names, else by the
@@ -32,14 +32,14 @@ interface Reading {
 
 function byClass(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
   const architecture = architectureOf(config)
-  if (architecture.prefix === null) return null
+  if (architecture.prefix === null || !(saysASize(config) || readsMoreThanText(config))) return null
   const family = families.find(candidate => candidate.modelTypes.some(type => isOwnClass(architecture, type)))
   const shape = family ? attempt(family, config, nested) : null
   return family && shape ? { shape, how: `like ${family.name}` } : null
 }
 
 /** A multimodal model: like the family whose towers it names, else by its nested configs. */
-function byTowers(config: Config, families: readonly Family[], nested: NestedReader): Reading {
+function byTowers(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
   for (const name of towerFamilies(config)) {
     const family = families.find(candidate => candidate.modelTypes.includes(name))
     const shape = family ? attempt(family, config, nested) : null
@@ -57,9 +57,36 @@ const NEEDED: readonly (readonly string[])[] = [
   ['vocab_size', 'padded_vocab_size', 'image_size', 'num_mel_bins'],
 ]
 
+const says = (config: Config, names: readonly string[]): boolean => names.some(name => config.json[name] != null)
+
+const hasSizes = (config: Config): boolean => NEEDED.every(names => says(config, names))
+
+/** A class alone is not enough to count its own defaults under another type. */
+const saysASize = (config: Config): boolean => NEEDED.some(names => says(config, names))
+
+/** Kinds of layers that more than one class has under these names; what another name holds cannot be guessed. */
+const COMMON_LAYERS = new Set<unknown>([
+  'full_attention',
+  'sliding_attention',
+  'chunked_attention',
+  'linear_attention',
+  'attention',
+  'mamba',
+  'conv',
+])
+
+function strangeLayer(config: Config): unknown {
+  const kinds = config.json['layer_types']
+  return Array.isArray(kinds) ? kinds.find(kind => !COMMON_LAYERS.has(kind)) : undefined
+}
+
 /** What keeps a config of unknown type from being counted, for its problem. */
 export function whatIsMissing(config: Config): string {
-  const missing = NEEDED.filter(names => !names.some(name => config.json[name] != null)).map(names => names[0])
+  const [part] = subModels(config)
+  if (part !== undefined) return `and ${config.path}${part} is a sub-model that no known family reads`
+  const kind = strangeLayer(config)
+  if (kind !== undefined) return `and its layer_types holds ${JSON.stringify(kind)}, which is not known either`
+  const missing = NEEDED.filter(names => !says(config, names)).map(names => names[0])
   if (missing.length === 0) return 'and no family that is known has its keys'
   return `and ${missing.join(' and ')} ${missing.length > 1 ? 'are' : 'is'} missing to count it by its keys`
 }
@@ -75,7 +102,7 @@ const COUNTED = /experts$/
 
 /** The family that fits the file's keys best; of equals Llama, else the first. A class that generates is no encoder. */
 function byKeys(config: Config, families: readonly Family[], nested: NestedReader): Reading | null {
-  if (!NEEDED.every(names => names.some(name => config.json[name] != null))) return null
+  if (!hasSizes(config) || subModels(config).length > 0 || strangeLayer(config) !== undefined) return null
   const json = withTieFlag(config.json)
   const generates = architectureOf(config).ending === 'ForCausalLM'
   const llamaFirst = [...families].sort((a, b) => Number(b.name === 'llama') - Number(a.name === 'llama'))
@@ -87,7 +114,7 @@ function byKeys(config: Config, families: readonly Family[], nested: NestedReade
       weights.set(field, from === 'default' && typeof value !== 'number' ? 0 : FIT[from])
       if (from === 'default' && COUNTED.test(field) && typeof value === 'number' && value > 0) invented = true
     }
-    const shape = attempt(family, new Config(json, {}, {}, '', watch), nested)
+    const shape = familyShape(family, new Config(json, {}, {}, '', watch), nested)
     if (shape === null || invented || shape.facts.multimodal || contradicts(shape, config)) continue
     if (generates && shape.facts.task !== 'generate') continue
     const score = [...weights.values()].reduce((sum, weight) => sum + weight, 0)
@@ -118,7 +145,17 @@ function contradicts(shape: ModelShape, config: Config): boolean {
   )
 }
 
+/**
+ * The shape a family reads from the file, null when it cannot or when it leaves a sub-model of the file aside: a count
+ * without that would be too low.
+ */
 function attempt(family: Family, config: Config, nested: NestedReader): ModelShape | null {
+  const read = new Set<string>()
+  const shape = familyShape(family, new Config(config.json, {}, {}, config.path, field => read.add(field)), nested)
+  return subModels(config).some(name => !read.has(`${config.path}${name}`)) ? null : shape
+}
+
+function familyShape(family: Family, config: Config, nested: NestedReader): ModelShape | null {
   try {
     return family.shape(config, nested)
   } catch (error) {
