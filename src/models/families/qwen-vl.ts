@@ -237,6 +237,11 @@ const types: readonly MultimodalType[] = [
     towers: visual(config => qwen3Visual(config, true)),
   },
   {
+    type: 'cosmos3_omni',
+    text: { type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText },
+    towers: visual(config => qwen3Visual(config, true)),
+  },
+  {
     type: 'qwen3_vl_moe',
     text: { type: 'qwen3_vl_moe_text' },
     towers: visual(config => qwen3Visual(config, true)),
@@ -252,6 +257,7 @@ const types: readonly MultimodalType[] = [
     towers: visual(config => qwen3Visual(config, false)),
   },
   { type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual) },
+  { type: 'glmga', classes: ['Glm46V'], text: glm4vText, tie: 'either', towers: visual(glmVisual) },
   { type: 'glm46v', text: glm4vText, tie: 'either', towers: visual(glmVisual) },
   { type: 'glm4v_moe', text: { type: 'glm4v_moe_text' }, tie: 'either', towers: visual(glmVisual) },
 ]
