@@ -20,6 +20,7 @@ import { gemma4 } from './gemma4.ts'
 import { readByLikeness, whatIsMissing } from './generic.ts'
 import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
+import { glmNext } from './glm-next.ts'
 import { gpt } from './gpt.ts'
 import { lfm } from './lfm.ts'
 import { linearHybrid } from './linear-hybrid.ts'
@@ -89,6 +90,7 @@ export const families: readonly Family[] = [
   nemotronHybrid,
   nemotronNas,
   ...newerMixtures,
+  ...glmNext,
   ...olmo,
   ...openMoe,
   ...otherEncoders,
