@@ -22,6 +22,7 @@ import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
 import { glmNext } from './glm-next.ts'
 import { gpt } from './gpt.ts'
+import { inkling2Family } from './inkling2.ts'
 import { lfm } from './lfm.ts'
 import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
@@ -91,6 +92,7 @@ export const families: readonly Family[] = [
   nemotronNas,
   ...newerMixtures,
   ...glmNext,
+  ...inkling2Family,
   ...olmo,
   ...openMoe,
   ...otherEncoders,

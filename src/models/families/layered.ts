@@ -32,6 +32,8 @@ export interface Layered {
   readonly embedding?: readonly Weight[]
   readonly final?: readonly Weight[]
   readonly headBias?: boolean
+  /** Rows of the output head where they are not the vocabulary. */
+  readonly headRows?: number
   /** Where the class ties (or not) whatever the config says. */
   readonly tied?: boolean
   readonly mtp?: LayerStack | null
@@ -90,6 +92,7 @@ function layeredShape(row: LayeredType, config: Config): ModelShape {
     notes: body.notes ?? [],
     mtp: body.mtp ?? null,
     ...(body.tied === undefined ? {} : { tied: body.tied }),
+    ...(body.headRows === undefined ? {} : { headRows: body.headRows }),
   })
 }
 
