@@ -24,6 +24,7 @@ import { glmNext } from './glm-next.ts'
 import { gpt } from './gpt.ts'
 import { inkling2Family } from './inkling2.ts'
 import { lfm } from './lfm.ts'
+import { lfmVision } from './lfm-vision.ts'
 import { linearHybrid } from './linear-hybrid.ts'
 import { llama } from './llama.ts'
 import { llamaRelatives } from './llama-relatives.ts'
@@ -93,6 +94,7 @@ export const families: readonly Family[] = [
   ...newerMixtures,
   ...glmNext,
   ...inkling2Family,
+  lfmVision,
   ...olmo,
   ...openMoe,
   ...otherEncoders,

@@ -37,7 +37,7 @@ function lfmMixers(d: Sizes): { readonly full: Part; readonly conv: Part } {
 }
 
 /** Gated feed-forward under LFM2's names. */
-const lfmFeed = (hidden: number, width: number): Weight[] => [
+export const lfmFeed = (hidden: number, width: number): Weight[] => [
   column('feed_forward.w1', width, hidden),
   column('feed_forward.w3', width, hidden),
   row('feed_forward.w2', hidden, width),
