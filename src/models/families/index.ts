@@ -32,6 +32,7 @@ import { longcatFlash } from './longcat.ts'
 import { mamba } from './mamba.ts'
 import { mambaHybrid } from './mamba-hybrid.ts'
 import { mimo } from './mimo.ts'
+import { mistralLarge4Text } from './mistral-large4.ts'
 import { mixtral } from './mixtral.ts'
 import { modernBertDecoder } from './modernbert-decoder.ts'
 import { multimodalFamilies } from './multimodal-families.ts'
@@ -95,6 +96,7 @@ export const families: readonly Family[] = [
   ...glmNext,
   ...inkling2Family,
   lfmVision,
+  mistralLarge4Text,
   ...olmo,
   ...openMoe,
   ...otherEncoders,

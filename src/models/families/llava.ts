@@ -57,6 +57,20 @@ const siglipSo400m = {
 /** A square of `factor` x `factor` patches is laid side by side before the projector. */
 const merged = (width: number, factor: number): number => width * factor * factor
 
+/** Pixtral's tower with RMS norm and patch merger before Llava's projector. */
+const pixtralTowers = (absent: JsonObject) => (m: Multimodal) => {
+  const { encoder, named } = visionTower(m, 'pixtral', absent)
+  const merge = merged(encoder.width, m.config.size('spatial_merge_size'))
+  return [
+    named,
+    projector([
+      norm('norm', encoder.width),
+      replicated('patch_merger.merging_layer', encoder.width, merge),
+      ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias')),
+    ]),
+  ]
+}
+
 const idefics3Towers = (otherwise: string) => (m: Multimodal) => {
   const { encoder, named } = visionTower(m, otherwise, {}, 'vision_model')
   const input = merged(encoder.width, m.config.size('scale_factor'))
@@ -129,7 +143,6 @@ const types: readonly MultimodalType[] = [
     },
   },
   {
-    // RMS norm and patch merger before Llava's projector
     type: 'mistral3',
     defaults: { spatial_merge_size: 2 },
     text: {
@@ -147,18 +160,20 @@ const types: readonly MultimodalType[] = [
       },
     },
     tiedByDefault: true,
-    towers: m => {
-      const { encoder, named } = visionTower(m, 'pixtral', { ...clipLarge, image_size: 1540 })
-      const merge = merged(encoder.width, m.config.size('spatial_merge_size'))
-      return [
-        named,
-        projector([
-          norm('norm', encoder.width),
-          replicated('patch_merger.merging_layer', encoder.width, merge),
-          ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias')),
-        ]),
-      ]
-    },
+    towers: pixtralTowers({ ...clipLarge, image_size: 1540 }),
+  },
+  {
+    type: 'mistral_large4',
+    defaults: { spatial_merge_size: 2 },
+    text: { type: 'mistral_large4_text' },
+    towers: pixtralTowers({
+      hidden_size: 2048,
+      intermediate_size: 6144,
+      num_hidden_layers: 30,
+      num_attention_heads: 16,
+      image_size: 1540,
+      patch_size: 14,
+    }),
   },
   gemma3('gemma3', { tiedByDefault: true }),
   gemma3('shieldgemma2', { classes: ['Gemma3'], tie: 'either' }),
