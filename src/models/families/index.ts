@@ -37,6 +37,7 @@ import { mixtral } from './mixtral.ts'
 import { modernBertDecoder } from './modernbert-decoder.ts'
 import { multimodalFamilies } from './multimodal-families.ts'
 import { multimodalText } from './multimodal-text.ts'
+import { muse } from './muse.ts'
 import { nemotronHybrid } from './nemotron-h.ts'
 import { nemotronNas } from './nemotron-nas.ts'
 import { newerMixtures } from './newer-mixtures.ts'
@@ -97,6 +98,7 @@ export const families: readonly Family[] = [
   ...inkling2Family,
   lfmVision,
   mistralLarge4Text,
+  ...muse,
   ...olmo,
   ...openMoe,
   ...otherEncoders,
