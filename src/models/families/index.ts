@@ -22,6 +22,7 @@ import { glm } from './glm.ts'
 import { glmMoe } from './glm-moe.ts'
 import { glmNext } from './glm-next.ts'
 import { gpt } from './gpt.ts'
+import { inklingVision } from './inkling-vision.ts'
 import { inkling2Family } from './inkling2.ts'
 import { lfm } from './lfm.ts'
 import { lfmVision } from './lfm-vision.ts'
@@ -95,6 +96,7 @@ export const families: readonly Family[] = [
   nemotronNas,
   ...newerMixtures,
   ...glmNext,
+  inklingVision,
   ...inkling2Family,
   lfmVision,
   mistralLarge4Text,
