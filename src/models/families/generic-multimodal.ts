@@ -1,6 +1,7 @@
 import { encoderLayer, patchCount } from '../blocks/vision.ts'
-import { column, conv, norm, positionEmbedding, row } from '../blocks/weights.ts'
+import { column, conv, norm, positionEmbedding, row, total } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
+import { parameterCount, stackTotal } from '../count.ts'
 import type { ModelShape, Tower } from '../shape.ts'
 import { checkpointDtype, encoderStack, type NestedReader, noLayers } from './family.ts'
 import { type Encoder, knownEncoder } from './towers.ts'
@@ -53,6 +54,9 @@ export function towerFamilies(config: Config): string[] {
   return [...named, ...TOWER_KEYS.flatMap(([key, family]) => (isObject(vision) && key in vision ? [family] : []))]
 }
 
+/** A plain encoder can be half of what a tower is (a gate, a merger): below a tenth that is 5 % of the model at most. */
+const MOST_GUESSED = 0.1
+
 /**
  * An unknown type with nested configs: the language model by its own type (or by its keys), towers by the class they
  * name or as plain encoders of their sizes, and one projector of two matrices for each.
@@ -68,10 +72,13 @@ export function genericMultimodal(config: Config, nested: NestedReader): ModelSh
   const towers: Tower[] = []
   const notes: string[] = []
   let heads: number | null = null
+  let guessed = 0
   for (const [name, role] of towerKeys) {
     const own = config.nested(name)
     if (!own) continue
-    const encoder = knownEncoder(own) ?? plainTower(own)
+    const known = knownEncoder(own)
+    const encoder = known ?? plainTower(own)
+    if (!known) guessed += total(encoder.weights) + stackTotal(encoder.stack)
     if (role === 'vision') heads ??= encoder.heads
     towers.push({ name, role, weights: encoder.weights, stack: encoder.stack })
     const hidden = text.facts.hidden
@@ -82,6 +89,8 @@ export function genericMultimodal(config: Config, nested: NestedReader): ModelSh
     towers.push({ name: `${name} projector`, role: 'projector', weights, stack: noLayers })
     notes.push(`${name}: a projector of two matrices assumed`)
   }
+  if (guessed > MOST_GUESSED * (guessed + parameterCount(text)))
+    return config.invalid(towers[0]!.name, 'is a tower of unknown class, too large a part of the model to be guessed')
   return {
     ...text,
     towers: [...text.towers, ...towers],
