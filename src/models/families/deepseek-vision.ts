@@ -107,6 +107,35 @@ const ocrText: JsonObject = {
 
 const types: readonly MultimodalType[] = [
   {
+    type: 'deepseek_vl_hybrid',
+    text: { type: 'llama' },
+    tiedByDefault: true,
+    towers: m => {
+      const encoder = encoderOf(m.part('vision_config'), 'siglip_vision_model')
+      const sam = samTower(m.part('high_res_vision_config'))
+      const half = Math.floor(m.hidden / 2)
+      return [
+        tower('vision_model', 'vision', encoder),
+        tower('high_res_vision_model', 'vision', sam),
+        projector(
+          [
+            // the class builds SAM's neck a second time
+            ...sam.weights
+              .filter(weight => weight.name.startsWith('neck.'))
+              .map(weight => ({ ...weight, name: `high_res_vision_${weight.name}` })),
+            conv('high_res_vision_proj.conv1', 2 * sam.width, 9 * sam.width, false),
+            conv('high_res_vision_proj.conv2', 4 * sam.width, 18 * sam.width, false),
+            vector('high_res_vision_alpha', 1),
+            replicated('vision_proj', half, encoder.width, { bias: true }),
+            replicated('high_res_vision_proj', half, 4 * sam.width, { bias: true }),
+            replicated('proj', m.hidden, m.hidden, { bias: true }),
+          ],
+          'aligner',
+        ),
+      ]
+    },
+  },
+  {
     type: 'unlimited_ocr',
     // the class divides the width by the heads whatever head_dim says
     text: { type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText, fields: () => ({ head_dim: null }) },
