@@ -7,7 +7,6 @@ import { bert } from './bert.ts'
 import { bertRelatives } from './bert-relatives.ts'
 import { bertVariants } from './bert-variants.ts'
 import { cohere } from './cohere.ts'
-import { cosmos } from './cosmos.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
 import { deepseekV4Family } from './deepseek-v4.ts'
@@ -97,7 +96,6 @@ export const families: readonly Family[] = [
   nemotronHybrid,
   nemotronNas,
   ...newerMixtures,
-  ...cosmos,
   dots3Vision,
   ...glmNext,
   inklingVision,
