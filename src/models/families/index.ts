@@ -10,7 +10,6 @@ import { cohere } from './cohere.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
 import { deepseekV4Family } from './deepseek-v4.ts'
-import { dots3Vision } from './dots3-vision.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
@@ -96,7 +95,6 @@ export const families: readonly Family[] = [
   nemotronHybrid,
   nemotronNas,
   ...newerMixtures,
-  dots3Vision,
   ...glmNext,
   inklingVision,
   ...inkling2Family,
