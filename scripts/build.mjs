@@ -64,7 +64,7 @@ const PLAIN_LINE = /^[^/`\\\n]+$/gm
 /** A string, which stays as it is, or the blank within a bracket. */
 const STRING_OR_PADDING = /'[^']*'|"[^"]*"|[[{] (?=\S)|(?<=\S) [\]}]/g
 
-const LONGEST_LINE = 200
+const LONGEST_LINE = 300
 const depth = line => line.search(/[^ ]/)
 
 /** Puts the literal that the last line closes on one line, if it holds no other and is short. */
@@ -113,6 +113,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
   const named = called(same ? laidOut(code, true) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')
+    .replace(/\bblocks_weights\b/g, 'blocks_')
     .replace(/__unused_webpack_+(?:webpack_)?(module|exports)(?:__)?\b/g, '_$1')
     .replace(/__webpack_exports__/g, 'exports_')
   writeFileSync(join(root, file), `${shebang}${named}\n`)
