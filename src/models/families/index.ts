@@ -7,6 +7,7 @@ import { bert } from './bert.ts'
 import { bertRelatives } from './bert-relatives.ts'
 import { bertVariants } from './bert-variants.ts'
 import { cohere } from './cohere.ts'
+import { cosmos } from './cosmos.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
 import { deepseekV4Family } from './deepseek-v4.ts'
@@ -95,6 +96,7 @@ export const families: readonly Family[] = [
   nemotronHybrid,
   nemotronNas,
   ...newerMixtures,
+  ...cosmos,
   ...glmNext,
   inklingVision,
   ...inkling2Family,

@@ -16,7 +16,7 @@ interface Scale {
  * before time, and of them those whose sizes are nearest to even steps in the logarithm. With more layers than folds a
  * fold can stand several times.
  */
-export function inklingScales(frames: number, patch: number, layers: number, channels: number): readonly Scale[] {
+function inklingScales(frames: number, patch: number, layers: number, channels: number): readonly Scale[] {
   const all: Scale[] = [{ frames: 1, side: 1, width: channels }]
   let side = 1
   for (const prime of primesFromLargest(patch)) {

@@ -185,6 +185,19 @@ const classes: readonly EncoderClass[] = [
   },
   { types: ['siglip2_vision_model'], defaults: { ...siglipDefaults, num_patches: 256 }, read: siglip2 },
   {
+    types: ['cosmos3_edge_vision'],
+    defaults: {
+      ...siglipDefaults,
+      hidden_size: 1152,
+      intermediate_size: 4304,
+      num_hidden_layers: 27,
+      num_attention_heads: 16,
+      num_patches: 256,
+      vision_use_head: false,
+    },
+    read: siglip2,
+  },
+  {
     types: ['clip_vision_model', 'clip'],
     defaults: { ...siglipDefaults, patch_size: 32 },
     read: clip,
