@@ -77,7 +77,6 @@ describe('the bundles', () => {
       'licenses.txt',
       'licenses.txt',
       'package.json',
-      'package.json',
     ])
   })
   test('the command line has nothing of the toolkit', () => {

@@ -27,6 +27,9 @@ for (const entry of readdirSync(join(root, 'lib'), { recursive: true, withFileTy
   writeFileSync(path, eager.replace(/(?<=from |\/ )'yaml'/g, `'${relative(entry.parentPath, yaml)}'`))
 }
 rmSync(join(root, 'dist'), { recursive: true, force: true })
+// Bundles are CommonJS, which Node starts a few milliseconds sooner: the bundler writes it where no type is said.
+const untyped = join(root, 'lib/package.json')
+writeFileSync(untyped, '{}')
 for (const [entry, out] of [
   ['lib/main.js', 'dist'],
   ['lib/cli.js', 'dist/cli'],
@@ -35,21 +38,26 @@ for (const [entry, out] of [
   run('@vercel/ncc/dist/ncc/cli.js', 'build', entry, '-o', out, '--license', 'licenses.txt', '--stats-out', stats)
   checkLicences(stats, join(out, 'licenses.txt'))
 }
+rmSync(untyped)
 
-/**
- * Modules at the margin, short lists and objects on one line, no semicolons: less to read, for people and for V8. With
- * `atOnce` each module is a function in parentheses, which V8 compiles where it stands; else it would read a module
- * once to find its end, and all of it a second time when it is first used.
- */
-function laidOut(code, atOnce) {
+/** The bundler's wrapper taken off, and its modules plain functions: V8 reads those written as arrows twice. */
+function unwrapped(text) {
+  const begin = /^\/\*+\/ \(\(\) => \{ \/\/ webpackBootstrap\n/.exec(text)?.[0]
+  const end = /\n\/\*+\/ \}\)\(\)\n;\s*$/.exec(text)?.[0]
+  if (begin === undefined || end === undefined) throw new Error('the bundler wraps its output in another way')
+  return text
+    .slice(begin.length, -end.length)
+    .replace(/(?<=^\/\*+\/ \()(?:\((.*)\)|(\w+)) => \{$/gm, (_, list, one) => `function(${list ?? one}) {`)
+}
+
+/** Modules at the margin, short lists and objects on one line, no semicolons: less to read, for people and for V8. */
+function laidOut(code) {
   const out = []
   let inModule = false
   for (const line of code.split('\n')) {
-    const start = /^( \d+: )(?:\((.*)\)|(\w+)) => \{$/.exec(line)
+    const start = /^ \d+: function\(.*\) \{$/.test(line)
     const end = inModule && /^ \},?$/.test(line)
-    if (start) out.push(atOnce ? `${start[1]}(function(${start[2] ?? start[3]}) {` : line)
-    else if (end) out.push(atOnce ? line.replace('}', '})') : line)
-    else out.push(inModule ? line.replace(/^ {2}/, '') : line)
+    out.push(inModule && !end ? line.replace(/^ {2}/, '') : line)
     if (start || end) inModule = !end
     else if (/^ *[}\]]/.test(line)) joinLiteral(out)
   }
@@ -86,7 +94,7 @@ function joinLiteral(lines) {
 for (const file of ['dist/index.js', 'dist/cli/index.js']) {
   const text = readFileSync(join(root, file), 'utf8')
   const shebang = /^#!.*\n/.exec(text)?.[0] ?? ''
-  const { code } = await minify(text.slice(shebang.length), {
+  const { code } = await minify(unwrapped(text.slice(shebang.length)), {
     module: true,
     ecma: 2020,
     mangle: false,
@@ -97,20 +105,24 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
       side_effects: true,
       toplevel: true,
       join_vars: true,
+      collapse_vars: true,
+      reduce_vars: true,
+      evaluate: true,
+      comparisons: true,
       passes: 2,
       keep_fargs: true,
       keep_classnames: true,
       keep_fnames: true,
     },
-    format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
+    format: { beautify: true, comments: false, indent_level: 1, quote_style: 3, ascii_only: true },
   })
-  const plain = async text => (await minify(text, { module: true, compress: false, mangle: false })).code
-  const same = (await plain(laidOut(code, false))) === (await plain(code))
+  const plain = async text => (await minify(text, { compress: false, mangle: false })).code
+  const same = (await plain(laidOut(code))) === (await plain(code))
   if (!same) console.warn(`${file}: a text over several lines looks like code, so the layout stays as it is`)
   // The bundler calls imported functions as (0, module.name)(...), to hand them no `this`. Nothing on the command line's
   // side asks for one: there the plain call reads better.
   const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0, ([\w$]+\.[\w$]+)\)\(/g, '$1('))
-  const named = called(same ? laidOut(code, true) : code)
+  const named = called(same ? laidOut(code) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')
     .replace(/\bblocks_weights\b/g, 'blocks_')
@@ -122,6 +134,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js'])
   execFileSync(process.execPath, ['--check', join(root, file)], { stdio: 'inherit' })
 chmodSync(join(root, 'dist/cli/index.js'), 0o755)
 cpSync(join(root, 'src/catalogue/catalogue.json'), join(root, 'dist/catalogue.json'))
+writeFileSync(join(root, 'dist/package.json'), '{ "type": "commonjs" }\n')
 
 const files = readdirSync(join(root, 'dist'), { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
 const chunks = files.filter(entry => /^\d+\.index\.m?js$/.test(entry.name))

@@ -1,4 +1,6 @@
 #!/usr/bin/env node
 import { runCommandLine } from './terminal/run.ts'
 
-process.exitCode = await runCommandLine(process.argv.slice(2), process)
+void runCommandLine(process.argv.slice(2), process).then(code => {
+  process.exitCode = code
+})

@@ -10,4 +10,6 @@ for (const [signal, code] of [
     process.exit(code)
   })
 
-process.exitCode = await startAction(process.env)
+void startAction(process.env).then(code => {
+  process.exitCode = code
+})
