@@ -38308,7 +38308,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, settings_word = example => {
   const expected = `a name such as ${example}`
   return dist.FsL(dist.YjP(expected), dist.yGV(/^[A-Za-z0-9][\w.:+-]{0,99}$/, expected))
- }, yesNo = dist.zMY('true or false'), bytes = 'a whole number of bytes, or a size such as 4GiB', settings_size = dist.KCZ([ dist.FsL(dist.aig(), dist.ndf(bytes), dist.Wwf(0, bytes), dist.cGV(2 ** 50, bytes)), dist.FsL(dist.YjP(), dist.yGV(/^\d{1,12}(\.\d{1,9})?\s?([KMGTkmgt]([iI]|[iI]?[bB])|[bB])$/, bytes)) ], bytes), settings_fraction = 'a fraction above 0 and at most 1 such as 0.9', SETTINGS = {
+ }, settings_DTYPES = [ 'auto', 'bfloat16', 'float16', 'float32', 'half', 'float', 'bf16', 'fp16', 'fp32' ], yesNo = dist.zMY('true or false'), bytes = 'a whole number of bytes, or a size such as 4GiB', settings_size = dist.KCZ([ dist.FsL(dist.aig(), dist.ndf(bytes), dist.Wwf(0, bytes), dist.cGV(2 ** 50, bytes)), dist.FsL(dist.YjP(), dist.yGV(/^\d{1,12}(\.\d{1,9})?\s?([KMGTkmgt]([iI]|[iI]?[bB])|[bB])$/, bytes)) ], bytes), settings_fraction = 'a fraction above 0 and at most 1 such as 0.9', SETTINGS = {
   maxModelLen: dist.KCZ([settings_whole(1, 'tokens'), dist.euz('auto')], 'a whole number of tokens of at least 1, or auto'),
   memoryFraction: dist.FsL(dist.aig(settings_fraction), dist.zYL(0, settings_fraction), dist.cGV(1, settings_fraction)),
   maxNumSeqs: settings_whole(1, 'sequences'),
@@ -38319,7 +38319,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   contextParallel: settings_whole(1, 'ranks'),
   expertParallel: dist.KCZ([yesNo, settings_whole(1, 'ranks')], 'true, false, or a whole number of ranks'),
   attentionDataParallel: settings_whole(1, 'ranks'),
-  dtype: settings_word('bfloat16'),
+  dtype: dist.KIO(settings_DTYPES, `one of ${settings_DTYPES.join(', ')}`),
   quantization: settings_word('fp8'),
   kvCacheDtype: settings_word('fp8'),
   blockSize: settings_whole(1, 'tokens'),

@@ -86,6 +86,12 @@ describe('what cannot be read is refused, all at once', () => {
       ['--fail-on is "exeeds", expected one of exceeds, tight, increase, unknown, finding (did you mean exceeds?)'],
     ],
     [{ 'only-new': 'yes' }, ['--only-new is "yes", expected true or false']],
+    [
+      { set: ['dtype=bf17'] },
+      [
+        '--set: dtype is "bf17", expected one of auto, bfloat16, float16, float32, half, float, bf16, fp16, fp32 (give one such value)',
+      ],
+    ],
     [{ set: ['maxModelLen'] }, ['--set "maxModelLen" gives no value (write --set maxModelLen=8192)']],
     [{ set: ['max-modle-len=1'] }, ['--set: unknown setting "max-modle-len" (did you mean maxModelLen?)']],
     [

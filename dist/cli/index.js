@@ -17269,7 +17269,7 @@ const whole = (least, unit) => {
 }, word = example => {
  const expected = `a name such as ${example}`
  return valibot__0.FsL(valibot__0.YjP(expected), valibot__0.yGV(/^[A-Za-z0-9][\w.:+-]{0,99}$/, expected))
-}, yesNo = valibot__0.zMY('true or false'), bytes = 'a whole number of bytes, or a size such as 4GiB', size = valibot__0.KCZ([ valibot__0.FsL(valibot__0.aig(), valibot__0.ndf(bytes), valibot__0.Wwf(0, bytes), valibot__0.cGV(2 ** 50, bytes)), valibot__0.FsL(valibot__0.YjP(), valibot__0.yGV(/^\d{1,12}(\.\d{1,9})?\s?([KMGTkmgt]([iI]|[iI]?[bB])|[bB])$/, bytes)) ], bytes), fraction = 'a fraction above 0 and at most 1 such as 0.9', SETTINGS = {
+}, DTYPES = [ 'auto', 'bfloat16', 'float16', 'float32', 'half', 'float', 'bf16', 'fp16', 'fp32' ], yesNo = valibot__0.zMY('true or false'), bytes = 'a whole number of bytes, or a size such as 4GiB', size = valibot__0.KCZ([ valibot__0.FsL(valibot__0.aig(), valibot__0.ndf(bytes), valibot__0.Wwf(0, bytes), valibot__0.cGV(2 ** 50, bytes)), valibot__0.FsL(valibot__0.YjP(), valibot__0.yGV(/^\d{1,12}(\.\d{1,9})?\s?([KMGTkmgt]([iI]|[iI]?[bB])|[bB])$/, bytes)) ], bytes), fraction = 'a fraction above 0 and at most 1 such as 0.9', SETTINGS = {
  maxModelLen: valibot__0.KCZ([whole(1, 'tokens'), valibot__0.euz('auto')], 'a whole number of tokens of at least 1, or auto'),
  memoryFraction: valibot__0.FsL(valibot__0.aig(fraction), valibot__0.zYL(0, fraction), valibot__0.cGV(1, fraction)),
  maxNumSeqs: whole(1, 'sequences'),
@@ -17280,7 +17280,7 @@ const whole = (least, unit) => {
  contextParallel: whole(1, 'ranks'),
  expertParallel: valibot__0.KCZ([yesNo, whole(1, 'ranks')], 'true, false, or a whole number of ranks'),
  attentionDataParallel: whole(1, 'ranks'),
- dtype: word('bfloat16'),
+ dtype: valibot__0.KIO(DTYPES, `one of ${DTYPES.join(', ')}`),
  quantization: word('fp8'),
  kvCacheDtype: word('fp8'),
  blockSize: whole(1, 'tokens'),
@@ -19544,7 +19544,7 @@ async function openRepository(options, process) {
  working_tree.missingPaths)(root, paths)
  if (missing.length > 0) return {ok: false, problems: missing};
  const whole = working_tree.workingTree(root), named = options.text['config'], loaded = await (named === void 0 ? (0, 
- load.t)(whole) : load.t(besides(external_node_path_.resolve(cwd, named)), fromRoot(named)))
+ load.t)(whole) : load.t(besides(external_node_path_.resolve(cwd, named)), fromRoot(named).startsWith('../') ? named : fromRoot(named)))
  if (!loaded.ok) return loaded;
  const overrides = {
   ...options.text,

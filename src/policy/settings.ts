@@ -16,6 +16,8 @@ const word = (example: string) => {
   const expected = `a name such as ${example}`
   return v.pipe(v.string(expected), v.regex(/^[A-Za-z0-9][\w.:+-]{0,99}$/, expected))
 }
+/** Spellings that engines take for the type of weights and activations. */
+const DTYPES = ['auto', 'bfloat16', 'float16', 'float32', 'half', 'float', 'bf16', 'fp16', 'fp32']
 const yesNo = v.boolean('true or false')
 const bytes = 'a whole number of bytes, or a size such as 4GiB'
 const size = v.union(
@@ -38,7 +40,7 @@ const SETTINGS = {
   contextParallel: whole(1, 'ranks'),
   expertParallel: v.union([yesNo, whole(1, 'ranks')], 'true, false, or a whole number of ranks'),
   attentionDataParallel: whole(1, 'ranks'),
-  dtype: word('bfloat16'),
+  dtype: v.picklist(DTYPES, `one of ${DTYPES.join(', ')}`),
   quantization: word('fp8'),
   kvCacheDtype: word('fp8'),
   blockSize: whole(1, 'tokens'),

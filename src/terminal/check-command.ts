@@ -207,7 +207,7 @@ export async function openRepository(
   const named = options.text['config']
   const loaded = await (named === undefined
     ? loadPolicy(whole)
-    : loadPolicy(besides(resolve(cwd, named)), fromRoot(named)))
+    : loadPolicy(besides(resolve(cwd, named)), fromRoot(named).startsWith('../') ? named : fromRoot(named)))
   if (!loaded.ok) return loaded
   const overrides: Overrides = {
     ...options.text,
