@@ -1,6 +1,5 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as toolCache from '@actions/tool-cache'
 import { findModelFor, type ModelPorts } from '../find-model.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import type { FactsCache } from '../models/sources/hub.ts'
@@ -38,6 +37,7 @@ function runnerCache(temporary: string, mayWrite: boolean): FactsCache {
   return {
     get: async (id, sha, variant) => {
       try {
+        const toolCache = await import('@actions/tool-cache')
         const folder = toolCache.find(tool(id, variant), asVersion(sha))
         return folder === '' ? null : (JSON.parse(await readFile(join(folder, FILE), 'utf8')) as ModelFacts)
       } catch {
@@ -51,6 +51,7 @@ function runnerCache(temporary: string, mayWrite: boolean): FactsCache {
       const folder = await mkdtemp(join(temporary, 'hf-vram-calc-facts-'))
       try {
         await writeFile(join(folder, FILE), JSON.stringify(facts))
+        const toolCache = await import('@actions/tool-cache')
         await toolCache.cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision))
       } catch {
         // The job does not depend on the cache.
