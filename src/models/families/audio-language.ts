@@ -24,9 +24,14 @@ const whisperAliases = {
   d_model: ['hidden_size'],
 }
 
+/** For classes that declare the usual names: there Whisper's are the aliases, and win. */
+const newerAliases = Object.fromEntries(
+  Object.entries(whisperAliases).map(([name, others]) => [name, [name, ...others]]),
+)
+
 /** Whisper's encoder under the names its relatives use. */
-function whisperEncoder(file: Config): Encoder {
-  const config = file.with(whisperLarge, whisperAliases)
+function whisperEncoder(file: Config, aliases: Readonly<Record<string, readonly string[]>> = whisperAliases): Encoder {
+  const config = file.with(whisperLarge, aliases)
   const hidden = config.size('d_model')
   return {
     weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
@@ -49,7 +54,7 @@ const voxtralText = {
 
 /** Voxtral Realtime's encoder: no learned positions, gated layers of which only the down projection has a bias. */
 function realtimeEncoder(file: Config): Encoder {
-  const config = file.with({ ...whisperLarge, encoder_attention_heads: 32, head_dim: 64 }, whisperAliases)
+  const config = file.with({ ...whisperLarge, encoder_attention_heads: 32, head_dim: 64 }, newerAliases)
   const hidden = config.size('d_model')
   const layer = encoderLayer({
     hidden,
@@ -89,7 +94,7 @@ const flamingo = (type: string): MultimodalType => ({
   text: { type: 'qwen2' },
   tie: 'never',
   towers: m => {
-    const encoder = whisperEncoder(m.part('audio_config'))
+    const encoder = whisperEncoder(m.part('audio_config'), newerAliases)
     const bias = m.config.flag('projector_bias', true)
     return [tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias))]
   },
@@ -180,8 +185,8 @@ const types: readonly MultimodalType[] = [
     text: { type: 'llama', own: ['llama'], defaults: voxtralText },
     tie: 'never',
     towers: m => {
-      const config = m.part('audio_config').with(whisperLarge, whisperAliases)
-      const encoder = whisperEncoder(config)
+      const config = m.part('audio_config').with(whisperLarge, newerAliases)
+      const encoder = whisperEncoder(config, newerAliases)
       return [
         tower('audio_tower', 'audio', encoder),
         projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)),

@@ -224,7 +224,7 @@ const types: readonly LayeredType[] = [
       q_lora_rank: null,
       first_k_dense_replace: 1,
     },
-    aliases: v3Aliases,
+    aliases: { ...v3Aliases, n_shared_experts: ['num_shared_experts'] },
     read: config => latentMixture(config, { copies: true }),
   },
   {
@@ -305,7 +305,12 @@ const types: readonly LayeredType[] = [
       max_position_embeddings: 202752,
     },
     aliases: { n_routed_experts: ['num_local_experts'] },
-    read: config => latentMixture(config, { firstSparse: () => 1, copies: true }),
+    read: config => {
+      // transformers takes head_dim for another name of qk_rope_head_dim, engines do not
+      const rope = config.size('qk_rope_head_dim')
+      const exact = (config.sizeOrNull('head_dim') ?? rope) === rope
+      return { ...latentMixture(config, { firstSparse: () => 1, copies: true }), exact }
+    },
   },
   {
     type: 'mistral4',

@@ -5,7 +5,7 @@ import type { ModelShape, Weight } from '../shape.ts'
 import { encoderStack, type Family, layerCount, stackOf } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
-import { qwen25Visual } from './qwen-vl.ts'
+import { qwen25Visual, visualAliases } from './qwen-vl.ts'
 import { type Encoder, encoderOf, plainEncoder, undivided } from './towers.ts'
 
 /** Side of the windows that SAM's encoder attends in where the file is silent. */
@@ -134,16 +134,19 @@ function paddleTowers(m: Multimodal): NamedTower[] {
 
 /** Ernie 4.5 VL: tower, then resamplers over space and time. */
 function ernieTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    depth: 32,
-    hidden_size: 1280,
-    intermediate_size: 5120,
-    num_heads: 16,
-    in_channels: 3,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    temporal_merge_size: 2,
-  })
+  const config = m.part('vision_config').with(
+    {
+      depth: 32,
+      hidden_size: 1280,
+      intermediate_size: 5120,
+      num_heads: 16,
+      in_channels: 3,
+      patch_size: 14,
+      spatial_merge_size: 2,
+      temporal_merge_size: 2,
+    },
+    visualAliases,
+  )
   const hidden = config.size('hidden_size')
   const patch = patchConv('patch_embed.proj', config, hidden, { bias: false, channels: 'in_channels' })
   const encoder = plainEncoder(
@@ -181,7 +184,7 @@ function ernieTowers(m: Multimodal): NamedTower[] {
 
 /** Exaone 4.5: Qwen2.5-VL's tower with grouped keys and values. */
 function exaoneTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({ num_key_value_heads: 8, num_heads: 16 })
+  const config = m.part('vision_config').with({ num_key_value_heads: 8, num_heads: 16 }, visualAliases)
   const encoder = qwen25Visual(config)
   const heads = config.size('num_heads')
   const kvHeads = config.size('num_key_value_heads')
@@ -373,6 +376,10 @@ const types: readonly MultimodalType[] = [
         num_key_value_heads: 8,
         head_dim: 128,
         max_position_embeddings: 36864,
+      },
+      fields: config => {
+        const bias = config.nested('text_config')?.raw('qkv_bias')
+        return bias === undefined ? {} : { attention_bias: bias }
       },
     },
     tie: 'never',

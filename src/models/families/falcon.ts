@@ -78,9 +78,9 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'bloom',
-    defaults: { vocab_size: 250880, n_embed: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true },
-    names: { hidden: 'n_embed', layers: 'n_layer', heads: 'n_head' },
-    aliases: { n_embed: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'] },
+    defaults: { vocab_size: 250880, hidden_size: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true },
+    names: { layers: 'n_layer', heads: 'n_head' },
+    aliases: { hidden_size: ['n_embed'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'] },
     headDim: 'divide',
     kvHeads: (_, heads) => heads,
     width: (_, hidden) => 4 * hidden,

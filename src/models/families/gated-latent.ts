@@ -147,7 +147,7 @@ function bailing(config: Config): Layered {
     ],
     cache: [{ kind: 'kda', heads: linearHeads, headDim, kernel }],
   }
-  const experts = config.size('num_experts')
+  const experts = config.size('num_local_experts')
   const sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace'))
   const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
   const width = config.size('intermediate_size')
@@ -320,14 +320,14 @@ const types: readonly LayeredType[] = [
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       qk_nope_head_dim: 128,
-      num_experts: 512,
+      num_local_experts: 512,
       num_experts_per_tok: 8,
       first_k_dense_replace: 2,
       short_conv_kernel_size: 4,
       layer_group_size: 6,
       max_position_embeddings: 262144,
     },
-    aliases: { num_experts: ['num_local_experts'], n_shared_experts: ['num_shared_experts'] },
+    aliases: { num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts'] },
     read: bailing,
   },
   {

@@ -9,6 +9,7 @@ import { type Family, layerCount, layerKinds, uniformStack } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import { densePart, type Layered, type LayeredType, layered, type Part, type Sizes, sizesOf } from './layered.ts'
 import { type MultimodalType, multimodal, tower } from './multimodal.ts'
+import { visualAliases } from './qwen-vl.ts'
 import type { Encoder } from './towers.ts'
 
 /** Which layers run an indexer of their own: a list, a pattern of F and S, else every n-th from an offset on. */
@@ -92,19 +93,22 @@ function glm5Next(config: Config): Layered {
 
 /** GLM-OCR and GLM-5-Next: norms on queries and keys, a gated merger of its own width. */
 function glmOcrVisual(file: Config, mergerWidth: (config: Config, out: number) => number): Encoder {
-  const config = file.with({
-    depth: 24,
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    attention_bias: true,
-    num_heads: 16,
-    in_channels: 3,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    temporal_patch_size: 2,
-    out_hidden_size: 1536,
-    projection_intermediate_size: 10240,
-  })
+  const config = file.with(
+    {
+      depth: 24,
+      hidden_size: 1024,
+      intermediate_size: 4096,
+      attention_bias: true,
+      num_heads: 16,
+      in_channels: 3,
+      patch_size: 14,
+      spatial_merge_size: 2,
+      temporal_patch_size: 2,
+      out_hidden_size: 1536,
+      projection_intermediate_size: 10240,
+    },
+    visualAliases,
+  )
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
   const inner = mergerWidth(config, out)

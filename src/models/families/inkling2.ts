@@ -135,18 +135,21 @@ const inkling2Aliases = {
 
 /** Inkling 2: scaled residuals, positions of a grid, four patches merged into one token. */
 function inkling2Visual(file: Config, out: number): Encoder {
-  const config = file.with({
-    hidden_size: 1024,
-    num_hidden_layers: 23,
-    num_attention_heads: 16,
-    num_channels: 3,
-    patch_size: 20,
-    mlp_ratio: 4,
-    spatial_merge_size: 2,
-    posemb_grid_size: 32,
-    projection_hidden_dim: 4096,
-    projector_bias: false,
-  })
+  const config = file.with(
+    {
+      hidden_size: 1024,
+      num_hidden_layers: 23,
+      num_attention_heads: 16,
+      num_channels: 3,
+      patch_size: 20,
+      mlp_ratio: 4,
+      spatial_merge_size: 2,
+      posemb_grid_size: 32,
+      projection_hidden_dim: 4096,
+      projector_bias: false,
+    },
+    { patch_size: ['native_patch_size'], spatial_merge_size: ['adapter_merge_size'] },
+  )
   const hidden = config.size('hidden_size')
   const ratio = config.number('mlp_ratio') ?? 4
   const width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)

@@ -74,7 +74,7 @@ function kimiLinear(file: Config): Layered {
   const isFull = (i: number) =>
     kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 === 0
   const sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1))
-  const experts = file.size('num_experts')
+  const experts = file.size('num_local_experts')
   const full: Part = {
     name: 'mla',
     weights: () => [...latentAttentionWeights(attention), norm('input_layernorm', d.hidden)],
@@ -89,7 +89,7 @@ function kimiLinear(file: Config): Layered {
     cache: [{ kind: 'kda', heads, headDim, kernel }],
   }
   const latent = file.sizeOrNull('routed_expert_hidden_size')
-  const shared = file.count('num_shared_experts')
+  const shared = file.count('n_shared_experts')
   const moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent)
   const width = file.size('intermediate_size')
   const dense = densePart(d, width)
@@ -178,13 +178,13 @@ const types: readonly LayeredType[] = [
       num_hidden_layers: 27,
       num_attention_heads: 32,
       num_key_value_heads: 32,
-      num_shared_experts: 1,
+      n_shared_experts: 1,
       kv_lora_rank: 512,
       q_lora_rank: null,
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       qk_nope_head_dim: 128,
-      num_experts: 256,
+      num_local_experts: 256,
       num_experts_per_tok: 8,
       max_position_embeddings: 1048576,
       linear_head_dim: 128,
@@ -192,8 +192,8 @@ const types: readonly LayeredType[] = [
       linear_conv_kernel_dim: 4,
     },
     aliases: {
-      num_experts: ['num_local_experts'],
-      num_shared_experts: ['n_shared_experts'],
+      num_local_experts: ['num_experts'],
+      n_shared_experts: ['num_shared_experts'],
       num_experts_per_tok: ['num_experts_per_token'],
       max_position_embeddings: ['model_max_length'],
     },

@@ -120,12 +120,12 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'vipllava',
-    defaults: { vision_feature_layers: [-2, -5, -8, -11, 6] },
+    defaults: { vision_feature_layer: [-2, -5, -8, -11, 6] },
+    aliases: { vision_feature_layer: ['vision_feature_layers'] },
     text: { type: 'llama' },
     towers: m => {
       const { encoder, named } = visionTower(m, 'clip_vision_model', clipLarge)
-      const listed = m.config.raw('vision_feature_layers')
-      const input = encoder.width * (Array.isArray(listed) ? listed.length : 1)
+      const input = encoder.width * featureLayers(m)
       return [named, projector([norm('projector_layernorm', input, true), ...twoLayers(input, m.hidden, true)])]
     },
   },

@@ -22,8 +22,9 @@ function longcat(config: Config): Layered {
   const perToken = config.size('moe_topk')
   const width = config.size('expert_ffn_hidden_size')
   const dense = config.size('ffn_hidden_size')
+  const queryDim = config.sizeOrNull('qk_head_dim')
   const half = (i: number): Weight[] => [
-    ...latentAttentionWeights({ ...attention, prefix: `self_attn.${i}` } satisfies LatentAttention),
+    ...latentAttentionWeights({ ...attention, queryDim, prefix: `self_attn.${i}` } satisfies LatentAttention),
     ...gatedFeedForward(hidden, dense, false, `mlps.${i}`),
     norm(`input_layernorm.${i}`, hidden),
     norm(`post_attention_layernorm.${i}`, hidden),

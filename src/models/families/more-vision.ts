@@ -47,7 +47,8 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     replicated('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias),
     replicated('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias),
   ]
-  const merge = hidden * area(m.config, 'merge_kernel_size')
+  // the class always merges four, whatever merge_kernel_size says
+  const merge = 4 * hidden
   const times = layerCount(m.config, 'merger_times')
   return [
     tower('vision_tower', 'vision', siglipLike(config, merger)),
@@ -126,7 +127,7 @@ function hunyuanTowers(m: Multimodal): NamedTower[] {
 const miniCpm = (type: string, classes: readonly string[], tied: boolean): MultimodalType => ({
   type,
   classes,
-  defaults: { merge_kernel_size: [2, 2], merger_times: 1 },
+  defaults: { merger_times: 1 },
   text: { type: 'qwen3_5_text' },
   tiedByDefault: tied,
   towers: miniCpmTowers,

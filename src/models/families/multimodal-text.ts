@@ -238,6 +238,7 @@ const types: readonly LayeredType[] = [
       index_n_heads: 4,
       index_head_dim: 128,
     },
+    aliases: { num_local_experts: ['num_experts'] },
     read: minimaxM3,
   },
   {

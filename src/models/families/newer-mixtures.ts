@@ -25,14 +25,14 @@ const flagged = (d: Sizes): Weight[] => {
 }
 
 /** Experts of moe_intermediate_size and, where the config has one, an expert that every token passes. */
-function mixturePart(d: Sizes, expertsKey: string, more: readonly Weight[] = []): Part {
+function mixturePart(d: Sizes, more: readonly Weight[] = []): Part {
   const { config, hidden } = d
   const shared = config.sizeOrNull('shared_expert_intermediate_size')
   return feedPart('moe', d, () => [
     ...mixtureWeights({
       hidden,
       width: config.size('moe_intermediate_size'),
-      experts: config.size(expertsKey),
+      experts: config.size('num_experts'),
       perToken: config.sizeOrNull('num_experts_per_tok'),
     }),
     ...(shared === null ? [] : sharedExpert(hidden, shared, { prefix: 'mlp.shared_expert' })),
@@ -40,8 +40,8 @@ function mixturePart(d: Sizes, expertsKey: string, more: readonly Weight[] = [])
   ])
 }
 
-const facts = (d: Sizes, expertsKey: string) => ({
-  experts: d.config.size(expertsKey),
+const facts = (d: Sizes) => ({
+  experts: d.config.size('num_experts'),
   expertsPerToken: d.config.sizeOrNull('num_experts_per_tok'),
 })
 
@@ -50,7 +50,7 @@ function mellum(config: Config): Layered {
   const d = sizesOf(config)
   const windows = alternatingWindows(d, () => true)
   const feeds = layerKinds(config, d.layers, 'mlp_layer_types')
-  const moe = mixturePart(d, 'num_local_experts')
+  const moe = mixturePart(d)
   const width = config.size('intermediate_size')
   return {
     sizes: d,
@@ -60,7 +60,7 @@ function mellum(config: Config): Layered {
     ],
     intermediate: width,
     exact: config.sizeOrNull('num_nextn_predict_layers') === null,
-    ...facts(d, 'num_local_experts'),
+    ...facts(d),
   }
 }
 
@@ -69,14 +69,14 @@ function kolibri(config: Config): Layered {
   const d = sizesOf(config)
   const windows = alternatingWindows(d, i => (i + 1) % 5 === 0)
   const after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => norm(name, d.hidden))
-  const moe = mixturePart(d, 'num_local_experts', after)
+  const moe = mixturePart(d, after)
   return {
     sizes: d,
     layer: i => [
       attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]),
       moe,
     ],
-    ...facts(d, 'num_local_experts'),
+    ...facts(d),
   }
 }
 
@@ -86,7 +86,7 @@ function flint(config: Config): Layered {
   const windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1)
   const denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1])
   const step = config.size('decoder_sparse_step')
-  const moe = mixturePart(d, 'num_experts')
+  const moe = mixturePart(d)
   const width = config.size('intermediate_size')
   const dense = densePart(d, width)
   return {
@@ -96,7 +96,7 @@ function flint(config: Config): Layered {
       denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe,
     ],
     intermediate: width,
-    ...facts(d, 'num_experts'),
+    ...facts(d),
   }
 }
 
@@ -119,12 +119,12 @@ function lara(config: Config): Layered {
     weights: () => [...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden)],
     cache: [gatedDeltaCache(delta)],
   }
-  const moe = mixturePart(d, 'num_experts')
+  const moe = mixturePart(d)
   const attention = (kind: string) => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
   return {
     sizes: d,
     layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]!), moe],
-    ...facts(d, 'num_experts'),
+    ...facts(d),
   }
 }
 
@@ -213,9 +213,9 @@ const types: readonly LayeredType[] = [
       sliding_window: 1024,
       moe_intermediate_size: 896,
       num_experts_per_tok: 8,
-      num_local_experts: 64,
+      num_experts: 64,
     },
-    aliases: { num_local_experts: ['num_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
+    aliases: { num_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
     read: mellum,
   },
   {
@@ -232,9 +232,9 @@ const types: readonly LayeredType[] = [
       moe_intermediate_size: 512,
       shared_expert_intermediate_size: 512,
       num_experts_per_tok: 6,
-      num_local_experts: 384,
+      num_experts: 384,
     },
-    aliases: { num_local_experts: ['num_experts'] },
+    aliases: { num_experts: ['num_local_experts'] },
     read: kolibri,
   },
   {

@@ -34,6 +34,8 @@ function openMixture(config: Config, v: Variant): Layered {
     sizes: d,
     layer: i => [full, sparse(i) ? moe : dense],
     intermediate: width,
+    // with no shared expert the class of Hunyuan 3 builds one as wide as a dense layer
+    exact: v.shared !== 'num_shared_experts' || config.count(v.shared) > 0,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
   }
@@ -154,7 +156,11 @@ const types: readonly LayeredType[] = [
       first_k_dense_replace: 1,
       use_qk_norm: true,
     },
-    aliases: { n_routed_experts: ['num_local_experts', 'num_experts'] },
+    aliases: {
+      n_routed_experts: ['num_local_experts', 'num_experts'],
+      n_shared_experts: ['num_shared_experts'],
+      attention_bias: ['use_qkv_bias'],
+    },
     read: config =>
       openMixture(config, {
         experts: 'n_routed_experts',

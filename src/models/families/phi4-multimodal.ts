@@ -52,6 +52,7 @@ function conformer(config: Config, hidden: number): Weight[] {
   const heads = config.size('num_attention_heads')
   const inner = Math.floor(hidden / heads) * heads
   const outer = config.size('ext_pw_out_channel')
+  const deep = hidden * config.size('depthwise_multiplier')
   const bias = { bias: true }
   return [
     ...conformerFeed('feed_forward_in', hidden, width, true),
@@ -61,8 +62,8 @@ function conformer(config: Config, hidden: number): Weight[] {
     vector('conv.glu.b1', outer),
     vector('conv.glu.b2', outer),
     conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true),
-    conv('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true),
-    conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true),
+    conv('conv.dw_sep_conv_1d.dw_conv', deep, config.size('kernel_size'), true),
+    conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), deep, true),
     conv('conv.ext_pw_conv_1d', outer, hidden, true),
     ...conformerFeed('feed_forward_out', hidden, width, true),
     norm('layer_norm_att', hidden, true),
@@ -77,6 +78,7 @@ const audioDefaults = {
   num_attention_heads: 16,
   ext_pw_out_channel: 1024,
   depthwise_separable_out_channel: 1024,
+  depthwise_multiplier: 1,
   kernel_size: 3,
   time_reduction: 8,
   bias_max_distance: 1000,

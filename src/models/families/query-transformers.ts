@@ -119,17 +119,25 @@ const blipTowers =
 
 /** Granite Speech: a conformer whose attention has relative positions, then a querying transformer over windows. */
 function graniteSpeechTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('encoder_config').with({
-    input_dim: 160,
-    num_layers: 10,
-    hidden_dim: 1024,
-    feedforward_mult: 4,
-    num_heads: 8,
-    output_dim: 42,
-    max_pos_emb: 512,
-    conv_kernel_size: 15,
-    conv_expansion_factor: 2,
-  })
+  const config = m.part('encoder_config').with(
+    {
+      input_dim: 160,
+      num_layers: 10,
+      hidden_dim: 1024,
+      feedforward_mult: 4,
+      num_heads: 8,
+      output_dim: 42,
+      max_pos_emb: 512,
+      conv_kernel_size: 15,
+      conv_expansion_factor: 2,
+    },
+    {
+      input_dim: ['num_mel_bins'],
+      num_layers: ['num_hidden_layers'],
+      hidden_dim: ['hidden_size'],
+      num_heads: ['num_attention_heads'],
+    },
+  )
   const hidden = config.size('hidden_dim')
   const heads = config.size('num_heads')
   const headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads))

@@ -43,6 +43,8 @@ interface SpeechParts {
   readonly stack: LayerStack
   /** Norm after the decoder's last layer. */
   readonly final: readonly Weight[]
+  /** Name of the table that the decoder's is tied to, where the model has one. */
+  readonly shared?: string
 }
 
 /** Speech to text is the variant that was compared; the others have more parts. */
@@ -57,7 +59,7 @@ function speechToTextShape(config: Config, parts: SpeechParts): ModelShape {
     encoder: { weights: parts.weights, stack: parts.stack },
     decoder: stack,
     final: parts.final,
-    untiedCopies: [],
+    untiedCopies: parts.shared ? [tokenEmbedding(vocabulary, hidden, parts.shared)] : [],
     tied: config.flag('tie_word_embeddings', true),
     facts: {
       hidden,
@@ -172,6 +174,7 @@ function seamless(type: string, distances: boolean, file: Config): ModelShape {
       }),
     ),
     final: [norm('text_decoder.layer_norm', hidden, true)],
+    shared: 'shared',
   })
 }
 

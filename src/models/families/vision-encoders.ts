@@ -105,7 +105,7 @@ function dinoShape(file: Config): ModelShape {
     exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
     embedding: [
       vector('embeddings.cls_token', hidden),
-      vector('embeddings.mask_token', hidden),
+      ...(config.flag('use_mask_token', true) ? [vector('embeddings.mask_token', hidden)] : []),
       patchPositions('embeddings.position_embeddings', config, hidden, 1),
       patchConv('embeddings.patch_embeddings.projection', config, hidden, { bias: true }),
     ],

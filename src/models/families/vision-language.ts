@@ -334,7 +334,6 @@ const types: readonly MultimodalType[] = [
     type: 'step3p7',
     defaults: { projector_bias: false },
     text: { type: 'step3p5' },
-    tie: 'never',
     towers: stepTowers,
   },
   {

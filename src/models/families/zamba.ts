@@ -173,7 +173,8 @@ function zamba2(config: Config): Layered {
   }
   const count = config.size('num_mem_blocks')
   const rank = config.size('adapter_rank')
-  const uses = hybrid.filter(Boolean).length
+  // an old key that still counts the adapters
+  const uses = config.list('hybrid_layer_ids')?.length ?? hybrid.filter(Boolean).length
   const names = ['shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj'] as const
   // each use of a block has a low-rank adapter of its own on the feed-forward, and on q, k and v where the config says so
   const adapter = (name: string, input: number, output: number): Weight[] => [
@@ -242,7 +243,7 @@ const types: readonly LayeredType[] = [
       adapter_rank: 128,
       tie_word_embeddings: true,
     },
-    aliases: { layers_block_type: ['layer_types'] },
+    aliases: { layers_block_type: ['layer_types'], attention_head_dim: ['head_dim'] },
     read: zamba2,
   },
 ]
