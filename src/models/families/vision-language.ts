@@ -333,7 +333,7 @@ const types: readonly MultimodalType[] = [
   {
     type: 'step3p7',
     defaults: { projector_bias: false },
-    text: { type: 'step3p5' },
+    text: { type: 'step3p5', own: [] },
     towers: stepTowers,
   },
   {
@@ -346,7 +346,7 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'mllama',
-    text: { type: 'mllama_text_model', fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
+    text: { type: 'mllama_text_model', own: [], fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
     tie: 'never',
     towers: mllamaTowers,
     // the language model alone, with its layers that attend to images
