@@ -149,9 +149,10 @@ const types: readonly BartType[] = [
     },
     adjust: (weights, half, config) => {
       if (half === 'encoder') return weights
+      const crosses = config.flag('add_cross_attention', true)
       const rows = config.size('num_buckets') * config.size('decoder_attention_heads')
       const relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), { bias: true })
-      return [...weights, relative]
+      return [...weights.filter(weight => crosses || !weight.name.startsWith('encoder_attn')), relative]
     },
     beside: (half, config) =>
       half === 'decoder' ? [positionEmbedding(config.size('ngram'), config.size('d_model'), 'ngram_embeddings')] : [],

@@ -42,7 +42,8 @@ function subsampling(config: Config, hidden: number): Weight[] {
     conv(`embed.conv.${3 * i + 2}`, channels, 9, true),
     conv(`embed.conv.${3 * i + 3}`, channels, channels, true),
   ]).flat()
-  const output = channels * config.size('nemo_final_size')
+  const halved = Math.ceil(config.size('input_size') / 2 ** steps)
+  const output = channels * (config.sizeOrNull('nemo_final_size') ?? halved)
   return [conv('embed.conv.0', channels, 9, true), ...again, replicated('embed.out', hidden, output, { bias: true })]
 }
 
@@ -85,7 +86,7 @@ const audioDefaults = {
   bias_symmetric: false,
   nemo_conv_channels: 1024,
   downsample_rate: 1,
-  nemo_final_size: 10,
+  input_size: 80,
 }
 
 function audio(config: Config): Encoder {
