@@ -3,21 +3,23 @@ import { patchConv, patchPositions, poolingHead } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type Multimodal, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, plainEncoder } from './towers.ts'
 
 /** SigLIP with its pooling head, and two learned separators between image parts. */
 function vision(file: Config): Encoder {
-  const config = file.with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 448,
-    patch_size: 14,
-  })
+  const config = file.with(
+    usual({
+      hidden: 1152,
+      width: 4304,
+      layers: 27,
+      heads: 16,
+      num_channels: 3,
+      image_size: 448,
+      patch_size: 14,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const width = config.size('intermediate_size')
   return plainEncoder(
@@ -72,11 +74,11 @@ function conformer(config: Config, hidden: number): Weight[] {
   ]
 }
 
-const audioDefaults = {
-  hidden_size: 1024,
-  intermediate_size: 1536,
+const audioDefaults = usual({
+  hidden: 1024,
+  width: 1536,
   num_blocks: 24,
-  num_attention_heads: 16,
+  heads: 16,
   ext_pw_out_channel: 1024,
   depthwise_separable_out_channel: 1024,
   depthwise_multiplier: 1,
@@ -87,7 +89,7 @@ const audioDefaults = {
   nemo_conv_channels: 1024,
   downsample_rate: 1,
   input_size: 80,
-}
+})
 
 function audio(config: Config): Encoder {
   const hidden = config.size('hidden_size')
@@ -135,15 +137,15 @@ export const phi4Multimodal: Family = multimodal({
   text: {
     type: 'phi3',
     flat: true,
-    defaults: {
-      vocab_size: 200064,
-      hidden_size: 3072,
-      intermediate_size: 8192,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
-    },
+    defaults: usual({
+      vocab: 200064,
+      hidden: 3072,
+      width: 8192,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 131072,
+    }),
   },
   towers,
 })

@@ -4,7 +4,7 @@ import { type GatedDelta, gatedDeltaCache, gatedDeltaWeights } from '../blocks/r
 import { column, norm } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import {
   attentionPart,
   densePart,
@@ -123,14 +123,14 @@ const linearDefaults = {
 const types: readonly LayeredType[] = [
   {
     type: 'qwen2_moe',
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 2048,
-      intermediate_size: 5632,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
-      num_key_value_heads: 16,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 2048,
+      width: 5632,
+      layers: 24,
+      heads: 16,
+      kvHeads: 16,
+      context: 32768,
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
@@ -140,7 +140,7 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 4,
       num_experts: 60,
       qkv_bias: true,
-    },
+    }),
     read: config =>
       attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d =>
         attentionWeights({ ...d, qkvBias: config.flag('qkv_bias') }),
@@ -148,14 +148,14 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'qwen3_moe',
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 2048,
-      intermediate_size: 6144,
-      num_hidden_layers: 24,
-      num_attention_heads: 32,
-      num_key_value_heads: 4,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 2048,
+      width: 6144,
+      layers: 24,
+      heads: 32,
+      kvHeads: 4,
+      context: 32768,
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
@@ -163,47 +163,47 @@ const types: readonly LayeredType[] = [
       moe_intermediate_size: 768,
       num_experts_per_tok: 8,
       num_experts: 128,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
   },
   {
     type: 'qwen3_vl_moe_text',
     classes: ['Qwen3VLMoe'],
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 2048,
-      intermediate_size: 5632,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
-      num_key_value_heads: 16,
-      max_position_embeddings: 128000,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 2048,
+      width: 5632,
+      layers: 24,
+      heads: 16,
+      kvHeads: 16,
+      context: 128000,
       decoder_sparse_step: 1,
       moe_intermediate_size: 1408,
       num_experts_per_tok: 4,
       num_experts: 60,
       tie_word_embeddings: true,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
   },
   {
     type: 'qwen3_omni_moe_text',
     classes: ['Qwen3OmniMoe', 'Qwen3OmniMoeThinker'],
-    defaults: {
-      vocab_size: 3584,
-      hidden_size: 2048,
-      intermediate_size: 18944,
-      num_hidden_layers: 28,
-      num_attention_heads: 28,
-      num_key_value_heads: 4,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 3584,
+      hidden: 2048,
+      width: 18944,
+      layers: 28,
+      heads: 28,
+      kvHeads: 4,
+      context: 32768,
       decoder_sparse_step: 1,
       moe_intermediate_size: 768,
       num_experts_per_tok: 8,
       num_experts: 128,
       tie_word_embeddings: true,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config => attentionOnly(config, 'num_experts', 0, normedAttention),
   },

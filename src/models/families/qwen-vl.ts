@@ -2,7 +2,7 @@ import { encoderLayer, patchConv, patchPositions, sides } from '../blocks/vision
 import { column, conv, norm, positionEmbedding, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type MultimodalType, multimodal, type TextPart, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
 
@@ -195,16 +195,16 @@ const qwen2Text = (own: string): TextPart => ({
   type: 'qwen2',
   own: [own],
   flat: true,
-  defaults: {
-    vocab_size: 152064,
-    hidden_size: 8192,
-    intermediate_size: 29568,
-    num_hidden_layers: 80,
-    num_attention_heads: 64,
-    num_key_value_heads: 8,
-    max_position_embeddings: 32768,
+  defaults: usual({
+    vocab: 152064,
+    hidden: 8192,
+    width: 29568,
+    layers: 80,
+    heads: 64,
+    kvHeads: 8,
+    context: 32768,
     use_sliding_window: false,
-  },
+  }),
 })
 
 const glm4vText: TextPart = {
@@ -213,16 +213,16 @@ const glm4vText: TextPart = {
   // biases on q, k and v whatever the file says
   fields: () => ({ attention_bias: true }),
   // head size from the width
-  defaults: {
-    vocab_size: 151552,
-    hidden_size: 4096,
-    intermediate_size: 13696,
-    num_hidden_layers: 40,
-    num_attention_heads: 32,
-    num_key_value_heads: 2,
-    max_position_embeddings: 32768,
+  defaults: usual({
+    vocab: 151552,
+    hidden: 4096,
+    width: 13696,
+    layers: 40,
+    heads: 32,
+    kvHeads: 2,
+    context: 32768,
     head_dim: null,
-  },
+  }),
 }
 
 const visual =
