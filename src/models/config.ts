@@ -20,8 +20,9 @@ export type FieldWatch = (field: string, from: 'file' | 'default' | 'nowhere', v
 /**
  * Typed reading of a config with the class's defaults behind it. A key that is present wins over a default, also when
  * it is null (Mistral's `sliding_window: null` means no window). Aliases are other names transformers accepts for a
- * field; the field's own name wins. Malformed values (strings for numbers, zero, negative or absurd sizes) are
- * problems that name the field, never silently replaced.
+ * field. Where a file has both, the alias wins: a class fills its declared fields first and then sets what is left, and
+ * an alias writes the field anew. Malformed values (strings for numbers, zero, negative or absurd sizes) are problems
+ * that name the field, never silently replaced.
  */
 export class Config {
   readonly json: JsonObject
@@ -63,9 +64,8 @@ export class Config {
   }
 
   private nameInFile(name: string): string | null {
-    if (name in this.json) return name
     for (const alias of this.aliases[name] ?? []) if (alias in this.json) return alias
-    return null
+    return name in this.json ? name : null
   }
 
   /** The value as it stands: from the file, else the default, else undefined. */

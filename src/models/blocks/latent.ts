@@ -11,6 +11,8 @@ export interface LatentAttention {
   readonly latent: number
   readonly nope: number
   readonly rope: number
+  /** Width of a query head where the config may set it apart from the sum of its two parts. */
+  readonly queryDim?: number | null
   readonly valueDim: number
   /** Biases of the two down-projections and of the output. */
   readonly bias?: boolean
@@ -21,7 +23,7 @@ export interface LatentAttention {
 export function latentAttentionWeights(a: LatentAttention): Weight[] {
   const prefix = a.prefix ?? 'self_attn'
   const bias = a.bias ?? false
-  const queryWidth = a.heads * (a.nope + a.rope)
+  const queryWidth = a.heads * (a.queryDim ?? a.nope + a.rope)
   const query =
     a.queryRank === null
       ? [column(`${prefix}.q_proj`, queryWidth, a.hidden)]

@@ -3,7 +3,7 @@ import { encoderLayer } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
-import { encoderStack, type Family } from './family.ts'
+import { encoderStack, type Family, usual } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
@@ -24,9 +24,14 @@ const whisperAliases = {
   d_model: ['hidden_size'],
 }
 
+/** For classes that declare the usual names: there Whisper's are the aliases, and win. */
+const newerAliases = Object.fromEntries(
+  Object.entries(whisperAliases).map(([name, others]) => [name, [name, ...others]]),
+)
+
 /** Whisper's encoder under the names its relatives use. */
-function whisperEncoder(file: Config): Encoder {
-  const config = file.with(whisperLarge, whisperAliases)
+function whisperEncoder(file: Config, aliases: Readonly<Record<string, readonly string[]>> = whisperAliases): Encoder {
+  const config = file.with(whisperLarge, aliases)
   const hidden = config.size('d_model')
   return {
     weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')),
@@ -37,19 +42,19 @@ function whisperEncoder(file: Config): Encoder {
 }
 
 /** Voxtral: frames of as many audio widths as fit the feed-forward's width go to the projector together. */
-const voxtralText = {
-  vocab_size: 131072,
-  hidden_size: 3072,
-  intermediate_size: 8192,
-  num_hidden_layers: 30,
-  num_key_value_heads: 8,
+const voxtralText = usual({
+  vocab: 131072,
+  hidden: 3072,
+  width: 8192,
+  layers: 30,
+  kvHeads: 8,
   head_dim: 128,
-  max_position_embeddings: 131072,
-}
+  context: 131072,
+})
 
 /** Voxtral Realtime's encoder: no learned positions, gated layers of which only the down projection has a bias. */
 function realtimeEncoder(file: Config): Encoder {
-  const config = file.with({ ...whisperLarge, encoder_attention_heads: 32, head_dim: 64 }, whisperAliases)
+  const config = file.with({ ...whisperLarge, encoder_attention_heads: 32, head_dim: 64 }, newerAliases)
   const hidden = config.size('d_model')
   const layer = encoderLayer({
     hidden,
@@ -89,7 +94,7 @@ const flamingo = (type: string): MultimodalType => ({
   text: { type: 'qwen2' },
   tie: 'never',
   towers: m => {
-    const encoder = whisperEncoder(m.part('audio_config'))
+    const encoder = whisperEncoder(m.part('audio_config'), newerAliases)
     const bias = m.config.flag('projector_bias', true)
     return [tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias))]
   },
@@ -180,8 +185,8 @@ const types: readonly MultimodalType[] = [
     text: { type: 'llama', own: ['llama'], defaults: voxtralText },
     tie: 'never',
     towers: m => {
-      const config = m.part('audio_config').with(whisperLarge, whisperAliases)
-      const encoder = whisperEncoder(config)
+      const config = m.part('audio_config').with(whisperLarge, newerAliases)
+      const encoder = whisperEncoder(config, newerAliases)
       return [
         tower('audio_tower', 'audio', encoder),
         projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false)),
@@ -211,15 +216,15 @@ const types: readonly MultimodalType[] = [
     text: {
       type: 'llama',
       own: ['llama'],
-      defaults: {
-        vocab_size: 59264,
-        hidden_size: 2048,
-        intermediate_size: 6144,
-        num_hidden_layers: 28,
-        num_attention_heads: 16,
-        num_key_value_heads: 4,
-        max_position_embeddings: 8192,
-      },
+      defaults: usual({
+        vocab: 59264,
+        hidden: 2048,
+        width: 6144,
+        layers: 28,
+        heads: 16,
+        kvHeads: 4,
+        context: 8192,
+      }),
     },
     tiedByDefault: true,
     towers: m => {
@@ -241,15 +246,15 @@ const types: readonly MultimodalType[] = [
     type: 'qwen3_asr',
     text: {
       type: 'qwen3',
-      absent: {
-        hidden_size: 2048,
-        intermediate_size: 6144,
-        num_hidden_layers: 28,
-        num_attention_heads: 16,
-        num_key_value_heads: 8,
-        max_position_embeddings: 65536,
+      absent: usual({
+        hidden: 2048,
+        width: 6144,
+        layers: 28,
+        heads: 16,
+        kvHeads: 8,
+        context: 65536,
         tie_word_embeddings: true,
-      },
+      }),
     },
     tiedByDefault: true,
     towers: m => {

@@ -124,15 +124,15 @@ const types: readonly BartType[] = [
   {
     // two vocabularies; tied there is one table
     type: 'fsmt',
-    positions: 'offset',
+    positions: 'padded',
     embeddingNorm: false,
     finalNorm: false,
-    defaults: { vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false },
-    aliases: { vocab_size: ['tgt_vocab_size'] },
+    defaults: { src_vocab_size: 42024, vocab_size: 42024, tie_word_embeddings: false },
+    aliases: { vocab_size: ['vocab_size', 'tgt_vocab_size'] },
     ownTables: config =>
       config.flag('tie_word_embeddings')
         ? null
-        : { encoder: config.size('src_vocab_size'), decoder: config.size('tgt_vocab_size') },
+        : { encoder: config.size('src_vocab_size'), decoder: config.size('vocab_size') },
   },
   {
     // the decoder predicts n tokens ahead and counts positions relatively
@@ -149,9 +149,10 @@ const types: readonly BartType[] = [
     },
     adjust: (weights, half, config) => {
       if (half === 'encoder') return weights
+      const crosses = config.flag('add_cross_attention', true)
       const rows = config.size('num_buckets') * config.size('decoder_attention_heads')
       const relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), { bias: true })
-      return [...weights, relative]
+      return [...weights.filter(weight => crosses || !weight.name.startsWith('encoder_attn')), relative]
     },
     beside: (half, config) =>
       half === 'decoder' ? [positionEmbedding(config.size('ngram'), config.size('d_model'), 'ngram_embeddings')] : [],

@@ -16,8 +16,11 @@ export interface BartType {
   readonly classes?: readonly string[]
   readonly defaults?: JsonObject
   readonly aliases?: Readonly<Record<string, readonly string[]>>
-  /** Position rows of a half: learned ones start at 2, `stored` ones do not, `none` are computed. */
-  readonly positions: 'offset' | 'stored' | 'none'
+  /**
+   * Position rows of a half: learned ones start at 2, or after the padding token (`padded`), `stored` ones do not, `none`
+   * are computed.
+   */
+  readonly positions: 'offset' | 'padded' | 'stored' | 'none'
   /** Key of the position rows where the halves have their own. */
   readonly positionsKey?: (half: Half) => string
   readonly embeddingNorm: boolean
@@ -118,7 +121,8 @@ function shape(rule: BartType, file: Config): ModelShape {
   }
   const self = attention('decoder', 'self_attn')
   const tablesOf = (half: Half): Weight[] => {
-    const rows = rule.positions === 'none' ? 0 : positionsOf(half) + (rule.positions === 'offset' ? 2 : 0)
+    const first = { none: 0, stored: 0, offset: 2, padded: config.count('pad_token_id', 1) + 1 }[rule.positions]
+    const rows = rule.positions === 'none' ? 0 : positionsOf(half) + first
     return [
       ...(rows === 0 ? [] : [positionEmbedding(rows, hidden, `model.${half}.embed_positions`)]),
       ...(rule.embeddingNorm ? [norm(`model.${half}.layernorm_embedding`, hidden, true)] : []),

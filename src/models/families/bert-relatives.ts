@@ -3,16 +3,16 @@ import type { Weight } from '../shape.ts'
 import { bertDefaults, bertEmbedding, bertLayer, bertLike } from './bert.ts'
 import type { Dims } from './decoder.ts'
 import { densePooler, denseTransform, type EncoderType, encoder } from './encoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 
 /** Sizes that several large relatives share. */
-const largeDefaults = {
+const largeDefaults = usual({
   ...bertDefaults,
-  hidden_size: 1024,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  intermediate_size: 4096,
-}
+  hidden: 1024,
+  layers: 24,
+  heads: 16,
+  width: 4096,
+})
 
 /** BERT's embedding without the tables whose names end so. */
 const embeddingWithout = (d: Dims, ...endings: string[]): Weight[] =>
@@ -106,16 +106,16 @@ const types: readonly EncoderType[] = [
   {
     ...bertLike,
     type: 'xlm-roberta-xl',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
-      vocab_size: 250880,
-      hidden_size: 2560,
-      num_hidden_layers: 36,
-      num_attention_heads: 32,
-      intermediate_size: 10240,
-      max_position_embeddings: 514,
+      vocab: 250880,
+      hidden: 2560,
+      layers: 36,
+      heads: 32,
+      width: 10240,
+      context: 514,
       type_vocab_size: 1,
-    },
+    }),
     embedding: d => embeddingWithout(d, 'LayerNorm'),
     body: d => [norm('encoder.LayerNorm', d.hidden, true)],
     sequence: 'dense',

@@ -3,7 +3,7 @@ import type { Weight } from '../shape.ts'
 import { bertDefaults, bertEmbedding, bertFeedForward, bertLayer, bertLike, bertNorms } from './bert.ts'
 import type { Dims } from './decoder.ts'
 import { densePooler, denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 
 /** A matrix in groups: each group sees its part of the input only. */
 const grouped = (name: string, out: number, input: number, groups: number): Weight =>
@@ -27,16 +27,16 @@ const types: readonly EncoderType[] = [
     // one group of layers, stored once, runs many times
     ...bertLike,
     type: 'albert',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
-      vocab_size: 30000,
+      vocab: 30000,
       embedding_size: 128,
-      hidden_size: 4096,
+      hidden: 4096,
       num_hidden_groups: 1,
-      num_attention_heads: 64,
-      intermediate_size: 16384,
+      heads: 64,
+      width: 16384,
       inner_group_num: 1,
-    },
+    }),
     embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
     stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
     lm: d => {
@@ -48,16 +48,16 @@ const types: readonly EncoderType[] = [
     // the output matrix is wider than the embedding and never tied
     ...bertLike,
     type: 'rembert',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
-      vocab_size: 250300,
-      hidden_size: 1152,
-      num_hidden_layers: 32,
-      num_attention_heads: 18,
+      vocab: 250300,
+      hidden: 1152,
+      layers: 32,
+      heads: 18,
       input_embedding_size: 256,
       output_embedding_size: 1664,
-      intermediate_size: 4608,
-    },
+      width: 4608,
+    }),
     embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
     lm: d => {
       const width = d.config.size('output_embedding_size')
@@ -189,19 +189,19 @@ const types: readonly EncoderType[] = [
     // narrow layers between bottlenecks, several feed-forwards in each
     ...bertLike,
     type: 'mobilebert',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
-      hidden_size: 512,
-      num_hidden_layers: 24,
-      num_attention_heads: 4,
-      intermediate_size: 512,
+      hidden: 512,
+      layers: 24,
+      heads: 4,
+      width: 512,
       embedding_size: 128,
       intra_bottleneck_size: 128,
       num_feedforward_networks: 4,
       trigram_input: true,
       use_bottleneck: true,
       key_query_shared_bottleneck: true,
-    },
+    }),
     embedding: d => {
       const width = d.config.size('embedding_size')
       const input = d.config.flag('trigram_input') ? 3 * width : width

@@ -5,18 +5,18 @@ import type { JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import type { Dims } from './decoder.ts'
 import { densePooler, denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { llamaLayer } from './llama.ts'
 
-export const bertDefaults: JsonObject = {
-  vocab_size: 30522,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
-  max_position_embeddings: 512,
+export const bertDefaults: JsonObject = usual({
+  vocab: 30522,
+  hidden: 768,
+  layers: 12,
+  heads: 12,
+  width: 3072,
+  context: 512,
   type_vocab_size: 2,
-}
+})
 
 /** Word, position and type tables of `width` and their LayerNorm. */
 export function bertEmbedding(d: Dims, width = d.hidden): Weight[] {
@@ -123,13 +123,13 @@ const types: readonly EncoderType[] = [
     // embeddings narrower than the layers; the generator predicts through the narrow width
     ...bertLike,
     type: 'electra',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
       embedding_size: 128,
-      hidden_size: 256,
-      num_attention_heads: 4,
-      intermediate_size: 1024,
-    },
+      hidden: 256,
+      heads: 4,
+      width: 1024,
+    }),
     embedding: d => {
       const width = d.config.size('embedding_size')
       const project = replicated('embeddings_project', d.hidden, width, { bias: true })
@@ -173,15 +173,15 @@ const types: readonly EncoderType[] = [
   {
     // Llama's layer, attending both ways
     type: 'eurobert',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 768,
-      intermediate_size: 3072,
-      num_hidden_layers: 12,
-      num_attention_heads: 12,
-      max_position_embeddings: 8192,
+    defaults: usual({
+      vocab: 128256,
+      hidden: 768,
+      width: 3072,
+      layers: 12,
+      heads: 12,
+      context: 8192,
       tie_word_embeddings: false,
-    },
+    }),
     embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
     layer: llamaLayer,
     body: d => [norm('model.norm', d.hidden)],
@@ -191,15 +191,15 @@ const types: readonly EncoderType[] = [
   {
     // the first layer has no norm before attention
     type: 'modernbert',
-    defaults: {
-      vocab_size: 50368,
-      hidden_size: 768,
-      intermediate_size: 1152,
-      num_hidden_layers: 22,
-      num_attention_heads: 12,
-      max_position_embeddings: 8192,
+    defaults: usual({
+      vocab: 50368,
+      hidden: 768,
+      width: 1152,
+      layers: 22,
+      heads: 12,
+      context: 8192,
       decoder_bias: true,
-    },
+    }),
     headDim: 'divide',
     embedding: d => [
       tokenEmbedding(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'),

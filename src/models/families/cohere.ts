@@ -2,18 +2,18 @@ import { queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { norm } from '../blocks/weights.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { attentionWithFlag } from './llama.ts'
 
-const defaults = {
-  vocab_size: 256000,
-  hidden_size: 8192,
-  intermediate_size: 22528,
-  num_hidden_layers: 40,
-  num_attention_heads: 64,
-  max_position_embeddings: 8192,
+const defaults = usual({
+  vocab: 256000,
+  hidden: 8192,
+  width: 22528,
+  layers: 40,
+  heads: 64,
+  context: 8192,
   tie_word_embeddings: true,
-}
+})
 
 /** Attention and feed-forward side by side under one norm without bias: A + GLU + h. */
 const parallelLayer = (d: Dims) => [

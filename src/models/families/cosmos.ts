@@ -1,7 +1,7 @@
 import { plainFeedForward } from '../blocks/feed-forward.ts'
 import { norm } from '../blocks/weights.ts'
 import { decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { attentionWithFlag, layerNorms } from './llama.ts'
 import { multimodal, projector, tower } from './multimodal.ts'
 import { encoderOf } from './towers.ts'
@@ -9,16 +9,16 @@ import { throughInner } from './vision-parts.ts'
 
 const text = decoder({
   type: 'cosmos3_edge_text',
-  defaults: {
-    vocab_size: 131072,
-    hidden_size: 2048,
-    intermediate_size: 9216,
-    num_hidden_layers: 28,
-    num_attention_heads: 16,
-    num_key_value_heads: 8,
+  defaults: usual({
+    vocab: 131072,
+    hidden: 2048,
+    width: 9216,
+    layers: 28,
+    heads: 16,
+    kvHeads: 8,
     head_dim: 128,
-    max_position_embeddings: 131072,
-  },
+    context: 131072,
+  }),
   layer: d => [
     ...attentionWithFlag(d),
     ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias'), ['mlp.fc1', 'mlp.fc2']),

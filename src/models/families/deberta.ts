@@ -14,7 +14,7 @@ import type { Weight } from '../shape.ts'
 import { bertDefaults, bertFeedForward, bertLike, bertNorms } from './bert.ts'
 import type { Dims } from './decoder.ts'
 import { denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 
 /** "c2p" and "p2c" in `pos_att_type`: a list, or text divided by "|". */
 function hasPositionAttention(config: Config, kind: 'c2p' | 'p2c'): boolean {
@@ -68,16 +68,16 @@ const types: readonly EncoderType[] = [
   {
     ...bertLike,
     type: 'deberta-v2',
-    defaults: {
+    defaults: usual({
       ...bertDefaults,
-      vocab_size: 128100,
-      hidden_size: 1536,
-      num_hidden_layers: 24,
-      num_attention_heads: 24,
-      intermediate_size: 6144,
+      vocab: 128100,
+      hidden: 1536,
+      layers: 24,
+      heads: 24,
+      width: 6144,
       type_vocab_size: 0,
       legacy: true,
-    },
+    }),
     headDim: (config, hidden, heads) => config.sizeOrNull('attention_head_size') ?? Math.floor(hidden / heads),
     embedding: debertaEmbedding,
     layer: d => {

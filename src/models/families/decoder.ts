@@ -220,7 +220,7 @@ export function assemble(config: Config, parts: DecoderParts): ModelShape {
   if (architecture.head === 'token') head.push(replicated('score', labelCount(config), width, { bias: true }))
   if (architecture.head === 'span') head.push(replicated('qa_outputs', 2, width, { bias: true }))
   const own = isOwnClass(architecture, parts.type, parts.classes)
-  const known = own && VERIFIED.includes(architecture.head)
+  const known = own && VERIFIED.includes(architecture.head) && !config.flag('add_cross_attention')
   return {
     family: parts.type,
     modelType: config.text('model_type') ?? parts.type,

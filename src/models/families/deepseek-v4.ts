@@ -3,7 +3,7 @@ import { correctionBias, mixtureWeights } from '../blocks/mixture.ts'
 import { column, norm, outputHead, replicated, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { LayerStack, Weight } from '../shape.ts'
-import { type Family, layerCount, layerKinds } from './family.ts'
+import { type Family, layerCount, layerKinds, usual } from './family.ts'
 import { type Layered, layered, type Part, partsStack, type Sizes } from './layered.ts'
 
 /** Tokens that one compressed entry stands for, by layer kind; 0 for layers that only slide. */
@@ -171,19 +171,19 @@ function deepseekV4(config: Config): Layered {
 
 export const deepseekV4Family: Family = layered({
   type: 'deepseek_v4',
-  defaults: {
-    vocab_size: 129280,
-    hidden_size: 4096,
+  defaults: usual({
+    vocab: 129280,
+    hidden: 4096,
     moe_intermediate_size: 2048,
-    num_hidden_layers: 43,
-    num_attention_heads: 64,
-    num_key_value_heads: 1,
+    layers: 43,
+    heads: 64,
+    kvHeads: 1,
     head_dim: 512,
     q_lora_rank: 1024,
     qk_rope_head_dim: 64,
     num_experts_per_tok: 6,
     n_routed_experts: 256,
-    max_position_embeddings: 1048576,
+    context: 1048576,
     hc_mult: 4,
     sliding_window: 128,
     o_groups: 8,
@@ -192,7 +192,7 @@ export const deepseekV4Family: Family = layered({
     index_head_dim: 128,
     num_nextn_predict_layers: 1,
     num_hash_layers: 3,
-  },
+  }),
   aliases: { n_routed_experts: ['num_local_experts'], moe_intermediate_size: ['intermediate_size'] },
   read: deepseekV4,
 })

@@ -3,7 +3,7 @@ import { column, conv, norm, positionEmbedding, replicated, row, vector } from '
 import { Config, type JsonObject } from '../config.ts'
 import { architectureOf } from './architecture.ts'
 import { samTower } from './document-vision.ts'
-import { encoderStack, type Family } from './family.ts'
+import { encoderStack, type Family, usual } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { encoderOf } from './towers.ts'
 
@@ -13,15 +13,17 @@ function ocrTowers(m: Multimodal, ownPatches: boolean): NamedTower[] {
   const nested = (name: string) => vision.nested(name) ?? new Config({}, {}, {}, `${vision.path}${name}.`)
   const sam = samTower(nested('sam_config'))
   const [first, second] = downsampled(nested('sam_config'))
-  const config = nested('encoder_config').with({
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    num_hidden_layers: 24,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14,
-  })
+  const config = nested('encoder_config').with(
+    usual({
+      hidden: 1024,
+      width: 4096,
+      layers: 24,
+      heads: 16,
+      num_channels: 3,
+      image_size: 224,
+      patch_size: 14,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const side = Math.floor(config.size('image_size') / config.size('patch_size'))
   const patch = config.size('num_channels') * config.size('patch_size') ** 2
@@ -64,15 +66,15 @@ function vl2Towers(m: Multimodal): NamedTower[] {
   const vision = file.with({ width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14 })
   const hidden = vision.size('width')
   const ratio = vision.number('mlp_ratio') ?? 4
-  const fields = {
-    hidden_size: hidden,
-    intermediate_size: Math.max(1, Math.trunc(hidden * ratio)),
-    num_hidden_layers: vision.size('layers'),
-    num_attention_heads: vision.size('heads'),
+  const fields = usual({
+    hidden: hidden,
+    width: Math.max(1, Math.trunc(hidden * ratio)),
+    layers: vision.size('layers'),
+    heads: vision.size('heads'),
     image_size: vision.size('image_size'),
     patch_size: vision.size('patch_size'),
     vision_use_head: true,
-  }
+  })
   const encoder = encoderOf(new Config(fields, {}, {}, file.path), 'siglip_vision_model')
   const merge = (m.optional('projector_config') ?? file).with({ downsample_ratio: 2 }).size('downsample_ratio')
   return [
@@ -91,19 +93,19 @@ function vl2Towers(m: Multimodal): NamedTower[] {
 const isOcr = (config: Config): boolean => architectureOf(config).prefix === 'DeepseekOCR'
 
 /** DeepSeek's small mixtures attend with plain heads where the latent sizes are 0. */
-const ocrText: JsonObject = {
-  vocab_size: 129280,
-  hidden_size: 1280,
-  intermediate_size: 6848,
+const ocrText: JsonObject = usual({
+  vocab: 129280,
+  hidden: 1280,
+  width: 6848,
   moe_intermediate_size: 896,
-  num_hidden_layers: 12,
-  num_attention_heads: 10,
+  layers: 12,
+  heads: 10,
   n_routed_experts: 64,
   n_shared_experts: 2,
   first_k_dense_replace: 1,
   num_experts_per_tok: 6,
   tie_word_embeddings: false,
-}
+})
 
 const types: readonly MultimodalType[] = [
   {

@@ -3,7 +3,7 @@ import { indexerWeights, type LatentAttention, latentAttentionWeights, latentCac
 import { norm } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { CacheSpec, Weight } from '../shape.ts'
-import { type Family, layerCount } from './family.ts'
+import { type Family, layerCount, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import {
   attentionPart,
@@ -149,14 +149,14 @@ function patternTypes(config: Config): readonly unknown[] | null {
   return config.list('index_topk_pattern')
 }
 
-const v3Defaults: JsonObject = {
-  vocab_size: 129280,
-  hidden_size: 7168,
-  intermediate_size: 18432,
+const v3Defaults: JsonObject = usual({
+  vocab: 129280,
+  hidden: 7168,
+  width: 18432,
   moe_intermediate_size: 2048,
-  num_hidden_layers: 61,
-  num_attention_heads: 128,
-  num_key_value_heads: 128,
+  layers: 61,
+  heads: 128,
+  kvHeads: 128,
   n_shared_experts: 1,
   n_routed_experts: 256,
   kv_lora_rank: 512,
@@ -166,8 +166,8 @@ const v3Defaults: JsonObject = {
   qk_nope_head_dim: 128,
   num_experts_per_tok: 8,
   first_k_dense_replace: 3,
-  max_position_embeddings: 4096,
-}
+  context: 4096,
+})
 
 const expertAliases = { n_routed_experts: ['num_local_experts', 'num_experts'] }
 const v3Aliases = { ...expertAliases, num_nextn_predict_layers: ['num_mtp_layers'] }
@@ -175,13 +175,13 @@ const v3Aliases = { ...expertAliases, num_nextn_predict_layers: ['num_mtp_layers
 const types: readonly LayeredType[] = [
   {
     type: 'deepseek_v2',
-    defaults: {
-      vocab_size: 102400,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 102400,
+      hidden: 4096,
+      width: 11008,
+      layers: 32,
+      heads: 32,
+      context: 2048,
       first_k_dense_replace: 0,
       kv_lora_rank: 512,
       q_lora_rank: 1536,
@@ -191,7 +191,7 @@ const types: readonly LayeredType[] = [
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       moe_intermediate_size: 1407,
-    },
+    }),
     aliases: expertAliases,
     read: config => latentMixture(config, { mlpBias: true, copies: true }),
   },
@@ -212,33 +212,33 @@ const types: readonly LayeredType[] = [
   {
     type: 'sarvam_mla',
     classes: ['DeepseekV3'],
-    defaults: {
+    defaults: usual({
       ...v3Defaults,
-      vocab_size: 262144,
-      hidden_size: 4096,
-      intermediate_size: 16384,
-      num_hidden_layers: 32,
-      num_attention_heads: 64,
-      num_key_value_heads: null,
+      vocab: 262144,
+      hidden: 4096,
+      width: 16384,
+      layers: 32,
+      heads: 64,
+      kvHeads: null,
       n_routed_experts: 128,
       q_lora_rank: null,
       first_k_dense_replace: 1,
-    },
-    aliases: v3Aliases,
+    }),
+    aliases: { ...v3Aliases, n_shared_experts: ['num_shared_experts'] },
     read: config => latentMixture(config, { copies: true }),
   },
   {
     // one norm more after each mixture
     type: 'axk1',
-    defaults: {
+    defaults: usual({
       ...v3Defaults,
-      vocab_size: 163840,
-      num_attention_heads: 64,
-      num_key_value_heads: 64,
+      vocab: 163840,
+      heads: 64,
+      kvHeads: 64,
       n_routed_experts: 192,
       first_k_dense_replace: 1,
-      max_position_embeddings: 32768,
-    },
+      context: 32768,
+    }),
     aliases: v3Aliases,
     read: config =>
       latentMixture(config, { copies: false, moreMoe: hidden => [norm('mlp.post_mlp_layernorm', hidden)] }),
@@ -246,15 +246,15 @@ const types: readonly LayeredType[] = [
   {
     type: 'deepseek',
     verified: 'published total of DeepSeek-MoE 16B',
-    defaults: {
-      vocab_size: 102400,
-      hidden_size: 4096,
-      intermediate_size: 11008,
+    defaults: usual({
+      vocab: 102400,
+      hidden: 4096,
+      width: 11008,
       moe_intermediate_size: 1407,
-      num_hidden_layers: 30,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
-    },
+      layers: 30,
+      heads: 32,
+      context: 2048,
+    }),
     aliases: expertAliases,
     read: firstMixture,
   },
@@ -266,34 +266,34 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'glm_moe_dsa',
-    defaults: {
+    defaults: usual({
       ...v3Defaults,
-      vocab_size: 154880,
-      hidden_size: 6144,
-      intermediate_size: 12288,
-      num_hidden_layers: 78,
-      num_attention_heads: 64,
-      num_key_value_heads: 64,
+      vocab: 154880,
+      hidden: 6144,
+      width: 12288,
+      layers: 78,
+      heads: 64,
+      kvHeads: 64,
       q_lora_rank: 2048,
       v_head_dim: 256,
       qk_nope_head_dim: 192,
-      max_position_embeddings: 202752,
+      context: 202752,
       index_head_dim: 128,
       index_n_heads: 32,
-    },
+    }),
     aliases: expertAliases,
     read: config => latentMixture(config, { indexer: listedIndexers, copies: false }),
   },
   {
     type: 'glm4_moe_lite',
-    defaults: {
-      vocab_size: 154880,
-      hidden_size: 2048,
-      intermediate_size: 10240,
+    defaults: usual({
+      vocab: 154880,
+      hidden: 2048,
+      width: 10240,
       moe_intermediate_size: 1536,
-      num_hidden_layers: 47,
-      num_attention_heads: 20,
-      num_key_value_heads: 20,
+      layers: 47,
+      heads: 20,
+      kvHeads: 20,
       n_shared_experts: 1,
       n_routed_experts: 64,
       kv_lora_rank: 512,
@@ -302,21 +302,26 @@ const types: readonly LayeredType[] = [
       v_head_dim: 256,
       qk_nope_head_dim: 192,
       num_experts_per_tok: 4,
-      max_position_embeddings: 202752,
-    },
+      context: 202752,
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
-    read: config => latentMixture(config, { firstSparse: () => 1, copies: true }),
+    read: config => {
+      // transformers takes head_dim for another name of qk_rope_head_dim, engines do not
+      const rope = config.size('qk_rope_head_dim')
+      const exact = (config.sizeOrNull('head_dim') ?? rope) === rope
+      return { ...latentMixture(config, { firstSparse: () => 1, copies: true }), exact }
+    },
   },
   {
     type: 'mistral4',
-    defaults: {
-      vocab_size: 131072,
-      hidden_size: 4096,
-      intermediate_size: 12288,
+    defaults: usual({
+      vocab: 131072,
+      hidden: 4096,
+      width: 12288,
       moe_intermediate_size: 2048,
-      num_hidden_layers: 36,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
+      layers: 36,
+      heads: 32,
+      kvHeads: 32,
       n_shared_experts: 1,
       n_routed_experts: 128,
       kv_lora_rank: 256,
@@ -326,8 +331,8 @@ const types: readonly LayeredType[] = [
       qk_nope_head_dim: 64,
       num_experts_per_tok: 4,
       first_k_dense_replace: 0,
-      max_position_embeddings: 1048576,
-    },
+      context: 1048576,
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => latentMixture(config, { copies: false }),
   },

@@ -2,10 +2,10 @@ import { encoderLayer, patchConv, patchCount, patchPositions, sides } from '../b
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
-import { encoderStack, type Family, layerCount, stackOf } from './family.ts'
+import { encoderStack, type Family, layerCount, stackOf, usual } from './family.ts'
 import { twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
-import { qwen25Visual } from './qwen-vl.ts'
+import { qwen25Visual, visualAliases } from './qwen-vl.ts'
 import { type Encoder, encoderOf, plainEncoder, undivided } from './towers.ts'
 
 /** Side of the windows that SAM's encoder attends in where the file is silent. */
@@ -13,21 +13,23 @@ const SAM_WINDOW = 14
 
 /** GOT-OCR's tower is SAM's: windowed layers and a few global ones, each with relative positions of its own reach. */
 export function samTower(file: Config): Encoder {
-  const config = file.with({
-    hidden_size: 768,
-    output_channels: 256,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    num_channels: 3,
-    image_size: 1024,
-    patch_size: 16,
-    qkv_bias: true,
-    use_abs_pos: true,
-    use_rel_pos: true,
-    window_size: SAM_WINDOW,
-    global_attn_indexes: [2, 5, 8, 11],
-    mlp_dim: 3072,
-  })
+  const config = file.with(
+    usual({
+      hidden: 768,
+      output_channels: 256,
+      layers: 12,
+      heads: 12,
+      num_channels: 3,
+      image_size: 1024,
+      patch_size: 16,
+      qkv_bias: true,
+      use_abs_pos: true,
+      use_rel_pos: true,
+      window_size: SAM_WINDOW,
+      global_attn_indexes: [2, 5, 8, 11],
+      mlp_dim: 3072,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
   const channels = config.size('output_channels')
@@ -105,16 +107,18 @@ function lightOnTowers(m: Multimodal): NamedTower[] {
 
 /** PaddleOCR-VL: SigLIP without pooling head; squares of patches are merged before the text's width. */
 function paddleTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 384,
-    patch_size: 14,
-    spatial_merge_size: 2,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1152,
+      width: 4304,
+      layers: 27,
+      heads: 16,
+      num_channels: 3,
+      image_size: 384,
+      patch_size: 14,
+      spatial_merge_size: 2,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const encoder = plainEncoder(
     config,
@@ -134,16 +138,19 @@ function paddleTowers(m: Multimodal): NamedTower[] {
 
 /** Ernie 4.5 VL: tower, then resamplers over space and time. */
 function ernieTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    depth: 32,
-    hidden_size: 1280,
-    intermediate_size: 5120,
-    num_heads: 16,
-    in_channels: 3,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    temporal_merge_size: 2,
-  })
+  const config = m.part('vision_config').with(
+    {
+      depth: 32,
+      hidden_size: 1280,
+      intermediate_size: 5120,
+      num_heads: 16,
+      in_channels: 3,
+      patch_size: 14,
+      spatial_merge_size: 2,
+      temporal_merge_size: 2,
+    },
+    visualAliases,
+  )
   const hidden = config.size('hidden_size')
   const patch = patchConv('patch_embed.proj', config, hidden, { bias: false, channels: 'in_channels' })
   const encoder = plainEncoder(
@@ -181,7 +188,7 @@ function ernieTowers(m: Multimodal): NamedTower[] {
 
 /** Exaone 4.5: Qwen2.5-VL's tower with grouped keys and values. */
 function exaoneTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({ num_key_value_heads: 8, num_heads: 16 })
+  const config = m.part('vision_config').with({ num_key_value_heads: 8, num_heads: 16 }, visualAliases)
   const encoder = qwen25Visual(config)
   const heads = config.size('num_heads')
   const kvHeads = config.size('num_key_value_heads')
@@ -196,18 +203,20 @@ function exaoneTowers(m: Multimodal): NamedTower[] {
 
 /** Molmo 2: patches pooled by attention over two layers' features, then a gated projector. */
 function molmoTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 25,
-    num_attention_heads: 16,
-    num_key_value_heads: 16,
-    head_dim: 72,
-    image_size: [378, 378],
-    patch_size: 14,
-    num_channels: 3,
-    attention_bias: true,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1152,
+      width: 4304,
+      layers: 25,
+      heads: 16,
+      kvHeads: 16,
+      head_dim: 72,
+      image_size: [378, 378],
+      patch_size: 14,
+      num_channels: 3,
+      attention_bias: true,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const bias = config.flag('attention_bias')
   const heads = config.size('num_attention_heads')
@@ -237,17 +246,19 @@ function molmoTowers(m: Multimodal): NamedTower[] {
 
 /** Attention over the features of several of the tower's layers, then a gated projector to the text's width. */
 export function pooledAttention(adapter: Config): Weight[] {
-  const config = adapter.with({
-    vision_feature_layer: [24, 18],
-    hidden_size: 1152,
-    num_attention_heads: 16,
-    num_key_value_heads: 16,
-    head_dim: 72,
-    attention_bias: true,
-    intermediate_size: 18944,
-    text_hidden_size: 3584,
-    mlp_bias: false,
-  })
+  const config = adapter.with(
+    usual({
+      vision_feature_layer: [24, 18],
+      hidden: 1152,
+      heads: 16,
+      kvHeads: 16,
+      head_dim: 72,
+      attention_bias: true,
+      width: 18944,
+      text_hidden_size: 3584,
+      mlp_bias: false,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1)
   const headDim = config.size('head_dim')
@@ -283,14 +294,14 @@ const types: readonly MultimodalType[] = [
     type: 'got_ocr2',
     text: {
       type: 'qwen2',
-      absent: {
-        vocab_size: 151860,
-        hidden_size: 1024,
-        intermediate_size: 2816,
-        num_hidden_layers: 24,
-        num_attention_heads: 16,
-        num_key_value_heads: 16,
-      },
+      absent: usual({
+        vocab: 151860,
+        hidden: 1024,
+        width: 2816,
+        layers: 24,
+        heads: 16,
+        kvHeads: 16,
+      }),
     },
     tiedByDefault: true,
     towers: gotTowers,
@@ -300,14 +311,14 @@ const types: readonly MultimodalType[] = [
     defaults: { spatial_merge_size: 2 },
     text: {
       type: 'qwen3',
-      absent: {
-        hidden_size: 1024,
-        intermediate_size: 3072,
-        num_hidden_layers: 28,
-        num_attention_heads: 16,
-        num_key_value_heads: 8,
-        max_position_embeddings: 40960,
-      },
+      absent: usual({
+        hidden: 1024,
+        width: 3072,
+        layers: 28,
+        heads: 16,
+        kvHeads: 8,
+        context: 40960,
+      }),
     },
     tiedByDefault: true,
     towers: lightOnTowers,
@@ -317,15 +328,15 @@ const types: readonly MultimodalType[] = [
     text: {
       type: 'ernie4_5',
       own: ['paddleocr_vl_text'],
-      defaults: {
-        vocab_size: 103424,
-        hidden_size: 1024,
-        intermediate_size: 3072,
-        num_hidden_layers: 18,
-        num_attention_heads: 16,
-        num_key_value_heads: 2,
+      defaults: usual({
+        vocab: 103424,
+        hidden: 1024,
+        width: 3072,
+        layers: 18,
+        heads: 16,
+        kvHeads: 2,
         head_dim: 128,
-      },
+      }),
     },
     tie: 'either',
     tiedByDefault: true,
@@ -364,15 +375,19 @@ const types: readonly MultimodalType[] = [
     text: {
       type: 'qwen3',
       own: ['molmo2_text'],
-      defaults: {
-        vocab_size: 151936,
-        hidden_size: 4096,
-        intermediate_size: 12288,
-        num_hidden_layers: 36,
-        num_attention_heads: 32,
-        num_key_value_heads: 8,
+      defaults: usual({
+        vocab: 151936,
+        hidden: 4096,
+        width: 12288,
+        layers: 36,
+        heads: 32,
+        kvHeads: 8,
         head_dim: 128,
-        max_position_embeddings: 36864,
+        context: 36864,
+      }),
+      fields: config => {
+        const bias = config.nested('text_config')?.raw('qkv_bias')
+        return bias === undefined ? {} : { attention_bias: bias }
       },
     },
     tie: 'never',

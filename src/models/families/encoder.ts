@@ -89,7 +89,15 @@ function encoderShape(row: EncoderType, config: Config): ModelShape {
   return {
     family: row.type,
     modelType: type,
-    count: own && verified && row.exact !== false && type === row.type && assumed === null ? 'exact' : 'derived',
+    count:
+      own &&
+      verified &&
+      row.exact !== false &&
+      type === row.type &&
+      assumed === null &&
+      !config.flag('add_cross_attention')
+        ? 'exact'
+        : 'derived',
     embedding: row.embedding(d),
     layers:
       first.length === 0

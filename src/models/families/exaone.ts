@@ -2,7 +2,7 @@ import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { column, norm, row, tokenEmbedding } from '../blocks/weights.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder, type Windows } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { llamaDefaults, norms } from './llama.ts'
 
 /** EXAONE 4's pattern is a number (every n-th layer is full) or letters: "LLLG". Without a window all layers are full. */
@@ -19,13 +19,13 @@ const types: readonly DecoderType[] = [
     // EXAONE 3 is remote code with GPT-2's module names around Llama's layer
     type: 'exaone',
     classes: ['Llama'],
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 102400,
-      intermediate_size: 14336,
-      num_key_value_heads: 8,
-      max_position_embeddings: 4096,
-    },
+      vocab: 102400,
+      width: 14336,
+      kvHeads: 8,
+      context: 4096,
+    }),
     aliases: { num_hidden_layers: ['num_layers'] },
     embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'transformer.wte')],
     layer: d => {
@@ -43,13 +43,13 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'exaone4',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 102400,
-      intermediate_size: 16384,
-      num_key_value_heads: 32,
+      vocab: 102400,
+      width: 16384,
+      kvHeads: 32,
       sliding_window: 4096,
-    },
+    }),
     layer: d => [
       ...attentionWeights(d),
       ...queryKeyNorms(d, 'head'),

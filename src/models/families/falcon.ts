@@ -4,7 +4,7 @@ import { norm, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 
 /** Multi-head attention with q, k, v in one matrix of 3 x hidden rows, also when the heads do not divide the width. */
 function wholeFused(d: Dims, bias: boolean, names: readonly [string, string]): Weight[] {
@@ -29,15 +29,15 @@ function falconNorms(d: Dims): Weight[] {
 const neox: DecoderType = {
   type: 'gpt_neox',
   classes: ['GPTNeoX'],
-  defaults: {
-    vocab_size: 50432,
-    hidden_size: 6144,
-    num_hidden_layers: 44,
-    num_attention_heads: 64,
-    intermediate_size: 24576,
-    max_position_embeddings: 2048,
+  defaults: usual({
+    vocab: 50432,
+    hidden: 6144,
+    layers: 44,
+    heads: 64,
+    width: 24576,
+    context: 2048,
     attention_bias: true,
-  },
+  }),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'gpt_neox.embed_in')],
@@ -57,15 +57,15 @@ const types: readonly DecoderType[] = [
     // no biases but one, behind the last layer's attention
     ...neox,
     type: 'gpt_neox_japanese',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 2560,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 2560,
+      layers: 32,
+      heads: 32,
       intermediate_multiple_size: 4,
-      max_position_embeddings: 2048,
+      context: 2048,
       tie_word_embeddings: true,
-    },
+    }),
     classes: [],
     width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
     layer: d => [
@@ -78,9 +78,9 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'bloom',
-    defaults: { vocab_size: 250880, n_embed: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true },
-    names: { hidden: 'n_embed', layers: 'n_layer', heads: 'n_head' },
-    aliases: { n_embed: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'] },
+    defaults: { vocab_size: 250880, hidden_size: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true },
+    names: { layers: 'n_layer', heads: 'n_head' },
+    aliases: { hidden_size: ['n_embed'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'] },
     headDim: 'divide',
     kvHeads: (_, heads) => heads,
     width: (_, hidden) => 4 * hidden,
@@ -124,16 +124,16 @@ const types: readonly DecoderType[] = [
   {
     type: 'falcon',
     also: ['RefinedWeb', 'RefinedWebModel'],
-    defaults: {
-      vocab_size: 65024,
-      hidden_size: 4544,
-      num_hidden_layers: 32,
-      num_attention_heads: 71,
+    defaults: usual({
+      vocab: 65024,
+      hidden: 4544,
+      layers: 32,
+      heads: 71,
       multi_query: true,
       parallel_attn: true,
-      max_position_embeddings: 2048,
+      context: 2048,
       tie_word_embeddings: true,
-    },
+    }),
     aliases: {
       hidden_size: ['n_embed'],
       num_hidden_layers: ['n_layer'],

@@ -1,4 +1,4 @@
-import { type Config, FieldProblem } from '../config.ts'
+import { type Config, FieldProblem, type JsonObject } from '../config.ts'
 import type { LayerKind, LayerStack, ModelShape, ShapeFacts, Weight } from '../shape.ts'
 
 /**
@@ -21,6 +21,21 @@ export interface Family {
 
 /** How most families were verified: each config compared gave the class's own count. */
 export const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared'
+
+/** Short names of the sizes that nearly every class has defaults for. */
+const USUAL: Readonly<Record<string, string>> = {
+  vocab: 'vocab_size',
+  hidden: 'hidden_size',
+  width: 'intermediate_size',
+  layers: 'num_hidden_layers',
+  heads: 'num_attention_heads',
+  kvHeads: 'num_key_value_heads',
+  context: 'max_position_embeddings',
+}
+
+/** Defaults of a class, its usual sizes under short names; all other keys as configs spell them. */
+export const usual = (defaults: JsonObject): JsonObject =>
+  Object.fromEntries(Object.entries(defaults).map(([name, value]) => [USUAL[name] ?? name, value]))
 
 /** Reads a nested config by its `model_type`, or by the given type where it is silent. */
 export type NestedReader = (config: Config, otherwise?: string) => ModelShape

@@ -5,7 +5,7 @@ import { column, norm, replicated, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { latentSizes } from './deepseek.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import { densePart, type Layered, type LayeredType, layered, type Part } from './layered.ts'
 
@@ -147,7 +147,7 @@ function bailing(config: Config): Layered {
     ],
     cache: [{ kind: 'kda', heads: linearHeads, headDim, kernel }],
   }
-  const experts = config.size('num_experts')
+  const experts = config.size('num_local_experts')
   const sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace'))
   const moe = sharedMixture(d, experts, config.count('n_shared_experts'))
   const width = config.size('intermediate_size')
@@ -234,33 +234,33 @@ function dots3(config: Config): Layered {
 const types: readonly LayeredType[] = [
   {
     type: 'youtu',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 2048,
-      intermediate_size: 6144,
-      num_hidden_layers: 32,
-      num_attention_heads: 16,
-      num_key_value_heads: 16,
+    defaults: usual({
+      vocab: 128256,
+      hidden: 2048,
+      width: 6144,
+      layers: 32,
+      heads: 16,
+      kvHeads: 16,
       kv_lora_rank: 512,
       q_lora_rank: 1536,
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       qk_nope_head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       tie_word_embeddings: true,
-    },
+    }),
     read: youtu,
   },
   {
     type: 'axk2',
-    defaults: {
-      vocab_size: 163840,
-      hidden_size: 2048,
-      intermediate_size: 5120,
+    defaults: usual({
+      vocab: 163840,
+      hidden: 2048,
+      width: 5120,
       moe_intermediate_size: 512,
-      num_hidden_layers: 48,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
+      layers: 48,
+      heads: 32,
+      kvHeads: 32,
       n_shared_experts: 1,
       n_routed_experts: 128,
       kv_lora_rank: 128,
@@ -269,24 +269,24 @@ const types: readonly LayeredType[] = [
       v_head_dim: 64,
       qk_nope_head_dim: 64,
       num_experts_per_tok: 8,
-      max_position_embeddings: 131072,
+      context: 131072,
       index_head_dim: 128,
       index_n_heads: 16,
       gated_norm_rank: 16,
-    },
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: axk2,
   },
   {
     type: 'hy_v4',
-    defaults: {
-      vocab_size: 120832,
-      hidden_size: 2816,
-      intermediate_size: 6912,
+    defaults: usual({
+      vocab: 120832,
+      hidden: 2816,
+      width: 6912,
       moe_intermediate_size: 768,
-      num_hidden_layers: 34,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
+      layers: 34,
+      heads: 32,
+      kvHeads: 32,
       n_routed_experts: 256,
       n_shared_experts: 1,
       num_experts_per_tok: 8,
@@ -298,21 +298,21 @@ const types: readonly LayeredType[] = [
       index_head_dim: 128,
       index_n_heads: 16,
       hc_mult: 4,
-      max_position_embeddings: 262144,
-    },
+      context: 262144,
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: hunyuan4,
   },
   {
     type: 'bailing_hybrid',
-    defaults: {
-      vocab_size: 157184,
-      hidden_size: 2560,
-      intermediate_size: 6144,
+    defaults: usual({
+      vocab: 157184,
+      hidden: 2560,
+      width: 6144,
       moe_intermediate_size: 768,
-      num_hidden_layers: 42,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
+      layers: 42,
+      heads: 32,
+      kvHeads: 32,
       head_dim: 128,
       n_shared_experts: 1,
       kv_lora_rank: 512,
@@ -320,27 +320,27 @@ const types: readonly LayeredType[] = [
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       qk_nope_head_dim: 128,
-      num_experts: 512,
+      num_local_experts: 512,
       num_experts_per_tok: 8,
       first_k_dense_replace: 2,
       short_conv_kernel_size: 4,
       layer_group_size: 6,
-      max_position_embeddings: 262144,
-    },
-    aliases: { num_experts: ['num_local_experts'], n_shared_experts: ['num_shared_experts'] },
+      context: 262144,
+    }),
+    aliases: { num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts'] },
     read: bailing,
   },
   {
     type: 'dots3_note_text',
     classes: ['Dots3Note'],
-    defaults: {
-      vocab_size: 152064,
-      hidden_size: 5120,
-      intermediate_size: 13824,
+    defaults: usual({
+      vocab: 152064,
+      hidden: 5120,
+      width: 13824,
       moe_intermediate_size: 1536,
-      num_hidden_layers: 46,
-      num_attention_heads: 128,
-      num_key_value_heads: 128,
+      layers: 46,
+      heads: 128,
+      kvHeads: 128,
       n_shared_experts: 1,
       n_routed_experts: 256,
       kv_lora_rank: 512,
@@ -349,11 +349,11 @@ const types: readonly LayeredType[] = [
       v_head_dim: 128,
       qk_nope_head_dim: 128,
       num_experts_per_tok: 8,
-      max_position_embeddings: 524288,
+      context: 524288,
       index_head_dim: 128,
       index_n_heads: 64,
       shared_experts_intermediate_size: 1536,
-    },
+    }),
     aliases: {
       n_routed_experts: ['num_local_experts'],
       shared_experts_intermediate_size: ['moe_shared_expert_intermediate_size'],

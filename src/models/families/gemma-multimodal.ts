@@ -2,7 +2,7 @@ import { encoderLayer } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { encoderStack, type Family, layerCount, noLayers, uniformStack } from './family.ts'
+import { encoderStack, type Family, layerCount, noLayers, uniformStack, usual } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, undivided } from './towers.ts'
 
@@ -127,16 +127,18 @@ function gemma3nTowers(m: Multimodal): NamedTower[] {
 
 /** Gemma 4's tower, which vLLM takes from transformers as it is, undivided, like Gemma 3n's: grouped heads of their own size, query and key norms, positions of both axes. */
 function gemma4Vision(file: Config): Encoder {
-  const config = file.with({
-    hidden_size: 768,
-    intermediate_size: 3072,
-    num_hidden_layers: 16,
-    num_attention_heads: 12,
-    num_key_value_heads: 12,
-    head_dim: 64,
-    patch_size: 16,
-    position_embedding_size: 10240,
-  })
+  const config = file.with(
+    usual({
+      hidden: 768,
+      width: 3072,
+      layers: 16,
+      heads: 12,
+      kvHeads: 12,
+      head_dim: 64,
+      patch_size: 16,
+      position_embedding_size: 10240,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
   const headDim = config.size('head_dim')
@@ -175,14 +177,16 @@ function gemma4Towers(m: Multimodal): NamedTower[] {
     const encoder = gemma4Vision(seen)
     towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width))
   }
-  const heard = m.optional('audio_config')?.with({
-    hidden_size: 1024,
-    num_hidden_layers: 12,
-    num_attention_heads: 8,
-    subsampling_conv_channels: [128, 32],
-    conv_kernel_size: 5,
-    output_proj_dims: 1536,
-  })
+  const heard = m.optional('audio_config')?.with(
+    usual({
+      hidden: 1024,
+      layers: 12,
+      heads: 8,
+      subsampling_conv_channels: [128, 32],
+      conv_kernel_size: 5,
+      output_proj_dims: 1536,
+    }),
+  )
   if (heard) {
     const sizes = channels(heard, 'subsampling_conv_channels')
     const hidden = heard.size('hidden_size')

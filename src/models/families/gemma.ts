@@ -3,7 +3,7 @@ import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { column, norm, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { attentionWithFlag, llamaLayer, norms } from './llama.ts'
 
 /** Gemma 2's layer: norms before and after attention and feed-forward, A + GLU + 4h. */
@@ -16,33 +16,33 @@ const sandwichLayer = (d: Dims): Weight[] => [
 export const sandwichNorms = (d: Dims): Weight[] =>
   norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm'])
 
-const gemma2Defaults = {
-  vocab_size: 256000,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 26,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
+const gemma2Defaults = usual({
+  vocab: 256000,
+  hidden: 2304,
+  width: 9216,
+  layers: 26,
+  heads: 8,
+  kvHeads: 4,
   head_dim: 256,
-  max_position_embeddings: 8192,
+  context: 8192,
   sliding_window: 4096,
   tie_word_embeddings: true,
-}
+})
 
 const types: readonly DecoderType[] = [
   {
     type: 'gemma',
-    defaults: {
-      vocab_size: 256000,
-      hidden_size: 3072,
-      intermediate_size: 24576,
-      num_hidden_layers: 28,
-      num_attention_heads: 16,
-      num_key_value_heads: 16,
+    defaults: usual({
+      vocab: 256000,
+      hidden: 3072,
+      width: 24576,
+      layers: 28,
+      heads: 16,
+      kvHeads: 16,
       head_dim: 256,
-      max_position_embeddings: 8192,
+      context: 8192,
       tie_word_embeddings: true,
-    },
+    }),
     layer: llamaLayer,
   },
   {

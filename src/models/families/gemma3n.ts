@@ -4,18 +4,18 @@ import { column, norm, replicated, tokenEmbedding, vector } from '../blocks/weig
 import type { Config } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
 import { alternatingWindows, assemble, attentionCache, type Dims, dimsOf } from './decoder.ts'
-import { equalToClasses, type Family, stackOf } from './family.ts'
+import { equalToClasses, type Family, stackOf, usual } from './family.ts'
 import { perLayerEmbedding, perLayerGate, sandwichNorms, withoutOwnKeys } from './gemma.ts'
 
-const defaults = {
-  vocab_size: 262400,
-  hidden_size: 2048,
-  intermediate_size: 16384,
-  num_hidden_layers: 35,
-  num_attention_heads: 8,
-  num_key_value_heads: 2,
+const defaults = usual({
+  vocab: 262400,
+  hidden: 2048,
+  width: 16384,
+  layers: 35,
+  heads: 8,
+  kvHeads: 2,
   head_dim: 256,
-  max_position_embeddings: 32768,
+  context: 32768,
   sliding_window: 512,
   vocab_size_per_layer_input: 262144,
   hidden_size_per_layer_input: 256,
@@ -23,7 +23,7 @@ const defaults = {
   num_kv_shared_layers: 15,
   laurel_rank: 64,
   tie_word_embeddings: true,
-}
+})
 
 /** Alternating updates: `inputs` copies of the hidden state, predicted and corrected in every layer. */
 function altUp(hidden: number, inputs: number): Weight[] {

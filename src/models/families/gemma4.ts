@@ -5,26 +5,26 @@ import { norm, replicated, tokenEmbedding, vector } from '../blocks/weights.ts'
 import { Config, type JsonObject } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
 import { assemble, attentionCache, type Dims, dimsOf } from './decoder.ts'
-import { equalToClasses, type Family, layerKinds, stackOf } from './family.ts'
+import { equalToClasses, type Family, layerKinds, stackOf, usual } from './family.ts'
 import { perLayerEmbedding, perLayerGate, sandwichNorms, withoutOwnKeys } from './gemma.ts'
 import { norms } from './llama.ts'
 
-const defaults = {
-  vocab_size: 262144,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 30,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
+const defaults = usual({
+  vocab: 262144,
+  hidden: 2304,
+  width: 9216,
+  layers: 30,
+  heads: 8,
+  kvHeads: 4,
   head_dim: 256,
   global_head_dim: 512,
-  max_position_embeddings: 131072,
+  context: 131072,
   sliding_window: 512,
   vocab_size_per_layer_input: 262144,
   hidden_size_per_layer_input: 256,
   num_kv_shared_layers: 0,
   tie_word_embeddings: true,
-}
+})
 
 /** 5 sliding layers to 1 full one; the last layer is full whatever the file says. */
 function fullLayers(d: Dims): boolean[] {
@@ -129,7 +129,7 @@ const unifiedDefaults = { hidden_size_per_layer_input: 0, sliding_window: 1024, 
  */
 function assistantShape(config: Config): ModelShape {
   const text = config.nested('text_config') ?? new Config({}, {}, {}, 'text_config.')
-  const layers = text.count('num_hidden_layers', defaults.num_hidden_layers)
+  const layers = text.with(defaults).size('num_hidden_layers')
   const shared = text.count('num_kv_shared_layers') || layers
   const json = {
     ...text.json,

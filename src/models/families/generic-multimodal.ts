@@ -3,7 +3,7 @@ import { column, conv, norm, positionEmbedding, row, total } from '../blocks/wei
 import { Config, type JsonObject } from '../config.ts'
 import { parameterCount, stackTotal } from '../count.ts'
 import type { ModelShape, Tower } from '../shape.ts'
-import { checkpointDtype, encoderStack, type NestedReader, noLayers } from './family.ts'
+import { checkpointDtype, encoderStack, type NestedReader, noLayers, usual } from './family.ts'
 import { type Encoder, knownEncoder } from './towers.ts'
 
 /** Keys under which models nest their language model. */
@@ -119,12 +119,12 @@ function textPart(config: Config): Config {
   return new Config(Object.fromEntries(json.filter(([name]) => !towers.has(name))), {}, {}, part.path)
 }
 
-const aliases = {
-  hidden_size: ['embed_dim', 'd_model', 'width'],
-  num_hidden_layers: ['depth', 'encoder_layers', 'layers', 'num_layers'],
-  num_attention_heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'],
-  intermediate_size: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim'],
-}
+const aliases = usual({
+  hidden: ['embed_dim', 'd_model', 'width'],
+  layers: ['depth', 'encoder_layers', 'layers', 'num_layers'],
+  heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'],
+  width: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim'],
+})
 
 /** An encoder of unknown class from its sizes: patches, positions and plain layers. */
 function plainTower(file: Config): Encoder {

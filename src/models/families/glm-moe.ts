@@ -4,7 +4,7 @@ import { norm, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { CacheSpec } from '../shape.ts'
 import { attentionCache } from './decoder.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import {
   attentionPart,
   densePart,
@@ -46,20 +46,20 @@ const llama4Feed = 'feed_forward'
 const types: readonly LayeredType[] = [
   {
     type: 'glm4_moe',
-    defaults: {
-      vocab_size: 151552,
-      hidden_size: 4096,
-      intermediate_size: 10944,
-      num_hidden_layers: 46,
-      num_attention_heads: 96,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+    defaults: usual({
+      vocab: 151552,
+      hidden: 4096,
+      width: 10944,
+      layers: 46,
+      heads: 96,
+      kvHeads: 8,
+      context: 131072,
       moe_intermediate_size: 1408,
       num_experts_per_tok: 8,
       n_shared_experts: 1,
       n_routed_experts: 128,
       first_k_dense_replace: 1,
-    },
+    }),
     aliases: { n_routed_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
     read: config => {
       const d = sizesOf(config)
@@ -85,17 +85,17 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'dots1',
-    defaults: {
-      vocab_size: 152064,
-      hidden_size: 4608,
-      intermediate_size: 10944,
-      num_hidden_layers: 62,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 152064,
+      hidden: 4608,
+      width: 10944,
+      layers: 62,
+      heads: 32,
+      kvHeads: 32,
+      context: 2048,
       moe_intermediate_size: 1408,
       first_k_dense_replace: 0,
-    },
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => {
       const d = sizesOf(config)
@@ -119,14 +119,14 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'ernie4_5_moe',
-    defaults: {
-      vocab_size: 103424,
-      hidden_size: 2560,
-      intermediate_size: 12288,
-      num_hidden_layers: 28,
-      num_attention_heads: 20,
-      num_key_value_heads: 4,
-      max_position_embeddings: 131072,
+    defaults: usual({
+      vocab: 103424,
+      hidden: 2560,
+      width: 12288,
+      layers: 28,
+      heads: 20,
+      kvHeads: 4,
+      context: 131072,
       moe_intermediate_size: 1536,
       moe_num_experts: 64,
       moe_k: 6,
@@ -135,7 +135,7 @@ const types: readonly LayeredType[] = [
       moe_layer_end_index: -1,
       moe_layer_interval: 1,
       tie_word_embeddings: true,
-    },
+    }),
     aliases: { moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok'] },
     read: config => {
       const d = sizesOf(config)
@@ -170,22 +170,22 @@ const types: readonly LayeredType[] = [
     // attention in chunks except where there is no rotary embedding; L2 norms of queries and keys have no weights
     type: 'llama4_text',
     classes: ['Llama4'],
-    defaults: {
-      vocab_size: 202048,
-      hidden_size: 5120,
-      intermediate_size: 8192,
+    defaults: usual({
+      vocab: 202048,
+      hidden: 5120,
+      width: 8192,
       intermediate_size_mlp: 16384,
-      num_hidden_layers: 48,
-      num_attention_heads: 40,
-      num_key_value_heads: 8,
+      layers: 48,
+      heads: 40,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       num_experts_per_tok: 1,
       num_local_experts: 16,
       interleave_moe_layer_step: 1,
       no_rope_layer_interval: 4,
       attention_chunk_size: 8192,
-    },
+    }),
     read: config => {
       const d = sizesOf(config)
       const bias = config.flag('attention_bias')

@@ -5,10 +5,11 @@ import { column, conv, norm, replicated, row, vector } from '../blocks/weights.t
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { dividedHeadDim } from './decoder.ts'
-import { type Family, layerCount, layerKinds, uniformStack } from './family.ts'
+import { type Family, layerCount, layerKinds, uniformStack, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import { densePart, type Layered, type LayeredType, layered, type Part, type Sizes, sizesOf } from './layered.ts'
 import { type MultimodalType, multimodal, tower } from './multimodal.ts'
+import { visualAliases } from './qwen-vl.ts'
 import type { Encoder } from './towers.ts'
 
 /** Which layers run an indexer of their own: a list, a pattern of F and S, else every n-th from an offset on. */
@@ -92,19 +93,22 @@ function glm5Next(config: Config): Layered {
 
 /** GLM-OCR and GLM-5-Next: norms on queries and keys, a gated merger of its own width. */
 function glmOcrVisual(file: Config, mergerWidth: (config: Config, out: number) => number): Encoder {
-  const config = file.with({
-    depth: 24,
-    hidden_size: 1024,
-    intermediate_size: 4096,
-    attention_bias: true,
-    num_heads: 16,
-    in_channels: 3,
-    patch_size: 14,
-    spatial_merge_size: 2,
-    temporal_patch_size: 2,
-    out_hidden_size: 1536,
-    projection_intermediate_size: 10240,
-  })
+  const config = file.with(
+    {
+      depth: 24,
+      hidden_size: 1024,
+      intermediate_size: 4096,
+      attention_bias: true,
+      num_heads: 16,
+      in_channels: 3,
+      patch_size: 14,
+      spatial_merge_size: 2,
+      temporal_patch_size: 2,
+      out_hidden_size: 1536,
+      projection_intermediate_size: 10240,
+    },
+    visualAliases,
+  )
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
   const inner = mergerWidth(config, out)
@@ -150,14 +154,14 @@ function glmOcrVisual(file: Config, mergerWidth: (config: Config, out: number) =
 
 const text: LayeredType = {
   type: 'glm5_next_text',
-  defaults: {
-    vocab_size: 154880,
-    hidden_size: 4096,
-    intermediate_size: 12288,
+  defaults: usual({
+    vocab: 154880,
+    hidden: 4096,
+    width: 12288,
     moe_intermediate_size: 2048,
-    num_hidden_layers: 45,
-    num_attention_heads: 64,
-    num_key_value_heads: 64,
+    layers: 45,
+    heads: 64,
+    kvHeads: 64,
     n_shared_experts: 1,
     n_routed_experts: 288,
     num_experts_per_tok: 8,
@@ -165,7 +169,7 @@ const text: LayeredType = {
     q_lora_rank: 1536,
     v_head_dim: 256,
     qk_nope_head_dim: 256,
-    max_position_embeddings: 1048576,
+    context: 1048576,
     index_head_dim: 128,
     index_n_heads: 32,
     index_kpool: 16,
@@ -173,7 +177,7 @@ const text: LayeredType = {
     linear_num_heads: 64,
     linear_conv_kernel_dim: 4,
     hc_mult: 4,
-  },
+  }),
   aliases: { n_routed_experts: ['num_local_experts'] },
   read: glm5Next,
 }
@@ -185,16 +189,16 @@ const types: readonly MultimodalType[] = [
       type: 'glm4',
       own: ['glm_ocr_text'],
       fields: () => ({ attention_bias: false }),
-      defaults: {
-        vocab_size: 59392,
-        hidden_size: 1024,
-        intermediate_size: 4096,
-        num_hidden_layers: 16,
-        num_attention_heads: 16,
-        num_key_value_heads: 8,
-        max_position_embeddings: 131072,
+      defaults: usual({
+        vocab: 59392,
+        hidden: 1024,
+        width: 4096,
+        layers: 16,
+        heads: 16,
+        kvHeads: 8,
+        context: 131072,
         head_dim: null,
-      },
+      }),
     },
     tie: 'either',
     towers: m => [

@@ -2,20 +2,20 @@ import { attentionWeights, fusedAttentionWeights } from '../blocks/attention.ts'
 import { fusedGatedFeedForward } from '../blocks/feed-forward.ts'
 import { norm, tokenEmbedding } from '../blocks/weights.ts'
 import { type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { layerNorms, norms } from './llama.ts'
 
-const defaults = {
-  vocab_size: 151552,
-  hidden_size: 4096,
-  intermediate_size: 13696,
-  num_hidden_layers: 40,
-  num_attention_heads: 32,
-  num_key_value_heads: 2,
+const defaults = usual({
+  vocab: 151552,
+  hidden: 4096,
+  width: 13696,
+  layers: 40,
+  heads: 32,
+  kvHeads: 2,
   head_dim: 128,
-  max_position_embeddings: 131072,
+  context: 131072,
   attention_bias: true,
-}
+})
 
 /** Biases on q, k and v only; gate and up in one matrix. */
 const glmLayer = (d: Dims) => [

@@ -4,7 +4,7 @@ import { norm, positionEmbedding, row, tokenEmbedding } from '../blocks/weights.
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { type DecoderType, type Dims, decoder, type Windows } from './decoder.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 
 /** GPT-2's key names; the usual ones are aliases. */
 const gptNames = { hidden: 'n_embd', layers: 'n_layer', heads: 'n_head' }
@@ -70,15 +70,15 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'biogpt',
-    defaults: {
-      vocab_size: 42384,
-      hidden_size: 1024,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
-      intermediate_size: 4096,
-      max_position_embeddings: 1024,
+    defaults: usual({
+      vocab: 42384,
+      hidden: 1024,
+      layers: 24,
+      heads: 16,
+      width: 4096,
+      context: 1024,
       tie_word_embeddings: true,
-    },
+    }),
     headDim: 'divide',
     kvHeads: (_, heads) => heads,
     // position numbers start at 2
@@ -123,15 +123,15 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'gpt_neo',
-    defaults: {
-      vocab_size: 50257,
-      max_position_embeddings: 2048,
-      hidden_size: 2048,
+    defaults: usual({
+      vocab: 50257,
+      context: 2048,
+      hidden: 2048,
       num_layers: 24,
       num_heads: 16,
       window_size: 256,
       tie_word_embeddings: true,
-    },
+    }),
     names: { layers: 'num_layers', heads: 'num_heads' },
     aliases: { num_layers: ['num_hidden_layers'], num_heads: ['num_attention_heads'] },
     headDim: 'divide',
@@ -172,18 +172,18 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'opt',
-    defaults: {
-      vocab_size: 50272,
-      hidden_size: 768,
-      num_hidden_layers: 12,
+    defaults: usual({
+      vocab: 50272,
+      hidden: 768,
+      layers: 12,
       ffn_dim: 3072,
-      max_position_embeddings: 2048,
-      num_attention_heads: 12,
+      context: 2048,
+      heads: 12,
       enable_bias: true,
       do_layer_norm_before: true,
       layer_norm_elementwise_affine: true,
       tie_word_embeddings: true,
-    },
+    }),
     headDim: 'divide',
     kvHeads: (_, heads) => heads,
     width: config => config.size('ffn_dim'),

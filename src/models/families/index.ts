@@ -11,6 +11,7 @@ import { cosmos } from './cosmos.ts'
 import { deberta } from './deberta.ts'
 import { deepseek } from './deepseek.ts'
 import { deepseekV4Family } from './deepseek-v4.ts'
+import { dots3Vision } from './dots3-vision.ts'
 import { exaone } from './exaone.ts'
 import { falcon } from './falcon.ts'
 import type { Family } from './family.ts'
@@ -97,6 +98,7 @@ export const families: readonly Family[] = [
   nemotronNas,
   ...newerMixtures,
   ...cosmos,
+  dots3Vision,
   ...glmNext,
   inklingVision,
   ...inkling2Family,

@@ -89,7 +89,12 @@ export const inklingVision: Family = multimodal({
   text: { type: 'inkling_text' },
   tie: 'never',
   towers: m => {
-    const audio = m.part('audio_config').with({ n_mel_bins: 80, mel_vocab_size: 256 })
+    const audio = m
+      .part('audio_config')
+      .with(
+        { n_mel_bins: 80, mel_vocab_size: 256 },
+        { n_mel_bins: ['num_codebooks'], mel_vocab_size: ['codebook_size'] },
+      )
     const sounds = audio.size('n_mel_bins') * audio.size('mel_vocab_size')
     return [
       tower('vision_tower', 'vision', inklingVisual(m.part('vision_config'), m.hidden)),

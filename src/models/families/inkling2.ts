@@ -4,7 +4,7 @@ import { column, conv, norm, positionEmbedding, replicated, tokenEmbedding, vect
 import type { Config } from '../config.ts'
 import type { CacheSpec, Weight } from '../shape.ts'
 import { attentionCache } from './decoder.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import { feedPart, type Layered, type LayeredType, layered, type Part, type Sizes, sizesOf } from './layered.ts'
 import { type Multimodal, type MultimodalType, multimodal, tower } from './multimodal.ts'
 import { type Encoder, plainEncoder } from './towers.ts'
@@ -104,13 +104,13 @@ function loopOf(config: Config) {
   }
 }
 
-const inkling2Defaults = {
-  vocab_size: 201024,
+const inkling2Defaults = usual({
+  vocab: 201024,
   unpadded_vocab_size: 200058,
-  hidden_size: 4608,
-  num_hidden_layers: 48,
-  num_attention_heads: 48,
-  num_key_value_heads: 8,
+  hidden: 4608,
+  layers: 48,
+  heads: 48,
+  kvHeads: 8,
   head_dim: 128,
   swa_num_attention_heads: 48,
   swa_num_key_value_heads: 8,
@@ -118,12 +118,12 @@ const inkling2Defaults = {
   sliding_window_size: 1024,
   d_rel: 16,
   rel_extent: 1024,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   conv_kernel_size: 4,
   moe_intermediate_size: 2304,
   n_routed_experts: 384,
   num_experts_per_tok: 8,
-}
+})
 
 const inkling2Aliases = {
   sliding_window_size: ['sliding_window'],
@@ -135,18 +135,21 @@ const inkling2Aliases = {
 
 /** Inkling 2: scaled residuals, positions of a grid, four patches merged into one token. */
 function inkling2Visual(file: Config, out: number): Encoder {
-  const config = file.with({
-    hidden_size: 1024,
-    num_hidden_layers: 23,
-    num_attention_heads: 16,
-    num_channels: 3,
-    patch_size: 20,
-    mlp_ratio: 4,
-    spatial_merge_size: 2,
-    posemb_grid_size: 32,
-    projection_hidden_dim: 4096,
-    projector_bias: false,
-  })
+  const config = file.with(
+    usual({
+      hidden: 1024,
+      layers: 23,
+      heads: 16,
+      num_channels: 3,
+      patch_size: 20,
+      mlp_ratio: 4,
+      spatial_merge_size: 2,
+      posemb_grid_size: 32,
+      projection_hidden_dim: 4096,
+      projector_bias: false,
+    }),
+    { patch_size: ['native_patch_size'], spatial_merge_size: ['adapter_merge_size'] },
+  )
   const hidden = config.size('hidden_size')
   const ratio = config.number('mlp_ratio') ?? 4
   const width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
@@ -187,11 +190,11 @@ const texts: readonly LayeredType[] = [
   {
     type: 'inkling2_loop_text',
     classes: ['Inkling2Loop'],
-    defaults: {
+    defaults: usual({
       ...inkling2Defaults,
-      hidden_size: 2304,
-      num_hidden_layers: 24,
-      num_attention_heads: 24,
+      hidden: 2304,
+      layers: 24,
+      heads: 24,
       swa_num_attention_heads: 24,
       moe_intermediate_size: 1152,
       n_routed_experts: 128,
@@ -199,7 +202,7 @@ const texts: readonly LayeredType[] = [
       loop_layer_index_end: 18,
       loop_num_passes: 3,
       loop_gate_rank: 64,
-    },
+    }),
     aliases: inkling2Aliases,
     read: inkling2,
   },

@@ -3,7 +3,7 @@ import { sides } from '../blocks/vision.ts'
 import { column, conv, norm, row } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import { dividedHeadDim } from './decoder.ts'
-import { type Family, layerCount, layerKinds, stackOf } from './family.ts'
+import { type Family, layerCount, layerKinds, stackOf, usual } from './family.ts'
 import { lfmFeed } from './lfm.ts'
 import { multimodal, projector, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
@@ -11,17 +11,19 @@ import { patchMatrix, throughInner } from './vision-parts.ts'
 
 /** LFM3's own tower: grouped attention and gated convolutions over the plane in turn. */
 function lfm3Visual(file: Config): Encoder {
-  const config = file.with({
-    hidden_size: 1024,
-    intermediate_size: 2560,
-    in_channels: 3,
-    patch_size: 16,
-    temporal_patch_size: 2,
-    num_hidden_layers: 14,
-    num_attention_heads: 16,
-    num_key_value_heads: 8,
-    conv_kernel_size: 3,
-  })
+  const config = file.with(
+    usual({
+      hidden: 1024,
+      width: 2560,
+      in_channels: 3,
+      patch_size: 16,
+      temporal_patch_size: 2,
+      layers: 14,
+      heads: 16,
+      kvHeads: 8,
+      conv_kernel_size: 3,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
   const layers = layerCount(config)

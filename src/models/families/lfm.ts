@@ -4,7 +4,7 @@ import { shortConvWeights } from '../blocks/recurrent.ts'
 import { column, norm, row } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import {
   attentionPart,
   feedPart,
@@ -149,58 +149,58 @@ function lfm3(config: Config): Layered {
 const types: readonly LayeredType[] = [
   {
     type: 'lfm2',
-    defaults: {
-      vocab_size: 65536,
-      hidden_size: 2560,
-      intermediate_size: 12288,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 128000,
+    defaults: usual({
+      vocab: 65536,
+      hidden: 2560,
+      width: 12288,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 128000,
       conv_L_cache: 3,
       block_multiple_of: 256,
       block_ffn_dim_multiplier: 1,
       block_auto_adjust_ff_dim: true,
       tie_word_embeddings: true,
-    },
+    }),
     read: lfm2,
   },
   {
     type: 'lfm2_moe',
-    defaults: {
-      vocab_size: 65536,
-      hidden_size: 2048,
-      intermediate_size: 7168,
+    defaults: usual({
+      vocab: 65536,
+      hidden: 2048,
+      width: 7168,
       moe_intermediate_size: 1792,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 128000,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 128000,
       conv_L_cache: 3,
       num_dense_layers: 2,
       num_experts_per_tok: 4,
       num_experts: 32,
       tie_word_embeddings: true,
-    },
+    }),
     read: lfm2Moe,
   },
   {
     type: 'lfm3',
-    defaults: {
-      vocab_size: 128000,
-      hidden_size: 2048,
-      intermediate_size: 7680,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 128000,
+      hidden: 2048,
+      width: 7680,
+      layers: 24,
+      heads: 16,
+      kvHeads: 4,
       head_dim: 128,
-      max_position_embeddings: 128000,
+      context: 128000,
       conv_L_cache: 7,
       sliding_window: 256,
       use_sandwich_norm: true,
       use_attention_gate: true,
       tie_word_embeddings: true,
-    },
+    }),
     read: lfm3,
   },
 ]

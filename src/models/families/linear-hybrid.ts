@@ -12,7 +12,7 @@ import {
 import { norm, replicated } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import { latentSizes } from './deepseek.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import {
   attentionPart,
@@ -74,7 +74,7 @@ function kimiLinear(file: Config): Layered {
   const isFull = (i: number) =>
     kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 === 0
   const sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1))
-  const experts = file.size('num_experts')
+  const experts = file.size('num_local_experts')
   const full: Part = {
     name: 'mla',
     weights: () => [...latentAttentionWeights(attention), norm('input_layernorm', d.hidden)],
@@ -89,7 +89,7 @@ function kimiLinear(file: Config): Layered {
     cache: [{ kind: 'kda', heads, headDim, kernel }],
   }
   const latent = file.sizeOrNull('routed_expert_hidden_size')
-  const shared = file.count('num_shared_experts')
+  const shared = file.count('n_shared_experts')
   const moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent)
   const width = file.size('intermediate_size')
   const dense = densePart(d, width)
@@ -154,46 +154,46 @@ const types: readonly LayeredType[] = [
   {
     type: 'minimax',
     also: ['minimax_text_01', 'MiniMaxText01', 'minimax_m1', 'MiniMaxM1'],
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 14336,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 4096,
+      width: 14336,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 131072,
       num_experts_per_tok: 2,
       num_local_experts: 8,
-    },
+    }),
     aliases: { num_local_experts: ['num_experts'] },
     read: minimax,
   },
   {
     type: 'kimi_linear',
-    defaults: {
-      vocab_size: 163840,
-      hidden_size: 2304,
-      intermediate_size: 9216,
+    defaults: usual({
+      vocab: 163840,
+      hidden: 2304,
+      width: 9216,
       moe_intermediate_size: 1024,
-      num_hidden_layers: 27,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
-      num_shared_experts: 1,
+      layers: 27,
+      heads: 32,
+      kvHeads: 32,
+      n_shared_experts: 1,
       kv_lora_rank: 512,
       q_lora_rank: null,
       qk_rope_head_dim: 64,
       v_head_dim: 128,
       qk_nope_head_dim: 128,
-      num_experts: 256,
+      num_local_experts: 256,
       num_experts_per_tok: 8,
-      max_position_embeddings: 1048576,
+      context: 1048576,
       linear_head_dim: 128,
       linear_num_heads: 32,
       linear_conv_kernel_dim: 4,
-    },
+    }),
     aliases: {
-      num_experts: ['num_local_experts'],
-      num_shared_experts: ['n_shared_experts'],
+      num_local_experts: ['num_experts'],
+      n_shared_experts: ['num_shared_experts'],
       num_experts_per_tok: ['num_experts_per_token'],
       max_position_embeddings: ['model_max_length'],
     },
@@ -201,15 +201,15 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'olmo_hybrid',
-    defaults: {
-      vocab_size: 100352,
-      hidden_size: 3840,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 30,
-      max_position_embeddings: 65536,
+    defaults: usual({
+      vocab: 100352,
+      hidden: 3840,
+      width: 11008,
+      layers: 32,
+      heads: 30,
+      context: 65536,
       linear_conv_kernel_dim: 4,
-    },
+    }),
     read: olmoHybrid,
   },
 ]

@@ -3,7 +3,7 @@ import { gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
 import { column, norm, positionEmbedding, vector } from '../blocks/weights.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
-import { type Family, layerCount } from './family.ts'
+import { type Family, layerCount, usual } from './family.ts'
 import { assumedHeadDim, attentionWithFlag, layerNorms, llamaDefaults, llamaLayer, norms } from './llama.ts'
 
 /** xIELU has two learned scalars a layer. */
@@ -15,13 +15,13 @@ const apertusLayer = (d: Dims): Weight[] => [
   ...norms(d, ['attention_layernorm', 'feedforward_layernorm']),
 ]
 
-const apertusDefaults = {
+const apertusDefaults = usual({
   ...llamaDefaults,
-  vocab_size: 131072,
-  intermediate_size: 14336,
-  max_position_embeddings: 65536,
+  vocab: 131072,
+  width: 14336,
+  context: 65536,
   hidden_act: 'xielu',
-}
+})
 
 /** A product-key table of experts beside the feed-forward. */
 function dogeExperts(d: Dims): Weight[] {
@@ -38,17 +38,17 @@ function dogeExperts(d: Dims): Weight[] {
 const types: readonly DecoderType[] = [
   {
     type: 'cwm',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 6144,
-      intermediate_size: 21504,
-      num_hidden_layers: 64,
-      num_attention_heads: 48,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 128256,
+      hidden: 6144,
+      width: 21504,
+      layers: 64,
+      heads: 48,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 8192,
-    },
+    }),
     layer: d => [
       ...attentionWeights(d),
       ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
@@ -59,7 +59,7 @@ const types: readonly DecoderType[] = [
   {
     // relu2 without a gate
     type: 'arcee',
-    defaults: { ...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096 },
+    defaults: usual({ ...llamaDefaults, hidden: 2560, width: 18432, context: 4096 }),
     layer: d => [
       ...attentionWithFlag(d),
       ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
@@ -68,16 +68,16 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'jais2',
-    defaults: {
-      vocab_size: 150272,
-      hidden_size: 3328,
-      intermediate_size: 26624,
-      num_hidden_layers: 32,
-      num_attention_heads: 26,
-      max_position_embeddings: 8192,
+    defaults: usual({
+      vocab: 150272,
+      hidden: 3328,
+      width: 26624,
+      layers: 32,
+      heads: 26,
+      context: 8192,
       attention_bias: true,
       mlp_bias: true,
-    },
+    }),
     layer: d => [
       ...attentionWithFlag(d),
       ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
@@ -88,14 +88,14 @@ const types: readonly DecoderType[] = [
   {
     // LayerNorm1p with bias, relu2 without a gate
     type: 'nemotron',
-    defaults: {
-      vocab_size: 256000,
-      hidden_size: 6144,
-      intermediate_size: 24576,
-      num_hidden_layers: 32,
-      num_attention_heads: 48,
-      max_position_embeddings: 4096,
-    },
+    defaults: usual({
+      vocab: 256000,
+      hidden: 6144,
+      width: 24576,
+      layers: 32,
+      heads: 48,
+      context: 4096,
+    }),
     layer: d => [
       ...attentionWithFlag(d),
       ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')),
@@ -128,15 +128,15 @@ const types: readonly DecoderType[] = [
   {
     // norms inside attention and feed-forward
     type: 'bitnet',
-    defaults: {
-      vocab_size: 128256,
-      hidden_size: 2560,
-      intermediate_size: 6912,
-      num_hidden_layers: 30,
-      num_attention_heads: 20,
-      num_key_value_heads: 5,
-      max_position_embeddings: 2048,
-    },
+    defaults: usual({
+      vocab: 128256,
+      hidden: 2560,
+      width: 6912,
+      layers: 30,
+      heads: 20,
+      kvHeads: 5,
+      context: 2048,
+    }),
     layer: d => [
       ...attentionWithFlag(d),
       norm('self_attn.attn_sub_norm', d.hidden),
@@ -148,14 +148,14 @@ const types: readonly DecoderType[] = [
   {
     // no weights in any norm
     type: 'nanochat',
-    defaults: {
-      vocab_size: 50304,
-      hidden_size: 768,
-      intermediate_size: 8192,
-      num_hidden_layers: 12,
-      num_attention_heads: 6,
-      max_position_embeddings: 2048,
-    },
+    defaults: usual({
+      vocab: 50304,
+      hidden: 768,
+      width: 8192,
+      layers: 12,
+      heads: 6,
+      context: 2048,
+    }),
     layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
     final: () => [],
   },
@@ -174,15 +174,15 @@ const types: readonly DecoderType[] = [
   {
     // two stacks that run several times; an output gate in attention, no norm weights, a learned start
     type: 'hrm_text',
-    defaults: {
-      vocab_size: 151808,
-      hidden_size: 1536,
-      intermediate_size: 4096,
-      num_hidden_layers: 16,
-      num_attention_heads: 12,
+    defaults: usual({
+      vocab: 151808,
+      hidden: 1536,
+      width: 4096,
+      layers: 16,
+      heads: 12,
       head_dim: 128,
-      max_position_embeddings: 2048,
-    },
+      context: 2048,
+    }),
     layers: config =>
       2 *
       layerCount(
@@ -200,15 +200,15 @@ const types: readonly DecoderType[] = [
   {
     // a decay a KV head made from the values, scaled residuals
     type: 'doge',
-    defaults: {
-      vocab_size: 32768,
-      hidden_size: 1024,
-      intermediate_size: 2048,
-      num_hidden_layers: 32,
-      num_attention_heads: 8,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 32768,
+      hidden: 1024,
+      width: 2048,
+      layers: 32,
+      heads: 8,
+      context: 2048,
       num_experts: 16384,
-    },
+    }),
     layer: d => [
       ...llamaLayer(d),
       ...queryKeyNorms(d, 'head'),

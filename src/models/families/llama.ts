@@ -4,7 +4,7 @@ import { norm, vector } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, type DecoderType, type Dims, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 
 /** RMS norms of hidden width, or LayerNorms with `bias`. */
 export const norms = (d: Dims, names: readonly string[], bias = false): Weight[] =>
@@ -28,14 +28,14 @@ export const attentionWithFlag = (d: Dims): Weight[] => {
 }
 
 /** Defaults that most classes of this kind repeat. */
-export const llamaDefaults: JsonObject = {
-  vocab_size: 32000,
-  hidden_size: 4096,
-  intermediate_size: 11008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
-}
+export const llamaDefaults: JsonObject = usual({
+  vocab: 32000,
+  hidden: 4096,
+  width: 11008,
+  layers: 32,
+  heads: 32,
+  context: 2048,
+})
 
 /** Classes that need head_dim in the file: without it hidden / heads is an assumption. */
 export const assumedHeadDim = (config: Config): string | null =>
@@ -46,101 +46,101 @@ const types: readonly DecoderType[] = [
   {
     type: 'iquestcoder',
     classes: ['Llama', 'IQuestCoder'],
-    defaults: {
-      vocab_size: 76800,
-      hidden_size: 5120,
-      intermediate_size: 27648,
-      num_hidden_layers: 80,
-      num_attention_heads: 40,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 76800,
+      hidden: 5120,
+      width: 27648,
+      layers: 80,
+      heads: 40,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 131072,
-    },
+      context: 131072,
+    }),
     layer: llamaLayer,
   },
   {
     // the remote code's qkv_bias and bias
     type: 'internlm3',
     classes: ['Llama'],
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 128512,
-      intermediate_size: 10240,
-      num_hidden_layers: 48,
-      num_key_value_heads: 2,
+      vocab: 128512,
+      width: 10240,
+      layers: 48,
+      kvHeads: 2,
       head_dim: 128,
-      max_position_embeddings: 32768,
-    },
+      context: 32768,
+    }),
     aliases: { attention_bias: ['qkv_bias'], mlp_bias: ['bias'] },
     layer: llamaLayer,
   },
   {
     type: 'mistral',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      intermediate_size: 14336,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+      width: 14336,
+      kvHeads: 8,
+      context: 131072,
       sliding_window: 4096,
-    },
+    }),
     layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
   },
   {
     type: 'ministral',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      intermediate_size: 14336,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+      width: 14336,
+      kvHeads: 8,
+      context: 131072,
       sliding_window: 4096,
-    },
+    }),
     layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
     assumed: assumedHeadDim,
   },
   {
     type: 'ministral3',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 131072,
-      intermediate_size: 14336,
-      num_hidden_layers: 34,
-      num_key_value_heads: 8,
+      vocab: 131072,
+      width: 14336,
+      layers: 34,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 262144,
-    },
+      context: 262144,
+    }),
     layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
   },
   { type: 'granite', defaults: llamaDefaults, layer: llamaLayer },
   {
     // one learned attention sink a head
     type: 'granite_swa',
-    defaults: {
-      vocab_size: 100352,
-      hidden_size: 2560,
-      intermediate_size: 8192,
-      num_hidden_layers: 24,
-      num_attention_heads: 20,
-      num_key_value_heads: 4,
-      max_position_embeddings: 8192,
+    defaults: usual({
+      vocab: 100352,
+      hidden: 2560,
+      width: 8192,
+      layers: 24,
+      heads: 20,
+      kvHeads: 4,
+      context: 8192,
       sliding_window: 128,
       tie_word_embeddings: true,
-    },
+    }),
     layer: d => [...llamaLayer(d), vector('self_attn.sinks', d.heads, 'column')],
     windows: d => alternatingWindows(d, layer => layer % 4 === 0),
   },
   {
     type: 'seed_oss',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 155136,
-      intermediate_size: 27648,
-      num_hidden_layers: 64,
-      num_attention_heads: 80,
-      num_key_value_heads: 8,
+      vocab: 155136,
+      width: 27648,
+      layers: 64,
+      heads: 80,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 524288,
+      context: 524288,
       attention_bias: true,
-    },
+    }),
     layer: d => [
       ...attentionWeights({
         ...d,
@@ -153,32 +153,32 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'smollm3',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 128256,
-      hidden_size: 2048,
-      num_hidden_layers: 36,
-      num_attention_heads: 16,
-      num_key_value_heads: 4,
-      max_position_embeddings: 32768,
+      vocab: 128256,
+      hidden: 2048,
+      layers: 36,
+      heads: 16,
+      kvHeads: 4,
+      context: 32768,
       use_sliding_window: false,
       tie_word_embeddings: true,
-    },
+    }),
     layer: llamaLayer,
   },
   {
     type: 'ernie4_5',
-    defaults: {
-      vocab_size: 103424,
-      hidden_size: 1024,
-      intermediate_size: 3072,
-      num_hidden_layers: 18,
-      num_attention_heads: 16,
-      num_key_value_heads: 2,
+    defaults: usual({
+      vocab: 103424,
+      hidden: 1024,
+      width: 3072,
+      layers: 18,
+      heads: 16,
+      kvHeads: 2,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       tie_word_embeddings: true,
-    },
+    }),
     layer: d => {
       const bias = d.config.flag('use_bias')
       return [

@@ -1,7 +1,7 @@
 import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
 import type { JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { encoderOf } from './towers.ts'
 
@@ -35,24 +35,24 @@ const llavaTowers =
     ]
   }
 
-const clipLarge = {
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
+const clipLarge = usual({
+  hidden: 1024,
+  width: 4096,
+  layers: 24,
+  heads: 16,
   image_size: 336,
   patch_size: 14,
-}
+})
 
-const siglipSo400m = {
-  hidden_size: 1152,
-  intermediate_size: 4304,
-  num_hidden_layers: 26,
-  num_attention_heads: 16,
+const siglipSo400m = usual({
+  hidden: 1152,
+  width: 4304,
+  layers: 26,
+  heads: 16,
   image_size: 384,
   patch_size: 14,
   vision_use_head: false,
-}
+})
 
 /** A square of `factor` x `factor` patches is laid side by side before the projector. */
 const merged = (width: number, factor: number): number => width * factor * factor
@@ -120,12 +120,12 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'vipllava',
-    defaults: { vision_feature_layers: [-2, -5, -8, -11, 6] },
+    defaults: { vision_feature_layer: [-2, -5, -8, -11, 6] },
+    aliases: { vision_feature_layer: ['vision_feature_layers'] },
     text: { type: 'llama' },
     towers: m => {
       const { encoder, named } = visionTower(m, 'clip_vision_model', clipLarge)
-      const listed = m.config.raw('vision_feature_layers')
-      const input = encoder.width * (Array.isArray(listed) ? listed.length : 1)
+      const input = encoder.width * featureLayers(m)
       return [named, projector([norm('projector_layernorm', input, true), ...twoLayers(input, m.hidden, true)])]
     },
   },
@@ -147,17 +147,17 @@ const types: readonly MultimodalType[] = [
     defaults: { spatial_merge_size: 2 },
     text: {
       type: 'mistral',
-      absent: {
-        vocab_size: 131072,
-        hidden_size: 5120,
-        intermediate_size: 32768,
-        num_hidden_layers: 40,
-        num_attention_heads: 32,
-        num_key_value_heads: 8,
+      absent: usual({
+        vocab: 131072,
+        hidden: 5120,
+        width: 32768,
+        layers: 40,
+        heads: 32,
+        kvHeads: 8,
         head_dim: 128,
-        max_position_embeddings: 131072,
+        context: 131072,
         sliding_window: null,
-      },
+      }),
     },
     tiedByDefault: true,
     towers: pixtralTowers({ ...clipLarge, image_size: 1540 }),
@@ -166,14 +166,16 @@ const types: readonly MultimodalType[] = [
     type: 'mistral_large4',
     defaults: { spatial_merge_size: 2 },
     text: { type: 'mistral_large4_text' },
-    towers: pixtralTowers({
-      hidden_size: 2048,
-      intermediate_size: 6144,
-      num_hidden_layers: 30,
-      num_attention_heads: 16,
-      image_size: 1540,
-      patch_size: 14,
-    }),
+    towers: pixtralTowers(
+      usual({
+        hidden: 2048,
+        width: 6144,
+        layers: 30,
+        heads: 16,
+        image_size: 1540,
+        patch_size: 14,
+      }),
+    ),
   },
   gemma3('gemma3', { tiedByDefault: true }),
   gemma3('shieldgemma2', { classes: ['Gemma3'], tie: 'either' }),
@@ -182,14 +184,14 @@ const types: readonly MultimodalType[] = [
     defaults: { projection_dim: 2048 },
     text: {
       type: 'gemma',
-      absent: {
-        vocab_size: 257152,
-        hidden_size: 2048,
-        intermediate_size: 16384,
-        num_hidden_layers: 18,
-        num_attention_heads: 8,
-        num_key_value_heads: 1,
-      },
+      absent: usual({
+        vocab: 257152,
+        hidden: 2048,
+        width: 16384,
+        layers: 18,
+        heads: 8,
+        kvHeads: 1,
+      }),
     },
     tiedByDefault: true,
     towers: m => {
@@ -205,13 +207,13 @@ const types: readonly MultimodalType[] = [
     text: { type: 'cohere2' },
     tiedByDefault: true,
     towers: m => {
-      const absent = {
-        hidden_size: 1152,
-        intermediate_size: 3072,
-        num_hidden_layers: 27,
-        num_attention_heads: 12,
+      const absent = usual({
+        hidden: 1152,
+        width: 3072,
+        layers: 27,
+        heads: 12,
         image_size: 512,
-      }
+      })
       const { encoder, named } = visionTower(m, 'siglip_vision_model', absent)
       const inner = m.config.size('alignment_intermediate_size')
       const input = merged(encoder.width, m.config.size('downsample_factor'))

@@ -5,7 +5,7 @@ import { norm } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { latentSizes } from './deepseek.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { type Layered, layered } from './layered.ts'
 
 /**
@@ -22,8 +22,9 @@ function longcat(config: Config): Layered {
   const perToken = config.size('moe_topk')
   const width = config.size('expert_ffn_hidden_size')
   const dense = config.size('ffn_hidden_size')
+  const queryDim = config.sizeOrNull('qk_head_dim')
   const half = (i: number): Weight[] => [
-    ...latentAttentionWeights({ ...attention, prefix: `self_attn.${i}` } satisfies LatentAttention),
+    ...latentAttentionWeights({ ...attention, queryDim, prefix: `self_attn.${i}` } satisfies LatentAttention),
     ...gatedFeedForward(hidden, dense, false, `mlps.${i}`),
     norm(`input_layernorm.${i}`, hidden),
     norm(`post_attention_layernorm.${i}`, hidden),
@@ -75,12 +76,12 @@ function halved(config: Config): number {
 
 export const longcatFlash: Family = layered({
   type: 'longcat_flash',
-  defaults: {
-    vocab_size: 131072,
-    hidden_size: 6144,
+  defaults: usual({
+    vocab: 131072,
+    hidden: 6144,
     num_layers: 28,
-    num_attention_heads: 64,
-    max_position_embeddings: 131072,
+    heads: 64,
+    context: 131072,
     ffn_hidden_size: 12288,
     q_lora_rank: 1536,
     kv_lora_rank: 512,
@@ -91,7 +92,7 @@ export const longcatFlash: Family = layered({
     n_routed_experts: 512,
     zero_expert_num: 256,
     expert_ffn_hidden_size: 2048,
-  },
+  }),
   aliases: {
     n_routed_experts: ['num_local_experts'],
     moe_topk: ['num_experts_per_tok'],

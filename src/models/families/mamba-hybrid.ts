@@ -11,7 +11,7 @@ import {
 } from '../blocks/recurrent.ts'
 import { norm } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import { attentionPart, type Layered, type LayeredType, layered, type Part, type Sizes, sizesOf } from './layered.ts'
 
 /** A size that may be "auto"; then the derived one. */
@@ -191,14 +191,14 @@ function falconH1(config: Config): Layered {
   return { sizes: d, layer: () => [mixer, dense], intermediate: width }
 }
 
-const bambaDefaults = {
-  vocab_size: 128000,
-  hidden_size: 4096,
-  intermediate_size: 14336,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 262144,
+const bambaDefaults = usual({
+  vocab: 128000,
+  hidden: 4096,
+  width: 14336,
+  layers: 32,
+  heads: 32,
+  kvHeads: 8,
+  context: 262144,
   mamba_n_heads: 128,
   mamba_d_head: 'auto',
   mamba_n_groups: 1,
@@ -206,19 +206,19 @@ const bambaDefaults = {
   mamba_d_conv: 4,
   mamba_expand: 2,
   mamba_conv_bias: true,
-}
+})
 
 const types: readonly LayeredType[] = [
   {
     type: 'jamba',
-    defaults: {
-      vocab_size: 65536,
-      hidden_size: 4096,
-      intermediate_size: 14336,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 262144,
+    defaults: usual({
+      vocab: 65536,
+      hidden: 4096,
+      width: 14336,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 262144,
       num_experts_per_tok: 2,
       num_experts: 16,
       expert_layer_period: 2,
@@ -230,23 +230,23 @@ const types: readonly LayeredType[] = [
       mamba_expand: 2,
       mamba_dt_rank: 'auto',
       mamba_conv_bias: true,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: jamba,
   },
   { type: 'bamba', defaults: bambaDefaults, read: bamba },
   {
     type: 'granitemoehybrid',
-    defaults: {
+    defaults: usual({
       ...bambaDefaults,
-      vocab_size: 32000,
-      intermediate_size: 11008,
-      num_key_value_heads: null,
-      max_position_embeddings: 2048,
+      vocab: 32000,
+      width: 11008,
+      kvHeads: null,
+      context: 2048,
       num_local_experts: 8,
       num_experts_per_tok: 2,
       shared_intermediate_size: 1024,
-    },
+    }),
     aliases: { layer_types: ['layers_block_type'] },
     read: granite,
   },

@@ -3,7 +3,7 @@ import { norm, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { LayerKind, ModelShape } from '../shape.ts'
 import { assemble } from './decoder.ts'
-import { equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { equalToClasses, type Family, layerCount, uniformStack, usual } from './family.ts'
 
 /** Pure state-space models: one mixer and one norm a layer, nothing kept per token. */
 interface StateSpaceType {
@@ -64,36 +64,36 @@ function mamba2Layer(config: Config, hidden: number): LayerKind {
   }
 }
 
-const mambaDefaults: JsonObject = {
-  vocab_size: 50280,
-  hidden_size: 768,
+const mambaDefaults: JsonObject = usual({
+  vocab: 50280,
+  hidden: 768,
   state_size: 16,
-  num_hidden_layers: 32,
+  layers: 32,
   expand: 2,
   conv_kernel: 4,
   use_conv_bias: true,
   time_step_rank: 'auto',
   tie_word_embeddings: true,
-}
+})
 
 const types: readonly StateSpaceType[] = [
   { type: 'mamba', defaults: mambaDefaults, layer: mamba1Layer },
   { type: 'falcon_mamba', defaults: mambaDefaults, layer: mamba1Layer },
   {
     type: 'mamba2',
-    defaults: {
-      vocab_size: 32768,
-      hidden_size: 4096,
+    defaults: usual({
+      vocab: 32768,
+      hidden: 4096,
       num_heads: 128,
       head_dim: 64,
       state_size: 128,
-      num_hidden_layers: 64,
+      layers: 64,
       expand: 2,
       conv_kernel: 4,
       n_groups: 8,
       use_conv_bias: true,
       tie_word_embeddings: false,
-    },
+    }),
     layer: mamba2Layer,
   },
 ]

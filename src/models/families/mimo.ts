@@ -3,7 +3,7 @@ import { vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import {
   attentionPart,
@@ -37,16 +37,16 @@ const types: readonly LayeredType[] = [
     type: 'mimo',
     classes: ['MiMo'],
     verified: 'published total of MiMo-7B',
-    defaults: {
-      vocab_size: 151680,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 36,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 151680,
+      hidden: 4096,
+      width: 11008,
+      layers: 36,
+      heads: 32,
+      kvHeads: 8,
+      context: 32768,
       attention_bias: true,
-    },
+    }),
     read: config => {
       const d = sizesOf(config)
       const full = attentionPart(d, null, () => attentionWeights({ ...d, qkvBias: config.flag('attention_bias') }))
@@ -64,21 +64,21 @@ const types: readonly LayeredType[] = [
     // sliding layers have twice the KV heads and a sink for each head
     type: 'mimo_v2_flash',
     classes: ['MiMoV2Flash'],
-    defaults: {
-      vocab_size: 152576,
-      hidden_size: 4096,
-      intermediate_size: 16384,
-      num_hidden_layers: 48,
-      num_attention_heads: 64,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 152576,
+      hidden: 4096,
+      width: 16384,
+      layers: 48,
+      heads: 64,
+      kvHeads: 4,
       head_dim: 192,
       v_head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 129,
       moe_intermediate_size: 2048,
       num_experts_per_tok: 8,
       n_routed_experts: 256,
-    },
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config => {
       const d: Sizes = { ...sizesOf(config), valueDim: config.size('v_head_dim') }

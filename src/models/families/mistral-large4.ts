@@ -2,7 +2,7 @@ import { indexerWeights, type LatentAttention, latentAttentionWeights, latentCac
 import { norm, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { CacheSpec } from '../shape.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import { indexerOwners } from './glm-next.ts'
 import { densePart, type Layered, layered, type Part, type Sizes, sizesOf } from './layered.ts'
@@ -72,14 +72,14 @@ function mistralLarge4(config: Config): Layered {
 
 export const mistralLarge4Text: Family = layered({
   type: 'mistral_large4_text',
-  defaults: {
-    vocab_size: 204800,
-    hidden_size: 6144,
-    intermediate_size: 24576,
+  defaults: usual({
+    vocab: 204800,
+    hidden: 6144,
+    width: 24576,
     moe_intermediate_size: 6144,
-    num_hidden_layers: 72,
-    num_attention_heads: 64,
-    num_key_value_heads: 64,
+    layers: 72,
+    heads: 64,
+    kvHeads: 64,
     n_shared_experts: 1,
     n_routed_experts: 128,
     num_experts_per_tok: 4,
@@ -87,11 +87,11 @@ export const mistralLarge4Text: Family = layered({
     qk_rope_head_dim: 64,
     v_head_dim: 128,
     qk_nope_head_dim: 64,
-    max_position_embeddings: 1048576,
+    context: 1048576,
     index_head_dim: 128,
     index_n_heads: 32,
     first_k_dense_replace: 1,
-  },
+  }),
   aliases: { n_routed_experts: ['num_local_experts', 'num_experts'] },
   read: mistralLarge4,
 })

@@ -4,7 +4,7 @@ import { linear, norm, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, plainWindows, type Windows } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { attentionPart, feedPart, type Layered, type LayeredType, layered, type Sizes, sizesOf } from './layered.ts'
 
 /** Keys and widths of a mixture whose layers are all alike; experts are intermediate_size wide unless said. */
@@ -51,33 +51,33 @@ const flaggedAttention = (d: Sizes): Weight[] => {
 const blockSparse = { prefix: 'block_sparse_moe' }
 const mixtralNames = { ...blockSparse, names: ['w1', 'w3', 'w2'] } as const
 
-const graniteDefaults = {
-  vocab_size: 32000,
-  hidden_size: 4096,
-  intermediate_size: 11008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
+const graniteDefaults = usual({
+  vocab: 32000,
+  hidden: 4096,
+  width: 11008,
+  layers: 32,
+  heads: 32,
+  context: 2048,
   num_local_experts: 8,
   num_experts_per_tok: 2,
-}
+})
 
 const graniteMixture = { ...blockSparse, router: 'block_sparse_moe.router.layer' }
 
 const types: readonly LayeredType[] = [
   {
     type: 'mixtral',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 14336,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 4096,
+      width: 14336,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 131072,
       num_local_experts: 8,
       num_experts_per_tok: 2,
-    },
+    }),
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>
       uniform(config, {
@@ -89,18 +89,18 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'minimax_m2',
-    defaults: {
-      vocab_size: 200064,
-      hidden_size: 3072,
-      intermediate_size: 1536,
-      num_hidden_layers: 62,
-      num_attention_heads: 48,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 200064,
+      hidden: 3072,
+      width: 1536,
+      layers: 62,
+      heads: 48,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 196608,
+      context: 196608,
       num_local_experts: 256,
       num_experts_per_tok: 8,
-    },
+    }),
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>
       uniform(config, {
@@ -137,17 +137,17 @@ const types: readonly LayeredType[] = [
   {
     type: 'phimoe',
     also: ['PhiMoE'],
-    defaults: {
-      vocab_size: 32064,
-      hidden_size: 4096,
-      intermediate_size: 6400,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
+    defaults: usual({
+      vocab: 32064,
+      hidden: 4096,
+      width: 6400,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 131072,
       num_local_experts: 16,
       num_experts_per_tok: 2,
-    },
+    }),
     read: config =>
       uniform(config, {
         experts: 'num_local_experts',
@@ -162,16 +162,16 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'olmoe',
-    defaults: {
-      vocab_size: 50304,
-      hidden_size: 2048,
-      intermediate_size: 2048,
-      num_hidden_layers: 16,
-      num_attention_heads: 16,
-      max_position_embeddings: 4096,
+    defaults: usual({
+      vocab: 50304,
+      hidden: 2048,
+      width: 2048,
+      layers: 16,
+      heads: 16,
+      context: 4096,
       num_experts: 64,
       num_experts_per_tok: 8,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
       uniform(config, {
@@ -185,16 +185,16 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'flex_olmo',
-    defaults: {
-      vocab_size: 100352,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 4096,
+    defaults: usual({
+      vocab: 100352,
+      hidden: 4096,
+      width: 11008,
+      layers: 32,
+      heads: 32,
+      context: 4096,
       num_experts: 7,
       num_experts_per_tok: 5,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
       uniform(config, {
@@ -206,16 +206,16 @@ const types: readonly LayeredType[] = [
     type: 'hunyuan_v1_moe',
     classes: ['HunYuanMoEV1'],
     also: ['hunyuan'],
-    defaults: {
-      vocab_size: 290943,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 290943,
+      hidden: 4096,
+      width: 11008,
+      layers: 32,
+      heads: 32,
+      context: 2048,
       num_experts: 1,
       moe_topk: 1,
-    },
+    }),
     aliases: { moe_topk: ['num_experts_per_tok'], num_experts: ['num_local_experts'] },
     read: config => ({
       ...uniform(config, {
@@ -236,20 +236,20 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'gpt_oss',
-    defaults: {
-      vocab_size: 201088,
-      hidden_size: 2880,
-      intermediate_size: 2880,
-      num_hidden_layers: 36,
-      num_attention_heads: 64,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 201088,
+      hidden: 2880,
+      width: 2880,
+      layers: 36,
+      heads: 64,
+      kvHeads: 8,
       head_dim: 64,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 128,
       attention_bias: true,
       num_local_experts: 128,
       num_experts_per_tok: 4,
-    },
+    }),
     aliases: { num_local_experts: ['num_experts'] },
     read: config =>
       uniform(config, {

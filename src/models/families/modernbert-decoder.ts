@@ -3,6 +3,7 @@ import type { Weight } from '../shape.ts'
 import { architectureOf } from './architecture.ts'
 import { modernLayer } from './bert.ts'
 import { alternatingWindows, type Dims, decoder } from './decoder.ts'
+import { usual } from './family.ts'
 
 /** ModernBERT's layer with q, k and v apart. */
 function layer(d: Dims): Weight[] {
@@ -22,17 +23,17 @@ function layer(d: Dims): Weight[] {
 /** ModernBERT that generates: the first layer has no norm before attention, every third layer is full. */
 export const modernBertDecoder = decoder({
   type: 'modernbert-decoder',
-  defaults: {
-    vocab_size: 50368,
-    hidden_size: 768,
-    intermediate_size: 1152,
-    num_hidden_layers: 22,
-    num_attention_heads: 12,
-    max_position_embeddings: 8192,
+  defaults: usual({
+    vocab: 50368,
+    hidden: 768,
+    width: 1152,
+    layers: 22,
+    heads: 12,
+    context: 8192,
     sliding_window: 64,
     decoder_bias: true,
     tie_word_embeddings: true,
-  },
+  }),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   embedding: d => [

@@ -2,20 +2,20 @@ import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
 import { conv, norm, positionEmbedding, replicated, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount } from './family.ts'
+import { type Family, layerCount, usual } from './family.ts'
 import { shuffleFactor, twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
 
-const siglipSizes = {
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
+const siglipSizes = usual({
+  hidden: 768,
+  width: 3072,
+  layers: 12,
+  heads: 12,
   num_channels: 3,
   image_size: 224,
   patch_size: 16,
-}
+})
 
 /** SigLIP's layers; positions are learned unless the class rotates them. */
 function siglipLike(config: Config, more: readonly Weight[], learned = true): Encoder {
@@ -47,7 +47,8 @@ function miniCpmTowers(m: Multimodal): NamedTower[] {
     replicated('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias),
     replicated('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias),
   ]
-  const merge = hidden * area(m.config, 'merge_kernel_size')
+  // the class always merges four, whatever merge_kernel_size says
+  const merge = 4 * hidden
   const times = layerCount(m.config, 'merger_times')
   return [
     tower('vision_tower', 'vision', siglipLike(config, merger)),
@@ -84,17 +85,19 @@ function qianfanTowers(m: Multimodal): NamedTower[] {
 
 /** Hunyuan 4 VL: positions of the largest image and a class token; a convolution merges squares of patches. */
 function hunyuanTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1536,
-    intermediate_size: 6144,
-    num_hidden_layers: 40,
-    num_attention_heads: 16,
-    num_channels: 3,
-    patch_size: 16,
-    max_image_size: 2048,
-    out_hidden_size: 6144,
-    spatial_merge_size: 2,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1536,
+      width: 6144,
+      layers: 40,
+      heads: 16,
+      num_channels: 3,
+      patch_size: 16,
+      max_image_size: 2048,
+      out_hidden_size: 6144,
+      spatial_merge_size: 2,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
   const headDim = Math.floor(hidden / heads)
@@ -126,7 +129,7 @@ function hunyuanTowers(m: Multimodal): NamedTower[] {
 const miniCpm = (type: string, classes: readonly string[], tied: boolean): MultimodalType => ({
   type,
   classes,
-  defaults: { merge_kernel_size: [2, 2], merger_times: 1 },
+  defaults: { merger_times: 1 },
   text: { type: 'qwen3_5_text' },
   tiedByDefault: tied,
   towers: miniCpmTowers,
@@ -154,16 +157,16 @@ const types: readonly MultimodalType[] = [
     text: {
       type: 'hy_v4',
       own: ['hy_v4_vl_text'],
-      defaults: {
-        hidden_size: 6144,
-        intermediate_size: 18432,
+      defaults: usual({
+        hidden: 6144,
+        width: 18432,
         moe_intermediate_size: 2048,
-        num_hidden_layers: 78,
-        num_attention_heads: 64,
-        num_key_value_heads: 64,
+        layers: 78,
+        heads: 64,
+        kvHeads: 64,
         q_lora_rank: 2048,
         index_n_heads: 32,
-      },
+      }),
     },
     towers: hunyuanTowers,
   },

@@ -10,7 +10,10 @@ export interface TextPart {
   readonly type: string
   /** The same, where the whole config decides. */
   readonly typeOf?: (config: Config) => string
-  /** Names of its own class for a model that `type` reads, with the defaults of that class. */
+  /**
+   * Names of its own class for a model that `type` reads, with the defaults of that class. A class that has such names,
+   * or whose `type` ends in _text, takes no other language model.
+   */
   readonly own?: readonly string[]
   readonly defaults?: JsonObject
   /** What the family builds when there is no nested config at all. */
@@ -123,10 +126,23 @@ function readText(row: MultimodalType, config: Config, nested: NestedReader, arc
   const json = { ...(isOwn ? row.text.defaults : {}), ...part.json, ...row.text.fields?.(config), model_type: type }
   const { architectures: _, ...bare } = json as JsonObject
   const head = headOf(architecture, config)
-  const read = (tied: JsonObject) => nested(new Config({ ...bare, ...head, ...tied }, {}, {}, part.path), type)
   const top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false)
-  if (row.tie === 'nested' || (row.tie === 'either' && !top)) return read({})
-  return read({ tie_word_embeddings: row.tie === 'never' ? false : top })
+  const nestedTie = row.tie === 'nested' || (row.tie === 'either' && !top)
+  const tied = nestedTie ? {} : { tie_word_embeddings: row.tie === 'never' ? false : top }
+  const text = nested(new Config({ ...bare, ...head, ...tied }, {}, {}, part.path), type)
+  if (isOwn || said === row.text.type) return text
+  // A class with a language model of its own reads any other's fields as its own. One that takes any puts its own head on
+  // it, without bias and tied by its own flag; types that tie by a rule of their own were not compared.
+  const closed = row.text.own !== undefined || row.text.type.endsWith('_text')
+  const flag = tied.tie_word_embeddings
+  const otherwise = flag !== undefined && architecture.head === 'lm' && text.tied !== flag
+  return {
+    ...text,
+    count: closed || otherwise ? 'derived' : text.count,
+    final: text.final
+      .filter(weight => weight.name !== 'lm_head.bias')
+      .map(weight => (weight.name === 'lm_head' ? { ...weight, bias: false } : weight)),
+  }
 }
 
 /** The head that the whole model's class puts on the language model. */

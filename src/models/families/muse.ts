@@ -5,7 +5,7 @@ import { column, conv, norm, positionEmbedding, replicated, row, vector } from '
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { alternatingWindows, attentionCache, type Dims, decoder } from './decoder.ts'
-import { type Family, layerKinds, noLayers } from './family.ts'
+import { type Family, layerKinds, noLayers, usual } from './family.ts'
 import { densePart, feedPart, type Layered, type LayeredType, layered, type Part, sizesOf } from './layered.ts'
 import { attentionWithFlag, layerNorms, norms } from './llama.ts'
 import { type Multimodal, type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
@@ -64,16 +64,18 @@ function museSpark(config: Config): Layered {
 
 /** Muse's tower: positions of a grid, LayerNorms before and after. */
 function museVisual(file: Config): Encoder {
-  const config = file.with({
-    patch_size: 14,
-    pos_emb_height: 32,
-    pos_emb_width: 32,
-    num_attention_heads: 16,
-    num_hidden_layers: 50,
-    hidden_size: 1536,
-    intermediate_size: 8960,
-    patch_temporal: 2,
-  })
+  const config = file.with(
+    usual({
+      patch_size: 14,
+      pos_emb_height: 32,
+      pos_emb_width: 32,
+      heads: 16,
+      layers: 50,
+      hidden: 1536,
+      width: 8960,
+      patch_temporal: 2,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const positions = config.size('pos_emb_height') * config.size('pos_emb_width')
   return plainEncoder(
@@ -158,21 +160,21 @@ function museAudio(file: Config, out: number): Encoder {
 
 const spark: LayeredType = {
   type: 'muse_spark_text',
-  defaults: {
-    vocab_size: 202048,
-    hidden_size: 8192,
-    intermediate_size: 16384,
-    num_hidden_layers: 62,
-    num_attention_heads: 128,
-    num_key_value_heads: 16,
+  defaults: usual({
+    vocab: 202048,
+    hidden: 8192,
+    width: 16384,
+    layers: 62,
+    heads: 128,
+    kvHeads: 16,
     head_dim: 64,
-    max_position_embeddings: 1048576,
+    context: 1048576,
     sliding_window: 2048,
     moe_intermediate_size: 4096,
     num_local_experts: 256,
     num_experts_per_tok: 8,
     moe_hidden_size: 4096,
-  },
+  }),
   read: museSpark,
 }
 
@@ -196,17 +198,17 @@ export const muse: readonly Family[] = [
   layered(spark),
   decoder({
     type: 'muse_glimmer_text',
-    defaults: {
-      vocab_size: 202048,
-      hidden_size: 6656,
-      intermediate_size: 19968,
-      num_hidden_layers: 52,
-      num_attention_heads: 32,
-      num_key_value_heads: 2,
+    defaults: usual({
+      vocab: 202048,
+      hidden: 6656,
+      width: 19968,
+      layers: 52,
+      heads: 32,
+      kvHeads: 2,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 2048,
-    },
+    }),
     windows: d => alternatingWindows(d, i => i % 4 === 3),
     layer: d => [
       ...attentionWithFlag(d),

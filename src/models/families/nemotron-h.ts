@@ -6,7 +6,7 @@ import { norm, replicated } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import { attentionCache } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { type Layered, layered, type Part, predictionLayers, type Sizes, sizesOf } from './layered.ts'
 
 type Block = 'mamba2' | 'full' | 'dense' | 'moe'
@@ -128,14 +128,14 @@ function nemotronH(config: Config): Layered {
 
 export const nemotronHybrid: Family = layered({
   type: 'nemotron_h',
-  defaults: {
-    vocab_size: 131072,
-    hidden_size: 4096,
-    num_attention_heads: 32,
-    num_key_value_heads: 8,
+  defaults: usual({
+    vocab: 131072,
+    hidden: 4096,
+    heads: 32,
+    kvHeads: 8,
     head_dim: 128,
-    max_position_embeddings: 4096,
-    intermediate_size: 21504,
+    context: 4096,
+    width: 21504,
     ssm_state_size: 128,
     mamba_num_heads: 128,
     mamba_head_dim: 64,
@@ -147,7 +147,7 @@ export const nemotronHybrid: Family = layered({
     moe_intermediate_size: 7688,
     moe_shared_expert_intermediate_size: 7688,
     num_experts_per_tok: 2,
-  },
+  }),
   aliases: {
     layers_block_type: ['layer_types'],
     n_routed_experts: ['num_local_experts'],

@@ -4,16 +4,16 @@ import { norm, replicated, tokenEmbedding } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { LayerKind, ModelShape, Weight } from '../shape.ts'
 import { assemble, dimsOf } from './decoder.ts'
-import { type Family, stackOf } from './family.ts'
+import { type Family, stackOf, usual } from './family.ts'
 
-const defaults = {
-  vocab_size: 128256,
-  hidden_size: 8192,
-  num_hidden_layers: 80,
-  num_attention_heads: 64,
-  max_position_embeddings: 131072,
+const defaults = usual({
+  vocab: 128256,
+  hidden: 8192,
+  layers: 80,
+  heads: 64,
+  context: 131072,
   tie_word_embeddings: false,
-}
+})
 
 /** One half of a block: left out, one square matrix, or the real thing with `value` (group size or width factor). */
 type Half = { readonly kind: 'none' } | { readonly kind: 'linear' } | { readonly kind: 'full'; readonly value: number }

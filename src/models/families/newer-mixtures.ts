@@ -6,7 +6,7 @@ import { column, conv, norm, replicated, tokenEmbedding, vector } from '../block
 import type { Config } from '../config.ts'
 import type { CacheSpec, Weight } from '../shape.ts'
 import { alternatingWindows, attentionCache } from './decoder.ts'
-import { type Family, layerKinds } from './family.ts'
+import { type Family, layerKinds, usual } from './family.ts'
 import {
   attentionPart,
   densePart,
@@ -25,14 +25,14 @@ const flagged = (d: Sizes): Weight[] => {
 }
 
 /** Experts of moe_intermediate_size and, where the config has one, an expert that every token passes. */
-function mixturePart(d: Sizes, expertsKey: string, more: readonly Weight[] = []): Part {
+function mixturePart(d: Sizes, more: readonly Weight[] = []): Part {
   const { config, hidden } = d
   const shared = config.sizeOrNull('shared_expert_intermediate_size')
   return feedPart('moe', d, () => [
     ...mixtureWeights({
       hidden,
       width: config.size('moe_intermediate_size'),
-      experts: config.size(expertsKey),
+      experts: config.size('num_experts'),
       perToken: config.sizeOrNull('num_experts_per_tok'),
     }),
     ...(shared === null ? [] : sharedExpert(hidden, shared, { prefix: 'mlp.shared_expert' })),
@@ -40,8 +40,8 @@ function mixturePart(d: Sizes, expertsKey: string, more: readonly Weight[] = [])
   ])
 }
 
-const facts = (d: Sizes, expertsKey: string) => ({
-  experts: d.config.size(expertsKey),
+const facts = (d: Sizes) => ({
+  experts: d.config.size('num_experts'),
   expertsPerToken: d.config.sizeOrNull('num_experts_per_tok'),
 })
 
@@ -50,7 +50,7 @@ function mellum(config: Config): Layered {
   const d = sizesOf(config)
   const windows = alternatingWindows(d, () => true)
   const feeds = layerKinds(config, d.layers, 'mlp_layer_types')
-  const moe = mixturePart(d, 'num_local_experts')
+  const moe = mixturePart(d)
   const width = config.size('intermediate_size')
   return {
     sizes: d,
@@ -60,7 +60,7 @@ function mellum(config: Config): Layered {
     ],
     intermediate: width,
     exact: config.sizeOrNull('num_nextn_predict_layers') === null,
-    ...facts(d, 'num_local_experts'),
+    ...facts(d),
   }
 }
 
@@ -69,14 +69,14 @@ function kolibri(config: Config): Layered {
   const d = sizesOf(config)
   const windows = alternatingWindows(d, i => (i + 1) % 5 === 0)
   const after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => norm(name, d.hidden))
-  const moe = mixturePart(d, 'num_local_experts', after)
+  const moe = mixturePart(d, after)
   return {
     sizes: d,
     layer: i => [
       attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]),
       moe,
     ],
-    ...facts(d, 'num_local_experts'),
+    ...facts(d),
   }
 }
 
@@ -86,7 +86,7 @@ function flint(config: Config): Layered {
   const windows = alternatingWindows(d, i => i < 2 || i % 4 === 1 || i === d.layers - 1)
   const denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1])
   const step = config.size('decoder_sparse_step')
-  const moe = mixturePart(d, 'num_experts')
+  const moe = mixturePart(d)
   const width = config.size('intermediate_size')
   const dense = densePart(d, width)
   return {
@@ -96,7 +96,7 @@ function flint(config: Config): Layered {
       denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe,
     ],
     intermediate: width,
-    ...facts(d, 'num_experts'),
+    ...facts(d),
   }
 }
 
@@ -119,12 +119,12 @@ function lara(config: Config): Layered {
     weights: () => [...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden)],
     cache: [gatedDeltaCache(delta)],
   }
-  const moe = mixturePart(d, 'num_experts')
+  const moe = mixturePart(d)
   const attention = (kind: string) => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
   return {
     sizes: d,
     layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]!), moe],
-    ...facts(d, 'num_experts'),
+    ...facts(d),
   }
 }
 
@@ -201,72 +201,72 @@ function inkling(config: Config): Layered {
 const types: readonly LayeredType[] = [
   {
     type: 'mellum',
-    defaults: {
-      vocab_size: 98304,
-      hidden_size: 2304,
-      intermediate_size: 7168,
-      num_hidden_layers: 28,
-      num_attention_heads: 32,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 98304,
+      hidden: 2304,
+      width: 7168,
+      layers: 28,
+      heads: 32,
+      kvHeads: 4,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 1024,
       moe_intermediate_size: 896,
       num_experts_per_tok: 8,
-      num_local_experts: 64,
-    },
-    aliases: { num_local_experts: ['num_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
+      num_experts: 64,
+    }),
+    aliases: { num_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers'] },
     read: mellum,
   },
   {
     type: 'kolibri1',
-    defaults: {
-      vocab_size: 128000,
-      hidden_size: 2560,
-      num_hidden_layers: 50,
-      num_attention_heads: 48,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 128000,
+      hidden: 2560,
+      layers: 50,
+      heads: 48,
+      kvHeads: 4,
       head_dim: 128,
-      max_position_embeddings: 262144,
+      context: 262144,
       sliding_window: 513,
       moe_intermediate_size: 512,
       shared_expert_intermediate_size: 512,
       num_experts_per_tok: 6,
-      num_local_experts: 384,
-    },
-    aliases: { num_local_experts: ['num_experts'] },
+      num_experts: 384,
+    }),
+    aliases: { num_experts: ['num_local_experts'] },
     read: kolibri,
   },
   {
     type: 'flint',
-    defaults: {
-      vocab_size: 150144,
-      hidden_size: 2048,
-      intermediate_size: 6144,
-      num_hidden_layers: 49,
-      num_attention_heads: 32,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 150144,
+      hidden: 2048,
+      width: 6144,
+      layers: 49,
+      heads: 32,
+      kvHeads: 4,
       head_dim: 128,
-      max_position_embeddings: 262144,
+      context: 262144,
       sliding_window: 513,
       decoder_sparse_step: 1,
       moe_intermediate_size: 512,
       shared_expert_intermediate_size: 1024,
       num_experts_per_tok: 6,
       num_experts: 256,
-    },
+    }),
     read: flint,
   },
   {
     type: 'lara_mini',
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 1024,
-      num_hidden_layers: 34,
-      num_attention_heads: 16,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 1024,
+      layers: 34,
+      heads: 16,
+      kvHeads: 4,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       sliding_window: 512,
       linear_conv_kernel_dim: 4,
       linear_key_head_dim: 128,
@@ -278,18 +278,18 @@ const types: readonly LayeredType[] = [
       num_experts_per_tok: 4,
       num_experts: 128,
       tie_word_embeddings: true,
-    },
+    }),
     read: lara,
   },
   {
     type: 'inkling_text',
     classes: ['Inkling'],
-    defaults: {
-      vocab_size: 201024,
-      hidden_size: 6144,
-      num_hidden_layers: 66,
-      num_attention_heads: 64,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 201024,
+      hidden: 6144,
+      layers: 66,
+      heads: 64,
+      kvHeads: 8,
       head_dim: 128,
       swa_num_attention_heads: 64,
       swa_num_key_value_heads: 16,
@@ -297,14 +297,14 @@ const types: readonly LayeredType[] = [
       sliding_window_size: 512,
       d_rel: 16,
       rel_extent: 1024,
-      max_position_embeddings: 131072,
+      context: 131072,
       conv_kernel_size: 4,
-      intermediate_size: 24576,
+      width: 24576,
       moe_intermediate_size: 3072,
       n_routed_experts: 256,
       num_experts_per_tok: 6,
       n_shared_experts: 2,
-    },
+    }),
     aliases: {
       sliding_window_size: ['sliding_window'],
       n_routed_experts: ['num_local_experts'],

@@ -2,7 +2,7 @@ import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { mixtureWeights, sharedExpert } from '../blocks/mixture.ts'
 import { norm } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { sharedMixture, sparseFrom } from './glm-moe.ts'
 import { attentionPart, densePart, feedPart, type Layered, type LayeredType, layered, sizesOf } from './layered.ts'
 
@@ -34,6 +34,8 @@ function openMixture(config: Config, v: Variant): Layered {
     sizes: d,
     layer: i => [full, sparse(i) ? moe : dense],
     intermediate: width,
+    // with no shared expert the class of Hunyuan 3 builds one as wide as a dense layer
+    exact: v.shared !== 'num_shared_experts' || config.count(v.shared) > 0,
     experts,
     expertsPerToken: config.sizeOrNull('num_experts_per_tok'),
   }
@@ -112,19 +114,19 @@ function grok(config: Config): Layered {
 const types: readonly LayeredType[] = [
   {
     type: 'solar_open',
-    defaults: {
-      vocab_size: 196608,
-      hidden_size: 4096,
-      num_hidden_layers: 48,
-      num_attention_heads: 64,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 196608,
+      hidden: 4096,
+      layers: 48,
+      heads: 64,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       moe_intermediate_size: 1280,
       num_experts_per_tok: 8,
       n_shared_experts: 1,
       n_routed_experts: 128,
-    },
+    }),
     aliases: { n_routed_experts: ['num_local_experts'] },
     read: config =>
       openMixture(config, {
@@ -138,23 +140,27 @@ const types: readonly LayeredType[] = [
   {
     type: 'sarvam_moe',
     classes: ['Glm4Moe'],
-    defaults: {
-      vocab_size: 262144,
-      hidden_size: 4096,
-      intermediate_size: 8192,
-      num_hidden_layers: 19,
-      num_attention_heads: 64,
-      num_key_value_heads: 4,
+    defaults: usual({
+      vocab: 262144,
+      hidden: 4096,
+      width: 8192,
+      layers: 19,
+      heads: 64,
+      kvHeads: 4,
       head_dim: 64,
-      max_position_embeddings: 131072,
+      context: 131072,
       moe_intermediate_size: 1024,
       num_experts_per_tok: 6,
       n_shared_experts: 1,
       n_routed_experts: 128,
       first_k_dense_replace: 1,
       use_qk_norm: true,
+    }),
+    aliases: {
+      n_routed_experts: ['num_local_experts', 'num_experts'],
+      n_shared_experts: ['num_shared_experts'],
+      attention_bias: ['use_qkv_bias'],
     },
-    aliases: { n_routed_experts: ['num_local_experts', 'num_experts'] },
     read: config =>
       openMixture(config, {
         experts: 'n_routed_experts',
@@ -166,20 +172,20 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'hy_v3',
-    defaults: {
-      vocab_size: 120832,
-      hidden_size: 4096,
-      intermediate_size: 13312,
-      num_hidden_layers: 80,
-      num_attention_heads: 64,
-      num_key_value_heads: 8,
+    defaults: usual({
+      vocab: 120832,
+      hidden: 4096,
+      width: 13312,
+      layers: 80,
+      heads: 64,
+      kvHeads: 8,
       head_dim: 128,
-      max_position_embeddings: 131072,
+      context: 131072,
       num_experts: 192,
       num_experts_per_tok: 8,
       num_shared_experts: 1,
       moe_intermediate_size: 1536,
-    },
+    }),
     aliases: { num_experts: ['num_local_experts'] },
     read: config =>
       openMixture(config, {
@@ -193,53 +199,53 @@ const types: readonly LayeredType[] = [
   },
   {
     type: 'aria_text',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 4096,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 4096,
+      width: 4096,
+      layers: 32,
+      heads: 32,
+      context: 2048,
       moe_num_experts: 8,
       moe_topk: 2,
       moe_num_shared_experts: 2,
-    },
+    }),
     read: ariaText,
   },
   {
     type: 'arctic',
     verified: 'by rule; agrees with the published 480 billion',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 7168,
-      intermediate_size: 4864,
-      num_hidden_layers: 35,
-      num_attention_heads: 56,
-      num_key_value_heads: 8,
-      max_position_embeddings: 4096,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 7168,
+      width: 4864,
+      layers: 35,
+      heads: 56,
+      kvHeads: 8,
+      context: 4096,
       num_local_experts: 128,
       num_experts_per_tok: 2,
       moe_layer_frequency: 1,
       parallel_attn_mlp_res: true,
-    },
+    }),
     read: arctic,
   },
   {
     type: 'grok-1',
     classes: ['Grok1'],
     verified: 'by rule; agrees with the published 314 billion',
-    defaults: {
-      vocab_size: 131072,
-      hidden_size: 6144,
-      intermediate_size: 32768,
-      num_hidden_layers: 64,
-      num_attention_heads: 48,
-      num_key_value_heads: 8,
-      max_position_embeddings: 8192,
+    defaults: usual({
+      vocab: 131072,
+      hidden: 6144,
+      width: 32768,
+      layers: 64,
+      heads: 48,
+      kvHeads: 8,
+      context: 8192,
       num_experts: 8,
       num_experts_per_tok: 2,
       tie_word_embeddings: true,
-    },
+    }),
     read: grok,
   },
 ]

@@ -5,7 +5,7 @@ import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
 import type { Dims } from './decoder.ts'
 import { denseTransform, type EncoderType, encoder, type MaskedHead } from './encoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { llamaLayer } from './llama.ts'
 
 const plainHead = (d: Dims): MaskedHead => ({ transform: [], width: d.hidden, bias: 'own' })
@@ -29,15 +29,15 @@ const types: readonly EncoderType[] = [
   {
     // Llama's layer with norms on queries and keys of hidden width
     type: 'esmc',
-    defaults: {
-      vocab_size: 64,
-      hidden_size: 2560,
-      intermediate_size: 6912,
-      num_hidden_layers: 80,
-      num_attention_heads: 40,
-      max_position_embeddings: 2048,
+    defaults: usual({
+      vocab: 64,
+      hidden: 2560,
+      width: 6912,
+      layers: 80,
+      heads: 40,
+      context: 2048,
       tie_word_embeddings: false,
-    },
+    }),
     embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
     layer: d => [
       ...llamaLayer(d).map(weight => (weight.kind === 'norm' ? { ...weight, bias: true } : weight)),
@@ -52,16 +52,16 @@ const types: readonly EncoderType[] = [
   {
     // Llama's layer, attending both ways; a bottleneck before the output matrix
     type: 'ultrabert',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 4096,
-      intermediate_size: 11008,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 4096,
+      width: 11008,
+      layers: 32,
+      heads: 32,
+      context: 32768,
       prediction_head_size: 768,
       tie_word_embeddings: false,
-    },
+    }),
     embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
     layer: llamaLayer,
     body: d => [norm('norm', d.hidden)],

@@ -2,7 +2,7 @@ import { attentionWeights, fusedAttentionWeights } from '../blocks/attention.ts'
 import { fusedGatedFeedForward, gatedFeedForward, plainFeedForward } from '../blocks/feed-forward.ts'
 import { norm } from '../blocks/weights.ts'
 import { type DecoderType, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { layerNorms } from './llama.ts'
 
 /** Phi, StarCoder2 and StableLM: LayerNorms with bias, partial rotary. */
@@ -12,14 +12,14 @@ const types: readonly DecoderType[] = [
     type: 'phi',
     also: ['mixformer-sequential', 'phi-msft'],
     classes: ['MixFormerSequential'],
-    defaults: {
-      vocab_size: 51200,
-      hidden_size: 2048,
-      intermediate_size: 8192,
-      num_hidden_layers: 24,
-      num_attention_heads: 32,
-      max_position_embeddings: 2048,
-    },
+    defaults: usual({
+      vocab: 51200,
+      hidden: 2048,
+      width: 8192,
+      layers: 24,
+      heads: 32,
+      context: 2048,
+    }),
     aliases: {
       hidden_size: ['n_embd'],
       num_hidden_layers: ['n_layer'],
@@ -40,14 +40,14 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'phi3',
-    defaults: {
-      vocab_size: 32064,
-      hidden_size: 3072,
-      intermediate_size: 8192,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      max_position_embeddings: 4096,
-    },
+    defaults: usual({
+      vocab: 32064,
+      hidden: 3072,
+      width: 8192,
+      layers: 32,
+      heads: 32,
+      context: 4096,
+    }),
     layer: d => [
       ...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']),
       ...fusedGatedFeedForward(d.hidden, d.width),
@@ -56,17 +56,17 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'starcoder2',
-    defaults: {
-      vocab_size: 49152,
-      hidden_size: 3072,
-      intermediate_size: 12288,
-      num_hidden_layers: 30,
-      num_attention_heads: 24,
-      num_key_value_heads: 2,
-      max_position_embeddings: 4096,
+    defaults: usual({
+      vocab: 49152,
+      hidden: 3072,
+      width: 12288,
+      layers: 30,
+      heads: 24,
+      kvHeads: 2,
+      context: 4096,
       use_bias: true,
       tie_word_embeddings: true,
-    },
+    }),
     layer: d => {
       const bias = d.config.flag('use_bias')
       return [
@@ -80,15 +80,15 @@ const types: readonly DecoderType[] = [
   {
     type: 'stablelm',
     also: ['stablelm_epoch'],
-    defaults: {
-      vocab_size: 50304,
-      hidden_size: 2560,
-      intermediate_size: 6912,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
-      max_position_embeddings: 4096,
-    },
+    defaults: usual({
+      vocab: 50304,
+      hidden: 2560,
+      width: 6912,
+      layers: 32,
+      heads: 32,
+      kvHeads: 32,
+      context: 4096,
+    }),
     headDim: 'divide',
     layer: d => [
       ...attentionWeights({ ...d, qkvBias: d.config.flag('use_qkv_bias') }).map(weight =>

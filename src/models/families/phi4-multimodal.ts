@@ -3,21 +3,23 @@ import { patchConv, patchPositions, poolingHead } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type Multimodal, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, plainEncoder } from './towers.ts'
 
 /** SigLIP with its pooling head, and two learned separators between image parts. */
 function vision(file: Config): Encoder {
-  const config = file.with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 448,
-    patch_size: 14,
-  })
+  const config = file.with(
+    usual({
+      hidden: 1152,
+      width: 4304,
+      layers: 27,
+      heads: 16,
+      num_channels: 3,
+      image_size: 448,
+      patch_size: 14,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const width = config.size('intermediate_size')
   return plainEncoder(
@@ -42,7 +44,8 @@ function subsampling(config: Config, hidden: number): Weight[] {
     conv(`embed.conv.${3 * i + 2}`, channels, 9, true),
     conv(`embed.conv.${3 * i + 3}`, channels, channels, true),
   ]).flat()
-  const output = channels * config.size('nemo_final_size')
+  const halved = Math.ceil(config.size('input_size') / 2 ** steps)
+  const output = channels * (config.sizeOrNull('nemo_final_size') ?? halved)
   return [conv('embed.conv.0', channels, 9, true), ...again, replicated('embed.out', hidden, output, { bias: true })]
 }
 
@@ -52,6 +55,7 @@ function conformer(config: Config, hidden: number): Weight[] {
   const heads = config.size('num_attention_heads')
   const inner = Math.floor(hidden / heads) * heads
   const outer = config.size('ext_pw_out_channel')
+  const deep = hidden * config.size('depthwise_multiplier')
   const bias = { bias: true }
   return [
     ...conformerFeed('feed_forward_in', hidden, width, true),
@@ -61,8 +65,8 @@ function conformer(config: Config, hidden: number): Weight[] {
     vector('conv.glu.b1', outer),
     vector('conv.glu.b2', outer),
     conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true),
-    conv('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true),
-    conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true),
+    conv('conv.dw_sep_conv_1d.dw_conv', deep, config.size('kernel_size'), true),
+    conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), deep, true),
     conv('conv.ext_pw_conv_1d', outer, hidden, true),
     ...conformerFeed('feed_forward_out', hidden, width, true),
     norm('layer_norm_att', hidden, true),
@@ -70,21 +74,22 @@ function conformer(config: Config, hidden: number): Weight[] {
   ]
 }
 
-const audioDefaults = {
-  hidden_size: 1024,
-  intermediate_size: 1536,
+const audioDefaults = usual({
+  hidden: 1024,
+  width: 1536,
   num_blocks: 24,
-  num_attention_heads: 16,
+  heads: 16,
   ext_pw_out_channel: 1024,
   depthwise_separable_out_channel: 1024,
+  depthwise_multiplier: 1,
   kernel_size: 3,
   time_reduction: 8,
   bias_max_distance: 1000,
   bias_symmetric: false,
   nemo_conv_channels: 1024,
   downsample_rate: 1,
-  nemo_final_size: 10,
-}
+  input_size: 80,
+})
 
 function audio(config: Config): Encoder {
   const hidden = config.size('hidden_size')
@@ -132,15 +137,15 @@ export const phi4Multimodal: Family = multimodal({
   text: {
     type: 'phi3',
     flat: true,
-    defaults: {
-      vocab_size: 200064,
-      hidden_size: 3072,
-      intermediate_size: 8192,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 8,
-      max_position_embeddings: 131072,
-    },
+    defaults: usual({
+      vocab: 200064,
+      hidden: 3072,
+      width: 8192,
+      layers: 32,
+      heads: 32,
+      kvHeads: 8,
+      context: 131072,
+    }),
   },
   towers,
 })

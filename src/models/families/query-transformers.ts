@@ -2,22 +2,24 @@ import { patchConv, patchPositions } from '../blocks/vision.ts'
 import { column, conv, norm, positionEmbedding, replicated, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, stackOf, uniformStack } from './family.ts'
+import { type Family, layerCount, stackOf, uniformStack, usual } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, encoderOf, plainEncoder } from './towers.ts'
 
 /** BLIP-2's vision tower: q, k and v in one matrix, a class token. */
 function blipVision(m: Multimodal): Encoder {
-  const config = m.part('vision_config').with({
-    hidden_size: 1408,
-    intermediate_size: 6144,
-    num_hidden_layers: 39,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14,
-    qkv_bias: true,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1408,
+      width: 6144,
+      layers: 39,
+      heads: 16,
+      num_channels: 3,
+      image_size: 224,
+      patch_size: 14,
+      qkv_bias: true,
+    }),
+  )
   const hidden = config.size('hidden_size')
   return plainEncoder(
     config,
@@ -42,17 +44,19 @@ function blipVision(m: Multimodal): Encoder {
  * tower. With text input it has a second feed-forward a layer (and in InstructBLIP embeddings of its own).
  */
 function queryTransformer(file: Config, seen: number | null, text: 'flag' | 'always'): Encoder {
-  const config = file.with({
-    vocab_size: 30522,
-    hidden_size: 768,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    intermediate_size: 3072,
-    max_position_embeddings: 512,
-    cross_attention_frequency: 2,
-    encoder_hidden_size: 1408,
-    use_qformer_text_input: false,
-  })
+  const config = file.with(
+    usual({
+      vocab: 30522,
+      hidden: 768,
+      layers: 12,
+      heads: 12,
+      width: 3072,
+      context: 512,
+      cross_attention_frequency: 2,
+      encoder_hidden_size: 1408,
+      use_qformer_text_input: false,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const width = config.size('intermediate_size')
   const input = seen ?? config.size('encoder_hidden_size')
@@ -119,17 +123,25 @@ const blipTowers =
 
 /** Granite Speech: a conformer whose attention has relative positions, then a querying transformer over windows. */
 function graniteSpeechTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('encoder_config').with({
-    input_dim: 160,
-    num_layers: 10,
-    hidden_dim: 1024,
-    feedforward_mult: 4,
-    num_heads: 8,
-    output_dim: 42,
-    max_pos_emb: 512,
-    conv_kernel_size: 15,
-    conv_expansion_factor: 2,
-  })
+  const config = m.part('encoder_config').with(
+    {
+      input_dim: 160,
+      num_layers: 10,
+      hidden_dim: 1024,
+      feedforward_mult: 4,
+      num_heads: 8,
+      output_dim: 42,
+      max_pos_emb: 512,
+      conv_kernel_size: 15,
+      conv_expansion_factor: 2,
+    },
+    {
+      input_dim: ['num_mel_bins'],
+      num_layers: ['num_hidden_layers'],
+      hidden_dim: ['hidden_size'],
+      num_heads: ['num_attention_heads'],
+    },
+  )
   const hidden = config.size('hidden_dim')
   const heads = config.size('num_heads')
   const headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads))

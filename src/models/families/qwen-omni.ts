@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts'
 import { qwen3Audio, qwen3AudioProjection, qwen25Audio } from './audio-language.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { type MultimodalType, multimodal, projector, tower } from './multimodal.ts'
 import { qwen3Visual, qwen25Visual } from './qwen-vl.ts'
 
@@ -15,14 +15,14 @@ const types: readonly MultimodalType[] = [
     text: {
       type: 'qwen2',
       own: ['qwen2_5_omni_text'],
-      defaults: {
-        vocab_size: 152064,
-        hidden_size: 3584,
-        intermediate_size: 18944,
-        num_hidden_layers: 28,
-        num_attention_heads: 28,
-        num_key_value_heads: 4,
-      },
+      defaults: usual({
+        vocab: 152064,
+        hidden: 3584,
+        width: 18944,
+        layers: 28,
+        heads: 28,
+        kvHeads: 4,
+      }),
     },
     towers: m => [
       tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))),

@@ -2,9 +2,12 @@ import { encoderLayer, patchConv, patchPositions, sides } from '../blocks/vision
 import { column, conv, norm, positionEmbedding, row } from '../blocks/weights.ts'
 import type { Config, JsonObject } from '../config.ts'
 import type { Weight } from '../shape.ts'
-import { type Family, layerCount, uniformStack } from './family.ts'
+import { type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type MultimodalType, multimodal, type TextPart, tower } from './multimodal.ts'
 import type { Encoder } from './towers.ts'
+
+/** Names that transformers gives its own fields; these towers call them depth and num_heads. */
+export const visualAliases = { depth: ['num_hidden_layers'], num_heads: ['num_attention_heads'] }
 
 /** Patch projection over `temporal_patch_size` images. */
 function patchEmbed(config: Config, hidden: number, bias: boolean): Weight {
@@ -35,7 +38,7 @@ function blocks(config: Config, weights: readonly Weight[], layer: Weight[], hid
 
 /** Qwen2-VL: LayerNorms and a plain feed-forward; hidden_size is the width after the merger. */
 function qwen2Visual(file: Config): Encoder {
-  const config = file.with(qwen2Defaults)
+  const config = file.with(qwen2Defaults, visualAliases)
   const width = config.size('embed_dim')
   const ratio = config.number('mlp_ratio') ?? 4
   const inner = Math.trunc(width * ratio)
@@ -51,7 +54,7 @@ function qwen2Visual(file: Config): Encoder {
 
 /** Qwen2.5-VL: RMS norms and a gated feed-forward with biases. */
 export function qwen25Visual(file: Config): Encoder {
-  const config = file.with(qwen25Defaults)
+  const config = file.with(qwen25Defaults, visualAliases)
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
   return blocks(
@@ -72,7 +75,7 @@ export function qwen25Visual(file: Config): Encoder {
 
 /** Qwen3-VL and 3.5: learned positions; Qwen3-VL has one more merger for each layer that feeds the text directly. */
 export function qwen3Visual(file: Config, deepstack: boolean): Encoder {
-  const config = file.with(qwen3Defaults)
+  const config = file.with(qwen3Defaults, visualAliases)
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
   const inner = hidden * config.size('spatial_merge_size') ** 2
@@ -100,7 +103,7 @@ export function qwen3Visual(file: Config, deepstack: boolean): Encoder {
 
 /** GLM-4.1V: the feed-forward is as wide as the output; a convolution and a gated block merge the patches. */
 function glmVisual(file: Config): Encoder {
-  const config = file.with(glmDefaults)
+  const config = file.with(glmDefaults, visualAliases)
   const hidden = config.size('hidden_size')
   const out = config.size('out_hidden_size')
   const inner = config.size('intermediate_size')
@@ -192,16 +195,16 @@ const qwen2Text = (own: string): TextPart => ({
   type: 'qwen2',
   own: [own],
   flat: true,
-  defaults: {
-    vocab_size: 152064,
-    hidden_size: 8192,
-    intermediate_size: 29568,
-    num_hidden_layers: 80,
-    num_attention_heads: 64,
-    num_key_value_heads: 8,
-    max_position_embeddings: 32768,
+  defaults: usual({
+    vocab: 152064,
+    hidden: 8192,
+    width: 29568,
+    layers: 80,
+    heads: 64,
+    kvHeads: 8,
+    context: 32768,
     use_sliding_window: false,
-  },
+  }),
 })
 
 const glm4vText: TextPart = {
@@ -210,16 +213,16 @@ const glm4vText: TextPart = {
   // biases on q, k and v whatever the file says
   fields: () => ({ attention_bias: true }),
   // head size from the width
-  defaults: {
-    vocab_size: 151552,
-    hidden_size: 4096,
-    intermediate_size: 13696,
-    num_hidden_layers: 40,
-    num_attention_heads: 32,
-    num_key_value_heads: 2,
-    max_position_embeddings: 32768,
+  defaults: usual({
+    vocab: 151552,
+    hidden: 4096,
+    width: 13696,
+    layers: 40,
+    heads: 32,
+    kvHeads: 2,
+    context: 32768,
     head_dim: null,
-  },
+  }),
 }
 
 const visual =
@@ -257,8 +260,8 @@ const types: readonly MultimodalType[] = [
     towers: visual(config => qwen3Visual(config, false)),
   },
   { type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual) },
-  { type: 'glmga', classes: ['Glm46V'], text: glm4vText, tie: 'either', towers: visual(glmVisual) },
-  { type: 'glm46v', text: glm4vText, tie: 'either', towers: visual(glmVisual) },
+  { type: 'glmga', classes: ['Glm46V'], text: glm4vText, towers: visual(glmVisual) },
+  { type: 'glm46v', text: glm4vText, towers: visual(glmVisual) },
   { type: 'glm4v_moe', text: { type: 'glm4v_moe_text' }, tie: 'either', towers: visual(glmVisual) },
 ]
 

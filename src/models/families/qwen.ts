@@ -1,7 +1,7 @@
 import { attentionWeights, queryKeyNorms } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { alternatingWindows, type DecoderType, decoder, type Layers, type Windows } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { layerNorms, llamaLayer } from './llama.ts'
 
 /** Qwen's window: off unless use_sliding_window is true, then on the layers from max_window_layers on. */
@@ -14,18 +14,18 @@ export function qwenWindows(d: Layers): Windows {
 const types: readonly DecoderType[] = [
   {
     type: 'qwen2',
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 4096,
-      intermediate_size: 22016,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
-      max_position_embeddings: 32768,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 4096,
+      width: 22016,
+      layers: 32,
+      heads: 32,
+      kvHeads: 32,
+      context: 32768,
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
-    },
+    }),
     layer: d => [
       ...attentionWeights({ ...d, qkvBias: true }),
       ...gatedFeedForward(d.hidden, d.width),
@@ -35,19 +35,19 @@ const types: readonly DecoderType[] = [
   },
   {
     type: 'qwen3',
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 4096,
-      intermediate_size: 22016,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
-      num_key_value_heads: 32,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 4096,
+      width: 22016,
+      layers: 32,
+      heads: 32,
+      kvHeads: 32,
       head_dim: 128,
-      max_position_embeddings: 32768,
+      context: 32768,
       use_sliding_window: false,
       sliding_window: 4096,
       max_window_layers: 28,
-    },
+    }),
     layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head')],
     windows: qwenWindows,
   },

@@ -2,7 +2,7 @@ import { attentionWeights, fusedAttentionWeights } from '../blocks/attention.ts'
 import { gatedFeedForward } from '../blocks/feed-forward.ts'
 import { column, norm, row, tokenEmbedding } from '../blocks/weights.ts'
 import { type DecoderType, decoder } from './decoder.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { layerNorms, llamaDefaults, llamaLayer, norms } from './llama.ts'
 
 /**
@@ -14,16 +14,16 @@ const types: readonly DecoderType[] = [
     // `intermediate_size` is twice the width of w1 and w2; a bias on q, k and v
     type: 'qwen',
     classes: ['QWen'],
-    defaults: {
-      vocab_size: 151936,
-      hidden_size: 4096,
-      intermediate_size: 22016,
-      num_hidden_layers: 32,
-      num_attention_heads: 32,
+    defaults: usual({
+      vocab: 151936,
+      hidden: 4096,
+      width: 22016,
+      layers: 32,
+      heads: 32,
       kv_channels: 128,
       no_bias: true,
       seq_length: 8192,
-    },
+    }),
     headDim: config => config.size('kv_channels'),
     kvHeads: (_, heads) => heads,
     width: config => Math.floor(config.size('intermediate_size') / 2),
@@ -88,14 +88,14 @@ const types: readonly DecoderType[] = [
   {
     // LayerNorms with bias around Llama's layer
     type: 'orion',
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 84608,
-      hidden_size: 5120,
-      intermediate_size: 15360,
-      num_hidden_layers: 40,
-      num_attention_heads: 40,
-    },
+      vocab: 84608,
+      hidden: 5120,
+      width: 15360,
+      layers: 40,
+      heads: 40,
+    }),
     layer: d => [
       ...attentionWeights({ ...d, qkvBias: d.config.flag('attention_bias') }),
       ...gatedFeedForward(d.hidden, d.width),
@@ -107,15 +107,15 @@ const types: readonly DecoderType[] = [
   {
     type: 'minicpm',
     classes: ['MiniCPM'],
-    defaults: {
+    defaults: usual({
       ...llamaDefaults,
-      vocab_size: 122753,
-      hidden_size: 2304,
-      intermediate_size: 5760,
-      num_hidden_layers: 40,
-      num_attention_heads: 36,
+      vocab: 122753,
+      hidden: 2304,
+      width: 5760,
+      layers: 40,
+      heads: 36,
       tie_word_embeddings: true,
-    },
+    }),
     layer: llamaLayer,
     exact: false,
   },

@@ -2,7 +2,7 @@ import { encoderLayer, patchConv, patchPositions } from '../blocks/vision.ts'
 import { column, norm, replicated, row, vector } from '../blocks/weights.ts'
 import { Config } from '../config.ts'
 import { molmoText, pooledAttention } from './document-vision.ts'
-import { encoderStack, type Family } from './family.ts'
+import { encoderStack, type Family, usual } from './family.ts'
 import { shuffleFactor, twoLayers } from './llava.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { type Encoder, encoderOf } from './towers.ts'
@@ -10,18 +10,20 @@ import { kimiTowers } from './vision-language.ts'
 
 /** InternViT of the remote code: q, k and v in one matrix, layer scales, norms on queries and keys in the 6B one. */
 function internVision(m: Multimodal): Encoder {
-  const config = m.part('vision_config').with({
-    hidden_size: 3200,
-    intermediate_size: 12800,
-    num_hidden_layers: 48,
-    num_attention_heads: 25,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14,
-    qkv_bias: false,
-    qk_normalization: true,
-    norm_type: 'rms_norm',
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 3200,
+      width: 12800,
+      layers: 48,
+      heads: 25,
+      num_channels: 3,
+      image_size: 224,
+      patch_size: 14,
+      qkv_bias: false,
+      qk_normalization: true,
+      norm_type: 'rms_norm',
+    }),
+  )
   const hidden = config.size('hidden_size')
   const layer = encoderLayer({
     hidden,
@@ -55,15 +57,15 @@ function internChatTowers(m: Multimodal): NamedTower[] {
 }
 
 /** Tower that Phi-3-vision names in img_processor: CLIP ViT-L/14 of 336 pixels. */
-const clipLarge336 = {
+const clipLarge336 = usual({
   model_type: 'clip_vision_model',
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
+  hidden: 1024,
+  width: 4096,
+  layers: 24,
+  heads: 16,
   image_size: 336,
   patch_size: 14,
-}
+})
 
 /** Phi-3-vision: four patches side by side, two matrices, and learned separators of global and sub images. */
 function phi3Towers(m: Multimodal): NamedTower[] {

@@ -2,15 +2,15 @@ import { column, norm, row, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { CacheSpec, ModelShape, Weight } from '../shape.ts'
 import { assemble } from './decoder.ts'
-import { equalToClasses, type Family, layerCount, stackOf } from './family.ts'
+import { equalToClasses, type Family, layerCount, stackOf, usual } from './family.ts'
 
-const defaults = {
-  vocab_size: 50277,
-  hidden_size: 4096,
-  num_hidden_layers: 32,
+const defaults = usual({
+  vocab: 50277,
+  hidden: 4096,
+  layers: 32,
   context_length: 1024,
   tie_word_embeddings: false,
-}
+})
 
 function layerWeights(hidden: number, attention: number, width: number, first: boolean): Weight[] {
   const mixes = ['attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance']

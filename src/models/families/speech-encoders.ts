@@ -17,7 +17,7 @@ import { architectureOf } from './architecture.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { encoderStack, equalToClasses, type Family, layerCount, stackOf, uniformStack } from './family.ts'
+import { encoderStack, equalToClasses, type Family, layerCount, stackOf, uniformStack, usual } from './family.ts'
 
 /** Encoder positions that cross attention is charged for: a minute of speech at 50 frames a second. */
 const SPEECH_TOKENS = 3000
@@ -43,6 +43,8 @@ interface SpeechParts {
   readonly stack: LayerStack
   /** Norm after the decoder's last layer. */
   readonly final: readonly Weight[]
+  /** Name of the table that the decoder's is tied to, where the model has one. */
+  readonly shared?: string
 }
 
 /** Speech to text is the variant that was compared; the others have more parts. */
@@ -57,7 +59,7 @@ function speechToTextShape(config: Config, parts: SpeechParts): ModelShape {
     encoder: { weights: parts.weights, stack: parts.stack },
     decoder: stack,
     final: parts.final,
-    untiedCopies: [],
+    untiedCopies: parts.shared ? [tokenEmbedding(vocabulary, hidden, parts.shared)] : [],
     tied: config.flag('tie_word_embeddings', true),
     facts: {
       hidden,
@@ -71,10 +73,10 @@ function speechToTextShape(config: Config, parts: SpeechParts): ModelShape {
   })
 }
 
-const seamlessDefaults = {
-  vocab_size: 256102,
-  hidden_size: 1024,
-  max_position_embeddings: 1024,
+const seamlessDefaults = usual({
+  vocab: 256102,
+  hidden: 1024,
+  context: 1024,
   decoder_layers: 24,
   decoder_ffn_dim: 8192,
   decoder_attention_heads: 16,
@@ -88,7 +90,7 @@ const seamlessDefaults = {
   conv_depthwise_kernel_size: 31,
   left_max_position_embeddings: 64,
   right_max_position_embeddings: 8,
-}
+})
 
 function speechAttention(hidden: number, heads: number): Weight[] {
   const kv = { bias: true, kvHeads: heads }
@@ -172,6 +174,7 @@ function seamless(type: string, distances: boolean, file: Config): ModelShape {
       }),
     ),
     final: [norm('text_decoder.layer_norm', hidden, true)],
+    shared: 'shared',
   })
 }
 

@@ -7,7 +7,7 @@ import type { ModelShape, Weight } from '../shape.ts'
 import { bartLayer, crossCache } from './bart.ts'
 import { dividedHeadDim } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { encoderStack, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, equalToClasses, type Family, layerCount, uniformStack, usual } from './family.ts'
 
 const verified = equalToClasses
 
@@ -24,16 +24,16 @@ function halfAttention(config: Config, hidden: number, key: string, kvKey: strin
 /** Three convolutions over the raw signal; a plain feed-forward in the encoder, a gated one in the decoder. */
 function moonshine(file: Config): ModelShape {
   const config = file.with(
-    {
-      vocab_size: 32768,
-      hidden_size: 288,
-      intermediate_size: 1152,
+    usual({
+      vocab: 32768,
+      hidden: 288,
+      width: 1152,
       encoder_num_hidden_layers: 6,
       decoder_num_hidden_layers: 6,
       encoder_num_attention_heads: 8,
-      max_position_embeddings: 512,
+      context: 512,
       tie_word_embeddings: true,
-    },
+    }),
     { decoder_num_hidden_layers: ['num_hidden_layers'] },
   )
   const hidden = config.size('hidden_size')

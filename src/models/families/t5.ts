@@ -6,7 +6,7 @@ import type { LayerKind, LayerStack, ModelShape, Weight } from '../shape.ts'
 import { architectureOf } from './architecture.ts'
 import { alternatingWindows, attentionCache, type Dims, dimsOf, windowStack } from './decoder.ts'
 import { assembleEncoderDecoder } from './encoder-decoder.ts'
-import { equalToClasses, type Family, layerCount, stackOf } from './family.ts'
+import { equalToClasses, type Family, layerCount, stackOf, usual } from './family.ts'
 import { norms } from './llama.ts'
 
 /** One type of the T5 class. */
@@ -166,17 +166,17 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
   })
 }
 
-const gemmaDefaults: JsonObject = {
-  vocab_size: 256000,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 26,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
+const gemmaDefaults: JsonObject = usual({
+  vocab: 256000,
+  hidden: 2304,
+  width: 9216,
+  layers: 26,
+  heads: 8,
+  kvHeads: 4,
   head_dim: 256,
-  max_position_embeddings: 8192,
+  context: 8192,
   sliding_window: 4096,
-}
+})
 
 /** Gemma 2's layers in both halves; the decoder adds cross attention over the encoder's width and two norms. */
 function t5GemmaShape(config: Config): ModelShape {

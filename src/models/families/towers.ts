@@ -3,7 +3,7 @@ import { norm, positionEmbedding, replicated, vector } from '../blocks/weights.t
 import type { Config, JsonObject } from '../config.ts'
 import { FieldProblem } from '../config.ts'
 import type { LayerStack, Weight } from '../shape.ts'
-import { encoderStack } from './family.ts'
+import { encoderStack, usual } from './family.ts'
 
 /** What a tower is made of, before it is named. */
 export interface Encoder {
@@ -164,16 +164,16 @@ export function aimv2(config: Config): Encoder {
   )
 }
 
-const siglipDefaults = {
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
+const siglipDefaults = usual({
+  hidden: 768,
+  width: 3072,
+  layers: 12,
+  heads: 12,
   num_channels: 3,
   image_size: 224,
   patch_size: 16,
   vision_use_head: true,
-}
+})
 
 const idefics3Defaults = { ...siglipDefaults, hidden_size: 1152, num_attention_heads: 16, patch_size: 32 }
 
@@ -186,15 +186,15 @@ const classes: readonly EncoderClass[] = [
   { types: ['siglip2_vision_model'], defaults: { ...siglipDefaults, num_patches: 256 }, read: siglip2 },
   {
     types: ['cosmos3_edge_vision'],
-    defaults: {
+    defaults: usual({
       ...siglipDefaults,
-      hidden_size: 1152,
-      intermediate_size: 4304,
-      num_hidden_layers: 27,
-      num_attention_heads: 16,
+      hidden: 1152,
+      width: 4304,
+      layers: 27,
+      heads: 16,
       num_patches: 256,
       vision_use_head: false,
-    },
+    }),
     read: siglip2,
   },
   {
@@ -204,15 +204,15 @@ const classes: readonly EncoderClass[] = [
   },
   {
     types: ['pixtral', 'pixtral_vision'],
-    defaults: {
-      hidden_size: 1024,
-      intermediate_size: 4096,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
+    defaults: usual({
+      hidden: 1024,
+      width: 4096,
+      layers: 24,
+      heads: 16,
       num_channels: 3,
       image_size: 1024,
       patch_size: 16,
-    },
+    }),
     read: pixtral,
   },
   {
@@ -227,31 +227,31 @@ const classes: readonly EncoderClass[] = [
   },
   {
     types: ['internvl_vision', 'qianfan_ocr_vision'],
-    defaults: {
-      hidden_size: 1024,
-      intermediate_size: 4096,
-      num_hidden_layers: 24,
-      num_attention_heads: 16,
+    defaults: usual({
+      hidden: 1024,
+      width: 4096,
+      layers: 24,
+      heads: 16,
       num_channels: 3,
       image_size: [448, 448],
       patch_size: [14, 14],
       attention_bias: false,
       use_absolute_position_embeddings: true,
       use_mean_pooling: true,
-    },
+    }),
     read: internVit,
   },
   {
     types: ['aimv2_vision_model'],
-    defaults: {
-      hidden_size: 1024,
-      intermediate_size: 2816,
-      num_hidden_layers: 24,
-      num_attention_heads: 8,
+    defaults: usual({
+      hidden: 1024,
+      width: 2816,
+      layers: 24,
+      heads: 8,
       num_channels: 3,
       image_size: 224,
       patch_size: 14,
-    },
+    }),
     read: aimv2,
   },
 ]

@@ -3,7 +3,7 @@ import { norm, positionEmbedding, replicated, tokenEmbedding, vector } from '../
 import { Config, type JsonObject } from '../config.ts'
 import type { ModelShape, ShapeFacts, Tower, Weight } from '../shape.ts'
 import { architectureOf, isOwnClass, labelCount } from './architecture.ts'
-import { decoderFacts, encoderStack, equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { decoderFacts, encoderStack, equalToClasses, type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type Encoder, encoderOf } from './towers.ts'
 
 const verified = equalToClasses
@@ -35,16 +35,16 @@ function encoderShape(
   }
 }
 
-const vitDefaults = {
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
+const vitDefaults = usual({
+  hidden: 768,
+  width: 3072,
+  layers: 12,
+  heads: 12,
   num_channels: 3,
   image_size: 224,
   patch_size: 16,
   qkv_bias: true,
-}
+})
 
 /** ViT: the bare model ends in a pooler, the classifier in one matrix over the class token. */
 function vitShape(file: Config): ModelShape {
@@ -105,7 +105,7 @@ function dinoShape(file: Config): ModelShape {
     exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
     embedding: [
       vector('embeddings.cls_token', hidden),
-      vector('embeddings.mask_token', hidden),
+      ...(config.flag('use_mask_token', true) ? [vector('embeddings.mask_token', hidden)] : []),
       patchPositions('embeddings.position_embeddings', config, hidden, 1),
       patchConv('embeddings.patch_embeddings.projection', config, hidden, { bias: true }),
     ],
@@ -193,14 +193,14 @@ function twoTowersShape(row: TwoTowers, config: Config): ModelShape {
   })
 }
 
-const siglipText = {
-  vocab_size: 32000,
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  max_position_embeddings: 64,
-}
+const siglipText = usual({
+  vocab: 32000,
+  hidden: 768,
+  width: 3072,
+  layers: 12,
+  heads: 12,
+  context: 64,
+})
 
 /** SigLIP projects the text, and learns a scale and a bias. */
 const siglipJoint: TwoTowers['joint'] = (_, text, hidden) => [

@@ -3,7 +3,7 @@ import { column, conv, norm, outputHead, positionEmbedding, replicated, row, vec
 import { Config } from '../config.ts'
 import type { ModelShape } from '../shape.ts'
 import { architectureOf } from './architecture.ts'
-import { encoderStack, type Family, layerCount, uniformStack } from './family.ts'
+import { encoderStack, type Family, layerCount, uniformStack, usual } from './family.ts'
 import { type Multimodal, type MultimodalType, multimodal, type NamedTower, projector, tower } from './multimodal.ts'
 import { aimv2, type Encoder, plainEncoder } from './towers.ts'
 
@@ -12,18 +12,20 @@ const wholeHeads = (hidden: number, heads: number): number => heads * Math.floor
 
 /** Llama 4: tower, an adapter of two matrices behind the pixel shuffle, one matrix to the text's width. */
 function llama4Towers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 768,
-    intermediate_size: 5632,
-    num_hidden_layers: 34,
-    num_attention_heads: 16,
-    num_channels: 3,
-    image_size: 448,
-    patch_size: 14,
-    vision_output_dim: 7680,
-    projector_input_dim: 4096,
-    projector_output_dim: 4096,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 768,
+      width: 5632,
+      layers: 34,
+      heads: 16,
+      num_channels: 3,
+      image_size: 448,
+      patch_size: 14,
+      vision_output_dim: 7680,
+      projector_input_dim: 4096,
+      projector_output_dim: 4096,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const width = config.size('intermediate_size')
   const patch = patchConv('patch_embedding.linear', config, hidden, { bias: false })
@@ -67,17 +69,17 @@ const kimiAliases = {
  */
 export function kimiTowers(m: Multimodal): NamedTower[] {
   const config = m.part('vision_config').with(
-    {
-      hidden_size: 1152,
-      intermediate_size: 4304,
-      num_hidden_layers: 27,
-      num_attention_heads: 16,
+    usual({
+      hidden: 1152,
+      width: 4304,
+      layers: 27,
+      heads: 16,
       num_channels: 3,
       patch_size: 14,
       pos_emb_height: 64,
       pos_emb_width: 64,
       merge_kernel_size: [2, 2],
-    },
+    }),
     kimiAliases,
   )
   const hidden = config.size('hidden_size')
@@ -129,16 +131,18 @@ function kernel(config: Config): readonly [number, number] {
 
 /** MiniMax-M3: CLIP's layers over patches of several images; a second pair of matrices merges squares of tokens. */
 function minimaxTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1280,
-    intermediate_size: 5120,
-    num_hidden_layers: 32,
-    num_attention_heads: 16,
-    num_channels: 3,
-    patch_size: 14,
-    temporal_patch_size: 2,
-    spatial_merge_size: 2,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1280,
+      width: 5120,
+      layers: 32,
+      heads: 16,
+      num_channels: 3,
+      patch_size: 14,
+      temporal_patch_size: 2,
+      spatial_merge_size: 2,
+    }),
+  )
   const hidden = config.size('hidden_size')
   const encoder = plainEncoder(
     config,
@@ -164,15 +168,15 @@ function minimaxTowers(m: Multimodal): NamedTower[] {
 /** Step 3.5's tower: layer scales, then two convolutions that each halve the sides and double the width. */
 function stepTowers(m: Multimodal): NamedTower[] {
   const config = m.part('vision_config').with(
-    {
-      hidden_size: 1536,
-      num_hidden_layers: 47,
-      num_attention_heads: 16,
+    usual({
+      hidden: 1536,
+      layers: 47,
+      heads: 16,
       num_channels: 3,
       image_size: 728,
       patch_size: 14,
       mlp_ratio: 8960 / 1536,
-    },
+    }),
     { hidden_size: ['width'], num_hidden_layers: ['layers'], num_attention_heads: ['heads'] },
   )
   const hidden = config.size('hidden_size')
@@ -204,18 +208,20 @@ function stepTowers(m: Multimodal): NamedTower[] {
 
 /** Ovis 2: AIMv2 ends in a softmax over visual tokens, which an embedding table turns into text vectors. */
 function ovisTowers(m: Multimodal): NamedTower[] {
-  const config = m.part('vision_config').with({
-    hidden_size: 1024,
-    intermediate_size: 2816,
-    num_hidden_layers: 24,
-    num_attention_heads: 8,
-    num_channels: 3,
-    image_size: 224,
-    patch_size: 14,
-    vocab_size: 16384,
-    hidden_stride: 1,
-    num_visual_indicator_tokens: 5,
-  })
+  const config = m.part('vision_config').with(
+    usual({
+      hidden: 1024,
+      width: 2816,
+      layers: 24,
+      heads: 8,
+      num_channels: 3,
+      image_size: 224,
+      patch_size: 14,
+      vocab: 16384,
+      hidden_stride: 1,
+      num_visual_indicator_tokens: 5,
+    }),
+  )
   const encoder = aimv2(config)
   const vocabulary = config.size('vocab_size')
   const tokens = vocabulary - config.count('num_visual_indicator_tokens')
@@ -292,10 +298,10 @@ function mllamaTowers(m: Multimodal): NamedTower[] {
 
 const mllamaVision = (config: Config): Config =>
   config.with(
-    {
-      hidden_size: 1280,
-      intermediate_size: 5120,
-      num_hidden_layers: 32,
+    usual({
+      hidden: 1280,
+      width: 5120,
+      layers: 32,
       num_global_layers: 8,
       attention_heads: 16,
       num_channels: 3,
@@ -303,7 +309,7 @@ const mllamaVision = (config: Config): Config =>
       patch_size: 14,
       max_num_tiles: 4,
       vision_output_dim: 7680,
-    },
+    }),
     { attention_heads: ['num_attention_heads'] },
   )
 
@@ -333,8 +339,7 @@ const types: readonly MultimodalType[] = [
   {
     type: 'step3p7',
     defaults: { projector_bias: false },
-    text: { type: 'step3p5' },
-    tie: 'never',
+    text: { type: 'step3p5', own: [] },
     towers: stepTowers,
   },
   {
@@ -347,7 +352,7 @@ const types: readonly MultimodalType[] = [
   },
   {
     type: 'mllama',
-    text: { type: 'mllama_text_model', fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
+    text: { type: 'mllama_text_model', own: [], fields: config => ({ cross_attention_tokens: imageTokens(config) }) },
     tie: 'never',
     towers: mllamaTowers,
     // the language model alone, with its layers that attend to images

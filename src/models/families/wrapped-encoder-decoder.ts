@@ -18,7 +18,9 @@ const IMAGE_TOKENS = 197
 function half(config: Config, name: 'encoder' | 'decoder', otherwise: string, ending: string, nested: NestedReader) {
   const inner = config.nested(name)
   const type = inner?.text('model_type') ?? otherwise
-  const json: JsonObject = { ...inner?.json, model_type: type, architectures: [`${type}${ending}`] }
+  // cross attention is added by the wrapper
+  const own = { model_type: type, architectures: [`${type}${ending}`], add_cross_attention: false }
+  const json: JsonObject = { ...inner?.json, ...own }
   return nested(new Config(json, {}, {}, `${name}.`))
 }
 

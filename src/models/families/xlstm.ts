@@ -2,18 +2,18 @@ import { column, norm, replicated, row, tokenEmbedding } from '../blocks/weights
 import type { Config } from '../config.ts'
 import type { ModelShape, Weight } from '../shape.ts'
 import { assemble } from './decoder.ts'
-import { equalToClasses, type Family, layerCount, uniformStack } from './family.ts'
+import { equalToClasses, type Family, layerCount, uniformStack, usual } from './family.ts'
 
-const defaults = {
-  vocab_size: 50304,
-  hidden_size: 4096,
-  num_hidden_layers: 32,
+const defaults = usual({
+  vocab: 50304,
+  hidden: 4096,
+  layers: 32,
   num_heads: 8,
   qk_dim_factor: 0.5,
   v_dim_factor: 1,
   ffn_proj_factor: 2.667,
   ffn_round_up_to_multiple_of: 64,
-}
+})
 
 /** factor x hidden, rounded down, at least 1. */
 function scaled(config: Config, key: string, hidden: number): number {

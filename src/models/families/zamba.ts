@@ -11,7 +11,7 @@ import {
 import { column, norm, replicated } from '../blocks/weights.ts'
 import type { Config } from '../config.ts'
 import type { CacheSpec, Weight } from '../shape.ts'
-import type { Family } from './family.ts'
+import { type Family, usual } from './family.ts'
 import { type Layered, type LayeredType, layered, type Part, type Sizes } from './layered.ts'
 import { expanded, sizeOrAuto } from './mamba-hybrid.ts'
 
@@ -173,7 +173,8 @@ function zamba2(config: Config): Layered {
   }
   const count = config.size('num_mem_blocks')
   const rank = config.size('adapter_rank')
-  const uses = hybrid.filter(Boolean).length
+  // an old key that still counts the adapters
+  const uses = config.list('hybrid_layer_ids')?.length ?? hybrid.filter(Boolean).length
   const names = ['shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj'] as const
   // each use of a block has a low-rank adapter of its own on the feed-forward, and on q, k and v where the config says so
   const adapter = (name: string, input: number, output: number): Weight[] => [
@@ -205,15 +206,15 @@ function zamba2(config: Config): Layered {
 const types: readonly LayeredType[] = [
   {
     type: 'zamba',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 3712,
-      intermediate_size: 14848,
-      num_hidden_layers: 76,
-      num_attention_heads: 16,
-      num_key_value_heads: 16,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 3712,
+      width: 14848,
+      layers: 76,
+      heads: 16,
+      kvHeads: 16,
       n_mamba_heads: 2,
-      max_position_embeddings: 4096,
+      context: 4096,
       attn_layer_period: 6,
       attn_layer_offset: 4,
       mamba_d_state: 16,
@@ -222,17 +223,17 @@ const types: readonly LayeredType[] = [
       mamba_dt_rank: 'auto',
       mamba_conv_bias: true,
       tie_word_embeddings: true,
-    },
+    }),
     aliases: { layers_block_type: ['layer_types'], attention_head_dim: ['head_dim'] },
     read: zamba,
   },
   {
     type: 'zamba2',
-    defaults: {
-      vocab_size: 32000,
-      hidden_size: 2560,
-      num_attention_heads: 32,
-      max_position_embeddings: 4096,
+    defaults: usual({
+      vocab: 32000,
+      hidden: 2560,
+      heads: 32,
+      context: 4096,
       n_mamba_heads: 8,
       mamba_ngroups: 1,
       mamba_d_state: 64,
@@ -241,8 +242,8 @@ const types: readonly LayeredType[] = [
       num_mem_blocks: 1,
       adapter_rank: 128,
       tie_word_embeddings: true,
-    },
-    aliases: { layers_block_type: ['layer_types'] },
+    }),
+    aliases: { layers_block_type: ['layer_types'], attention_head_dim: ['head_dim'] },
     read: zamba2,
   },
 ]
