@@ -16019,10 +16019,14 @@ function gpuFindings(asked, used, sizes, at, say) {
  if (asked === null || asked <= 0 || asked === used) return;
  say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at)
 }
-function contextFinding(length, context, flag, allowed, at, say) {
+function stageFinding({settings, shape}, say) {
+ const at = settings.pipelineParallel, layers = shape.layers.order.length
+ if (typeof at?.value === 'number' && at.value > layers) say('stages-above-layers', 'error', `${at.value} pipeline stages for ${layers} layers`, at);
+}
+function contextFinding(length, context, flag, allowed, at, say, unless = '') {
  if (context === null || length <= context) return;
  const message = `${flag} ${length} is above the model's ${context}`
- if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+ if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', `${message}${unless}`, at);
 }
 const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10]}
 function forwardPart(shape, tokens, tensor, more = {}) {
@@ -16154,9 +16158,10 @@ function releaseText(value) {
  return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
 }
 const cache = new Map
-function rulesOf(version, v0 = false) {
- const rules = newRules(version)
- return v0 && version < release(0, 11) ? {...rules, v0} : rules
+function rulesOf(version, environment) {
+ const rules = newRules(version), graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+ if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return {...rules, v0: true};
+ return graphs && version >= release(0, 19) ? {...rules, graphsInBudget: graphs !== '0'} : rules
 }
 function newRules(version) {
  let rules = cache.get(version)
@@ -16175,6 +16180,7 @@ function newRules(version) {
    stateCheckpoints: from(30),
    crossByBatch: from(13),
    hugeTier: from(30),
+   sparesA100: from(9),
    platformMlaBlocks: !from(13),
    unpacksDoubledMaxima: from(9)
   }
@@ -16194,10 +16200,11 @@ function releaseFor(engine, version, newest, nameOf, reader, assumptions) {
   assumptions.push(`${engine} version unknown: the rules of ${name} are used`)
   return newest
  }
- const read = releaseOf(version)
- if (read === null) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`); else if (nameOf(read) !== name && read > newest) assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`);
- return read ?? newest
+ const read = releaseOf(version), newer = read !== null && nameOf(read) !== name && read > newest
+ if (newer || read === null || read < FIRST) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known${newer ? ` (the newest is ${name})` : ''}: the rules of ${name} are used`);
+ return newer || read === null || read < FIRST ? newest : read
 }
+const FIRST = release(0, 1)
 function adapterBytes(shape, r) {
  const {slots, rank} = r.loras ?? {slots: 0, rank: 0}, parallel = {tensor: r.tensor, pipeline: 1, expert: 1}, perKind = shape.layers.kinds.map(kind => {
   const widths = {dense: 0, experts: 0}
@@ -16299,13 +16306,16 @@ function forwardArm(shape, r) {
  const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = peak_FORWARD[facts.experts === null ? 'dense' : 'experts'][peak_step(r.tensor)], expected = Math.max(2 * r.batch.tokens * width * factor, FORWARD_FLOOR)
  return { low: Math.max(.6 * expected, FORWARD_FLOOR), expected, high: 1.4 * expected + .2 * GiB, text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B` }
 }
-function samplerFactor(r) {
- if (r.release < release(0, 17)) return {low: 9.2, expected: 9.73, high: 10.2};
- return {low: 2.5, expected: 5, high: 7}
+function samplerFactor(r, multimodal) {
+ const asked = r.environment['VLLM_USE_FLASHINFER_SAMPLER']
+ if (r.release >= release(0, 17)) return {low: 2.5, expected: 5, high: 7};
+ if (asked === '1' && !r.rules.v0) return {low: 3.5, expected: 4.3, high: 5};
+ const mayBe = multimodal && asked === void 0 && r.release < release(0, 11, 1)
+ return {low: mayBe ? 3.5 : 9.2, expected: 9.73, high: 10.2}
 }
 function samplerArm(shape, r) {
- const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r)
- return { low: (shape.facts.multimodal ? .4 : 1) * c.low * rows, expected: c.expected * rows, high: c.high * rows + .1 * GiB, text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B` }
+ const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r, shape.facts.multimodal)
+ return { low: c.low * rows, expected: c.expected * rows, high: c.high * rows + .1 * GiB, text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B` }
 }
 function visionArm(shape, config, r) {
  const none = {low: 0, expected: 0, high: 0, text: ''}
@@ -16340,7 +16350,7 @@ function tier(input, rules) {
  if (rules.v0) return {tokens: 2048, sequences: 256, note: 'vLLM V0 default'};
  const {gpu} = input
  if (gpu === null) return {tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known'};
- const ampere = /a100|a800/i.test(gpu.name)
+ const ampere = rules.sparesA100 && /a100/i.test(gpu.name)
  if (rules.hugeTier && gpu.driverBytes >= 160 * GiB) return {tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB'};
  if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
  return { tokens: 2048, sequences: 256, note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}` }
@@ -16370,7 +16380,7 @@ function parsed(text) {
 }
 const UNSTATED_LENGTH = 2048
 function settings_resolve(input) {
- const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
+ const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
  return {
   release,
   rules,
@@ -16400,6 +16410,7 @@ function settings_resolve(input) {
   loras: option.flag('enable-lora') === true ? {slots: countOr('maxLoras', 1, 'vLLM default'), rank: countOr('maxLoraRank', 16, 'vLLM default')} : null,
   speculative: speculativeOf(input, option, findings),
   option,
+  environment: input.environment,
   settings: reader.settings(),
   say: reader.say,
   findings,
@@ -16532,7 +16543,7 @@ function weightsOf(input, r, storage, p) {
 }
 const LONGEST = 2 ** 24
 function account(about) {
- const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH, length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
+ const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH, length = r.maxModelLen ?? Math.max(1, Math.min(solved(about, stages, fitting) ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
  return {
   settings: settled(about, length),
   findings: r.findings,
@@ -16543,7 +16554,7 @@ function settled({r, kv}, length) {
  const {maxModelLen, kvCacheDtype, blockSize} = r.settings, block = kv.blocks.block
  return {
   ...r.settings,
-  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits'}} : {},
+  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits with certainty'}} : {},
   ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {kvCacheDtype: {...kvCacheDtype, effective: kv.dtype}} : {},
   blockSize: blockSize === void 0 ? {value: block, from: 'engine-default', note: 'vLLM, by attention kernel and state size'} : block === blockSize.value ? blockSize : {...blockSize, effective: block}
  }
@@ -16574,6 +16585,12 @@ function longest(about, stages) {
   length = longestThatFits(kv.plan, length, free, at, kv.request)
  }
  return length
+}
+function solved(about, stages, fitting) {
+ const {maxModelLen, poolBytes, poolBlocks} = about.r
+ if ((maxModelLen ?? poolBytes ?? poolBlocks) !== null || fitting === null) return fitting;
+ const wide = stages.map(stage => ({...stage, available: Math.max(0, stage.available - (stage.total.high - stage.total.expected))}))
+ return longest(about, wide) || fitting
 }
 function fullest(about, stages, length) {
  const {input, kv} = about
@@ -16713,20 +16730,14 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
  }
 }, DROPPED = {minimax: [0, 24], minimax_text_01: [0, 24], minimax_m1: [0, 24], RefinedWeb: [0, 29], RefinedWebModel: [0, 29], mpt: [0, 29], bamba: [0, 33]}
 function modelFindings(input, r) {
- const {say} = r
- contextAbove(input, r)
+ const {say} = r, {context, maxModelLen} = r, override = 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1', allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1' ? override : null, unless = `: vLLM refuses it unless ${override}`
+ contextFinding(maxModelLen ?? 0, context, 'max-model-len', allowed, input.settings.maxModelLen, say, unless)
  widths(input, r)
- const {layers, modelType} = input.shape, stages = input.settings.pipelineParallel?.value
- if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+ const {layers, modelType} = input.shape
+ stageFinding(input, say)
  const dropped = DROPPED[modelType]
  if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
  if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
-}
-function contextAbove(input, r) {
- const {context, maxModelLen} = r
- if (context === null || maxModelLen === null || maxModelLen <= context) return;
- const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
- r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen)
 }
 function widths(input, r) {
  const parallel = parallelismOf(r), block = model_findings_fp8Block(input.facts.config), at = input.settings.tensorParallel, said = new Set, once = (code, message) => {
@@ -16754,10 +16765,27 @@ function model_findings_fp8Block(config) {
  const size = sizes[0]
  return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
 }
-const LEAST = {awq: 75, awq_marlin: 80, gptq: 60, gptq_marlin: 80, fp8: 80, fbgemm_fp8: 80, mxfp4: 80, modelopt: 80, modelopt_fp4: 80, bitsandbytes: 70, gguf: 60, 'compressed-tensors': 70, hqq: 80, experts_int8: 80, torchao: 75, quark: 70}
+const LEAST = {
+ awq: 75,
+ awq_marlin: 80,
+ gptq: 60,
+ gptq_marlin: 80,
+ fp8: 80,
+ fbgemm_fp8: 80,
+ mxfp4: 80,
+ modelopt: 80,
+ modelopt_fp4: 80,
+ bitsandbytes: 70,
+ gguf: 60,
+ 'compressed-tensors': 70,
+ hqq: 80,
+ experts_int8: 80,
+ torchao: 75,
+ quark: 70
+}, ON_MARLIN = /^(?:awq_marlin|gptq_marlin|fp8|modelopt_fp4)$/
 function quantizationFindings(input, r, capability) {
  if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
- const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? quantization_methodOf(input.facts.config), least = method === null ? void 0 : LEAST[method]
+ const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? quantization_methodOf(input.facts.config), known = method === null ? void 0 : LEAST[method], least = r.release >= release(0, 14) && ON_MARLIN.test(method ?? '') ? 75 : known
  if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
  if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
 }
@@ -16769,31 +16797,29 @@ function quantization_methodOf(config) {
 }
 function findings(input, r, kv, capability) {
  heads(input, r, r.say)
+ contextRanks(input, r, kv)
  modelFindings(input, r)
- gpus(input, r, r.say)
+ const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`, used = r.tensor * r.pipeline * r.data * r.prefillRanks
+ gpuFindings(input.gpusPerReplica, used, sizes, input.settings.tensorParallel, r.say)
  kvDtype(input, r, kv, capability, r.say)
  quantizationFindings(input, r, capability)
+ refused(input, r)
  withoutEffect(input, r, r.say)
 }
 function heads(input, r, say) {
- const {shape, settings} = input, at = settings.tensorParallel, t = r.tensor
- if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
- const vision = shape.facts.visionHeads
- if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
- const {heads: queries, kvHeads: shared} = shape.facts
+ const {facts} = input.shape, whole = r.option.text('mm-encoder-tp-mode') === 'data', shape = whole ? {...input.shape, facts: {...facts, visionHeads: null}} : input.shape
+ headFindings(shape, r.tensor, 'tensor-parallel-size', input.settings.tensorParallel, say)
+ const {heads: queries, kvHeads: shared} = facts
  if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
- const counts = new Set
- for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
- for (const count of counts) {
-  const [more, fewer] = count >= t ? [count, t] : [t, count]
-  if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
- }
 }
-function gpus(input, r, say) {
- const asked = input.gpusPerReplica, used = r.tensor * r.pipeline * r.data * r.prefillRanks
- if (asked === null || asked <= 0 || asked === used) return;
- const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`
- say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel)
+function contextRanks(input, r, kv) {
+ const ranks = r.contextRanks / r.prefillRanks
+ if (ranks === 1 || r.prefillRanks > 1) return;
+ const {heads: queries, kvHeads: shared} = input.shape.facts, refuse = message => r.say('ranks-not-divisible', 'error', `decode-context-parallel-size ${ranks} ${message}`, input.settings.contextParallel)
+ if (r.tensor % ranks !== 0) refuse(`does not divide tensor-parallel-size ${r.tensor}`); else if (queries !== null && shared !== null && !kv.layers.some(layer => layer.latent)) {
+  const most = Math.floor(r.tensor / shared)
+  if (ranks > most || queries / shared % ranks !== 0) refuse(`is no divisor of ${queries / shared} up to ${Math.max(1, most)}, the ranks that keep each of ${shared} KV heads`);
+ }
 }
 function kvDtype(input, r, kv, capability, say) {
  const name = r.kvDtype, latent = kv.layers.some(layer => layer.latent), refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype)
@@ -16805,6 +16831,13 @@ function kvDtype(input, r, kv, capability, say) {
  if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
  if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
 }
+function refused(input, r) {
+ const {maxLoraRank, maxModelLen} = input.settings
+ if (r.loras !== null && !LORA_RANKS.includes(r.loras.rank)) r.say('setting-invalid', 'error', `max-lora-rank ${r.loras.rank}: vLLM takes ${LORA_RANKS.join(', ')}`, maxLoraRank);
+ if (r.maxModelLen === null && r.release < release(0, 14)) r.say('setting-invalid', 'error', 'vLLM solves max-model-len auto from 0.14 on', maxModelLen);
+ if (/mtp/.test(r.speculative?.method ?? '') && input.shape.mtp === null && input.draft === null) r.say('draft-unknown', 'warning', `prediction layers (mtp) of ${input.shape.modelType} are not known: none is counted`);
+}
+const LORA_RANKS = [1, 8, 16, 32, 64, 128, 256, 320, 512]
 function withoutEffect(input, r, say) {
  const {settings} = input
  if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
@@ -17438,6 +17471,7 @@ const half = layers => {
  TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
  TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
  MXFP4: {base: 'MXFP4', output: 'Q8_0'},
+ MXFP4_BF16: {base: 'MXFP4', output: 'BF16'},
  NVFP4: {base: 'NVFP4', output: 'Q8_0'},
  F16: {base: 'F16', output: 'F16'},
  BF16: {base: 'BF16', output: 'BF16'},
@@ -17451,7 +17485,7 @@ const half = layers => {
  IQ4_XS: 'IQ4_NL',
  TQ1_0: 'Q4_0',
  TQ2_0: 'Q4_0'
-}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
+}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE|_BF16)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
 function ggufTag(text) {
  let found = null
  for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
@@ -17466,7 +17500,7 @@ function ggufMix(tag) {
 function sharesOf(recipe, part, layers) {
  if (part === 'router') return [['F32', 1]];
  if (part === 'output') return [[recipe.output, 1]];
- if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]];
+ if (recipe.base === 'MXFP4' && part !== 'expert') return [[recipe.output, 1]];
  if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
  const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
  if (!better) return [[recipe.base, 1]];
@@ -17983,7 +18017,7 @@ function modelAndTensors(input, reader, options, assumptions) {
   return {model: own, tensors: tensorsOfFile(gguf, own.blocks.length)}
  }
  const tag = writtenTag(input, options), mix = tag === null ? null : ggufMix(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG
- if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
+ if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, the usual one where no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
  const tensors = tensorsOfMix(input.shape, mix ?? {...ggufMix(usual), spread: usual === DEFAULT_TAG ? .25 : .05})
  return {model: modelFromShape(input.shape), tensors}
 }
@@ -18225,6 +18259,7 @@ function slotsOf(input) {
 function asServer(input) {
  const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
  if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
+ options['mmproj'] = {value: 'auto', at, text: ''}
  const cache = given.kvCacheDtype?.value
  if (typeof cache === 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {value: cache, at, text: given.kvCacheDtype?.text ?? cache};
  const assumed = value => ({value, from: 'engine-default'})
@@ -18663,8 +18698,7 @@ function findings_findings(input, r, kvDtype) {
  headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say)
  if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
  gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say)
- const stages = settings.pipelineParallel?.value
- if (typeof stages === 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+ stageFinding(input, say)
  const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'], allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null
  contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say)
  if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
@@ -19067,7 +19101,7 @@ function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
  const driverMiB = Math.round(nominalGB * 1e9 / MiB)
  return {...card(maker, kind, name, keys, nominalGB, driverMiB, null, computeCapability, why), supported: false}
 }
-const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ], workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ], consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ], nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ], amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), gigabytes = 1024, amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ], shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ], otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ], gpus_gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ], gpus_byName = new Map(gpus_gpus.map(row => [ row.name, row ]))
+const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), dataCentre = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3') ], workstation = [ studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0') ], consumer = [ home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0') ], nvidiaGpus = [ ...dataCentre, ...workstation, ...consumer ], amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), gigabytes = 1024, amdGpus = [ amd('data-centre', 'MI100', 'mi100', 32, 32 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 64 * gigabytes - 16, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 64 * gigabytes - 16, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 128 * gigabytes, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal) ], shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', unifiedGpus = [ unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared) ], otherAccelerators = [ unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], unjudgedGpus = [ ...unifiedGpus, ...otherAccelerators ], gpus = [ ...nvidiaGpus, ...amdGpus, ...unjudgedGpus ], gpus_byName = new Map(gpus.map(row => [ row.name, row ]))
 function gpuNamed(name) {
  const row = gpus_byName.get(name)
  if (!row) throw new Error(`no GPU row is named ${name}`);
@@ -19158,7 +19192,7 @@ function sliceWithoutCard(rows, profile) {
  }
 }
 const NOISE = new Set(('nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared ' + 'oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell ' + 'hopper ampere ada lovelace turing volta').split(' ')), SOMETIMES_NOISE = new Set(['blackwell', 'ada', 'quadro', 'nvl72', 'lovelace']), byKey = new Map
-for (const row of gpus_gpus) for (const key of row.keys) byKey.set(key, [...byKey.get(key) ?? [], row]);
+for (const row of gpus) for (const key of row.keys) byKey.set(key, [...byKey.get(key) ?? [], row]);
 function splitCount(text) {
  const after = /^(.*\S)\s*[:=]\s*(\d{1,4})$/.exec(text) ?? /^(.*\S)[\s_-]+[x×*]\s*(\d{1,4})$/i.exec(text) ?? /^(.*(?:\d|gb|gib))[x×*](\d{1,2})$/i.exec(text)
  if (after) return {name: after[1], count: Number(after[2])};
@@ -19220,14 +19254,14 @@ function gpuOfInstance(instance) {
  return { ...gpu, name: `${gpu.name} (1/${Math.round(1 / share)})`, driverBytes: part(gpu.driverBytes), memoryBytes: part(gpu.memoryBytes), source: `1/${Math.round(1 / share)} of ${gpu.name}: approximate` }
 }
 function unknownGpu(text) {
- const names = gpus_gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest_closest(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
+ const names = gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest_closest(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
  return (0, lib_problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, { hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}` })
 }
 function sliceNamed(text, count) {
  const mig = migProfile(text)
  if (mig === null) return null;
  const {words, gigabytes} = wordsOf(mig.rest), rows = cardsNamed(words) ?? cardsInside(words)
- if (rows === null) return (0, lib_problem.uw)({...sliceWithoutCard(gpus_gpus, mig.profile), count});
+ if (rows === null) return (0, lib_problem.uw)({...sliceWithoutCard(gpus, mig.profile), count});
  const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null), chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null, gpu = chosen ? sliceOf(chosen.row, mig.profile) : null
  if (gpu) return (0, lib_problem.uw)({gpu, count, note: null});
  return (0, lib_problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, { hint: 'check the profile, or give the memory in GiB' })
@@ -25637,11 +25671,13 @@ function gpusUsed(settings) {
  return size(tensorParallel) * size(pipelineParallel) * replicas
 }
 function commonFindings(checked) {
- const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], used = gpusUsed(answer?.settings ?? deployment.settings), attentionParallel = deployment.settings.attentionDataParallel !== void 0
+ const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], settings = answer?.settings ?? deployment.settings, used = gpusUsed(settings), {file, line} = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = settings, attentionParallel = deployment.settings.attentionDataParallel !== void 0
  if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
-  const at = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings, product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
-  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file: at.file, line: at.line })
+  const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
+  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file, line })
  }
+ const ranks = size(tensorParallel) * size(pipelineParallel)
+ if (gpu?.name.includes(' MIG ') && ranks > 1) list.push({ code: 'mig-ranks', severity: 'warning', message: `${ranks} ranks on MIG instances, which cannot reach each other's memory: NCCL takes them from 2.32 on, as an experiment`, file, line });
  const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
  return [...list, ...card.filter(finding => finding !== null)]
 }
@@ -25687,11 +25723,12 @@ function sharedCardFindings(sharers) {
  for (const group of byCard.values()) {
   const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
   if (group.length < 2 || total <= 1) continue;
+  const refused = group.reduce((sum, sharer) => sum + (sharer.refuses ? sharer.fraction ?? 0 : 0), 0) > 1
   for (const sharer of group) {
    const others = group.filter(other => other !== sharer).map(other => other.id)
    found.set(sharer.id, {
     code: 'card-oversubscribed',
-    severity: 'warning',
+    severity: refused && sharer.refuses ? 'error' : 'warning',
     message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
     file: sharer.place.file,
     line: sharer.place.line
@@ -25973,8 +26010,8 @@ function rateOf(question, trial) {
  return now && then ? then / now : 1
 }
 function rankSizes(question, axis, least) {
- const {facts, layers} = question.input.shape, now = currentNumber(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = []
- for (let size = Math.max(1, least); size <= most; size *= 2) {
+ const {facts, layers} = question.input.shape, now = currentNumber(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = [], top = question.input.gpu?.name.includes(' MIG ') ? now : most
+ for (let size = Math.max(1, least); size <= top; size *= 2) {
   const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0, light = budget === null || fixedBytes(question) * now / size <= budget
   if (divides && light) sizes.push(size);
  }
@@ -25985,10 +26022,8 @@ function parallelSizes(question, axis) {
 }
 function withParallel(question, axis, size) {
  if (flagText(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
- const sizes = {tensorParallel: 1, pipelineParallel: 1, dataParallel: 1}
- for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel']) sizes[name] = currentNumber(question, name, 1);
- sizes[axis] = size
- return {settings: {[axis]: size}, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel}
+ const settings = {...question.answer.settings, [axis]: {value: size, from: 'assumed'}}
+ return {settings: {[axis]: size}, gpusPerReplica: gpusUsed(settings) ?? size}
 }
 function gpuSets(question) {
  const declared = question.input.settings.tensorParallel !== void 0, now = currentNumber(question, 'tensorParallel', 1), found = []
@@ -26036,7 +26071,7 @@ function otherSets(question, found) {
 }
 const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null, remedies_pool = (question, goal) => {
  const given = current(question, 'kvCacheMemoryBytes'), kv = question.answer.estimate.kvCache
- if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
+ if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null) return null;
  const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = trial_attempt(question, { settings: { kvCacheMemoryBytes: bytes } })
  return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null
 }, fraction = (question, goal) => {
@@ -34754,7 +34789,7 @@ const ENGINES = {
  exemptions: dist.lqM(dist.FsL(list(exemption), dist.h_('failures accepted for a time')))
 }, 'keys such as version, defaults and rules'), LARGEST_POLICY = 1024 * 1024
 async function parsePolicy(text, file) {
- if (text.length > LARGEST_POLICY) return refused(file, 'the policy is larger than 1 MiB');
+ if (text.length > LARGEST_POLICY) return parse_refused(file, 'the policy is larger than 1 MiB');
  const lines = new LineCounter
  let document, value
  try {
@@ -34763,10 +34798,10 @@ async function parsePolicy(text, file) {
   if (faults.length > 0) return {ok: false, problems: faults.map(fault => yamlProblem(fault, file, lines))};
   value = document.toJS({maxAliasCount: 100})
  } catch (error) {
-  return refused(file, error instanceof RangeError ? 'the policy is nested too deeply' : error.message)
+  return parse_refused(file, error instanceof RangeError ? 'the policy is nested too deeply' : error.message)
  }
- if (value === null || value === void 0) return refused(file, 'the policy is empty', 'start it with version: 1, or delete the file');
- if (typeof value !== 'object' || Array.isArray(value)) return refused(file, `the policy is ${problems_shown(value)}, expected keys such as version, defaults and rules`);
+ if (value === null || value === void 0) return parse_refused(file, 'the policy is empty', 'start it with version: 1, or delete the file');
+ if (typeof value !== 'object' || Array.isArray(value)) return parse_refused(file, `the policy is ${problems_shown(value)}, expected keys such as version, defaults and rules`);
  const places = new Places(document, file, lines), checked = dist.xLC(policySchema, value, {abortPipeEarly: true}), complaints = [...unknownKeys(policySchema, value), ...complaintsOf(checked.issues ?? [])]
  if (checked.success) complaints.push(...meaningComplaints(checked.output));
  if (complaints.length > 0 || !checked.success) {
@@ -34775,7 +34810,7 @@ async function parsePolicy(text, file) {
  }
  return {ok: true, value: await policyOf(checked.output, file, places)}
 }
-function refused(file, message, hint) {
+function parse_refused(file, message, hint) {
  const at = {file, line: 1, column: 1}
  return {ok: false, problems: [{code: 'policy-invalid', message, ...hint ? {hint} : {}, at}]}
 }
@@ -35814,7 +35849,7 @@ async function survey(repository, policy, input) {
 }
 function sharerOf({row, sharesDevices}) {
  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
- return {id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction === 'number' ? fraction : null, place: row.location}
+ return {id: row.id, card: sharesDevices ? row.location.file : null, refuses: row.engine.name === 'vllm', fraction: typeof fraction === 'number' ? fraction : null, place: row.location}
 }
 function countsOf(rows, extraction) {
  const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
@@ -37326,16 +37361,32 @@ function openCatalogue(read) {
    loaded = {text, lower: text.toLowerCase()}
   }
   return loaded
+ }, find = id => {
+  const {text, lower} = open(), row = catalogue_rowOf(text, lower, id.toLowerCase())
+  if (row === null) return null;
+  const checkpoint = { ...models_facts.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
+  return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
  }
  return {
-  find: id => {
-   const {text, lower} = open(), row = catalogue_rowOf(text, lower, id.toLowerCase())
-   if (row === null) return null;
-   const checkpoint = { ...models_facts.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
-   return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
+  find,
+  ollama: name => {
+   const line = /^"ollama":(\{.*\}),$/m.exec(open().text), known = line === null ? null : ollamaModel(JSON.parse(line[1]), name.toLowerCase()), facts = known && find(known[0])
+   return facts && known[1] ? { ...facts, id: `${facts.id}:${known[1]}` } : facts
   },
   ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
  }
+}
+function ollamaModel(names, name) {
+ const [, model = '', tag = 'latest'] = /^ollama:(?:registry\.ollama\.ai\/)?(?:library\/)?([^:/]+)(?::([^:/]+))?$/.exec(name) ?? []
+ if (/mlx|mxfp8|nvfp4|int[48]|qat|cloud/.test(tag)) return null;
+ const words = tag.split('-')
+ for (let count = words.length; count > 0; count--) {
+  const key = `${model}:${words.slice(0, count).join('-')}`
+  if (!Object.hasOwn(names, key)) continue;
+  const [id, usual] = names[key].split(':')
+  return [id, ggufTag(tag) ?? usual ?? '']
+ }
+ return null
 }
 function catalogue_rowOf(text, lower, name) {
  const quoted = `"${name}"`
@@ -37507,6 +37558,8 @@ async function find_facts_find(asked, ports) {
   if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
   return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
  }
+ const library = entry === void 0 && asked.id.startsWith('ollama:') ? ports.catalogue?.ollama(asked.id) : null
+ if (library) return (0, lib_problem.uw)(library);
  const named = entry?.id == null ? asked : {...asked, id: entry.id, revision: entry.revision ?? asked.revision}, checked = hubReference(named)
  if (!checked.ok) return entry === void 0 ? checked : {ok: false, problem: {...checked.problem, at: entry.at}};
  const reference = checked.value, locked = ports.lock === null ? null : lockedFacts(ports.lock, reference)

@@ -1277,7 +1277,7 @@ function catalogueBeside(script) {
  9792: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {openCatalogue: () => openCatalogue})
-var _models_facts_js__0 = require_(9905)
+var _models_checkpoint_gguf_mixes_js__0 = require_(4651), _models_facts_js__1 = require_(9905)
 function openCatalogue(read) {
  let loaded = null
  const open = () => {
@@ -1286,16 +1286,32 @@ function openCatalogue(read) {
    loaded = {text, lower: text.toLowerCase()}
   }
   return loaded
+ }, find = id => {
+  const {text, lower} = open(), row = rowOf(text, lower, id.toLowerCase())
+  if (row === null) return null;
+  const checkpoint = { ..._models_facts_js__1.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
+  return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
  }
  return {
-  find: id => {
-   const {text, lower} = open(), row = rowOf(text, lower, id.toLowerCase())
-   if (row === null) return null;
-   const checkpoint = { ..._models_facts_js__0.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
-   return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
+  find,
+  ollama: name => {
+   const line = /^"ollama":(\{.*\}),$/m.exec(open().text), known = line === null ? null : ollamaModel(JSON.parse(line[1]), name.toLowerCase()), facts = known && find(known[0])
+   return facts && known[1] ? { ...facts, id: `${facts.id}:${known[1]}` } : facts
   },
   ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
  }
+}
+function ollamaModel(names, name) {
+ const [, model = '', tag = 'latest'] = /^ollama:(?:registry\.ollama\.ai\/)?(?:library\/)?([^:/]+)(?::([^:/]+))?$/.exec(name) ?? []
+ if (/mlx|mxfp8|nvfp4|int[48]|qat|cloud/.test(tag)) return null;
+ const words = tag.split('-')
+ for (let count = words.length; count > 0; count--) {
+  const key = `${model}:${words.slice(0, count).join('-')}`
+  if (!Object.hasOwn(names, key)) continue;
+  const [id, usual] = names[key].split(':')
+  return [id, _models_checkpoint_gguf_mixes_js__0.wb(tag) ?? usual ?? '']
+ }
+ return null
 }
 function rowOf(text, lower, name) {
  const quoted = `"${name}"`
@@ -6297,7 +6313,7 @@ function plain(value) {
  return value === null || value === void 0 ? null : String(value)
 }
  }),
- 2615: (function(_module, exports_, require_) {
+ 7457: (function(_module, exports_, require_) {
 require_.d(exports_, {k: () => engineOf, engines: () => engines})
 var units_bytes = require_(1160), memory_parts = require_(7977), checkpoint_storage = require_(5124)
 function partOf(weight, p) {
@@ -6487,10 +6503,14 @@ function gpuFindings(asked, used, sizes, at, say) {
  if (asked === null || asked <= 0 || asked === used) return;
  say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at)
 }
-function contextFinding(length, context, flag, allowed, at, say) {
+function stageFinding({settings, shape}, say) {
+ const at = settings.pipelineParallel, layers = shape.layers.order.length
+ if (typeof at?.value === 'number' && at.value > layers) say('stages-above-layers', 'error', `${at.value} pipeline stages for ${layers} layers`, at);
+}
+function contextFinding(length, context, flag, allowed, at, say, unless = '') {
  if (context === null || length <= context) return;
  const message = `${flag} ${length} is above the model's ${context}`
- if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+ if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', `${message}${unless}`, at);
 }
 const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10]}
 function forwardPart(shape, tokens, tensor, more = {}) {
@@ -6620,9 +6640,10 @@ function releaseText(value) {
  return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
 }
 const cache = new Map
-function rulesOf(version, v0 = false) {
- const rules = newRules(version)
- return v0 && version < release(0, 11) ? {...rules, v0} : rules
+function rulesOf(version, environment) {
+ const rules = newRules(version), graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+ if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return {...rules, v0: true};
+ return graphs && version >= release(0, 19) ? {...rules, graphsInBudget: graphs !== '0'} : rules
 }
 function newRules(version) {
  let rules = cache.get(version)
@@ -6641,6 +6662,7 @@ function newRules(version) {
    stateCheckpoints: from(30),
    crossByBatch: from(13),
    hugeTier: from(30),
+   sparesA100: from(9),
    platformMlaBlocks: !from(13),
    unpacksDoubledMaxima: from(9)
   }
@@ -6660,10 +6682,11 @@ function releaseFor(engine, version, newest, nameOf, reader, assumptions) {
   assumptions.push(`${engine} version unknown: the rules of ${name} are used`)
   return newest
  }
- const read = releaseOf(version)
- if (read === null) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`); else if (nameOf(read) !== name && read > newest) assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`);
- return read ?? newest
+ const read = releaseOf(version), newer = read !== null && nameOf(read) !== name && read > newest
+ if (newer || read === null || read < FIRST) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known${newer ? ` (the newest is ${name})` : ''}: the rules of ${name} are used`);
+ return newer || read === null || read < FIRST ? newest : read
 }
+const FIRST = release(0, 1)
 function adapterBytes(shape, r) {
  const {slots, rank} = r.loras ?? {slots: 0, rank: 0}, parallel = {tensor: r.tensor, pipeline: 1, expert: 1}, perKind = shape.layers.kinds.map(kind => {
   const widths = {dense: 0, experts: 0}
@@ -6780,14 +6803,17 @@ function forwardArm(shape, r) {
   units_bytes.zD)(width)} x 2 B`
  }
 }
-function samplerFactor(r) {
- if (r.release < release(0, 17)) return {low: 9.2, expected: 9.73, high: 10.2};
- return {low: 2.5, expected: 5, high: 7}
+function samplerFactor(r, multimodal) {
+ const asked = r.environment['VLLM_USE_FLASHINFER_SAMPLER']
+ if (r.release >= release(0, 17)) return {low: 2.5, expected: 5, high: 7};
+ if (asked === '1' && !r.rules.v0) return {low: 3.5, expected: 4.3, high: 5};
+ const mayBe = multimodal && asked === void 0 && r.release < release(0, 11, 1)
+ return {low: mayBe ? 3.5 : 9.2, expected: 9.73, high: 10.2}
 }
 function samplerArm(shape, r) {
- const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r)
+ const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r, shape.facts.multimodal)
  return {
-  low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
+  low: c.low * rows,
   expected: c.expected * rows,
   high: c.high * rows + .1 * units_bytes.T3,
   text: `sampler ${c.expected} x ${units_bytes.zD(r.batch.sequences)} sequences x ${(0, 
@@ -6831,7 +6857,7 @@ function tier(input, rules) {
  if (rules.v0) return {tokens: 2048, sequences: 256, note: 'vLLM V0 default'};
  const {gpu} = input
  if (gpu === null) return {tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known'};
- const ampere = /a100|a800/i.test(gpu.name)
+ const ampere = rules.sparesA100 && /a100/i.test(gpu.name)
  if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB'};
  if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
  return { tokens: 2048, sequences: 256, note: `vLLM default for ${ampere ? 'A100' : 'cards below 70 GiB'}` }
@@ -6861,7 +6887,7 @@ function parsed(text) {
 }
 const UNSTATED_LENGTH = 2048
 function resolve(input) {
- const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
+ const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? UNSTATED_LENGTH)
  return {
   release,
   rules,
@@ -6891,6 +6917,7 @@ function resolve(input) {
   loras: option.flag('enable-lora') === true ? {slots: countOr('maxLoras', 1, 'vLLM default'), rank: countOr('maxLoraRank', 16, 'vLLM default')} : null,
   speculative: speculativeOf(input, option, findings),
   option,
+  environment: input.environment,
   settings: reader.settings(),
   say: reader.say,
   findings,
@@ -7026,7 +7053,7 @@ function weightsOf(input, r, storage, p) {
 }
 const LONGEST = 2 ** 24
 function account(about) {
- const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH, length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
+ const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH, length = r.maxModelLen ?? Math.max(1, Math.min(solved(about, stages, fitting) ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
  return {
   settings: settled(about, length),
   findings: r.findings,
@@ -7037,7 +7064,7 @@ function settled({r, kv}, length) {
  const {maxModelLen, kvCacheDtype, blockSize} = r.settings, block = kv.blocks.block
  return {
   ...r.settings,
-  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits'}} : {},
+  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits with certainty'}} : {},
   ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {kvCacheDtype: {...kvCacheDtype, effective: kv.dtype}} : {},
   blockSize: blockSize === void 0 ? {value: block, from: 'engine-default', note: 'vLLM, by attention kernel and state size'} : block === blockSize.value ? blockSize : {...blockSize, effective: block}
  }
@@ -7069,6 +7096,12 @@ function longest(about, stages) {
   length = longestThatFits(kv.plan, length, free, at, kv.request)
  }
  return length
+}
+function solved(about, stages, fitting) {
+ const {maxModelLen, poolBytes, poolBlocks} = about.r
+ if ((maxModelLen ?? poolBytes ?? poolBlocks) !== null || fitting === null) return fitting;
+ const wide = stages.map(stage => ({...stage, available: Math.max(0, stage.available - (stage.total.high - stage.total.expected))}))
+ return longest(about, wide) || fitting
 }
 function fullest(about, stages, length) {
  const {input, kv} = about
@@ -7209,20 +7242,14 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
  }
 }, DROPPED = {minimax: [0, 24], minimax_text_01: [0, 24], minimax_m1: [0, 24], RefinedWeb: [0, 29], RefinedWebModel: [0, 29], mpt: [0, 29], bamba: [0, 33]}
 function modelFindings(input, r) {
- const {say} = r
- contextAbove(input, r)
+ const {say} = r, {context, maxModelLen} = r, override = 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1', allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1' ? override : null, unless = `: vLLM refuses it unless ${override}`
+ contextFinding(maxModelLen ?? 0, context, 'max-model-len', allowed, input.settings.maxModelLen, say, unless)
  widths(input, r)
- const {layers, modelType} = input.shape, stages = input.settings.pipelineParallel?.value
- if (typeof stages === 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+ const {layers, modelType} = input.shape
+ stageFinding(input, say)
  const dropped = DROPPED[modelType]
  if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
  if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
-}
-function contextAbove(input, r) {
- const {context, maxModelLen} = r
- if (context === null || maxModelLen === null || maxModelLen <= context) return;
- const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
- r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen)
 }
 function widths(input, r) {
  const parallel = parallelismOf(r), block = fp8Block(input.facts.config), at = input.settings.tensorParallel, said = new Set, once = (code, message) => {
@@ -7250,10 +7277,27 @@ function fp8Block(config) {
  const size = sizes[0]
  return typeof size === 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
 }
-const LEAST = {awq: 75, awq_marlin: 80, gptq: 60, gptq_marlin: 80, fp8: 80, fbgemm_fp8: 80, mxfp4: 80, modelopt: 80, modelopt_fp4: 80, bitsandbytes: 70, gguf: 60, 'compressed-tensors': 70, hqq: 80, experts_int8: 80, torchao: 75, quark: 70}
+const LEAST = {
+ awq: 75,
+ awq_marlin: 80,
+ gptq: 60,
+ gptq_marlin: 80,
+ fp8: 80,
+ fbgemm_fp8: 80,
+ mxfp4: 80,
+ modelopt: 80,
+ modelopt_fp4: 80,
+ bitsandbytes: 70,
+ gguf: 60,
+ 'compressed-tensors': 70,
+ hqq: 80,
+ experts_int8: 80,
+ torchao: 75,
+ quark: 70
+}, ON_MARLIN = /^(?:awq_marlin|gptq_marlin|fp8|modelopt_fp4)$/
 function quantizationFindings(input, r, capability) {
  if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
- const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? methodOf(input.facts.config), least = method === null ? void 0 : LEAST[method]
+ const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? methodOf(input.facts.config), known = method === null ? void 0 : LEAST[method], least = r.release >= release(0, 14) && ON_MARLIN.test(method ?? '') ? 75 : known
  if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
  if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
 }
@@ -7265,31 +7309,29 @@ function methodOf(config) {
 }
 function findings(input, r, kv, capability) {
  heads(input, r, r.say)
+ contextRanks(input, r, kv)
  modelFindings(input, r)
- gpus(input, r, r.say)
+ const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`, used = r.tensor * r.pipeline * r.data * r.prefillRanks
+ gpuFindings(input.gpusPerReplica, used, sizes, input.settings.tensorParallel, r.say)
  kvDtype(input, r, kv, capability, r.say)
  quantizationFindings(input, r, capability)
+ refused(input, r)
  withoutEffect(input, r, r.say)
 }
 function heads(input, r, say) {
- const {shape, settings} = input, at = settings.tensorParallel, t = r.tensor
- if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
- const vision = shape.facts.visionHeads
- if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
- const {heads: queries, kvHeads: shared} = shape.facts
+ const {facts} = input.shape, whole = r.option.text('mm-encoder-tp-mode') === 'data', shape = whole ? {...input.shape, facts: {...facts, visionHeads: null}} : input.shape
+ headFindings(shape, r.tensor, 'tensor-parallel-size', input.settings.tensorParallel, say)
+ const {heads: queries, kvHeads: shared} = facts
  if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
- const counts = new Set
- for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
- for (const count of counts) {
-  const [more, fewer] = count >= t ? [count, t] : [t, count]
-  if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
- }
 }
-function gpus(input, r, say) {
- const asked = input.gpusPerReplica, used = r.tensor * r.pipeline * r.data * r.prefillRanks
- if (asked === null || asked <= 0 || asked === used) return;
- const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`
- say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (${sizes})`, input.settings.tensorParallel)
+function contextRanks(input, r, kv) {
+ const ranks = r.contextRanks / r.prefillRanks
+ if (ranks === 1 || r.prefillRanks > 1) return;
+ const {heads: queries, kvHeads: shared} = input.shape.facts, refuse = message => r.say('ranks-not-divisible', 'error', `decode-context-parallel-size ${ranks} ${message}`, input.settings.contextParallel)
+ if (r.tensor % ranks !== 0) refuse(`does not divide tensor-parallel-size ${r.tensor}`); else if (queries !== null && shared !== null && !kv.layers.some(layer => layer.latent)) {
+  const most = Math.floor(r.tensor / shared)
+  if (ranks > most || queries / shared % ranks !== 0) refuse(`is no divisor of ${queries / shared} up to ${Math.max(1, most)}, the ranks that keep each of ${shared} KV heads`);
+ }
 }
 function kvDtype(input, r, kv, capability, say) {
  const name = r.kvDtype, latent = kv.layers.some(layer => layer.latent), refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype)
@@ -7301,6 +7343,13 @@ function kvDtype(input, r, kv, capability, say) {
  if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
  if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
 }
+function refused(input, r) {
+ const {maxLoraRank, maxModelLen} = input.settings
+ if (r.loras !== null && !LORA_RANKS.includes(r.loras.rank)) r.say('setting-invalid', 'error', `max-lora-rank ${r.loras.rank}: vLLM takes ${LORA_RANKS.join(', ')}`, maxLoraRank);
+ if (r.maxModelLen === null && r.release < release(0, 14)) r.say('setting-invalid', 'error', 'vLLM solves max-model-len auto from 0.14 on', maxModelLen);
+ if (/mtp/.test(r.speculative?.method ?? '') && input.shape.mtp === null && input.draft === null) r.say('draft-unknown', 'warning', `prediction layers (mtp) of ${input.shape.modelType} are not known: none is counted`);
+}
+const LORA_RANKS = [1, 8, 16, 32, 64, 128, 256, 320, 512]
 function withoutEffect(input, r, say) {
  const {settings} = input
  if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
@@ -7901,87 +7950,7 @@ function kvFigures(r, loaded, budget, total, trained) {
   maxModelLenThatFits: budget === null ? null : longestContext(r, Math.max(trained, cells.context), budget)
  }
 }
-const half = layers => {
- let count = 0
- const eighth = Math.floor(layers / 8)
- for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
- return layers > 0 ? count / layers : 0
-}, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
- Q2_K: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q3_K', () => 1]], attentionOut: 'Q3_K'},
- Q2_K_S: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- Q3_K_S: {base: 'Q3_K', output: 'Q6_K'},
- Q3_K_M: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', first(2)], ['Q4_K', layers => 1 - first(2)(layers)]], down: [['Q4_K', half]], attentionOut: 'Q4_K'},
- Q3_K_L: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', () => 1]], attentionOut: 'Q5_K'},
- Q4_0: {base: 'Q4_0', output: 'Q6_K'},
- Q4_1: {base: 'Q4_1', output: 'Q6_K'},
- Q5_0: {base: 'Q5_0', output: 'Q6_K'},
- Q5_1: {base: 'Q5_1', output: 'Q6_K'},
- Q4_K_S: {base: 'Q4_K', output: 'Q6_K', value: [['Q5_K', first(4)]], down: [['Q5_K', firstEighth]]},
- Q4_K_M: {base: 'Q4_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
- Q5_K_S: {base: 'Q5_K', output: 'Q6_K'},
- Q5_K_M: {base: 'Q5_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
- Q6_K: {base: 'Q6_K', output: 'Q6_K'},
- Q8_0: {base: 'Q8_0', output: 'Q8_0'},
- IQ1_S: {base: 'IQ1_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
- IQ1_M: {base: 'IQ1_M', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
- IQ2_XXS: {base: 'IQ2_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
- IQ2_XS: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
- IQ2_S: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
- IQ2_M: {base: 'IQ2_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
- IQ3_XXS: {base: 'IQ3_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- IQ3_XS: {base: 'IQ3_XXS', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- IQ3_S: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]]},
- IQ3_M: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', () => 1]], attentionOut: 'Q4_K'},
- IQ4_NL: {base: 'IQ4_NL', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
- IQ4_XS: {base: 'IQ4_XS', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
- TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
- TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
- MXFP4: {base: 'MXFP4', output: 'Q8_0'},
- NVFP4: {base: 'NVFP4', output: 'Q8_0'},
- F16: {base: 'F16', output: 'F16'},
- BF16: {base: 'BF16', output: 'BF16'},
- F32: {base: 'F32', output: 'F32'}
-}, SAME = {Q3_K: 'Q3_K_M', Q4_K: 'Q4_K_M', Q5_K: 'Q5_K_M', Q2_K_XL: 'Q2_K', Q3_K_XL: 'Q3_K_L', Q4_K_XL: 'Q4_K_M', Q5_K_XL: 'Q5_K_M', Q6_K_XL: 'Q6_K', Q6_K_L: 'Q6_K', Q4_K_L: 'Q4_K_M', Q5_K_L: 'Q5_K_M', Q2_K_L: 'Q2_K', Q8_K_XL: 'Q8_0', Q8_0_XL: 'Q8_0', MXFP4_MOE: 'MXFP4', FP16: 'F16'}, FALLBACK = {
- Q2_K: 'Q4_0',
- Q3_K: 'IQ4_NL',
- Q4_K: 'Q5_0',
- Q5_K: 'Q5_1',
- Q6_K: 'Q8_0',
- IQ4_XS: 'IQ4_NL',
- TQ1_0: 'Q4_0',
- TQ2_0: 'Q4_0'
-}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
-function ggufTag(text) {
- let found = null
- for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
- return found
-}
-function ggufMix(tag) {
- const upper = tag.toUpperCase(), plain = upper.startsWith('UD-') ? upper.slice(3) : upper, name = SAME[plain] ?? plain, recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null
- if (recipe === null) return null;
- const published = plain !== upper || plain in SAME
- return { tag: upper, spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02, types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share })) }
-}
-function sharesOf(recipe, part, layers) {
- if (part === 'router') return [['F32', 1]];
- if (part === 'output') return [[recipe.output, 1]];
- if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]];
- if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
- const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
- if (!better) return [[recipe.base, 1]];
- const shares = better.map(([type, share]) => [type, share(layers)]), rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0)
- return rest > 1e-9 ? [...shares, [recipe.base, rest]] : shares
-}
-function fitting(name, rowLength) {
- const type = ggml_types.NL(name) ?? ggml_types.NL('F16')
- if (rowLength % type.block === 0) return type;
- const other = ggml_types.NL(FALLBACK[name] ?? 'IQ4_NL')
- return rowLength % other.block === 0 ? other : ggml_types.NL('F16')
-}
-function mixBytes(mix, part, layers, rows, rowLength) {
- return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * (0, 
- ggml_types.V_)(type, rowLength), 0)
-}
+var gguf_mixes = require_(4651)
 class Keys {
  architecture
  values
@@ -8398,7 +8367,7 @@ function weightBytes(weight, mix, layers, shape) {
  if (weight.kind !== 'linear' && weight.kind !== 'embedding') return 4 * weight.copies * weight.out * weight.in + biases;
  const part = tensors_partOf(weight, shape.tied)
  if (shape.modelType === 'gpt_oss' && weight.split.startsWith('expert')) return weight.copies * weight.out * weight.in * 17 / 32 + biases;
- return mixBytes(mix, part, layers, weight.copies * weight.out, weight.in) + biases
+ return gguf_mixes.y(mix, part, layers, weight.copies * weight.out, weight.in) + biases
 }
 function tensors_partOf(weight, tied) {
  if (weight.kind === 'embedding') return tied && weight.split === 'vocab' ? 'output' : 'embedding';
@@ -8411,7 +8380,9 @@ function tensors_partOf(weight, tied) {
 }
 function draft_draftOf(input, options) {
  if (input.draft === null) return null;
- const {shape, facts} = input.draft, own = facts.gguf ? modelFromKeys(facts.gguf.architecture, facts.gguf.keys, facts.gguf.vocabulary) : null, model = own ?? modelFromShape(shape), written = options.text('spec-draft-model') ?? options.text('spec-draft-hf') ?? facts.id, tag = ggufTag(written) ?? 'Q4_K_M', tensors = facts.gguf && own ? tensorsOfFile(facts.gguf, own.blocks.length) : tensorsOfMix(shape, ggufMix(tag) ?? ggufMix('Q4_K_M'))
+ const {shape, facts} = input.draft, own = facts.gguf ? modelFromKeys(facts.gguf.architecture, facts.gguf.keys, facts.gguf.vocabulary) : null, model = own ?? modelFromShape(shape), written = options.text('spec-draft-model') ?? options.text('spec-draft-hf') ?? facts.id, tag = (0, 
+ gguf_mixes.wb)(written) ?? 'Q4_K_M', tensors = facts.gguf && own ? tensorsOfFile(facts.gguf, own.blocks.length) : tensorsOfMix(shape, (0, 
+ gguf_mixes.IM)(tag) ?? gguf_mixes.IM('Q4_K_M'))
  return {
   weights: tensors.blocks.reduce((sum, block) => sum + block.other + block.experts, 0) + tensors.output,
   spread: tensors.spread,
@@ -8481,16 +8452,16 @@ function modelAndTensors(input, reader, options, assumptions) {
   if (gguf.fileType !== null) reader.fill('quantization', gguf.fileType, 'general.file_type of the GGUF file', 'model-config');
   return {model: own, tensors: tensorsOfFile(gguf, own.blocks.length)}
  }
- const tag = writtenTag(input, options), mix = tag === null ? null : ggufMix(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG
- if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
- const tensors = tensorsOfMix(input.shape, mix ?? {...ggufMix(usual), spread: usual === DEFAULT_TAG ? .25 : .05})
+ const tag = writtenTag(input, options), mix = tag === null ? null : gguf_mixes.IM(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG
+ if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, the usual one where no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
+ const tensors = tensorsOfMix(input.shape, mix ?? {...gguf_mixes.IM(usual), spread: usual === DEFAULT_TAG ? .25 : .05})
  return {model: modelFromShape(input.shape), tensors}
 }
 function writtenTag(input, options) {
  const setting = input.settings.quantization?.value, places = [setting, options.text('hf-file'), options.text('model'), options.text('hf-repo'), options.text('model-url'), input.facts.id]
  for (const place of places) {
-  const tag = typeof place === 'string' ? ggufTag(place) : null
-  if (tag !== null && ggufMix(tag) !== null) return tag;
+  const tag = typeof place === 'string' ? gguf_mixes.wb(place) : null
+  if (tag !== null && gguf_mixes.IM(tag) !== null) return tag;
  }
  return null
 }
@@ -8728,6 +8699,7 @@ function slotsOf(input) {
 function asServer(input) {
  const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
  if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
+ options['mmproj'] = {value: 'auto', at, text: ''}
  const cache = given.kvCacheDtype?.value
  if (typeof cache === 'string' && ggml_types.NL(cache) !== null) options['cache-type-v'] = {value: cache, at, text: given.kvCacheDtype?.text ?? cache};
  const assumed = value => ({value, from: 'engine-default'})
@@ -9170,8 +9142,7 @@ function findings_findings(input, r, kvDtype) {
  headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say)
  if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
  gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say)
- const stages = settings.pipelineParallel?.value
- if (typeof stages === 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+ stageFinding(input, say)
  const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'], allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null
  contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say)
  if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
@@ -9584,6 +9555,8 @@ async function find(asked, ports) {
   if (ports.repository === null) return problem.MB('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
   return local.localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
  }
+ const library = entry === void 0 && asked.id.startsWith('ollama:') ? ports.catalogue?.ollama(asked.id) : null
+ if (library) return problem.uw(library);
  const named = entry?.id == null ? asked : {...asked, id: entry.id, revision: entry.revision ?? asked.revision}, checked = sources_reference.j(named)
  if (!checked.ok) return entry === void 0 ? checked : {ok: false, problem: {...checked.problem, at: entry.at}};
  const reference = checked.value, locked = ports.lock === null ? null : sources_locked.E(ports.lock, reference)
@@ -9932,6 +9905,92 @@ function ggmlTypeNamed(name) {
 }
 function ggmlBytes(type, count) {
  return Math.ceil(count / type.block) * type.bytes
+}
+ }),
+ 4651: (function(_module, exports_, require_) {
+require_.d(exports_, {IM: () => ggufMix, wb: () => ggufTag, y: () => mixBytes})
+var _ggml_types_js__0 = require_(2706)
+const half = layers => {
+ let count = 0
+ const eighth = Math.floor(layers / 8)
+ for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 === 2) count++;
+ return layers > 0 ? count / layers : 0
+}, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
+ Q2_K: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q3_K', () => 1]], attentionOut: 'Q3_K'},
+ Q2_K_S: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ Q3_K_S: {base: 'Q3_K', output: 'Q6_K'},
+ Q3_K_M: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', first(2)], ['Q4_K', layers => 1 - first(2)(layers)]], down: [['Q4_K', half]], attentionOut: 'Q4_K'},
+ Q3_K_L: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', () => 1]], attentionOut: 'Q5_K'},
+ Q4_0: {base: 'Q4_0', output: 'Q6_K'},
+ Q4_1: {base: 'Q4_1', output: 'Q6_K'},
+ Q5_0: {base: 'Q5_0', output: 'Q6_K'},
+ Q5_1: {base: 'Q5_1', output: 'Q6_K'},
+ Q4_K_S: {base: 'Q4_K', output: 'Q6_K', value: [['Q5_K', first(4)]], down: [['Q5_K', firstEighth]]},
+ Q4_K_M: {base: 'Q4_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
+ Q5_K_S: {base: 'Q5_K', output: 'Q6_K'},
+ Q5_K_M: {base: 'Q5_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
+ Q6_K: {base: 'Q6_K', output: 'Q6_K'},
+ Q8_0: {base: 'Q8_0', output: 'Q8_0'},
+ IQ1_S: {base: 'IQ1_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
+ IQ1_M: {base: 'IQ1_M', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
+ IQ2_XXS: {base: 'IQ2_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
+ IQ2_XS: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
+ IQ2_S: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
+ IQ2_M: {base: 'IQ2_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
+ IQ3_XXS: {base: 'IQ3_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ IQ3_XS: {base: 'IQ3_XXS', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ IQ3_S: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]]},
+ IQ3_M: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', () => 1]], attentionOut: 'Q4_K'},
+ IQ4_NL: {base: 'IQ4_NL', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
+ IQ4_XS: {base: 'IQ4_XS', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
+ TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
+ TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
+ MXFP4: {base: 'MXFP4', output: 'Q8_0'},
+ MXFP4_BF16: {base: 'MXFP4', output: 'BF16'},
+ NVFP4: {base: 'NVFP4', output: 'Q8_0'},
+ F16: {base: 'F16', output: 'F16'},
+ BF16: {base: 'BF16', output: 'BF16'},
+ F32: {base: 'F32', output: 'F32'}
+}, SAME = {Q3_K: 'Q3_K_M', Q4_K: 'Q4_K_M', Q5_K: 'Q5_K_M', Q2_K_XL: 'Q2_K', Q3_K_XL: 'Q3_K_L', Q4_K_XL: 'Q4_K_M', Q5_K_XL: 'Q5_K_M', Q6_K_XL: 'Q6_K', Q6_K_L: 'Q6_K', Q4_K_L: 'Q4_K_M', Q5_K_L: 'Q5_K_M', Q2_K_L: 'Q2_K', Q8_K_XL: 'Q8_0', Q8_0_XL: 'Q8_0', MXFP4_MOE: 'MXFP4', FP16: 'F16'}, FALLBACK = {
+ Q2_K: 'Q4_0',
+ Q3_K: 'IQ4_NL',
+ Q4_K: 'Q5_0',
+ Q5_K: 'Q5_1',
+ Q6_K: 'Q8_0',
+ IQ4_XS: 'IQ4_NL',
+ TQ1_0: 'Q4_0',
+ TQ2_0: 'Q4_0'
+}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE|_BF16)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
+function ggufTag(text) {
+ let found = null
+ for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
+ return found
+}
+function ggufMix(tag) {
+ const upper = tag.toUpperCase(), plain = upper.startsWith('UD-') ? upper.slice(3) : upper, name = SAME[plain] ?? plain, recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null
+ if (recipe === null) return null;
+ const published = plain !== upper || plain in SAME
+ return { tag: upper, spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02, types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share })) }
+}
+function sharesOf(recipe, part, layers) {
+ if (part === 'router') return [['F32', 1]];
+ if (part === 'output') return [[recipe.output, 1]];
+ if (recipe.base === 'MXFP4' && part !== 'expert') return [[recipe.output, 1]];
+ if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
+ const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
+ if (!better) return [[recipe.base, 1]];
+ const shares = better.map(([type, share]) => [type, share(layers)]), rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0)
+ return rest > 1e-9 ? [...shares, [recipe.base, rest]] : shares
+}
+function fitting(name, rowLength) {
+ const type = _ggml_types_js__0.NL(name) ?? _ggml_types_js__0.NL('F16')
+ if (rowLength % type.block === 0) return type;
+ const other = _ggml_types_js__0.NL(FALLBACK[name] ?? 'IQ4_NL')
+ return rowLength % other.block === 0 ? other : _ggml_types_js__0.NL('F16')
+}
+function mixBytes(mix, part, layers, rows, rowLength) {
+ return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * (0, 
+ _ggml_types_js__0.V_)(type, rowLength), 0)
 }
  }),
  840: (function(_module, exports_, require_) {
@@ -19110,7 +19169,7 @@ function document_document(calculation) {
   }
  }
 }
-var engines = require_(2615), memory_parts = require_(7977)
+var engines = require_(7457), memory_parts = require_(7977)
 const PACKED = {bits: 4, group_size: 128}, ASKED = {
  fp32: {dtype: 'float32', quantization: null},
  fp16: {dtype: 'float16', quantization: null},
@@ -19616,7 +19675,7 @@ function writeDocument(path, calculations) {
  971: (function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {checkCommand: () => checkCommand, openRepository: () => openRepository, surveyFlags: () => surveyFlags, surveyRepository: () => surveyRepository})
-var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(2615), bytes = require_(1160), hardware_gpu = require_(3294), instances = require_(2896), look_up = require_(5756)
+var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(7457), bytes = require_(1160), hardware_gpu = require_(3294), instances = require_(2896), look_up = require_(5756)
 const NO_GPU = {
  cpu: 'runs on the CPU',
  tpu: 'runs on TPUs',
@@ -19850,7 +19909,7 @@ function otherSets(question, found) {
 }
 const has = (question, setting, value = 1) => flags.u(question.engine.name, setting, value) !== null, pool = (question, goal) => {
  const given = verdict_trial.ss(question, 'kvCacheMemoryBytes'), kv = question.answer.estimate.kvCache
- if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
+ if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null) return null;
  const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = (0, 
  verdict_trial.CD)(question, {settings: {kvCacheMemoryBytes: bytes}})
  return goal.passes(trial) ? verdict_trial.SM(question, trial, 'a pool that holds the request') : null
@@ -20173,7 +20232,7 @@ async function survey(repository, policy, input) {
 }
 function sharerOf({row, sharesDevices}) {
  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
- return {id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction === 'number' ? fraction : null, place: row.location}
+ return {id: row.id, card: sharesDevices ? row.location.file : null, refuses: row.engine.name === 'vllm', fraction: typeof fraction === 'number' ? fraction : null, place: row.location}
 }
 function countsOf(rows, extraction) {
  const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
@@ -21100,7 +21159,7 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   }
  },
  engines: async () => {
-  const {engines} = await Promise.resolve().then(require_.bind(require_, 2615))
+  const {engines} = await Promise.resolve().then(require_.bind(require_, 7457))
   return {
    columns: [{title: 'Engine'}, {title: 'Setting'}, flexible('Default'), {title: 'Versions'}, flexible('Source')],
    rows: engines.flatMap(engine => engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source])),
@@ -21417,11 +21476,13 @@ function gpusUsed(settings) {
  return size(tensorParallel) * size(pipelineParallel) * replicas
 }
 function commonFindings(checked) {
- const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], used = gpusUsed(answer?.settings ?? deployment.settings), attentionParallel = deployment.settings.attentionDataParallel !== void 0
+ const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], settings = answer?.settings ?? deployment.settings, used = gpusUsed(settings), {file, line} = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = settings, attentionParallel = deployment.settings.attentionDataParallel !== void 0
  if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
-  const at = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings, product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
-  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file: at.file, line: at.line })
+  const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
+  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file, line })
  }
+ const ranks = size(tensorParallel) * size(pipelineParallel)
+ if (gpu?.name.includes(' MIG ') && ranks > 1) list.push({ code: 'mig-ranks', severity: 'warning', message: `${ranks} ranks on MIG instances, which cannot reach each other's memory: NCCL takes them from 2.32 on, as an experiment`, file, line });
  const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
  return [...list, ...card.filter(finding => finding !== null)]
 }
@@ -21469,11 +21530,12 @@ function sharedCardFindings(sharers) {
  for (const group of byCard.values()) {
   const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
   if (group.length < 2 || total <= 1) continue;
+  const refused = group.reduce((sum, sharer) => sum + (sharer.refuses ? sharer.fraction ?? 0 : 0), 0) > 1
   for (const sharer of group) {
    const others = group.filter(other => other !== sharer).map(other => other.id)
    found.set(sharer.id, {
     code: 'card-oversubscribed',
-    severity: 'warning',
+    severity: refused && sharer.refuses ? 'error' : 'warning',
     message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
     file: sharer.place.file,
     line: sharer.place.line
@@ -21751,7 +21813,7 @@ function runVerdict(deployments, notUnderstood, problems, gate) {
  }),
  9461: (function(_module, exports_, require_) {
 require_.d(exports_, {Ar: () => gpuSets, CU: () => contextUpTo, VB: () => offeredGpus, X7: () => largerGpus, ci: () => withParallel, m8: () => longestContext, tl: () => rankSizes, wt: () => parallelSizes})
-var _hardware_gpus_js__0 = require_(8672), _flags_js__1 = require_(7646), _trial_js__2 = require_(5433)
+var _hardware_gpus_js__0 = require_(8672), _findings_js__1 = require_(4527), _flags_js__2 = require_(7646), _trial_js__3 = require_(5433)
 const OFFERED = {
  NVIDIA: ['NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300'].map(_hardware_gpus_js__0.a),
  AMD: ['AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X'].map(_hardware_gpus_js__0.a)
@@ -21761,17 +21823,17 @@ function largerGpus(question, gpu) {
  return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low)
 }
 function longestContext(question, change, goal) {
- const now = _trial_js__2.N1(question, 'maxModelLen', 0)
+ const now = _trial_js__3.N1(question, 'maxModelLen', 0)
  return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal)
 }
 function contextUpTo(question, change, most, goal) {
  let best = null
- const {kvCache} = question.answer.estimate, now = _trial_js__2.N1(question, 'maxModelLen', most), perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS, probe = blocks => {
-  const trial = _trial_js__2.CD(question, {...change, settings: {...change.settings, maxModelLen: blocks * TOKENS}}), passes = goal.passes(trial)
+ const {kvCache} = question.answer.estimate, now = _trial_js__3.N1(question, 'maxModelLen', most), perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS, probe = blocks => {
+  const trial = _trial_js__3.CD(question, {...change, settings: {...change.settings, maxModelLen: blocks * TOKENS}}), passes = goal.passes(trial)
   if (passes) best = trial;
-  const margin = _trial_js__2.OB(question, trial, goal.tight)
+  const margin = _trial_js__3.OB(question, trial, goal.tight)
   return { passes, steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial)) }
- }, fitting = kvCache?.maxModelLenThatFits, found = _trial_js__2.nQ(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe)
+ }, fitting = kvCache?.maxModelLenThatFits, found = _trial_js__3.nQ(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, probe)
  return found === 0 ? null : best
 }
 function rateOf(question, trial) {
@@ -21779,34 +21841,31 @@ function rateOf(question, trial) {
  return now && then ? then / now : 1
 }
 function rankSizes(question, axis, least) {
- const {facts, layers} = question.input.shape, now = _trial_js__2.N1(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = []
- for (let size = Math.max(1, least); size <= most; size *= 2) {
+ const {facts, layers} = question.input.shape, now = _trial_js__3.N1(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = [], top = question.input.gpu?.name.includes(' MIG ') ? now : most
+ for (let size = Math.max(1, least); size <= top; size *= 2) {
   const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0, light = budget === null || fixedBytes(question) * now / size <= budget
   if (divides && light) sizes.push(size);
  }
  return sizes
 }
 function parallelSizes(question, axis) {
- return rankSizes(question, axis, _trial_js__2.N1(question, axis, 1) * 2)
+ return rankSizes(question, axis, _trial_js__3.N1(question, axis, 1) * 2)
 }
 function withParallel(question, axis, size) {
- if (_flags_js__1.u(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
- const sizes = {tensorParallel: 1, pipelineParallel: 1, dataParallel: 1}
- for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel']) sizes[name] = (0, 
- _trial_js__2.N1)(question, name, 1)
- sizes[axis] = size
- return {settings: {[axis]: size}, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel}
+ if (_flags_js__2.u(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
+ const settings = {...question.answer.settings, [axis]: {value: size, from: 'assumed'}}
+ return {settings: {[axis]: size}, gpusPerReplica: _findings_js__1.FN(settings) ?? size}
 }
 function gpuSets(question) {
- const declared = question.input.settings.tensorParallel !== void 0, now = _trial_js__2.N1(question, 'tensorParallel', 1), found = []
+ const declared = question.input.settings.tensorParallel !== void 0, now = _trial_js__3.N1(question, 'tensorParallel', 1), found = []
  let smallest = Number.POSITIVE_INFINITY
  for (const count of [now, ...parallelSizes(question, 'tensorParallel')]) {
   const change = count === now ? {} : withParallel(question, 'tensorParallel', count), least = fixedBytes(question) * now / count, cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest), trial = (0, 
-  _trial_js__2.mR)(cards, card => _trial_js__2.CD(question, {...change, gpu: card}), _trial_js__2.Cp.passes), card = trial?.change.gpu
+  _trial_js__3.mR)(cards, card => _trial_js__3.CD(question, {...change, gpu: card}), _trial_js__3.Cp.passes), card = trial?.change.gpu
   if (trial === null || card === void 0) continue;
   smallest = card.memoryBytes
   const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count
-  found.push(_trial_js__2.SM(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`))
+  found.push(_trial_js__3.SM(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`))
   if (declared) break;
  }
  return found
@@ -21824,8 +21883,8 @@ function solve(kind, question) {
  if (question.input.gpu === null && kind !== 'gpu') return _problem_js__3.MB('no-target', `${kind} cannot be solved without a GPU`, { hint: 'give one with --target' });
  const solved = SOLVERS[kind](question)
  if (solved) return _problem_js__3.uw(_trial_js__2.SM(question, solved.trial, solved.note));
- const hint = {'max-model-len': 'more GPUs or a larger one', 'max-num-seqs': 'a shorter context', 'tensor-parallel': 'a larger GPU', gpu: 'more GPUs'}[kind]
- return _problem_js__3.MB('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: `it takes ${hint}` })
+ const hint = {'max-model-len': 'more GPUs or a larger one', 'max-num-seqs': 'a shorter context', 'tensor-parallel': 'a larger GPU', gpu: 'more GPUs'}[kind], refusal = question.answer.findings.find(finding => finding.severity === 'error')?.message
+ return _problem_js__3.MB('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: refusal ? `the engine refuses them: ${refusal}` : `it takes ${hint}` })
 }
 const SOLVERS = {
  'max-model-len': question => {
