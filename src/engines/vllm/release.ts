@@ -47,6 +47,8 @@ export interface Rules {
   readonly crossByBatch: boolean
   /** Batch defaults have a tier for cards of 160 GiB and more. */
   readonly hugeTier: boolean
+  /** Batch defaults take an A100 (by its name; an A800 is none) for a small card. */
+  readonly sparesA100: boolean
   /** Default blocks of MLA were set by the platform: 64 on Hopper, 128 on Blackwell. */
   readonly platformMlaBlocks: boolean
   /** Doubly quantised maxima of bitsandbytes are unpacked to float32 while loading; before, they stayed packed. */
@@ -55,10 +57,12 @@ export interface Rules {
 
 const cache = new Map<Release, Rules>()
 
-/** The rules of a release; `v0` asks for the old engine where the release still has it (up to 0.10). */
-export function rulesOf(version: Release, v0 = false): Rules {
+/** The rules of a release with what the environment switches: the old engine (up to 0.10), graphs in the budget (from 0.19). */
+export function rulesOf(version: Release, environment: Readonly<Record<string, string>>): Rules {
   const rules = newRules(version)
-  return v0 && version < release(0, 11) ? { ...rules, v0 } : rules
+  const graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+  if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return { ...rules, v0: true }
+  return graphs && version >= release(0, 19) ? { ...rules, graphsInBudget: graphs !== '0' } : rules
 }
 
 function newRules(version: Release): Rules {
@@ -78,6 +82,7 @@ function newRules(version: Release): Rules {
       stateCheckpoints: from(30),
       crossByBatch: from(13),
       hugeTier: from(30),
+      sparesA100: from(9),
       platformMlaBlocks: !from(13),
       // starts of 0.7.1 (phi-4) and 0.8.3 (TinyLlama) print the packed size
       unpacksDoubledMaxima: from(9),
