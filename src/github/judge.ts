@@ -9,6 +9,7 @@ import { workingTree } from '../repository/working-tree.ts'
 import { type ActionWorld, apiOf, type Surroundings } from './around.ts'
 import { baseTree, type CommitTree, headTree } from './base.ts'
 import type { ActionInputs } from './inputs.ts'
+import { vetAgainst } from './lock-trust.ts'
 import { loadRemotePolicy, remotePolicyOf } from './remote-policy.ts'
 import { basePolicyOf, type Decision, decide } from './whose-policy.ts'
 
@@ -105,7 +106,11 @@ export async function judge(
       ? workingTree(around.folder, selection)
       : await selected(trees.headTree, selection, folder, trees.head)
   const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
-  const find = await world.findModel(trees.head, policy, !around.event.headAsData)
+  const messages = [...decided.value.facts.messages]
+  // Told while models are looked for, so into the list that the report takes afterwards.
+  const tell = (message: string) => messages.push({ level: 'warning', message })
+  const vet = wantsBase ? await vetAgainst(baseRepository, inputs.lockFile, tell) : undefined
+  const find = await world.findModel(trees.head, policy, !around.event.headAsData, vet)
   if (!find.ok) return { ok: false, problems: [find.problem] }
   const edited =
     decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
@@ -116,7 +121,7 @@ export async function judge(
     ports: { ...find.value, now: world.now() },
     extra: extra.value,
     workload: inputs.workload,
-    policyFacts: decided.value.facts,
+    policyFacts: { ...decided.value.facts, messages },
     headPolicy: edited?.ok ? edited.value : null,
     bounds: { files: inputs.maxFiles, bytes: inputs.maxFileSize },
   })
