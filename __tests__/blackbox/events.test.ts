@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { git, gitRepository, runAction, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
@@ -11,9 +11,23 @@ const POLICY = '.github/hf-vram-calc.yml'
 describe('events', () => {
   test('case 6: pull_request_target reads the head as data and leaves the checkout alone', async () => {
     const server = await github()
-    const { folder, base, head } = raisedContext()
+    // Programs of the repository that would say so if anything of it ran: modules beside it, hooks, filters, a wrapper.
+    const ran = join(temporaryFolder(), 'ran')
+    const tell = `require('node:fs').writeFileSync(${JSON.stringify(ran)}, 'x')`
+    const { folder, base, head } = raisedContext({
+      'node_modules/yaml/index.js': tell,
+      'node_modules/@actions/core/index.js': tell,
+      '.hf-vram-calc.js': tell,
+      'package.json': '{"type": "commonjs"}',
+      '.gitattributes': '*.yaml filter=own\n',
+    })
+    git(folder, 'config', 'filter.own.smudge', `touch ${ran}`)
+    git(folder, 'config', 'filter.own.clean', `touch ${ran}; cat`)
+    git(folder, 'config', 'core.fsmonitor', `touch ${ran}; false`)
     git(folder, 'checkout', '-q', base)
+    writeFileSync(join(folder, '.git/hooks/post-checkout'), `#!/bin/sh\ntouch ${ran}\n`, { mode: 0o755 })
     const before = git(folder, 'status', '--porcelain=v2', '--branch')
+    rmSync(ran, { force: true })
     const run = await runAction({
       workspace: folder,
       event: 'pull_request_target',
@@ -22,6 +36,7 @@ describe('events', () => {
     })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'head-sha': head, 'base-sha': base })
+    expect(existsSync(ran)).toBe(false)
     expect(git(folder, 'status', '--porcelain=v2', '--branch')).toBe(before)
   })
 
@@ -243,7 +258,12 @@ describe('whose policy decides', () => {
     ])
     expect(run.code).toBe(1)
     expect(run.outputs['verdict']).toBe('fail')
-    expect(run.outputs['summary-markdown']).toContain("changes the gate's policy")
+    expect(run.outputs['summary-markdown']).toContain(
+      "changes the gate's policy; the base's decides: fail. With the changed one the verdict would be: fail \\(warn-only\\).",
+    )
+    expect(run.summary).toContain("changes the gate's policy")
+    const { policy } = JSON.parse(run.outputs['report']!)
+    expect(policy).toMatchObject({ from: 'base', edited: { verdictWithHeadPolicy: 'fail' } })
   })
 
   test('case 44: an exemption added in the head does not count yet', async () => {
@@ -260,6 +280,6 @@ describe('whose policy decides', () => {
     const run = await pull([{ 'chat.yaml': manifest(8192) }, { [POLICY]: loose, 'chat.yaml': manifest(131_072) }])
     expect(run.code).toBe(0)
     expect(run.outputs).toMatchObject({ verdict: 'fail', passed: 'false' })
-    expect(run.outputs['summary-markdown']).toContain('first adoption')
+    expect(run.outputs['summary-markdown']).toContain('First adoption')
   })
 })

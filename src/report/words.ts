@@ -41,9 +41,9 @@ export function deltaText(bytes: number): string {
 
 const STATUS_ORDER: readonly Status[] = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
 
-/** Worst first, then as found: by file and line. */
+/** Worst first, and what the engine refuses before what starts; then as found: by file and line. */
 export function worstFirst(deployments: readonly ReportDeployment[]): ReportDeployment[] {
-  const rank = (d: ReportDeployment) => STATUS_ORDER.indexOf(d.verdict.status)
+  const rank = (d: ReportDeployment) => 2 * STATUS_ORDER.indexOf(d.verdict.status) - (isRefused(d) ? 1 : 0)
   return [...deployments].sort(
     (a, b) =>
       rank(a) - rank(b) ||
