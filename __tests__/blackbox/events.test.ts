@@ -169,6 +169,79 @@ describe('the base', () => {
     expect(run.annotations.some(a => a.level === 'warning' && a.message.includes('no comparison'))).toBe(true)
   })
 
+  test.each([
+    ['git is not on the machine', { PATH: '/nonexistent' }],
+    ['git refuses a folder of another owner', { GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' }],
+  ])('case 63: %s: the API compares, the verdict stands', async (_name, env) => {
+    const { folder, base, head } = raisedContext()
+    const server = await github({
+      compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] },
+      files: { [base]: { 'deploy/chat.yaml': manifest(8192) } },
+    })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base, head }),
+      apiUrl: server.url,
+      env,
+    })
+    expect(run.code).toBe(1)
+    expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': base, 'delta-gib': '15.00' })
+    expect(server.asked.length).toBeLessThanOrEqual(6)
+  })
+
+  test('case 63: submodules, LFS pointers and a sparse checkout: what is not there is not judged, and nothing breaks', async () => {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 12345\n`
+    const { folder, commits } = gitRepository([
+      { 'deploy/chat.yaml': manifest(8192), 'other/x.yaml': manifest(4096, { name: 'x' }), 'big.yaml': pointer },
+    ])
+    git(folder, 'update-index', '--add', '--cacheinfo', `160000,${'d'.repeat(40)},vendored`)
+    writeFiles(folder, { 'deploy/chat.yaml': manifest(16_384) })
+    git(folder, 'add', 'deploy')
+    git(folder, 'commit', '-qm', 'raise')
+    const head = git(folder, 'rev-parse', 'HEAD')
+    git(folder, 'sparse-checkout', 'set', 'deploy')
+    const server = await github()
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head }),
+      apiUrl: server.url,
+    })
+    expect([run.code, run.stderr]).toEqual([0, ''])
+    const report = JSON.parse(run.outputs['report']!)
+    expect(report.deployments.map((row: { id: string }) => row.id)).toEqual(['deploy/chat.yaml#Deployment/chat/vllm'])
+    expect(report.deployments[0].baseline).toMatchObject({ change: 'changed' })
+    expect(report.removed).toEqual([])
+  })
+
+  test('case 59: a base without common history, and one whose file is broken: no baseline, the verdict stands', async () => {
+    const { folder, base } = raisedContext()
+    git(folder, 'checkout', '-q', '--orphan', 'alone')
+    git(folder, 'commit', '-qm', 'alone')
+    const head = git(folder, 'rev-parse', 'HEAD')
+    const server = await github()
+    const payload = (before: string, after: string) => ({
+      workspace: folder,
+      payload: pullRequestPayload({ base: before, head: after }),
+      apiUrl: server.url,
+    })
+    const apart = await runAction(payload(base, head))
+    expect([apart.code, apart.outputs['base-sha']]).toEqual([1, ''])
+    expect(apart.annotations.find(a => a.message.includes('no comparison'))?.level).toBe('warning')
+    const broken = gitRepository([
+      { 'a.yaml': `${manifest(8192)}\n  bad: [\n`.replace('kind: Deployment', 'kind: [Deployment') },
+      { 'a.yaml': manifest(131_072) },
+    ])
+    const run = await runAction({
+      workspace: broken.folder,
+      payload: pullRequestPayload({ base: broken.commits[0]!, head: broken.commits[1]! }),
+      apiUrl: server.url,
+    })
+    expect(run.code).toBe(1)
+    const [row] = JSON.parse(run.outputs['report']!).deployments
+    expect(row.baseline).toMatchObject({ change: 'new', deltaBytes: null })
+    expect(run.summary).not.toContain('100 %)')
+  })
+
   test('case 60: the base moved on: the comparison is with the merge base', async () => {
     const { folder, commits } = gitRepository([
       { 'deploy/chat.yaml': manifest(8192) },

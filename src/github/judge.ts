@@ -4,6 +4,7 @@ import { directDeployments } from '../deployments/direct.ts'
 import { loadPolicy } from '../policy/load.ts'
 import { withOverrides } from '../policy/overrides.ts'
 import { type Problem, problemText, type Result } from '../problem.ts'
+import { git } from '../repository/git.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
 import { type ActionWorld, apiOf, type Surroundings } from './around.ts'
@@ -105,7 +106,8 @@ export async function judge(
     trees.headTree === null
       ? workingTree(around.folder, selection)
       : await selected(trees.headTree, selection, folder, trees.head)
-  const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
+  const whole = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
+  const base = whole === null || trees.headTree !== null ? whole : without(whole, await notCheckedOut(around.folder))
   const messages = [...decided.value.facts.messages]
   // Told while models are looked for, so into the list that the report takes afterwards.
   const tell = (message: string) => messages.push({ level: 'warning', message })
@@ -138,6 +140,23 @@ async function selected(
   if (found.ok) return found.value
   if (otherwise !== null) return otherwise
   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
+}
+
+/** What a sparse checkout leaves out: these files are not removed by the change, they are only not there. */
+async function notCheckedOut(folder: string): Promise<ReadonlySet<string>> {
+  const sparse = await git(folder, 'config', '--bool', 'core.sparseCheckout')
+  if (sparse.stdout.trim() !== 'true') return new Set()
+  const { stdout } = await git(folder, 'ls-files', '-z', '-t')
+  return new Set(stdout.split('\0').flatMap(line => (line.startsWith('S ') ? [line.slice(2)] : [])))
+}
+
+function without(repository: Repository, paths: ReadonlySet<string>): Repository {
+  if (paths.size === 0) return repository
+  const list: Repository['list'] = async () => {
+    const { files, truncated } = await repository.list()
+    return { files: files.filter(file => !paths.has(file.path)), truncated }
+  }
+  return { ...repository, list }
 }
 
 /** The policy of another repository decides alone, whatever this one has; null when none is named. */
