@@ -3,13 +3,13 @@ import { code, encodedPath, prose } from './escape.ts'
 import { isExempted, type Report, type ReportDeployment, type Status } from './report.ts'
 import {
   changeText,
+  countsText,
   coverageText,
   deltaText,
   exemptionText,
   isRefused,
   needText,
   plural,
-  refusedText,
   targetText,
   worstFirst,
 } from './words.ts'
@@ -188,32 +188,14 @@ function headline(report: Report): string {
     const filled = (needText(row).share ?? 0) - (isExempted(row) ? 1e6 : 0)
     if (filled > most) [worst, most] = [row, filled]
   }
-  const { counts } = report
   const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
-  if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`
-  const said = (
-    [
-      [counts.exceeds, 'exceeds its GPU', 'exceed their GPUs', 'exceeds'],
-      [counts.tight, 'is tight', 'are tight', 'tight'],
-      [counts.unknown, 'is unknown', 'are unknown', 'unknown'],
-      [counts.exempted, 'is exempted', 'are exempted', 'exempted'],
-      [counts.fits, 'fits', 'fit', counts.fits === 1 ? 'fits' : 'fit'],
-      [counts.skipped, 'is skipped', 'are skipped', 'skipped'],
-    ] as const
-  ).filter(([count]) => count > 0)
-  // The first says what is counted, the rest need not.
-  const counted = said.map(([count, one, many, short], i) =>
-    i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`),
-  )
-  const what = counted.join(', ') + refusedText(report)
-  if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
+  const title = `### ${HEAD[report.verdict]}${soft}: ${countsText(report)}`
+  if (!worst) return title
   const { needs, has } = needText(worst)
   const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : ''
-  const fullest =
-    has === '-'
-      ? ''
-      : `\n\nFullest GPU: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB**${change} and has **${has} GiB**`
-  return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
+  return has === '-'
+    ? title
+    : `${title}\n\nFullest GPU: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB**${change} and has **${has} GiB**`
 }
 
 function fileLink(row: { file: string; line: number }, context: MarkdownContext): string {
