@@ -34,12 +34,12 @@ describe('action.yml', () => {
 
   test('runs the committed bundle on node24', () =>
     expect(action.runs).toEqual({ using: 'node24', main: 'dist/index.js' }))
-  test('no default that would beat the policy file: only the token has one', () => {
+  test('no default that would beat the policy file: only what the runner knows has one', () => {
     expect(
       Object.entries(action.inputs)
         .filter(([, input]) => input.default !== undefined)
         .map(([name]) => name),
-    ).toEqual(['github-token'])
+    ).toEqual(['github-token', 'matrix'])
   })
   test('its outputs are those that the action sets', () =>
     expect(Object.keys(action.outputs).sort()).toEqual([...OUTPUT_NAMES].sort()))

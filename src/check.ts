@@ -5,7 +5,7 @@ import { type Bounds, extract } from './deployments/index.ts'
 import { unusedExemptions } from './policy/exemptions.ts'
 import type { Policy } from './policy/policy.ts'
 import { problemText } from './problem.ts'
-import type { Report, ReportDeployment, ReportPolicy } from './report/report.ts'
+import { isExempted, type Report, type ReportDeployment, type ReportPolicy } from './report/report.ts'
 import type { Repository } from './repository/repository.ts'
 import { type Sharer, sharedCardFindings } from './verdict/findings.ts'
 import { failures, failureTexts, increaseFinding, runVerdict } from './verdict/run.ts'
@@ -99,9 +99,8 @@ function sharerOf({ row, sharesDevices }: Judged): Sharer {
 }
 
 function countsOf(rows: readonly ReportDeployment[], extraction: Extraction): Report['counts'] {
-  const exempted = (row: ReportDeployment) => row.exemption !== null && !row.exemption.expired
   const count = (status: ReportDeployment['verdict']['status']) =>
-    rows.filter(row => row.verdict.status === status && !exempted(row)).length
+    rows.filter(row => row.verdict.status === status && !isExempted(row)).length
   return {
     deployments: rows.length,
     fits: count('fits'),
@@ -109,7 +108,7 @@ function countsOf(rows: readonly ReportDeployment[], extraction: Extraction): Re
     exceeds: count('exceeds'),
     unknown: count('unknown'),
     skipped: count('skipped'),
-    exempted: rows.filter(exempted).length,
+    exempted: rows.filter(isExempted).length,
     filesRead: extraction.counts.filesRead,
     filesParsed: extraction.counts.filesParsed,
   }
@@ -156,6 +155,6 @@ async function editedBy(
   const word = (text: string, soft: boolean) => `${text}${soft ? ' (warn-only)' : ''}`
   return {
     verdictWithHeadPolicy: own,
-    message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.`,
+    message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.`,
   }
 }

@@ -4,7 +4,7 @@ import type { AssessPorts } from './assess.ts'
 import { type Catalogue, openCatalogue } from './catalogue/catalogue.ts'
 import { catalogueBeside } from './catalogue/catalogue-file.ts'
 import type { ModelFacts } from './models/facts.ts'
-import { factsFinder } from './models/sources/find-facts.ts'
+import { factsFinder, type Vet } from './models/sources/find-facts.ts'
 import type { FactsCache, Hub } from './models/sources/hub.ts'
 import { hubSettings } from './models/sources/hub-settings.ts'
 import type { ModelEntry } from './policy/policy.ts'
@@ -21,6 +21,7 @@ export interface ModelChoices {
   readonly repository: Repository | null
   /** Path of the lock file in the repository; null: at its usual place, if there. */
   readonly lockFile: string | null
+  readonly vet?: Vet | undefined
   readonly offline: boolean
   readonly refresh: boolean
   /** HF_TOKEN, HF_ENDPOINT and the like. */
@@ -49,6 +50,7 @@ export async function findModelFor(choices: ModelChoices): Promise<Result<ModelP
       models: choices.models,
       repository,
       lock: lock.value,
+      vet: choices.vet,
       catalogue,
       hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference),
       refresh: choices.refresh,

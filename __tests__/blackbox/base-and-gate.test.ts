@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, jest, test } from '@jest/globals'
 import { git, gitRepository, runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
@@ -149,6 +149,24 @@ describe('case 46: exemptions', () => {
     if (code === 2) expect(run.stderr).toMatch(/hf-vram-calc\.yml:3:\d+: /)
   })
 
+  test('it holds in the table, the comment, SARIF, the annotations and the outputs', async () => {
+    const { folder } = gitRepository([{ 'deploy/a.yaml': manifest(131_072), [POLICY]: one(id) }])
+    const run = await runAction({ workspace: folder, event: 'push', inputs: { 'sarif-file': 'out.sarif' } })
+    expect(run.code).toBe(0)
+    expect(run.outputs).toMatchObject({
+      verdict: 'pass',
+      passed: 'true',
+      'over-limit-count': '0',
+      'exempted-count': '1',
+    })
+    expect(run.summary).toMatch(/^### ✅ PASS: 1 deployment is exempted/)
+    expect(run.summary).toContain('exceeds, exempted')
+    expect(run.stdout).toContain('exceeds (exempt)')
+    expect(run.annotations.filter(a => a.level === 'error' || a.level === 'warning')).toEqual([])
+    const { results } = JSON.parse(readFileSync(join(folder, 'out.sarif'), 'utf8')).runs[0]
+    expect(results.map((result: { level: string }) => result.level)).toEqual(['note'])
+  })
+
   test('an unused one is said, and one that expired fails with its date', async () => {
     const unused = await single({ 'deploy/a.yaml': manifest(8192), [POLICY]: one(id) })
     expect(unused.report.policy.messages.map((said: { message: string }) => said.message).join()).toContain('exemption')
@@ -161,21 +179,21 @@ describe('case 75: exit by verdict, fail-on, warn-only and on-unknown', () => {
   const statuses = {
     fits: manifest(8192),
     exceeds: manifest(131_072),
-    tight: manifest(8192).replace(
-      '--max-model-len=8192',
-      '--max-model-len=8192\n            - --gpu-memory-utilization=0.99',
-    ),
+    // Fits as expected, not with the upper end of its range.
+    tight: manifest(36_000),
     unknown: manifest(8192, { model: 'nobody/knows-this-one' }),
   }
   const rows: [keyof typeof statuses, string, string, boolean, number][] = []
-  for (const status of ['fits', 'exceeds', 'unknown'] as const)
+  for (const status of ['fits', 'exceeds', 'tight', 'unknown'] as const)
     for (const failOn of ['exceeds', 'exceeds,tight,unknown', 'unknown'])
       for (const onUnknown of ['fail', 'warn', 'ignore'])
         for (const warnOnly of [false, true]) {
           const fails =
             status === 'exceeds'
               ? failOn.includes('exceeds')
-              : status === 'unknown' && (onUnknown === 'fail' || (onUnknown === 'warn' && failOn.includes('unknown')))
+              : status === 'tight'
+                ? failOn.includes('tight')
+                : status === 'unknown' && (onUnknown === 'fail' || (onUnknown === 'warn' && failOn.includes('unknown')))
           rows.push([status, failOn, onUnknown, warnOnly, fails && !warnOnly ? 1 : 0])
         }
   test.each(rows)(
@@ -188,11 +206,14 @@ describe('case 75: exit by verdict, fail-on, warn-only and on-unknown', () => {
         ['check', '--fail-on', failOn, '--on-unknown', onUnknown, `--warn-only=${warnOnly}`, '--format', 'json'],
         { HF_HUB_OFFLINE: '1' },
       )
-      expect(JSON.parse(run.stdout).deployments[0].verdict.status).toBe(status)
-      expect(run.code).toBe(code)
+      const report = JSON.parse(run.stdout)
+      expect(report.deployments[0].verdict.status).toBe(status)
+      expect([run.code, report.enforced]).toEqual([code, !warnOnly])
+      // Under warn-only the verdict keeps its word.
+      if (!warnOnly) expect(report.verdict === 'fail').toBe(code === 1)
     },
   )
-  test('the table is whole', () => expect(rows).toHaveLength(54))
+  test('the table is whole', () => expect(rows).toHaveLength(72))
 
   test.each([
     ['warn', 0],

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { git, gitRepository, runAction, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
@@ -11,9 +11,23 @@ const POLICY = '.github/hf-vram-calc.yml'
 describe('events', () => {
   test('case 6: pull_request_target reads the head as data and leaves the checkout alone', async () => {
     const server = await github()
-    const { folder, base, head } = raisedContext()
+    // Programs of the repository that would say so if anything of it ran: modules beside it, hooks, filters, a wrapper.
+    const ran = join(temporaryFolder(), 'ran')
+    const tell = `require('node:fs').writeFileSync(${JSON.stringify(ran)}, 'x')`
+    const { folder, base, head } = raisedContext({
+      'node_modules/yaml/index.js': tell,
+      'node_modules/@actions/core/index.js': tell,
+      '.hf-vram-calc.js': tell,
+      'package.json': '{"type": "commonjs"}',
+      '.gitattributes': '*.yaml filter=own\n',
+    })
+    git(folder, 'config', 'filter.own.smudge', `touch ${ran}`)
+    git(folder, 'config', 'filter.own.clean', `touch ${ran}; cat`)
+    git(folder, 'config', 'core.fsmonitor', `touch ${ran}; false`)
     git(folder, 'checkout', '-q', base)
+    writeFileSync(join(folder, '.git/hooks/post-checkout'), `#!/bin/sh\ntouch ${ran}\n`, { mode: 0o755 })
     const before = git(folder, 'status', '--porcelain=v2', '--branch')
+    rmSync(ran, { force: true })
     const run = await runAction({
       workspace: folder,
       event: 'pull_request_target',
@@ -22,6 +36,7 @@ describe('events', () => {
     })
     expect(run.code).toBe(1)
     expect(run.outputs).toMatchObject({ verdict: 'fail', 'head-sha': head, 'base-sha': base })
+    expect(existsSync(ran)).toBe(false)
     expect(git(folder, 'status', '--porcelain=v2', '--branch')).toBe(before)
   })
 
@@ -154,6 +169,79 @@ describe('the base', () => {
     expect(run.annotations.some(a => a.level === 'warning' && a.message.includes('no comparison'))).toBe(true)
   })
 
+  test.each([
+    ['git is not on the machine', { PATH: '/nonexistent' }],
+    ['git refuses a folder of another owner', { GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' }],
+  ])('case 63: %s: the API compares, the verdict stands', async (_name, env) => {
+    const { folder, base, head } = raisedContext()
+    const server = await github({
+      compare: { mergeBase: base, files: [{ filename: 'deploy/chat.yaml', status: 'modified' }] },
+      files: { [base]: { 'deploy/chat.yaml': manifest(8192) } },
+    })
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base, head }),
+      apiUrl: server.url,
+      env,
+    })
+    expect(run.code).toBe(1)
+    expect(run.outputs).toMatchObject({ verdict: 'fail', 'base-sha': base, 'delta-gib': '15.00' })
+    expect(server.asked.length).toBeLessThanOrEqual(6)
+  })
+
+  test('case 63: submodules, LFS pointers and a sparse checkout: what is not there is not judged, and nothing breaks', async () => {
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${'a'.repeat(64)}\nsize 12345\n`
+    const { folder, commits } = gitRepository([
+      { 'deploy/chat.yaml': manifest(8192), 'other/x.yaml': manifest(4096, { name: 'x' }), 'big.yaml': pointer },
+    ])
+    git(folder, 'update-index', '--add', '--cacheinfo', `160000,${'d'.repeat(40)},vendored`)
+    writeFiles(folder, { 'deploy/chat.yaml': manifest(16_384) })
+    git(folder, 'add', 'deploy')
+    git(folder, 'commit', '-qm', 'raise')
+    const head = git(folder, 'rev-parse', 'HEAD')
+    git(folder, 'sparse-checkout', 'set', 'deploy')
+    const server = await github()
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head }),
+      apiUrl: server.url,
+    })
+    expect([run.code, run.stderr]).toEqual([0, ''])
+    const report = JSON.parse(run.outputs['report']!)
+    expect(report.deployments.map((row: { id: string }) => row.id)).toEqual(['deploy/chat.yaml#Deployment/chat/vllm'])
+    expect(report.deployments[0].baseline).toMatchObject({ change: 'changed' })
+    expect(report.removed).toEqual([])
+  })
+
+  test('case 59: a base without common history, and one whose file is broken: no baseline, the verdict stands', async () => {
+    const { folder, base } = raisedContext()
+    git(folder, 'checkout', '-q', '--orphan', 'alone')
+    git(folder, 'commit', '-qm', 'alone')
+    const head = git(folder, 'rev-parse', 'HEAD')
+    const server = await github()
+    const payload = (before: string, after: string) => ({
+      workspace: folder,
+      payload: pullRequestPayload({ base: before, head: after }),
+      apiUrl: server.url,
+    })
+    const apart = await runAction(payload(base, head))
+    expect([apart.code, apart.outputs['base-sha']]).toEqual([1, ''])
+    expect(apart.annotations.find(a => a.message.includes('no comparison'))?.level).toBe('warning')
+    const broken = gitRepository([
+      { 'a.yaml': `${manifest(8192)}\n  bad: [\n`.replace('kind: Deployment', 'kind: [Deployment') },
+      { 'a.yaml': manifest(131_072) },
+    ])
+    const run = await runAction({
+      workspace: broken.folder,
+      payload: pullRequestPayload({ base: broken.commits[0]!, head: broken.commits[1]! }),
+      apiUrl: server.url,
+    })
+    expect(run.code).toBe(1)
+    const [row] = JSON.parse(run.outputs['report']!).deployments
+    expect(row.baseline).toMatchObject({ change: 'new', deltaBytes: null })
+    expect(run.summary).not.toContain('100 %)')
+  })
+
   test('case 60: the base moved on: the comparison is with the merge base', async () => {
     const { folder, commits } = gitRepository([
       { 'deploy/chat.yaml': manifest(8192) },
@@ -243,7 +331,12 @@ describe('whose policy decides', () => {
     ])
     expect(run.code).toBe(1)
     expect(run.outputs['verdict']).toBe('fail')
-    expect(run.outputs['summary-markdown']).toContain("changes the gate's policy")
+    expect(run.outputs['summary-markdown']).toContain(
+      "changes the gate's policy; the base's decides: fail. With the changed one the verdict would be: fail \\(warn-only\\).",
+    )
+    expect(run.summary).toContain("changes the gate's policy")
+    const { policy } = JSON.parse(run.outputs['report']!)
+    expect(policy).toMatchObject({ from: 'base', edited: { verdictWithHeadPolicy: 'fail' } })
   })
 
   test('case 44: an exemption added in the head does not count yet', async () => {
@@ -260,6 +353,6 @@ describe('whose policy decides', () => {
     const run = await pull([{ 'chat.yaml': manifest(8192) }, { [POLICY]: loose, 'chat.yaml': manifest(131_072) }])
     expect(run.code).toBe(0)
     expect(run.outputs).toMatchObject({ verdict: 'fail', passed: 'false' })
-    expect(run.outputs['summary-markdown']).toContain('first adoption')
+    expect(run.outputs['summary-markdown']).toContain('First adoption')
   })
 })

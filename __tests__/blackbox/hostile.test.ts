@@ -1,16 +1,17 @@
-import { symlinkSync } from 'node:fs'
+import { readFileSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { OUTPUT_NAMES } from '../../src/github/outputs.ts'
 import { gitRepository, runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
-import { manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
+import { CONTEXT_LINE, manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
+import { SARIF_SCHEMA, violationsOf } from '../helpers/schemas.ts'
 import { githubs } from '../helpers/servers.ts'
 
 const github = githubs()
 const POLICY = '.github/hf-vram-calc.yml'
 
 async function single(
-  files: Record<string, string>,
+  files: Record<string, string | Uint8Array>,
   inputs: Record<string, string> = {},
   env: Record<string, string | undefined> = {},
 ) {
@@ -47,19 +48,32 @@ describe('summary, annotations, outputs', () => {
   test.each([
     ['unset', undefined],
     ['missing', '/nonexistent/summary.md'],
+    ['read-only', '/proc/version'],
+    ['on a full disk', '/dev/full'],
   ])('case 27: a summary file that is %s: a warning only', async (_name, path) => {
     const run = await single({ 'chat.yaml': manifest(8192) }, {}, { GITHUB_STEP_SUMMARY: path })
     expect(run.code).toBe(0)
     expect(run.annotations.some(a => a.level === 'warning' && a.message.includes('summary'))).toBe(true)
   })
 
-  test.each([0, 1, 9, 10, 11, 60])(
+  test.each([0, 1, 9, 10, 11, 500])(
     'case 28: %s violations: at most ten annotations of a kind, the last says how many more',
     async count => {
-      const run = await single({ 'fine.yaml': manifest(8192), ...many(count) })
-      const errors = run.annotations.filter(a => a.level === 'error')
-      expect(errors).toHaveLength(Math.min(count, 10))
-      if (count > 10) expect(errors.at(-1)!.properties['title']).toBe(`and ${count - 9} more`)
+      const unknown = Array.from({ length: count }, (_, i) => [
+        `a/u${i}.yaml`,
+        manifest(8192, { name: `u${i}`, model: 'nobody/knows-this' }),
+      ])
+      const run = await single({ 'fine.yaml': manifest(8192), ...Object.fromEntries(unknown), ...many(count) })
+      const levels = run.annotations.map(a => a.level).filter(level => level === 'error' || level === 'warning')
+      // Errors before warnings, although the files of the warnings come first.
+      expect(levels).toEqual([
+        ...Array(Math.min(count, 10)).fill('error'),
+        ...Array(Math.min(count, 10)).fill('warning'),
+      ])
+      for (const level of ['error', 'warning']) {
+        const last = run.annotations.filter(a => a.level === level).at(-1)
+        if (count > 10) expect(last!.properties['title']).toBe(`and ${count - 9} more`)
+      }
     },
   )
 
@@ -84,6 +98,40 @@ describe('summary, annotations, outputs', () => {
         .filter(level => level !== 'add-mask'),
     ).toEqual([])
     expect(run.annotations.filter(a => a.level === 'add-mask' && a.message === 'c')).toEqual([])
+    // One annotation, and the commands after the hostile text are still read.
+    const warnings = run.annotations.filter(a => a.level === 'warning')
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]!.message).toContain('pwned')
+    expect(warnings[0]!.properties['file']).toBe('chat.yaml')
+    expect(run.stdout).not.toMatch(/^::(error|set-output|stop-commands)[^\n]*(pwned|name=a|::d$)/m)
+  })
+
+  test('case 31: values of many lines that look like the end of one are read back whole, a large report is a path', async () => {
+    const name = 'x\\nEOF\\nghadelimiter_1\\nverdict=pass\\nverdict<<EOF\\npass\\nEOF'
+    const run = await single({ 'chat.yaml': manifest(131_072, { name: `"${name}"` }) })
+    expect([run.code, run.outputs['verdict'], run.outputs['passed']]).toEqual([1, 'fail', 'false'])
+    expect(Object.keys(run.outputs).sort()).toEqual([...OUTPUT_NAMES].sort())
+    const report = JSON.parse(run.outputs['report']!)
+    expect(report.deployments[0].id).toContain('ghadelimiter_1')
+    expect(JSON.parse(readFileSync(run.outputs['report-path']!, 'utf8'))).toEqual(report)
+    const large = await single(many(400))
+    expect(large.outputs['report']).toBe('')
+    expect(statSync(large.outputs['report-path']!).size).toBeGreaterThan(1_000_000)
+    expect(JSON.parse(readFileSync(large.outputs['report-path']!, 'utf8')).deployments).toHaveLength(400)
+  })
+
+  test('case 32: SARIF is written before the job fails, with the place of the flag in the repository', async () => {
+    const folder = temporaryFolder()
+    writeFiles(folder, { 'sub/chat.yaml': manifest(131_072) })
+    const inputs = { 'sarif-file': 'out/gate.sarif', 'working-directory': 'sub' }
+    const run = await runAction({ workspace: folder, event: 'push', payload: {}, inputs })
+    expect(run.code).toBe(1)
+    const sarif = JSON.parse(readFileSync(join(folder, 'out/gate.sarif'), 'utf8'))
+    expect(violationsOf(SARIF_SCHEMA, sarif)).toEqual([])
+    const { physicalLocation } = sarif.runs[0].results[0].locations[0]
+    expect(physicalLocation.artifactLocation.uri).toBe('sub/chat.yaml')
+    expect(physicalLocation.region.startLine).toBe(CONTEXT_LINE)
+    expect(run.outputs['sarif-path']).toBe(join(folder, 'out/gate.sarif'))
   })
 
   test('case 31: without GITHUB_OUTPUT there is one warning, and the exit code stands', async () => {
@@ -127,13 +175,25 @@ describe('text of the repository in markdown', () => {
     '![i](http://evil/i.png)',
     'http://evil.example',
     '\\u202etxt',
+    '\\u200bzero',
+    '\\e[31mred',
+    'line\\nbreak',
     '<details>',
   ]
   test.each(hostile)('case 34: %j is shown as text', async text => {
     const run = await single({
-      'chat.yaml': manifest(8192, { model: JSON.stringify(`${text}/model`).replaceAll('\\\\u', '\\u') }),
+      // As the model, as the name of the deployment and as that of the file.
+      'chat.yaml': manifest(8192, {
+        model: JSON.stringify(`${text}/model`).replaceAll('\\\\', '\\'),
+        name: JSON.stringify(`${text}-name`).replaceAll('\\\\', '\\'),
+      }),
+      [`d/${text.replaceAll('/', '_')}.yaml`]: manifest(131_072, { name: 'other' }),
     })
     const body = run.outputs['summary-markdown']!
+    for (const unseen of ['\u202e', '\u001b', 'line\nbreak']) expect(body).not.toContain(unseen)
+    const rows = body.split('\n').filter(line => line.startsWith('| '))
+    expect(rows.length).toBeGreaterThanOrEqual(4)
+    for (const row of rows) expect(row.replace(/\\\|/g, '').split('|')).toHaveLength(6)
     // Outside code spans nothing of it may be left in a form that GitHub interprets.
     const outside = body.replace(/(`+)(?:(?!\1)[\s\S])*?\1/g, '')
     expect(outside).not.toMatch(/<img|<\/table>|<!--|javascript:|@octo|#123|!\[i\]|http:\/\/evil|\u202e/)
@@ -163,7 +223,10 @@ describe('secrets', () => {
     // A repository that knows the token's text, as a leaked one would.
     const { folder, commits } = gitRepository([
       { 'chat.yaml': manifest(8192) },
-      { 'chat.yaml': manifest(131_072, { name: secret.toLowerCase(), model: `${secret}/model` }) },
+      {
+        'chat.yaml': manifest(131_072, { name: secret.toLowerCase(), model: `${secret}/model` }),
+        'encoded.yaml': manifest(8192, { name: 'encoded', model: `x/${Buffer.from(secret).toString('base64')}` }),
+      },
     ])
     const run = await runAction({
       workspace: folder,
@@ -183,7 +246,10 @@ describe('secrets', () => {
       run.summary,
       JSON.stringify(run.outputs),
       JSON.stringify(server.asked),
+      readFileSync(join(folder, 'out.sarif'), 'utf8'),
+      readFileSync(run.outputs['report-path']!, 'utf8'),
     ]
+    expect(run.outputs['report']).toContain('***')
     for (const text of rest)
       for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
         expect(text).not.toContain(form)
@@ -197,6 +263,8 @@ describe('secrets', () => {
     'http://169.254.169.254',
     'file:///etc/passwd',
     'ftp://x',
+    'https://hub.example/?token=x',
+    'not an address',
   ])('case 37: the endpoint %s is refused', async endpoint => {
     const run = await single({ 'chat.yaml': manifest(8192) }, { 'hf-endpoint': endpoint, offline: 'false' })
     expect(run.code).toBe(2)
@@ -210,9 +278,15 @@ describe('secrets', () => {
       workspace: folder,
       payload: pullRequestPayload({ base, head }),
       apiUrl: server.url,
-      env: { GITHUB_REPOSITORY: 'octo/repo' },
+      env: { GITHUB_REPOSITORY: 'octo/repo-with-a-name' },
+      inputs: { 'hf-token': 'repo-with-a-name' },
     })
-    expect(run.summary).toContain(`](../../blob/${head}/deploy/chat.yaml#L`)
+    // The runner would mask it too, and an address with stars in it leads nowhere.
+    expect(run.stdout).toContain('::add-mask::repo-with-a-name')
+    const links = [...run.summary.matchAll(/\]\(([^)]*#L\d+)\)/g)].map(match => match[1]!)
+    expect(links.length).toBeGreaterThanOrEqual(1)
+    for (const link of links) expect(link).toMatch(new RegExp(`^\\.\\./\\.\\./blob/${head}/deploy/chat\\.yaml#L\\d+$`))
+    expect([run.code, run.outputs['verdict']]).toEqual([1, 'fail'])
   })
 })
 
@@ -229,6 +303,15 @@ describe('configuration', () => {
     ['nesting 10,000 deep', `version: 1\nrules: ${'['.repeat(10_000)}\n`, /./],
     ['a prototype key', 'version: 1\n__proto__: { polluted: true }\n', /__proto__/],
     ['a custom tag', 'version: !!js/function "x"\n', /./],
+    ['an empty file', '', /is empty/],
+    ['only comments', '# later\n', /is empty/],
+    ['a tab', 'version: 1\ndefaults:\n\ttarget: L4\n', /:3:\d+: not valid YAML/],
+    ['CRLF and a byte order mark before a misspelt key', '\ufeffversion: 1\r\nwarnat: 80%\r\n', /:2:1: .*warn-at/],
+    ['a merge key', 'version: 1\ndefaults:\n  <<: { target: L4 }\n', /:3:3: unknown key "<<"/],
+    ['a cycle', 'version: &a\n  b: *a\n', /./],
+    ['a key of Object', 'version: 1\nconstructor: 1\n', /:2:1: unknown key "constructor"/],
+    ['five megabytes', `version: 1\n#${'x'.repeat(5_000_000)}\n`, /1 MiB/],
+    ['bytes that are no UTF-8', Buffer.from([0x76, 0xff, 0xfe, 0x0a]), /:1:1: the policy is/],
   ])('case 41 and 42: %s is an error with its place', async (_name, policy, message) => {
     const run = await single({ 'chat.yaml': manifest(8192), [POLICY]: policy })
     expect(run.code).toBe(2)
@@ -259,11 +342,28 @@ describe('configuration', () => {
   test('case 48: all errors of the inputs come together', async () => {
     const run = await single(
       { 'chat.yaml': manifest(8192) },
-      { 'on-unknown': 'x', comment: 'y', 'warn-only': 'z', 'max-files': '-1' },
+      {
+        'on-unknown': 'x',
+        comment: 'y',
+        'warn-only': 'z',
+        'max-files': '-1',
+        headroom: '3',
+        'context-length': '8k',
+        target: 'H1000',
+      },
     )
     const text = run.annotations.map(a => a.message).join('\n')
-    for (const name of ['comment', 'max-files']) expect(text).toContain(name)
+    for (const name of ['on-unknown', 'comment', 'warn-only', 'max-files', 'headroom', 'context-length', 'target'])
+      expect(text).toContain(`input ${name}`)
+    expect(run.annotations.filter(a => a.level === 'error')).toHaveLength(7)
     expect(run.code).toBe(2)
+    const policy = await single({
+      'chat.yaml': manifest(8192),
+      [POLICY]: 'version: 1\nwarnat: 5\ndefaults: { headroom: lots, min-concurrency: 0 }\non-empty: perhaps\n',
+    })
+    expect(policy.annotations.filter(a => a.level === 'error').map(a => a.message.split(': ')[0])).toEqual(
+      ['2:1', '3:23', '3:46', '4:11'].map(place => `${POLICY}:${place}`),
+    )
   })
 })
 

@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import type { ServerResponse } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { FakeHub, type FakeModel, GOOD_TOKEN, SHA } from '../helpers/fake-hub.ts'
-import { runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
+import { gitRepository, runAction, runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
 import { manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
 
@@ -134,10 +134,98 @@ describe('models of the Hub', () => {
     expect(server.asked.length).toBeLessThanOrEqual(6)
   })
 
-  test('case 79: no other host is contacted: with every address but ours a dead end the run is the same', async () => {
-    const dead = 'http://127.0.0.1:9'
-    const { row } = await act(naming('acme/open'), {}, { HTTPS_PROXY: dead, https_proxy: dead })
-    expect(row.verdict.status).toBe('fits')
+  test('case 69: of many models at most eight are asked for at once', async () => {
+    const names = Array.from({ length: 30 }, (_, i) => `bad/m${i}`)
+    for (const name of names) models[name] = model()
+    let open = 0
+    let most = 0
+    hub.intercept = (_request, response) => {
+      most = Math.max(most, ++open)
+      response.on('close', () => open--)
+      return false
+    }
+    const files = names.map((name, i) => [`m${i}.yaml`, manifest(8192, { name: `m${i}`, model: name })])
+    const { rows } = await act(folderWith(Object.fromEntries(files)), { timeout: '30s' })
+    expect(rows.filter(row => row.verdict.status === 'fits')).toHaveLength(30)
+    expect(hub.seen).toHaveLength(60)
+    expect(most).toBeLessThanOrEqual(8)
+  })
+
+  describe('case 79: no other host is contacted', () => {
+    /** A preload that writes down every address that the process connects to or looks up, before it does. */
+    const watched = () => {
+      const folder = temporaryFolder()
+      const file = join(folder, 'asked')
+      writeFileSync(file, '')
+      writeFileSync(
+        join(folder, 'watch.cjs'),
+        `const { appendFileSync } = require('node:fs')
+const note = text => appendFileSync(${JSON.stringify(file)}, text + '\\n')
+const { Socket } = require('node:net')
+const connect = Socket.prototype.connect
+Socket.prototype.connect = function (...args) {
+  const given = Array.isArray(args[0]) ? args[0][0] : args[0]
+  note((given.host ?? 'localhost') + ':' + given.port)
+  return connect.apply(this, args)
+}
+const dns = require('node:dns')
+const { lookup } = dns
+dns.lookup = (host, ...rest) => (note(host + ':dns'), lookup(host, ...rest))
+require('node:dgram').createSocket = () => { note('udp:0'); throw new Error('no datagrams') }
+require('node:module').syncBuiltinESMExports()
+`,
+      )
+      const seen = () => [...new Set(readFileSync(file, 'utf8').split('\n').filter(Boolean))].sort()
+      return { env: { NODE_OPTIONS: `--require ${join(folder, 'watch.cjs')}` }, seen }
+    }
+    const place = (url: string) => new URL(url).host
+
+    test('the action: GitHub, the Hub, and the store that the Hub sends it to', async () => {
+      const server = await github()
+      const { folder, base, head } = raisedContext({
+        'own.yaml': manifest(8192, { name: 'own', model: 'acme/open' }),
+        'stored.yaml': manifest(8192, { name: 'stored', model: 'acme/stored' }),
+      })
+      const { env, seen } = watched()
+      const run = await runAction({
+        workspace: folder,
+        payload: pullRequestPayload({ base, head }),
+        apiUrl: server.url,
+        inputs: { offline: 'false', 'hf-endpoint': hub.url },
+        env,
+      })
+      expect([run.code, run.outputs['comment-status']]).toEqual([1, 'created'])
+      expect(seen()).toEqual([server.url, hub.url, hub.storeUrl].map(place).sort())
+    })
+
+    test('the command line asks the Hub that it is given, by default huggingface.co, and offline nobody', async () => {
+      const folder = naming('acme/open')
+      for (const [given, expected] of [
+        [{ HF_ENDPOINT: hub.url }, [place(hub.url)]],
+        [{ HF_HUB_OFFLINE: '1' }, []],
+      ] as const) {
+        const { env, seen } = watched()
+        expect((await runCli(folder, ['check'], { ...given, ...env })).code).toBe(0)
+        expect(seen()).toEqual(expected)
+      }
+      const { env, seen } = watched()
+      // A proxy that is a dead end stands for the world: what it is asked for is all that is asked for.
+      const asked: string[] = []
+      const proxy = createServer().on('connect', (request, socket) => {
+        asked.push(request.url ?? '')
+        socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+      })
+      await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+      const { port } = proxy.address() as { port: number }
+      try {
+        await runCli(folder, ['check'], { https_proxy: `http://127.0.0.1:${port}`, ...env })
+      } finally {
+        proxy.closeAllConnections()
+        proxy.close()
+      }
+      expect([...new Set(asked)]).toEqual(['huggingface.co:443'])
+      expect(seen()).toEqual([`127.0.0.1:${port}`])
+    }, 60_000)
   })
 })
 
@@ -173,6 +261,20 @@ describe('case 64: what a Hub can do wrong', () => {
     ['500', r => r.writeHead(500).end(), /network/],
     ['a broken connection', r => r.socket?.destroy(), /network/],
     ['silence', () => {}, /network/],
+    [
+      'JSON of the wrong type',
+      r => r.writeHead(200, { 'content-type': 'text/plain' }).end('[1, 2]'),
+      /config-invalid|network/,
+    ],
+    [
+      'one byte after the other',
+      r => {
+        r.writeHead(200, { 'content-type': 'application/json' })
+        const more = setInterval(() => r.write(' '), 100)
+        r.on('close', () => clearInterval(more))
+      },
+      /network/,
+    ],
     [
       'a gzip bomb',
       r => r.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(64 * 1024 * 1024))),
@@ -255,7 +357,6 @@ describe('case 65: retries', () => {
 describe('case 66: proxies', () => {
   test('HTTP_PROXY and NO_PROXY, upper and lower case, are honoured on the Node of the runner', async () => {
     const asked: string[] = []
-    const { createServer } = await import('node:http')
     const proxy = createServer((request, response) => {
       asked.push(request.url ?? '')
       response.writeHead(502).end()
@@ -309,6 +410,67 @@ describe('case 67: offline', () => {
     const { run } = await act(folder, { offline: 'true' })
     expect([run.code, run.outputs['verdict']]).toEqual([2, 'error'])
     expect(readFileSync(join(folder, 'hf-vram-calc.lock.json'), 'utf8')).toContain('7')
+  })
+})
+
+describe("a pull request's lock file", () => {
+  const lockOf = (folder: string) => readFileSync(join(folder, 'hf-vram-calc.lock.json'), 'utf8')
+  /** The lock as the Hub fills it, and one in which the model is next to nothing. */
+  async function locks() {
+    const folder = naming('acme/open')
+    expect((await runCli(folder, ['lock'], { HF_ENDPOINT: hub.url })).code).toBe(0)
+    const right = lockOf(folder)
+    const wrong = right
+      .replace('"num_hidden_layers": 16', '"num_hidden_layers": 1')
+      .replace(String(PARAMETERS), '1000000')
+    expect(wrong).not.toBe(right)
+    hub.reset()
+    return { right, wrong }
+  }
+  async function pull(before: string | null, after: string, offline: boolean) {
+    const LOCK = 'hf-vram-calc.lock.json'
+    const server = await github()
+    const { folder, commits } = gitRepository([
+      { 'a.yaml': manifest(8192, { model: 'acme/open' }), [LOCK]: before },
+      { 'a.yaml': manifest(131_072, { model: 'acme/open', gpu: 'nvidia-tesla-t4' }), [LOCK]: after },
+    ])
+    const run = await runAction({
+      workspace: folder,
+      payload: pullRequestPayload({ base: commits[0]!, head: commits[1]! }),
+      apiUrl: server.url,
+      inputs: { offline: String(offline), 'hf-endpoint': hub.url },
+    })
+    const report = JSON.parse(run.outputs['report']!)
+    const said = report.policy.messages.map((one: { message: string }) => one.message) as string[]
+    return { parameters: report.deployments[0].model.parameters as number, said, run, server }
+  }
+
+  test("other facts of the commit that the base pins: the base's count, and that is said", async () => {
+    const { right, wrong } = await locks()
+    for (const offline of [true, false]) {
+      const { parameters, said, server } = await pull(right, wrong, offline)
+      expect(parameters).toBe(PARAMETERS)
+      expect(said).toEqual(["this change alters what hf-vram-calc.lock.json says of acme/open: the base's facts count"])
+      expect(server.state.comments[0]!.body).toContain('this change alters what')
+    }
+    expect(hub.seen).toEqual([])
+  })
+
+  test("facts that the base does not pin: the Hub's count; without it they are shown as not compared", async () => {
+    const { right, wrong } = await locks()
+    const lie = await pull(null, wrong, false)
+    expect([lie.parameters, lie.said]).toEqual([PARAMETERS, [expect.stringContaining("the Hub's facts count")]])
+    expect(hub.seen.every(seen => seen.path.includes(SHA))).toBe(true)
+    const alone = await pull(null, wrong, true)
+    expect(alone.said).toEqual([expect.stringContaining('could not be compared with the Hub')])
+    const honest = await pull(null, right, false)
+    expect([honest.parameters, honest.said]).toEqual([PARAMETERS, []])
+  })
+
+  test('an unchanged one is not asked about', async () => {
+    const { right } = await locks()
+    const { parameters, said } = await pull(right, right, false)
+    expect([parameters, said, hub.seen]).toEqual([PARAMETERS, [], []])
   })
 })
 

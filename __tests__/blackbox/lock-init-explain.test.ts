@@ -213,7 +213,7 @@ describe('init', () => {
   test('--accept-current exempts what fails today; what fails anew still fails', async () => {
     const folder = mixed()
     const run = await offline(folder, 'init', '--accept-current', '--owner', 'platform', '--until', '2999-12-31')
-    expect(run.stdout).toContain('they are exempted until 2999-12-31')
+    expect(run.stdout).toContain('exempted until 2999-12-31')
     const accepted = await json(folder)
     expect(accepted).toMatchObject({ verdict: 'pass', counts: { exempted: 1, exceeds: 0 } })
     expect(accepted.deployments.find((row: { exemption: unknown }) => row.exemption)?.exemption).toMatchObject({

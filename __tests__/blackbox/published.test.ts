@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, jest, test } from '@jest/globals'
 import { parse } from 'yaml'
+import { formats } from '../../src/deployments/formats/index.ts'
 import { defaultPolicy } from '../../src/policy/policy.ts'
 import { version } from '../../src/version.ts'
 import { projectRoot, runProcess } from '../helpers/run-action.ts'
@@ -91,6 +92,21 @@ describe('case 76: what is published agrees with itself', () => {
       text => text !== './' && text !== own && !/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(text),
     )
     expect(loose).toEqual([])
+  })
+
+  test('case 76: the pre-commit hook runs for every file that a format is found in by its name', () => {
+    const [hook] = parse(read('.pre-commit-hooks.yaml')) as { files: string; entry: string; pass_filenames: boolean }[]
+    const named = formats.flatMap(format => ('paths' in format ? [{ name: format.name, test: format.paths }] : []))
+    expect(named.length).toBeGreaterThanOrEqual(9)
+    const files =
+      'compose.yaml a.yml values.json .env serve.sh serve.bash job.slurm job.sbatch gpu.service gpu.container main.tf app.py models.txt pyproject.toml bentofile.yaml Dockerfile api.Dockerfile Containerfile Makefile makefile rules.mk justfile Modelfile chat.Modelfile'.split(
+        ' ',
+      )
+    for (const { name, test: reads } of named) expect([name, files.filter(reads)]).not.toEqual([name, []])
+    const pattern = new RegExp(hook!.files)
+    expect(files.filter(file => !pattern.test(`deploy/${file}`))).toEqual([])
+    expect(pattern.test('README.md')).toBe(false)
+    expect(hook).toMatchObject({ entry: 'hf-vram-calc check --offline', pass_filenames: false })
   })
 
   /** Where a tool is not installed the script prints so, which this shows; the workflow on GitHub requires them. */

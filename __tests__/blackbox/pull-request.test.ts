@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { markerLine } from '../../src/github/comment.ts'
 import { runAction } from '../helpers/run-action.ts'
-import { CONTEXT_LINE, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
+import { CONTEXT_LINE, manifest, pullRequestPayload, raisedContext } from '../helpers/scenario.ts'
 import { githubs } from '../helpers/servers.ts'
 
 const github = githubs()
@@ -75,10 +75,13 @@ describe('comments that cannot be written', () => {
       body: { message: 'Resource not accessible by integration' },
       headers: { 'x-accepted-github-permissions': 'issues=write; pull_requests=write' },
     }
-    for (const env of [{}, { GITHUB_ACTOR: 'dependabot[bot]' }]) {
+    for (const [fork, env] of [
+      [true, {}],
+      [false, { GITHUB_ACTOR: 'dependabot[bot]' }],
+    ] as const) {
       const { run, server } = await pull(
         { faults: [{ operation: 'issues/create-comment', answers: [refused] }] },
-        { fork: true, env },
+        { fork, env },
       )
       expect(run.code).toBe(1)
       expect(run.outputs['comment-status']).toBe('skipped-read-only')
@@ -86,6 +89,7 @@ describe('comments that cannot be written', () => {
         run.annotations.find(a => a.level === 'warning' && a.message.includes('pull-requests: write')),
       ).toBeDefined()
       expect(run.summary).toContain('Llama-3.1-8B-Instruct')
+      expect(run.summary).toContain('comes from a fork or from Dependabot')
       expect(
         server.asked.filter(request => request.method === 'POST' && request.path.endsWith('/comments')),
       ).toHaveLength(1)
@@ -196,7 +200,7 @@ describe('finding our comment', () => {
     expect(server.state.comments).toHaveLength(2)
   })
 
-  test.each(['a.*(b', 'with spaces', 'ends -->', 'line\nbreak', 'emoji 🚀', 'x'.repeat(200)])(
+  test.each(['a', 'a.*(b', 'with spaces', 'ends -->', 'line\nbreak', 'emoji 🚀', 'x'.repeat(200)])(
     'case 17: the key %j finds its own comment only',
     async key => {
       const { run, server, world } = await pull(
@@ -209,6 +213,17 @@ describe('finding our comment', () => {
       expect(server.state.comments).toHaveLength(2)
     },
   )
+
+  test('case 22: the longest key and the most rows: comment and marker stay within 60,000 characters', async () => {
+    const rows = Array.from({ length: 300 }, (_, i) => [`d/m${i}.yaml`, manifest(131_072 - i, { name: `模型-${i}` })])
+    const { server } = await pull({}, { inputs: { 'comment-key': '键'.repeat(200) }, files: Object.fromEntries(rows) })
+    const { body } = server.state.comments[0]!
+    expect(body.split('\n', 1)[0]!.length).toBeGreaterThan(1800)
+    expect(body.length).toBeLessThanOrEqual(60_000)
+    // As much as there is room for.
+    expect(body.length).toBeGreaterThan(58_000)
+    expect(body).toMatch(/\*\*\d+ more deployments are not shown here\*\*; see the \[job summary\]/)
+  })
 
   test('case 17: a key of 300 characters is refused by name', async () => {
     const { run } = await pull({}, { inputs: { 'comment-key': 'x'.repeat(300) } })
@@ -238,6 +253,16 @@ describe('finding our comment', () => {
     const { server, world } = await pull({}, { inputs: { 'comment-key': 'leg 1' } })
     for (const leg of ['leg 2', 'leg 3']) await runAction({ ...world, inputs: { ...world.inputs, 'comment-key': leg } })
     expect(server.state.comments).toHaveLength(3)
+    // One setting for all legs: one comment, that of the last.
+    const { server: one, world: legs } = await pull({}, { inputs: { 'comment-key': 'all' } })
+    await runAction({ ...legs, env: { GITHUB_JOB: 'leg2', GITHUB_RUN_NUMBER: '43' } })
+    expect(one.state.comments).toHaveLength(1)
+    // Without a key each job and each leg of a matrix has its own, on every run.
+    const { server: jobs, world: job } = await pull()
+    await runAction({ ...job, env: { GITHUB_JOB: 'other' } })
+    for (const matrix of ['{\n  "gpu": "L4"\n}', '{\n  "gpu": "T4"\n}', '{\n  "gpu": "L4"\n}', 'null'])
+      await runAction({ ...job, inputs: { ...job.inputs, matrix } })
+    expect(jobs.state.comments).toHaveLength(4)
   })
 
   test("case 14: without GraphQL the runner's bot is taken for our own account", async () => {

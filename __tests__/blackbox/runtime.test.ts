@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { builtinModules } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
@@ -157,6 +158,31 @@ describe('case 72: ends that nobody wants', () => {
     )
   })
 
+  test('a rejection that nobody handles: not green, one line, no stack', async () => {
+    const folder = temporaryFolder()
+    writeFiles(folder, { 'a.yaml': manifest(8192) })
+    const late = join(temporaryFolder(), 'late.cjs')
+    // As soon as the program has said what is to become of such a thing.
+    writeFileSync(
+      late,
+      `const { on } = process
+process.on = function (name, ...rest) {
+  if (name === 'uncaughtException') Promise.reject(new Error('an odd thing'))
+  return on.call(this, name, ...rest)
+}
+`,
+    )
+    const env = { NODE_OPTIONS: `--require ${late}` }
+    const cli = await runCli(folder, ['check', '--offline'], env)
+    expect(cli.code).toBe(70)
+    expect(cli.stderr).toMatch(/^hf-vram-calc: internal error: an odd thing\nThis is a bug[^\n]*\n$/)
+    const run = await runAction({ workspace: folder, event: 'push', env })
+    expect([run.code, run.stderr]).toEqual([70, ''])
+    expect(run.annotations.find(a => a.level === 'error')?.message).toContain('internal error: an odd thing')
+    expect(run.outputs['verdict']).toBe('error')
+    expect(Object.keys(run.outputs).sort()).toEqual([...OUTPUT_NAMES].sort())
+  })
+
   test('our own bug: exit 70, one line that says so, every output, a stack only on demand', async () => {
     const folder = temporaryFolder()
     writeFiles(folder, { 'a.yaml': manifest(8192) })
@@ -234,9 +260,35 @@ test('case 71: time zone, CI unset and a working directory elsewhere change noth
 
 describe('case 70 and 76: what is published', () => {
   const read = (path: string) => readFileSync(join(projectRoot, path), 'utf8')
-  test('the bundles evaluate no text as a program', () => {
-    for (const file of ['dist/index.js', 'dist/cli/index.js'])
-      expect(read(file)).not.toMatch(/[^.\w]eval\(|new Function\(/)
+  const bundles = ['dist/index.js', 'dist/cli/index.js']
+  test('case 70: the bundles evaluate no text as a program', () => {
+    for (const file of bundles) expect(read(file)).not.toMatch(/[^.\w]eval\(|new Function\(/)
+  })
+  test('case 70: what the bundles load is named in them, and is a module of Node', () => {
+    const ofNode = new Set(builtinModules)
+    for (const file of bundles) {
+      const text = read(file)
+      const loaded = [
+        ...text.matchAll(/^import\s[^'"]*?from\s*["']([^"']+)["']/gm),
+        ...text.matchAll(/createRequire\(import\.meta\.url\)\(["']([^"']+)["']\)/g),
+        ...text.matchAll(/\bgetBuiltinModule\?*\.?\(["']([^"']+)["']\)/g),
+      ].map(match => match[1]!.replace('node:', ''))
+      expect(loaded.length).toBeGreaterThanOrEqual(5)
+      expect(loaded.filter(name => !ofNode.has(name))).toEqual([])
+      // Nothing is loaded by a name that is made at run time.
+      expect(text).not.toMatch(/\bimport\((?!\/\*|["'])/)
+      expect(text).not.toMatch(/createRequire\(import\.meta\.url\)\((?!["'])/)
+      expect(text).not.toMatch(/(?<![.\w])require\((?!["'])/)
+    }
+  })
+  test('case 70: the bundles hold no path of a machine, and each package in them has its licence beside them', () => {
+    for (const file of bundles) {
+      expect(read(file)).not.toMatch(/file:\/\/\/|["'`](?:\/(?:home|Users|root|tmp|work|build)\/|[A-Z]:\\\\)/)
+      const licences = read(join(file, '../licenses.txt'))
+      const packages = licences.match(/^(?:@[\w-]+\/)?[\w.-]+\n[\w.() -]+\n/gm) ?? []
+      expect(packages.length).toBeGreaterThanOrEqual(3)
+      expect(licences.length).toBeGreaterThan(1000)
+    }
   })
   test('every workflow example of the documents names inputs that exist, and every input is documented in the README', () => {
     const action = parse(read('action.yml')) as { inputs: Record<string, unknown>; outputs: Record<string, unknown> }
@@ -268,11 +320,25 @@ describe('case 70 and 76: what is published', () => {
       }
     expect(steps).toBeGreaterThanOrEqual(2)
   })
-  test('case 77: the own workflows assert that a bad fixture fails', () => {
-    const folder = join(projectRoot, '.github/workflows')
-    const texts = readdirSync(folder).map(name => readFileSync(join(folder, name), 'utf8'))
-    expect(texts.length).toBeGreaterThanOrEqual(1)
-    expect(texts.join('\n')).toContain('continue-on-error: true')
-    expect(texts.join('\n')).toContain('test "$OUTCOME" = failure')
+  interface Job {
+    needs?: string[]
+    if?: string
+    steps: { id?: string; uses?: string; run?: string; 'continue-on-error'?: boolean; env?: Record<string, string> }[]
+  }
+  const { jobs } = parse(read('.github/workflows/test.yml')) as { jobs: Record<string, Job> }
+  test('case 77: the own workflow runs the action on a bad fixture and asserts that it fails', () => {
+    const { steps } = jobs['must-fail']!
+    const gate = steps.findIndex(step => step.id === 'gate')
+    expect(steps[gate]).toMatchObject({ uses: './', 'continue-on-error': true })
+    const asserted = steps.slice(gate + 1).find(step => step.run?.includes('test "$OUTCOME" = failure'))
+    expect(asserted?.env?.['OUTCOME']).toBe('${' + '{ steps.gate.outcome }}')
+    expect(asserted).not.toHaveProperty('continue-on-error')
+  })
+  test('case 77: ci-ok needs every other job, runs whatever they ended with, and counts each', () => {
+    const { 'ci-ok': ok, ...others } = jobs
+    expect(Object.keys(others).length).toBeGreaterThanOrEqual(3)
+    expect(ok!.needs).toEqual(Object.keys(others))
+    expect(ok!.if).toBe('always()')
+    expect(ok!.steps[0]!.run).toBe(`test "$RESULTS" = "${Object.keys(others).fill('success').join(' ')}"`)
   })
 })

@@ -99,8 +99,9 @@ describe('what cannot be read is refused, all at once', () => {
       ['--set: maxModelLen is "8k", expected a whole number of tokens of at least 1, or auto (give one such value)'],
     ],
     [
-      { 'on-empty': 'x', headroom: '2', set: ['a=b'] },
+      { 'on-empty': 'x', headroom: '2', set: ['a=b'], target: 'H1000' },
       [
+        expect.stringContaining('--target: unknown GPU "H1000"'),
         expect.stringContaining('--on-empty'),
         expect.stringContaining('--headroom is "2"'),
         expect.stringContaining('--set'),

@@ -171,6 +171,7 @@ describe('a policy file', () => {
       'version: 1\nexemptions:\n  - deployment: "a#*"\n    until: 2027-02-30\n  - deployment: "b#*"\n    reason: "x"\n    until: soon\n',
       [
         '3:5: exemptions[0].reason is missing (say why the failure is accepted)',
+        '4:12: exemptions[0].until is "2027-02-30", which is no date (write year-month-day)',
         '7:12: exemptions[1].until is "soon", expected a date such as 2027-03-31',
       ],
     ],
@@ -224,6 +225,21 @@ describe('a policy file', () => {
       'version: 3\nwarnat: 5\ndefaults: { headroom: lots, min-concurrency: 0 }\non-empty: perhaps\n',
     )
     expect(found.map(line => line.split(': ')[0])).toEqual(['1:10', '2:1', '3:23', '3:46', '4:11'])
+    // Those of form beside those of meaning, and none twice.
+    const mixed = await problemsOf(
+      'version: 1\nfail_on: [tight]\ndefaults: { targt: L4, target: H1000 }\nrules:\n  - { path: [a], target: L4 x 0 }\n  - 7\n  - { paths: [b], ignore: true }\nmodels: { a: x, b: { path: ../x } }\nexemptions: { until: 2027-02-30 }\n',
+    )
+    expect(mixed.map(line => line.split(': ')[0])).toEqual([
+      '2:1',
+      '3:13',
+      '3:32',
+      '5:7',
+      '5:26',
+      '6:5',
+      '8:14',
+      '8:28',
+      '9:13',
+    ])
   })
 
   test.each<[string, string, RegExp]>([

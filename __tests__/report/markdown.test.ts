@@ -88,7 +88,7 @@ describe('the comment', () => {
     const text = reportMarkdown(report([failing, calm]), context, chars(60_000))
     expect(text).toMatch(/^### ❌ FAIL: 1 deployment exceeds its GPU, 1 fits/)
     expect(text).toContain('](https://github.com/octo/repo/blob/abc/deploy/chat.yaml#L15)')
-    expect(text).toContain('+4.00 by `maxModelLen` `8192` → `131072`')
+    expect(text).toContain('+4.00 GiB: `maxModelLen` `8192` → `131072`')
     expect(text).toContain('`--max-model-len 28992`')
     expect(text.match(/<details>/g)).toHaveLength(2)
     expect(text).toContain('<summary>1 unchanged</summary>')

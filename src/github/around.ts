@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { isAbsolute, relative, resolve } from 'node:path'
 import type { ModelPorts } from '../find-model.ts'
+import type { Vet } from '../models/sources/find-facts.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Result } from '../problem.ts'
 import type { Repository } from '../repository/repository.ts'
@@ -17,7 +18,12 @@ export interface ActionWorld {
   readonly now: () => Date
   readonly sleep: (ms: number) => Promise<void>
   /** How models are found for a root and its policy: repository paths, lock file, catalogue, Hub. */
-  readonly findModel: (root: Repository, policy: Policy, mayWriteCache: boolean) => Promise<Result<ModelPorts>>
+  readonly findModel: (
+    root: Repository,
+    policy: Policy,
+    mayWriteCache: boolean,
+    vet?: Vet,
+  ) => Promise<Result<ModelPorts>>
 }
 
 /** The run: its repository, event and folders, and how GitHub is asked (null without a token). */

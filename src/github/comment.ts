@@ -54,6 +54,12 @@ export function markerLine(marker: Marker): string {
   return `<!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} -->`
 }
 
+/** GitHub takes 65,536 characters of a body; what is left here is for counting otherwise than it does. */
+const MOST_CHARACTERS = 60_000
+
+/** How long the text below a marker may be. */
+export const bodyLimit = (marker: Marker): number => MOST_CHARACTERS - markerLine(marker).length - 1
+
 const MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id=(\d+) -->$/
 
 /** The marker of a body: its first line, exactly; a quoted or embedded one does not count. */

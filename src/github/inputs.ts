@@ -1,3 +1,5 @@
+import { type Overrides, withOverrides } from '../policy/overrides.ts'
+import { defaultPolicy } from '../policy/policy.ts'
 import { bad, good, type Problem, type Result } from '../problem.ts'
 import { MOST_FILES } from '../repository/selection.ts'
 import { MiB, parseBytes } from '../units/bytes.ts'
@@ -28,6 +30,8 @@ export interface ActionInputs {
   readonly comment: 'always' | 'on-change' | 'on-failure' | 'never'
   readonly commentMode: 'update' | 'recreate' | 'hide-and-recreate'
   readonly commentKey: string | null
+  /** The leg of the job's matrix as the runner spells it; null outside of one. */
+  readonly matrix: string | null
   readonly prNumber: number | null
   readonly collapseUnchanged: boolean
   readonly jobSummary: boolean
@@ -157,6 +161,15 @@ export function readInputs(
   const prNumber = whole('pr-number', 0, 1, 2 ** 31)
   const key = text('comment-key')
   if (key !== null && key.length > 200) fault('comment-key', 'at most 200 characters')
+  const policy = given(POLICY_INPUTS.map(name => [name, name] as const))
+  const settings = given(Object.entries(SETTING_INPUTS))
+  const check = (overrides: Overrides, spelt: (key: string) => string) => {
+    const checked = withOverrides(defaultPolicy, overrides, spelt)
+    if (!checked.ok) problems.push(...checked.problems)
+  }
+  check(policy, name => `input ${name}`)
+  for (const [name, setting] of Object.entries(SETTING_INPUTS))
+    if (setting in settings) check({ set: [`${setting}=${settings[setting]}`] }, () => `input ${name}`)
   const inputs: ActionInputs = {
     githubToken: read('github-token').trim(),
     hfToken: read('hf-token').trim(),
@@ -172,14 +185,15 @@ export function readInputs(
     configSource: text('config-source') === null ? null : choice('config-source', ['base', 'head'] as const, 'base'),
     configToken: read('config-token').trim(),
     lockFile: text('lock-file'),
-    policy: given(POLICY_INPUTS.map(name => [name, name] as const)),
-    settings: given(Object.entries(SETTING_INPUTS)),
+    policy,
+    settings,
     workload: text('workload') === null ? null : choice('workload', ['serve', 'train'] as const, 'serve'),
     baseRef: text('base-ref'),
     headRef: text('head-ref'),
     comment: choice('comment', ['always', 'on-change', 'on-failure', 'never'] as const, 'on-change'),
     commentMode: choice('comment-mode', ['update', 'recreate', 'hide-and-recreate'] as const, 'update'),
     commentKey: key,
+    matrix: /^(null|\{\s*\})?$/.test(read('matrix').trim()) ? null : read('matrix').trim(),
     prNumber: prNumber === 0 ? null : prNumber,
     collapseUnchanged: flag('collapse-unchanged', true),
     jobSummary: flag('job-summary', true),

@@ -4,11 +4,13 @@ import { directDeployments } from '../deployments/direct.ts'
 import { loadPolicy } from '../policy/load.ts'
 import { withOverrides } from '../policy/overrides.ts'
 import { type Problem, problemText, type Result } from '../problem.ts'
+import { git } from '../repository/git.ts'
 import type { Repository } from '../repository/repository.ts'
 import { workingTree } from '../repository/working-tree.ts'
 import { type ActionWorld, apiOf, type Surroundings } from './around.ts'
 import { baseTree, type CommitTree, headTree } from './base.ts'
 import type { ActionInputs } from './inputs.ts'
+import { vetAgainst } from './lock-trust.ts'
 import { loadRemotePolicy, remotePolicyOf } from './remote-policy.ts'
 import { basePolicyOf, type Decision, decide } from './whose-policy.ts'
 
@@ -104,8 +106,13 @@ export async function judge(
     trees.headTree === null
       ? workingTree(around.folder, selection)
       : await selected(trees.headTree, selection, folder, trees.head)
-  const base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
-  const find = await world.findModel(trees.head, policy, !around.event.headAsData)
+  const whole = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository)
+  const base = whole === null || trees.headTree !== null ? whole : without(whole, await notCheckedOut(around.folder))
+  const messages = [...decided.value.facts.messages]
+  // Told while models are looked for, so into the list that the report takes afterwards.
+  const tell = (message: string) => messages.push({ level: 'warning', message })
+  const vet = wantsBase ? await vetAgainst(baseRepository, inputs.lockFile, tell) : undefined
+  const find = await world.findModel(trees.head, policy, !around.event.headAsData, vet)
   if (!find.ok) return { ok: false, problems: [find.problem] }
   const edited =
     decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
@@ -116,7 +123,7 @@ export async function judge(
     ports: { ...find.value, now: world.now() },
     extra: extra.value,
     workload: inputs.workload,
-    policyFacts: decided.value.facts,
+    policyFacts: { ...decided.value.facts, messages },
     headPolicy: edited?.ok ? edited.value : null,
     bounds: { files: inputs.maxFiles, bytes: inputs.maxFileSize },
   })
@@ -133,6 +140,23 @@ async function selected(
   if (found.ok) return found.value
   if (otherwise !== null) return otherwise
   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
+}
+
+/** What a sparse checkout leaves out: these files are not removed by the change, they are only not there. */
+async function notCheckedOut(folder: string): Promise<ReadonlySet<string>> {
+  const sparse = await git(folder, 'config', '--bool', 'core.sparseCheckout')
+  if (sparse.stdout.trim() !== 'true') return new Set()
+  const { stdout } = await git(folder, 'ls-files', '-z', '-t')
+  return new Set(stdout.split('\0').flatMap(line => (line.startsWith('S ') ? [line.slice(2)] : [])))
+}
+
+function without(repository: Repository, paths: ReadonlySet<string>): Repository {
+  if (paths.size === 0) return repository
+  const list: Repository['list'] = async () => {
+    const { files, truncated } = await repository.list()
+    return { files: files.filter(file => !paths.has(file.path)), truncated }
+  }
+  return { ...repository, list }
 }
 
 /** The policy of another repository decides alone, whatever this one has; null when none is named. */

@@ -1,23 +1,19 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { findModelFor, type ModelPorts } from '../find-model.ts'
+import { findModelFor } from '../find-model.ts'
 import type { ModelFacts } from '../models/facts.ts'
 import type { FactsCache } from '../models/sources/hub.ts'
-import type { Policy } from '../policy/policy.ts'
-import type { Result } from '../problem.ts'
-import type { Repository } from '../repository/repository.ts'
+import type { ActionWorld } from './around.ts'
 import type { ActionInputs } from './inputs.ts'
 
 /** The sources of model facts for the action: inputs before environment, facts kept in the runner's tool cache. */
-export function modelFinder(
-  inputs: ActionInputs,
-  env: NodeJS.ProcessEnv,
-): (root: Repository, policy: Policy, mayWrite: boolean) => Promise<Result<ModelPorts>> {
-  return (root, policy, mayWrite) =>
+export function modelFinder(inputs: ActionInputs, env: NodeJS.ProcessEnv): ActionWorld['findModel'] {
+  return (root, policy, mayWrite, vet) =>
     findModelFor({
       models: policy.models,
       repository: root,
       lockFile: inputs.lockFile,
+      vet,
       offline: inputs.offline,
       refresh: false,
       // Only the action's own inputs name the token and the address: an environment of other steps does not.

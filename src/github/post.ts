@@ -1,18 +1,18 @@
 import { readFileSync, statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { posix, resolve } from 'node:path'
 import { type Problem, problemText } from '../problem.ts'
 import { reportMarkdown } from '../report/markdown.ts'
 import { readReport } from '../report/read.ts'
 import type { ActionWorld } from './around.ts'
 import { gitHubApi } from './client.ts'
-import { putComment } from './comment.ts'
+import { bodyLimit, type CommentResult, putComment } from './comment.ts'
 import { readWorkflowRun } from './events.ts'
 import type { ActionInputs } from './inputs.ts'
 import { commentOutputs, noOutputs, reportOutputs } from './outputs.ts'
+import { rootedAt, worthComment } from './tell.ts'
 
 /** Reports are some kilobytes a deployment; larger than this is no report of ours. */
 const MOST_REPORT_BYTES = 32 * 1024 * 1024
-const COMMENT_LIMIT = 60_000
 
 /**
  * `mode: comment` in a `workflow_run` job: posts the report of the triggering run. That run executed the pull request's
@@ -68,38 +68,41 @@ export async function postComment(inputs: ActionInputs, world: ActionWorld): Pro
     })
   const number = await pullRequestOf(inputs.prNumber, run.pullRequests, headSha)
   if (typeof number !== 'number') return refuse(number)
-  const result = await putComment(
-    api,
-    { owner, repo, pullRequest: number },
-    {
-      mode: inputs.commentMode,
-      createWhenNone:
-        inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
-      marker: {
-        key: inputs.commentKey ?? 'workflow_run',
-        headSha,
-        runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-        runId: Number(env['GITHUB_RUN_ID']) || 0,
-        attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1,
-      },
-      body: world.scrub(
-        reportMarkdown(
-          report.value,
+  const marker = {
+    key: inputs.commentKey ?? 'workflow_run',
+    headSha,
+    runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+    runId: Number(env['GITHUB_RUN_ID']) || 0,
+    attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1,
+  }
+  const here = `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}`
+  const context = {
+    files: `${here}/blob/${headSha}/`,
+    headSha,
+    runUrl: run.runId === null ? null : `${here}/actions/runs/${run.runId}`,
+    notices: [],
+    collapseUnchanged: inputs.collapseUnchanged,
+  }
+  const budget = {
+    limit: bodyLimit(marker),
+    measure: (body: string) => body.length,
+    elsewhere: 'the summary of the run',
+  }
+  const result: CommentResult =
+    inputs.comment === 'never'
+      ? { status: 'unchanged', id: null, url: null, warning: null }
+      : await putComment(
+          api,
+          { owner, repo, pullRequest: number },
           {
-            files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
-            headSha,
-            runUrl:
-              run.runId === null
-                ? null
-                : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
-            notices: [],
-            collapseUnchanged: inputs.collapseUnchanged,
+            mode: inputs.commentMode,
+            createWhenNone: worthComment(report.value, inputs.comment),
+            marker,
+            body: world.scrub(
+              reportMarkdown(rootedAt(report.value, posix.normalize(inputs.workingDirectory)), context, budget),
+            ),
           },
-          { limit: COMMENT_LIMIT - 600, measure: body => body.length, elsewhere: 'the summary of the run' },
-        ),
-      ),
-    },
-  )
+        )
   if (result.warning !== null) runner.warn(result.warning)
   runner.outputs({ ...outputs, ...reportOutputs(report.value, text), ...commentOutputs(result), 'head-sha': headSha })
   return result.status === 'failed' ? 1 : 0

@@ -15,6 +15,15 @@ export async function startAction(env: NodeJS.ProcessEnv): Promise<number> {
   const secrets = scrubber([read('github-token'), read('hf-token'), read('config-token')])
   const runner = runnerOf(secrets, env)
   runner.mask()
+  const crashed = (error: unknown): number => {
+    const text = error instanceof Error ? error.message : String(error)
+    runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`)
+    if (error instanceof Error && error.stack) core.debug(secrets.scrub(error.stack))
+    runner.outputs({ ...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'failed' })
+    return 70
+  }
+  // What no call waits for, such as a promise that is rejected later.
+  process.on('uncaughtException', error => process.exit(crashed(error)))
   try {
     const inputs = readInputs(read)
     if (!inputs.ok) {
@@ -37,10 +46,6 @@ export async function startAction(env: NodeJS.ProcessEnv): Promise<number> {
       ? await postComment(inputs.value, world)
       : await runAction(inputs.value, world)
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`)
-    if (error instanceof Error && error.stack) core.debug(secrets.scrub(error.stack))
-    runner.outputs({ ...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'failed' })
-    return 70
+    return crashed(error)
   }
 }

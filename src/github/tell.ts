@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { join, relative, resolve } from 'node:path'
 import { type Problem, problemText } from '../problem.ts'
 import { annotationsOf } from '../report/annotations.ts'
@@ -9,12 +10,11 @@ import { reportSarif } from '../report/sarif.ts'
 import { reportTable } from '../report/table.ts'
 import { writeText } from '../repository/write-text.ts'
 import type { ActionWorld, Surroundings } from './around.ts'
-import { type CommentResult, type Marker, putComment } from './comment.ts'
+import { bodyLimit, type CommentResult, type Marker, putComment } from './comment.ts'
 import type { ActionInputs } from './inputs.ts'
 import { commentOutputs, type Outputs, reportOutputs } from './outputs.ts'
 import type { Runner } from './runner.ts'
 
-const COMMENT_LIMIT = 60_000
 const SUMMARY_LIMIT = 900 * 1024
 
 /** 1 report and SARIF files, 2 outputs, 3 summary, 4 annotations, 5 comment, 6 exit code. */
@@ -41,14 +41,15 @@ export async function tell(
         : null
       : written(resolve(around.root, inputs.reportFile), text)
   const prefix = relative(around.root, around.folder).replaceAll('\\', '/')
-  const rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`)
+  const rooted = rootedAt(report, prefix)
   const sarifPath =
     inputs.sarifFile === null ? null : written(resolve(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)))
   runner.log(reportTable(report, plainStyle))
 
   const context = markdownContext(report, around, inputs)
+  const marker = markerOf(inputs, around, env)
   const forComment = reportMarkdown(rooted, context, {
-    limit: COMMENT_LIMIT - 600,
+    limit: bodyLimit(marker),
     measure: body => body.length,
     elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`,
   })
@@ -69,14 +70,17 @@ export async function tell(
     await runner.summary(summary)
   }
   if (inputs.annotations) runner.annotate(annotationsOf(report), prefix === '' ? '' : `${prefix}/`)
-  const comment = await commentOn(report, inputs, around, world, world.scrub(forComment))
+  const comment = await commentOn(report, inputs, around, marker, world.scrub(forComment))
   if (comment.warning !== null) runner.warn(comment.warning)
   outputs = { ...outputs, ...commentOutputs(comment) }
   runner.outputs(outputs)
   return report.verdict === 'fail' && report.enforced ? 1 : report.verdict === 'error' ? 2 : 0
 }
 
-function withPrefix(report: Report, prefix: string): Report {
+/** The report with files as the repository has them, where a folder of it was checked. */
+export function rootedAt(report: Report, folder: string): Report {
+  if (folder === '' || folder === '.') return report
+  const prefix = `${folder.replace(/\/+$/, '')}/`
   const at = <T extends { readonly file: string }>(place: T): T => ({ ...place, file: prefix + place.file })
   return {
     ...report,
@@ -118,13 +122,27 @@ function markdownContext(report: Report, around: Surroundings, inputs: ActionInp
   }
 }
 
-/** Is there something that a pull request's reader was not told before? */
-function hasNews(report: Report): boolean {
+function markerOf(inputs: ActionInputs, { event }: Surroundings, env: ActionWorld['env']): Marker {
+  // A leg may be long and of any form.
+  const leg = inputs.matrix === null ? null : createHash('sha256').update(inputs.matrix).digest('hex').slice(0, 12)
+  return {
+    key: inputs.commentKey ?? [env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], leg].filter(Boolean).join('/'),
+    headSha: event.headSha ?? '',
+    runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+    runId: Number(env['GITHUB_RUN_ID']) || 0,
+    attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1,
+  }
+}
+
+/** Is a first comment worth writing: does the report have something that the reader was not told before? */
+export function worthComment(report: Report, when: ActionInputs['comment']): boolean {
+  if (when === 'always' || when === 'never') return when === 'always'
   return (
     report.verdict === 'fail' ||
-    (report.removed ?? []).length > 0 ||
-    report.policy?.edited != null ||
-    report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged')
+    (when === 'on-change' &&
+      ((report.removed ?? []).length > 0 ||
+        report.policy?.edited != null ||
+        report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged')))
   )
 }
 
@@ -132,7 +150,7 @@ async function commentOn(
   report: Report,
   inputs: ActionInputs,
   around: Surroundings,
-  world: ActionWorld,
+  marker: Marker,
   body: string,
 ): Promise<CommentResult> {
   const nothing = { id: null, url: null }
@@ -142,22 +160,10 @@ async function commentOn(
   if (inputs.comment === 'never') return { status: 'unchanged', ...nothing, warning: null }
   if (api === null)
     return { status: 'skipped-read-only', ...nothing, warning: 'no github-token: no comment is written' }
-  const { env } = world
-  const marker: Marker = {
-    key:
-      inputs.commentKey ??
-      [env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX']].filter(Boolean).join('/'),
-    headSha: event.headSha ?? '',
-    runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-    runId: Number(env['GITHUB_RUN_ID']) || 0,
-    attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1,
-  }
-  const create =
-    inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report))
   return putComment(
     api,
     { owner: around.owner, repo: around.repo, pullRequest: event.pullRequest },
-    { mode: inputs.commentMode, body, marker, createWhenNone: create },
+    { mode: inputs.commentMode, body, marker, createWhenNone: worthComment(report, inputs.comment) },
   )
 }
 

@@ -102,7 +102,7 @@ export function decide(head: PolicyAnswer, base: PolicyAnswer | 'unreadable' | n
           messages: [
             {
               level: 'notice',
-              message: `first adoption: the base has no policy, so ${head.value.file} of this change decides`,
+              message: `first adoption: the base has no policy, so that of this change decides (${head.value.file})`,
             },
           ],
         },

@@ -56,7 +56,7 @@ export function withOverrides(
     ...(hint ? { hint } : {}),
   }))
   const settings = settingsFrom(set ?? [], name('set'), problems)
-  const gpu = checked.success && checked.output.target !== undefined ? lookUpGpu(checked.output.target) : null
+  const gpu = overrides.target?.trim() ? lookUpGpu(overrides.target.trim()) : null
   if (gpu && !gpu.ok)
     problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` })
   if (problems.length > 0 || !checked.success) return { ok: false, problems }

@@ -48,7 +48,11 @@ export async function parsePolicy(text: string, file: string): Promise<PolicyRes
   const places = new Places(document, file, lines)
   const checked = v.safeParse(policySchema, value, { abortPipeEarly: true })
   const complaints = [...unknownKeys(policySchema, value), ...complaintsOf(checked.issues ?? [])]
-  if (checked.success) complaints.push(...meaningComplaints(checked.output))
+  // What is wrong in form is not told a second time for its meaning.
+  const trail = (path: KeyPath) => `${path.join('\0')}\0`
+  const told = complaints.map(({ path }) => trail(path))
+  const isTold = ({ path }: Complaint) => told.some(one => one.startsWith(trail(path)))
+  complaints.push(...meaningComplaints(value).filter(complaint => !isTold(complaint)))
   if (complaints.length > 0 || !checked.success) {
     const problems = complaints.map(complaint => asProblem(complaint, places))
     return { ok: false, problems: problems.sort((a, b) => a.at!.line - b.at!.line || a.at!.column - b.at!.column) }
@@ -133,48 +137,55 @@ class Places {
 }
 
 /** What the form cannot say: dates and GPUs that exist, entries that say something, paths inside the repository. */
-function meaningComplaints(policy: PolicyFile): Complaint[] {
+function meaningComplaints(value: object): Complaint[] {
   const found: Complaint[] = []
   const add = (path: KeyPath, message: string, hint: string) => found.push({ path, aboutKey: false, message, hint })
-  policy.exemptions?.forEach(({ until }, i) => {
-    if (until !== undefined && !isDate(until))
+  // Of any form, for the form may be wrong elsewhere.
+  type Any = Readonly<Record<string, unknown>>
+  const policy = value as Any
+  const maps = (of: unknown): [string, Any][] =>
+    Object.entries(typeof of === 'object' ? (of ?? {}) : {}).filter(
+      ([, one]) => typeof one === 'object' && one !== null,
+    )
+  for (const [i, { until }] of maps(policy['exemptions']))
+    if (typeof until === 'string' && !isDate(until))
       add(
-        ['exemptions', i, 'until'],
+        ['exemptions', Number(i), 'until'],
         `exemptions[${i}].until is ${shown(until)}, which is no date`,
         'write year-month-day',
       )
-  })
-  const target = (path: KeyPath, text: string | undefined) => {
-    const gpu = text === undefined ? null : lookUpGpu(text)
+  const target = (path: KeyPath, text: unknown) => {
+    const gpu = typeof text === 'string' ? lookUpGpu(text) : null
     if (gpu && !gpu.ok) add(path, `${pathText(path)}: ${gpu.problem.message}`, gpu.problem.hint ?? 'name another GPU')
   }
-  target(['defaults', 'target'], policy.defaults?.target)
-  for (const [i, rule] of (policy.rules ?? []).entries()) target(['rules', i, 'target'], rule.target)
-  for (const [id, model] of Object.entries(policy.models ?? {})) {
+  const rules = maps(policy['rules'])
+  for (const [key, one] of maps({ defaults: policy['defaults'] })) target([key, 'target'], one['target'])
+  for (const [i, rule] of rules) target(['rules', Number(i), 'target'], rule['target'])
+  for (const [id, model] of maps(policy['models'])) {
     const at = ['models', id]
-    if (model.id === undefined && model.path === undefined)
+    const { path } = model
+    if (model['id'] === undefined && path === undefined)
       add(at, `${pathText(at)} says neither id nor path`, 'give { id: org/name } or { path: folder }')
-    if (model.path !== undefined && (model.path.startsWith('/') || model.path.split('/').includes('..')))
+    if (typeof path === 'string' && (path.startsWith('/') || path.split('/').includes('..')))
       add(
         [...at, 'path'],
-        `${pathText([...at, 'path'])} is ${shown(model.path)}, outside the repository`,
+        `${pathText([...at, 'path'])} is ${shown(path)}, outside the repository`,
         'give a path relative to its root',
       )
-    if (model.revision !== undefined && model.id === undefined)
+    if (model['revision'] !== undefined && model['id'] === undefined)
       add(
         [...at, 'revision'],
         `${pathText([...at, 'revision'])} has no effect without id`,
         'a path is read as it stands in the repository',
       )
   }
-  policy.rules?.forEach((rule, i) => {
-    if (!rule.paths && !rule.models && !rule.engines && !rule.deployments && i < policy.rules!.length - 1)
+  for (const [i, rule] of rules.slice(0, -1))
+    if (!['paths', 'models', 'engines', 'deployments'].some(key => rule[key]))
       add(
-        ['rules', i],
+        ['rules', Number(i)],
         `rules[${i}] has no selector and hides the rules after it`,
         'add paths, models, engines or deployments, or use defaults',
       )
-  })
   return found
 }
 

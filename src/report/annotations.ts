@@ -1,6 +1,6 @@
 import type { Setting } from '../deployments/deployment.ts'
 import { gibText } from '../units/bytes.ts'
-import type { Report, ReportDeployment } from './report.ts'
+import { isExempted, type Report, type ReportDeployment } from './report.ts'
 import { changeText } from './words.ts'
 
 /** A message on a line of a file, as GitHub, editors and SARIF show it. */
@@ -51,7 +51,7 @@ export function annotationsOf(report: Report): Annotation[] {
   const all: Annotation[] = []
   for (const row of report.deployments) {
     const { status, reasons } = row.verdict
-    const exempt = row.exemption !== null && !row.exemption.expired
+    const exempt = isExempted(row)
     if (status === 'exceeds' || status === 'tight' || status === 'unknown') {
       const per = row.estimate?.perGpu
       const sizes =
@@ -61,7 +61,8 @@ export function annotationsOf(report: Report): Annotation[] {
       const remedy = row.remedies[0]
       const fix = remedy ? ` Would fit: ${remedy.change.map(changeText).join(' ')}.` : ''
       all.push({
-        level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
+        // Red only where the run is: what only-new excuses is a warning.
+        level: exempt ? 'notice' : status === 'exceeds' && report.verdict === 'fail' ? 'error' : 'warning',
         rule: status,
         ...causingPlace(row),
         title: TITLE[status],

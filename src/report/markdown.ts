@@ -1,15 +1,15 @@
 import { gibText } from '../units/bytes.ts'
 import { code, encodedPath, prose } from './escape.ts'
-import type { Report, ReportDeployment, Status } from './report.ts'
+import { isExempted, type Report, type ReportDeployment, type Status } from './report.ts'
 import {
   changeText,
+  countsText,
   coverageText,
   deltaText,
   exemptionText,
   isRefused,
   needText,
   plural,
-  refusedText,
   targetText,
   worstFirst,
 } from './words.ts'
@@ -64,12 +64,18 @@ interface Detail {
  */
 export function reportMarkdown(report: Report, context: MarkdownContext, budget: Budget): string {
   const ordered = worstFirst(report.deployments)
-  const listed = { news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row))) }
+  const listed = {
+    headline: headline(report),
+    news: groupsOf(ordered.filter(isNews)),
+    quiet: groupsOf(ordered.filter(row => !isNews(row))),
+  }
   const all = listed.news.length
   const least = { rows: all, named: 10, unchanged: false, assumptions: false, remedies: 0 }
+  // Many rows of many places each would be scrolled past.
+  const named = all > 5 ? least.named : 50
   const ladder: Detail[] = [
-    { ...least, named: 50, unchanged: true, assumptions: true, remedies: 4 },
-    { ...least, named: 50, unchanged: true, remedies: 4 },
+    { ...least, named, unchanged: true, assumptions: true, remedies: 4 },
+    { ...least, named, unchanged: true, remedies: 4 },
     { ...least, remedies: 3 },
     { ...least, remedies: 1 },
     least,
@@ -99,6 +105,7 @@ interface Group {
 }
 
 interface Listed {
+  readonly headline: string
   readonly news: readonly Group[]
   readonly quiet: readonly Group[]
 }
@@ -109,10 +116,14 @@ function groupsOf(rows: readonly ReportDeployment[]): Group[] {
   const groups = new Map<string, { rows: ReportDeployment[]; cells: Cells }>()
   for (const row of rows) {
     const cells = cellsOf(row)
-    const key = JSON.stringify(cells)
+    const lineless = { ...cells, why: cells.why.replace(OWN_LINE, '') }
+    const key = JSON.stringify(lineless)
     const known = groups.get(key)
-    if (known) known.rows.push(row)
-    else groups.set(key, { rows: [row], cells })
+    if (!known) groups.set(key, { rows: [row], cells })
+    else {
+      known.rows.push(row)
+      if (known.cells.why !== cells.why) known.cells = lineless
+    }
   }
   return [...groups.values()]
 }
@@ -129,9 +140,9 @@ function render(report: Report, listed: Listed, context: MarkdownContext, detail
   const quiet = deploymentsOf(listed.quiet)
   const compared = report.deployments.some(row => row.baseline)
   const shown = listed.news.slice(0, detail.rows)
-  const parts: string[] = [headline(report, [...news, ...quiet])]
-  for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`)
-  if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`)
+  const parts: string[] = [listed.headline]
+  for (const notice of context.notices) parts.push(alert('NOTE', notice))
+  if (report.policy?.edited) parts.push(alert('IMPORTANT', report.policy.edited.message))
   if (shown.length > 0) parts.push(table(shown, compared, context, detail.named))
   const missing = news.length - deploymentsOf(shown).length
   if (missing > 0)
@@ -164,35 +175,27 @@ function render(report: Report, listed: Listed, context: MarkdownContext, detail
   return `${parts.join('\n\n')}\n`
 }
 
-/** "### ❌ FAIL: `model` needs 33.06 GiB of 19.83 GiB per GPU (+8.00)": verdict, worst number, limit, change. */
-function headline(report: Report, ordered: readonly ReportDeployment[]): string {
-  const worst = ordered.find(row => row.estimate !== null && row.verdict.status !== 'skipped')
-  const { counts } = report
+/** An alert of GitHub; its sentence begins with a capital. */
+const alert = (kind: string, text: string): string => `> [!${kind}]\n> ${prose(text[0]!.toUpperCase() + text.slice(1))}`
+
+/** Counts by verdict; then the deployment that fills most of its budget: what it needs, has, and the change. */
+function headline(report: Report): string {
+  let worst: ReportDeployment | null = null
+  let most = Number.NEGATIVE_INFINITY
+  for (const row of report.deployments) {
+    if (row.estimate === null || row.verdict.status === 'skipped') continue
+    // What is exempted stands behind what fails.
+    const filled = (needText(row).share ?? 0) - (isExempted(row) ? 1e6 : 0)
+    if (filled > most) [worst, most] = [row, filled]
+  }
   const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
-  if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`
-  const said = (
-    [
-      [counts.exceeds, 'exceeds its GPU', 'exceed their GPUs', 'exceeds'],
-      [counts.tight, 'is tight', 'are tight', 'tight'],
-      [counts.unknown, 'is unknown', 'are unknown', 'unknown'],
-      [counts.exempted, 'is exempted', 'are exempted', 'exempted'],
-      [counts.fits, 'fits', 'fit', counts.fits === 1 ? 'fits' : 'fit'],
-      [counts.skipped, 'is skipped', 'are skipped', 'skipped'],
-    ] as const
-  ).filter(([count]) => count > 0)
-  // The first says what is counted, the rest need not.
-  const counted = said.map(([count, one, many, short], i) =>
-    i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`),
-  )
-  const what = counted.join(', ') + refusedText(report)
-  if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`
+  const title = `### ${HEAD[report.verdict]}${soft}: ${countsText(report)}`
+  if (!worst) return title
   const { needs, has } = needText(worst)
   const change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : ''
-  const fullest =
-    has === '-'
-      ? ''
-      : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
-  return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
+  return has === '-'
+    ? title
+    : `${title}\n\nFullest GPU: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB**${change} and has **${has} GiB**`
 }
 
 function fileLink(row: { file: string; line: number }, context: MarkdownContext): string {
@@ -245,7 +248,7 @@ function cellsOf(row: ReportDeployment): Cells {
   const delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${deltaText(bytes)}&nbsp;GiB`
   // A memory that suffices is no green mark for a start that the engine refuses.
   const word = row.verdict.status === 'fits' && isRefused(row) ? '⚠️&nbsp;fits, refused' : WORD[row.verdict.status]
-  const status = row.exemption && !row.exemption.expired ? `${word}, exempted` : word
+  const status = isExempted(row) ? `${word}, exempted` : word
   const memory = [
     code(targetText(row)),
     ...(row.estimate === null ? [] : [`${needs} / ${has}`]),
@@ -255,20 +258,23 @@ function cellsOf(row: ReportDeployment): Cells {
   return { status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row) }
 }
 
-/** Reasons, causes of a change, error findings and exemption, in one cell. */
+/** Causes of a change, reasons, error findings and exemption, in one cell. */
 function why(row: ReportDeployment): string {
-  const said =
-    row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(here(reason.message, row), 400))
+  const said = (row.baseline?.causes ?? []).map(
+    cause =>
+      `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`,
+  )
+  if (row.verdict.status !== 'fits')
+    said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)))
   if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too')
-  for (const cause of row.baseline?.causes ?? [])
-    said.push(
-      `${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`,
-    )
   for (const finding of row.findings)
     if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
   if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`)
   return said.join('<br>') || ' '
 }
+
+/** A line of the row's own file, as the row says it: rows that differ by it alone are one group, which leaves it out. */
+const OWN_LINE = / \\\(line \d+\\\)/g
 
 /** The row names its file already: "(deploy/chat.yaml:17)" is "(line 17)" in it. */
 const here = (message: string, row: ReportDeployment): string => message.replaceAll(`(${row.location.file}:`, '(line ')

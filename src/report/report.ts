@@ -119,3 +119,6 @@ export interface ReportDeployment {
     readonly expired: boolean
   } | null
 }
+
+/** Is the deployment excused today? */
+export const isExempted = (row: ReportDeployment): boolean => row.exemption !== null && !row.exemption.expired

@@ -1,6 +1,6 @@
 import { problemText } from '../problem.ts'
 import { type Cell, grid, type TextStyle, type Tone, wrap } from './grid.ts'
-import type { Report, ReportDeployment, Status } from './report.ts'
+import { isExempted, type Report, type ReportDeployment, type Status } from './report.ts'
 import {
   changeText,
   coverageText,
@@ -90,7 +90,7 @@ function cellsOf(row: ReportDeployment, compared: boolean): Cell[] {
     row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes)
   return [
     {
-      text: row.exemption && !row.exemption.expired ? `${word} (exempt)` : word,
+      text: isExempted(row) ? `${word} (exempt)` : word,
       tone: refused ? TONE.tight : TONE[status],
     },
     placeText(row.location),

@@ -41,9 +41,9 @@ export function deltaText(bytes: number): string {
 
 const STATUS_ORDER: readonly Status[] = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
 
-/** Worst first, then as found: by file and line. */
+/** Worst first, and what the engine refuses before what starts; then as found: by file and line. */
 export function worstFirst(deployments: readonly ReportDeployment[]): ReportDeployment[] {
-  const rank = (d: ReportDeployment) => STATUS_ORDER.indexOf(d.verdict.status)
+  const rank = (d: ReportDeployment) => 2 * STATUS_ORDER.indexOf(d.verdict.status) - (isRefused(d) ? 1 : 0)
   return [...deployments].sort(
     (a, b) =>
       rank(a) - rank(b) ||
@@ -75,29 +75,29 @@ export function coverageText(report: Report): string {
 /** Whether the engine would refuse to start whatever the memory: the deployment has a finding that is an error. */
 export const isRefused = (row: ReportDeployment): boolean => row.findings.some(finding => finding.severity === 'error')
 
-/** "; the engine refuses 2", or nothing: whatever their memory, they would not start. */
-export function refusedText(report: Report): string {
-  const count = report.deployments.filter(isRefused).length
-  return count === 0 ? '' : `; the engine refuses ${count}`
+/** "3 deployments exceed their GPUs, 1 unknown, 2 fit; the engine refuses 2": the first count says what is counted. */
+export function countsText(report: Report): string {
+  const { counts } = report
+  const kinds = (['exceeds', 'tight', 'unknown', 'exempted', 'fits', 'skipped'] as const).filter(
+    kind => counts[kind] > 0,
+  )
+  if (kinds.length === 0) return 'no deployment of a model was found'
+  const said = kinds.map((kind, i) => {
+    const count = counts[kind]
+    const verbs = { exceeds: ['exceeds its GPU', 'exceed their GPUs'], fits: ['fits', 'fit'] }[kind as 'fits']
+    const verb = verbs?.[count === 1 ? 0 : 1]
+    return i > 0
+      ? `${count} ${verb ?? kind}`
+      : `${plural(count, 'deployment')} ${verb ?? `${count === 1 ? 'is' : 'are'} ${kind}`}`
+  })
+  const refused = report.deployments.filter(isRefused).length
+  return `${said.join(', ')}${refused === 0 ? '' : `; the engine refuses ${refused}`}`
 }
 
-/** One line for the whole run: "FAIL: 1 of 4 deployments exceeds its GPU". */
+/** One line for the whole run: "FAIL 1 deployment exceeds its GPU, 2 fit". */
 export function verdictLine(report: Report): string {
-  const { counts } = report
-  const said: string[] = []
-  if (counts.exceeds > 0)
-    said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`)
-  if (counts.tight > 0) said.push(`${counts.tight} tight`)
-  if (counts.unknown > 0) said.push(`${counts.unknown} unknown`)
-  if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`)
-  if (counts.skipped > 0) said.push(`${counts.skipped} skipped`)
-  if (counts.exempted > 0) said.push(`${counts.exempted} exempted`)
-  const what =
-    counts.deployments === 0
-      ? 'no deployment found'
-      : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}${refusedText(report)}`
   const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
-  return `${report.verdict.toUpperCase()} ${what}${soft}`
+  return `${report.verdict.toUpperCase()} ${countsText(report)}${soft}`
 }
 
 /** One change of a remedy as text to use: the flag, "on NVIDIA A100 40GB", "with 2 GPUs". */

@@ -89,11 +89,11 @@ function summary(report: Report, failing: readonly ReportDeployment[], accepted:
   if (failing.length > 0)
     lines.push(
       accepted
-        ? `they are exempted until ${until}: what fails anew still fails`
+        ? `exempted until ${until}: what fails anew still fails`
         : 'record them with hf-vram-calc init --accept-current, or set only-new: true',
     )
   const blind = report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').length
-  if (blind > 0) lines.push(`${blind} do not say on which GPU they run: give a target in the policy`)
+  if (blind > 0) lines.push(`${blind} without a GPU in the files: give a target in the policy`)
   return `${lines.join('\n')}\n`
 }
 

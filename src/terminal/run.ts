@@ -43,13 +43,18 @@ export async function runCommandLine(argv: readonly string[], process: Process):
   try {
     return await dispatch(argv, process)
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error)
-    process.stderr.write(
-      `hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`,
-    )
-    if (process.env['HF_VRAM_CALC_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-    return 70
+    return crashed(error, process)
   }
+}
+
+/** Tells a bug of ours; gives its exit code. */
+export function crashed(error: unknown, process: Process): ExitCode {
+  const text = error instanceof Error ? error.message : String(error)
+  process.stderr.write(
+    `hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`,
+  )
+  if (process.env['HF_VRAM_CALC_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  return 70
 }
 
 async function dispatch(argv: readonly string[], process: Process): Promise<ExitCode> {

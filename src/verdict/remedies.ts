@@ -110,7 +110,9 @@ const context: Kind = (question, goal) => {
   const trial = longestContext(question, {}, goal)
   if (trial === null) return null
   const length = trial.change.settings?.maxModelLen as number
-  return length < SHORTEST_CONTEXT ? null : remedyOf(question, trial, 'longest context that fits')
+  return length < SHORTEST_CONTEXT
+    ? null
+    : remedyOf(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
 }
 
 /** The setting halved until it fits, but not below `least`; with another share of the card where one is given. */

@@ -1,6 +1,6 @@
 import type { Finding, NotUnderstood } from '../deployments/deployment.ts'
 import type { Problem } from '../problem.ts'
-import type { Report, ReportDeployment } from '../report/report.ts'
+import { isExempted, type Report, type ReportDeployment } from '../report/report.ts'
 import { sizeText } from '../units/bytes.ts'
 
 /** What the policy and the command line say about failing; all resolved, nothing optional. */
@@ -55,20 +55,37 @@ const CAUSE: Readonly<Record<Exclude<FailReason, 'exceeds'>, string>> = {
 }
 const NAMED = 3
 
-/** What makes the run fail beside models that exceed their GPUs, for each reason one text with the deployments. */
+/**
+ * What makes the run fail beside models that exceed their GPUs, for each reason one text with the deployments; and
+ * which exceed them without failing it.
+ */
 export function failureTexts(deployments: readonly ReportDeployment[], gate: Gate): string[] {
-  return (Object.keys(CAUSE) as (keyof typeof CAUSE)[]).flatMap(reason => {
-    const ids = deployments.filter(row => failures(row, gate).includes(reason)).map(row => row.id)
+  const told = (text: string, matches: (row: ReportDeployment, why: readonly FailReason[]) => boolean) => {
+    const ids = deployments.filter(row => matches(row, failures(row, gate))).map(row => row.id)
     if (ids.length === 0) return []
     const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : ''
-    return [`${CAUSE[reason]}: ${ids.slice(0, NAMED).join(', ')}${more}`]
-  })
+    return [`${text}: ${ids.slice(0, NAMED).join(', ')}${more}`]
+  }
+  return [
+    ...(Object.keys(CAUSE) as (keyof typeof CAUSE)[]).flatMap(reason =>
+      told(CAUSE[reason], (_row, why) => why.includes(reason)),
+    ),
+    ...told(
+      'does not fail, because the base exceeds as much and only-new is set',
+      (row, why) =>
+        gate.onlyNew &&
+        gate.failOn.includes('exceeds') &&
+        row.verdict.status === 'exceeds' &&
+        !isExempted(row) &&
+        why.length === 0,
+    ),
+  ]
 }
 
 /** Why a deployment fails the gate; empty when it does not. */
 export function failures(deployment: ReportDeployment, gate: Gate): FailReason[] {
   const { status } = deployment.verdict
-  if (status === 'skipped' || (deployment.exemption && !deployment.exemption.expired)) return []
+  if (status === 'skipped' || isExempted(deployment)) return []
   const on = new Set(gate.failOn)
   if (gate.maxIncrease !== null) on.add('increase')
   const why: FailReason[] = []
@@ -111,7 +128,7 @@ export function runVerdict(
   const counted = deployments.filter(
     d =>
       d.verdict.status !== 'skipped' &&
-      !(d.exemption && !d.exemption.expired) &&
+      !isExempted(d) &&
       !(d.verdict.status === 'unknown' && (isNetwork(d) ? gate.onNetworkError : gate.onUnknown) === 'ignore'),
   )
   if (counted.some(d => failures(d, gate).length > 0)) return 'fail'

@@ -8,6 +8,11 @@ import { localFacts } from './local.ts'
 import { type Lock, lockedFacts, lockKey } from './locked.ts'
 import { type FactsReference, hubReference } from './reference.ts'
 
+type AskHub = (reference: FactsReference) => Promise<Result<ModelFacts>>
+
+/** What becomes of facts that the lock file has: they stand in files that a pull request may edit. */
+export type Vet = (facts: ModelFacts, reference: FactsReference, hub: AskHub | null) => Promise<Result<ModelFacts>>
+
 /** Where facts are looked for; each is handed in, and null where it takes no part. */
 export interface FactsPorts {
   /** The policy's `models:`. */
@@ -15,9 +20,10 @@ export interface FactsPorts {
   /** For paths of the policy. */
   readonly repository: Repository | null
   readonly lock: Lock | null
+  readonly vet?: Vet | undefined
   readonly catalogue: Catalogue | null
   /** null: offline. */
-  readonly hub: ((reference: FactsReference) => Promise<Result<ModelFacts>>) | null
+  readonly hub: AskHub | null
   /** Ask the Hub also for what the catalogue knows. */
   readonly refresh: boolean
 }
@@ -58,7 +64,7 @@ async function find(asked: FactsReference, ports: FactsPorts): Promise<Result<Mo
   const reference = checked.value
 
   const locked = ports.lock === null ? null : lockedFacts(ports.lock, reference)
-  if (locked !== null) return good(locked)
+  if (locked !== null) return ports.vet ? ports.vet(locked, reference, ports.hub) : good(locked)
   const { catalogue } = ports
   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
     const known = catalogue.find(reference.id)
