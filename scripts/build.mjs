@@ -39,9 +39,10 @@ for (const [entry, out] of [
 /**
  * Modules at the margin, short lists and objects on one line, no semicolons: less to read, for people and for V8. With
  * `atOnce` each module is a function in parentheses, which V8 compiles where it stands; else it would read a module
- * once to find its end, and all of it a second time when it is first used.
+ * once to find its end, and all of it a second time when it is first used. Lines that begin with a word of `kept` keep
+ * their semicolon.
  */
-function laidOut(code, atOnce) {
+function laidOut(code, atOnce, kept) {
   const out = []
   let inModule = false
   for (const line of code.split('\n')) {
@@ -53,7 +54,7 @@ function laidOut(code, atOnce) {
     if (start || end) inModule = !end
     else if (/^ *[}\]]/.test(line)) joinLiteral(out)
   }
-  const text = out.join('\n').replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n *[\w$}])/gm, '')
+  const text = out.join('\n').replace(new RegExp(`(?<!^ *(?:${kept})\\b.*);(?=\\n *[\\w$}])`, 'gm'), '')
   return text.replace(PLAIN_LINE, line =>
     line.replace(STRING_OR_PADDING, found => (/^[[{ ]/.test(found) ? found.trim() : found)),
   )
@@ -105,12 +106,16 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
     format: { beautify: true, comments: false, indent_level: 1, quote_style: 3 },
   })
   const plain = async text => (await minify(text, { module: true, compress: false, mangle: false })).code
-  const same = (await plain(laidOut(code, false))) === (await plain(code))
+  const bare = await plain(code)
+  // Where a text over several lines holds conditions, theirs have to stay.
+  let same
+  for (const kept of ['for|while', 'for|while|if|else'])
+    if (same === undefined && (await plain(laidOut(code, false, kept))) === bare) same = kept
   if (!same) console.warn(`${file}: a text over several lines looks like code, so the layout stays as it is`)
   // The bundler calls imported functions as (0, module.name)(...), to hand them no `this`. Nothing on the command line's
   // side asks for one: there the plain call reads better.
   const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0, ([\w$]+\.[\w$]+)\)\(/g, '$1('))
-  const named = called(same ? laidOut(code, true) : code)
+  const named = called(same ? laidOut(code, true, same) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')
     .replace(/\bblocks_weights\b/g, 'blocks_')
