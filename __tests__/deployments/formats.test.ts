@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: shell and compose text
 import { describe, expect, test } from '@jest/globals'
 import type { Deployment } from '../../src/deployments/deployment.ts'
 import { extractFrom } from '../helpers/files.ts'
@@ -329,13 +330,100 @@ spec: {source: {hf: {namespace: org, modelName: m}, ngc: {model: {gpus: [{produc
     'from ray.serve.llm import LLMConfig\nc = LLMConfig(model_loading_config={"model_id": "org/m"}, accelerator_type="TPU-V6E", engine_kwargs={"tensor_parallel_size": 8})\n',
     ['ray-python | ray-llm | org/m | tensorParallel=8 | tpu 0/null TPU-V6E'],
   ],
+  [
+    'Dockerfile: continued lines and quotes inside a JSON string',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.11.0\nENV M=org/m L=8192\nCMD ["sh", "-c", "vllm serve \\"${M}\\" \\\n  --max-model-len ${L}"]\n',
+    ['dockerfile | vllm | org/m | maxModelLen=8192 | null null/null'],
+  ],
+  [
+    'Dockerfile: variables in the exec form are what the file sets',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.4.1\nENV M="org/m"\nCMD ["python3", "-m", "vllm.entrypoints.openai.api_server", \\\n  "--model", "${M}"]\n',
+    ['dockerfile | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Compose: the entry point of an engine image takes a path, and an entry script hands on what follows it',
+    'compose.yaml',
+    `services:
+  path: {image: "vllm/vllm-openai", command: /models/Assistant-8B --max-num-seqs 4}
+  script: {image: "lmsysorg/sglang", entrypoint: [/opt/nvidia_entrypoint.sh, bash, -c], command: ["pip install x && sglang serve --model-path org/m"]}
+  shell: {image: "lmsysorg/sglang", entrypoint: [/bin/bash, /x/entrypoint.sh], command: python3 -m sglang.launch_server --model-path org/n}
+`,
+    [
+      'compose | vllm | /models/Assistant-8B | maxNumSeqs=4 | null null/null',
+      'compose | sglang | org/m |  | null null/null',
+      'compose | sglang | org/n |  | null null/null',
+    ],
+  ],
+  [
+    'Compose: flags that one engine alone has tell an image of any name',
+    'compose.yaml',
+    `services:
+  a: {image: "acme/inference:hpu", command: --model org/m --max-model-len 6144}
+  vllm-like: {image: "acme/llm:server", command: -m /model.gguf -ngl 60}
+  bench: {image: "acme/vllm-benchmark", command: --model org/m --max-model-len 6144}
+  plain: {image: "acme/job", command: --model org/m --port 80}
+`,
+    ['compose | vllm | org/m | maxModelLen=6144 | hpu 0/null', 'compose | llamacpp | /model.gguf |  | null null/null'],
+  ],
+  [
+    'Helm: a section of the engine with the model and no more; one that is off',
+    'values.yaml',
+    'tgi: {enabled: false, LLM_MODEL_ID: org/n}\nvllm: {enabled: true, LLM_MODEL_ID: org/m}\n',
+    ['helm-values | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Helm: values that name values, arguments in the section of the engine',
+    'values.yaml',
+    'image: {repository: vllm/vllm-openai}\nvllm:\n  model: org/m\n  args: ["--model={{ .Values.vllm.model }}", --max-num-seqs=64]\n',
+    ['helm-values | vllm | org/m | maxNumSeqs=64 | null null/null'],
+  ],
+  [
+    'Helm: an override file, the model in the environment',
+    'overrides-gpu.yaml',
+    'vllm: {image: {repository: acme/vllm-rocm}, env: {LLM_MODEL_ID: org/m}, extraCmdArgs: [--dtype, float16], resources: {limits: {amd.com/gpu: "2"}}}\n',
+    ['helm-values | vllm | org/m | dtype=float16 | amd 2/null'],
+  ],
+  [
+    'a group of leader and workers inside another object is one engine',
+    'a.yaml',
+    `kind: Service
+apiVersion: inference.example.io/v1
+metadata: {name: s}
+spec:
+  workloadTemplate:
+    size: 2
+    leaderTemplate: {spec: {containers: [{name: l, image: lmsysorg/sglang, command: [sglang, serve, --model-path, org/m, --tp, "2"], resources: {limits: {nvidia.com/gpu: 1}}}]}}
+    workerTemplate: {spec: {containers: [{name: w, image: lmsysorg/sglang, command: [sglang, serve, --model-path, org/m, --tp, "2"], resources: {limits: {nvidia.com/gpu: 1}}}]}}
+`,
+    ['kubernetes | sglang | org/m | tensorParallel=2 | nvidia 2/2'],
+  ],
+  [
+    'Shell: what the default of an argument does not start, another may',
+    'run.sh',
+    'up() { vllm serve org/m; }\ncase "${1:-help}" in\n  up) up ;;\n  help) echo ;;\nesac\n',
+    ['shell | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Shell: a program that computes the model hides it',
+    'run.sh',
+    'vllm serve "$(python pick.py --dir a/b)"\n',
+    ['shell | vllm |  |  | null null/null'],
+  ],
+  [
+    'files named like examples and templates are read',
+    'compose.yml.example',
+    'services: {llm: {image: "vllm/vllm-openai", command: --model org/m}}\n',
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
 ]
 
 describe('formats', () => {
   test.each(cases)('%s', async (_, path, text, expected) => {
     expect(await from(path, text)).toEqual(expected)
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(44))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(55))
 
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>

@@ -66,12 +66,22 @@ describe('a script is followed to the commands it starts', () => {
     ['substitutions stay as written', 'x $(nproc --all) `date`', [['x', '$(nproc --all)', '`date`']]],
     ['subshells and groups', '(cd a; x) ; { y; }', [['x'], ['y']]],
     ['Windows line ends', 'x \\\r\n  a\r\ny\r\n', [['x', 'a'], ['y']]],
+    [
+      'an argument that nobody gave takes the default',
+      'M=$1\nif [ "X$M" = "X" ]; then M=org/m; fi; x $M',
+      [['x', 'org/m']],
+    ],
+    [
+      'arguments that the script sets itself',
+      'if [ $# -eq 0 ]; then set -- --a "b c"; fi\nx "$@"',
+      [['x', '--a', 'b c']],
+    ],
   ]
   test.each(cases)('%s', (_, script, expected) => {
     expect(run(script)).toEqual(expected)
   })
   test('the suite looked at its cases', () => {
-    expect(cases).toHaveLength(25)
+    expect(cases).toHaveLength(27)
   })
 
   test('exports and prefixes reach the command, plain variables do not', () => {

@@ -22,7 +22,7 @@ export interface Bounds {
 const MAX_BYTES = 1024 * 1024
 const MAX_DATA_BYTES = 256 * 1024
 const DATA = /\.(?:json|py)$/i
-const PARSED = /\.(?:ya?ml|json)$/i
+const PARSED = /\.(?:ya?ml|json)(?:\.(?:tpl|tftpl|tmpl|template|example|sample|dist))?$/i
 
 const documentFormats = formats.filter((format): format is DocumentFormat => format.kind === 'document')
 const fileFormats = formats.filter((format): format is FileFormat => format.kind === 'file')
@@ -148,7 +148,12 @@ async function readFile(
   }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
-  const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
+  const parsed = template
+    ? substituteValues(text, await chartValues(path, repository))
+    : structured && /\{\{-?\s*\.Values\./.test(source)
+      ? // values that name each other, for a chart that expands them
+        substituteValues(text, parseYaml(text)[0]?.root ?? null)
+      : text
   let documents: readonly YamlDocument[] | null = null
   const context: Context = {
     path,

@@ -48,6 +48,7 @@ export const vllm: CommandLine = {
     return script < 0 ? 0 : script + 1
   },
   image: /(?:^|[/-])(?:vllm|vllm-openai|vllm-[a-z0-9.-]+|[a-z0-9-]+-vllm(?:-[a-z0-9-]+)?|llm-d(?:-[a-z]+)?)$/,
+  telling: /--(?:max-model-len|gpu-memory-utilization|max-num-seqs)\b/,
   environment: /^VLLM_/,
   read: readVllm,
 }
@@ -69,17 +70,17 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const uses = [...variables, ...fromFile, ...keyed, ...walked.uses]
   const named =
     positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1]
-  const alone =
-    start.form === 'image' && start.args.length === 0
-      ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
-      : undefined
-  // An image of somebody's own that only has vllm in its name, and nothing else to say, may be anything.
+  const silent = start.form === 'image' && start.args.length === 0
+  const alone = silent
+    ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
+    : undefined
+  // An image of somebody's own that only has vllm in its name, and nothing else to say or an address of the server,
+  // may be anything.
   if (
-    start.form === 'image' &&
-    start.args.length === 0 &&
-    !alone &&
+    silent &&
     !start.keys &&
-    !OFFICIAL.test(imageName(start.command.image?.value ?? ''))
+    !OFFICIAL.test(imageName(start.command.image?.value ?? '')) &&
+    (!alone || [...start.command.env.keys()].some(name => /^(?:VLLM|OPENAI|LLM)_.*(?:URL|ENDPOINT|BASE)$/.test(name)))
   )
     return null
   return readVllmUses(uses, named ?? alone ?? null, collector, start)

@@ -2,6 +2,7 @@ import type { Command } from '../command.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
 import { engineStarts, withScripts } from '../launch.ts'
+import { interpolate } from '../shell/parameters.ts'
 import { Text } from '../text.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
 
@@ -50,7 +51,10 @@ export function dockerfileCommand(text: Text): Command {
         command = dockerWords(rest)
     }
   }
-  return { ...bareCommand(text), argv: [...entrypoint, ...command], env, image }
+  const argv = [...entrypoint, ...command]
+  // The exec form expands nothing, but what people mean by a variable in it is what the file sets.
+  const meant = /sh$/.test(argv[0]?.value ?? '') ? argv : argv.map(word => interpolate(word, name => env.get(name)))
+  return { ...bareCommand(text), argv: meant, env, image }
 }
 
 function addDockerVariable(env: Map<string, Text>, rest: Text): void {
@@ -64,11 +68,22 @@ function addDockerVariable(env: Map<string, Text>, rest: Text): void {
   if (single) env.set(single[1]!, rest.slice(rest.value.length - single[2]!.length).trim())
 }
 
+/** A JSON string's text without the backslashes before quotes; those at line ends are the shell's to join. */
+function unescaped(text: Text): Text {
+  const parts: Text[] = []
+  let plain = 0
+  for (const match of text.value.matchAll(/\\["\\]/g)) {
+    parts.push(text.slice(plain, match.index))
+    plain = match.index + 1
+  }
+  return Text.join([...parts, text.slice(plain)])
+}
+
 /** `["a", "b"]` or a shell command. */
 function dockerWords(rest: Text): Text[] {
   if (rest.value.startsWith('[')) {
-    const words = [...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-    return words.map(match => rest.slice(match.index + 1, match.index + 1 + match[1]!.length))
+    const words = [...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/gs)]
+    return words.map(match => unescaped(rest.slice(match.index + 1, match.index + 1 + match[1]!.length)))
   }
   return [Text.at(rest, 'sh'), Text.at(rest, '-c'), rest]
 }

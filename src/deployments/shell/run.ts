@@ -193,6 +193,8 @@ class Run {
       return false
     }
     if (name === 'set' && argv.some(word => /^-[a-z]*a/.test(word.value))) this.#exportAll = true
+    if (name === 'set' && argv[1]?.value === '--' && (!maybe || this.#arguments === null))
+      this.#arguments = argv.slice(2)
     if (name === 'source' || name === '.') {
       const file = this.#sources.get(argv[1]?.value ?? '')
       if (file && this.#calls < MAX_CALLS) {
@@ -257,7 +259,8 @@ class Run {
   }
 
   #set(name: string, value: Text, maybe: boolean): void {
-    if (maybe && this.#variables.has(name)) return
+    // An argument that nobody gave has no value to keep.
+    if (maybe && this.#variables.has(name) && !/^\$\{?[1-9]\}?$/.test(this.#variables.get(name)!.value)) return
     this.#variables.set(name, value)
     if (this.#exportAll || this.#exported.has(name)) this.#export(name, value)
   }
