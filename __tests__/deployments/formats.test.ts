@@ -417,13 +417,69 @@ spec:
     'services: {llm: {image: "vllm/vllm-openai", command: --model org/m}}\n',
     ['compose | vllm | org/m |  | null null/null'],
   ],
+  [
+    'Dockerfile: what a health check runs is not the command',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.11.0\nCMD ["--model", "org/m"]\nHEALTHCHECK --interval=30s \\\n  CMD curl -f http://localhost:8000/health\n',
+    ['dockerfile | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Dockerfile: Ollama serves what was pulled while the image was built',
+    'Dockerfile',
+    'FROM ollama/ollama:0.12.3\nRUN nohup bash -c "ollama serve &" && sleep 5 \\\n  && ollama pull qwen3:8b\nCMD ["serve"]\n',
+    ['dockerfile | ollama | ollama:qwen3:8b |  | null null/null'],
+  ],
+  [
+    'Flux: the values of a HelmRelease, deep in a common chart',
+    'release.yaml',
+    'kind: HelmRelease\nmetadata: {name: r}\nspec:\n  values:\n    controllers: {llm: {containers: {app: {image: {repository: vllm/vllm-openai, tag: v0.11.0}, args: [--model, org/m], resources: {limits: {nvidia.com/gpu: 1}}}}}}\n',
+    ['helm-values | vllm | org/m |  | nvidia 1/null'],
+  ],
+  [
+    'Argo CD: values as an object',
+    'app.yaml',
+    'kind: Application\nspec: {source: {helm: {valuesObject: {servingEngineSpec: {modelSpec: [{name: m, modelURL: org/m, requestGPU: 2}]}}}}}\n',
+    ['production-stack | vllm | org/m |  | nvidia 2/null'],
+  ],
+  [
+    'Argo CD: values as text of one of several sources',
+    'app.yaml',
+    'kind: Application\nspec:\n  sources:\n  - {repoURL: x}\n  - helm:\n      values: |\n        image: {repository: vllm/vllm-openai}\n        extraArgs: [--model, org/m]\n',
+    ['helm-values | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Compose: variables with the name of the engine before them, Infinity with its version as a command',
+    'compose.yaml',
+    `services:
+  own: {image: "acme/vllm-server", environment: {VLLM_MODEL: org/m, VLLM_MAX_MODEL_LEN: "8192", VLLM_QUANTIZATION: awq}}
+  infinity: {image: "michaelf34/infinity:0.0.77", command: v2 --model-id org/e}
+  vectors: {image: "infiniflow/infinity:v0.6.5"}
+  index: {image: "acme/ollama-models-api"}
+`,
+    [
+      'compose | vllm | org/m | quantization=awq maxModelLen=8192 | null null/null',
+      'compose | infinity | org/e |  | null null/null',
+    ],
+  ],
+  [
+    'Modal: what a class sets',
+    'app.py',
+    'import modal\nMODEL = "org/m"\n\n@app.cls(gpu="L4")\nclass Server:\n    model_id: str = MODEL\n\n    def load(self):\n        self.llm = LLM(model=self.model_id, max_model_len=4096)\n',
+    ['modal | vllm | org/m | maxModelLen=4096 | nvidia 1/null L4'],
+  ],
+  [
+    'Shell: a required argument has no value',
+    'serve.sh',
+    'MODEL="${1:?model}"\nvllm serve "$MODEL"\n',
+    ['shell | vllm |  |  | null null/null'],
+  ],
 ]
 
 describe('formats', () => {
   test.each(cases)('%s', async (_, path, text, expected) => {
     expect(await from(path, text)).toEqual(expected)
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(55))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(63))
 
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>

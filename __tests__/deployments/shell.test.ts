@@ -61,6 +61,11 @@ describe('a script is followed to the commands it starts', () => {
         ['serve', 'b'],
       ],
     ],
+    [
+      'quotes inside a command in a variable',
+      `C="serve --m \\"org/m\\" --j '{\\"a\\": 1}'"; eval $C`,
+      [['eval', 'serve', '--m', 'org/m', '--j', '{"a": 1}']],
+    ],
     ['exec ends a script', 'exec x\ny', [['exec', 'x']]],
     ['here-documents are no commands', 'cat <<EOF > f.yaml\nrm -rf /\nEOF\nx', [['cat'], ['x']]],
     ['substitutions stay as written', 'x $(nproc --all) `date`', [['x', '$(nproc --all)', '`date`']]],
@@ -81,7 +86,7 @@ describe('a script is followed to the commands it starts', () => {
     expect(run(script)).toEqual(expected)
   })
   test('the suite looked at its cases', () => {
-    expect(cases).toHaveLength(27)
+    expect(cases).toHaveLength(28)
   })
 
   test('exports and prefixes reach the command, plain variables do not', () => {

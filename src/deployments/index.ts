@@ -7,7 +7,7 @@ import { formats } from './formats/index.ts'
 import { chartFolder, isHelmTemplate, substituteValues } from './helm-template.ts'
 import { joinPath } from './path.ts'
 import { Text } from './text.ts'
-import { type Node, stringAt } from './tree.ts'
+import { at, listAt, type Node, stringAt, textAt } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
 /** What a survey looks at. */
@@ -237,11 +237,24 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
 
 /** The first format that claims a document and has something to say about it. */
 async function readRoot(root: Node, context: Context): Promise<readonly Deployment[]> {
+  const values = releaseValues(root)
   for (const format of documentFormats) {
-    const found = format.claims(root, context.path) ? await format.read(root, context) : null
+    const found = format.claims(values ?? root, values ? 'values' : context.path)
+      ? await format.read(values ?? root, context)
+      : null
     if (found !== null) return found
   }
   return []
+}
+
+/** The values that a Flux HelmRelease or an Argo CD Application gives to its chart. */
+function releaseValues(root: Node): Node | null | undefined {
+  if (stringAt(root, 'kind') === 'HelmRelease') return at(root, 'spec', 'values')
+  const helm = [at(root, 'spec', 'source'), ...listAt(root, 'spec', 'sources')]
+    .map(source => at(source, 'helm'))
+    .find(one => one !== undefined)
+  const text = textAt(helm, 'values')
+  return text ? parseYaml(text)[0]?.root : at(helm, 'valuesObject')
 }
 
 function sameObject(a: Deployment, b: Deployment): boolean {

@@ -50,7 +50,7 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
   const [first = '-'] = argv
   // An image's entry point gets flags, or the model alone: an id, a path that looks like one; programs are neither.
   const bare =
-    /^(?:-|serve$|[$\uE000])/.test(first) ||
+    /^(?:-|serve$|v2$|[$\uE000])/.test(first) ||
     (/^[\w-][\w.-]*\/[\w.-]+$|^\/(?:mnt\/|data\/|\S*(?:model|weights|checkpoint|snapshots|\d[bB](?![a-z])))/.test(
       first,
     ) &&

@@ -23,7 +23,8 @@ export const infinity: CommandLine = {
           ? 0
           : 1
       : 0,
-  image: /(?:^|\/)infinity$/,
+  // infiniflow's is a vector store of that name
+  image: /(?<!infiniflow\/)\binfinity$/,
   environment: /^INFINITY_/,
   read: async start => {
     const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value))

@@ -64,7 +64,9 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const fromFile = config ? await configFile(config.value, start, tools) : []
   const variables =
     start.form === 'image' && start.args.length === 0
-      ? environmentUses(start.command.env, vllmFlags).filter(use => use.name !== 'model')
+      ? ['', 'VLLM_']
+          .flatMap(prefix => environmentUses(start.command.env, vllmFlags, prefix))
+          .filter(use => use.name !== 'model')
       : []
   const keyed = start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : []
   const uses = [...variables, ...fromFile, ...keyed, ...walked.uses]

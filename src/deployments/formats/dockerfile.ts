@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
-import { engineStarts, withScripts } from '../launch.ts'
+import { engineStarts, scriptStarts, withScripts } from '../launch.ts'
 import { interpolate } from '../shell/parameters.ts'
 import { Text } from '../text.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
@@ -18,7 +18,14 @@ export const dockerfile: FileFormat = {
 async function readDockerfile(context: Context): Promise<Deployment[]> {
   const start = dockerfileCommand(context.text)
   // An image that only wraps the engine's own names no model: it declares nothing to judge.
-  const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
+  const starts = engineStarts(await withScripts(start, context))
+  // An image of Ollama serves what was pulled while it was built.
+  for (const { 1: line } of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+    const from = context.text.value.indexOf(line!)
+    const run = { ...start, argv: [], files: new Map() }
+    starts.push(...scriptStarts(context.text.slice(from, from + line!.length), run, null))
+  }
+  const found = await deploymentsOf(starts, context, 'dockerfile', 'image')
   return found.filter(deployment => deployment.model.id !== null)
 }
 
@@ -28,9 +35,7 @@ export function dockerfileCommand(text: Text): Command {
   let image: Text | null = null
   let entrypoint: Text[] = []
   let command: Text[] = []
-  for (const match of text.value.matchAll(
-    /^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim,
-  )) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
     const from = match.index + match[0].length - match[2]!.length
     const rest = text.slice(from, from + match[2]!.length).trim()
     switch (match[1]!.toUpperCase()) {

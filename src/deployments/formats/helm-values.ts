@@ -29,7 +29,7 @@ export const helmValues: DocumentFormat = {
   read: async (root, context) => {
     const ollama = ollamaModels(root)
     if (ollama.length > 0) return ollama
-    for (const depth of [0, 1, 2]) {
+    for (const depth of [0, 1, 2, 3, 4]) {
       const found: Deployment[] = []
       for (const scope of scopes(root, depth)) {
         const deployment = await scopeDeployment(scope, root as MapNode, context)
@@ -240,7 +240,19 @@ const MODEL_KEYS = [
   'huggingfaceId',
   'modelPath',
 ]
-const MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri']
+const MODEL_SUBKEYS = [
+  'id',
+  'name',
+  'repo',
+  'repository',
+  'path',
+  'hfModelId',
+  'huggingfaceId',
+  'huggingfaceName',
+  'hfName',
+  'repoId',
+  'uri',
+]
 
 /** Sections beside an engine's that hold its model and options: `modelParameters`, `modelConfig`, `model`. */
 function modelSections(root: MapNode): MapNode[] {
