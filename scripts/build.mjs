@@ -54,7 +54,10 @@ function laidOut(code, atOnce, kept) {
     if (start || end) inModule = !end
     else if (/^ *[}\]]/.test(line)) joinLiteral(out)
   }
-  const text = out.join('\n').replace(new RegExp(`(?<!^ *(?:${kept})\\b.*);(?=\\n+ *[\\w$}])`, 'gm'), '').replace(/\n+/g, '\n')
+  const text = out
+    .join('\n')
+    .replace(new RegExp(`(?<!^ *(?:${kept})\\b.*);(?=\\n+ *[\\w$}])`, 'gm'), '')
+    .replace(/\n+/g, '\n')
   return text.replace(PLAIN_LINE, line =>
     line.replace(STRING_OR_PADDING, found => (/^[[{ ]/.test(found) ? found.trim() : found)),
   )
