@@ -64,7 +64,7 @@ function laidOut(code, atOnce, kept) {
 }
 
 /** A line without regular expressions, templates and escapes, in which strings are easily told. */
-const PLAIN_LINE = /^[^/`\\\n]+$/gm
+const PLAIN_LINE = /^(?:[^/`\\'"\n]|'[^'\\\n]*'|"[^"\\\n]*")+$/gm
 /** A string, which stays as it is, or the blank within a bracket. */
 const STRING_OR_PADDING = /'[^']*'|"[^"]*"|[[{] (?=\S)|(?<=\S) [\]}]/g
 
@@ -117,7 +117,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
   if (!same) console.warn(`${file}: a text over several lines looks like code, so the layout stays as it is`)
   // The bundler calls imported functions as (0, module.name)(...), to hand them no `this`. Nothing on the command line's
   // side asks for one: there the plain call reads better.
-  const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0, ([\w$]+\.[\w$]+)\)\(/g, '$1('))
+  const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0,\s+([\w$]+\.[\w$]+)\)\(/g, '$1('))
   const named = called(same ? laidOut(code, true, same) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')
