@@ -473,13 +473,46 @@ spec:
     'MODEL="${1:?model}"\nvllm serve "$MODEL"\n',
     ['shell | vllm |  |  | null null/null'],
   ],
+  [
+    'Shell: a command that a condition tests',
+    'up.sh',
+    'command -v llama-server\nif ! docker run --gpus all vllm/vllm-openai:v0.11.0 --model org/m; then exit 1; fi\nif command -v llama-server; then echo; fi\n',
+    ['shell | vllm | org/m |  | nvidia null/null'],
+  ],
+  [
+    'Shell: a manifest that it writes and starts',
+    'setup.sh',
+    "cat > compose.yml << 'EOF'\nservices:\n  llm: {image: vllm/vllm-openai, command: --model org/m}\nEOF\ndocker compose up -d\n",
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Shell: a manifest that a test writes',
+    'test.sh',
+    "cat > c.yml << 'EOF'\nservices:\n  llm: {image: vllm/vllm-openai, command: --model org/m}\nEOF\ncheck c.yml\n",
+    [],
+  ],
+  [
+    "Shell: TRL's server is vLLM",
+    'serve.sh',
+    'trl vllm-serve --model org/m --tensor_parallel_size 2\nCUDA_VISIBLE_DEVICES=0,1 python -m trl.scripts.vllm_serve --model org/n --enforce_eager True\n',
+    [
+      'shell | vllm | org/m | tensorParallel=2 | null null/null',
+      'shell | vllm | org/n | enforceEager=true | null 2/null',
+    ],
+  ],
+  [
+    'Compose: a comment inside a folded command is no model',
+    'compose.yaml',
+    'services:\n  llm:\n    image: vllm/vllm-openai\n    command: >\n      --model org/m\n\n      # for AWQ\n',
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
 ]
 
 describe('formats', () => {
   test.each(cases)('%s', async (_, path, text, expected) => {
     expect(await from(path, text)).toEqual(expected)
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(63))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(68))
 
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>

@@ -170,7 +170,18 @@ async function readFile(
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
   }
   for (const reader of readers) found.deployments.push(...(await reader.read(context)))
-  if (!structured) return found
+  if (!structured) {
+    // A script that starts nothing itself may write the manifest that it starts.
+    if (found.deployments.length === 0 && path.endsWith('sh') && /compose.* up|kubectl.* (?:apply|create)/.test(source))
+      for (const match of source.matchAll(
+        /<<-?[ \t]*(["']?)(\w+)\1.*\r?\n(?=[\w:'". -]*\r?\n?(?:services|apiVersion):)([\s\S]{1,9999}?)\n[ \t]*\2$/gm,
+      )) {
+        const from = match.index + match[0].indexOf('\n') + 1
+        for (const { root } of parseYaml(text.slice(from, from + match[3]!.length)))
+          if (root) found.deployments.push(...(await readRoot(root, context)))
+      }
+    return found
+  }
   for (const document of context.documents()) await readDocument(document, context, found)
   if (template) asTemplate(source, context, found)
   return found

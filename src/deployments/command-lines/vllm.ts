@@ -24,11 +24,11 @@ import { environmentUses } from './environment.ts'
 export const vllmStyle: FlagStyle = { underscores: true, prefixes: true, dotted: true }
 
 const MODULES =
-  /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/
-const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/
+  /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|trl\.scripts\.vllm_serve|vllm)$/
+const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker|trl)$/
 /** ms-swift's server, which hands `--vllm_…` on to the backend. */
 const SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/
-const VERBS = /^(?:serve|launch)$/
+const VERBS = /^(?:serve|launch|vllm-serve)$/
 
 export const vllm: CommandLine = {
   engine: 'vllm',
@@ -161,7 +161,11 @@ export function readVllmUses(
   Object.assign(collector.options, optionsOf(uses))
   const flagged = lastValue(uses, 'model', 'model-path')
   const revision = lastValue(uses, 'revision')
-  const hidden = positional !== null && flagged !== undefined && withoutPlaceholders(positional.value) === ''
+  // A word far behind is no model where a flag names one: the rest of a comment, or of a value that was not quoted.
+  const hidden =
+    positional !== null &&
+    flagged !== undefined &&
+    (withoutPlaceholders(positional.value) === '' || start?.args.slice(0, 2).includes(positional) === false)
   const model = modelFrom(
     hidden ? flagged.value : (positional ?? flagged?.value),
     collector,
