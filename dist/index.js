@@ -156,9 +156,8 @@ class Config {
   return this.nameInFile(name) !== null
  }
  nameInFile(name) {
-  if (name in this.json) return name;
   for (const alias of this.aliases[name] ?? []) if (alias in this.json) return alias;
-  return null
+  return name in this.json ? name : null
  }
  raw(name) {
   const own = this.nameInFile(name), value = own !== null ? this.json[own] : this.defaults[name]
@@ -468,44 +467,31 @@ const FIXED = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12:
 function readValue(reader, type, depth) {
  switch (type) {
  case 0:
-  return reader.u8();
-
+  return reader.u8()
  case 1:
-  return reader.i8();
-
+  return reader.i8()
  case 2:
-  return reader.u16();
-
+  return reader.u16()
  case 3:
-  return reader.i16();
-
+  return reader.i16()
  case 4:
-  return reader.u32();
-
+  return reader.u32()
  case 5:
-  return reader.i32();
-
+  return reader.i32()
  case 6:
-  return reader.f32();
-
+  return reader.f32()
  case 7:
-  return reader.u8() !== 0;
-
+  return reader.u8() !== 0
  case 8:
-  return gguf_text(reader);
-
+  return gguf_text(reader)
  case 9:
-  return readList(reader, depth);
-
+  return readList(reader, depth)
  case 10:
-  return reader.u64();
-
+  return reader.u64()
  case 11:
-  return reader.i64();
-
+  return reader.i64()
  case 12:
-  return reader.f64();
-
+  return reader.f64()
  default:
   throw new Malformed(`value type ${type} is not known`)
  }
@@ -886,7 +872,7 @@ function countedBytes(elements, quantised) {
  },
  6370: function(_module, exports_, require_) {
 "use strict"
-require_.d(exports_, {LOCK_FILE: () => LOCK_FILE, LOCK_LIMIT: () => LOCK_LIMIT, parseLock: () => parseLock})
+require_.d(exports_, {KF: () => lockEntry, LOCK_FILE: () => LOCK_FILE, LOCK_LIMIT: () => LOCK_LIMIT, parseLock: () => parseLock})
 var valibot__1 = require_(7934), _problem_js__2 = require_(8007), _config_text_js__0 = require_(9068)
 const LOCK_FILE = 'hf-vram-calc.lock.json', LOCK_LIMIT = 33554432, count = valibot__1.FsL(valibot__1.aig(), valibot__1.Y2b(), valibot__1.Wwf(0)), gguf = valibot__1.rej({
  architecture: valibot__1.YjP(),
@@ -922,7 +908,15 @@ function parseLock(text, file) {
  const issue = checked.issues[0], path = issue.path?.map(item => String(item.key)).join('.') ?? ''
  return fail(`${path === '' ? 'its form' : JSON.stringify(path)} is wrong: ${issue.message.slice(0, 200)}`)
 }
-new Set(['_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version'])
+const WITHOUT_EFFECT = new Set(['_name_or_path', 'auto_map', 'bos_token_id', 'custom_pipelines', 'eos_token_id', 'finetuning_task', 'generation_config', 'id2label', 'initializer_range', 'label2id', 'pad_token_id', 'task_specific_params', 'transformers_version'])
+function lockEntry(facts, today) {
+ return {revision: facts.revision ?? '', locked: today, config: lockedConfig(facts.config), bytes: facts.checkpoint.totalBytes, tensors: facts.checkpoint.elementsByDtype, ...facts.gguf === void 0 ? {} : {gguf: facts.gguf}}
+}
+function lockedConfig(config) {
+ const labels = config['id2label'], kept = Object.entries(config).filter(([key]) => !WITHOUT_EFFECT.has(key)), own = Object.fromEntries(kept.map(([key, value]) => [key, (0, 
+ _config_text_js__0.Gv)(value) ? lockedConfig(value) : value]))
+ return (0, _config_text_js__0.Gv)(labels) && own['num_labels'] === void 0 ? {...own, num_labels: Object.keys(labels).length} : own
+}
  },
  8007: function(_module, exports_, require_) {
 "use strict"
@@ -1516,7 +1510,7 @@ module.exports = {
  REGEX_SPECIAL_CHARS_BACKREF: /(\\?)((\W)(\3*))/g,
  REGEX_SPECIAL_CHARS_GLOBAL: /([-*+?.^${}(|)[\]])/g,
  REGEX_REMOVE_BACKSLASH: /(?:\[.*?[^\\]\]|\\(?=.))/g,
- REPLACEMENTS: { __proto__: null, '***': '*', '**/**': '**', '**/**/**': '**' },
+ REPLACEMENTS: {__proto__: null, '***': '*', '**/**': '**', '**/**/**': '**'},
  CHAR_0: 48,
  CHAR_9: 57,
  CHAR_UPPERCASE_A: 65,
@@ -2180,7 +2174,7 @@ const constants = require_(5595), utils = require_(4059), {MAX_LENGTH, POSIX_REG
     state.output += prior.output + prev.output
     state.globstar = true
     consume(value + advance())
-    push({ type: 'slash', value: '/', output: '' })
+    push({type: 'slash', value: '/', output: ''})
     continue
    }
    if (prior.type === 'bos' && rest[0] === '/') {
@@ -2190,7 +2184,7 @@ const constants = require_(5595), utils = require_(4059), {MAX_LENGTH, POSIX_REG
     state.output = prev.output
     state.globstar = true
     consume(value + advance())
-    push({ type: 'slash', value: '/', output: '' })
+    push({type: 'slash', value: '/', output: ''})
     continue
    }
    state.output = state.output.slice(0, -prev.output.length)
@@ -2270,29 +2264,21 @@ parse.fastpaths = (input, options) => {
  }, create = str => {
   switch (str) {
   case '*':
-   return `${nodot}${ONE_CHAR}${star}`;
-
+   return `${nodot}${ONE_CHAR}${star}`
   case '.*':
-   return `${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `${DOT_LITERAL}${ONE_CHAR}${star}`
   case '*.*':
-   return `${nodot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `${nodot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`
   case '*/*':
-   return `${nodot}${star}${SLASH_LITERAL}${ONE_CHAR}${slashDot}${star}`;
-
+   return `${nodot}${star}${SLASH_LITERAL}${ONE_CHAR}${slashDot}${star}`
   case '**':
-   return nodot + globstar(opts);
-
+   return nodot + globstar(opts)
   case '**/*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${ONE_CHAR}${star}`
   case '**/*.*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`
   case '**/.*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${DOT_LITERAL}${ONE_CHAR}${star}`
   default:
    {
     const match = /^(.*?)\.(\w+)$/.exec(str)
@@ -3023,49 +3009,41 @@ class SemVer {
    this.minor = 0
    this.major++
    this.inc('pre', identifier, identifierBase)
-   break;
-
+   break
   case 'preminor':
    this.prerelease.length = 0
    this.patch = 0
    this.minor++
    this.inc('pre', identifier, identifierBase)
-   break;
-
+   break
   case 'prepatch':
    this.prerelease.length = 0
    this.inc('patch', identifier, identifierBase)
    this.inc('pre', identifier, identifierBase)
-   break;
-
+   break
   case 'prerelease':
    if (this.prerelease.length === 0) this.inc('patch', identifier, identifierBase);
    this.inc('pre', identifier, identifierBase)
-   break;
-
+   break
   case 'release':
    if (this.prerelease.length === 0) throw new Error(`version ${this.raw} is not a prerelease`);
    this.prerelease.length = 0
-   break;
-
+   break
   case 'major':
    if (this.minor !== 0 || this.patch !== 0 || this.prerelease.length === 0) this.major++;
    this.minor = 0
    this.patch = 0
    this.prerelease = []
-   break;
-
+   break
   case 'minor':
    if (this.patch !== 0 || this.prerelease.length === 0) this.minor++;
    this.patch = 0
    this.prerelease = []
-   break;
-
+   break
   case 'patch':
    if (this.prerelease.length === 0) this.patch++;
    this.prerelease = []
-   break;
-
+   break
   case 'pre':
    {
     const base = Number(identifierBase) ? 1 : 0
@@ -3090,7 +3068,6 @@ class SemVer {
     }
     break
    }
-
   default:
    throw new Error(`invalid increment argument: ${release}`)
   }
@@ -3117,33 +3094,25 @@ module.exports = (a, op, b, loose) => {
  case '===':
   if (typeof a == 'object') a = a.version;
   if (typeof b == 'object') b = b.version;
-  return a === b;
-
+  return a === b
  case '!==':
   if (typeof a == 'object') a = a.version;
   if (typeof b == 'object') b = b.version;
-  return a !== b;
-
+  return a !== b
  case '':
  case '=':
  case '==':
-  return eq(a, b, loose);
-
+  return eq(a, b, loose)
  case '!=':
-  return neq(a, b, loose);
-
+  return neq(a, b, loose)
  case '>':
-  return gt(a, b, loose);
-
+  return gt(a, b, loose)
  case '>=':
-  return gte(a, b, loose);
-
+  return gte(a, b, loose)
  case '<':
-  return lt(a, b, loose);
-
+  return lt(a, b, loose)
  case '<=':
-  return lte(a, b, loose);
-
+  return lte(a, b, loose)
  default:
   throw new TypeError(`Invalid operator: ${op}`)
  }
@@ -3331,8 +3300,7 @@ const parse = require_(6353), constants = require_(5101), SemVer = require_(7163
  case 'major':
   version.minor = 0
   version.patch = 0
-  break;
-
+  break
  case 'minor':
   version.patch = 0
   break
@@ -3728,17 +3696,14 @@ module.exports = (range, loose) => {
    switch (comparator.operator) {
    case '>':
     if (compver.prerelease.length === 0) compver.patch++; else compver.prerelease.push(0);
-    compver.raw = compver.format();
-
+    compver.raw = compver.format()
    case '':
    case '>=':
     if (!setMin || gt(compver, setMin)) setMin = compver;
-    break;
-
+    break
    case '<':
    case '<=':
-    break;
-
+    break
    default:
     throw new Error(`Unexpected operation: ${comparator.operator}`)
    }
@@ -3763,16 +3728,14 @@ module.exports = (version, range, hilo, options) => {
   ltfn = lt
   comp = '>'
   ecomp = '>='
-  break;
-
+  break
  case '<':
   gtfn = lt
   ltefn = gte
   ltfn = gt
   comp = '<'
   ecomp = '<='
-  break;
-
+  break
  default:
   throw new TypeError('Must provide a hilo val of "<" or ">"')
  }
@@ -5019,7 +4982,7 @@ module.exports = function buildConnector({allowH2, maxCachedSessions, socketPath
    assert(sessionKey)
    const session = customSession || sessionCache.get(sessionKey) || null
    port = port || 443
-   socket = tls.connect({ highWaterMark: 16384, ...options, servername, session, localAddress, ALPNProtocols: allowH2 ? [ 'http/1.1', 'h2' ] : [ 'http/1.1' ], socket: httpSocket, port, host: hostname })
+   socket = tls.connect({highWaterMark: 16384, ...options, servername, session, localAddress, ALPNProtocols: allowH2 ? ['http/1.1', 'h2'] : ['http/1.1'], socket: httpSocket, port, host: hostname})
    socket.on('session', function(session) {
     sessionCache.set(sessionKey, session)
    })
@@ -5959,8 +5922,7 @@ function isTokenCharCode(c) {
  case 93:
  case 123:
  case 125:
-  return false;
-
+  return false
  default:
   return c >= 33 && c <= 126
  }
@@ -8778,11 +8740,9 @@ class DNSDispatchHandler extends DecoratorHandler {
     return
    }
    this.#handler.onError(err)
-   return;
-
+   return
   case 'ENOTFOUND':
-   this.#state.deleteRecord(this.#origin);
-
+   this.#state.deleteRecord(this.#origin)
   default:
    this.#handler.onError(err)
    break
@@ -9679,12 +9639,12 @@ class Cache {
    request = webidl.converters.RequestInfo(request)
    if (typeof request == 'string') continue;
    const r = request[kState]
-   if (!urlIsHttpHttpsScheme(r.url) || r.method !== 'GET') throw webidl.errors.exception({ header: prefix, message: 'Expected http/s scheme when method is not GET.' });
+   if (!urlIsHttpHttpsScheme(r.url) || r.method !== 'GET') throw webidl.errors.exception({header: prefix, message: 'Expected http/s scheme when method is not GET.'});
   }
   const fetchControllers = []
   for (const request of requests) {
    const r = new Request(request)[kState]
-   if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({ header: prefix, message: 'Expected http/s scheme.' });
+   if (!urlIsHttpHttpsScheme(r.url)) throw webidl.errors.exception({header: prefix, message: 'Expected http/s scheme.'});
    r.initiator = 'fetch'
    r.destination = 'subresource'
    requestList.push(r)
@@ -9741,7 +9701,7 @@ class Cache {
   response = webidl.converters.Response(response, prefix, 'response')
   let innerRequest = null
   if (request instanceof Request) innerRequest = request[kState]; else innerRequest = new Request(request)[kState];
-  if (!urlIsHttpHttpsScheme(innerRequest.url) || innerRequest.method !== 'GET') throw webidl.errors.exception({ header: prefix, message: 'Expected an http/s scheme when method is not GET' });
+  if (!urlIsHttpHttpsScheme(innerRequest.url) || innerRequest.method !== 'GET') throw webidl.errors.exception({header: prefix, message: 'Expected an http/s scheme when method is not GET'});
   const innerResponse = response[kState]
   if (innerResponse.status === 206) throw webidl.errors.exception({header: prefix, message: 'Got 206 status'});
   if (innerResponse.headersList.contains('vary')) {
@@ -10553,7 +10513,7 @@ class EventSource extends EventTarget {
   }
   const initRequest = {redirect: 'follow', keepalive: true, mode: 'cors', credentials: corsAttributeState === 'anonymous' ? 'same-origin' : 'omit', referrer: 'no-referrer'}
   initRequest.client = environmentSettingsObject.settingsObject
-  initRequest.headersList = [ [ 'accept', { name: 'accept', value: 'text/event-stream' } ] ]
+  initRequest.headersList = [['accept', {name: 'accept', value: 'text/event-stream'}]]
   initRequest.cache = 'no-store'
   initRequest.initiator = 'other'
   initRequest.urlList = [new URL(this.#url)]
@@ -10817,7 +10777,6 @@ function bodyMixinMethods(instance) {
       fd[kState] = parsed
       return fd
      }
-
     case 'application/x-www-form-urlencoded':
      {
       const entries = new URLSearchParams(value.toString()), fd = new FormData
@@ -10960,7 +10919,7 @@ function percentDecode(input) {
  return length === j ? output : output.subarray(0, j)
 }
 function parseMIMEType(input) {
- const position = { position: 0 }, type = collectASequenceOfCodePointsFast('/', input = removeHTTPWhitespace(input, true, true), position)
+ const position = {position: 0}, type = collectASequenceOfCodePointsFast('/', input = removeHTTPWhitespace(input, true, true), position)
  if (type.length === 0 || !HTTP_TOKEN_CODEPOINTS.test(type)) return 'failure';
  if (position.position > input.length) return 'failure';
  position.position++
@@ -11122,15 +11081,12 @@ module.exports = {
   case 'text/livescript':
   case 'text/x-ecmascript':
   case 'text/x-javascript':
-   return 'text/javascript';
-
+   return 'text/javascript'
   case 'application/json':
   case 'text/json':
-   return 'application/json';
-
+   return 'application/json'
   case 'image/svg+xml':
-   return 'image/svg+xml';
-
+   return 'image/svg+xml'
   case 'text/xml':
   case 'application/xml':
    return 'application/xml'
@@ -11263,8 +11219,7 @@ function parseMultipartFormDataHeaders(input, position) {
     filename = parseMultipartFormDataName(input, position)
     if (filename === null) return 'failure';
    }
-   break;
-
+   break
   case 'content-type':
    {
     let headerValue = collectASequenceOfBytes(char => char !== 10 && char !== 13, input, position)
@@ -11272,7 +11227,6 @@ function parseMultipartFormDataHeaders(input, position) {
     contentType = isomorphicDecode(headerValue)
     break
    }
-
   case 'content-transfer-encoding':
    {
     let headerValue = collectASequenceOfBytes(char => char !== 10 && char !== 13, input, position)
@@ -11280,7 +11234,6 @@ function parseMultipartFormDataHeaders(input, position) {
     encoding = isomorphicDecode(headerValue)
     break
    }
-
   default:
    collectASequenceOfBytes(char => char !== 10 && char !== 13, input, position)
   }
@@ -11846,8 +11799,7 @@ function schemeFetch(fetchParams) {
  const {request} = fetchParams, {protocol: scheme} = requestCurrentURL(request)
  switch (scheme) {
  case 'about:':
-  return Promise.resolve(makeNetworkError('about scheme is not supported'));
-
+  return Promise.resolve(makeNetworkError('about scheme is not supported'))
  case 'blob:':
   {
    if (!resolveObjectURL) resolveObjectURL = require_(4573).resolveObjectURL;
@@ -11885,7 +11837,6 @@ function schemeFetch(fetchParams) {
    }
    return Promise.resolve(response)
   }
-
  case 'data:':
   {
    const currentURL = requestCurrentURL(request), dataURLStruct = dataURLProcessor(currentURL)
@@ -11893,14 +11844,11 @@ function schemeFetch(fetchParams) {
    const mimeType = serializeAMimeType(dataURLStruct.mimeType)
    return Promise.resolve(makeResponse({statusText: 'OK', headersList: [['content-type', {name: 'Content-Type', value: mimeType}]], body: safelyExtractBody(dataURLStruct.body)[0]}))
   }
-
  case 'file:':
-  return Promise.resolve(makeNetworkError('not implemented... yet...'));
-
+  return Promise.resolve(makeNetworkError('not implemented... yet...'))
  case 'http:':
  case 'https:':
-  return httpFetch(fetchParams).catch(err => makeNetworkError(err));
-
+  return httpFetch(fetchParams).catch(err => makeNetworkError(err))
  default:
   return Promise.resolve(makeNetworkError('unknown scheme'))
  }
@@ -12432,7 +12380,7 @@ class Request {
     request.method = method
    }
    if (!patchMethodWarning && request.method === 'patch') {
-    process.emitWarning('Using `patch` is highly likely to result in a `405 Method Not Allowed`. `PATCH` is much more likely to succeed.', { code: 'UNDICI-FETCH-patch' })
+    process.emitWarning('Using `patch` is highly likely to result in a `405 Method Not Allowed`. `PATCH` is much more likely to succeed.', {code: 'UNDICI-FETCH-patch'})
     patchMethodWarning = true
    }
   }
@@ -12713,7 +12661,7 @@ class Response {
   webidl.argumentLengthCheck(arguments, 1, 'Response.json')
   if (init !== null) init = webidl.converters.ResponseInit(init);
   const bytes = textEncoder.encode(serializeJavascriptValueToJSONString(data)), body = extractBody(bytes), responseObject = fromInnerResponse(makeResponse({}), 'response')
-  initializeResponse(responseObject, init, { body: body[0], type: 'application/json' })
+  initializeResponse(responseObject, init, {body: body[0], type: 'application/json'})
   return responseObject
  }
  static redirect(url, status = 302) {
@@ -13055,12 +13003,10 @@ function createIterator(name, kInternalIterator, keyIndex = 0, valueIndex = 1) {
    switch (this.#kind) {
    case 'key':
     result = key
-    break;
-
+    break
    case 'value':
     result = value
-    break;
-
+    break
    case 'key+value':
     result = [key, value]
     break
@@ -13219,17 +13165,13 @@ module.exports = {
   const areSameOrigin = sameOrigin(request, referrerURL), isNonPotentiallyTrustWorthy = isURLPotentiallyTrustworthy(referrerURL) && !isURLPotentiallyTrustworthy(request.url)
   switch (policy) {
   case 'origin':
-   return referrerOrigin != null ? referrerOrigin : stripURLForReferrer(referrerSource, true);
-
+   return referrerOrigin != null ? referrerOrigin : stripURLForReferrer(referrerSource, true)
   case 'unsafe-url':
-   return referrerURL;
-
+   return referrerURL
   case 'same-origin':
-   return areSameOrigin ? referrerOrigin : 'no-referrer';
-
+   return areSameOrigin ? referrerOrigin : 'no-referrer'
   case 'origin-when-cross-origin':
-   return areSameOrigin ? referrerURL : referrerOrigin;
-
+   return areSameOrigin ? referrerURL : referrerOrigin
   case 'strict-origin-when-cross-origin':
    {
     const currentURL = requestCurrentURL(request)
@@ -13237,7 +13179,6 @@ module.exports = {
     if (isURLPotentiallyTrustworthy(referrerURL) && !isURLPotentiallyTrustworthy(currentURL)) return 'no-referrer';
     return referrerOrigin
    }
-
   case 'strict-origin':
   case 'no-referrer-when-downgrade':
   default:
@@ -13260,18 +13201,15 @@ module.exports = {
    switch (request.referrerPolicy) {
    case 'no-referrer':
     serializedOrigin = null
-    break;
-
+    break
    case 'no-referrer-when-downgrade':
    case 'strict-origin':
    case 'strict-origin-when-cross-origin':
     if (request.origin && urlHasHttpsScheme(request.origin) && !urlHasHttpsScheme(requestCurrentURL(request))) serializedOrigin = null;
-    break;
-
+    break
    case 'same-origin':
     if (!sameOrigin(request, requestCurrentURL(request))) serializedOrigin = null;
-    break;
-
+    break
    default:
    }
    request.headersList.append('origin', serializedOrigin, true)
@@ -13547,23 +13485,17 @@ webidl.illegalConstructor = function() {
 webidl.util.Type = function(V) {
  switch (typeof V) {
  case 'undefined':
-  return 'Undefined';
-
+  return 'Undefined'
  case 'boolean':
-  return 'Boolean';
-
+  return 'Boolean'
  case 'string':
-  return 'String';
-
+  return 'String'
  case 'symbol':
-  return 'Symbol';
-
+  return 'Symbol'
  case 'number':
-  return 'Number';
-
+  return 'Number'
  case 'bigint':
-  return 'BigInt';
-
+  return 'BigInt'
  case 'function':
  case 'object':
   if (V === null) return 'Null';
@@ -13610,14 +13542,11 @@ webidl.util.IntegerPart = function(n) {
 webidl.util.Stringify = function(V) {
  switch (webidl.util.Type(V)) {
  case 'Symbol':
-  return `Symbol(${V.description})`;
-
+  return `Symbol(${V.description})`
  case 'Object':
-  return inspect(V);
-
+  return inspect(V)
  case 'String':
-  return `"${V}"`;
-
+  return `"${V}"`
  default:
   return `${V}`
  }
@@ -13760,14 +13689,12 @@ module.exports = {
   case 'utf-8':
   case 'utf8':
   case 'x-unicode20utf8':
-   return 'UTF-8';
-
+   return 'UTF-8'
   case '866':
   case 'cp866':
   case 'csibm866':
   case 'ibm866':
-   return 'IBM866';
-
+   return 'IBM866'
   case 'csisolatin2':
   case 'iso-8859-2':
   case 'iso-ir-101':
@@ -13777,8 +13704,7 @@ module.exports = {
   case 'iso_8859-2:1987':
   case 'l2':
   case 'latin2':
-   return 'ISO-8859-2';
-
+   return 'ISO-8859-2'
   case 'csisolatin3':
   case 'iso-8859-3':
   case 'iso-ir-109':
@@ -13788,8 +13714,7 @@ module.exports = {
   case 'iso_8859-3:1988':
   case 'l3':
   case 'latin3':
-   return 'ISO-8859-3';
-
+   return 'ISO-8859-3'
   case 'csisolatin4':
   case 'iso-8859-4':
   case 'iso-ir-110':
@@ -13799,8 +13724,7 @@ module.exports = {
   case 'iso_8859-4:1988':
   case 'l4':
   case 'latin4':
-   return 'ISO-8859-4';
-
+   return 'ISO-8859-4'
   case 'csisolatincyrillic':
   case 'cyrillic':
   case 'iso-8859-5':
@@ -13809,8 +13733,7 @@ module.exports = {
   case 'iso88595':
   case 'iso_8859-5':
   case 'iso_8859-5:1988':
-   return 'ISO-8859-5';
-
+   return 'ISO-8859-5'
   case 'arabic':
   case 'asmo-708':
   case 'csiso88596e':
@@ -13825,8 +13748,7 @@ module.exports = {
   case 'iso88596':
   case 'iso_8859-6':
   case 'iso_8859-6:1987':
-   return 'ISO-8859-6';
-
+   return 'ISO-8859-6'
   case 'csisolatingreek':
   case 'ecma-118':
   case 'elot_928':
@@ -13839,8 +13761,7 @@ module.exports = {
   case 'iso_8859-7':
   case 'iso_8859-7:1987':
   case 'sun_eu_greek':
-   return 'ISO-8859-7';
-
+   return 'ISO-8859-7'
   case 'csiso88598e':
   case 'csisolatinhebrew':
   case 'hebrew':
@@ -13852,13 +13773,11 @@ module.exports = {
   case 'iso_8859-8':
   case 'iso_8859-8:1988':
   case 'visual':
-   return 'ISO-8859-8';
-
+   return 'ISO-8859-8'
   case 'csiso88598i':
   case 'iso-8859-8-i':
   case 'logical':
-   return 'ISO-8859-8-I';
-
+   return 'ISO-8859-8-I'
   case 'csisolatin6':
   case 'iso-8859-10':
   case 'iso-ir-157':
@@ -13866,63 +13785,52 @@ module.exports = {
   case 'iso885910':
   case 'l6':
   case 'latin6':
-   return 'ISO-8859-10';
-
+   return 'ISO-8859-10'
   case 'iso-8859-13':
   case 'iso8859-13':
   case 'iso885913':
-   return 'ISO-8859-13';
-
+   return 'ISO-8859-13'
   case 'iso-8859-14':
   case 'iso8859-14':
   case 'iso885914':
-   return 'ISO-8859-14';
-
+   return 'ISO-8859-14'
   case 'csisolatin9':
   case 'iso-8859-15':
   case 'iso8859-15':
   case 'iso885915':
   case 'iso_8859-15':
   case 'l9':
-   return 'ISO-8859-15';
-
+   return 'ISO-8859-15'
   case 'iso-8859-16':
-   return 'ISO-8859-16';
-
+   return 'ISO-8859-16'
   case 'cskoi8r':
   case 'koi':
   case 'koi8':
   case 'koi8-r':
   case 'koi8_r':
-   return 'KOI8-R';
-
+   return 'KOI8-R'
   case 'koi8-ru':
   case 'koi8-u':
-   return 'KOI8-U';
-
+   return 'KOI8-U'
   case 'csmacintosh':
   case 'mac':
   case 'macintosh':
   case 'x-mac-roman':
-   return 'macintosh';
-
+   return 'macintosh'
   case 'iso-8859-11':
   case 'iso8859-11':
   case 'iso885911':
   case 'tis-620':
   case 'windows-874':
-   return 'windows-874';
-
+   return 'windows-874'
   case 'cp1250':
   case 'windows-1250':
   case 'x-cp1250':
-   return 'windows-1250';
-
+   return 'windows-1250'
   case 'cp1251':
   case 'windows-1251':
   case 'x-cp1251':
-   return 'windows-1251';
-
+   return 'windows-1251'
   case 'ansi_x3.4-1968':
   case 'ascii':
   case 'cp1252':
@@ -13940,13 +13848,11 @@ module.exports = {
   case 'us-ascii':
   case 'windows-1252':
   case 'x-cp1252':
-   return 'windows-1252';
-
+   return 'windows-1252'
   case 'cp1253':
   case 'windows-1253':
   case 'x-cp1253':
-   return 'windows-1253';
-
+   return 'windows-1253'
   case 'cp1254':
   case 'csisolatin5':
   case 'iso-8859-9':
@@ -13959,32 +13865,26 @@ module.exports = {
   case 'latin5':
   case 'windows-1254':
   case 'x-cp1254':
-   return 'windows-1254';
-
+   return 'windows-1254'
   case 'cp1255':
   case 'windows-1255':
   case 'x-cp1255':
-   return 'windows-1255';
-
+   return 'windows-1255'
   case 'cp1256':
   case 'windows-1256':
   case 'x-cp1256':
-   return 'windows-1256';
-
+   return 'windows-1256'
   case 'cp1257':
   case 'windows-1257':
   case 'x-cp1257':
-   return 'windows-1257';
-
+   return 'windows-1257'
   case 'cp1258':
   case 'windows-1258':
   case 'x-cp1258':
-   return 'windows-1258';
-
+   return 'windows-1258'
   case 'x-mac-cyrillic':
   case 'x-mac-ukrainian':
-   return 'x-mac-cyrillic';
-
+   return 'x-mac-cyrillic'
   case 'chinese':
   case 'csgb2312':
   case 'csiso58gb231280':
@@ -13994,27 +13894,22 @@ module.exports = {
   case 'gbk':
   case 'iso-ir-58':
   case 'x-gbk':
-   return 'GBK';
-
+   return 'GBK'
   case 'gb18030':
-   return 'gb18030';
-
+   return 'gb18030'
   case 'big5':
   case 'big5-hkscs':
   case 'cn-big5':
   case 'csbig5':
   case 'x-x-big5':
-   return 'Big5';
-
+   return 'Big5'
   case 'cseucpkdfmtjapanese':
   case 'euc-jp':
   case 'x-euc-jp':
-   return 'EUC-JP';
-
+   return 'EUC-JP'
   case 'csiso2022jp':
   case 'iso-2022-jp':
-   return 'ISO-2022-JP';
-
+   return 'ISO-2022-JP'
   case 'csshiftjis':
   case 'ms932':
   case 'ms_kanji':
@@ -14023,8 +13918,7 @@ module.exports = {
   case 'sjis':
   case 'windows-31j':
   case 'x-sjis':
-   return 'Shift_JIS';
-
+   return 'Shift_JIS'
   case 'cseuckr':
   case 'csksc56011987':
   case 'euc-kr':
@@ -14035,20 +13929,17 @@ module.exports = {
   case 'ksc5601':
   case 'ksc_5601':
   case 'windows-949':
-   return 'EUC-KR';
-
+   return 'EUC-KR'
   case 'csiso2022kr':
   case 'hz-gb-2312':
   case 'iso-2022-cn':
   case 'iso-2022-cn-ext':
   case 'iso-2022-kr':
   case 'replacement':
-   return 'replacement';
-
+   return 'replacement'
   case 'unicodefffe':
   case 'utf-16be':
-   return 'UTF-16BE';
-
+   return 'UTF-16BE'
   case 'csunicode':
   case 'iso-10646-ucs-2':
   case 'ucs-2':
@@ -14056,11 +13947,9 @@ module.exports = {
   case 'unicodefeff':
   case 'utf-16':
   case 'utf-16le':
-   return 'UTF-16LE';
-
+   return 'UTF-16LE'
   case 'x-user-defined':
-   return 'x-user-defined';
-
+   return 'x-user-defined'
   default:
    return 'failure'
   }
@@ -14120,11 +14009,9 @@ class FileReader extends EventTarget {
   webidl.brandCheck(this, FileReader)
   switch (this[kState]) {
   case 'empty':
-   return this.EMPTY;
-
+   return this.EMPTY
   case 'loading':
-   return this.LOADING;
-
+   return this.LOADING
   case 'done':
    return this.DONE
   }
@@ -14288,7 +14175,6 @@ function packageData(bytes, type, mimeType, encodingName) {
    dataURL += btoa(decoder.end())
    return dataURL
   }
-
  case 'Text':
   {
    let encoding = 'failure'
@@ -14300,10 +14186,8 @@ function packageData(bytes, type, mimeType, encodingName) {
    if (encoding === 'failure') encoding = 'UTF-8';
    return decode(bytes, encoding)
   }
-
  case 'ArrayBuffer':
-  return combineByteSequences(bytes).buffer;
-
+  return combineByteSequences(bytes).buffer
  case 'BinaryString':
   {
    let binaryString = ''
@@ -15056,12 +14940,10 @@ function createFrame(data, hint) {
 function toBuffer(data, hint) {
  switch (hint) {
  case sendHints.string:
-  return Buffer.from(data);
-
+  return Buffer.from(data)
  case sendHints.arrayBuffer:
  case sendHints.blob:
-  return new FastBuffer(data);
-
+  return new FastBuffer(data)
  case sendHints.typedArray:
   return new FastBuffer(data.buffer, data.byteOffset, data.byteLength)
  }
@@ -15439,6 +15321,14 @@ module.exports = {WebSocket}
 "use strict"
 module.exports = require("assert")
  },
+ 5317: function(module) {
+"use strict"
+module.exports = require("child_process")
+ },
+ 6982: function(module) {
+"use strict"
+module.exports = require("crypto")
+ },
  4434: function(module) {
 "use strict"
 module.exports = require("events")
@@ -15551,6 +15441,10 @@ module.exports = require("node:zlib")
 "use strict"
 module.exports = require("os")
  },
+ 6928: function(module) {
+"use strict"
+module.exports = require("path")
+ },
  3193: function(module) {
 "use strict"
 module.exports = require("string_decoder")
@@ -15562,6 +15456,572 @@ module.exports = require("tls")
  9023: function(module) {
 "use strict"
 module.exports = require("util")
+ },
+ 6058: function(_module, exports_, require_) {
+"use strict"
+require_.d(exports_, {Yz: () => core_debug, z3: () => error, V4: () => getInput, pq: () => info, _o: () => isDebug, lm: () => notice, uH: () => setOutput, Pq: () => core_setSecret, z: () => summary, $e: () => warning})
+var external_os_ = require_(857)
+function utils_toCommandValue(input) {
+ if (input === null || input === void 0) return ''; else if (typeof input == 'string' || input instanceof String) return input;
+ return JSON.stringify(input)
+}
+function toCommandProperties(annotationProperties) {
+ if (!Object.keys(annotationProperties).length) return {};
+ return {title: annotationProperties.title, file: annotationProperties.file, line: annotationProperties.startLine, endLine: annotationProperties.endLine, col: annotationProperties.startColumn, endColumn: annotationProperties.endColumn}
+}
+function command_issueCommand(command, properties, message) {
+ const cmd = new Command(command, properties, message)
+ process.stdout.write(cmd.toString() + external_os_.EOL)
+}
+class Command {
+ constructor(command, properties, message) {
+  if (!command) command = 'missing.command';
+  this.command = command
+  this.properties = properties
+  this.message = message
+ }
+ toString() {
+  let cmdStr = "::" + this.command
+  if (this.properties && Object.keys(this.properties).length > 0) {
+   cmdStr += ' '
+   let first = true
+   for (const key in this.properties) if (this.properties.hasOwnProperty(key)) {
+    const val = this.properties[key]
+    if (val) {
+     if (first) first = false; else cmdStr += ',';
+     cmdStr += `${key}=${escapeProperty(val)}`
+    }
+   }
+  }
+  cmdStr += `::${escapeData(this.message)}`
+  return cmdStr
+ }
+}
+function escapeData(s) {
+ return utils_toCommandValue(s).replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A')
+}
+function escapeProperty(s) {
+ return utils_toCommandValue(s).replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A').replace(/:/g, '%3A').replace(/,/g, '%2C')
+}
+var external_crypto_ = require_(6982), external_fs_ = require_(9896)
+function file_command_issueFileCommand(command, message) {
+ const filePath = process.env[`GITHUB_${command}`]
+ if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
+ if (!external_fs_.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
+ external_fs_.appendFileSync(filePath, `${utils_toCommandValue(message)}${external_os_.EOL}`, { encoding: 'utf8' })
+}
+function file_command_prepareKeyValueMessage(key, value) {
+ const delimiter = `ghadelimiter_${external_crypto_.randomUUID()}`, convertedValue = utils_toCommandValue(value)
+ if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
+ if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
+ return `${key}<<${delimiter}${external_os_.EOL}${convertedValue}${external_os_.EOL}${delimiter}`
+}
+require_(6928), require_(4942)
+var summary_awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+const {access, appendFile, writeFile} = external_fs_.promises, summary = new class Summary {
+ constructor() {
+  this._buffer = ''
+ }
+ filePath() {
+  return summary_awaiter(this, void 0, void 0, function*() {
+   if (this._filePath) return this._filePath;
+   const pathFromEnv = process.env["GITHUB_STEP_SUMMARY"]
+   if (!pathFromEnv) throw new Error("Unable to find environment variable for $GITHUB_STEP_SUMMARY. Check if your runtime environment supports job summaries.");
+   try {
+    yield access(pathFromEnv, external_fs_.constants.R_OK | external_fs_.constants.W_OK)
+   } catch (_a) {
+    throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`)
+   }
+   this._filePath = pathFromEnv
+   return this._filePath
+  })
+ }
+ wrap(tag, content, attrs = {}) {
+  const htmlAttrs = Object.entries(attrs).map(([key, value]) => ` ${key}="${value}"`).join('')
+  if (!content) return `<${tag}${htmlAttrs}>`;
+  return `<${tag}${htmlAttrs}>${content}</${tag}>`
+ }
+ write(options) {
+  return summary_awaiter(this, void 0, void 0, function*() {
+   const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite), filePath = yield this.filePath(), writeFunc = overwrite ? writeFile : appendFile
+   yield writeFunc(filePath, this._buffer, {encoding: 'utf8'})
+   return this.emptyBuffer()
+  })
+ }
+ clear() {
+  return summary_awaiter(this, void 0, void 0, function*() {
+   return this.emptyBuffer().write({overwrite: true})
+  })
+ }
+ stringify() {
+  return this._buffer
+ }
+ isEmptyBuffer() {
+  return this._buffer.length === 0
+ }
+ emptyBuffer() {
+  this._buffer = ''
+  return this
+ }
+ addRaw(text, addEOL = false) {
+  this._buffer += text
+  return addEOL ? this.addEOL() : this
+ }
+ addEOL() {
+  return this.addRaw(external_os_.EOL)
+ }
+ addCodeBlock(code, lang) {
+  const attrs = Object.assign({}, lang && {lang}), element = this.wrap('pre', this.wrap('code', code), attrs)
+  return this.addRaw(element).addEOL()
+ }
+ addList(items, ordered = false) {
+  const tag = ordered ? 'ol' : 'ul', listItems = items.map(item => this.wrap('li', item)).join(''), element = this.wrap(tag, listItems)
+  return this.addRaw(element).addEOL()
+ }
+ addTable(rows) {
+  const tableBody = rows.map(row => {
+   const cells = row.map(cell => {
+    if (typeof cell == 'string') return this.wrap('td', cell);
+    const {header, data, colspan, rowspan} = cell, tag = header ? 'th' : 'td', attrs = Object.assign(Object.assign({}, colspan && {colspan}), rowspan && {rowspan})
+    return this.wrap(tag, data, attrs)
+   }).join('')
+   return this.wrap('tr', cells)
+  }).join(''), element = this.wrap('table', tableBody)
+  return this.addRaw(element).addEOL()
+ }
+ addDetails(label, content) {
+  const element = this.wrap('details', this.wrap('summary', label) + content)
+  return this.addRaw(element).addEOL()
+ }
+ addImage(src, alt, options) {
+  const {width, height} = options || {}, attrs = Object.assign(Object.assign({}, width && {width}), height && {height}), element = this.wrap('img', null, Object.assign({src, alt}, attrs))
+  return this.addRaw(element).addEOL()
+ }
+ addHeading(text, level) {
+  const tag = `h${level}`, allowedTag = [ 'h1', 'h2', 'h3', 'h4', 'h5', 'h6' ].includes(tag) ? tag : 'h1', element = this.wrap(allowedTag, text)
+  return this.addRaw(element).addEOL()
+ }
+ addSeparator() {
+  const element = this.wrap('hr', null)
+  return this.addRaw(element).addEOL()
+ }
+ addBreak() {
+  const element = this.wrap('br', null)
+  return this.addRaw(element).addEOL()
+ }
+ addQuote(text, cite) {
+  const attrs = Object.assign({}, cite && {cite}), element = this.wrap('blockquote', text, attrs)
+  return this.addRaw(element).addEOL()
+ }
+ addLink(text, href) {
+  const element = this.wrap('a', text, {href})
+  return this.addRaw(element).addEOL()
+ }
+}
+require_(5260)
+external_os_.platform(), external_os_.arch()
+var ExitCode;
+(function(ExitCode) {
+ ExitCode[ExitCode["Success"] = 0] = "Success"
+ ExitCode[ExitCode["Failure"] = 1] = "Failure"
+})(ExitCode || (ExitCode = {}))
+function core_setSecret(secret) {
+ command_issueCommand('add-mask', {}, secret)
+}
+function getInput(name, options) {
+ const val = process.env[`INPUT_${name.replace(/ /g, '_').toUpperCase()}`] || ''
+ if (options && options.required && !val) throw new Error(`Input required and not supplied: ${name}`);
+ if (options && options.trimWhitespace === false) return val;
+ return val.trim()
+}
+function setOutput(name, value) {
+ if (process.env['GITHUB_OUTPUT'] || '') return file_command_issueFileCommand('OUTPUT', file_command_prepareKeyValueMessage(name, value));
+ process.stdout.write(external_os_.EOL)
+ command_issueCommand('set-output', {name}, utils_toCommandValue(value))
+}
+function isDebug() {
+ return process.env['RUNNER_DEBUG'] === '1'
+}
+function core_debug(message) {
+ command_issueCommand('debug', {}, message)
+}
+function error(message, properties = {}) {
+ command_issueCommand('error', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
+}
+function warning(message, properties = {}) {
+ command_issueCommand('warning', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
+}
+function notice(message, properties = {}) {
+ command_issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
+}
+function info(message) {
+ process.stdout.write(message + external_os_.EOL)
+}
+ },
+ 5260: function(_module, exports_, require_) {
+"use strict"
+require_.d(exports_, {m: () => exec})
+require_(3193)
+var external_os_ = require_(857), external_events_ = require_(4434), external_child_process_ = require_(5317), external_path_ = require_(6928), io = require_(8701), io_util = require_(90)
+const external_timers_namespaceObject = require("timers")
+var __awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+const IS_WINDOWS = process.platform === 'win32'
+class ToolRunner extends external_events_.EventEmitter {
+ constructor(toolPath, args, options) {
+  super()
+  if (!toolPath) throw new Error("Parameter 'toolPath' cannot be null or empty.");
+  this.toolPath = toolPath
+  this.args = args || []
+  this.options = options || {}
+ }
+ _debug(message) {
+  if (this.options.listeners && this.options.listeners.debug) this.options.listeners.debug(message);
+ }
+ _getCommandString(options, noPrefix) {
+  const toolPath = this._getSpawnFileName(), args = this._getSpawnArgs(options)
+  let cmd = noPrefix ? '' : '[command]'
+  if (IS_WINDOWS) if (this._isCmdFile()) {
+   cmd += toolPath
+   for (const a of args) cmd += ` ${a}`;
+  } else if (options.windowsVerbatimArguments) {
+   cmd += `"${toolPath}"`
+   for (const a of args) cmd += ` ${a}`;
+  } else {
+   cmd += this._windowsQuoteCmdArg(toolPath)
+   for (const a of args) cmd += ` ${this._windowsQuoteCmdArg(a)}`;
+  } else {
+   cmd += toolPath
+   for (const a of args) cmd += ` ${a}`;
+  }
+  return cmd
+ }
+ _processLineBuffer(data, strBuffer, onLine) {
+  try {
+   let s = strBuffer + data.toString(), n = s.indexOf(external_os_.EOL)
+   while (n > -1) {
+    onLine(s.substring(0, n))
+    s = s.substring(n + external_os_.EOL.length)
+    n = s.indexOf(external_os_.EOL)
+   }
+   return s
+  } catch (err) {
+   this._debug(`error processing line. Failed with error ${err}`)
+   return ''
+  }
+ }
+ _getSpawnFileName() {
+  if (IS_WINDOWS) if (this._isCmdFile()) return process.env['COMSPEC'] || 'cmd.exe';
+  return this.toolPath
+ }
+ _getSpawnArgs(options) {
+  if (IS_WINDOWS) if (this._isCmdFile()) {
+   let argline = `/D /S /C "${this._windowsQuoteCmdArg(this.toolPath)}`
+   for (const a of this.args) {
+    argline += ' '
+    argline += options.windowsVerbatimArguments ? a : this._windowsQuoteCmdArg(a)
+   }
+   argline += '"'
+   return [argline]
+  }
+  return this.args
+ }
+ _endsWith(str, end) {
+  return str.endsWith(end)
+ }
+ _isCmdFile() {
+  const upperToolPath = this.toolPath.toUpperCase()
+  return this._endsWith(upperToolPath, '.CMD') || this._endsWith(upperToolPath, '.BAT')
+ }
+ _windowsQuoteCmdArg(arg) {
+  if (!this._isCmdFile()) return this._uvQuoteCmdArg(arg);
+  if (!arg) return '""';
+  const cmdSpecialChars = [ ' ', '\t', '&', '(', ')', '[', ']', '{', '}', '^', '=', ';', '!', "'", '+', ',', '`', '~', '|', '<', '>', '"' ]
+  let needsQuotes = false
+  for (const char of arg) if (cmdSpecialChars.some(x => x === char)) {
+   needsQuotes = true
+   break
+  }
+  if (!needsQuotes) return arg;
+  let reverse = '"', quoteHit = true
+  for (let i = arg.length; i > 0; i--) {
+   reverse += arg[i - 1]
+   if (quoteHit && arg[i - 1] === '\\') reverse += '\\'; else if (arg[i - 1] === '"') {
+    quoteHit = true
+    reverse += '"'
+   } else quoteHit = false
+  }
+  reverse += '"'
+  return reverse.split('').reverse().join('')
+ }
+ _uvQuoteCmdArg(arg) {
+  if (!arg) return '""';
+  if (!arg.includes(' ') && !arg.includes('\t') && !arg.includes('"')) return arg;
+  if (!arg.includes('"') && !arg.includes('\\')) return `"${arg}"`;
+  let reverse = '"', quoteHit = true
+  for (let i = arg.length; i > 0; i--) {
+   reverse += arg[i - 1]
+   if (quoteHit && arg[i - 1] === '\\') reverse += '\\'; else if (arg[i - 1] === '"') {
+    quoteHit = true
+    reverse += '\\'
+   } else quoteHit = false
+  }
+  reverse += '"'
+  return reverse.split('').reverse().join('')
+ }
+ _cloneExecOptions(options) {
+  const result = {
+   cwd: (options = options || {}).cwd || process.cwd(),
+   env: options.env || process.env,
+   silent: options.silent || false,
+   windowsVerbatimArguments: options.windowsVerbatimArguments || false,
+   failOnStdErr: options.failOnStdErr || false,
+   ignoreReturnCode: options.ignoreReturnCode || false,
+   delay: options.delay || 1e4
+  }
+  result.outStream = options.outStream || process.stdout
+  result.errStream = options.errStream || process.stderr
+  return result
+ }
+ _getSpawnOptions(options, toolPath) {
+  options = options || {}
+  const result = {}
+  result.cwd = options.cwd
+  result.env = options.env
+  result['windowsVerbatimArguments'] = options.windowsVerbatimArguments || this._isCmdFile()
+  if (options.windowsVerbatimArguments) result.argv0 = `"${toolPath}"`;
+  return result
+ }
+ exec() {
+  return __awaiter(this, void 0, void 0, function*() {
+   if (!io_util.Qh(this.toolPath) && (this.toolPath.includes('/') || IS_WINDOWS && this.toolPath.includes('\\'))) this.toolPath = external_path_.resolve(process.cwd(), this.options.cwd || process.cwd(), this.toolPath);
+   this.toolPath = yield io.K7(this.toolPath, true)
+   return new Promise((resolve, reject) => __awaiter(this, void 0, void 0, function*() {
+    this._debug(`exec tool: ${this.toolPath}`)
+    this._debug('arguments:')
+    for (const arg of this.args) this._debug(`   ${arg}`);
+    const optionsNonNull = this._cloneExecOptions(this.options)
+    if (!optionsNonNull.silent && optionsNonNull.outStream) optionsNonNull.outStream.write(this._getCommandString(optionsNonNull) + external_os_.EOL);
+    const state = new ExecState(optionsNonNull, this.toolPath)
+    state.on('debug', message => {
+     this._debug(message)
+    })
+    if (this.options.cwd && !(yield io_util.t2(this.options.cwd))) return reject(new Error(`The cwd: ${this.options.cwd} does not exist!`));
+    const fileName = this._getSpawnFileName(), cp = external_child_process_.spawn(fileName, this._getSpawnArgs(optionsNonNull), this._getSpawnOptions(this.options, fileName))
+    let stdbuffer = ''
+    if (cp.stdout) cp.stdout.on('data', data => {
+     if (this.options.listeners && this.options.listeners.stdout) this.options.listeners.stdout(data);
+     if (!optionsNonNull.silent && optionsNonNull.outStream) optionsNonNull.outStream.write(data);
+     stdbuffer = this._processLineBuffer(data, stdbuffer, line => {
+      if (this.options.listeners && this.options.listeners.stdline) this.options.listeners.stdline(line);
+     })
+    })
+    let errbuffer = ''
+    if (cp.stderr) cp.stderr.on('data', data => {
+     state.processStderr = true
+     if (this.options.listeners && this.options.listeners.stderr) this.options.listeners.stderr(data);
+     if (!optionsNonNull.silent && optionsNonNull.errStream && optionsNonNull.outStream) (optionsNonNull.failOnStdErr ? optionsNonNull.errStream : optionsNonNull.outStream).write(data);
+     errbuffer = this._processLineBuffer(data, errbuffer, line => {
+      if (this.options.listeners && this.options.listeners.errline) this.options.listeners.errline(line);
+     })
+    })
+    cp.on('error', err => {
+     state.processError = err.message
+     state.processExited = true
+     state.processClosed = true
+     state.CheckComplete()
+    })
+    cp.on('exit', code => {
+     state.processExitCode = code
+     state.processExited = true
+     this._debug(`Exit code ${code} received from tool '${this.toolPath}'`)
+     state.CheckComplete()
+    })
+    cp.on('close', code => {
+     state.processExitCode = code
+     state.processExited = true
+     state.processClosed = true
+     this._debug(`STDIO streams have closed for tool '${this.toolPath}'`)
+     state.CheckComplete()
+    })
+    state.on('done', (error, exitCode) => {
+     if (stdbuffer.length > 0) this.emit('stdline', stdbuffer);
+     if (errbuffer.length > 0) this.emit('errline', errbuffer);
+     cp.removeAllListeners()
+     if (error) reject(error); else resolve(exitCode);
+    })
+    if (this.options.input) {
+     if (!cp.stdin) throw new Error('child process missing stdin');
+     cp.stdin.end(this.options.input)
+    }
+   }))
+  })
+ }
+}
+function argStringToArray(argString) {
+ const args = []
+ let inQuotes = false, escaped = false, arg = ''
+ function append(c) {
+  if (escaped && c !== '"') arg += '\\';
+  arg += c
+  escaped = false
+ }
+ for (let i = 0; i < argString.length; i++) {
+  const c = argString.charAt(i)
+  if (c === '"') {
+   if (!escaped) inQuotes = !inQuotes; else append(c);
+   continue
+  }
+  if (c === '\\' && escaped) {
+   append(c)
+   continue
+  }
+  if (c === '\\' && inQuotes) {
+   escaped = true
+   continue
+  }
+  if (c === ' ' && !inQuotes) {
+   if (arg.length > 0) {
+    args.push(arg)
+    arg = ''
+   }
+   continue
+  }
+  append(c)
+ }
+ if (arg.length > 0) args.push(arg.trim());
+ return args
+}
+class ExecState extends external_events_.EventEmitter {
+ constructor(options, toolPath) {
+  super()
+  this.processClosed = false
+  this.processError = ''
+  this.processExitCode = 0
+  this.processExited = false
+  this.processStderr = false
+  this.delay = 1e4
+  this.done = false
+  this.timeout = null
+  if (!toolPath) throw new Error('toolPath must not be empty');
+  this.options = options
+  this.toolPath = toolPath
+  if (options.delay) this.delay = options.delay;
+ }
+ CheckComplete() {
+  if (this.done) return;
+  if (this.processClosed) this._setResult(); else if (this.processExited) this.timeout = (0, 
+  external_timers_namespaceObject.setTimeout)(ExecState.HandleTimeout, this.delay, this)
+ }
+ _debug(message) {
+  this.emit('debug', message)
+ }
+ _setResult() {
+  let error
+  if (this.processExited) if (this.processError) error = new Error(`There was an error when attempting to execute the process '${this.toolPath}'. This may indicate the process failed to start. Error: ${this.processError}`); else if (this.processExitCode !== 0 && !this.options.ignoreReturnCode) error = new Error(`The process '${this.toolPath}' failed with exit code ${this.processExitCode}`); else if (this.processStderr && this.options.failOnStdErr) error = new Error(`The process '${this.toolPath}' failed because one or more lines were written to the STDERR stream`);
+  if (this.timeout) {
+   clearTimeout(this.timeout)
+   this.timeout = null
+  }
+  this.done = true
+  this.emit('done', error, this.processExitCode)
+ }
+ static HandleTimeout(state) {
+  if (state.done) return;
+  if (!state.processClosed && state.processExited) {
+   const message = `The STDIO streams did not close within ${state.delay / 1e3} seconds of the exit event from process '${state.toolPath}'. This may indicate a child process inherited the STDIO streams and has not yet exited.`
+   state._debug(message)
+  }
+  state._setResult()
+ }
+}
+var exec_awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+function exec(commandLine, args, options) {
+ return exec_awaiter(this, void 0, void 0, function*() {
+  const commandArgs = argStringToArray(commandLine)
+  if (commandArgs.length === 0) throw new Error("Parameter 'commandLine' cannot be null or empty.");
+  const toolPath = commandArgs[0]
+  args = commandArgs.slice(1).concat(args || [])
+  return new ToolRunner(toolPath, args, options).exec()
+ })
+}
  },
  2413: function(_module, exports_, require_) {
 "use strict"
@@ -15818,7 +16278,7 @@ function parseUrl(template) {
  return {expand: expand.bind(null, template)}
 }
 function expand(template, context) {
- var operators = [ "+", "#", ".", "/", ";", "?", "&" ]
+ var operators = ["+", "#", ".", "/", ";", "?", "&"]
  if ((template = template.replace(/\{([^\{\}]+)\}|([^\{\}]+)/g, function(_, expression, literal) {
   if (expression) {
    let operator = ""
@@ -15863,7 +16323,7 @@ function endpointWithDefaults(defaults, route, options) {
 var endpoint = function withDefaults(oldDefaults, newDefaults) {
  const DEFAULTS2 = merge(oldDefaults, newDefaults), endpoint2 = endpointWithDefaults.bind(null, DEFAULTS2)
  return Object.assign(endpoint2, {DEFAULTS: DEFAULTS2, defaults: withDefaults.bind(null, DEFAULTS2), merge: merge.bind(null, DEFAULTS2), parse})
-}(null, { method: "GET", baseUrl: "https://api.github.com", headers: { accept: "application/vnd.github.v3+json", "user-agent": userAgent }, mediaType: { format: "" } })
+}(null, {method: "GET", baseUrl: "https://api.github.com", headers: {accept: "application/vnd.github.v3+json", "user-agent": userAgent}, mediaType: {format: ""}})
 const CHAR_MAP = new Uint8Array(256)
 CHAR_MAP[9] |= 2
 CHAR_MAP[32] |= 2
@@ -16310,7 +16770,7 @@ function graphql_dist_bundle_withDefaults(request2, newDefaults) {
 }
 graphql_dist_bundle_withDefaults(request, { headers: { "user-agent": `octokit-graphql.js/0.0.0-development ${getUserAgent()}` }, method: "POST", url: "/graphql" })
 function withCustomRequest(customRequest) {
- return graphql_dist_bundle_withDefaults(customRequest, { method: "POST", url: "/graphql" })
+ return graphql_dist_bundle_withDefaults(customRequest, {method: "POST", url: "/graphql"})
 }
 var b64url = "(?:[a-zA-Z0-9_-]+)", jwtRE = new RegExp(`^${b64url}\\.${b64url}\\.${b64url}$`), isJWT = jwtRE.test.bind(jwtRE)
 async function auth(token) {
@@ -16344,1076 +16804,1076 @@ const userAgentTrail = `octokit-core.js/7.0.8 ${getUserAgent()}`
 const endpointMethodsMap = new Map
 for (const [scope, endpoints] of Object.entries({
  actions: {
-  addCustomLabelsToSelfHostedRunnerForOrg: [ "POST /orgs/{org}/actions/runners/{runner_id}/labels" ],
-  addCustomLabelsToSelfHostedRunnerForRepo: [ "POST /repos/{owner}/{repo}/actions/runners/{runner_id}/labels" ],
-  addRepoAccessToSelfHostedRunnerGroupInOrg: [ "PUT /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories/{repository_id}" ],
-  addSelectedRepoToOrgSecret: [ "PUT /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}" ],
-  addSelectedRepoToOrgVariable: [ "PUT /orgs/{org}/actions/variables/{name}/repositories/{repository_id}" ],
-  approveWorkflowRun: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/approve" ],
-  cancelWorkflowRun: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel" ],
-  createEnvironmentVariable: [ "POST /repos/{owner}/{repo}/environments/{environment_name}/variables" ],
-  createHostedRunnerForOrg: [ "POST /orgs/{org}/actions/hosted-runners" ],
-  createOrUpdateEnvironmentSecret: [ "PUT /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}" ],
-  createOrUpdateOrgSecret: [ "PUT /orgs/{org}/actions/secrets/{secret_name}" ],
-  createOrUpdateRepoSecret: [ "PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}" ],
-  createOrgVariable: [ "POST /orgs/{org}/actions/variables" ],
-  createRegistrationTokenForOrg: [ "POST /orgs/{org}/actions/runners/registration-token" ],
-  createRegistrationTokenForRepo: [ "POST /repos/{owner}/{repo}/actions/runners/registration-token" ],
-  createRemoveTokenForOrg: [ "POST /orgs/{org}/actions/runners/remove-token" ],
-  createRemoveTokenForRepo: [ "POST /repos/{owner}/{repo}/actions/runners/remove-token" ],
-  createRepoVariable: [ "POST /repos/{owner}/{repo}/actions/variables" ],
-  createWorkflowDispatch: [ "POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches" ],
-  deleteActionsCacheById: [ "DELETE /repos/{owner}/{repo}/actions/caches/{cache_id}" ],
-  deleteActionsCacheByKey: [ "DELETE /repos/{owner}/{repo}/actions/caches{?key,ref}" ],
-  deleteArtifact: [ "DELETE /repos/{owner}/{repo}/actions/artifacts/{artifact_id}" ],
-  deleteCustomImageFromOrg: [ "DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}" ],
-  deleteCustomImageVersionFromOrg: [ "DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}" ],
-  deleteEnvironmentSecret: [ "DELETE /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}" ],
-  deleteEnvironmentVariable: [ "DELETE /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}" ],
-  deleteHostedRunnerForOrg: [ "DELETE /orgs/{org}/actions/hosted-runners/{hosted_runner_id}" ],
-  deleteOrgSecret: [ "DELETE /orgs/{org}/actions/secrets/{secret_name}" ],
-  deleteOrgVariable: [ "DELETE /orgs/{org}/actions/variables/{name}" ],
-  deleteRepoSecret: [ "DELETE /repos/{owner}/{repo}/actions/secrets/{secret_name}" ],
-  deleteRepoVariable: [ "DELETE /repos/{owner}/{repo}/actions/variables/{name}" ],
-  deleteSelfHostedRunnerFromOrg: [ "DELETE /orgs/{org}/actions/runners/{runner_id}" ],
-  deleteSelfHostedRunnerFromRepo: [ "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}" ],
-  deleteWorkflowRun: [ "DELETE /repos/{owner}/{repo}/actions/runs/{run_id}" ],
-  deleteWorkflowRunLogs: [ "DELETE /repos/{owner}/{repo}/actions/runs/{run_id}/logs" ],
-  disableSelectedRepositoryGithubActionsOrganization: [ "DELETE /orgs/{org}/actions/permissions/repositories/{repository_id}" ],
-  disableWorkflow: [ "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/disable" ],
-  downloadArtifact: [ "GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}" ],
-  downloadJobLogsForWorkflowRun: [ "GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs" ],
-  downloadWorkflowRunAttemptLogs: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/logs" ],
-  downloadWorkflowRunLogs: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/logs" ],
-  enableSelectedRepositoryGithubActionsOrganization: [ "PUT /orgs/{org}/actions/permissions/repositories/{repository_id}" ],
-  enableWorkflow: [ "PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable" ],
-  forceCancelWorkflowRun: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel" ],
-  generateRunnerJitconfigForOrg: [ "POST /orgs/{org}/actions/runners/generate-jitconfig" ],
-  generateRunnerJitconfigForRepo: [ "POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig" ],
-  getActionsCacheList: [ "GET /repos/{owner}/{repo}/actions/caches" ],
-  getActionsCacheUsage: [ "GET /repos/{owner}/{repo}/actions/cache/usage" ],
-  getActionsCacheUsageByRepoForOrg: [ "GET /orgs/{org}/actions/cache/usage-by-repository" ],
-  getActionsCacheUsageForOrg: [ "GET /orgs/{org}/actions/cache/usage" ],
-  getAllowedActionsOrganization: [ "GET /orgs/{org}/actions/permissions/selected-actions" ],
-  getAllowedActionsRepository: [ "GET /repos/{owner}/{repo}/actions/permissions/selected-actions" ],
-  getArtifact: [ "GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}" ],
-  getCustomImageForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}" ],
-  getCustomImageVersionForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}" ],
-  getCustomOidcSubClaimForRepo: [ "GET /repos/{owner}/{repo}/actions/oidc/customization/sub" ],
-  getEnvironmentPublicKey: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/public-key" ],
-  getEnvironmentSecret: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}" ],
-  getEnvironmentVariable: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}" ],
-  getGithubActionsDefaultWorkflowPermissionsOrganization: [ "GET /orgs/{org}/actions/permissions/workflow" ],
-  getGithubActionsDefaultWorkflowPermissionsRepository: [ "GET /repos/{owner}/{repo}/actions/permissions/workflow" ],
-  getGithubActionsPermissionsOrganization: [ "GET /orgs/{org}/actions/permissions" ],
-  getGithubActionsPermissionsRepository: [ "GET /repos/{owner}/{repo}/actions/permissions" ],
-  getHostedRunnerForOrg: [ "GET /orgs/{org}/actions/hosted-runners/{hosted_runner_id}" ],
-  getHostedRunnersGithubOwnedImagesForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/github-owned" ],
-  getHostedRunnersLimitsForOrg: [ "GET /orgs/{org}/actions/hosted-runners/limits" ],
-  getHostedRunnersMachineSpecsForOrg: [ "GET /orgs/{org}/actions/hosted-runners/machine-sizes" ],
-  getHostedRunnersPartnerImagesForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/partner" ],
-  getHostedRunnersPlatformsForOrg: [ "GET /orgs/{org}/actions/hosted-runners/platforms" ],
-  getJobForWorkflowRun: [ "GET /repos/{owner}/{repo}/actions/jobs/{job_id}" ],
-  getOrgPublicKey: [ "GET /orgs/{org}/actions/secrets/public-key" ],
-  getOrgSecret: [ "GET /orgs/{org}/actions/secrets/{secret_name}" ],
-  getOrgVariable: [ "GET /orgs/{org}/actions/variables/{name}" ],
-  getPendingDeploymentsForRun: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments" ],
-  getRepoPermissions: [ "GET /repos/{owner}/{repo}/actions/permissions", {}, { renamed: [ "actions", "getGithubActionsPermissionsRepository" ] } ],
-  getRepoPublicKey: [ "GET /repos/{owner}/{repo}/actions/secrets/public-key" ],
-  getRepoSecret: [ "GET /repos/{owner}/{repo}/actions/secrets/{secret_name}" ],
-  getRepoVariable: [ "GET /repos/{owner}/{repo}/actions/variables/{name}" ],
-  getReviewsForRun: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/approvals" ],
-  getSelfHostedRunnerForOrg: [ "GET /orgs/{org}/actions/runners/{runner_id}" ],
-  getSelfHostedRunnerForRepo: [ "GET /repos/{owner}/{repo}/actions/runners/{runner_id}" ],
-  getWorkflow: [ "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}" ],
-  getWorkflowAccessToRepository: [ "GET /repos/{owner}/{repo}/actions/permissions/access" ],
-  getWorkflowRun: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}" ],
-  getWorkflowRunAttempt: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}" ],
-  getWorkflowRunUsage: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/timing" ],
-  getWorkflowUsage: [ "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/timing" ],
-  listArtifactsForRepo: [ "GET /repos/{owner}/{repo}/actions/artifacts" ],
-  listCustomImageVersionsForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions" ],
-  listCustomImagesForOrg: [ "GET /orgs/{org}/actions/hosted-runners/images/custom" ],
-  listEnvironmentSecrets: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/secrets" ],
-  listEnvironmentVariables: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/variables" ],
-  listGithubHostedRunnersInGroupForOrg: [ "GET /orgs/{org}/actions/runner-groups/{runner_group_id}/hosted-runners" ],
-  listHostedRunnersForOrg: [ "GET /orgs/{org}/actions/hosted-runners" ],
-  listJobsForWorkflowRun: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs" ],
-  listJobsForWorkflowRunAttempt: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs" ],
-  listLabelsForSelfHostedRunnerForOrg: [ "GET /orgs/{org}/actions/runners/{runner_id}/labels" ],
-  listLabelsForSelfHostedRunnerForRepo: [ "GET /repos/{owner}/{repo}/actions/runners/{runner_id}/labels" ],
-  listOrgSecrets: [ "GET /orgs/{org}/actions/secrets" ],
-  listOrgVariables: [ "GET /orgs/{org}/actions/variables" ],
-  listRepoOrganizationSecrets: [ "GET /repos/{owner}/{repo}/actions/organization-secrets" ],
-  listRepoOrganizationVariables: [ "GET /repos/{owner}/{repo}/actions/organization-variables" ],
-  listRepoSecrets: [ "GET /repos/{owner}/{repo}/actions/secrets" ],
-  listRepoVariables: [ "GET /repos/{owner}/{repo}/actions/variables" ],
-  listRepoWorkflows: [ "GET /repos/{owner}/{repo}/actions/workflows" ],
-  listRunnerApplicationsForOrg: [ "GET /orgs/{org}/actions/runners/downloads" ],
-  listRunnerApplicationsForRepo: [ "GET /repos/{owner}/{repo}/actions/runners/downloads" ],
-  listSelectedReposForOrgSecret: [ "GET /orgs/{org}/actions/secrets/{secret_name}/repositories" ],
-  listSelectedReposForOrgVariable: [ "GET /orgs/{org}/actions/variables/{name}/repositories" ],
-  listSelectedRepositoriesEnabledGithubActionsOrganization: [ "GET /orgs/{org}/actions/permissions/repositories" ],
-  listSelfHostedRunnersForOrg: [ "GET /orgs/{org}/actions/runners" ],
-  listSelfHostedRunnersForRepo: [ "GET /repos/{owner}/{repo}/actions/runners" ],
-  listWorkflowRunArtifacts: [ "GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts" ],
-  listWorkflowRuns: [ "GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs" ],
-  listWorkflowRunsForRepo: [ "GET /repos/{owner}/{repo}/actions/runs" ],
-  reRunJobForWorkflowRun: [ "POST /repos/{owner}/{repo}/actions/jobs/{job_id}/rerun" ],
-  reRunWorkflow: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun" ],
-  reRunWorkflowFailedJobs: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs" ],
-  removeAllCustomLabelsFromSelfHostedRunnerForOrg: [ "DELETE /orgs/{org}/actions/runners/{runner_id}/labels" ],
-  removeAllCustomLabelsFromSelfHostedRunnerForRepo: [ "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels" ],
-  removeCustomLabelFromSelfHostedRunnerForOrg: [ "DELETE /orgs/{org}/actions/runners/{runner_id}/labels/{name}" ],
-  removeCustomLabelFromSelfHostedRunnerForRepo: [ "DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels/{name}" ],
-  removeSelectedRepoFromOrgSecret: [ "DELETE /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}" ],
-  removeSelectedRepoFromOrgVariable: [ "DELETE /orgs/{org}/actions/variables/{name}/repositories/{repository_id}" ],
-  reviewCustomGatesForRun: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/deployment_protection_rule" ],
-  reviewPendingDeploymentsForRun: [ "POST /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments" ],
-  setAllowedActionsOrganization: [ "PUT /orgs/{org}/actions/permissions/selected-actions" ],
-  setAllowedActionsRepository: [ "PUT /repos/{owner}/{repo}/actions/permissions/selected-actions" ],
-  setCustomLabelsForSelfHostedRunnerForOrg: [ "PUT /orgs/{org}/actions/runners/{runner_id}/labels" ],
-  setCustomLabelsForSelfHostedRunnerForRepo: [ "PUT /repos/{owner}/{repo}/actions/runners/{runner_id}/labels" ],
-  setCustomOidcSubClaimForRepo: [ "PUT /repos/{owner}/{repo}/actions/oidc/customization/sub" ],
-  setGithubActionsDefaultWorkflowPermissionsOrganization: [ "PUT /orgs/{org}/actions/permissions/workflow" ],
-  setGithubActionsDefaultWorkflowPermissionsRepository: [ "PUT /repos/{owner}/{repo}/actions/permissions/workflow" ],
-  setGithubActionsPermissionsOrganization: [ "PUT /orgs/{org}/actions/permissions" ],
-  setGithubActionsPermissionsRepository: [ "PUT /repos/{owner}/{repo}/actions/permissions" ],
-  setSelectedReposForOrgSecret: [ "PUT /orgs/{org}/actions/secrets/{secret_name}/repositories" ],
-  setSelectedReposForOrgVariable: [ "PUT /orgs/{org}/actions/variables/{name}/repositories" ],
-  setSelectedRepositoriesEnabledGithubActionsOrganization: [ "PUT /orgs/{org}/actions/permissions/repositories" ],
-  setWorkflowAccessToRepository: [ "PUT /repos/{owner}/{repo}/actions/permissions/access" ],
-  updateEnvironmentVariable: [ "PATCH /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}" ],
-  updateHostedRunnerForOrg: [ "PATCH /orgs/{org}/actions/hosted-runners/{hosted_runner_id}" ],
-  updateOrgVariable: [ "PATCH /orgs/{org}/actions/variables/{name}" ],
-  updateRepoVariable: [ "PATCH /repos/{owner}/{repo}/actions/variables/{name}" ]
+  addCustomLabelsToSelfHostedRunnerForOrg: ["POST /orgs/{org}/actions/runners/{runner_id}/labels"],
+  addCustomLabelsToSelfHostedRunnerForRepo: ["POST /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"],
+  addRepoAccessToSelfHostedRunnerGroupInOrg: ["PUT /orgs/{org}/actions/runner-groups/{runner_group_id}/repositories/{repository_id}"],
+  addSelectedRepoToOrgSecret: ["PUT /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}"],
+  addSelectedRepoToOrgVariable: ["PUT /orgs/{org}/actions/variables/{name}/repositories/{repository_id}"],
+  approveWorkflowRun: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/approve"],
+  cancelWorkflowRun: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/cancel"],
+  createEnvironmentVariable: ["POST /repos/{owner}/{repo}/environments/{environment_name}/variables"],
+  createHostedRunnerForOrg: ["POST /orgs/{org}/actions/hosted-runners"],
+  createOrUpdateEnvironmentSecret: ["PUT /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"],
+  createOrUpdateOrgSecret: ["PUT /orgs/{org}/actions/secrets/{secret_name}"],
+  createOrUpdateRepoSecret: ["PUT /repos/{owner}/{repo}/actions/secrets/{secret_name}"],
+  createOrgVariable: ["POST /orgs/{org}/actions/variables"],
+  createRegistrationTokenForOrg: ["POST /orgs/{org}/actions/runners/registration-token"],
+  createRegistrationTokenForRepo: ["POST /repos/{owner}/{repo}/actions/runners/registration-token"],
+  createRemoveTokenForOrg: ["POST /orgs/{org}/actions/runners/remove-token"],
+  createRemoveTokenForRepo: ["POST /repos/{owner}/{repo}/actions/runners/remove-token"],
+  createRepoVariable: ["POST /repos/{owner}/{repo}/actions/variables"],
+  createWorkflowDispatch: ["POST /repos/{owner}/{repo}/actions/workflows/{workflow_id}/dispatches"],
+  deleteActionsCacheById: ["DELETE /repos/{owner}/{repo}/actions/caches/{cache_id}"],
+  deleteActionsCacheByKey: ["DELETE /repos/{owner}/{repo}/actions/caches{?key,ref}"],
+  deleteArtifact: ["DELETE /repos/{owner}/{repo}/actions/artifacts/{artifact_id}"],
+  deleteCustomImageFromOrg: ["DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}"],
+  deleteCustomImageVersionFromOrg: ["DELETE /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}"],
+  deleteEnvironmentSecret: ["DELETE /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"],
+  deleteEnvironmentVariable: ["DELETE /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"],
+  deleteHostedRunnerForOrg: ["DELETE /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"],
+  deleteOrgSecret: ["DELETE /orgs/{org}/actions/secrets/{secret_name}"],
+  deleteOrgVariable: ["DELETE /orgs/{org}/actions/variables/{name}"],
+  deleteRepoSecret: ["DELETE /repos/{owner}/{repo}/actions/secrets/{secret_name}"],
+  deleteRepoVariable: ["DELETE /repos/{owner}/{repo}/actions/variables/{name}"],
+  deleteSelfHostedRunnerFromOrg: ["DELETE /orgs/{org}/actions/runners/{runner_id}"],
+  deleteSelfHostedRunnerFromRepo: ["DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}"],
+  deleteWorkflowRun: ["DELETE /repos/{owner}/{repo}/actions/runs/{run_id}"],
+  deleteWorkflowRunLogs: ["DELETE /repos/{owner}/{repo}/actions/runs/{run_id}/logs"],
+  disableSelectedRepositoryGithubActionsOrganization: ["DELETE /orgs/{org}/actions/permissions/repositories/{repository_id}"],
+  disableWorkflow: ["PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/disable"],
+  downloadArtifact: ["GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}/{archive_format}"],
+  downloadJobLogsForWorkflowRun: ["GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs"],
+  downloadWorkflowRunAttemptLogs: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/logs"],
+  downloadWorkflowRunLogs: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/logs"],
+  enableSelectedRepositoryGithubActionsOrganization: ["PUT /orgs/{org}/actions/permissions/repositories/{repository_id}"],
+  enableWorkflow: ["PUT /repos/{owner}/{repo}/actions/workflows/{workflow_id}/enable"],
+  forceCancelWorkflowRun: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/force-cancel"],
+  generateRunnerJitconfigForOrg: ["POST /orgs/{org}/actions/runners/generate-jitconfig"],
+  generateRunnerJitconfigForRepo: ["POST /repos/{owner}/{repo}/actions/runners/generate-jitconfig"],
+  getActionsCacheList: ["GET /repos/{owner}/{repo}/actions/caches"],
+  getActionsCacheUsage: ["GET /repos/{owner}/{repo}/actions/cache/usage"],
+  getActionsCacheUsageByRepoForOrg: ["GET /orgs/{org}/actions/cache/usage-by-repository"],
+  getActionsCacheUsageForOrg: ["GET /orgs/{org}/actions/cache/usage"],
+  getAllowedActionsOrganization: ["GET /orgs/{org}/actions/permissions/selected-actions"],
+  getAllowedActionsRepository: ["GET /repos/{owner}/{repo}/actions/permissions/selected-actions"],
+  getArtifact: ["GET /repos/{owner}/{repo}/actions/artifacts/{artifact_id}"],
+  getCustomImageForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}"],
+  getCustomImageVersionForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions/{version}"],
+  getCustomOidcSubClaimForRepo: ["GET /repos/{owner}/{repo}/actions/oidc/customization/sub"],
+  getEnvironmentPublicKey: ["GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/public-key"],
+  getEnvironmentSecret: ["GET /repos/{owner}/{repo}/environments/{environment_name}/secrets/{secret_name}"],
+  getEnvironmentVariable: ["GET /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"],
+  getGithubActionsDefaultWorkflowPermissionsOrganization: ["GET /orgs/{org}/actions/permissions/workflow"],
+  getGithubActionsDefaultWorkflowPermissionsRepository: ["GET /repos/{owner}/{repo}/actions/permissions/workflow"],
+  getGithubActionsPermissionsOrganization: ["GET /orgs/{org}/actions/permissions"],
+  getGithubActionsPermissionsRepository: ["GET /repos/{owner}/{repo}/actions/permissions"],
+  getHostedRunnerForOrg: ["GET /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"],
+  getHostedRunnersGithubOwnedImagesForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/github-owned"],
+  getHostedRunnersLimitsForOrg: ["GET /orgs/{org}/actions/hosted-runners/limits"],
+  getHostedRunnersMachineSpecsForOrg: ["GET /orgs/{org}/actions/hosted-runners/machine-sizes"],
+  getHostedRunnersPartnerImagesForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/partner"],
+  getHostedRunnersPlatformsForOrg: ["GET /orgs/{org}/actions/hosted-runners/platforms"],
+  getJobForWorkflowRun: ["GET /repos/{owner}/{repo}/actions/jobs/{job_id}"],
+  getOrgPublicKey: ["GET /orgs/{org}/actions/secrets/public-key"],
+  getOrgSecret: ["GET /orgs/{org}/actions/secrets/{secret_name}"],
+  getOrgVariable: ["GET /orgs/{org}/actions/variables/{name}"],
+  getPendingDeploymentsForRun: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments"],
+  getRepoPermissions: ["GET /repos/{owner}/{repo}/actions/permissions", {}, {renamed: ["actions", "getGithubActionsPermissionsRepository"]}],
+  getRepoPublicKey: ["GET /repos/{owner}/{repo}/actions/secrets/public-key"],
+  getRepoSecret: ["GET /repos/{owner}/{repo}/actions/secrets/{secret_name}"],
+  getRepoVariable: ["GET /repos/{owner}/{repo}/actions/variables/{name}"],
+  getReviewsForRun: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/approvals"],
+  getSelfHostedRunnerForOrg: ["GET /orgs/{org}/actions/runners/{runner_id}"],
+  getSelfHostedRunnerForRepo: ["GET /repos/{owner}/{repo}/actions/runners/{runner_id}"],
+  getWorkflow: ["GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}"],
+  getWorkflowAccessToRepository: ["GET /repos/{owner}/{repo}/actions/permissions/access"],
+  getWorkflowRun: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}"],
+  getWorkflowRunAttempt: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}"],
+  getWorkflowRunUsage: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/timing"],
+  getWorkflowUsage: ["GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/timing"],
+  listArtifactsForRepo: ["GET /repos/{owner}/{repo}/actions/artifacts"],
+  listCustomImageVersionsForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/custom/{image_definition_id}/versions"],
+  listCustomImagesForOrg: ["GET /orgs/{org}/actions/hosted-runners/images/custom"],
+  listEnvironmentSecrets: ["GET /repos/{owner}/{repo}/environments/{environment_name}/secrets"],
+  listEnvironmentVariables: ["GET /repos/{owner}/{repo}/environments/{environment_name}/variables"],
+  listGithubHostedRunnersInGroupForOrg: ["GET /orgs/{org}/actions/runner-groups/{runner_group_id}/hosted-runners"],
+  listHostedRunnersForOrg: ["GET /orgs/{org}/actions/hosted-runners"],
+  listJobsForWorkflowRun: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/jobs"],
+  listJobsForWorkflowRunAttempt: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/attempts/{attempt_number}/jobs"],
+  listLabelsForSelfHostedRunnerForOrg: ["GET /orgs/{org}/actions/runners/{runner_id}/labels"],
+  listLabelsForSelfHostedRunnerForRepo: ["GET /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"],
+  listOrgSecrets: ["GET /orgs/{org}/actions/secrets"],
+  listOrgVariables: ["GET /orgs/{org}/actions/variables"],
+  listRepoOrganizationSecrets: ["GET /repos/{owner}/{repo}/actions/organization-secrets"],
+  listRepoOrganizationVariables: ["GET /repos/{owner}/{repo}/actions/organization-variables"],
+  listRepoSecrets: ["GET /repos/{owner}/{repo}/actions/secrets"],
+  listRepoVariables: ["GET /repos/{owner}/{repo}/actions/variables"],
+  listRepoWorkflows: ["GET /repos/{owner}/{repo}/actions/workflows"],
+  listRunnerApplicationsForOrg: ["GET /orgs/{org}/actions/runners/downloads"],
+  listRunnerApplicationsForRepo: ["GET /repos/{owner}/{repo}/actions/runners/downloads"],
+  listSelectedReposForOrgSecret: ["GET /orgs/{org}/actions/secrets/{secret_name}/repositories"],
+  listSelectedReposForOrgVariable: ["GET /orgs/{org}/actions/variables/{name}/repositories"],
+  listSelectedRepositoriesEnabledGithubActionsOrganization: ["GET /orgs/{org}/actions/permissions/repositories"],
+  listSelfHostedRunnersForOrg: ["GET /orgs/{org}/actions/runners"],
+  listSelfHostedRunnersForRepo: ["GET /repos/{owner}/{repo}/actions/runners"],
+  listWorkflowRunArtifacts: ["GET /repos/{owner}/{repo}/actions/runs/{run_id}/artifacts"],
+  listWorkflowRuns: ["GET /repos/{owner}/{repo}/actions/workflows/{workflow_id}/runs"],
+  listWorkflowRunsForRepo: ["GET /repos/{owner}/{repo}/actions/runs"],
+  reRunJobForWorkflowRun: ["POST /repos/{owner}/{repo}/actions/jobs/{job_id}/rerun"],
+  reRunWorkflow: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun"],
+  reRunWorkflowFailedJobs: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/rerun-failed-jobs"],
+  removeAllCustomLabelsFromSelfHostedRunnerForOrg: ["DELETE /orgs/{org}/actions/runners/{runner_id}/labels"],
+  removeAllCustomLabelsFromSelfHostedRunnerForRepo: ["DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"],
+  removeCustomLabelFromSelfHostedRunnerForOrg: ["DELETE /orgs/{org}/actions/runners/{runner_id}/labels/{name}"],
+  removeCustomLabelFromSelfHostedRunnerForRepo: ["DELETE /repos/{owner}/{repo}/actions/runners/{runner_id}/labels/{name}"],
+  removeSelectedRepoFromOrgSecret: ["DELETE /orgs/{org}/actions/secrets/{secret_name}/repositories/{repository_id}"],
+  removeSelectedRepoFromOrgVariable: ["DELETE /orgs/{org}/actions/variables/{name}/repositories/{repository_id}"],
+  reviewCustomGatesForRun: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/deployment_protection_rule"],
+  reviewPendingDeploymentsForRun: ["POST /repos/{owner}/{repo}/actions/runs/{run_id}/pending_deployments"],
+  setAllowedActionsOrganization: ["PUT /orgs/{org}/actions/permissions/selected-actions"],
+  setAllowedActionsRepository: ["PUT /repos/{owner}/{repo}/actions/permissions/selected-actions"],
+  setCustomLabelsForSelfHostedRunnerForOrg: ["PUT /orgs/{org}/actions/runners/{runner_id}/labels"],
+  setCustomLabelsForSelfHostedRunnerForRepo: ["PUT /repos/{owner}/{repo}/actions/runners/{runner_id}/labels"],
+  setCustomOidcSubClaimForRepo: ["PUT /repos/{owner}/{repo}/actions/oidc/customization/sub"],
+  setGithubActionsDefaultWorkflowPermissionsOrganization: ["PUT /orgs/{org}/actions/permissions/workflow"],
+  setGithubActionsDefaultWorkflowPermissionsRepository: ["PUT /repos/{owner}/{repo}/actions/permissions/workflow"],
+  setGithubActionsPermissionsOrganization: ["PUT /orgs/{org}/actions/permissions"],
+  setGithubActionsPermissionsRepository: ["PUT /repos/{owner}/{repo}/actions/permissions"],
+  setSelectedReposForOrgSecret: ["PUT /orgs/{org}/actions/secrets/{secret_name}/repositories"],
+  setSelectedReposForOrgVariable: ["PUT /orgs/{org}/actions/variables/{name}/repositories"],
+  setSelectedRepositoriesEnabledGithubActionsOrganization: ["PUT /orgs/{org}/actions/permissions/repositories"],
+  setWorkflowAccessToRepository: ["PUT /repos/{owner}/{repo}/actions/permissions/access"],
+  updateEnvironmentVariable: ["PATCH /repos/{owner}/{repo}/environments/{environment_name}/variables/{name}"],
+  updateHostedRunnerForOrg: ["PATCH /orgs/{org}/actions/hosted-runners/{hosted_runner_id}"],
+  updateOrgVariable: ["PATCH /orgs/{org}/actions/variables/{name}"],
+  updateRepoVariable: ["PATCH /repos/{owner}/{repo}/actions/variables/{name}"]
  },
  activity: {
-  checkRepoIsStarredByAuthenticatedUser: [ "GET /user/starred/{owner}/{repo}" ],
-  deleteRepoSubscription: [ "DELETE /repos/{owner}/{repo}/subscription" ],
-  deleteThreadSubscription: [ "DELETE /notifications/threads/{thread_id}/subscription" ],
-  getFeeds: [ "GET /feeds" ],
-  getRepoSubscription: [ "GET /repos/{owner}/{repo}/subscription" ],
-  getThread: [ "GET /notifications/threads/{thread_id}" ],
-  getThreadSubscriptionForAuthenticatedUser: [ "GET /notifications/threads/{thread_id}/subscription" ],
-  listEventsForAuthenticatedUser: [ "GET /users/{username}/events" ],
-  listNotificationsForAuthenticatedUser: [ "GET /notifications" ],
-  listOrgEventsForAuthenticatedUser: [ "GET /users/{username}/events/orgs/{org}" ],
-  listPublicEvents: [ "GET /events" ],
-  listPublicEventsForRepoNetwork: [ "GET /networks/{owner}/{repo}/events" ],
-  listPublicEventsForUser: [ "GET /users/{username}/events/public" ],
-  listPublicOrgEvents: [ "GET /orgs/{org}/events" ],
-  listReceivedEventsForUser: [ "GET /users/{username}/received_events" ],
-  listReceivedPublicEventsForUser: [ "GET /users/{username}/received_events/public" ],
-  listRepoEvents: [ "GET /repos/{owner}/{repo}/events" ],
-  listRepoNotificationsForAuthenticatedUser: [ "GET /repos/{owner}/{repo}/notifications" ],
-  listReposStarredByAuthenticatedUser: [ "GET /user/starred" ],
-  listReposStarredByUser: [ "GET /users/{username}/starred" ],
-  listReposWatchedByUser: [ "GET /users/{username}/subscriptions" ],
-  listStargazersForRepo: [ "GET /repos/{owner}/{repo}/stargazers" ],
-  listWatchedReposForAuthenticatedUser: [ "GET /user/subscriptions" ],
-  listWatchersForRepo: [ "GET /repos/{owner}/{repo}/subscribers" ],
-  markNotificationsAsRead: [ "PUT /notifications" ],
-  markRepoNotificationsAsRead: [ "PUT /repos/{owner}/{repo}/notifications" ],
-  markThreadAsDone: [ "DELETE /notifications/threads/{thread_id}" ],
-  markThreadAsRead: [ "PATCH /notifications/threads/{thread_id}" ],
-  setRepoSubscription: [ "PUT /repos/{owner}/{repo}/subscription" ],
-  setThreadSubscription: [ "PUT /notifications/threads/{thread_id}/subscription" ],
-  starRepoForAuthenticatedUser: [ "PUT /user/starred/{owner}/{repo}" ],
-  unstarRepoForAuthenticatedUser: [ "DELETE /user/starred/{owner}/{repo}" ]
+  checkRepoIsStarredByAuthenticatedUser: ["GET /user/starred/{owner}/{repo}"],
+  deleteRepoSubscription: ["DELETE /repos/{owner}/{repo}/subscription"],
+  deleteThreadSubscription: ["DELETE /notifications/threads/{thread_id}/subscription"],
+  getFeeds: ["GET /feeds"],
+  getRepoSubscription: ["GET /repos/{owner}/{repo}/subscription"],
+  getThread: ["GET /notifications/threads/{thread_id}"],
+  getThreadSubscriptionForAuthenticatedUser: ["GET /notifications/threads/{thread_id}/subscription"],
+  listEventsForAuthenticatedUser: ["GET /users/{username}/events"],
+  listNotificationsForAuthenticatedUser: ["GET /notifications"],
+  listOrgEventsForAuthenticatedUser: ["GET /users/{username}/events/orgs/{org}"],
+  listPublicEvents: ["GET /events"],
+  listPublicEventsForRepoNetwork: ["GET /networks/{owner}/{repo}/events"],
+  listPublicEventsForUser: ["GET /users/{username}/events/public"],
+  listPublicOrgEvents: ["GET /orgs/{org}/events"],
+  listReceivedEventsForUser: ["GET /users/{username}/received_events"],
+  listReceivedPublicEventsForUser: ["GET /users/{username}/received_events/public"],
+  listRepoEvents: ["GET /repos/{owner}/{repo}/events"],
+  listRepoNotificationsForAuthenticatedUser: ["GET /repos/{owner}/{repo}/notifications"],
+  listReposStarredByAuthenticatedUser: ["GET /user/starred"],
+  listReposStarredByUser: ["GET /users/{username}/starred"],
+  listReposWatchedByUser: ["GET /users/{username}/subscriptions"],
+  listStargazersForRepo: ["GET /repos/{owner}/{repo}/stargazers"],
+  listWatchedReposForAuthenticatedUser: ["GET /user/subscriptions"],
+  listWatchersForRepo: ["GET /repos/{owner}/{repo}/subscribers"],
+  markNotificationsAsRead: ["PUT /notifications"],
+  markRepoNotificationsAsRead: ["PUT /repos/{owner}/{repo}/notifications"],
+  markThreadAsDone: ["DELETE /notifications/threads/{thread_id}"],
+  markThreadAsRead: ["PATCH /notifications/threads/{thread_id}"],
+  setRepoSubscription: ["PUT /repos/{owner}/{repo}/subscription"],
+  setThreadSubscription: ["PUT /notifications/threads/{thread_id}/subscription"],
+  starRepoForAuthenticatedUser: ["PUT /user/starred/{owner}/{repo}"],
+  unstarRepoForAuthenticatedUser: ["DELETE /user/starred/{owner}/{repo}"]
  },
  apps: {
-  addRepoToInstallation: [ "PUT /user/installations/{installation_id}/repositories/{repository_id}", {}, { renamed: [ "apps", "addRepoToInstallationForAuthenticatedUser" ] } ],
-  addRepoToInstallationForAuthenticatedUser: [ "PUT /user/installations/{installation_id}/repositories/{repository_id}" ],
-  checkToken: [ "POST /applications/{client_id}/token" ],
-  createFromManifest: [ "POST /app-manifests/{code}/conversions" ],
-  createInstallationAccessToken: [ "POST /app/installations/{installation_id}/access_tokens" ],
-  deleteAuthorization: [ "DELETE /applications/{client_id}/grant" ],
-  deleteInstallation: [ "DELETE /app/installations/{installation_id}" ],
-  deleteToken: [ "DELETE /applications/{client_id}/token" ],
-  getAuthenticated: [ "GET /app" ],
-  getBySlug: [ "GET /apps/{app_slug}" ],
-  getInstallation: [ "GET /app/installations/{installation_id}" ],
-  getOrgInstallation: [ "GET /orgs/{org}/installation" ],
-  getRepoInstallation: [ "GET /repos/{owner}/{repo}/installation" ],
-  getSubscriptionPlanForAccount: [ "GET /marketplace_listing/accounts/{account_id}" ],
-  getSubscriptionPlanForAccountStubbed: [ "GET /marketplace_listing/stubbed/accounts/{account_id}" ],
-  getUserInstallation: [ "GET /users/{username}/installation" ],
-  getWebhookConfigForApp: [ "GET /app/hook/config" ],
-  getWebhookDelivery: [ "GET /app/hook/deliveries/{delivery_id}" ],
-  listAccountsForPlan: [ "GET /marketplace_listing/plans/{plan_id}/accounts" ],
-  listAccountsForPlanStubbed: [ "GET /marketplace_listing/stubbed/plans/{plan_id}/accounts" ],
-  listInstallationReposForAuthenticatedUser: [ "GET /user/installations/{installation_id}/repositories" ],
-  listInstallationRequestsForAuthenticatedApp: [ "GET /app/installation-requests" ],
-  listInstallations: [ "GET /app/installations" ],
-  listInstallationsForAuthenticatedUser: [ "GET /user/installations" ],
-  listPlans: [ "GET /marketplace_listing/plans" ],
-  listPlansStubbed: [ "GET /marketplace_listing/stubbed/plans" ],
-  listReposAccessibleToInstallation: [ "GET /installation/repositories" ],
-  listSubscriptionsForAuthenticatedUser: [ "GET /user/marketplace_purchases" ],
-  listSubscriptionsForAuthenticatedUserStubbed: [ "GET /user/marketplace_purchases/stubbed" ],
-  listWebhookDeliveries: [ "GET /app/hook/deliveries" ],
-  redeliverWebhookDelivery: [ "POST /app/hook/deliveries/{delivery_id}/attempts" ],
-  removeRepoFromInstallation: [ "DELETE /user/installations/{installation_id}/repositories/{repository_id}", {}, { renamed: [ "apps", "removeRepoFromInstallationForAuthenticatedUser" ] } ],
-  removeRepoFromInstallationForAuthenticatedUser: [ "DELETE /user/installations/{installation_id}/repositories/{repository_id}" ],
-  resetToken: [ "PATCH /applications/{client_id}/token" ],
-  revokeInstallationAccessToken: [ "DELETE /installation/token" ],
-  scopeToken: [ "POST /applications/{client_id}/token/scoped" ],
-  suspendInstallation: [ "PUT /app/installations/{installation_id}/suspended" ],
-  unsuspendInstallation: [ "DELETE /app/installations/{installation_id}/suspended" ],
-  updateWebhookConfigForApp: [ "PATCH /app/hook/config" ]
+  addRepoToInstallation: ["PUT /user/installations/{installation_id}/repositories/{repository_id}", {}, {renamed: ["apps", "addRepoToInstallationForAuthenticatedUser"]}],
+  addRepoToInstallationForAuthenticatedUser: ["PUT /user/installations/{installation_id}/repositories/{repository_id}"],
+  checkToken: ["POST /applications/{client_id}/token"],
+  createFromManifest: ["POST /app-manifests/{code}/conversions"],
+  createInstallationAccessToken: ["POST /app/installations/{installation_id}/access_tokens"],
+  deleteAuthorization: ["DELETE /applications/{client_id}/grant"],
+  deleteInstallation: ["DELETE /app/installations/{installation_id}"],
+  deleteToken: ["DELETE /applications/{client_id}/token"],
+  getAuthenticated: ["GET /app"],
+  getBySlug: ["GET /apps/{app_slug}"],
+  getInstallation: ["GET /app/installations/{installation_id}"],
+  getOrgInstallation: ["GET /orgs/{org}/installation"],
+  getRepoInstallation: ["GET /repos/{owner}/{repo}/installation"],
+  getSubscriptionPlanForAccount: ["GET /marketplace_listing/accounts/{account_id}"],
+  getSubscriptionPlanForAccountStubbed: ["GET /marketplace_listing/stubbed/accounts/{account_id}"],
+  getUserInstallation: ["GET /users/{username}/installation"],
+  getWebhookConfigForApp: ["GET /app/hook/config"],
+  getWebhookDelivery: ["GET /app/hook/deliveries/{delivery_id}"],
+  listAccountsForPlan: ["GET /marketplace_listing/plans/{plan_id}/accounts"],
+  listAccountsForPlanStubbed: ["GET /marketplace_listing/stubbed/plans/{plan_id}/accounts"],
+  listInstallationReposForAuthenticatedUser: ["GET /user/installations/{installation_id}/repositories"],
+  listInstallationRequestsForAuthenticatedApp: ["GET /app/installation-requests"],
+  listInstallations: ["GET /app/installations"],
+  listInstallationsForAuthenticatedUser: ["GET /user/installations"],
+  listPlans: ["GET /marketplace_listing/plans"],
+  listPlansStubbed: ["GET /marketplace_listing/stubbed/plans"],
+  listReposAccessibleToInstallation: ["GET /installation/repositories"],
+  listSubscriptionsForAuthenticatedUser: ["GET /user/marketplace_purchases"],
+  listSubscriptionsForAuthenticatedUserStubbed: ["GET /user/marketplace_purchases/stubbed"],
+  listWebhookDeliveries: ["GET /app/hook/deliveries"],
+  redeliverWebhookDelivery: ["POST /app/hook/deliveries/{delivery_id}/attempts"],
+  removeRepoFromInstallation: ["DELETE /user/installations/{installation_id}/repositories/{repository_id}", {}, {renamed: ["apps", "removeRepoFromInstallationForAuthenticatedUser"]}],
+  removeRepoFromInstallationForAuthenticatedUser: ["DELETE /user/installations/{installation_id}/repositories/{repository_id}"],
+  resetToken: ["PATCH /applications/{client_id}/token"],
+  revokeInstallationAccessToken: ["DELETE /installation/token"],
+  scopeToken: ["POST /applications/{client_id}/token/scoped"],
+  suspendInstallation: ["PUT /app/installations/{installation_id}/suspended"],
+  unsuspendInstallation: ["DELETE /app/installations/{installation_id}/suspended"],
+  updateWebhookConfigForApp: ["PATCH /app/hook/config"]
  },
  billing: {
-  getGithubActionsBillingOrg: [ "GET /orgs/{org}/settings/billing/actions" ],
-  getGithubActionsBillingUser: [ "GET /users/{username}/settings/billing/actions" ],
-  getGithubBillingPremiumRequestUsageReportOrg: [ "GET /organizations/{org}/settings/billing/premium_request/usage" ],
-  getGithubBillingPremiumRequestUsageReportUser: [ "GET /users/{username}/settings/billing/premium_request/usage" ],
-  getGithubBillingUsageReportOrg: [ "GET /organizations/{org}/settings/billing/usage" ],
-  getGithubBillingUsageReportUser: [ "GET /users/{username}/settings/billing/usage" ],
-  getGithubPackagesBillingOrg: [ "GET /orgs/{org}/settings/billing/packages" ],
-  getGithubPackagesBillingUser: [ "GET /users/{username}/settings/billing/packages" ],
-  getSharedStorageBillingOrg: [ "GET /orgs/{org}/settings/billing/shared-storage" ],
-  getSharedStorageBillingUser: [ "GET /users/{username}/settings/billing/shared-storage" ]
+  getGithubActionsBillingOrg: ["GET /orgs/{org}/settings/billing/actions"],
+  getGithubActionsBillingUser: ["GET /users/{username}/settings/billing/actions"],
+  getGithubBillingPremiumRequestUsageReportOrg: ["GET /organizations/{org}/settings/billing/premium_request/usage"],
+  getGithubBillingPremiumRequestUsageReportUser: ["GET /users/{username}/settings/billing/premium_request/usage"],
+  getGithubBillingUsageReportOrg: ["GET /organizations/{org}/settings/billing/usage"],
+  getGithubBillingUsageReportUser: ["GET /users/{username}/settings/billing/usage"],
+  getGithubPackagesBillingOrg: ["GET /orgs/{org}/settings/billing/packages"],
+  getGithubPackagesBillingUser: ["GET /users/{username}/settings/billing/packages"],
+  getSharedStorageBillingOrg: ["GET /orgs/{org}/settings/billing/shared-storage"],
+  getSharedStorageBillingUser: ["GET /users/{username}/settings/billing/shared-storage"]
  },
  campaigns: {
-  createCampaign: [ "POST /orgs/{org}/campaigns" ],
-  deleteCampaign: [ "DELETE /orgs/{org}/campaigns/{campaign_number}" ],
-  getCampaignSummary: [ "GET /orgs/{org}/campaigns/{campaign_number}" ],
-  listOrgCampaigns: [ "GET /orgs/{org}/campaigns" ],
-  updateCampaign: [ "PATCH /orgs/{org}/campaigns/{campaign_number}" ]
+  createCampaign: ["POST /orgs/{org}/campaigns"],
+  deleteCampaign: ["DELETE /orgs/{org}/campaigns/{campaign_number}"],
+  getCampaignSummary: ["GET /orgs/{org}/campaigns/{campaign_number}"],
+  listOrgCampaigns: ["GET /orgs/{org}/campaigns"],
+  updateCampaign: ["PATCH /orgs/{org}/campaigns/{campaign_number}"]
  },
  checks: {
-  create: [ "POST /repos/{owner}/{repo}/check-runs" ],
-  createSuite: [ "POST /repos/{owner}/{repo}/check-suites" ],
-  get: [ "GET /repos/{owner}/{repo}/check-runs/{check_run_id}" ],
-  getSuite: [ "GET /repos/{owner}/{repo}/check-suites/{check_suite_id}" ],
-  listAnnotations: [ "GET /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations" ],
-  listForRef: [ "GET /repos/{owner}/{repo}/commits/{ref}/check-runs" ],
-  listForSuite: [ "GET /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs" ],
-  listSuitesForRef: [ "GET /repos/{owner}/{repo}/commits/{ref}/check-suites" ],
-  rerequestRun: [ "POST /repos/{owner}/{repo}/check-runs/{check_run_id}/rerequest" ],
-  rerequestSuite: [ "POST /repos/{owner}/{repo}/check-suites/{check_suite_id}/rerequest" ],
-  setSuitesPreferences: [ "PATCH /repos/{owner}/{repo}/check-suites/preferences" ],
-  update: [ "PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}" ]
+  create: ["POST /repos/{owner}/{repo}/check-runs"],
+  createSuite: ["POST /repos/{owner}/{repo}/check-suites"],
+  get: ["GET /repos/{owner}/{repo}/check-runs/{check_run_id}"],
+  getSuite: ["GET /repos/{owner}/{repo}/check-suites/{check_suite_id}"],
+  listAnnotations: ["GET /repos/{owner}/{repo}/check-runs/{check_run_id}/annotations"],
+  listForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/check-runs"],
+  listForSuite: ["GET /repos/{owner}/{repo}/check-suites/{check_suite_id}/check-runs"],
+  listSuitesForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/check-suites"],
+  rerequestRun: ["POST /repos/{owner}/{repo}/check-runs/{check_run_id}/rerequest"],
+  rerequestSuite: ["POST /repos/{owner}/{repo}/check-suites/{check_suite_id}/rerequest"],
+  setSuitesPreferences: ["PATCH /repos/{owner}/{repo}/check-suites/preferences"],
+  update: ["PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}"]
  },
  codeScanning: {
-  commitAutofix: [ "POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix/commits" ],
-  createAutofix: [ "POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix" ],
-  createVariantAnalysis: [ "POST /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses" ],
-  deleteAnalysis: [ "DELETE /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}{?confirm_delete}" ],
-  deleteCodeqlDatabase: [ "DELETE /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}" ],
-  getAlert: [ "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}", {}, { renamedParameters: { alert_id: "alert_number" } } ],
-  getAnalysis: [ "GET /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}" ],
-  getAutofix: [ "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix" ],
-  getCodeqlDatabase: [ "GET /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}" ],
-  getDefaultSetup: [ "GET /repos/{owner}/{repo}/code-scanning/default-setup" ],
-  getSarif: [ "GET /repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}" ],
-  getVariantAnalysis: [ "GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}" ],
-  getVariantAnalysisRepoTask: [ "GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}/repos/{repo_owner}/{repo_name}" ],
-  listAlertInstances: [ "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances" ],
-  listAlertsForOrg: [ "GET /orgs/{org}/code-scanning/alerts" ],
-  listAlertsForRepo: [ "GET /repos/{owner}/{repo}/code-scanning/alerts" ],
-  listAlertsInstances: [ "GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances", {}, { renamed: [ "codeScanning", "listAlertInstances" ] } ],
-  listCodeqlDatabases: [ "GET /repos/{owner}/{repo}/code-scanning/codeql/databases" ],
-  listRecentAnalyses: [ "GET /repos/{owner}/{repo}/code-scanning/analyses" ],
-  updateAlert: [ "PATCH /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}" ],
-  updateDefaultSetup: [ "PATCH /repos/{owner}/{repo}/code-scanning/default-setup" ],
-  uploadSarif: [ "POST /repos/{owner}/{repo}/code-scanning/sarifs" ]
+  commitAutofix: ["POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix/commits"],
+  createAutofix: ["POST /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix"],
+  createVariantAnalysis: ["POST /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses"],
+  deleteAnalysis: ["DELETE /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}{?confirm_delete}"],
+  deleteCodeqlDatabase: ["DELETE /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}"],
+  getAlert: ["GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}", {}, {renamedParameters: {alert_id: "alert_number"}}],
+  getAnalysis: ["GET /repos/{owner}/{repo}/code-scanning/analyses/{analysis_id}"],
+  getAutofix: ["GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/autofix"],
+  getCodeqlDatabase: ["GET /repos/{owner}/{repo}/code-scanning/codeql/databases/{language}"],
+  getDefaultSetup: ["GET /repos/{owner}/{repo}/code-scanning/default-setup"],
+  getSarif: ["GET /repos/{owner}/{repo}/code-scanning/sarifs/{sarif_id}"],
+  getVariantAnalysis: ["GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}"],
+  getVariantAnalysisRepoTask: ["GET /repos/{owner}/{repo}/code-scanning/codeql/variant-analyses/{codeql_variant_analysis_id}/repos/{repo_owner}/{repo_name}"],
+  listAlertInstances: ["GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances"],
+  listAlertsForOrg: ["GET /orgs/{org}/code-scanning/alerts"],
+  listAlertsForRepo: ["GET /repos/{owner}/{repo}/code-scanning/alerts"],
+  listAlertsInstances: ["GET /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}/instances", {}, {renamed: ["codeScanning", "listAlertInstances"]}],
+  listCodeqlDatabases: ["GET /repos/{owner}/{repo}/code-scanning/codeql/databases"],
+  listRecentAnalyses: ["GET /repos/{owner}/{repo}/code-scanning/analyses"],
+  updateAlert: ["PATCH /repos/{owner}/{repo}/code-scanning/alerts/{alert_number}"],
+  updateDefaultSetup: ["PATCH /repos/{owner}/{repo}/code-scanning/default-setup"],
+  uploadSarif: ["POST /repos/{owner}/{repo}/code-scanning/sarifs"]
  },
  codeSecurity: {
-  attachConfiguration: [ "POST /orgs/{org}/code-security/configurations/{configuration_id}/attach" ],
-  attachEnterpriseConfiguration: [ "POST /enterprises/{enterprise}/code-security/configurations/{configuration_id}/attach" ],
-  createConfiguration: [ "POST /orgs/{org}/code-security/configurations" ],
-  createConfigurationForEnterprise: [ "POST /enterprises/{enterprise}/code-security/configurations" ],
-  deleteConfiguration: [ "DELETE /orgs/{org}/code-security/configurations/{configuration_id}" ],
-  deleteConfigurationForEnterprise: [ "DELETE /enterprises/{enterprise}/code-security/configurations/{configuration_id}" ],
-  detachConfiguration: [ "DELETE /orgs/{org}/code-security/configurations/detach" ],
-  getConfiguration: [ "GET /orgs/{org}/code-security/configurations/{configuration_id}" ],
-  getConfigurationForRepository: [ "GET /repos/{owner}/{repo}/code-security-configuration" ],
-  getConfigurationsForEnterprise: [ "GET /enterprises/{enterprise}/code-security/configurations" ],
-  getConfigurationsForOrg: [ "GET /orgs/{org}/code-security/configurations" ],
-  getDefaultConfigurations: [ "GET /orgs/{org}/code-security/configurations/defaults" ],
-  getDefaultConfigurationsForEnterprise: [ "GET /enterprises/{enterprise}/code-security/configurations/defaults" ],
-  getRepositoriesForConfiguration: [ "GET /orgs/{org}/code-security/configurations/{configuration_id}/repositories" ],
-  getRepositoriesForEnterpriseConfiguration: [ "GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}/repositories" ],
-  getSingleConfigurationForEnterprise: [ "GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}" ],
-  setConfigurationAsDefault: [ "PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults" ],
-  setConfigurationAsDefaultForEnterprise: [ "PUT /enterprises/{enterprise}/code-security/configurations/{configuration_id}/defaults" ],
-  updateConfiguration: [ "PATCH /orgs/{org}/code-security/configurations/{configuration_id}" ],
-  updateEnterpriseConfiguration: [ "PATCH /enterprises/{enterprise}/code-security/configurations/{configuration_id}" ]
+  attachConfiguration: ["POST /orgs/{org}/code-security/configurations/{configuration_id}/attach"],
+  attachEnterpriseConfiguration: ["POST /enterprises/{enterprise}/code-security/configurations/{configuration_id}/attach"],
+  createConfiguration: ["POST /orgs/{org}/code-security/configurations"],
+  createConfigurationForEnterprise: ["POST /enterprises/{enterprise}/code-security/configurations"],
+  deleteConfiguration: ["DELETE /orgs/{org}/code-security/configurations/{configuration_id}"],
+  deleteConfigurationForEnterprise: ["DELETE /enterprises/{enterprise}/code-security/configurations/{configuration_id}"],
+  detachConfiguration: ["DELETE /orgs/{org}/code-security/configurations/detach"],
+  getConfiguration: ["GET /orgs/{org}/code-security/configurations/{configuration_id}"],
+  getConfigurationForRepository: ["GET /repos/{owner}/{repo}/code-security-configuration"],
+  getConfigurationsForEnterprise: ["GET /enterprises/{enterprise}/code-security/configurations"],
+  getConfigurationsForOrg: ["GET /orgs/{org}/code-security/configurations"],
+  getDefaultConfigurations: ["GET /orgs/{org}/code-security/configurations/defaults"],
+  getDefaultConfigurationsForEnterprise: ["GET /enterprises/{enterprise}/code-security/configurations/defaults"],
+  getRepositoriesForConfiguration: ["GET /orgs/{org}/code-security/configurations/{configuration_id}/repositories"],
+  getRepositoriesForEnterpriseConfiguration: ["GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}/repositories"],
+  getSingleConfigurationForEnterprise: ["GET /enterprises/{enterprise}/code-security/configurations/{configuration_id}"],
+  setConfigurationAsDefault: ["PUT /orgs/{org}/code-security/configurations/{configuration_id}/defaults"],
+  setConfigurationAsDefaultForEnterprise: ["PUT /enterprises/{enterprise}/code-security/configurations/{configuration_id}/defaults"],
+  updateConfiguration: ["PATCH /orgs/{org}/code-security/configurations/{configuration_id}"],
+  updateEnterpriseConfiguration: ["PATCH /enterprises/{enterprise}/code-security/configurations/{configuration_id}"]
  },
- codesOfConduct: { getAllCodesOfConduct: [ "GET /codes_of_conduct" ], getConductCode: [ "GET /codes_of_conduct/{key}" ] },
+ codesOfConduct: {getAllCodesOfConduct: ["GET /codes_of_conduct"], getConductCode: ["GET /codes_of_conduct/{key}"]},
  codespaces: {
-  addRepositoryForSecretForAuthenticatedUser: [ "PUT /user/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
-  addSelectedRepoToOrgSecret: [ "PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
-  checkPermissionsForDevcontainer: [ "GET /repos/{owner}/{repo}/codespaces/permissions_check" ],
-  codespaceMachinesForAuthenticatedUser: [ "GET /user/codespaces/{codespace_name}/machines" ],
-  createForAuthenticatedUser: [ "POST /user/codespaces" ],
-  createOrUpdateOrgSecret: [ "PUT /orgs/{org}/codespaces/secrets/{secret_name}" ],
-  createOrUpdateRepoSecret: [ "PUT /repos/{owner}/{repo}/codespaces/secrets/{secret_name}" ],
-  createOrUpdateSecretForAuthenticatedUser: [ "PUT /user/codespaces/secrets/{secret_name}" ],
-  createWithPrForAuthenticatedUser: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/codespaces" ],
-  createWithRepoForAuthenticatedUser: [ "POST /repos/{owner}/{repo}/codespaces" ],
-  deleteForAuthenticatedUser: [ "DELETE /user/codespaces/{codespace_name}" ],
-  deleteFromOrganization: [ "DELETE /orgs/{org}/members/{username}/codespaces/{codespace_name}" ],
-  deleteOrgSecret: [ "DELETE /orgs/{org}/codespaces/secrets/{secret_name}" ],
-  deleteRepoSecret: [ "DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}" ],
-  deleteSecretForAuthenticatedUser: [ "DELETE /user/codespaces/secrets/{secret_name}" ],
-  exportForAuthenticatedUser: [ "POST /user/codespaces/{codespace_name}/exports" ],
-  getCodespacesForUserInOrg: [ "GET /orgs/{org}/members/{username}/codespaces" ],
-  getExportDetailsForAuthenticatedUser: [ "GET /user/codespaces/{codespace_name}/exports/{export_id}" ],
-  getForAuthenticatedUser: [ "GET /user/codespaces/{codespace_name}" ],
-  getOrgPublicKey: [ "GET /orgs/{org}/codespaces/secrets/public-key" ],
-  getOrgSecret: [ "GET /orgs/{org}/codespaces/secrets/{secret_name}" ],
-  getPublicKeyForAuthenticatedUser: [ "GET /user/codespaces/secrets/public-key" ],
-  getRepoPublicKey: [ "GET /repos/{owner}/{repo}/codespaces/secrets/public-key" ],
-  getRepoSecret: [ "GET /repos/{owner}/{repo}/codespaces/secrets/{secret_name}" ],
-  getSecretForAuthenticatedUser: [ "GET /user/codespaces/secrets/{secret_name}" ],
-  listDevcontainersInRepositoryForAuthenticatedUser: [ "GET /repos/{owner}/{repo}/codespaces/devcontainers" ],
-  listForAuthenticatedUser: [ "GET /user/codespaces" ],
-  listInOrganization: [ "GET /orgs/{org}/codespaces", {}, { renamedParameters: { org_id: "org" } } ],
-  listInRepositoryForAuthenticatedUser: [ "GET /repos/{owner}/{repo}/codespaces" ],
-  listOrgSecrets: [ "GET /orgs/{org}/codespaces/secrets" ],
-  listRepoSecrets: [ "GET /repos/{owner}/{repo}/codespaces/secrets" ],
-  listRepositoriesForSecretForAuthenticatedUser: [ "GET /user/codespaces/secrets/{secret_name}/repositories" ],
-  listSecretsForAuthenticatedUser: [ "GET /user/codespaces/secrets" ],
-  listSelectedReposForOrgSecret: [ "GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories" ],
-  preFlightWithRepoForAuthenticatedUser: [ "GET /repos/{owner}/{repo}/codespaces/new" ],
-  publishForAuthenticatedUser: [ "POST /user/codespaces/{codespace_name}/publish" ],
-  removeRepositoryForSecretForAuthenticatedUser: [ "DELETE /user/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
-  removeSelectedRepoFromOrgSecret: [ "DELETE /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}" ],
-  repoMachinesForAuthenticatedUser: [ "GET /repos/{owner}/{repo}/codespaces/machines" ],
-  setRepositoriesForSecretForAuthenticatedUser: [ "PUT /user/codespaces/secrets/{secret_name}/repositories" ],
-  setSelectedReposForOrgSecret: [ "PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories" ],
-  startForAuthenticatedUser: [ "POST /user/codespaces/{codespace_name}/start" ],
-  stopForAuthenticatedUser: [ "POST /user/codespaces/{codespace_name}/stop" ],
-  stopInOrganization: [ "POST /orgs/{org}/members/{username}/codespaces/{codespace_name}/stop" ],
-  updateForAuthenticatedUser: [ "PATCH /user/codespaces/{codespace_name}" ]
+  addRepositoryForSecretForAuthenticatedUser: ["PUT /user/codespaces/secrets/{secret_name}/repositories/{repository_id}"],
+  addSelectedRepoToOrgSecret: ["PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}"],
+  checkPermissionsForDevcontainer: ["GET /repos/{owner}/{repo}/codespaces/permissions_check"],
+  codespaceMachinesForAuthenticatedUser: ["GET /user/codespaces/{codespace_name}/machines"],
+  createForAuthenticatedUser: ["POST /user/codespaces"],
+  createOrUpdateOrgSecret: ["PUT /orgs/{org}/codespaces/secrets/{secret_name}"],
+  createOrUpdateRepoSecret: ["PUT /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"],
+  createOrUpdateSecretForAuthenticatedUser: ["PUT /user/codespaces/secrets/{secret_name}"],
+  createWithPrForAuthenticatedUser: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/codespaces"],
+  createWithRepoForAuthenticatedUser: ["POST /repos/{owner}/{repo}/codespaces"],
+  deleteForAuthenticatedUser: ["DELETE /user/codespaces/{codespace_name}"],
+  deleteFromOrganization: ["DELETE /orgs/{org}/members/{username}/codespaces/{codespace_name}"],
+  deleteOrgSecret: ["DELETE /orgs/{org}/codespaces/secrets/{secret_name}"],
+  deleteRepoSecret: ["DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"],
+  deleteSecretForAuthenticatedUser: ["DELETE /user/codespaces/secrets/{secret_name}"],
+  exportForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/exports"],
+  getCodespacesForUserInOrg: ["GET /orgs/{org}/members/{username}/codespaces"],
+  getExportDetailsForAuthenticatedUser: ["GET /user/codespaces/{codespace_name}/exports/{export_id}"],
+  getForAuthenticatedUser: ["GET /user/codespaces/{codespace_name}"],
+  getOrgPublicKey: ["GET /orgs/{org}/codespaces/secrets/public-key"],
+  getOrgSecret: ["GET /orgs/{org}/codespaces/secrets/{secret_name}"],
+  getPublicKeyForAuthenticatedUser: ["GET /user/codespaces/secrets/public-key"],
+  getRepoPublicKey: ["GET /repos/{owner}/{repo}/codespaces/secrets/public-key"],
+  getRepoSecret: ["GET /repos/{owner}/{repo}/codespaces/secrets/{secret_name}"],
+  getSecretForAuthenticatedUser: ["GET /user/codespaces/secrets/{secret_name}"],
+  listDevcontainersInRepositoryForAuthenticatedUser: ["GET /repos/{owner}/{repo}/codespaces/devcontainers"],
+  listForAuthenticatedUser: ["GET /user/codespaces"],
+  listInOrganization: ["GET /orgs/{org}/codespaces", {}, {renamedParameters: {org_id: "org"}}],
+  listInRepositoryForAuthenticatedUser: ["GET /repos/{owner}/{repo}/codespaces"],
+  listOrgSecrets: ["GET /orgs/{org}/codespaces/secrets"],
+  listRepoSecrets: ["GET /repos/{owner}/{repo}/codespaces/secrets"],
+  listRepositoriesForSecretForAuthenticatedUser: ["GET /user/codespaces/secrets/{secret_name}/repositories"],
+  listSecretsForAuthenticatedUser: ["GET /user/codespaces/secrets"],
+  listSelectedReposForOrgSecret: ["GET /orgs/{org}/codespaces/secrets/{secret_name}/repositories"],
+  preFlightWithRepoForAuthenticatedUser: ["GET /repos/{owner}/{repo}/codespaces/new"],
+  publishForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/publish"],
+  removeRepositoryForSecretForAuthenticatedUser: ["DELETE /user/codespaces/secrets/{secret_name}/repositories/{repository_id}"],
+  removeSelectedRepoFromOrgSecret: ["DELETE /orgs/{org}/codespaces/secrets/{secret_name}/repositories/{repository_id}"],
+  repoMachinesForAuthenticatedUser: ["GET /repos/{owner}/{repo}/codespaces/machines"],
+  setRepositoriesForSecretForAuthenticatedUser: ["PUT /user/codespaces/secrets/{secret_name}/repositories"],
+  setSelectedReposForOrgSecret: ["PUT /orgs/{org}/codespaces/secrets/{secret_name}/repositories"],
+  startForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/start"],
+  stopForAuthenticatedUser: ["POST /user/codespaces/{codespace_name}/stop"],
+  stopInOrganization: ["POST /orgs/{org}/members/{username}/codespaces/{codespace_name}/stop"],
+  updateForAuthenticatedUser: ["PATCH /user/codespaces/{codespace_name}"]
  },
  copilot: {
-  addCopilotSeatsForTeams: [ "POST /orgs/{org}/copilot/billing/selected_teams" ],
-  addCopilotSeatsForUsers: [ "POST /orgs/{org}/copilot/billing/selected_users" ],
-  cancelCopilotSeatAssignmentForTeams: [ "DELETE /orgs/{org}/copilot/billing/selected_teams" ],
-  cancelCopilotSeatAssignmentForUsers: [ "DELETE /orgs/{org}/copilot/billing/selected_users" ],
-  copilotMetricsForOrganization: [ "GET /orgs/{org}/copilot/metrics" ],
-  copilotMetricsForTeam: [ "GET /orgs/{org}/team/{team_slug}/copilot/metrics" ],
-  getCopilotOrganizationDetails: [ "GET /orgs/{org}/copilot/billing" ],
-  getCopilotSeatDetailsForUser: [ "GET /orgs/{org}/members/{username}/copilot" ],
-  listCopilotSeats: [ "GET /orgs/{org}/copilot/billing/seats" ]
+  addCopilotSeatsForTeams: ["POST /orgs/{org}/copilot/billing/selected_teams"],
+  addCopilotSeatsForUsers: ["POST /orgs/{org}/copilot/billing/selected_users"],
+  cancelCopilotSeatAssignmentForTeams: ["DELETE /orgs/{org}/copilot/billing/selected_teams"],
+  cancelCopilotSeatAssignmentForUsers: ["DELETE /orgs/{org}/copilot/billing/selected_users"],
+  copilotMetricsForOrganization: ["GET /orgs/{org}/copilot/metrics"],
+  copilotMetricsForTeam: ["GET /orgs/{org}/team/{team_slug}/copilot/metrics"],
+  getCopilotOrganizationDetails: ["GET /orgs/{org}/copilot/billing"],
+  getCopilotSeatDetailsForUser: ["GET /orgs/{org}/members/{username}/copilot"],
+  listCopilotSeats: ["GET /orgs/{org}/copilot/billing/seats"]
  },
- credentials: { revoke: [ "POST /credentials/revoke" ] },
+ credentials: {revoke: ["POST /credentials/revoke"]},
  dependabot: {
-  addSelectedRepoToOrgSecret: [ "PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}" ],
-  createOrUpdateOrgSecret: [ "PUT /orgs/{org}/dependabot/secrets/{secret_name}" ],
-  createOrUpdateRepoSecret: [ "PUT /repos/{owner}/{repo}/dependabot/secrets/{secret_name}" ],
-  deleteOrgSecret: [ "DELETE /orgs/{org}/dependabot/secrets/{secret_name}" ],
-  deleteRepoSecret: [ "DELETE /repos/{owner}/{repo}/dependabot/secrets/{secret_name}" ],
-  getAlert: [ "GET /repos/{owner}/{repo}/dependabot/alerts/{alert_number}" ],
-  getOrgPublicKey: [ "GET /orgs/{org}/dependabot/secrets/public-key" ],
-  getOrgSecret: [ "GET /orgs/{org}/dependabot/secrets/{secret_name}" ],
-  getRepoPublicKey: [ "GET /repos/{owner}/{repo}/dependabot/secrets/public-key" ],
-  getRepoSecret: [ "GET /repos/{owner}/{repo}/dependabot/secrets/{secret_name}" ],
-  listAlertsForEnterprise: [ "GET /enterprises/{enterprise}/dependabot/alerts" ],
-  listAlertsForOrg: [ "GET /orgs/{org}/dependabot/alerts" ],
-  listAlertsForRepo: [ "GET /repos/{owner}/{repo}/dependabot/alerts" ],
-  listOrgSecrets: [ "GET /orgs/{org}/dependabot/secrets" ],
-  listRepoSecrets: [ "GET /repos/{owner}/{repo}/dependabot/secrets" ],
-  listSelectedReposForOrgSecret: [ "GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories" ],
-  removeSelectedRepoFromOrgSecret: [ "DELETE /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}" ],
-  repositoryAccessForOrg: [ "GET /organizations/{org}/dependabot/repository-access" ],
-  setRepositoryAccessDefaultLevel: [ "PUT /organizations/{org}/dependabot/repository-access/default-level" ],
-  setSelectedReposForOrgSecret: [ "PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories" ],
-  updateAlert: [ "PATCH /repos/{owner}/{repo}/dependabot/alerts/{alert_number}" ],
-  updateRepositoryAccessForOrg: [ "PATCH /organizations/{org}/dependabot/repository-access" ]
+  addSelectedRepoToOrgSecret: ["PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}"],
+  createOrUpdateOrgSecret: ["PUT /orgs/{org}/dependabot/secrets/{secret_name}"],
+  createOrUpdateRepoSecret: ["PUT /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"],
+  deleteOrgSecret: ["DELETE /orgs/{org}/dependabot/secrets/{secret_name}"],
+  deleteRepoSecret: ["DELETE /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"],
+  getAlert: ["GET /repos/{owner}/{repo}/dependabot/alerts/{alert_number}"],
+  getOrgPublicKey: ["GET /orgs/{org}/dependabot/secrets/public-key"],
+  getOrgSecret: ["GET /orgs/{org}/dependabot/secrets/{secret_name}"],
+  getRepoPublicKey: ["GET /repos/{owner}/{repo}/dependabot/secrets/public-key"],
+  getRepoSecret: ["GET /repos/{owner}/{repo}/dependabot/secrets/{secret_name}"],
+  listAlertsForEnterprise: ["GET /enterprises/{enterprise}/dependabot/alerts"],
+  listAlertsForOrg: ["GET /orgs/{org}/dependabot/alerts"],
+  listAlertsForRepo: ["GET /repos/{owner}/{repo}/dependabot/alerts"],
+  listOrgSecrets: ["GET /orgs/{org}/dependabot/secrets"],
+  listRepoSecrets: ["GET /repos/{owner}/{repo}/dependabot/secrets"],
+  listSelectedReposForOrgSecret: ["GET /orgs/{org}/dependabot/secrets/{secret_name}/repositories"],
+  removeSelectedRepoFromOrgSecret: ["DELETE /orgs/{org}/dependabot/secrets/{secret_name}/repositories/{repository_id}"],
+  repositoryAccessForOrg: ["GET /organizations/{org}/dependabot/repository-access"],
+  setRepositoryAccessDefaultLevel: ["PUT /organizations/{org}/dependabot/repository-access/default-level"],
+  setSelectedReposForOrgSecret: ["PUT /orgs/{org}/dependabot/secrets/{secret_name}/repositories"],
+  updateAlert: ["PATCH /repos/{owner}/{repo}/dependabot/alerts/{alert_number}"],
+  updateRepositoryAccessForOrg: ["PATCH /organizations/{org}/dependabot/repository-access"]
  },
- dependencyGraph: { createRepositorySnapshot: [ "POST /repos/{owner}/{repo}/dependency-graph/snapshots" ], diffRange: [ "GET /repos/{owner}/{repo}/dependency-graph/compare/{basehead}" ], exportSbom: [ "GET /repos/{owner}/{repo}/dependency-graph/sbom" ] },
- emojis: { get: [ "GET /emojis" ] },
+ dependencyGraph: {createRepositorySnapshot: ["POST /repos/{owner}/{repo}/dependency-graph/snapshots"], diffRange: ["GET /repos/{owner}/{repo}/dependency-graph/compare/{basehead}"], exportSbom: ["GET /repos/{owner}/{repo}/dependency-graph/sbom"]},
+ emojis: {get: ["GET /emojis"]},
  enterpriseTeamMemberships: {
-  add: [ "PUT /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}" ],
-  bulkAdd: [ "POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/add" ],
-  bulkRemove: [ "POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/remove" ],
-  get: [ "GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}" ],
-  list: [ "GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships" ],
-  remove: [ "DELETE /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}" ]
+  add: ["PUT /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"],
+  bulkAdd: ["POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/add"],
+  bulkRemove: ["POST /enterprises/{enterprise}/teams/{enterprise-team}/memberships/remove"],
+  get: ["GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"],
+  list: ["GET /enterprises/{enterprise}/teams/{enterprise-team}/memberships"],
+  remove: ["DELETE /enterprises/{enterprise}/teams/{enterprise-team}/memberships/{username}"]
  },
  enterpriseTeamOrganizations: {
-  add: [ "PUT /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}" ],
-  bulkAdd: [ "POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/add" ],
-  bulkRemove: [ "POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/remove" ],
-  delete: [ "DELETE /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}" ],
-  getAssignment: [ "GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}" ],
-  getAssignments: [ "GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations" ]
+  add: ["PUT /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"],
+  bulkAdd: ["POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/add"],
+  bulkRemove: ["POST /enterprises/{enterprise}/teams/{enterprise-team}/organizations/remove"],
+  delete: ["DELETE /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"],
+  getAssignment: ["GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations/{org}"],
+  getAssignments: ["GET /enterprises/{enterprise}/teams/{enterprise-team}/organizations"]
  },
  enterpriseTeams: {
-  create: [ "POST /enterprises/{enterprise}/teams" ],
-  delete: [ "DELETE /enterprises/{enterprise}/teams/{team_slug}" ],
-  get: [ "GET /enterprises/{enterprise}/teams/{team_slug}" ],
-  list: [ "GET /enterprises/{enterprise}/teams" ],
-  update: [ "PATCH /enterprises/{enterprise}/teams/{team_slug}" ]
+  create: ["POST /enterprises/{enterprise}/teams"],
+  delete: ["DELETE /enterprises/{enterprise}/teams/{team_slug}"],
+  get: ["GET /enterprises/{enterprise}/teams/{team_slug}"],
+  list: ["GET /enterprises/{enterprise}/teams"],
+  update: ["PATCH /enterprises/{enterprise}/teams/{team_slug}"]
  },
  gists: {
-  checkIsStarred: [ "GET /gists/{gist_id}/star" ],
-  create: [ "POST /gists" ],
-  createComment: [ "POST /gists/{gist_id}/comments" ],
-  delete: [ "DELETE /gists/{gist_id}" ],
-  deleteComment: [ "DELETE /gists/{gist_id}/comments/{comment_id}" ],
-  fork: [ "POST /gists/{gist_id}/forks" ],
-  get: [ "GET /gists/{gist_id}" ],
-  getComment: [ "GET /gists/{gist_id}/comments/{comment_id}" ],
-  getRevision: [ "GET /gists/{gist_id}/{sha}" ],
-  list: [ "GET /gists" ],
-  listComments: [ "GET /gists/{gist_id}/comments" ],
-  listCommits: [ "GET /gists/{gist_id}/commits" ],
-  listForUser: [ "GET /users/{username}/gists" ],
-  listForks: [ "GET /gists/{gist_id}/forks" ],
-  listPublic: [ "GET /gists/public" ],
-  listStarred: [ "GET /gists/starred" ],
-  star: [ "PUT /gists/{gist_id}/star" ],
-  unstar: [ "DELETE /gists/{gist_id}/star" ],
-  update: [ "PATCH /gists/{gist_id}" ],
-  updateComment: [ "PATCH /gists/{gist_id}/comments/{comment_id}" ]
+  checkIsStarred: ["GET /gists/{gist_id}/star"],
+  create: ["POST /gists"],
+  createComment: ["POST /gists/{gist_id}/comments"],
+  delete: ["DELETE /gists/{gist_id}"],
+  deleteComment: ["DELETE /gists/{gist_id}/comments/{comment_id}"],
+  fork: ["POST /gists/{gist_id}/forks"],
+  get: ["GET /gists/{gist_id}"],
+  getComment: ["GET /gists/{gist_id}/comments/{comment_id}"],
+  getRevision: ["GET /gists/{gist_id}/{sha}"],
+  list: ["GET /gists"],
+  listComments: ["GET /gists/{gist_id}/comments"],
+  listCommits: ["GET /gists/{gist_id}/commits"],
+  listForUser: ["GET /users/{username}/gists"],
+  listForks: ["GET /gists/{gist_id}/forks"],
+  listPublic: ["GET /gists/public"],
+  listStarred: ["GET /gists/starred"],
+  star: ["PUT /gists/{gist_id}/star"],
+  unstar: ["DELETE /gists/{gist_id}/star"],
+  update: ["PATCH /gists/{gist_id}"],
+  updateComment: ["PATCH /gists/{gist_id}/comments/{comment_id}"]
  },
  git: {
-  createBlob: [ "POST /repos/{owner}/{repo}/git/blobs" ],
-  createCommit: [ "POST /repos/{owner}/{repo}/git/commits" ],
-  createRef: [ "POST /repos/{owner}/{repo}/git/refs" ],
-  createTag: [ "POST /repos/{owner}/{repo}/git/tags" ],
-  createTree: [ "POST /repos/{owner}/{repo}/git/trees" ],
-  deleteRef: [ "DELETE /repos/{owner}/{repo}/git/refs/{ref}" ],
-  getBlob: [ "GET /repos/{owner}/{repo}/git/blobs/{file_sha}" ],
-  getCommit: [ "GET /repos/{owner}/{repo}/git/commits/{commit_sha}" ],
-  getRef: [ "GET /repos/{owner}/{repo}/git/ref/{ref}" ],
-  getTag: [ "GET /repos/{owner}/{repo}/git/tags/{tag_sha}" ],
-  getTree: [ "GET /repos/{owner}/{repo}/git/trees/{tree_sha}" ],
-  listMatchingRefs: [ "GET /repos/{owner}/{repo}/git/matching-refs/{ref}" ],
-  updateRef: [ "PATCH /repos/{owner}/{repo}/git/refs/{ref}" ]
+  createBlob: ["POST /repos/{owner}/{repo}/git/blobs"],
+  createCommit: ["POST /repos/{owner}/{repo}/git/commits"],
+  createRef: ["POST /repos/{owner}/{repo}/git/refs"],
+  createTag: ["POST /repos/{owner}/{repo}/git/tags"],
+  createTree: ["POST /repos/{owner}/{repo}/git/trees"],
+  deleteRef: ["DELETE /repos/{owner}/{repo}/git/refs/{ref}"],
+  getBlob: ["GET /repos/{owner}/{repo}/git/blobs/{file_sha}"],
+  getCommit: ["GET /repos/{owner}/{repo}/git/commits/{commit_sha}"],
+  getRef: ["GET /repos/{owner}/{repo}/git/ref/{ref}"],
+  getTag: ["GET /repos/{owner}/{repo}/git/tags/{tag_sha}"],
+  getTree: ["GET /repos/{owner}/{repo}/git/trees/{tree_sha}"],
+  listMatchingRefs: ["GET /repos/{owner}/{repo}/git/matching-refs/{ref}"],
+  updateRef: ["PATCH /repos/{owner}/{repo}/git/refs/{ref}"]
  },
- gitignore: { getAllTemplates: [ "GET /gitignore/templates" ], getTemplate: [ "GET /gitignore/templates/{name}" ] },
+ gitignore: {getAllTemplates: ["GET /gitignore/templates"], getTemplate: ["GET /gitignore/templates/{name}"]},
  hostedCompute: {
-  createNetworkConfigurationForOrg: [ "POST /orgs/{org}/settings/network-configurations" ],
-  deleteNetworkConfigurationFromOrg: [ "DELETE /orgs/{org}/settings/network-configurations/{network_configuration_id}" ],
-  getNetworkConfigurationForOrg: [ "GET /orgs/{org}/settings/network-configurations/{network_configuration_id}" ],
-  getNetworkSettingsForOrg: [ "GET /orgs/{org}/settings/network-settings/{network_settings_id}" ],
-  listNetworkConfigurationsForOrg: [ "GET /orgs/{org}/settings/network-configurations" ],
-  updateNetworkConfigurationForOrg: [ "PATCH /orgs/{org}/settings/network-configurations/{network_configuration_id}" ]
+  createNetworkConfigurationForOrg: ["POST /orgs/{org}/settings/network-configurations"],
+  deleteNetworkConfigurationFromOrg: ["DELETE /orgs/{org}/settings/network-configurations/{network_configuration_id}"],
+  getNetworkConfigurationForOrg: ["GET /orgs/{org}/settings/network-configurations/{network_configuration_id}"],
+  getNetworkSettingsForOrg: ["GET /orgs/{org}/settings/network-settings/{network_settings_id}"],
+  listNetworkConfigurationsForOrg: ["GET /orgs/{org}/settings/network-configurations"],
+  updateNetworkConfigurationForOrg: ["PATCH /orgs/{org}/settings/network-configurations/{network_configuration_id}"]
  },
  interactions: {
-  getRestrictionsForAuthenticatedUser: [ "GET /user/interaction-limits" ],
-  getRestrictionsForOrg: [ "GET /orgs/{org}/interaction-limits" ],
-  getRestrictionsForRepo: [ "GET /repos/{owner}/{repo}/interaction-limits" ],
-  getRestrictionsForYourPublicRepos: [ "GET /user/interaction-limits", {}, { renamed: [ "interactions", "getRestrictionsForAuthenticatedUser" ] } ],
-  removeRestrictionsForAuthenticatedUser: [ "DELETE /user/interaction-limits" ],
-  removeRestrictionsForOrg: [ "DELETE /orgs/{org}/interaction-limits" ],
-  removeRestrictionsForRepo: [ "DELETE /repos/{owner}/{repo}/interaction-limits" ],
-  removeRestrictionsForYourPublicRepos: [ "DELETE /user/interaction-limits", {}, { renamed: [ "interactions", "removeRestrictionsForAuthenticatedUser" ] } ],
-  setRestrictionsForAuthenticatedUser: [ "PUT /user/interaction-limits" ],
-  setRestrictionsForOrg: [ "PUT /orgs/{org}/interaction-limits" ],
-  setRestrictionsForRepo: [ "PUT /repos/{owner}/{repo}/interaction-limits" ],
-  setRestrictionsForYourPublicRepos: [ "PUT /user/interaction-limits", {}, { renamed: [ "interactions", "setRestrictionsForAuthenticatedUser" ] } ]
+  getRestrictionsForAuthenticatedUser: ["GET /user/interaction-limits"],
+  getRestrictionsForOrg: ["GET /orgs/{org}/interaction-limits"],
+  getRestrictionsForRepo: ["GET /repos/{owner}/{repo}/interaction-limits"],
+  getRestrictionsForYourPublicRepos: ["GET /user/interaction-limits", {}, {renamed: ["interactions", "getRestrictionsForAuthenticatedUser"]}],
+  removeRestrictionsForAuthenticatedUser: ["DELETE /user/interaction-limits"],
+  removeRestrictionsForOrg: ["DELETE /orgs/{org}/interaction-limits"],
+  removeRestrictionsForRepo: ["DELETE /repos/{owner}/{repo}/interaction-limits"],
+  removeRestrictionsForYourPublicRepos: ["DELETE /user/interaction-limits", {}, {renamed: ["interactions", "removeRestrictionsForAuthenticatedUser"]}],
+  setRestrictionsForAuthenticatedUser: ["PUT /user/interaction-limits"],
+  setRestrictionsForOrg: ["PUT /orgs/{org}/interaction-limits"],
+  setRestrictionsForRepo: ["PUT /repos/{owner}/{repo}/interaction-limits"],
+  setRestrictionsForYourPublicRepos: ["PUT /user/interaction-limits", {}, {renamed: ["interactions", "setRestrictionsForAuthenticatedUser"]}]
  },
  issues: {
-  addAssignees: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/assignees" ],
-  addBlockedByDependency: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by" ],
-  addLabels: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/labels" ],
-  addSubIssue: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/sub_issues" ],
-  checkUserCanBeAssigned: [ "GET /repos/{owner}/{repo}/assignees/{assignee}" ],
-  checkUserCanBeAssignedToIssue: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/assignees/{assignee}" ],
-  create: [ "POST /repos/{owner}/{repo}/issues" ],
-  createComment: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/comments" ],
-  createLabel: [ "POST /repos/{owner}/{repo}/labels" ],
-  createMilestone: [ "POST /repos/{owner}/{repo}/milestones" ],
-  deleteComment: [ "DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}" ],
-  deleteLabel: [ "DELETE /repos/{owner}/{repo}/labels/{name}" ],
-  deleteMilestone: [ "DELETE /repos/{owner}/{repo}/milestones/{milestone_number}" ],
-  get: [ "GET /repos/{owner}/{repo}/issues/{issue_number}" ],
-  getComment: [ "GET /repos/{owner}/{repo}/issues/comments/{comment_id}" ],
-  getEvent: [ "GET /repos/{owner}/{repo}/issues/events/{event_id}" ],
-  getLabel: [ "GET /repos/{owner}/{repo}/labels/{name}" ],
-  getMilestone: [ "GET /repos/{owner}/{repo}/milestones/{milestone_number}" ],
-  getParent: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/parent" ],
-  list: [ "GET /issues" ],
-  listAssignees: [ "GET /repos/{owner}/{repo}/assignees" ],
-  listComments: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/comments" ],
-  listCommentsForRepo: [ "GET /repos/{owner}/{repo}/issues/comments" ],
-  listDependenciesBlockedBy: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by" ],
-  listDependenciesBlocking: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocking" ],
-  listEvents: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/events" ],
-  listEventsForRepo: [ "GET /repos/{owner}/{repo}/issues/events" ],
-  listEventsForTimeline: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/timeline" ],
-  listForAuthenticatedUser: [ "GET /user/issues" ],
-  listForOrg: [ "GET /orgs/{org}/issues" ],
-  listForRepo: [ "GET /repos/{owner}/{repo}/issues" ],
-  listLabelsForMilestone: [ "GET /repos/{owner}/{repo}/milestones/{milestone_number}/labels" ],
-  listLabelsForRepo: [ "GET /repos/{owner}/{repo}/labels" ],
-  listLabelsOnIssue: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/labels" ],
-  listMilestones: [ "GET /repos/{owner}/{repo}/milestones" ],
-  listSubIssues: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/sub_issues" ],
-  lock: [ "PUT /repos/{owner}/{repo}/issues/{issue_number}/lock" ],
-  removeAllLabels: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels" ],
-  removeAssignees: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/assignees" ],
-  removeDependencyBlockedBy: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by/{issue_id}" ],
-  removeLabel: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}" ],
-  removeSubIssue: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/sub_issue" ],
-  reprioritizeSubIssue: [ "PATCH /repos/{owner}/{repo}/issues/{issue_number}/sub_issues/priority" ],
-  setLabels: [ "PUT /repos/{owner}/{repo}/issues/{issue_number}/labels" ],
-  unlock: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/lock" ],
-  update: [ "PATCH /repos/{owner}/{repo}/issues/{issue_number}" ],
-  updateComment: [ "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}" ],
-  updateLabel: [ "PATCH /repos/{owner}/{repo}/labels/{name}" ],
-  updateMilestone: [ "PATCH /repos/{owner}/{repo}/milestones/{milestone_number}" ]
+  addAssignees: ["POST /repos/{owner}/{repo}/issues/{issue_number}/assignees"],
+  addBlockedByDependency: ["POST /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by"],
+  addLabels: ["POST /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+  addSubIssue: ["POST /repos/{owner}/{repo}/issues/{issue_number}/sub_issues"],
+  checkUserCanBeAssigned: ["GET /repos/{owner}/{repo}/assignees/{assignee}"],
+  checkUserCanBeAssignedToIssue: ["GET /repos/{owner}/{repo}/issues/{issue_number}/assignees/{assignee}"],
+  create: ["POST /repos/{owner}/{repo}/issues"],
+  createComment: ["POST /repos/{owner}/{repo}/issues/{issue_number}/comments"],
+  createLabel: ["POST /repos/{owner}/{repo}/labels"],
+  createMilestone: ["POST /repos/{owner}/{repo}/milestones"],
+  deleteComment: ["DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}"],
+  deleteLabel: ["DELETE /repos/{owner}/{repo}/labels/{name}"],
+  deleteMilestone: ["DELETE /repos/{owner}/{repo}/milestones/{milestone_number}"],
+  get: ["GET /repos/{owner}/{repo}/issues/{issue_number}"],
+  getComment: ["GET /repos/{owner}/{repo}/issues/comments/{comment_id}"],
+  getEvent: ["GET /repos/{owner}/{repo}/issues/events/{event_id}"],
+  getLabel: ["GET /repos/{owner}/{repo}/labels/{name}"],
+  getMilestone: ["GET /repos/{owner}/{repo}/milestones/{milestone_number}"],
+  getParent: ["GET /repos/{owner}/{repo}/issues/{issue_number}/parent"],
+  list: ["GET /issues"],
+  listAssignees: ["GET /repos/{owner}/{repo}/assignees"],
+  listComments: ["GET /repos/{owner}/{repo}/issues/{issue_number}/comments"],
+  listCommentsForRepo: ["GET /repos/{owner}/{repo}/issues/comments"],
+  listDependenciesBlockedBy: ["GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by"],
+  listDependenciesBlocking: ["GET /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocking"],
+  listEvents: ["GET /repos/{owner}/{repo}/issues/{issue_number}/events"],
+  listEventsForRepo: ["GET /repos/{owner}/{repo}/issues/events"],
+  listEventsForTimeline: ["GET /repos/{owner}/{repo}/issues/{issue_number}/timeline"],
+  listForAuthenticatedUser: ["GET /user/issues"],
+  listForOrg: ["GET /orgs/{org}/issues"],
+  listForRepo: ["GET /repos/{owner}/{repo}/issues"],
+  listLabelsForMilestone: ["GET /repos/{owner}/{repo}/milestones/{milestone_number}/labels"],
+  listLabelsForRepo: ["GET /repos/{owner}/{repo}/labels"],
+  listLabelsOnIssue: ["GET /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+  listMilestones: ["GET /repos/{owner}/{repo}/milestones"],
+  listSubIssues: ["GET /repos/{owner}/{repo}/issues/{issue_number}/sub_issues"],
+  lock: ["PUT /repos/{owner}/{repo}/issues/{issue_number}/lock"],
+  removeAllLabels: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+  removeAssignees: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/assignees"],
+  removeDependencyBlockedBy: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/dependencies/blocked_by/{issue_id}"],
+  removeLabel: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}"],
+  removeSubIssue: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/sub_issue"],
+  reprioritizeSubIssue: ["PATCH /repos/{owner}/{repo}/issues/{issue_number}/sub_issues/priority"],
+  setLabels: ["PUT /repos/{owner}/{repo}/issues/{issue_number}/labels"],
+  unlock: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/lock"],
+  update: ["PATCH /repos/{owner}/{repo}/issues/{issue_number}"],
+  updateComment: ["PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}"],
+  updateLabel: ["PATCH /repos/{owner}/{repo}/labels/{name}"],
+  updateMilestone: ["PATCH /repos/{owner}/{repo}/milestones/{milestone_number}"]
  },
- licenses: { get: [ "GET /licenses/{license}" ], getAllCommonlyUsed: [ "GET /licenses" ], getForRepo: [ "GET /repos/{owner}/{repo}/license" ] },
- markdown: { render: [ "POST /markdown" ], renderRaw: [ "POST /markdown/raw", { headers: { "content-type": "text/plain; charset=utf-8" } } ] },
- meta: { get: [ "GET /meta" ], getAllVersions: [ "GET /versions" ], getOctocat: [ "GET /octocat" ], getZen: [ "GET /zen" ], root: [ "GET /" ] },
+ licenses: {get: ["GET /licenses/{license}"], getAllCommonlyUsed: ["GET /licenses"], getForRepo: ["GET /repos/{owner}/{repo}/license"]},
+ markdown: {render: ["POST /markdown"], renderRaw: ["POST /markdown/raw", {headers: {"content-type": "text/plain; charset=utf-8"}}]},
+ meta: {get: ["GET /meta"], getAllVersions: ["GET /versions"], getOctocat: ["GET /octocat"], getZen: ["GET /zen"], root: ["GET /"]},
  migrations: {
-  deleteArchiveForAuthenticatedUser: [ "DELETE /user/migrations/{migration_id}/archive" ],
-  deleteArchiveForOrg: [ "DELETE /orgs/{org}/migrations/{migration_id}/archive" ],
-  downloadArchiveForOrg: [ "GET /orgs/{org}/migrations/{migration_id}/archive" ],
-  getArchiveForAuthenticatedUser: [ "GET /user/migrations/{migration_id}/archive" ],
-  getStatusForAuthenticatedUser: [ "GET /user/migrations/{migration_id}" ],
-  getStatusForOrg: [ "GET /orgs/{org}/migrations/{migration_id}" ],
-  listForAuthenticatedUser: [ "GET /user/migrations" ],
-  listForOrg: [ "GET /orgs/{org}/migrations" ],
-  listReposForAuthenticatedUser: [ "GET /user/migrations/{migration_id}/repositories" ],
-  listReposForOrg: [ "GET /orgs/{org}/migrations/{migration_id}/repositories" ],
-  listReposForUser: [ "GET /user/migrations/{migration_id}/repositories", {}, { renamed: [ "migrations", "listReposForAuthenticatedUser" ] } ],
-  startForAuthenticatedUser: [ "POST /user/migrations" ],
-  startForOrg: [ "POST /orgs/{org}/migrations" ],
-  unlockRepoForAuthenticatedUser: [ "DELETE /user/migrations/{migration_id}/repos/{repo_name}/lock" ],
-  unlockRepoForOrg: [ "DELETE /orgs/{org}/migrations/{migration_id}/repos/{repo_name}/lock" ]
+  deleteArchiveForAuthenticatedUser: ["DELETE /user/migrations/{migration_id}/archive"],
+  deleteArchiveForOrg: ["DELETE /orgs/{org}/migrations/{migration_id}/archive"],
+  downloadArchiveForOrg: ["GET /orgs/{org}/migrations/{migration_id}/archive"],
+  getArchiveForAuthenticatedUser: ["GET /user/migrations/{migration_id}/archive"],
+  getStatusForAuthenticatedUser: ["GET /user/migrations/{migration_id}"],
+  getStatusForOrg: ["GET /orgs/{org}/migrations/{migration_id}"],
+  listForAuthenticatedUser: ["GET /user/migrations"],
+  listForOrg: ["GET /orgs/{org}/migrations"],
+  listReposForAuthenticatedUser: ["GET /user/migrations/{migration_id}/repositories"],
+  listReposForOrg: ["GET /orgs/{org}/migrations/{migration_id}/repositories"],
+  listReposForUser: ["GET /user/migrations/{migration_id}/repositories", {}, {renamed: ["migrations", "listReposForAuthenticatedUser"]}],
+  startForAuthenticatedUser: ["POST /user/migrations"],
+  startForOrg: ["POST /orgs/{org}/migrations"],
+  unlockRepoForAuthenticatedUser: ["DELETE /user/migrations/{migration_id}/repos/{repo_name}/lock"],
+  unlockRepoForOrg: ["DELETE /orgs/{org}/migrations/{migration_id}/repos/{repo_name}/lock"]
  },
- oidc: { getOidcCustomSubTemplateForOrg: [ "GET /orgs/{org}/actions/oidc/customization/sub" ], updateOidcCustomSubTemplateForOrg: [ "PUT /orgs/{org}/actions/oidc/customization/sub" ] },
+ oidc: {getOidcCustomSubTemplateForOrg: ["GET /orgs/{org}/actions/oidc/customization/sub"], updateOidcCustomSubTemplateForOrg: ["PUT /orgs/{org}/actions/oidc/customization/sub"]},
  orgs: {
-  addSecurityManagerTeam: [ "PUT /orgs/{org}/security-managers/teams/{team_slug}", {}, { deprecated: "octokit.rest.orgs.addSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#add-a-security-manager-team" } ],
-  assignTeamToOrgRole: [ "PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}" ],
-  assignUserToOrgRole: [ "PUT /orgs/{org}/organization-roles/users/{username}/{role_id}" ],
-  blockUser: [ "PUT /orgs/{org}/blocks/{username}" ],
-  cancelInvitation: [ "DELETE /orgs/{org}/invitations/{invitation_id}" ],
-  checkBlockedUser: [ "GET /orgs/{org}/blocks/{username}" ],
-  checkMembershipForUser: [ "GET /orgs/{org}/members/{username}" ],
-  checkPublicMembershipForUser: [ "GET /orgs/{org}/public_members/{username}" ],
-  convertMemberToOutsideCollaborator: [ "PUT /orgs/{org}/outside_collaborators/{username}" ],
-  createArtifactStorageRecord: [ "POST /orgs/{org}/artifacts/metadata/storage-record" ],
-  createInvitation: [ "POST /orgs/{org}/invitations" ],
-  createIssueType: [ "POST /orgs/{org}/issue-types" ],
-  createWebhook: [ "POST /orgs/{org}/hooks" ],
-  customPropertiesForOrgsCreateOrUpdateOrganizationValues: [ "PATCH /organizations/{org}/org-properties/values" ],
-  customPropertiesForOrgsGetOrganizationValues: [ "GET /organizations/{org}/org-properties/values" ],
-  customPropertiesForReposCreateOrUpdateOrganizationDefinition: [ "PUT /orgs/{org}/properties/schema/{custom_property_name}" ],
-  customPropertiesForReposCreateOrUpdateOrganizationDefinitions: [ "PATCH /orgs/{org}/properties/schema" ],
-  customPropertiesForReposCreateOrUpdateOrganizationValues: [ "PATCH /orgs/{org}/properties/values" ],
-  customPropertiesForReposDeleteOrganizationDefinition: [ "DELETE /orgs/{org}/properties/schema/{custom_property_name}" ],
-  customPropertiesForReposGetOrganizationDefinition: [ "GET /orgs/{org}/properties/schema/{custom_property_name}" ],
-  customPropertiesForReposGetOrganizationDefinitions: [ "GET /orgs/{org}/properties/schema" ],
-  customPropertiesForReposGetOrganizationValues: [ "GET /orgs/{org}/properties/values" ],
-  delete: [ "DELETE /orgs/{org}" ],
-  deleteAttestationsBulk: [ "POST /orgs/{org}/attestations/delete-request" ],
-  deleteAttestationsById: [ "DELETE /orgs/{org}/attestations/{attestation_id}" ],
-  deleteAttestationsBySubjectDigest: [ "DELETE /orgs/{org}/attestations/digest/{subject_digest}" ],
-  deleteIssueType: [ "DELETE /orgs/{org}/issue-types/{issue_type_id}" ],
-  deleteWebhook: [ "DELETE /orgs/{org}/hooks/{hook_id}" ],
-  disableSelectedRepositoryImmutableReleasesOrganization: [ "DELETE /orgs/{org}/settings/immutable-releases/repositories/{repository_id}" ],
-  enableSelectedRepositoryImmutableReleasesOrganization: [ "PUT /orgs/{org}/settings/immutable-releases/repositories/{repository_id}" ],
-  get: [ "GET /orgs/{org}" ],
-  getImmutableReleasesSettings: [ "GET /orgs/{org}/settings/immutable-releases" ],
-  getImmutableReleasesSettingsRepositories: [ "GET /orgs/{org}/settings/immutable-releases/repositories" ],
-  getMembershipForAuthenticatedUser: [ "GET /user/memberships/orgs/{org}" ],
-  getMembershipForUser: [ "GET /orgs/{org}/memberships/{username}" ],
-  getOrgRole: [ "GET /orgs/{org}/organization-roles/{role_id}" ],
-  getOrgRulesetHistory: [ "GET /orgs/{org}/rulesets/{ruleset_id}/history" ],
-  getOrgRulesetVersion: [ "GET /orgs/{org}/rulesets/{ruleset_id}/history/{version_id}" ],
-  getWebhook: [ "GET /orgs/{org}/hooks/{hook_id}" ],
-  getWebhookConfigForOrg: [ "GET /orgs/{org}/hooks/{hook_id}/config" ],
-  getWebhookDelivery: [ "GET /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}" ],
-  list: [ "GET /organizations" ],
-  listAppInstallations: [ "GET /orgs/{org}/installations" ],
-  listArtifactStorageRecords: [ "GET /orgs/{org}/artifacts/{subject_digest}/metadata/storage-records" ],
-  listAttestationRepositories: [ "GET /orgs/{org}/attestations/repositories" ],
-  listAttestations: [ "GET /orgs/{org}/attestations/{subject_digest}" ],
-  listAttestationsBulk: [ "POST /orgs/{org}/attestations/bulk-list{?per_page,before,after}" ],
-  listBlockedUsers: [ "GET /orgs/{org}/blocks" ],
-  listFailedInvitations: [ "GET /orgs/{org}/failed_invitations" ],
-  listForAuthenticatedUser: [ "GET /user/orgs" ],
-  listForUser: [ "GET /users/{username}/orgs" ],
-  listInvitationTeams: [ "GET /orgs/{org}/invitations/{invitation_id}/teams" ],
-  listIssueTypes: [ "GET /orgs/{org}/issue-types" ],
-  listMembers: [ "GET /orgs/{org}/members" ],
-  listMembershipsForAuthenticatedUser: [ "GET /user/memberships/orgs" ],
-  listOrgRoleTeams: [ "GET /orgs/{org}/organization-roles/{role_id}/teams" ],
-  listOrgRoleUsers: [ "GET /orgs/{org}/organization-roles/{role_id}/users" ],
-  listOrgRoles: [ "GET /orgs/{org}/organization-roles" ],
-  listOrganizationFineGrainedPermissions: [ "GET /orgs/{org}/organization-fine-grained-permissions" ],
-  listOutsideCollaborators: [ "GET /orgs/{org}/outside_collaborators" ],
-  listPatGrantRepositories: [ "GET /orgs/{org}/personal-access-tokens/{pat_id}/repositories" ],
-  listPatGrantRequestRepositories: [ "GET /orgs/{org}/personal-access-token-requests/{pat_request_id}/repositories" ],
-  listPatGrantRequests: [ "GET /orgs/{org}/personal-access-token-requests" ],
-  listPatGrants: [ "GET /orgs/{org}/personal-access-tokens" ],
-  listPendingInvitations: [ "GET /orgs/{org}/invitations" ],
-  listPublicMembers: [ "GET /orgs/{org}/public_members" ],
-  listSecurityManagerTeams: [ "GET /orgs/{org}/security-managers", {}, { deprecated: "octokit.rest.orgs.listSecurityManagerTeams() is deprecated, see https://docs.github.com/rest/orgs/security-managers#list-security-manager-teams" } ],
-  listWebhookDeliveries: [ "GET /orgs/{org}/hooks/{hook_id}/deliveries" ],
-  listWebhooks: [ "GET /orgs/{org}/hooks" ],
-  pingWebhook: [ "POST /orgs/{org}/hooks/{hook_id}/pings" ],
-  redeliverWebhookDelivery: [ "POST /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts" ],
-  removeMember: [ "DELETE /orgs/{org}/members/{username}" ],
-  removeMembershipForUser: [ "DELETE /orgs/{org}/memberships/{username}" ],
-  removeOutsideCollaborator: [ "DELETE /orgs/{org}/outside_collaborators/{username}" ],
-  removePublicMembershipForAuthenticatedUser: [ "DELETE /orgs/{org}/public_members/{username}" ],
-  removeSecurityManagerTeam: [ "DELETE /orgs/{org}/security-managers/teams/{team_slug}", {}, { deprecated: "octokit.rest.orgs.removeSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#remove-a-security-manager-team" } ],
-  reviewPatGrantRequest: [ "POST /orgs/{org}/personal-access-token-requests/{pat_request_id}" ],
-  reviewPatGrantRequestsInBulk: [ "POST /orgs/{org}/personal-access-token-requests" ],
-  revokeAllOrgRolesTeam: [ "DELETE /orgs/{org}/organization-roles/teams/{team_slug}" ],
-  revokeAllOrgRolesUser: [ "DELETE /orgs/{org}/organization-roles/users/{username}" ],
-  revokeOrgRoleTeam: [ "DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}" ],
-  revokeOrgRoleUser: [ "DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}" ],
-  setImmutableReleasesSettings: [ "PUT /orgs/{org}/settings/immutable-releases" ],
-  setImmutableReleasesSettingsRepositories: [ "PUT /orgs/{org}/settings/immutable-releases/repositories" ],
-  setMembershipForUser: [ "PUT /orgs/{org}/memberships/{username}" ],
-  setPublicMembershipForAuthenticatedUser: [ "PUT /orgs/{org}/public_members/{username}" ],
-  unblockUser: [ "DELETE /orgs/{org}/blocks/{username}" ],
-  update: [ "PATCH /orgs/{org}" ],
-  updateIssueType: [ "PUT /orgs/{org}/issue-types/{issue_type_id}" ],
-  updateMembershipForAuthenticatedUser: [ "PATCH /user/memberships/orgs/{org}" ],
-  updatePatAccess: [ "POST /orgs/{org}/personal-access-tokens/{pat_id}" ],
-  updatePatAccesses: [ "POST /orgs/{org}/personal-access-tokens" ],
-  updateWebhook: [ "PATCH /orgs/{org}/hooks/{hook_id}" ],
-  updateWebhookConfigForOrg: [ "PATCH /orgs/{org}/hooks/{hook_id}/config" ]
+  addSecurityManagerTeam: ["PUT /orgs/{org}/security-managers/teams/{team_slug}", {}, {deprecated: "octokit.rest.orgs.addSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#add-a-security-manager-team"}],
+  assignTeamToOrgRole: ["PUT /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}"],
+  assignUserToOrgRole: ["PUT /orgs/{org}/organization-roles/users/{username}/{role_id}"],
+  blockUser: ["PUT /orgs/{org}/blocks/{username}"],
+  cancelInvitation: ["DELETE /orgs/{org}/invitations/{invitation_id}"],
+  checkBlockedUser: ["GET /orgs/{org}/blocks/{username}"],
+  checkMembershipForUser: ["GET /orgs/{org}/members/{username}"],
+  checkPublicMembershipForUser: ["GET /orgs/{org}/public_members/{username}"],
+  convertMemberToOutsideCollaborator: ["PUT /orgs/{org}/outside_collaborators/{username}"],
+  createArtifactStorageRecord: ["POST /orgs/{org}/artifacts/metadata/storage-record"],
+  createInvitation: ["POST /orgs/{org}/invitations"],
+  createIssueType: ["POST /orgs/{org}/issue-types"],
+  createWebhook: ["POST /orgs/{org}/hooks"],
+  customPropertiesForOrgsCreateOrUpdateOrganizationValues: ["PATCH /organizations/{org}/org-properties/values"],
+  customPropertiesForOrgsGetOrganizationValues: ["GET /organizations/{org}/org-properties/values"],
+  customPropertiesForReposCreateOrUpdateOrganizationDefinition: ["PUT /orgs/{org}/properties/schema/{custom_property_name}"],
+  customPropertiesForReposCreateOrUpdateOrganizationDefinitions: ["PATCH /orgs/{org}/properties/schema"],
+  customPropertiesForReposCreateOrUpdateOrganizationValues: ["PATCH /orgs/{org}/properties/values"],
+  customPropertiesForReposDeleteOrganizationDefinition: ["DELETE /orgs/{org}/properties/schema/{custom_property_name}"],
+  customPropertiesForReposGetOrganizationDefinition: ["GET /orgs/{org}/properties/schema/{custom_property_name}"],
+  customPropertiesForReposGetOrganizationDefinitions: ["GET /orgs/{org}/properties/schema"],
+  customPropertiesForReposGetOrganizationValues: ["GET /orgs/{org}/properties/values"],
+  delete: ["DELETE /orgs/{org}"],
+  deleteAttestationsBulk: ["POST /orgs/{org}/attestations/delete-request"],
+  deleteAttestationsById: ["DELETE /orgs/{org}/attestations/{attestation_id}"],
+  deleteAttestationsBySubjectDigest: ["DELETE /orgs/{org}/attestations/digest/{subject_digest}"],
+  deleteIssueType: ["DELETE /orgs/{org}/issue-types/{issue_type_id}"],
+  deleteWebhook: ["DELETE /orgs/{org}/hooks/{hook_id}"],
+  disableSelectedRepositoryImmutableReleasesOrganization: ["DELETE /orgs/{org}/settings/immutable-releases/repositories/{repository_id}"],
+  enableSelectedRepositoryImmutableReleasesOrganization: ["PUT /orgs/{org}/settings/immutable-releases/repositories/{repository_id}"],
+  get: ["GET /orgs/{org}"],
+  getImmutableReleasesSettings: ["GET /orgs/{org}/settings/immutable-releases"],
+  getImmutableReleasesSettingsRepositories: ["GET /orgs/{org}/settings/immutable-releases/repositories"],
+  getMembershipForAuthenticatedUser: ["GET /user/memberships/orgs/{org}"],
+  getMembershipForUser: ["GET /orgs/{org}/memberships/{username}"],
+  getOrgRole: ["GET /orgs/{org}/organization-roles/{role_id}"],
+  getOrgRulesetHistory: ["GET /orgs/{org}/rulesets/{ruleset_id}/history"],
+  getOrgRulesetVersion: ["GET /orgs/{org}/rulesets/{ruleset_id}/history/{version_id}"],
+  getWebhook: ["GET /orgs/{org}/hooks/{hook_id}"],
+  getWebhookConfigForOrg: ["GET /orgs/{org}/hooks/{hook_id}/config"],
+  getWebhookDelivery: ["GET /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}"],
+  list: ["GET /organizations"],
+  listAppInstallations: ["GET /orgs/{org}/installations"],
+  listArtifactStorageRecords: ["GET /orgs/{org}/artifacts/{subject_digest}/metadata/storage-records"],
+  listAttestationRepositories: ["GET /orgs/{org}/attestations/repositories"],
+  listAttestations: ["GET /orgs/{org}/attestations/{subject_digest}"],
+  listAttestationsBulk: ["POST /orgs/{org}/attestations/bulk-list{?per_page,before,after}"],
+  listBlockedUsers: ["GET /orgs/{org}/blocks"],
+  listFailedInvitations: ["GET /orgs/{org}/failed_invitations"],
+  listForAuthenticatedUser: ["GET /user/orgs"],
+  listForUser: ["GET /users/{username}/orgs"],
+  listInvitationTeams: ["GET /orgs/{org}/invitations/{invitation_id}/teams"],
+  listIssueTypes: ["GET /orgs/{org}/issue-types"],
+  listMembers: ["GET /orgs/{org}/members"],
+  listMembershipsForAuthenticatedUser: ["GET /user/memberships/orgs"],
+  listOrgRoleTeams: ["GET /orgs/{org}/organization-roles/{role_id}/teams"],
+  listOrgRoleUsers: ["GET /orgs/{org}/organization-roles/{role_id}/users"],
+  listOrgRoles: ["GET /orgs/{org}/organization-roles"],
+  listOrganizationFineGrainedPermissions: ["GET /orgs/{org}/organization-fine-grained-permissions"],
+  listOutsideCollaborators: ["GET /orgs/{org}/outside_collaborators"],
+  listPatGrantRepositories: ["GET /orgs/{org}/personal-access-tokens/{pat_id}/repositories"],
+  listPatGrantRequestRepositories: ["GET /orgs/{org}/personal-access-token-requests/{pat_request_id}/repositories"],
+  listPatGrantRequests: ["GET /orgs/{org}/personal-access-token-requests"],
+  listPatGrants: ["GET /orgs/{org}/personal-access-tokens"],
+  listPendingInvitations: ["GET /orgs/{org}/invitations"],
+  listPublicMembers: ["GET /orgs/{org}/public_members"],
+  listSecurityManagerTeams: ["GET /orgs/{org}/security-managers", {}, {deprecated: "octokit.rest.orgs.listSecurityManagerTeams() is deprecated, see https://docs.github.com/rest/orgs/security-managers#list-security-manager-teams"}],
+  listWebhookDeliveries: ["GET /orgs/{org}/hooks/{hook_id}/deliveries"],
+  listWebhooks: ["GET /orgs/{org}/hooks"],
+  pingWebhook: ["POST /orgs/{org}/hooks/{hook_id}/pings"],
+  redeliverWebhookDelivery: ["POST /orgs/{org}/hooks/{hook_id}/deliveries/{delivery_id}/attempts"],
+  removeMember: ["DELETE /orgs/{org}/members/{username}"],
+  removeMembershipForUser: ["DELETE /orgs/{org}/memberships/{username}"],
+  removeOutsideCollaborator: ["DELETE /orgs/{org}/outside_collaborators/{username}"],
+  removePublicMembershipForAuthenticatedUser: ["DELETE /orgs/{org}/public_members/{username}"],
+  removeSecurityManagerTeam: ["DELETE /orgs/{org}/security-managers/teams/{team_slug}", {}, {deprecated: "octokit.rest.orgs.removeSecurityManagerTeam() is deprecated, see https://docs.github.com/rest/orgs/security-managers#remove-a-security-manager-team"}],
+  reviewPatGrantRequest: ["POST /orgs/{org}/personal-access-token-requests/{pat_request_id}"],
+  reviewPatGrantRequestsInBulk: ["POST /orgs/{org}/personal-access-token-requests"],
+  revokeAllOrgRolesTeam: ["DELETE /orgs/{org}/organization-roles/teams/{team_slug}"],
+  revokeAllOrgRolesUser: ["DELETE /orgs/{org}/organization-roles/users/{username}"],
+  revokeOrgRoleTeam: ["DELETE /orgs/{org}/organization-roles/teams/{team_slug}/{role_id}"],
+  revokeOrgRoleUser: ["DELETE /orgs/{org}/organization-roles/users/{username}/{role_id}"],
+  setImmutableReleasesSettings: ["PUT /orgs/{org}/settings/immutable-releases"],
+  setImmutableReleasesSettingsRepositories: ["PUT /orgs/{org}/settings/immutable-releases/repositories"],
+  setMembershipForUser: ["PUT /orgs/{org}/memberships/{username}"],
+  setPublicMembershipForAuthenticatedUser: ["PUT /orgs/{org}/public_members/{username}"],
+  unblockUser: ["DELETE /orgs/{org}/blocks/{username}"],
+  update: ["PATCH /orgs/{org}"],
+  updateIssueType: ["PUT /orgs/{org}/issue-types/{issue_type_id}"],
+  updateMembershipForAuthenticatedUser: ["PATCH /user/memberships/orgs/{org}"],
+  updatePatAccess: ["POST /orgs/{org}/personal-access-tokens/{pat_id}"],
+  updatePatAccesses: ["POST /orgs/{org}/personal-access-tokens"],
+  updateWebhook: ["PATCH /orgs/{org}/hooks/{hook_id}"],
+  updateWebhookConfigForOrg: ["PATCH /orgs/{org}/hooks/{hook_id}/config"]
  },
  packages: {
-  deletePackageForAuthenticatedUser: [ "DELETE /user/packages/{package_type}/{package_name}" ],
-  deletePackageForOrg: [ "DELETE /orgs/{org}/packages/{package_type}/{package_name}" ],
-  deletePackageForUser: [ "DELETE /users/{username}/packages/{package_type}/{package_name}" ],
-  deletePackageVersionForAuthenticatedUser: [ "DELETE /user/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  deletePackageVersionForOrg: [ "DELETE /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  deletePackageVersionForUser: [ "DELETE /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  getAllPackageVersionsForAPackageOwnedByAnOrg: [ "GET /orgs/{org}/packages/{package_type}/{package_name}/versions", {}, { renamed: [ "packages", "getAllPackageVersionsForPackageOwnedByOrg" ] } ],
-  getAllPackageVersionsForAPackageOwnedByTheAuthenticatedUser: [ "GET /user/packages/{package_type}/{package_name}/versions", {}, { renamed: [ "packages", "getAllPackageVersionsForPackageOwnedByAuthenticatedUser" ] } ],
-  getAllPackageVersionsForPackageOwnedByAuthenticatedUser: [ "GET /user/packages/{package_type}/{package_name}/versions" ],
-  getAllPackageVersionsForPackageOwnedByOrg: [ "GET /orgs/{org}/packages/{package_type}/{package_name}/versions" ],
-  getAllPackageVersionsForPackageOwnedByUser: [ "GET /users/{username}/packages/{package_type}/{package_name}/versions" ],
-  getPackageForAuthenticatedUser: [ "GET /user/packages/{package_type}/{package_name}" ],
-  getPackageForOrganization: [ "GET /orgs/{org}/packages/{package_type}/{package_name}" ],
-  getPackageForUser: [ "GET /users/{username}/packages/{package_type}/{package_name}" ],
-  getPackageVersionForAuthenticatedUser: [ "GET /user/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  getPackageVersionForOrganization: [ "GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  getPackageVersionForUser: [ "GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}" ],
-  listDockerMigrationConflictingPackagesForAuthenticatedUser: [ "GET /user/docker/conflicts" ],
-  listDockerMigrationConflictingPackagesForOrganization: [ "GET /orgs/{org}/docker/conflicts" ],
-  listDockerMigrationConflictingPackagesForUser: [ "GET /users/{username}/docker/conflicts" ],
-  listPackagesForAuthenticatedUser: [ "GET /user/packages" ],
-  listPackagesForOrganization: [ "GET /orgs/{org}/packages" ],
-  listPackagesForUser: [ "GET /users/{username}/packages" ],
-  restorePackageForAuthenticatedUser: [ "POST /user/packages/{package_type}/{package_name}/restore{?token}" ],
-  restorePackageForOrg: [ "POST /orgs/{org}/packages/{package_type}/{package_name}/restore{?token}" ],
-  restorePackageForUser: [ "POST /users/{username}/packages/{package_type}/{package_name}/restore{?token}" ],
-  restorePackageVersionForAuthenticatedUser: [ "POST /user/packages/{package_type}/{package_name}/versions/{package_version_id}/restore" ],
-  restorePackageVersionForOrg: [ "POST /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore" ],
-  restorePackageVersionForUser: [ "POST /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore" ]
+  deletePackageForAuthenticatedUser: ["DELETE /user/packages/{package_type}/{package_name}"],
+  deletePackageForOrg: ["DELETE /orgs/{org}/packages/{package_type}/{package_name}"],
+  deletePackageForUser: ["DELETE /users/{username}/packages/{package_type}/{package_name}"],
+  deletePackageVersionForAuthenticatedUser: ["DELETE /user/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  deletePackageVersionForOrg: ["DELETE /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  deletePackageVersionForUser: ["DELETE /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  getAllPackageVersionsForAPackageOwnedByAnOrg: ["GET /orgs/{org}/packages/{package_type}/{package_name}/versions", {}, {renamed: ["packages", "getAllPackageVersionsForPackageOwnedByOrg"]}],
+  getAllPackageVersionsForAPackageOwnedByTheAuthenticatedUser: ["GET /user/packages/{package_type}/{package_name}/versions", {}, {renamed: ["packages", "getAllPackageVersionsForPackageOwnedByAuthenticatedUser"]}],
+  getAllPackageVersionsForPackageOwnedByAuthenticatedUser: ["GET /user/packages/{package_type}/{package_name}/versions"],
+  getAllPackageVersionsForPackageOwnedByOrg: ["GET /orgs/{org}/packages/{package_type}/{package_name}/versions"],
+  getAllPackageVersionsForPackageOwnedByUser: ["GET /users/{username}/packages/{package_type}/{package_name}/versions"],
+  getPackageForAuthenticatedUser: ["GET /user/packages/{package_type}/{package_name}"],
+  getPackageForOrganization: ["GET /orgs/{org}/packages/{package_type}/{package_name}"],
+  getPackageForUser: ["GET /users/{username}/packages/{package_type}/{package_name}"],
+  getPackageVersionForAuthenticatedUser: ["GET /user/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  getPackageVersionForOrganization: ["GET /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  getPackageVersionForUser: ["GET /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}"],
+  listDockerMigrationConflictingPackagesForAuthenticatedUser: ["GET /user/docker/conflicts"],
+  listDockerMigrationConflictingPackagesForOrganization: ["GET /orgs/{org}/docker/conflicts"],
+  listDockerMigrationConflictingPackagesForUser: ["GET /users/{username}/docker/conflicts"],
+  listPackagesForAuthenticatedUser: ["GET /user/packages"],
+  listPackagesForOrganization: ["GET /orgs/{org}/packages"],
+  listPackagesForUser: ["GET /users/{username}/packages"],
+  restorePackageForAuthenticatedUser: ["POST /user/packages/{package_type}/{package_name}/restore{?token}"],
+  restorePackageForOrg: ["POST /orgs/{org}/packages/{package_type}/{package_name}/restore{?token}"],
+  restorePackageForUser: ["POST /users/{username}/packages/{package_type}/{package_name}/restore{?token}"],
+  restorePackageVersionForAuthenticatedUser: ["POST /user/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"],
+  restorePackageVersionForOrg: ["POST /orgs/{org}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"],
+  restorePackageVersionForUser: ["POST /users/{username}/packages/{package_type}/{package_name}/versions/{package_version_id}/restore"]
  },
  privateRegistries: {
-  createOrgPrivateRegistry: [ "POST /orgs/{org}/private-registries" ],
-  deleteOrgPrivateRegistry: [ "DELETE /orgs/{org}/private-registries/{secret_name}" ],
-  getOrgPrivateRegistry: [ "GET /orgs/{org}/private-registries/{secret_name}" ],
-  getOrgPublicKey: [ "GET /orgs/{org}/private-registries/public-key" ],
-  listOrgPrivateRegistries: [ "GET /orgs/{org}/private-registries" ],
-  updateOrgPrivateRegistry: [ "PATCH /orgs/{org}/private-registries/{secret_name}" ]
+  createOrgPrivateRegistry: ["POST /orgs/{org}/private-registries"],
+  deleteOrgPrivateRegistry: ["DELETE /orgs/{org}/private-registries/{secret_name}"],
+  getOrgPrivateRegistry: ["GET /orgs/{org}/private-registries/{secret_name}"],
+  getOrgPublicKey: ["GET /orgs/{org}/private-registries/public-key"],
+  listOrgPrivateRegistries: ["GET /orgs/{org}/private-registries"],
+  updateOrgPrivateRegistry: ["PATCH /orgs/{org}/private-registries/{secret_name}"]
  },
  projects: {
-  addItemForOrg: [ "POST /orgs/{org}/projectsV2/{project_number}/items" ],
-  addItemForUser: [ "POST /users/{username}/projectsV2/{project_number}/items" ],
-  deleteItemForOrg: [ "DELETE /orgs/{org}/projectsV2/{project_number}/items/{item_id}" ],
-  deleteItemForUser: [ "DELETE /users/{username}/projectsV2/{project_number}/items/{item_id}" ],
-  getFieldForOrg: [ "GET /orgs/{org}/projectsV2/{project_number}/fields/{field_id}" ],
-  getFieldForUser: [ "GET /users/{username}/projectsV2/{project_number}/fields/{field_id}" ],
-  getForOrg: [ "GET /orgs/{org}/projectsV2/{project_number}" ],
-  getForUser: [ "GET /users/{username}/projectsV2/{project_number}" ],
-  getOrgItem: [ "GET /orgs/{org}/projectsV2/{project_number}/items/{item_id}" ],
-  getUserItem: [ "GET /users/{username}/projectsV2/{project_number}/items/{item_id}" ],
-  listFieldsForOrg: [ "GET /orgs/{org}/projectsV2/{project_number}/fields" ],
-  listFieldsForUser: [ "GET /users/{username}/projectsV2/{project_number}/fields" ],
-  listForOrg: [ "GET /orgs/{org}/projectsV2" ],
-  listForUser: [ "GET /users/{username}/projectsV2" ],
-  listItemsForOrg: [ "GET /orgs/{org}/projectsV2/{project_number}/items" ],
-  listItemsForUser: [ "GET /users/{username}/projectsV2/{project_number}/items" ],
-  updateItemForOrg: [ "PATCH /orgs/{org}/projectsV2/{project_number}/items/{item_id}" ],
-  updateItemForUser: [ "PATCH /users/{username}/projectsV2/{project_number}/items/{item_id}" ]
+  addItemForOrg: ["POST /orgs/{org}/projectsV2/{project_number}/items"],
+  addItemForUser: ["POST /users/{username}/projectsV2/{project_number}/items"],
+  deleteItemForOrg: ["DELETE /orgs/{org}/projectsV2/{project_number}/items/{item_id}"],
+  deleteItemForUser: ["DELETE /users/{username}/projectsV2/{project_number}/items/{item_id}"],
+  getFieldForOrg: ["GET /orgs/{org}/projectsV2/{project_number}/fields/{field_id}"],
+  getFieldForUser: ["GET /users/{username}/projectsV2/{project_number}/fields/{field_id}"],
+  getForOrg: ["GET /orgs/{org}/projectsV2/{project_number}"],
+  getForUser: ["GET /users/{username}/projectsV2/{project_number}"],
+  getOrgItem: ["GET /orgs/{org}/projectsV2/{project_number}/items/{item_id}"],
+  getUserItem: ["GET /users/{username}/projectsV2/{project_number}/items/{item_id}"],
+  listFieldsForOrg: ["GET /orgs/{org}/projectsV2/{project_number}/fields"],
+  listFieldsForUser: ["GET /users/{username}/projectsV2/{project_number}/fields"],
+  listForOrg: ["GET /orgs/{org}/projectsV2"],
+  listForUser: ["GET /users/{username}/projectsV2"],
+  listItemsForOrg: ["GET /orgs/{org}/projectsV2/{project_number}/items"],
+  listItemsForUser: ["GET /users/{username}/projectsV2/{project_number}/items"],
+  updateItemForOrg: ["PATCH /orgs/{org}/projectsV2/{project_number}/items/{item_id}"],
+  updateItemForUser: ["PATCH /users/{username}/projectsV2/{project_number}/items/{item_id}"]
  },
  pulls: {
-  checkIfMerged: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/merge" ],
-  create: [ "POST /repos/{owner}/{repo}/pulls" ],
-  createReplyForReviewComment: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies" ],
-  createReview: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews" ],
-  createReviewComment: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/comments" ],
-  deletePendingReview: [ "DELETE /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}" ],
-  deleteReviewComment: [ "DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}" ],
-  dismissReview: [ "PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/dismissals" ],
-  get: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}" ],
-  getReview: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}" ],
-  getReviewComment: [ "GET /repos/{owner}/{repo}/pulls/comments/{comment_id}" ],
-  list: [ "GET /repos/{owner}/{repo}/pulls" ],
-  listCommentsForReview: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments" ],
-  listCommits: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/commits" ],
-  listFiles: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/files" ],
-  listRequestedReviewers: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers" ],
-  listReviewComments: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/comments" ],
-  listReviewCommentsForRepo: [ "GET /repos/{owner}/{repo}/pulls/comments" ],
-  listReviews: [ "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews" ],
-  merge: [ "PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge" ],
-  removeRequestedReviewers: [ "DELETE /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers" ],
-  requestReviewers: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers" ],
-  submitReview: [ "POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/events" ],
-  update: [ "PATCH /repos/{owner}/{repo}/pulls/{pull_number}" ],
-  updateBranch: [ "PUT /repos/{owner}/{repo}/pulls/{pull_number}/update-branch" ],
-  updateReview: [ "PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}" ],
-  updateReviewComment: [ "PATCH /repos/{owner}/{repo}/pulls/comments/{comment_id}" ]
+  checkIfMerged: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/merge"],
+  create: ["POST /repos/{owner}/{repo}/pulls"],
+  createReplyForReviewComment: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies"],
+  createReview: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews"],
+  createReviewComment: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/comments"],
+  deletePendingReview: ["DELETE /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"],
+  deleteReviewComment: ["DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}"],
+  dismissReview: ["PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/dismissals"],
+  get: ["GET /repos/{owner}/{repo}/pulls/{pull_number}"],
+  getReview: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"],
+  getReviewComment: ["GET /repos/{owner}/{repo}/pulls/comments/{comment_id}"],
+  list: ["GET /repos/{owner}/{repo}/pulls"],
+  listCommentsForReview: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/comments"],
+  listCommits: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/commits"],
+  listFiles: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/files"],
+  listRequestedReviewers: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"],
+  listReviewComments: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/comments"],
+  listReviewCommentsForRepo: ["GET /repos/{owner}/{repo}/pulls/comments"],
+  listReviews: ["GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews"],
+  merge: ["PUT /repos/{owner}/{repo}/pulls/{pull_number}/merge"],
+  removeRequestedReviewers: ["DELETE /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"],
+  requestReviewers: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers"],
+  submitReview: ["POST /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}/events"],
+  update: ["PATCH /repos/{owner}/{repo}/pulls/{pull_number}"],
+  updateBranch: ["PUT /repos/{owner}/{repo}/pulls/{pull_number}/update-branch"],
+  updateReview: ["PUT /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}"],
+  updateReviewComment: ["PATCH /repos/{owner}/{repo}/pulls/comments/{comment_id}"]
  },
- rateLimit: { get: [ "GET /rate_limit" ] },
+ rateLimit: {get: ["GET /rate_limit"]},
  reactions: {
-  createForCommitComment: [ "POST /repos/{owner}/{repo}/comments/{comment_id}/reactions" ],
-  createForIssue: [ "POST /repos/{owner}/{repo}/issues/{issue_number}/reactions" ],
-  createForIssueComment: [ "POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions" ],
-  createForPullRequestReviewComment: [ "POST /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions" ],
-  createForRelease: [ "POST /repos/{owner}/{repo}/releases/{release_id}/reactions" ],
-  createForTeamDiscussionCommentInOrg: [ "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions" ],
-  createForTeamDiscussionInOrg: [ "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions" ],
-  deleteForCommitComment: [ "DELETE /repos/{owner}/{repo}/comments/{comment_id}/reactions/{reaction_id}" ],
-  deleteForIssue: [ "DELETE /repos/{owner}/{repo}/issues/{issue_number}/reactions/{reaction_id}" ],
-  deleteForIssueComment: [ "DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}" ],
-  deleteForPullRequestComment: [ "DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions/{reaction_id}" ],
-  deleteForRelease: [ "DELETE /repos/{owner}/{repo}/releases/{release_id}/reactions/{reaction_id}" ],
-  deleteForTeamDiscussion: [ "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions/{reaction_id}" ],
-  deleteForTeamDiscussionComment: [ "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions/{reaction_id}" ],
-  listForCommitComment: [ "GET /repos/{owner}/{repo}/comments/{comment_id}/reactions" ],
-  listForIssue: [ "GET /repos/{owner}/{repo}/issues/{issue_number}/reactions" ],
-  listForIssueComment: [ "GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions" ],
-  listForPullRequestReviewComment: [ "GET /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions" ],
-  listForRelease: [ "GET /repos/{owner}/{repo}/releases/{release_id}/reactions" ],
-  listForTeamDiscussionCommentInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions" ],
-  listForTeamDiscussionInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions" ]
+  createForCommitComment: ["POST /repos/{owner}/{repo}/comments/{comment_id}/reactions"],
+  createForIssue: ["POST /repos/{owner}/{repo}/issues/{issue_number}/reactions"],
+  createForIssueComment: ["POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"],
+  createForPullRequestReviewComment: ["POST /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions"],
+  createForRelease: ["POST /repos/{owner}/{repo}/releases/{release_id}/reactions"],
+  createForTeamDiscussionCommentInOrg: ["POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions"],
+  createForTeamDiscussionInOrg: ["POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions"],
+  deleteForCommitComment: ["DELETE /repos/{owner}/{repo}/comments/{comment_id}/reactions/{reaction_id}"],
+  deleteForIssue: ["DELETE /repos/{owner}/{repo}/issues/{issue_number}/reactions/{reaction_id}"],
+  deleteForIssueComment: ["DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions/{reaction_id}"],
+  deleteForPullRequestComment: ["DELETE /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions/{reaction_id}"],
+  deleteForRelease: ["DELETE /repos/{owner}/{repo}/releases/{release_id}/reactions/{reaction_id}"],
+  deleteForTeamDiscussion: ["DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions/{reaction_id}"],
+  deleteForTeamDiscussionComment: ["DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions/{reaction_id}"],
+  listForCommitComment: ["GET /repos/{owner}/{repo}/comments/{comment_id}/reactions"],
+  listForIssue: ["GET /repos/{owner}/{repo}/issues/{issue_number}/reactions"],
+  listForIssueComment: ["GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"],
+  listForPullRequestReviewComment: ["GET /repos/{owner}/{repo}/pulls/comments/{comment_id}/reactions"],
+  listForRelease: ["GET /repos/{owner}/{repo}/releases/{release_id}/reactions"],
+  listForTeamDiscussionCommentInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}/reactions"],
+  listForTeamDiscussionInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/reactions"]
  },
  repos: {
-  acceptInvitation: [ "PATCH /user/repository_invitations/{invitation_id}", {}, { renamed: [ "repos", "acceptInvitationForAuthenticatedUser" ] } ],
-  acceptInvitationForAuthenticatedUser: [ "PATCH /user/repository_invitations/{invitation_id}" ],
-  addAppAccessRestrictions: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, { mapToData: "apps" } ],
-  addCollaborator: [ "PUT /repos/{owner}/{repo}/collaborators/{username}" ],
-  addStatusCheckContexts: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, { mapToData: "contexts" } ],
-  addTeamAccessRestrictions: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, { mapToData: "teams" } ],
-  addUserAccessRestrictions: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, { mapToData: "users" } ],
-  cancelPagesDeployment: [ "POST /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}/cancel" ],
-  checkAutomatedSecurityFixes: [ "GET /repos/{owner}/{repo}/automated-security-fixes" ],
-  checkCollaborator: [ "GET /repos/{owner}/{repo}/collaborators/{username}" ],
-  checkImmutableReleases: [ "GET /repos/{owner}/{repo}/immutable-releases" ],
-  checkPrivateVulnerabilityReporting: [ "GET /repos/{owner}/{repo}/private-vulnerability-reporting" ],
-  checkVulnerabilityAlerts: [ "GET /repos/{owner}/{repo}/vulnerability-alerts" ],
-  codeownersErrors: [ "GET /repos/{owner}/{repo}/codeowners/errors" ],
-  compareCommits: [ "GET /repos/{owner}/{repo}/compare/{base}...{head}" ],
-  compareCommitsWithBasehead: [ "GET /repos/{owner}/{repo}/compare/{basehead}" ],
-  createAttestation: [ "POST /repos/{owner}/{repo}/attestations" ],
-  createAutolink: [ "POST /repos/{owner}/{repo}/autolinks" ],
-  createCommitComment: [ "POST /repos/{owner}/{repo}/commits/{commit_sha}/comments" ],
-  createCommitSignatureProtection: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures" ],
-  createCommitStatus: [ "POST /repos/{owner}/{repo}/statuses/{sha}" ],
-  createDeployKey: [ "POST /repos/{owner}/{repo}/keys" ],
-  createDeployment: [ "POST /repos/{owner}/{repo}/deployments" ],
-  createDeploymentBranchPolicy: [ "POST /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies" ],
-  createDeploymentProtectionRule: [ "POST /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules" ],
-  createDeploymentStatus: [ "POST /repos/{owner}/{repo}/deployments/{deployment_id}/statuses" ],
-  createDispatchEvent: [ "POST /repos/{owner}/{repo}/dispatches" ],
-  createForAuthenticatedUser: [ "POST /user/repos" ],
-  createFork: [ "POST /repos/{owner}/{repo}/forks" ],
-  createInOrg: [ "POST /orgs/{org}/repos" ],
-  createOrUpdateEnvironment: [ "PUT /repos/{owner}/{repo}/environments/{environment_name}" ],
-  createOrUpdateFileContents: [ "PUT /repos/{owner}/{repo}/contents/{path}" ],
-  createOrgRuleset: [ "POST /orgs/{org}/rulesets" ],
-  createPagesDeployment: [ "POST /repos/{owner}/{repo}/pages/deployments" ],
-  createPagesSite: [ "POST /repos/{owner}/{repo}/pages" ],
-  createRelease: [ "POST /repos/{owner}/{repo}/releases" ],
-  createRepoRuleset: [ "POST /repos/{owner}/{repo}/rulesets" ],
-  createUsingTemplate: [ "POST /repos/{template_owner}/{template_repo}/generate" ],
-  createWebhook: [ "POST /repos/{owner}/{repo}/hooks" ],
-  customPropertiesForReposCreateOrUpdateRepositoryValues: [ "PATCH /repos/{owner}/{repo}/properties/values" ],
-  customPropertiesForReposGetRepositoryValues: [ "GET /repos/{owner}/{repo}/properties/values" ],
-  declineInvitation: [ "DELETE /user/repository_invitations/{invitation_id}", {}, { renamed: [ "repos", "declineInvitationForAuthenticatedUser" ] } ],
-  declineInvitationForAuthenticatedUser: [ "DELETE /user/repository_invitations/{invitation_id}" ],
-  delete: [ "DELETE /repos/{owner}/{repo}" ],
-  deleteAccessRestrictions: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions" ],
-  deleteAdminBranchProtection: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins" ],
-  deleteAnEnvironment: [ "DELETE /repos/{owner}/{repo}/environments/{environment_name}" ],
-  deleteAutolink: [ "DELETE /repos/{owner}/{repo}/autolinks/{autolink_id}" ],
-  deleteBranchProtection: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection" ],
-  deleteCommitComment: [ "DELETE /repos/{owner}/{repo}/comments/{comment_id}" ],
-  deleteCommitSignatureProtection: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures" ],
-  deleteDeployKey: [ "DELETE /repos/{owner}/{repo}/keys/{key_id}" ],
-  deleteDeployment: [ "DELETE /repos/{owner}/{repo}/deployments/{deployment_id}" ],
-  deleteDeploymentBranchPolicy: [ "DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}" ],
-  deleteFile: [ "DELETE /repos/{owner}/{repo}/contents/{path}" ],
-  deleteInvitation: [ "DELETE /repos/{owner}/{repo}/invitations/{invitation_id}" ],
-  deleteOrgRuleset: [ "DELETE /orgs/{org}/rulesets/{ruleset_id}" ],
-  deletePagesSite: [ "DELETE /repos/{owner}/{repo}/pages" ],
-  deletePullRequestReviewProtection: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews" ],
-  deleteRelease: [ "DELETE /repos/{owner}/{repo}/releases/{release_id}" ],
-  deleteReleaseAsset: [ "DELETE /repos/{owner}/{repo}/releases/assets/{asset_id}" ],
-  deleteRepoRuleset: [ "DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}" ],
-  deleteWebhook: [ "DELETE /repos/{owner}/{repo}/hooks/{hook_id}" ],
-  disableAutomatedSecurityFixes: [ "DELETE /repos/{owner}/{repo}/automated-security-fixes" ],
-  disableDeploymentProtectionRule: [ "DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}" ],
-  disableImmutableReleases: [ "DELETE /repos/{owner}/{repo}/immutable-releases" ],
-  disablePrivateVulnerabilityReporting: [ "DELETE /repos/{owner}/{repo}/private-vulnerability-reporting" ],
-  disableVulnerabilityAlerts: [ "DELETE /repos/{owner}/{repo}/vulnerability-alerts" ],
-  downloadArchive: [ "GET /repos/{owner}/{repo}/zipball/{ref}", {}, { renamed: [ "repos", "downloadZipballArchive" ] } ],
-  downloadTarballArchive: [ "GET /repos/{owner}/{repo}/tarball/{ref}" ],
-  downloadZipballArchive: [ "GET /repos/{owner}/{repo}/zipball/{ref}" ],
-  enableAutomatedSecurityFixes: [ "PUT /repos/{owner}/{repo}/automated-security-fixes" ],
-  enableImmutableReleases: [ "PUT /repos/{owner}/{repo}/immutable-releases" ],
-  enablePrivateVulnerabilityReporting: [ "PUT /repos/{owner}/{repo}/private-vulnerability-reporting" ],
-  enableVulnerabilityAlerts: [ "PUT /repos/{owner}/{repo}/vulnerability-alerts" ],
-  generateReleaseNotes: [ "POST /repos/{owner}/{repo}/releases/generate-notes" ],
-  get: [ "GET /repos/{owner}/{repo}" ],
-  getAccessRestrictions: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions" ],
-  getAdminBranchProtection: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins" ],
-  getAllDeploymentProtectionRules: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules" ],
-  getAllEnvironments: [ "GET /repos/{owner}/{repo}/environments" ],
-  getAllStatusCheckContexts: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts" ],
-  getAllTopics: [ "GET /repos/{owner}/{repo}/topics" ],
-  getAppsWithAccessToProtectedBranch: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps" ],
-  getAutolink: [ "GET /repos/{owner}/{repo}/autolinks/{autolink_id}" ],
-  getBranch: [ "GET /repos/{owner}/{repo}/branches/{branch}" ],
-  getBranchProtection: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection" ],
-  getBranchRules: [ "GET /repos/{owner}/{repo}/rules/branches/{branch}" ],
-  getClones: [ "GET /repos/{owner}/{repo}/traffic/clones" ],
-  getCodeFrequencyStats: [ "GET /repos/{owner}/{repo}/stats/code_frequency" ],
-  getCollaboratorPermissionLevel: [ "GET /repos/{owner}/{repo}/collaborators/{username}/permission" ],
-  getCombinedStatusForRef: [ "GET /repos/{owner}/{repo}/commits/{ref}/status" ],
-  getCommit: [ "GET /repos/{owner}/{repo}/commits/{ref}" ],
-  getCommitActivityStats: [ "GET /repos/{owner}/{repo}/stats/commit_activity" ],
-  getCommitComment: [ "GET /repos/{owner}/{repo}/comments/{comment_id}" ],
-  getCommitSignatureProtection: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures" ],
-  getCommunityProfileMetrics: [ "GET /repos/{owner}/{repo}/community/profile" ],
-  getContent: [ "GET /repos/{owner}/{repo}/contents/{path}" ],
-  getContributorsStats: [ "GET /repos/{owner}/{repo}/stats/contributors" ],
-  getCustomDeploymentProtectionRule: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}" ],
-  getDeployKey: [ "GET /repos/{owner}/{repo}/keys/{key_id}" ],
-  getDeployment: [ "GET /repos/{owner}/{repo}/deployments/{deployment_id}" ],
-  getDeploymentBranchPolicy: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}" ],
-  getDeploymentStatus: [ "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses/{status_id}" ],
-  getEnvironment: [ "GET /repos/{owner}/{repo}/environments/{environment_name}" ],
-  getLatestPagesBuild: [ "GET /repos/{owner}/{repo}/pages/builds/latest" ],
-  getLatestRelease: [ "GET /repos/{owner}/{repo}/releases/latest" ],
-  getOrgRuleSuite: [ "GET /orgs/{org}/rulesets/rule-suites/{rule_suite_id}" ],
-  getOrgRuleSuites: [ "GET /orgs/{org}/rulesets/rule-suites" ],
-  getOrgRuleset: [ "GET /orgs/{org}/rulesets/{ruleset_id}" ],
-  getOrgRulesets: [ "GET /orgs/{org}/rulesets" ],
-  getPages: [ "GET /repos/{owner}/{repo}/pages" ],
-  getPagesBuild: [ "GET /repos/{owner}/{repo}/pages/builds/{build_id}" ],
-  getPagesDeployment: [ "GET /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}" ],
-  getPagesHealthCheck: [ "GET /repos/{owner}/{repo}/pages/health" ],
-  getParticipationStats: [ "GET /repos/{owner}/{repo}/stats/participation" ],
-  getPullRequestReviewProtection: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews" ],
-  getPunchCardStats: [ "GET /repos/{owner}/{repo}/stats/punch_card" ],
-  getReadme: [ "GET /repos/{owner}/{repo}/readme" ],
-  getReadmeInDirectory: [ "GET /repos/{owner}/{repo}/readme/{dir}" ],
-  getRelease: [ "GET /repos/{owner}/{repo}/releases/{release_id}" ],
-  getReleaseAsset: [ "GET /repos/{owner}/{repo}/releases/assets/{asset_id}" ],
-  getReleaseByTag: [ "GET /repos/{owner}/{repo}/releases/tags/{tag}" ],
-  getRepoRuleSuite: [ "GET /repos/{owner}/{repo}/rulesets/rule-suites/{rule_suite_id}" ],
-  getRepoRuleSuites: [ "GET /repos/{owner}/{repo}/rulesets/rule-suites" ],
-  getRepoRuleset: [ "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}" ],
-  getRepoRulesetHistory: [ "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history" ],
-  getRepoRulesetVersion: [ "GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history/{version_id}" ],
-  getRepoRulesets: [ "GET /repos/{owner}/{repo}/rulesets" ],
-  getStatusChecksProtection: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks" ],
-  getTeamsWithAccessToProtectedBranch: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams" ],
-  getTopPaths: [ "GET /repos/{owner}/{repo}/traffic/popular/paths" ],
-  getTopReferrers: [ "GET /repos/{owner}/{repo}/traffic/popular/referrers" ],
-  getUsersWithAccessToProtectedBranch: [ "GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users" ],
-  getViews: [ "GET /repos/{owner}/{repo}/traffic/views" ],
-  getWebhook: [ "GET /repos/{owner}/{repo}/hooks/{hook_id}" ],
-  getWebhookConfigForRepo: [ "GET /repos/{owner}/{repo}/hooks/{hook_id}/config" ],
-  getWebhookDelivery: [ "GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}" ],
-  listActivities: [ "GET /repos/{owner}/{repo}/activity" ],
-  listAttestations: [ "GET /repos/{owner}/{repo}/attestations/{subject_digest}" ],
-  listAutolinks: [ "GET /repos/{owner}/{repo}/autolinks" ],
-  listBranches: [ "GET /repos/{owner}/{repo}/branches" ],
-  listBranchesForHeadCommit: [ "GET /repos/{owner}/{repo}/commits/{commit_sha}/branches-where-head" ],
-  listCollaborators: [ "GET /repos/{owner}/{repo}/collaborators" ],
-  listCommentsForCommit: [ "GET /repos/{owner}/{repo}/commits/{commit_sha}/comments" ],
-  listCommitCommentsForRepo: [ "GET /repos/{owner}/{repo}/comments" ],
-  listCommitStatusesForRef: [ "GET /repos/{owner}/{repo}/commits/{ref}/statuses" ],
-  listCommits: [ "GET /repos/{owner}/{repo}/commits" ],
-  listContributors: [ "GET /repos/{owner}/{repo}/contributors" ],
-  listCustomDeploymentRuleIntegrations: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/apps" ],
-  listDeployKeys: [ "GET /repos/{owner}/{repo}/keys" ],
-  listDeploymentBranchPolicies: [ "GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies" ],
-  listDeploymentStatuses: [ "GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses" ],
-  listDeployments: [ "GET /repos/{owner}/{repo}/deployments" ],
-  listForAuthenticatedUser: [ "GET /user/repos" ],
-  listForOrg: [ "GET /orgs/{org}/repos" ],
-  listForUser: [ "GET /users/{username}/repos" ],
-  listForks: [ "GET /repos/{owner}/{repo}/forks" ],
-  listInvitations: [ "GET /repos/{owner}/{repo}/invitations" ],
-  listInvitationsForAuthenticatedUser: [ "GET /user/repository_invitations" ],
-  listLanguages: [ "GET /repos/{owner}/{repo}/languages" ],
-  listPagesBuilds: [ "GET /repos/{owner}/{repo}/pages/builds" ],
-  listPublic: [ "GET /repositories" ],
-  listPullRequestsAssociatedWithCommit: [ "GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls" ],
-  listReleaseAssets: [ "GET /repos/{owner}/{repo}/releases/{release_id}/assets" ],
-  listReleases: [ "GET /repos/{owner}/{repo}/releases" ],
-  listTags: [ "GET /repos/{owner}/{repo}/tags" ],
-  listTeams: [ "GET /repos/{owner}/{repo}/teams" ],
-  listWebhookDeliveries: [ "GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries" ],
-  listWebhooks: [ "GET /repos/{owner}/{repo}/hooks" ],
-  merge: [ "POST /repos/{owner}/{repo}/merges" ],
-  mergeUpstream: [ "POST /repos/{owner}/{repo}/merge-upstream" ],
-  pingWebhook: [ "POST /repos/{owner}/{repo}/hooks/{hook_id}/pings" ],
-  redeliverWebhookDelivery: [ "POST /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts" ],
-  removeAppAccessRestrictions: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, { mapToData: "apps" } ],
-  removeCollaborator: [ "DELETE /repos/{owner}/{repo}/collaborators/{username}" ],
-  removeStatusCheckContexts: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, { mapToData: "contexts" } ],
-  removeStatusCheckProtection: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks" ],
-  removeTeamAccessRestrictions: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, { mapToData: "teams" } ],
-  removeUserAccessRestrictions: [ "DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, { mapToData: "users" } ],
-  renameBranch: [ "POST /repos/{owner}/{repo}/branches/{branch}/rename" ],
-  replaceAllTopics: [ "PUT /repos/{owner}/{repo}/topics" ],
-  requestPagesBuild: [ "POST /repos/{owner}/{repo}/pages/builds" ],
-  setAdminBranchProtection: [ "POST /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins" ],
-  setAppAccessRestrictions: [ "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, { mapToData: "apps" } ],
-  setStatusCheckContexts: [ "PUT /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, { mapToData: "contexts" } ],
-  setTeamAccessRestrictions: [ "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, { mapToData: "teams" } ],
-  setUserAccessRestrictions: [ "PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, { mapToData: "users" } ],
-  testPushWebhook: [ "POST /repos/{owner}/{repo}/hooks/{hook_id}/tests" ],
-  transfer: [ "POST /repos/{owner}/{repo}/transfer" ],
-  update: [ "PATCH /repos/{owner}/{repo}" ],
-  updateBranchProtection: [ "PUT /repos/{owner}/{repo}/branches/{branch}/protection" ],
-  updateCommitComment: [ "PATCH /repos/{owner}/{repo}/comments/{comment_id}" ],
-  updateDeploymentBranchPolicy: [ "PUT /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}" ],
-  updateInformationAboutPagesSite: [ "PUT /repos/{owner}/{repo}/pages" ],
-  updateInvitation: [ "PATCH /repos/{owner}/{repo}/invitations/{invitation_id}" ],
-  updateOrgRuleset: [ "PUT /orgs/{org}/rulesets/{ruleset_id}" ],
-  updatePullRequestReviewProtection: [ "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews" ],
-  updateRelease: [ "PATCH /repos/{owner}/{repo}/releases/{release_id}" ],
-  updateReleaseAsset: [ "PATCH /repos/{owner}/{repo}/releases/assets/{asset_id}" ],
-  updateRepoRuleset: [ "PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}" ],
-  updateStatusCheckPotection: [ "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks", {}, { renamed: [ "repos", "updateStatusCheckProtection" ] } ],
-  updateStatusCheckProtection: [ "PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks" ],
-  updateWebhook: [ "PATCH /repos/{owner}/{repo}/hooks/{hook_id}" ],
-  updateWebhookConfigForRepo: [ "PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config" ],
-  uploadReleaseAsset: [ "POST /repos/{owner}/{repo}/releases/{release_id}/assets{?name,label}", { baseUrl: "https://uploads.github.com" } ]
+  acceptInvitation: ["PATCH /user/repository_invitations/{invitation_id}", {}, {renamed: ["repos", "acceptInvitationForAuthenticatedUser"]}],
+  acceptInvitationForAuthenticatedUser: ["PATCH /user/repository_invitations/{invitation_id}"],
+  addAppAccessRestrictions: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, {mapToData: "apps"}],
+  addCollaborator: ["PUT /repos/{owner}/{repo}/collaborators/{username}"],
+  addStatusCheckContexts: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, {mapToData: "contexts"}],
+  addTeamAccessRestrictions: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, {mapToData: "teams"}],
+  addUserAccessRestrictions: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, {mapToData: "users"}],
+  cancelPagesDeployment: ["POST /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}/cancel"],
+  checkAutomatedSecurityFixes: ["GET /repos/{owner}/{repo}/automated-security-fixes"],
+  checkCollaborator: ["GET /repos/{owner}/{repo}/collaborators/{username}"],
+  checkImmutableReleases: ["GET /repos/{owner}/{repo}/immutable-releases"],
+  checkPrivateVulnerabilityReporting: ["GET /repos/{owner}/{repo}/private-vulnerability-reporting"],
+  checkVulnerabilityAlerts: ["GET /repos/{owner}/{repo}/vulnerability-alerts"],
+  codeownersErrors: ["GET /repos/{owner}/{repo}/codeowners/errors"],
+  compareCommits: ["GET /repos/{owner}/{repo}/compare/{base}...{head}"],
+  compareCommitsWithBasehead: ["GET /repos/{owner}/{repo}/compare/{basehead}"],
+  createAttestation: ["POST /repos/{owner}/{repo}/attestations"],
+  createAutolink: ["POST /repos/{owner}/{repo}/autolinks"],
+  createCommitComment: ["POST /repos/{owner}/{repo}/commits/{commit_sha}/comments"],
+  createCommitSignatureProtection: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"],
+  createCommitStatus: ["POST /repos/{owner}/{repo}/statuses/{sha}"],
+  createDeployKey: ["POST /repos/{owner}/{repo}/keys"],
+  createDeployment: ["POST /repos/{owner}/{repo}/deployments"],
+  createDeploymentBranchPolicy: ["POST /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"],
+  createDeploymentProtectionRule: ["POST /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules"],
+  createDeploymentStatus: ["POST /repos/{owner}/{repo}/deployments/{deployment_id}/statuses"],
+  createDispatchEvent: ["POST /repos/{owner}/{repo}/dispatches"],
+  createForAuthenticatedUser: ["POST /user/repos"],
+  createFork: ["POST /repos/{owner}/{repo}/forks"],
+  createInOrg: ["POST /orgs/{org}/repos"],
+  createOrUpdateEnvironment: ["PUT /repos/{owner}/{repo}/environments/{environment_name}"],
+  createOrUpdateFileContents: ["PUT /repos/{owner}/{repo}/contents/{path}"],
+  createOrgRuleset: ["POST /orgs/{org}/rulesets"],
+  createPagesDeployment: ["POST /repos/{owner}/{repo}/pages/deployments"],
+  createPagesSite: ["POST /repos/{owner}/{repo}/pages"],
+  createRelease: ["POST /repos/{owner}/{repo}/releases"],
+  createRepoRuleset: ["POST /repos/{owner}/{repo}/rulesets"],
+  createUsingTemplate: ["POST /repos/{template_owner}/{template_repo}/generate"],
+  createWebhook: ["POST /repos/{owner}/{repo}/hooks"],
+  customPropertiesForReposCreateOrUpdateRepositoryValues: ["PATCH /repos/{owner}/{repo}/properties/values"],
+  customPropertiesForReposGetRepositoryValues: ["GET /repos/{owner}/{repo}/properties/values"],
+  declineInvitation: ["DELETE /user/repository_invitations/{invitation_id}", {}, {renamed: ["repos", "declineInvitationForAuthenticatedUser"]}],
+  declineInvitationForAuthenticatedUser: ["DELETE /user/repository_invitations/{invitation_id}"],
+  delete: ["DELETE /repos/{owner}/{repo}"],
+  deleteAccessRestrictions: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions"],
+  deleteAdminBranchProtection: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"],
+  deleteAnEnvironment: ["DELETE /repos/{owner}/{repo}/environments/{environment_name}"],
+  deleteAutolink: ["DELETE /repos/{owner}/{repo}/autolinks/{autolink_id}"],
+  deleteBranchProtection: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection"],
+  deleteCommitComment: ["DELETE /repos/{owner}/{repo}/comments/{comment_id}"],
+  deleteCommitSignatureProtection: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"],
+  deleteDeployKey: ["DELETE /repos/{owner}/{repo}/keys/{key_id}"],
+  deleteDeployment: ["DELETE /repos/{owner}/{repo}/deployments/{deployment_id}"],
+  deleteDeploymentBranchPolicy: ["DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"],
+  deleteFile: ["DELETE /repos/{owner}/{repo}/contents/{path}"],
+  deleteInvitation: ["DELETE /repos/{owner}/{repo}/invitations/{invitation_id}"],
+  deleteOrgRuleset: ["DELETE /orgs/{org}/rulesets/{ruleset_id}"],
+  deletePagesSite: ["DELETE /repos/{owner}/{repo}/pages"],
+  deletePullRequestReviewProtection: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"],
+  deleteRelease: ["DELETE /repos/{owner}/{repo}/releases/{release_id}"],
+  deleteReleaseAsset: ["DELETE /repos/{owner}/{repo}/releases/assets/{asset_id}"],
+  deleteRepoRuleset: ["DELETE /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+  deleteWebhook: ["DELETE /repos/{owner}/{repo}/hooks/{hook_id}"],
+  disableAutomatedSecurityFixes: ["DELETE /repos/{owner}/{repo}/automated-security-fixes"],
+  disableDeploymentProtectionRule: ["DELETE /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}"],
+  disableImmutableReleases: ["DELETE /repos/{owner}/{repo}/immutable-releases"],
+  disablePrivateVulnerabilityReporting: ["DELETE /repos/{owner}/{repo}/private-vulnerability-reporting"],
+  disableVulnerabilityAlerts: ["DELETE /repos/{owner}/{repo}/vulnerability-alerts"],
+  downloadArchive: ["GET /repos/{owner}/{repo}/zipball/{ref}", {}, {renamed: ["repos", "downloadZipballArchive"]}],
+  downloadTarballArchive: ["GET /repos/{owner}/{repo}/tarball/{ref}"],
+  downloadZipballArchive: ["GET /repos/{owner}/{repo}/zipball/{ref}"],
+  enableAutomatedSecurityFixes: ["PUT /repos/{owner}/{repo}/automated-security-fixes"],
+  enableImmutableReleases: ["PUT /repos/{owner}/{repo}/immutable-releases"],
+  enablePrivateVulnerabilityReporting: ["PUT /repos/{owner}/{repo}/private-vulnerability-reporting"],
+  enableVulnerabilityAlerts: ["PUT /repos/{owner}/{repo}/vulnerability-alerts"],
+  generateReleaseNotes: ["POST /repos/{owner}/{repo}/releases/generate-notes"],
+  get: ["GET /repos/{owner}/{repo}"],
+  getAccessRestrictions: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions"],
+  getAdminBranchProtection: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"],
+  getAllDeploymentProtectionRules: ["GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules"],
+  getAllEnvironments: ["GET /repos/{owner}/{repo}/environments"],
+  getAllStatusCheckContexts: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts"],
+  getAllTopics: ["GET /repos/{owner}/{repo}/topics"],
+  getAppsWithAccessToProtectedBranch: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps"],
+  getAutolink: ["GET /repos/{owner}/{repo}/autolinks/{autolink_id}"],
+  getBranch: ["GET /repos/{owner}/{repo}/branches/{branch}"],
+  getBranchProtection: ["GET /repos/{owner}/{repo}/branches/{branch}/protection"],
+  getBranchRules: ["GET /repos/{owner}/{repo}/rules/branches/{branch}"],
+  getClones: ["GET /repos/{owner}/{repo}/traffic/clones"],
+  getCodeFrequencyStats: ["GET /repos/{owner}/{repo}/stats/code_frequency"],
+  getCollaboratorPermissionLevel: ["GET /repos/{owner}/{repo}/collaborators/{username}/permission"],
+  getCombinedStatusForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/status"],
+  getCommit: ["GET /repos/{owner}/{repo}/commits/{ref}"],
+  getCommitActivityStats: ["GET /repos/{owner}/{repo}/stats/commit_activity"],
+  getCommitComment: ["GET /repos/{owner}/{repo}/comments/{comment_id}"],
+  getCommitSignatureProtection: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/required_signatures"],
+  getCommunityProfileMetrics: ["GET /repos/{owner}/{repo}/community/profile"],
+  getContent: ["GET /repos/{owner}/{repo}/contents/{path}"],
+  getContributorsStats: ["GET /repos/{owner}/{repo}/stats/contributors"],
+  getCustomDeploymentProtectionRule: ["GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/{protection_rule_id}"],
+  getDeployKey: ["GET /repos/{owner}/{repo}/keys/{key_id}"],
+  getDeployment: ["GET /repos/{owner}/{repo}/deployments/{deployment_id}"],
+  getDeploymentBranchPolicy: ["GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"],
+  getDeploymentStatus: ["GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses/{status_id}"],
+  getEnvironment: ["GET /repos/{owner}/{repo}/environments/{environment_name}"],
+  getLatestPagesBuild: ["GET /repos/{owner}/{repo}/pages/builds/latest"],
+  getLatestRelease: ["GET /repos/{owner}/{repo}/releases/latest"],
+  getOrgRuleSuite: ["GET /orgs/{org}/rulesets/rule-suites/{rule_suite_id}"],
+  getOrgRuleSuites: ["GET /orgs/{org}/rulesets/rule-suites"],
+  getOrgRuleset: ["GET /orgs/{org}/rulesets/{ruleset_id}"],
+  getOrgRulesets: ["GET /orgs/{org}/rulesets"],
+  getPages: ["GET /repos/{owner}/{repo}/pages"],
+  getPagesBuild: ["GET /repos/{owner}/{repo}/pages/builds/{build_id}"],
+  getPagesDeployment: ["GET /repos/{owner}/{repo}/pages/deployments/{pages_deployment_id}"],
+  getPagesHealthCheck: ["GET /repos/{owner}/{repo}/pages/health"],
+  getParticipationStats: ["GET /repos/{owner}/{repo}/stats/participation"],
+  getPullRequestReviewProtection: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"],
+  getPunchCardStats: ["GET /repos/{owner}/{repo}/stats/punch_card"],
+  getReadme: ["GET /repos/{owner}/{repo}/readme"],
+  getReadmeInDirectory: ["GET /repos/{owner}/{repo}/readme/{dir}"],
+  getRelease: ["GET /repos/{owner}/{repo}/releases/{release_id}"],
+  getReleaseAsset: ["GET /repos/{owner}/{repo}/releases/assets/{asset_id}"],
+  getReleaseByTag: ["GET /repos/{owner}/{repo}/releases/tags/{tag}"],
+  getRepoRuleSuite: ["GET /repos/{owner}/{repo}/rulesets/rule-suites/{rule_suite_id}"],
+  getRepoRuleSuites: ["GET /repos/{owner}/{repo}/rulesets/rule-suites"],
+  getRepoRuleset: ["GET /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+  getRepoRulesetHistory: ["GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history"],
+  getRepoRulesetVersion: ["GET /repos/{owner}/{repo}/rulesets/{ruleset_id}/history/{version_id}"],
+  getRepoRulesets: ["GET /repos/{owner}/{repo}/rulesets"],
+  getStatusChecksProtection: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"],
+  getTeamsWithAccessToProtectedBranch: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams"],
+  getTopPaths: ["GET /repos/{owner}/{repo}/traffic/popular/paths"],
+  getTopReferrers: ["GET /repos/{owner}/{repo}/traffic/popular/referrers"],
+  getUsersWithAccessToProtectedBranch: ["GET /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users"],
+  getViews: ["GET /repos/{owner}/{repo}/traffic/views"],
+  getWebhook: ["GET /repos/{owner}/{repo}/hooks/{hook_id}"],
+  getWebhookConfigForRepo: ["GET /repos/{owner}/{repo}/hooks/{hook_id}/config"],
+  getWebhookDelivery: ["GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}"],
+  listActivities: ["GET /repos/{owner}/{repo}/activity"],
+  listAttestations: ["GET /repos/{owner}/{repo}/attestations/{subject_digest}"],
+  listAutolinks: ["GET /repos/{owner}/{repo}/autolinks"],
+  listBranches: ["GET /repos/{owner}/{repo}/branches"],
+  listBranchesForHeadCommit: ["GET /repos/{owner}/{repo}/commits/{commit_sha}/branches-where-head"],
+  listCollaborators: ["GET /repos/{owner}/{repo}/collaborators"],
+  listCommentsForCommit: ["GET /repos/{owner}/{repo}/commits/{commit_sha}/comments"],
+  listCommitCommentsForRepo: ["GET /repos/{owner}/{repo}/comments"],
+  listCommitStatusesForRef: ["GET /repos/{owner}/{repo}/commits/{ref}/statuses"],
+  listCommits: ["GET /repos/{owner}/{repo}/commits"],
+  listContributors: ["GET /repos/{owner}/{repo}/contributors"],
+  listCustomDeploymentRuleIntegrations: ["GET /repos/{owner}/{repo}/environments/{environment_name}/deployment_protection_rules/apps"],
+  listDeployKeys: ["GET /repos/{owner}/{repo}/keys"],
+  listDeploymentBranchPolicies: ["GET /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies"],
+  listDeploymentStatuses: ["GET /repos/{owner}/{repo}/deployments/{deployment_id}/statuses"],
+  listDeployments: ["GET /repos/{owner}/{repo}/deployments"],
+  listForAuthenticatedUser: ["GET /user/repos"],
+  listForOrg: ["GET /orgs/{org}/repos"],
+  listForUser: ["GET /users/{username}/repos"],
+  listForks: ["GET /repos/{owner}/{repo}/forks"],
+  listInvitations: ["GET /repos/{owner}/{repo}/invitations"],
+  listInvitationsForAuthenticatedUser: ["GET /user/repository_invitations"],
+  listLanguages: ["GET /repos/{owner}/{repo}/languages"],
+  listPagesBuilds: ["GET /repos/{owner}/{repo}/pages/builds"],
+  listPublic: ["GET /repositories"],
+  listPullRequestsAssociatedWithCommit: ["GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls"],
+  listReleaseAssets: ["GET /repos/{owner}/{repo}/releases/{release_id}/assets"],
+  listReleases: ["GET /repos/{owner}/{repo}/releases"],
+  listTags: ["GET /repos/{owner}/{repo}/tags"],
+  listTeams: ["GET /repos/{owner}/{repo}/teams"],
+  listWebhookDeliveries: ["GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries"],
+  listWebhooks: ["GET /repos/{owner}/{repo}/hooks"],
+  merge: ["POST /repos/{owner}/{repo}/merges"],
+  mergeUpstream: ["POST /repos/{owner}/{repo}/merge-upstream"],
+  pingWebhook: ["POST /repos/{owner}/{repo}/hooks/{hook_id}/pings"],
+  redeliverWebhookDelivery: ["POST /repos/{owner}/{repo}/hooks/{hook_id}/deliveries/{delivery_id}/attempts"],
+  removeAppAccessRestrictions: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, {mapToData: "apps"}],
+  removeCollaborator: ["DELETE /repos/{owner}/{repo}/collaborators/{username}"],
+  removeStatusCheckContexts: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, {mapToData: "contexts"}],
+  removeStatusCheckProtection: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"],
+  removeTeamAccessRestrictions: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, {mapToData: "teams"}],
+  removeUserAccessRestrictions: ["DELETE /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, {mapToData: "users"}],
+  renameBranch: ["POST /repos/{owner}/{repo}/branches/{branch}/rename"],
+  replaceAllTopics: ["PUT /repos/{owner}/{repo}/topics"],
+  requestPagesBuild: ["POST /repos/{owner}/{repo}/pages/builds"],
+  setAdminBranchProtection: ["POST /repos/{owner}/{repo}/branches/{branch}/protection/enforce_admins"],
+  setAppAccessRestrictions: ["PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/apps", {}, {mapToData: "apps"}],
+  setStatusCheckContexts: ["PUT /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks/contexts", {}, {mapToData: "contexts"}],
+  setTeamAccessRestrictions: ["PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/teams", {}, {mapToData: "teams"}],
+  setUserAccessRestrictions: ["PUT /repos/{owner}/{repo}/branches/{branch}/protection/restrictions/users", {}, {mapToData: "users"}],
+  testPushWebhook: ["POST /repos/{owner}/{repo}/hooks/{hook_id}/tests"],
+  transfer: ["POST /repos/{owner}/{repo}/transfer"],
+  update: ["PATCH /repos/{owner}/{repo}"],
+  updateBranchProtection: ["PUT /repos/{owner}/{repo}/branches/{branch}/protection"],
+  updateCommitComment: ["PATCH /repos/{owner}/{repo}/comments/{comment_id}"],
+  updateDeploymentBranchPolicy: ["PUT /repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies/{branch_policy_id}"],
+  updateInformationAboutPagesSite: ["PUT /repos/{owner}/{repo}/pages"],
+  updateInvitation: ["PATCH /repos/{owner}/{repo}/invitations/{invitation_id}"],
+  updateOrgRuleset: ["PUT /orgs/{org}/rulesets/{ruleset_id}"],
+  updatePullRequestReviewProtection: ["PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_pull_request_reviews"],
+  updateRelease: ["PATCH /repos/{owner}/{repo}/releases/{release_id}"],
+  updateReleaseAsset: ["PATCH /repos/{owner}/{repo}/releases/assets/{asset_id}"],
+  updateRepoRuleset: ["PUT /repos/{owner}/{repo}/rulesets/{ruleset_id}"],
+  updateStatusCheckPotection: ["PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks", {}, {renamed: ["repos", "updateStatusCheckProtection"]}],
+  updateStatusCheckProtection: ["PATCH /repos/{owner}/{repo}/branches/{branch}/protection/required_status_checks"],
+  updateWebhook: ["PATCH /repos/{owner}/{repo}/hooks/{hook_id}"],
+  updateWebhookConfigForRepo: ["PATCH /repos/{owner}/{repo}/hooks/{hook_id}/config"],
+  uploadReleaseAsset: ["POST /repos/{owner}/{repo}/releases/{release_id}/assets{?name,label}", {baseUrl: "https://uploads.github.com"}]
  },
- search: { code: [ "GET /search/code" ], commits: [ "GET /search/commits" ], issuesAndPullRequests: [ "GET /search/issues" ], labels: [ "GET /search/labels" ], repos: [ "GET /search/repositories" ], topics: [ "GET /search/topics" ], users: [ "GET /search/users" ] },
+ search: {code: ["GET /search/code"], commits: ["GET /search/commits"], issuesAndPullRequests: ["GET /search/issues"], labels: ["GET /search/labels"], repos: ["GET /search/repositories"], topics: ["GET /search/topics"], users: ["GET /search/users"]},
  secretScanning: {
-  createPushProtectionBypass: [ "POST /repos/{owner}/{repo}/secret-scanning/push-protection-bypasses" ],
-  getAlert: [ "GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}" ],
-  getScanHistory: [ "GET /repos/{owner}/{repo}/secret-scanning/scan-history" ],
-  listAlertsForOrg: [ "GET /orgs/{org}/secret-scanning/alerts" ],
-  listAlertsForRepo: [ "GET /repos/{owner}/{repo}/secret-scanning/alerts" ],
-  listLocationsForAlert: [ "GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}/locations" ],
-  listOrgPatternConfigs: [ "GET /orgs/{org}/secret-scanning/pattern-configurations" ],
-  updateAlert: [ "PATCH /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}" ],
-  updateOrgPatternConfigs: [ "PATCH /orgs/{org}/secret-scanning/pattern-configurations" ]
+  createPushProtectionBypass: ["POST /repos/{owner}/{repo}/secret-scanning/push-protection-bypasses"],
+  getAlert: ["GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}"],
+  getScanHistory: ["GET /repos/{owner}/{repo}/secret-scanning/scan-history"],
+  listAlertsForOrg: ["GET /orgs/{org}/secret-scanning/alerts"],
+  listAlertsForRepo: ["GET /repos/{owner}/{repo}/secret-scanning/alerts"],
+  listLocationsForAlert: ["GET /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}/locations"],
+  listOrgPatternConfigs: ["GET /orgs/{org}/secret-scanning/pattern-configurations"],
+  updateAlert: ["PATCH /repos/{owner}/{repo}/secret-scanning/alerts/{alert_number}"],
+  updateOrgPatternConfigs: ["PATCH /orgs/{org}/secret-scanning/pattern-configurations"]
  },
  securityAdvisories: {
-  createFork: [ "POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/forks" ],
-  createPrivateVulnerabilityReport: [ "POST /repos/{owner}/{repo}/security-advisories/reports" ],
-  createRepositoryAdvisory: [ "POST /repos/{owner}/{repo}/security-advisories" ],
-  createRepositoryAdvisoryCveRequest: [ "POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/cve" ],
-  getGlobalAdvisory: [ "GET /advisories/{ghsa_id}" ],
-  getRepositoryAdvisory: [ "GET /repos/{owner}/{repo}/security-advisories/{ghsa_id}" ],
-  listGlobalAdvisories: [ "GET /advisories" ],
-  listOrgRepositoryAdvisories: [ "GET /orgs/{org}/security-advisories" ],
-  listRepositoryAdvisories: [ "GET /repos/{owner}/{repo}/security-advisories" ],
-  updateRepositoryAdvisory: [ "PATCH /repos/{owner}/{repo}/security-advisories/{ghsa_id}" ]
+  createFork: ["POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/forks"],
+  createPrivateVulnerabilityReport: ["POST /repos/{owner}/{repo}/security-advisories/reports"],
+  createRepositoryAdvisory: ["POST /repos/{owner}/{repo}/security-advisories"],
+  createRepositoryAdvisoryCveRequest: ["POST /repos/{owner}/{repo}/security-advisories/{ghsa_id}/cve"],
+  getGlobalAdvisory: ["GET /advisories/{ghsa_id}"],
+  getRepositoryAdvisory: ["GET /repos/{owner}/{repo}/security-advisories/{ghsa_id}"],
+  listGlobalAdvisories: ["GET /advisories"],
+  listOrgRepositoryAdvisories: ["GET /orgs/{org}/security-advisories"],
+  listRepositoryAdvisories: ["GET /repos/{owner}/{repo}/security-advisories"],
+  updateRepositoryAdvisory: ["PATCH /repos/{owner}/{repo}/security-advisories/{ghsa_id}"]
  },
  teams: {
-  addOrUpdateMembershipForUserInOrg: [ "PUT /orgs/{org}/teams/{team_slug}/memberships/{username}" ],
-  addOrUpdateRepoPermissionsInOrg: [ "PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}" ],
-  checkPermissionsForRepoInOrg: [ "GET /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}" ],
-  create: [ "POST /orgs/{org}/teams" ],
-  createDiscussionCommentInOrg: [ "POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments" ],
-  createDiscussionInOrg: [ "POST /orgs/{org}/teams/{team_slug}/discussions" ],
-  deleteDiscussionCommentInOrg: [ "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}" ],
-  deleteDiscussionInOrg: [ "DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}" ],
-  deleteInOrg: [ "DELETE /orgs/{org}/teams/{team_slug}" ],
-  getByName: [ "GET /orgs/{org}/teams/{team_slug}" ],
-  getDiscussionCommentInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}" ],
-  getDiscussionInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}" ],
-  getMembershipForUserInOrg: [ "GET /orgs/{org}/teams/{team_slug}/memberships/{username}" ],
-  list: [ "GET /orgs/{org}/teams" ],
-  listChildInOrg: [ "GET /orgs/{org}/teams/{team_slug}/teams" ],
-  listDiscussionCommentsInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments" ],
-  listDiscussionsInOrg: [ "GET /orgs/{org}/teams/{team_slug}/discussions" ],
-  listForAuthenticatedUser: [ "GET /user/teams" ],
-  listMembersInOrg: [ "GET /orgs/{org}/teams/{team_slug}/members" ],
-  listPendingInvitationsInOrg: [ "GET /orgs/{org}/teams/{team_slug}/invitations" ],
-  listReposInOrg: [ "GET /orgs/{org}/teams/{team_slug}/repos" ],
-  removeMembershipForUserInOrg: [ "DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}" ],
-  removeRepoInOrg: [ "DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}" ],
-  updateDiscussionCommentInOrg: [ "PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}" ],
-  updateDiscussionInOrg: [ "PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}" ],
-  updateInOrg: [ "PATCH /orgs/{org}/teams/{team_slug}" ]
+  addOrUpdateMembershipForUserInOrg: ["PUT /orgs/{org}/teams/{team_slug}/memberships/{username}"],
+  addOrUpdateRepoPermissionsInOrg: ["PUT /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"],
+  checkPermissionsForRepoInOrg: ["GET /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"],
+  create: ["POST /orgs/{org}/teams"],
+  createDiscussionCommentInOrg: ["POST /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments"],
+  createDiscussionInOrg: ["POST /orgs/{org}/teams/{team_slug}/discussions"],
+  deleteDiscussionCommentInOrg: ["DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"],
+  deleteDiscussionInOrg: ["DELETE /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"],
+  deleteInOrg: ["DELETE /orgs/{org}/teams/{team_slug}"],
+  getByName: ["GET /orgs/{org}/teams/{team_slug}"],
+  getDiscussionCommentInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"],
+  getDiscussionInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"],
+  getMembershipForUserInOrg: ["GET /orgs/{org}/teams/{team_slug}/memberships/{username}"],
+  list: ["GET /orgs/{org}/teams"],
+  listChildInOrg: ["GET /orgs/{org}/teams/{team_slug}/teams"],
+  listDiscussionCommentsInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments"],
+  listDiscussionsInOrg: ["GET /orgs/{org}/teams/{team_slug}/discussions"],
+  listForAuthenticatedUser: ["GET /user/teams"],
+  listMembersInOrg: ["GET /orgs/{org}/teams/{team_slug}/members"],
+  listPendingInvitationsInOrg: ["GET /orgs/{org}/teams/{team_slug}/invitations"],
+  listReposInOrg: ["GET /orgs/{org}/teams/{team_slug}/repos"],
+  removeMembershipForUserInOrg: ["DELETE /orgs/{org}/teams/{team_slug}/memberships/{username}"],
+  removeRepoInOrg: ["DELETE /orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}"],
+  updateDiscussionCommentInOrg: ["PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}/comments/{comment_number}"],
+  updateDiscussionInOrg: ["PATCH /orgs/{org}/teams/{team_slug}/discussions/{discussion_number}"],
+  updateInOrg: ["PATCH /orgs/{org}/teams/{team_slug}"]
  },
  users: {
-  addEmailForAuthenticated: [ "POST /user/emails", {}, { renamed: [ "users", "addEmailForAuthenticatedUser" ] } ],
-  addEmailForAuthenticatedUser: [ "POST /user/emails" ],
-  addSocialAccountForAuthenticatedUser: [ "POST /user/social_accounts" ],
-  block: [ "PUT /user/blocks/{username}" ],
-  checkBlocked: [ "GET /user/blocks/{username}" ],
-  checkFollowingForUser: [ "GET /users/{username}/following/{target_user}" ],
-  checkPersonIsFollowedByAuthenticated: [ "GET /user/following/{username}" ],
-  createGpgKeyForAuthenticated: [ "POST /user/gpg_keys", {}, { renamed: [ "users", "createGpgKeyForAuthenticatedUser" ] } ],
-  createGpgKeyForAuthenticatedUser: [ "POST /user/gpg_keys" ],
-  createPublicSshKeyForAuthenticated: [ "POST /user/keys", {}, { renamed: [ "users", "createPublicSshKeyForAuthenticatedUser" ] } ],
-  createPublicSshKeyForAuthenticatedUser: [ "POST /user/keys" ],
-  createSshSigningKeyForAuthenticatedUser: [ "POST /user/ssh_signing_keys" ],
-  deleteAttestationsBulk: [ "POST /users/{username}/attestations/delete-request" ],
-  deleteAttestationsById: [ "DELETE /users/{username}/attestations/{attestation_id}" ],
-  deleteAttestationsBySubjectDigest: [ "DELETE /users/{username}/attestations/digest/{subject_digest}" ],
-  deleteEmailForAuthenticated: [ "DELETE /user/emails", {}, { renamed: [ "users", "deleteEmailForAuthenticatedUser" ] } ],
-  deleteEmailForAuthenticatedUser: [ "DELETE /user/emails" ],
-  deleteGpgKeyForAuthenticated: [ "DELETE /user/gpg_keys/{gpg_key_id}", {}, { renamed: [ "users", "deleteGpgKeyForAuthenticatedUser" ] } ],
-  deleteGpgKeyForAuthenticatedUser: [ "DELETE /user/gpg_keys/{gpg_key_id}" ],
-  deletePublicSshKeyForAuthenticated: [ "DELETE /user/keys/{key_id}", {}, { renamed: [ "users", "deletePublicSshKeyForAuthenticatedUser" ] } ],
-  deletePublicSshKeyForAuthenticatedUser: [ "DELETE /user/keys/{key_id}" ],
-  deleteSocialAccountForAuthenticatedUser: [ "DELETE /user/social_accounts" ],
-  deleteSshSigningKeyForAuthenticatedUser: [ "DELETE /user/ssh_signing_keys/{ssh_signing_key_id}" ],
-  follow: [ "PUT /user/following/{username}" ],
-  getAuthenticated: [ "GET /user" ],
-  getById: [ "GET /user/{account_id}" ],
-  getByUsername: [ "GET /users/{username}" ],
-  getContextForUser: [ "GET /users/{username}/hovercard" ],
-  getGpgKeyForAuthenticated: [ "GET /user/gpg_keys/{gpg_key_id}", {}, { renamed: [ "users", "getGpgKeyForAuthenticatedUser" ] } ],
-  getGpgKeyForAuthenticatedUser: [ "GET /user/gpg_keys/{gpg_key_id}" ],
-  getPublicSshKeyForAuthenticated: [ "GET /user/keys/{key_id}", {}, { renamed: [ "users", "getPublicSshKeyForAuthenticatedUser" ] } ],
-  getPublicSshKeyForAuthenticatedUser: [ "GET /user/keys/{key_id}" ],
-  getSshSigningKeyForAuthenticatedUser: [ "GET /user/ssh_signing_keys/{ssh_signing_key_id}" ],
-  list: [ "GET /users" ],
-  listAttestations: [ "GET /users/{username}/attestations/{subject_digest}" ],
-  listAttestationsBulk: [ "POST /users/{username}/attestations/bulk-list{?per_page,before,after}" ],
-  listBlockedByAuthenticated: [ "GET /user/blocks", {}, { renamed: [ "users", "listBlockedByAuthenticatedUser" ] } ],
-  listBlockedByAuthenticatedUser: [ "GET /user/blocks" ],
-  listEmailsForAuthenticated: [ "GET /user/emails", {}, { renamed: [ "users", "listEmailsForAuthenticatedUser" ] } ],
-  listEmailsForAuthenticatedUser: [ "GET /user/emails" ],
-  listFollowedByAuthenticated: [ "GET /user/following", {}, { renamed: [ "users", "listFollowedByAuthenticatedUser" ] } ],
-  listFollowedByAuthenticatedUser: [ "GET /user/following" ],
-  listFollowersForAuthenticatedUser: [ "GET /user/followers" ],
-  listFollowersForUser: [ "GET /users/{username}/followers" ],
-  listFollowingForUser: [ "GET /users/{username}/following" ],
-  listGpgKeysForAuthenticated: [ "GET /user/gpg_keys", {}, { renamed: [ "users", "listGpgKeysForAuthenticatedUser" ] } ],
-  listGpgKeysForAuthenticatedUser: [ "GET /user/gpg_keys" ],
-  listGpgKeysForUser: [ "GET /users/{username}/gpg_keys" ],
-  listPublicEmailsForAuthenticated: [ "GET /user/public_emails", {}, { renamed: [ "users", "listPublicEmailsForAuthenticatedUser" ] } ],
-  listPublicEmailsForAuthenticatedUser: [ "GET /user/public_emails" ],
-  listPublicKeysForUser: [ "GET /users/{username}/keys" ],
-  listPublicSshKeysForAuthenticated: [ "GET /user/keys", {}, { renamed: [ "users", "listPublicSshKeysForAuthenticatedUser" ] } ],
-  listPublicSshKeysForAuthenticatedUser: [ "GET /user/keys" ],
-  listSocialAccountsForAuthenticatedUser: [ "GET /user/social_accounts" ],
-  listSocialAccountsForUser: [ "GET /users/{username}/social_accounts" ],
-  listSshSigningKeysForAuthenticatedUser: [ "GET /user/ssh_signing_keys" ],
-  listSshSigningKeysForUser: [ "GET /users/{username}/ssh_signing_keys" ],
-  setPrimaryEmailVisibilityForAuthenticated: [ "PATCH /user/email/visibility", {}, { renamed: [ "users", "setPrimaryEmailVisibilityForAuthenticatedUser" ] } ],
-  setPrimaryEmailVisibilityForAuthenticatedUser: [ "PATCH /user/email/visibility" ],
-  unblock: [ "DELETE /user/blocks/{username}" ],
-  unfollow: [ "DELETE /user/following/{username}" ],
-  updateAuthenticated: [ "PATCH /user" ]
+  addEmailForAuthenticated: ["POST /user/emails", {}, {renamed: ["users", "addEmailForAuthenticatedUser"]}],
+  addEmailForAuthenticatedUser: ["POST /user/emails"],
+  addSocialAccountForAuthenticatedUser: ["POST /user/social_accounts"],
+  block: ["PUT /user/blocks/{username}"],
+  checkBlocked: ["GET /user/blocks/{username}"],
+  checkFollowingForUser: ["GET /users/{username}/following/{target_user}"],
+  checkPersonIsFollowedByAuthenticated: ["GET /user/following/{username}"],
+  createGpgKeyForAuthenticated: ["POST /user/gpg_keys", {}, {renamed: ["users", "createGpgKeyForAuthenticatedUser"]}],
+  createGpgKeyForAuthenticatedUser: ["POST /user/gpg_keys"],
+  createPublicSshKeyForAuthenticated: ["POST /user/keys", {}, {renamed: ["users", "createPublicSshKeyForAuthenticatedUser"]}],
+  createPublicSshKeyForAuthenticatedUser: ["POST /user/keys"],
+  createSshSigningKeyForAuthenticatedUser: ["POST /user/ssh_signing_keys"],
+  deleteAttestationsBulk: ["POST /users/{username}/attestations/delete-request"],
+  deleteAttestationsById: ["DELETE /users/{username}/attestations/{attestation_id}"],
+  deleteAttestationsBySubjectDigest: ["DELETE /users/{username}/attestations/digest/{subject_digest}"],
+  deleteEmailForAuthenticated: ["DELETE /user/emails", {}, {renamed: ["users", "deleteEmailForAuthenticatedUser"]}],
+  deleteEmailForAuthenticatedUser: ["DELETE /user/emails"],
+  deleteGpgKeyForAuthenticated: ["DELETE /user/gpg_keys/{gpg_key_id}", {}, {renamed: ["users", "deleteGpgKeyForAuthenticatedUser"]}],
+  deleteGpgKeyForAuthenticatedUser: ["DELETE /user/gpg_keys/{gpg_key_id}"],
+  deletePublicSshKeyForAuthenticated: ["DELETE /user/keys/{key_id}", {}, {renamed: ["users", "deletePublicSshKeyForAuthenticatedUser"]}],
+  deletePublicSshKeyForAuthenticatedUser: ["DELETE /user/keys/{key_id}"],
+  deleteSocialAccountForAuthenticatedUser: ["DELETE /user/social_accounts"],
+  deleteSshSigningKeyForAuthenticatedUser: ["DELETE /user/ssh_signing_keys/{ssh_signing_key_id}"],
+  follow: ["PUT /user/following/{username}"],
+  getAuthenticated: ["GET /user"],
+  getById: ["GET /user/{account_id}"],
+  getByUsername: ["GET /users/{username}"],
+  getContextForUser: ["GET /users/{username}/hovercard"],
+  getGpgKeyForAuthenticated: ["GET /user/gpg_keys/{gpg_key_id}", {}, {renamed: ["users", "getGpgKeyForAuthenticatedUser"]}],
+  getGpgKeyForAuthenticatedUser: ["GET /user/gpg_keys/{gpg_key_id}"],
+  getPublicSshKeyForAuthenticated: ["GET /user/keys/{key_id}", {}, {renamed: ["users", "getPublicSshKeyForAuthenticatedUser"]}],
+  getPublicSshKeyForAuthenticatedUser: ["GET /user/keys/{key_id}"],
+  getSshSigningKeyForAuthenticatedUser: ["GET /user/ssh_signing_keys/{ssh_signing_key_id}"],
+  list: ["GET /users"],
+  listAttestations: ["GET /users/{username}/attestations/{subject_digest}"],
+  listAttestationsBulk: ["POST /users/{username}/attestations/bulk-list{?per_page,before,after}"],
+  listBlockedByAuthenticated: ["GET /user/blocks", {}, {renamed: ["users", "listBlockedByAuthenticatedUser"]}],
+  listBlockedByAuthenticatedUser: ["GET /user/blocks"],
+  listEmailsForAuthenticated: ["GET /user/emails", {}, {renamed: ["users", "listEmailsForAuthenticatedUser"]}],
+  listEmailsForAuthenticatedUser: ["GET /user/emails"],
+  listFollowedByAuthenticated: ["GET /user/following", {}, {renamed: ["users", "listFollowedByAuthenticatedUser"]}],
+  listFollowedByAuthenticatedUser: ["GET /user/following"],
+  listFollowersForAuthenticatedUser: ["GET /user/followers"],
+  listFollowersForUser: ["GET /users/{username}/followers"],
+  listFollowingForUser: ["GET /users/{username}/following"],
+  listGpgKeysForAuthenticated: ["GET /user/gpg_keys", {}, {renamed: ["users", "listGpgKeysForAuthenticatedUser"]}],
+  listGpgKeysForAuthenticatedUser: ["GET /user/gpg_keys"],
+  listGpgKeysForUser: ["GET /users/{username}/gpg_keys"],
+  listPublicEmailsForAuthenticated: ["GET /user/public_emails", {}, {renamed: ["users", "listPublicEmailsForAuthenticatedUser"]}],
+  listPublicEmailsForAuthenticatedUser: ["GET /user/public_emails"],
+  listPublicKeysForUser: ["GET /users/{username}/keys"],
+  listPublicSshKeysForAuthenticated: ["GET /user/keys", {}, {renamed: ["users", "listPublicSshKeysForAuthenticatedUser"]}],
+  listPublicSshKeysForAuthenticatedUser: ["GET /user/keys"],
+  listSocialAccountsForAuthenticatedUser: ["GET /user/social_accounts"],
+  listSocialAccountsForUser: ["GET /users/{username}/social_accounts"],
+  listSshSigningKeysForAuthenticatedUser: ["GET /user/ssh_signing_keys"],
+  listSshSigningKeysForUser: ["GET /users/{username}/ssh_signing_keys"],
+  setPrimaryEmailVisibilityForAuthenticated: ["PATCH /user/email/visibility", {}, {renamed: ["users", "setPrimaryEmailVisibilityForAuthenticatedUser"]}],
+  setPrimaryEmailVisibilityForAuthenticatedUser: ["PATCH /user/email/visibility"],
+  unblock: ["DELETE /user/blocks/{username}"],
+  unfollow: ["DELETE /user/following/{username}"],
+  updateAuthenticated: ["PATCH /user"]
  }
 })) for (const [methodName, endpoint] of Object.entries(endpoints)) {
  const [route, defaults, decorations] = endpoint, [method, url] = route.split(/ /), endpointDefaults = Object.assign({ method, url }, defaults)
@@ -17629,6 +18089,1217 @@ function getOctokitOptions(token, options) {
 new Context
 function getOctokit(token, options, ...additionalPlugins) {
  return new (GitHub.plugin(...additionalPlugins))(getOctokitOptions(token, options))
+}
+ },
+ 4942: function(_module, exports_, require_) {
+"use strict"
+require_.d(exports_, {Qq: () => HttpClient})
+var external_http_ = require_(8611), external_http_namespaceObject = require_.t(external_http_, 2), external_https_ = require_(5692), external_https_namespaceObject = require_.t(external_https_, 2)
+function getProxyUrl(reqUrl) {
+ const usingSsl = reqUrl.protocol === 'https:'
+ if (checkBypass(reqUrl)) return;
+ const proxyVar = (() => {
+  if (usingSsl) return process.env['https_proxy'] || process.env['HTTPS_PROXY']; else return process.env['http_proxy'] || process.env['HTTP_PROXY'];
+ })()
+ if (proxyVar) try {
+  return new DecodedURL(proxyVar)
+ } catch (_a) {
+  if (!proxyVar.startsWith('http://') && !proxyVar.startsWith('https://')) return new DecodedURL(`http://${proxyVar}`);
+ } else return
+}
+function checkBypass(reqUrl) {
+ if (!reqUrl.hostname) return false;
+ if (isLoopbackAddress(reqUrl.hostname)) return true;
+ const noProxy = process.env['no_proxy'] || process.env['NO_PROXY'] || ''
+ if (!noProxy) return false;
+ let reqPort
+ if (reqUrl.port) reqPort = Number(reqUrl.port); else if (reqUrl.protocol === 'http:') reqPort = 80; else if (reqUrl.protocol === 'https:') reqPort = 443;
+ const upperReqHosts = [reqUrl.hostname.toUpperCase()]
+ if (typeof reqPort == 'number') upperReqHosts.push(`${upperReqHosts[0]}:${reqPort}`);
+ for (const upperNoProxyItem of noProxy.split(',').map(x => x.trim().toUpperCase()).filter(x => x)) if (upperNoProxyItem === '*' || upperReqHosts.some(x => x === upperNoProxyItem || x.endsWith(`.${upperNoProxyItem}`) || upperNoProxyItem.startsWith('.') && x.endsWith(`${upperNoProxyItem}`))) return true;
+ return false
+}
+function isLoopbackAddress(host) {
+ const hostLower = host.toLowerCase()
+ return hostLower === 'localhost' || hostLower.startsWith('127.') || hostLower.startsWith('[::1]') || hostLower.startsWith('[0:0:0:0:0:0:0:1]')
+}
+class DecodedURL extends URL {
+ constructor(url, base) {
+  super(url, base)
+  this._decodedUsername = decodeURIComponent(super.username)
+  this._decodedPassword = decodeURIComponent(super.password)
+ }
+ get username() {
+  return this._decodedUsername
+ }
+ get password() {
+  return this._decodedPassword
+ }
+}
+var HttpCodes, Headers, MediaTypes, tunnel = require_(770), undici = require_(6752), __awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+};
+(function(HttpCodes) {
+ HttpCodes[HttpCodes["OK"] = 200] = "OK"
+ HttpCodes[HttpCodes["MultipleChoices"] = 300] = "MultipleChoices"
+ HttpCodes[HttpCodes["MovedPermanently"] = 301] = "MovedPermanently"
+ HttpCodes[HttpCodes["ResourceMoved"] = 302] = "ResourceMoved"
+ HttpCodes[HttpCodes["SeeOther"] = 303] = "SeeOther"
+ HttpCodes[HttpCodes["NotModified"] = 304] = "NotModified"
+ HttpCodes[HttpCodes["UseProxy"] = 305] = "UseProxy"
+ HttpCodes[HttpCodes["SwitchProxy"] = 306] = "SwitchProxy"
+ HttpCodes[HttpCodes["TemporaryRedirect"] = 307] = "TemporaryRedirect"
+ HttpCodes[HttpCodes["PermanentRedirect"] = 308] = "PermanentRedirect"
+ HttpCodes[HttpCodes["BadRequest"] = 400] = "BadRequest"
+ HttpCodes[HttpCodes["Unauthorized"] = 401] = "Unauthorized"
+ HttpCodes[HttpCodes["PaymentRequired"] = 402] = "PaymentRequired"
+ HttpCodes[HttpCodes["Forbidden"] = 403] = "Forbidden"
+ HttpCodes[HttpCodes["NotFound"] = 404] = "NotFound"
+ HttpCodes[HttpCodes["MethodNotAllowed"] = 405] = "MethodNotAllowed"
+ HttpCodes[HttpCodes["NotAcceptable"] = 406] = "NotAcceptable"
+ HttpCodes[HttpCodes["ProxyAuthenticationRequired"] = 407] = "ProxyAuthenticationRequired"
+ HttpCodes[HttpCodes["RequestTimeout"] = 408] = "RequestTimeout"
+ HttpCodes[HttpCodes["Conflict"] = 409] = "Conflict"
+ HttpCodes[HttpCodes["Gone"] = 410] = "Gone"
+ HttpCodes[HttpCodes["TooManyRequests"] = 429] = "TooManyRequests"
+ HttpCodes[HttpCodes["InternalServerError"] = 500] = "InternalServerError"
+ HttpCodes[HttpCodes["NotImplemented"] = 501] = "NotImplemented"
+ HttpCodes[HttpCodes["BadGateway"] = 502] = "BadGateway"
+ HttpCodes[HttpCodes["ServiceUnavailable"] = 503] = "ServiceUnavailable"
+ HttpCodes[HttpCodes["GatewayTimeout"] = 504] = "GatewayTimeout"
+})(HttpCodes || (HttpCodes = {}));
+(function(Headers) {
+ Headers["Accept"] = "accept"
+ Headers["ContentType"] = "content-type"
+})(Headers || (Headers = {}));
+(function(MediaTypes) {
+ MediaTypes["ApplicationJson"] = "application/json"
+})(MediaTypes || (MediaTypes = {}))
+const HttpRedirectCodes = [HttpCodes.MovedPermanently, HttpCodes.ResourceMoved, HttpCodes.SeeOther, HttpCodes.TemporaryRedirect, HttpCodes.PermanentRedirect], HttpResponseRetryCodes = [HttpCodes.BadGateway, HttpCodes.ServiceUnavailable, HttpCodes.GatewayTimeout], RetryableHttpVerbs = ['OPTIONS', 'GET', 'DELETE', 'HEAD']
+class HttpClientError extends Error {
+ constructor(message, statusCode) {
+  super(message)
+  this.name = 'HttpClientError'
+  this.statusCode = statusCode
+  Object.setPrototypeOf(this, HttpClientError.prototype)
+ }
+}
+class HttpClientResponse {
+ constructor(message) {
+  this.message = message
+ }
+ readBody() {
+  return __awaiter(this, void 0, void 0, function*() {
+   return new Promise(resolve => __awaiter(this, void 0, void 0, function*() {
+    let output = Buffer.alloc(0)
+    this.message.on('data', chunk => {
+     output = Buffer.concat([output, chunk])
+    })
+    this.message.on('end', () => {
+     resolve(output.toString())
+    })
+   }))
+  })
+ }
+ readBodyBuffer() {
+  return __awaiter(this, void 0, void 0, function*() {
+   return new Promise(resolve => __awaiter(this, void 0, void 0, function*() {
+    const chunks = []
+    this.message.on('data', chunk => {
+     chunks.push(chunk)
+    })
+    this.message.on('end', () => {
+     resolve(Buffer.concat(chunks))
+    })
+   }))
+  })
+ }
+}
+class HttpClient {
+ constructor(userAgent, handlers, requestOptions) {
+  this._ignoreSslError = false
+  this._allowRedirects = true
+  this._allowRedirectDowngrade = false
+  this._maxRedirects = 50
+  this._allowRetries = false
+  this._maxRetries = 1
+  this._keepAlive = false
+  this._disposed = false
+  this.userAgent = this._getUserAgentWithOrchestrationId(userAgent)
+  this.handlers = handlers || []
+  this.requestOptions = requestOptions
+  if (requestOptions) {
+   if (requestOptions.ignoreSslError != null) this._ignoreSslError = requestOptions.ignoreSslError;
+   this._socketTimeout = requestOptions.socketTimeout
+   if (requestOptions.allowRedirects != null) this._allowRedirects = requestOptions.allowRedirects;
+   if (requestOptions.allowRedirectDowngrade != null) this._allowRedirectDowngrade = requestOptions.allowRedirectDowngrade;
+   if (requestOptions.maxRedirects != null) this._maxRedirects = Math.max(requestOptions.maxRedirects, 0);
+   if (requestOptions.keepAlive != null) this._keepAlive = requestOptions.keepAlive;
+   if (requestOptions.allowRetries != null) this._allowRetries = requestOptions.allowRetries;
+   if (requestOptions.maxRetries != null) this._maxRetries = requestOptions.maxRetries;
+  }
+ }
+ options(requestUrl, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('OPTIONS', requestUrl, null, additionalHeaders || {})
+  })
+ }
+ get(requestUrl, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('GET', requestUrl, null, additionalHeaders || {})
+  })
+ }
+ del(requestUrl, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('DELETE', requestUrl, null, additionalHeaders || {})
+  })
+ }
+ post(requestUrl, data, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('POST', requestUrl, data, additionalHeaders || {})
+  })
+ }
+ patch(requestUrl, data, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('PATCH', requestUrl, data, additionalHeaders || {})
+  })
+ }
+ put(requestUrl, data, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('PUT', requestUrl, data, additionalHeaders || {})
+  })
+ }
+ head(requestUrl, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request('HEAD', requestUrl, null, additionalHeaders || {})
+  })
+ }
+ sendStream(verb, requestUrl, stream, additionalHeaders) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return this.request(verb, requestUrl, stream, additionalHeaders)
+  })
+ }
+ getJson(requestUrl_1) {
+  return __awaiter(this, arguments, void 0, function*(requestUrl, additionalHeaders = {}) {
+   additionalHeaders[Headers.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers.Accept, MediaTypes.ApplicationJson)
+   const res = yield this.get(requestUrl, additionalHeaders)
+   return this._processResponse(res, this.requestOptions)
+  })
+ }
+ postJson(requestUrl_1, obj_1) {
+  return __awaiter(this, arguments, void 0, function*(requestUrl, obj, additionalHeaders = {}) {
+   const data = JSON.stringify(obj, null, 2)
+   additionalHeaders[Headers.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers.Accept, MediaTypes.ApplicationJson)
+   additionalHeaders[Headers.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson)
+   const res = yield this.post(requestUrl, data, additionalHeaders)
+   return this._processResponse(res, this.requestOptions)
+  })
+ }
+ putJson(requestUrl_1, obj_1) {
+  return __awaiter(this, arguments, void 0, function*(requestUrl, obj, additionalHeaders = {}) {
+   const data = JSON.stringify(obj, null, 2)
+   additionalHeaders[Headers.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers.Accept, MediaTypes.ApplicationJson)
+   additionalHeaders[Headers.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson)
+   const res = yield this.put(requestUrl, data, additionalHeaders)
+   return this._processResponse(res, this.requestOptions)
+  })
+ }
+ patchJson(requestUrl_1, obj_1) {
+  return __awaiter(this, arguments, void 0, function*(requestUrl, obj, additionalHeaders = {}) {
+   const data = JSON.stringify(obj, null, 2)
+   additionalHeaders[Headers.Accept] = this._getExistingOrDefaultHeader(additionalHeaders, Headers.Accept, MediaTypes.ApplicationJson)
+   additionalHeaders[Headers.ContentType] = this._getExistingOrDefaultContentTypeHeader(additionalHeaders, MediaTypes.ApplicationJson)
+   const res = yield this.patch(requestUrl, data, additionalHeaders)
+   return this._processResponse(res, this.requestOptions)
+  })
+ }
+ request(verb, requestUrl, data, headers) {
+  return __awaiter(this, void 0, void 0, function*() {
+   if (this._disposed) throw new Error('Client has already been disposed.');
+   const parsedUrl = new URL(requestUrl)
+   let info = this._prepareRequest(verb, parsedUrl, headers)
+   const maxTries = this._allowRetries && RetryableHttpVerbs.includes(verb) ? this._maxRetries + 1 : 1
+   let response, numTries = 0
+   do {
+    response = yield this.requestRaw(info, data)
+    if (response && response.message && response.message.statusCode === HttpCodes.Unauthorized) {
+     let authenticationHandler
+     for (const handler of this.handlers) if (handler.canHandleAuthentication(response)) {
+      authenticationHandler = handler
+      break
+     }
+     if (authenticationHandler) return authenticationHandler.handleAuthentication(this, info, data); else return response;
+    }
+    let redirectsRemaining = this._maxRedirects
+    while (response.message.statusCode && HttpRedirectCodes.includes(response.message.statusCode) && this._allowRedirects && redirectsRemaining > 0) {
+     const redirectUrl = response.message.headers['location']
+     if (!redirectUrl) break;
+     const parsedRedirectUrl = new URL(redirectUrl)
+     if (parsedUrl.protocol === 'https:' && parsedUrl.protocol !== parsedRedirectUrl.protocol && !this._allowRedirectDowngrade) throw new Error('Redirect from HTTPS to HTTP protocol. This downgrade is not allowed for security reasons. If you want to allow this behavior, set the allowRedirectDowngrade option to true.');
+     yield response.readBody()
+     if (parsedRedirectUrl.hostname !== parsedUrl.hostname) for (const header in headers) if (header.toLowerCase() === 'authorization') delete headers[header];
+     info = this._prepareRequest(verb, parsedRedirectUrl, headers)
+     response = yield this.requestRaw(info, data)
+     redirectsRemaining--
+    }
+    if (!response.message.statusCode || !HttpResponseRetryCodes.includes(response.message.statusCode)) return response;
+    numTries += 1
+    if (numTries < maxTries) {
+     yield response.readBody()
+     yield this._performExponentialBackoff(numTries)
+    }
+   } while (numTries < maxTries)
+   return response
+  })
+ }
+ dispose() {
+  if (this._agent) this._agent.destroy();
+  this._disposed = true
+ }
+ requestRaw(info, data) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return new Promise((resolve, reject) => {
+    this.requestRawWithCallback(info, data, function callbackForResult(err, res) {
+     if (err) reject(err); else if (!res) reject(new Error('Unknown error')); else resolve(res);
+    })
+   })
+  })
+ }
+ requestRawWithCallback(info, data, onResult) {
+  if (typeof data == 'string') {
+   if (!info.options.headers) info.options.headers = {};
+   info.options.headers['Content-Length'] = Buffer.byteLength(data, 'utf8')
+  }
+  let callbackCalled = false
+  function handleResult(err, res) {
+   if (!callbackCalled) {
+    callbackCalled = true
+    onResult(err, res)
+   }
+  }
+  const req = info.httpModule.request(info.options, msg => {
+   handleResult(void 0, new HttpClientResponse(msg))
+  })
+  let socket
+  req.on('socket', sock => {
+   socket = sock
+  })
+  req.setTimeout(this._socketTimeout || 18e4, () => {
+   if (socket) socket.end();
+   handleResult(new Error(`Request timeout: ${info.options.path}`))
+  })
+  req.on('error', function(err) {
+   handleResult(err)
+  })
+  if (data && typeof data == 'string') req.write(data, 'utf8');
+  if (data && typeof data != 'string') {
+   data.on('close', function() {
+    req.end()
+   })
+   data.pipe(req)
+  } else req.end()
+ }
+ getAgent(serverUrl) {
+  const parsedUrl = new URL(serverUrl)
+  return this._getAgent(parsedUrl)
+ }
+ getAgentDispatcher(serverUrl) {
+  const parsedUrl = new URL(serverUrl), proxyUrl = getProxyUrl(parsedUrl)
+  if (!(proxyUrl && proxyUrl.hostname)) return;
+  return this._getProxyAgentDispatcher(parsedUrl, proxyUrl)
+ }
+ _prepareRequest(method, requestUrl, headers) {
+  const info = {}
+  info.parsedUrl = requestUrl
+  const usingSsl = info.parsedUrl.protocol === 'https:'
+  info.httpModule = usingSsl ? external_https_namespaceObject : external_http_namespaceObject
+  const defaultPort = usingSsl ? 443 : 80
+  info.options = {}
+  info.options.host = info.parsedUrl.hostname
+  info.options.port = info.parsedUrl.port ? parseInt(info.parsedUrl.port) : defaultPort
+  info.options.path = (info.parsedUrl.pathname || '') + (info.parsedUrl.search || '')
+  info.options.method = method
+  info.options.headers = this._mergeHeaders(headers)
+  if (this.userAgent != null) info.options.headers['user-agent'] = this.userAgent;
+  info.options.agent = this._getAgent(info.parsedUrl)
+  if (this.handlers) for (const handler of this.handlers) handler.prepareRequest(info.options);
+  return info
+ }
+ _mergeHeaders(headers) {
+  if (this.requestOptions && this.requestOptions.headers) return Object.assign({}, lowercaseKeys(this.requestOptions.headers), lowercaseKeys(headers || {}));
+  return lowercaseKeys(headers || {})
+ }
+ _getExistingOrDefaultHeader(additionalHeaders, header, _default) {
+  let clientHeader
+  if (this.requestOptions && this.requestOptions.headers) {
+   const headerValue = lowercaseKeys(this.requestOptions.headers)[header]
+   if (headerValue) clientHeader = typeof headerValue == 'number' ? headerValue.toString() : headerValue;
+  }
+  const additionalValue = additionalHeaders[header]
+  if (additionalValue !== void 0) return typeof additionalValue == 'number' ? additionalValue.toString() : additionalValue;
+  if (clientHeader !== void 0) return clientHeader;
+  return _default
+ }
+ _getExistingOrDefaultContentTypeHeader(additionalHeaders, _default) {
+  let clientHeader
+  if (this.requestOptions && this.requestOptions.headers) {
+   const headerValue = lowercaseKeys(this.requestOptions.headers)[Headers.ContentType]
+   if (headerValue) if (typeof headerValue == 'number') clientHeader = String(headerValue); else if (Array.isArray(headerValue)) clientHeader = headerValue.join(', '); else clientHeader = headerValue;
+  }
+  const additionalValue = additionalHeaders[Headers.ContentType]
+  if (additionalValue !== void 0) if (typeof additionalValue == 'number') return String(additionalValue); else if (Array.isArray(additionalValue)) return additionalValue.join(', '); else return additionalValue;
+  if (clientHeader !== void 0) return clientHeader;
+  return _default
+ }
+ _getAgent(parsedUrl) {
+  let agent
+  const proxyUrl = getProxyUrl(parsedUrl), useProxy = proxyUrl && proxyUrl.hostname
+  if (this._keepAlive && useProxy) agent = this._proxyAgent;
+  if (!useProxy) agent = this._agent;
+  if (agent) return agent;
+  const usingSsl = parsedUrl.protocol === 'https:'
+  let maxSockets = 100
+  if (this.requestOptions) maxSockets = this.requestOptions.maxSockets || external_http_.globalAgent.maxSockets;
+  if (proxyUrl && proxyUrl.hostname) {
+   const agentOptions = { maxSockets, keepAlive: this._keepAlive, proxy: Object.assign(Object.assign({}, (proxyUrl.username || proxyUrl.password) && { proxyAuth: `${proxyUrl.username}:${proxyUrl.password}` }), { host: proxyUrl.hostname, port: proxyUrl.port }) }
+   let tunnelAgent
+   const overHttps = proxyUrl.protocol === 'https:'
+   if (usingSsl) tunnelAgent = overHttps ? tunnel.httpsOverHttps : tunnel.httpsOverHttp; else tunnelAgent = overHttps ? tunnel.httpOverHttps : tunnel.httpOverHttp;
+   agent = tunnelAgent(agentOptions)
+   this._proxyAgent = agent
+  }
+  if (!agent) {
+   const options = {keepAlive: this._keepAlive, maxSockets}
+   agent = usingSsl ? new external_https_.Agent(options) : new external_http_.Agent(options)
+   this._agent = agent
+  }
+  if (usingSsl && this._ignoreSslError) agent.options = Object.assign(agent.options || {}, {rejectUnauthorized: false});
+  return agent
+ }
+ _getProxyAgentDispatcher(parsedUrl, proxyUrl) {
+  let proxyAgent
+  if (this._keepAlive) proxyAgent = this._proxyAgentDispatcher;
+  if (proxyAgent) return proxyAgent;
+  const usingSsl = parsedUrl.protocol === 'https:'
+  proxyAgent = new undici.ProxyAgent(Object.assign({ uri: proxyUrl.href, pipelining: !this._keepAlive ? 0 : 1 }, (proxyUrl.username || proxyUrl.password) && { token: `Basic ${Buffer.from(`${proxyUrl.username}:${proxyUrl.password}`).toString('base64')}` }))
+  this._proxyAgentDispatcher = proxyAgent
+  if (usingSsl && this._ignoreSslError) proxyAgent.options = Object.assign(proxyAgent.options.requestTls || {}, {rejectUnauthorized: false});
+  return proxyAgent
+ }
+ _getUserAgentWithOrchestrationId(userAgent) {
+  const baseUserAgent = userAgent || 'actions/http-client', orchId = process.env['ACTIONS_ORCHESTRATION_ID']
+  if (orchId) return `${baseUserAgent} actions_orchestration_id/${orchId.replace(/[^a-z0-9_.-]/gi, '_')}`;
+  return baseUserAgent
+ }
+ _performExponentialBackoff(retryNumber) {
+  return __awaiter(this, void 0, void 0, function*() {
+   retryNumber = Math.min(10, retryNumber)
+   const ms = 5 * Math.pow(2, retryNumber)
+   return new Promise(resolve => setTimeout(() => resolve(), ms))
+  })
+ }
+ _processResponse(res, options) {
+  return __awaiter(this, void 0, void 0, function*() {
+   return new Promise((resolve, reject) => __awaiter(this, void 0, void 0, function*() {
+    const statusCode = res.message.statusCode || 0, response = {statusCode, result: null, headers: {}}
+    if (statusCode === HttpCodes.NotFound) resolve(response);
+    let obj, contents
+    try {
+     contents = yield res.readBody()
+     if (contents && contents.length > 0) {
+      if (options && options.deserializeDates) obj = JSON.parse(contents, function dateTimeDeserializer(key, value) {
+       if (typeof value == 'string') {
+        const a = new Date(value)
+        if (!isNaN(a.valueOf())) return a;
+       }
+       return value
+      }); else obj = JSON.parse(contents)
+      response.result = obj
+     }
+     response.headers = res.message.headers
+    } catch (err) {}
+    if (statusCode > 299) {
+     let msg
+     if (obj && obj.message) msg = obj.message; else if (contents && contents.length > 0) msg = contents; else msg = `Failed request: (${statusCode})`;
+     const err = new HttpClientError(msg, statusCode)
+     err.result = response.result
+     reject(err)
+    } else resolve(response)
+   }))
+  })
+ }
+}
+const lowercaseKeys = obj => Object.keys(obj).reduce((c, k) => (c[k.toLowerCase()] = obj[k], 
+c), {})
+ },
+ 90: function(_module, exports_, require_) {
+"use strict"
+require_.d(exports_, {
+ $1: () => lstat,
+ Ck: () => mkdir,
+ Cy: () => readdir,
+ H8: () => IS_WINDOWS,
+ Qh: () => isRooted,
+ YN: () => symlink,
+ dJ: () => stat,
+ h_: () => readlink,
+ k6: () => chmod,
+ m3: () => copyFile,
+ rm: () => rm,
+ t2: () => exists,
+ vr: () => tryGetExecutablePath,
+ y1: () => unlink
+})
+var fs__0 = require_(9896), path__1 = require_(6928), __awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+const {chmod, copyFile, lstat, mkdir, open, readdir, rename, rm, rmdir, stat, symlink, unlink} = fs__0.promises, IS_WINDOWS = process.platform === 'win32'
+function readlink(fsPath) {
+ return __awaiter(this, void 0, void 0, function*() {
+  const result = yield fs__0.promises.readlink(fsPath)
+  if (IS_WINDOWS && !result.endsWith('\\')) return `${result}\\`;
+  return result
+ })
+}
+fs__0.constants.O_RDONLY
+function exists(fsPath) {
+ return __awaiter(this, void 0, void 0, function*() {
+  try {
+   yield stat(fsPath)
+  } catch (err) {
+   if (err.code === 'ENOENT') return false;
+   throw err
+  }
+  return true
+ })
+}
+function isRooted(p) {
+ if (!(p = normalizeSeparators(p))) throw new Error('isRooted() parameter "p" cannot be empty');
+ if (IS_WINDOWS) return p.startsWith('\\') || /^[A-Z]:/i.test(p);
+ return p.startsWith('/')
+}
+function tryGetExecutablePath(filePath, extensions) {
+ return __awaiter(this, void 0, void 0, function*() {
+  let stats
+  try {
+   stats = yield stat(filePath)
+  } catch (err) {
+   if (err.code !== 'ENOENT') console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
+  }
+  if (stats && stats.isFile()) if (IS_WINDOWS) {
+   const upperExt = path__1.extname(filePath).toUpperCase()
+   if (extensions.some(validExt => validExt.toUpperCase() === upperExt)) return filePath;
+  } else if (isUnixExecutable(stats)) return filePath
+  const originalFilePath = filePath
+  for (const extension of extensions) {
+   filePath = originalFilePath + extension
+   stats = void 0
+   try {
+    stats = yield stat(filePath)
+   } catch (err) {
+    if (err.code !== 'ENOENT') console.log(`Unexpected error attempting to determine if executable file exists '${filePath}': ${err}`);
+   }
+   if (stats && stats.isFile()) if (IS_WINDOWS) {
+    try {
+     const directory = path__1.dirname(filePath), upperName = path__1.basename(filePath).toUpperCase()
+     for (const actualName of yield readdir(directory)) if (upperName === actualName.toUpperCase()) {
+      filePath = path__1.join(directory, actualName)
+      break
+     }
+    } catch (err) {
+     console.log(`Unexpected error attempting to determine the actual case of the file '${filePath}': ${err}`)
+    }
+    return filePath
+   } else if (isUnixExecutable(stats)) return filePath
+  }
+  return ''
+ })
+}
+function normalizeSeparators(p) {
+ p = p || ''
+ if (IS_WINDOWS) return (p = p.replace(/\//g, '\\')).replace(/\\\\+/g, '\\');
+ return p.replace(/\/\/+/g, '/')
+}
+function isUnixExecutable(stats) {
+ return (stats.mode & 1) > 0 || (stats.mode & 8) > 0 && process.getgid !== void 0 && stats.gid === process.getgid() || (stats.mode & 64) > 0 && process.getuid !== void 0 && stats.uid === process.getuid()
+}
+ },
+ 8701: function(_module, exports_, require_) {
+"use strict"
+require_.d(exports_, {K7: () => which, U$: () => mkdirP, Yz: () => rmRF, cp: () => cp})
+var assert__0 = require_(2613), path__1 = require_(6928), _io_util_js__2 = require_(90), __awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+function cp(source_1, dest_1) {
+ return __awaiter(this, arguments, void 0, function*(source, dest, options = {}) {
+  const {force, recursive, copySourceDirectory} = readCopyOptions(options), destStat = (yield _io_util_js__2.t2(dest)) ? yield _io_util_js__2.dJ(dest) : null
+  if (destStat && destStat.isFile() && !force) return;
+  const newDest = destStat && destStat.isDirectory() && copySourceDirectory ? path__1.join(dest, path__1.basename(source)) : dest
+  if (!(yield _io_util_js__2.t2(source))) throw new Error(`no such file or directory: ${source}`);
+  if ((yield _io_util_js__2.dJ(source)).isDirectory()) if (!recursive) throw new Error(`Failed to copy. ${source} is a directory, but tried to copy without recursive flag.`); else yield cpDirRecursive(source, newDest, 0, force); else {
+   if (path__1.relative(source, newDest) === '') throw new Error(`'${newDest}' and '${source}' are the same file`);
+   yield copyFile(source, newDest, force)
+  }
+ })
+}
+function rmRF(inputPath) {
+ return __awaiter(this, void 0, void 0, function*() {
+  if (_io_util_js__2.H8) if (/[*"<>|]/.test(inputPath)) throw new Error('File path must not contain `*`, `"`, `<`, `>` or `|` on Windows');
+  try {
+   yield _io_util_js__2.rm(inputPath, {force: true, maxRetries: 3, recursive: true, retryDelay: 300})
+  } catch (err) {
+   throw new Error(`File was unable to be removed ${err}`)
+  }
+ })
+}
+function mkdirP(fsPath) {
+ return __awaiter(this, void 0, void 0, function*() {
+  (0, assert__0.ok)(fsPath, 'a path argument must be provided')
+  yield _io_util_js__2.Ck(fsPath, {recursive: true})
+ })
+}
+function which(tool, check) {
+ return __awaiter(this, void 0, void 0, function*() {
+  if (!tool) throw new Error("parameter 'tool' is required");
+  if (check) {
+   const result = yield which(tool, false)
+   if (!result) if (_io_util_js__2.H8) throw new Error(`Unable to locate executable file: ${tool}. Please verify either the file path exists or the file can be found within a directory specified by the PATH environment variable. Also verify the file has a valid extension for an executable file.`); else throw new Error(`Unable to locate executable file: ${tool}. Please verify either the file path exists or the file can be found within a directory specified by the PATH environment variable. Also check the file mode to verify the file is executable.`);
+   return result
+  }
+  const matches = yield findInPath(tool)
+  if (matches && matches.length > 0) return matches[0];
+  return ''
+ })
+}
+function findInPath(tool) {
+ return __awaiter(this, void 0, void 0, function*() {
+  if (!tool) throw new Error("parameter 'tool' is required");
+  const extensions = []
+  if (_io_util_js__2.H8 && process.env['PATHEXT']) for (const extension of process.env['PATHEXT'].split(path__1.delimiter)) if (extension) extensions.push(extension);
+  if (_io_util_js__2.Qh(tool)) {
+   const filePath = yield _io_util_js__2.vr(tool, extensions)
+   if (filePath) return [filePath];
+   return []
+  }
+  if (tool.includes(path__1.sep)) return [];
+  const directories = []
+  if (process.env.PATH) for (const p of process.env.PATH.split(path__1.delimiter)) if (p) directories.push(p);
+  const matches = []
+  for (const directory of directories) {
+   const filePath = yield _io_util_js__2.vr(path__1.join(directory, tool), extensions)
+   if (filePath) matches.push(filePath);
+  }
+  return matches
+ })
+}
+function readCopyOptions(options) {
+ return {force: options.force == null ? true : options.force, recursive: Boolean(options.recursive), copySourceDirectory: options.copySourceDirectory == null ? true : Boolean(options.copySourceDirectory)}
+}
+function cpDirRecursive(sourceDir, destDir, currentDepth, force) {
+ return __awaiter(this, void 0, void 0, function*() {
+  if (currentDepth >= 255) return;
+  currentDepth++
+  yield mkdirP(destDir)
+  const files = yield _io_util_js__2.Cy(sourceDir)
+  for (const fileName of files) {
+   const srcFile = `${sourceDir}/${fileName}`, destFile = `${destDir}/${fileName}`
+   if ((yield _io_util_js__2.$1(srcFile)).isDirectory()) yield cpDirRecursive(srcFile, destFile, currentDepth, force); else yield copyFile(srcFile, destFile, force);
+  }
+  yield _io_util_js__2.k6(destDir, (yield _io_util_js__2.dJ(sourceDir)).mode)
+ })
+}
+function copyFile(srcFile, destFile, force) {
+ return __awaiter(this, void 0, void 0, function*() {
+  if ((yield _io_util_js__2.$1(srcFile)).isSymbolicLink()) {
+   try {
+    yield _io_util_js__2.$1(destFile)
+    yield _io_util_js__2.y1(destFile)
+   } catch (e) {
+    if (e.code === 'EPERM') {
+     yield _io_util_js__2.k6(destFile, '0666')
+     yield _io_util_js__2.y1(destFile)
+    }
+   }
+   const symlinkFull = yield _io_util_js__2.h_(srcFile)
+   yield _io_util_js__2.YN(symlinkFull, destFile, _io_util_js__2.H8 ? 'junction' : null)
+  } else if (!(yield _io_util_js__2.t2(destFile)) || force) yield _io_util_js__2.m3(srcFile, destFile)
+ })
+}
+ },
+ 3002: function(_module, exports_, require_) {
+"use strict"
+require_.r(exports_)
+require_.d(exports_, {
+ HTTPError: () => HTTPError,
+ cacheDir: () => cacheDir,
+ cacheFile: () => cacheFile,
+ downloadTool: () => downloadTool,
+ evaluateVersions: () => evaluateVersions,
+ extract7z: () => extract7z,
+ extractTar: () => extractTar,
+ extractXar: () => extractXar,
+ extractZip: () => extractZip,
+ find: () => find,
+ findAllVersions: () => findAllVersions,
+ findFromManifest: () => findFromManifest,
+ getManifestFromRepo: () => getManifestFromRepo,
+ isExplicitVersion: () => isExplicitVersion
+})
+var core = require_(6058), io = require_(8701), external_crypto_ = require_(6982), external_fs_ = require_(9896), semver = require_(2088), external_os_ = require_(857), external_child_process_ = require_(5317), __awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+const _internal = {
+ readLinuxVersionFile() {
+  let contents = ''
+  if (external_fs_.existsSync("/etc/lsb-release")) contents = external_fs_.readFileSync("/etc/lsb-release").toString(); else if (external_fs_.existsSync("/etc/os-release")) contents = external_fs_.readFileSync("/etc/os-release").toString();
+  return contents
+ }
+}
+function _findMatch(versionSpec, stable, candidates, archFilter) {
+ return __awaiter(this, void 0, void 0, function*() {
+  const platFilter = external_os_.platform()
+  let result, match, file
+  for (const candidate of candidates) {
+   const version = candidate.version;
+   (0, core.Yz)(`check ${version} satisfies ${versionSpec}`)
+   if (semver.satisfies(version, versionSpec) && (!stable || candidate.stable === stable)) {
+    file = candidate.files.find(item => {
+     (0, core.Yz)(`${item.arch}===${archFilter} && ${item.platform}===${platFilter}`)
+     let chk = item.arch === archFilter && item.platform === platFilter
+     if (chk && item.platform_version) {
+      const osVersion = _getOsVersion()
+      if (osVersion === item.platform_version) chk = true; else chk = semver.satisfies(osVersion, item.platform_version);
+     }
+     return chk
+    })
+    if (file) {
+     (0, core.Yz)(`matched ${candidate.version}`)
+     match = candidate
+     break
+    }
+   }
+  }
+  if (match && file) {
+   result = Object.assign({}, match)
+   result.files = [file]
+  }
+  return result
+ })
+}
+function _getOsVersion() {
+ const plat = external_os_.platform()
+ let version = ''
+ if (plat === 'darwin') version = external_child_process_.execSync('sw_vers -productVersion').toString(); else if (plat === 'linux') {
+  const lsbContents = _internal.readLinuxVersionFile()
+  if (lsbContents) {
+   const lines = lsbContents.split('\n')
+   for (const line of lines) {
+    const parts = line.split('=')
+    if (parts.length === 2 && (parts[0].trim() === 'VERSION_ID' || parts[0].trim() === 'DISTRIB_RELEASE')) {
+     version = parts[1].trim().replace(/^"/, '').replace(/"$/, '')
+     break
+    }
+   }
+  }
+ }
+ return version
+}
+var external_path_ = require_(6928), lib = require_(4942)
+const external_stream_namespaceObject = require("stream")
+var external_util_ = require_(9023), external_assert_ = require_(2613), exec = require_(5260), retry_helper_awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+class RetryHelper {
+ constructor(maxAttempts, minSeconds, maxSeconds) {
+  if (maxAttempts < 1) throw new Error('max attempts should be greater than or equal to 1');
+  this.maxAttempts = maxAttempts
+  this.minSeconds = Math.floor(minSeconds)
+  this.maxSeconds = Math.floor(maxSeconds)
+  if (this.minSeconds > this.maxSeconds) throw new Error('min seconds should be less than or equal to max seconds');
+ }
+ execute(action, isRetryable) {
+  return retry_helper_awaiter(this, void 0, void 0, function*() {
+   let attempt = 1
+   while (attempt < this.maxAttempts) {
+    try {
+     return yield action()
+    } catch (err) {
+     if (isRetryable && !isRetryable(err)) throw err;
+     core.pq(err.message)
+    }
+    const seconds = this.getSleepAmount()
+    core.pq(`Waiting ${seconds} seconds before trying again`)
+    yield this.sleep(seconds)
+    attempt++
+   }
+   return yield action()
+  })
+ }
+ getSleepAmount() {
+  return Math.floor(Math.random() * (this.maxSeconds - this.minSeconds + 1)) + this.minSeconds
+ }
+ sleep(seconds) {
+  return retry_helper_awaiter(this, void 0, void 0, function*() {
+   return new Promise(resolve => setTimeout(resolve, seconds * 1e3))
+  })
+ }
+}
+var tool_cache_awaiter = function(thisArg, _arguments, P, generator) {
+ function adopt(value) {
+  return value instanceof P ? value : new P(function(resolve) {
+   resolve(value)
+  })
+ }
+ return new (P || (P = Promise))(function(resolve, reject) {
+  function fulfilled(value) {
+   try {
+    step(generator.next(value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function rejected(value) {
+   try {
+    step(generator["throw"](value))
+   } catch (e) {
+    reject(e)
+   }
+  }
+  function step(result) {
+   result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
+  }
+  step((generator = generator.apply(thisArg, _arguments || [])).next())
+ })
+}
+class HTTPError extends Error {
+ constructor(httpStatusCode) {
+  super(`Unexpected HTTP response: ${httpStatusCode}`)
+  this.httpStatusCode = httpStatusCode
+  Object.setPrototypeOf(this, new.target.prototype)
+ }
+}
+const IS_WINDOWS = process.platform === 'win32', IS_MAC = process.platform === 'darwin', userAgent = 'actions/tool-cache'
+function downloadTool(url, dest, auth, headers) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  dest = dest || external_path_.join(_getTempDirectory(), external_crypto_.randomUUID())
+  yield io.U$(external_path_.dirname(dest))
+  core.Yz(`Downloading ${url}`)
+  core.Yz(`Destination ${dest}`)
+  const minSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MIN_SECONDS', 10), maxSeconds = _getGlobal('TEST_DOWNLOAD_TOOL_RETRY_MAX_SECONDS', 20), retryHelper = new RetryHelper(3, minSeconds, maxSeconds)
+  return yield retryHelper.execute(() => tool_cache_awaiter(this, void 0, void 0, function*() {
+   return yield downloadToolAttempt(url, dest || '', auth, headers)
+  }), err => {
+   if (err instanceof HTTPError && err.httpStatusCode) if (err.httpStatusCode < 500 && err.httpStatusCode !== 408 && err.httpStatusCode !== 429) return false;
+   return true
+  })
+ })
+}
+function downloadToolAttempt(url, dest, auth, headers) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  if (external_fs_.existsSync(dest)) throw new Error(`Destination file path ${dest} already exists`);
+  const http = new lib.Qq(userAgent, [], {allowRetries: false})
+  if (auth) {
+   core.Yz('set auth')
+   if (headers === void 0) headers = {};
+   headers.authorization = auth
+  }
+  const response = yield http.get(url, headers)
+  if (response.message.statusCode !== 200) {
+   const err = new HTTPError(response.message.statusCode)
+   core.Yz(`Failed to download from "${url}". Code(${response.message.statusCode}) Message(${response.message.statusMessage})`)
+   throw err
+  }
+  const pipeline = external_util_.promisify(external_stream_namespaceObject.pipeline), readStream = _getGlobal('TEST_DOWNLOAD_TOOL_RESPONSE_MESSAGE_FACTORY', () => response.message)()
+  let succeeded = false
+  try {
+   yield pipeline(readStream, external_fs_.createWriteStream(dest))
+   core.Yz('download complete')
+   succeeded = true
+   return dest
+  } finally {
+   if (!succeeded) {
+    core.Yz('download failed')
+    try {
+     yield io.Yz(dest)
+    } catch (err) {
+     core.Yz(`Failed to delete '${dest}'. ${err.message}`)
+    }
+   }
+  }
+ })
+}
+function extract7z(file, dest, _7zPath) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  (0, external_assert_.ok)(IS_WINDOWS, 'extract7z() not supported on current OS');
+  (0, external_assert_.ok)(file, 'parameter "file" is required')
+  dest = yield _createExtractFolder(dest)
+  const originalCwd = process.cwd()
+  process.chdir(dest)
+  if (_7zPath) try {
+   const args = ['x', core._o() ? '-bb1' : '-bb0', '-bd', '-sccUTF-8', file], options = {silent: true}
+   yield (0, exec.m)(`"${_7zPath}"`, args, options)
+  } finally {
+   process.chdir(originalCwd)
+  } else {
+   const args = [ '-NoLogo', '-Sta', '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Unrestricted', '-Command', `& '${external_path_.join(__dirname, '..', 'scripts', 'Invoke-7zdec.ps1').replace(/'/g, "''").replace(/"|\n|\r/g, '')}' -Source '${file.replace(/'/g, "''").replace(/"|\n|\r/g, '')}' -Target '${dest.replace(/'/g, "''").replace(/"|\n|\r/g, '')}'` ], options = {
+    silent: true
+   }
+   try {
+    const powershellPath = yield io.K7('powershell', true)
+    yield (0, exec.m)(`"${powershellPath}"`, args, options)
+   } finally {
+    process.chdir(originalCwd)
+   }
+  }
+  return dest
+ })
+}
+function extractTar(file_1, dest_1) {
+ return tool_cache_awaiter(this, arguments, void 0, function*(file, dest, flags = "xz") {
+  if (!file) throw new Error("parameter 'file' is required");
+  dest = yield _createExtractFolder(dest)
+  core.Yz('Checking tar --version')
+  let versionOutput = ''
+  yield (0, exec.m)('tar --version', [], {ignoreReturnCode: true, silent: true, listeners: {stdout: data => versionOutput += data.toString(), stderr: data => versionOutput += data.toString()}})
+  core.Yz(versionOutput.trim())
+  const isGnuTar = versionOutput.toUpperCase().includes('GNU TAR')
+  let args
+  if (flags instanceof Array) args = flags; else args = [flags];
+  if (core._o() && !flags.includes('v')) args.push('-v');
+  let destArg = dest, fileArg = file
+  if (IS_WINDOWS && isGnuTar) {
+   args.push('--force-local')
+   destArg = dest.replace(/\\/g, '/')
+   fileArg = file.replace(/\\/g, '/')
+  }
+  if (isGnuTar) {
+   args.push('--warning=no-unknown-keyword')
+   args.push('--overwrite')
+  }
+  args.push('-C', destArg, '-f', fileArg)
+  yield (0, exec.m)("tar", args)
+  return dest
+ })
+}
+function extractXar(file_1, dest_1) {
+ return tool_cache_awaiter(this, arguments, void 0, function*(file, dest, flags = []) {
+  (0, external_assert_.ok)(IS_MAC, 'extractXar() not supported on current OS');
+  (0, external_assert_.ok)(file, 'parameter "file" is required')
+  dest = yield _createExtractFolder(dest)
+  let args
+  if (flags instanceof Array) args = flags; else args = [flags];
+  args.push('-x', '-C', dest, '-f', file)
+  if (core._o()) args.push('-v');
+  const xarPath = yield io.K7('xar', true)
+  yield (0, exec.m)(`"${xarPath}"`, _unique(args))
+  return dest
+ })
+}
+function extractZip(file, dest) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  if (!file) throw new Error("parameter 'file' is required");
+  dest = yield _createExtractFolder(dest)
+  if (IS_WINDOWS) yield extractZipWin(file, dest); else yield extractZipNix(file, dest);
+  return dest
+ })
+}
+function extractZipWin(file, dest) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  const escapedFile = file.replace(/'/g, "''").replace(/"|\n|\r/g, ''), escapedDest = dest.replace(/'/g, "''").replace(/"|\n|\r/g, ''), pwshPath = yield io.K7('pwsh', false)
+  if (pwshPath) {
+   const args = [ '-NoLogo', '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Unrestricted', '-Command', [ "$ErrorActionPreference = 'Stop' ;", "try { Add-Type -AssemblyName System.IO.Compression.ZipFile } catch { } ;", `try { [System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }`, `catch { if (($_.Exception.GetType().FullName -eq 'System.Management.Automation.MethodException') -or ($_.Exception.GetType().FullName -eq 'System.Management.Automation.RuntimeException') ){ Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force } else { throw $_ } } ;` ].join(' ') ]
+   core.Yz(`Using pwsh at path: ${pwshPath}`)
+   yield (0, exec.m)(`"${pwshPath}"`, args)
+  } else {
+   const args = [ '-NoLogo', '-Sta', '-NoProfile', '-NonInteractive', '-ExecutionPolicy', 'Unrestricted', '-Command', [ "$ErrorActionPreference = 'Stop' ;", "try { Add-Type -AssemblyName System.IO.Compression.FileSystem } catch { } ;", `if ((Get-Command -Name Expand-Archive -Module Microsoft.PowerShell.Archive -ErrorAction Ignore)) { Expand-Archive -LiteralPath '${escapedFile}' -DestinationPath '${escapedDest}' -Force }`, `else {[System.IO.Compression.ZipFile]::ExtractToDirectory('${escapedFile}', '${escapedDest}', $true) }` ].join(' ') ], powershellPath = yield io.K7('powershell', true)
+   core.Yz(`Using powershell at path: ${powershellPath}`)
+   yield (0, exec.m)(`"${powershellPath}"`, args)
+  }
+ })
+}
+function extractZipNix(file, dest) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  const unzipPath = yield io.K7('unzip', true), args = [file]
+  if (!core._o()) args.unshift('-q');
+  args.unshift('-o')
+  yield (0, exec.m)(`"${unzipPath}"`, args, { cwd: dest })
+ })
+}
+function cacheDir(sourceDir, tool, version, arch) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  version = semver.clean(version) || version
+  arch = arch || external_os_.arch()
+  core.Yz(`Caching tool ${tool} ${version} ${arch}`)
+  core.Yz(`source dir: ${sourceDir}`)
+  if (!external_fs_.statSync(sourceDir).isDirectory()) throw new Error('sourceDir is not a directory');
+  const destPath = yield _createToolPath(tool, version, arch)
+  for (const itemName of external_fs_.readdirSync(sourceDir)) {
+   const s = external_path_.join(sourceDir, itemName)
+   yield io.cp(s, destPath, {recursive: true})
+  }
+  _completeToolPath(tool, version, arch)
+  return destPath
+ })
+}
+function cacheFile(sourceFile, targetFile, tool, version, arch) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  version = semver.clean(version) || version
+  arch = arch || external_os_.arch()
+  core.Yz(`Caching tool ${tool} ${version} ${arch}`)
+  core.Yz(`source file: ${sourceFile}`)
+  if (!external_fs_.statSync(sourceFile).isFile()) throw new Error('sourceFile is not a file');
+  const destFolder = yield _createToolPath(tool, version, arch), destPath = external_path_.join(destFolder, targetFile)
+  core.Yz(`destination file ${destPath}`)
+  yield io.cp(sourceFile, destPath)
+  _completeToolPath(tool, version, arch)
+  return destFolder
+ })
+}
+function find(toolName, versionSpec, arch) {
+ if (!toolName) throw new Error('toolName parameter is required');
+ if (!versionSpec) throw new Error('versionSpec parameter is required');
+ arch = arch || external_os_.arch()
+ if (!isExplicitVersion(versionSpec)) versionSpec = evaluateVersions(findAllVersions(toolName, arch), versionSpec);
+ let toolPath = ''
+ if (versionSpec) {
+  versionSpec = semver.clean(versionSpec) || ''
+  const cachePath = external_path_.join(_getCacheDirectory(), toolName, versionSpec, arch)
+  core.Yz(`checking cache: ${cachePath}`)
+  if (external_fs_.existsSync(cachePath) && external_fs_.existsSync(`${cachePath}.complete`)) {
+   core.Yz(`Found tool in cache ${toolName} ${versionSpec} ${arch}`)
+   toolPath = cachePath
+  } else core.Yz('not found')
+ }
+ return toolPath
+}
+function findAllVersions(toolName, arch) {
+ const versions = []
+ arch = arch || external_os_.arch()
+ const toolPath = external_path_.join(_getCacheDirectory(), toolName)
+ if (external_fs_.existsSync(toolPath)) {
+  const children = external_fs_.readdirSync(toolPath)
+  for (const child of children) if (isExplicitVersion(child)) {
+   const fullPath = external_path_.join(toolPath, child, arch || '')
+   if (external_fs_.existsSync(fullPath) && external_fs_.existsSync(`${fullPath}.complete`)) versions.push(child);
+  }
+ }
+ return versions
+}
+function getManifestFromRepo(owner_1, repo_1, auth_1) {
+ return tool_cache_awaiter(this, arguments, void 0, function*(owner, repo, auth, branch = "master") {
+  let releases = []
+  const treeUrl = `https://api.github.com/repos/${owner}/${repo}/git/trees/${branch}`, http = new lib.Qq('tool-cache'), headers = {}
+  if (auth) {
+   core.Yz('set auth')
+   headers.authorization = auth
+  }
+  const response = yield http.getJson(treeUrl, headers)
+  if (!response.result) return releases;
+  let manifestUrl = ''
+  for (const item of response.result.tree) if (item.path === 'versions-manifest.json') {
+   manifestUrl = item.url
+   break
+  }
+  headers['accept'] = 'application/vnd.github.VERSION.raw'
+  let versionsRaw = yield (yield http.get(manifestUrl, headers)).readBody()
+  if (versionsRaw) {
+   versionsRaw = versionsRaw.replace(/^\uFEFF/, '')
+   try {
+    releases = JSON.parse(versionsRaw)
+   } catch (_a) {
+    core.Yz('Invalid json')
+   }
+  }
+  return releases
+ })
+}
+function findFromManifest(versionSpec_1, stable_1, manifest_1) {
+ return tool_cache_awaiter(this, arguments, void 0, function*(versionSpec, stable, manifest, archFilter = external_os_.arch()) {
+  return yield _findMatch(versionSpec, stable, manifest, archFilter)
+ })
+}
+function _createExtractFolder(dest) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  if (!dest) dest = external_path_.join(_getTempDirectory(), external_crypto_.randomUUID());
+  yield io.U$(dest)
+  return dest
+ })
+}
+function _createToolPath(tool, version, arch) {
+ return tool_cache_awaiter(this, void 0, void 0, function*() {
+  const folderPath = external_path_.join(_getCacheDirectory(), tool, semver.clean(version) || version, arch || '')
+  core.Yz(`destination ${folderPath}`)
+  const markerPath = `${folderPath}.complete`
+  yield io.Yz(folderPath)
+  yield io.Yz(markerPath)
+  yield io.U$(folderPath)
+  return folderPath
+ })
+}
+function _completeToolPath(tool, version, arch) {
+ const markerPath = `${external_path_.join(_getCacheDirectory(), tool, semver.clean(version) || version, arch || '')}.complete`
+ external_fs_.writeFileSync(markerPath, '')
+ core.Yz('finished caching tool')
+}
+function isExplicitVersion(versionSpec) {
+ const c = semver.clean(versionSpec) || ''
+ core.Yz(`isExplicit: ${c}`)
+ const valid = semver.valid(c) != null
+ core.Yz(`explicit? ${valid}`)
+ return valid
+}
+function evaluateVersions(versions, versionSpec) {
+ let version = ''
+ core.Yz(`evaluating ${versions.length} versions`)
+ for (let i = (versions = versions.sort((a, b) => {
+  if (semver.gt(a, b)) return 1;
+  return -1
+ })).length - 1; i >= 0; i--) {
+  const potential = versions[i]
+  if (semver.satisfies(potential, versionSpec)) {
+   version = potential
+   break
+  }
+ }
+ if (version) core.Yz(`matched: ${version}`); else core.Yz('match not found');
+ return version
+}
+function _getCacheDirectory() {
+ const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
+ (0, external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined')
+ return cacheDirectory
+}
+function _getTempDirectory() {
+ const tempDirectory = process.env['RUNNER_TEMP'] || '';
+ (0, external_assert_.ok)(tempDirectory, 'Expected RUNNER_TEMP to be defined')
+ return tempDirectory
+}
+function _getGlobal(key, defaultValue) {
+ const value = global[key]
+ return value !== void 0 ? value : defaultValue
+}
+function _unique(values) {
+ return Array.from(new Set(values))
 }
  },
  7934: function(_module, exports_, require_) {
@@ -18217,8 +19888,7 @@ function safeParse(schema, input, config$1) {
  return {typed: dataset.typed, success: !dataset.issues, output: dataset.value, issues: dataset.issues}
 }
  }
-}, __webpack_module_cache__ = {};
-
+}, __webpack_module_cache__ = {}
 function require_(moduleId) {
  var cachedModule = __webpack_module_cache__[moduleId]
  if (cachedModule !== void 0) return cachedModule.exports;
@@ -18231,9 +19901,7 @@ function require_(moduleId) {
  }
  return module.exports
 }
-
 if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
-
 (() => {
  require_.n = module => {
   var getter = module && module.__esModule ? () => module['default'] : () => module
@@ -18241,7 +19909,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return getter
  }
 })();
-
 (() => {
  var leafPrototypes, getProto = Object.getPrototypeOf ? obj => Object.getPrototypeOf(obj) : obj => obj.__proto__
  require_.t = function(value, mode) {
@@ -18261,430 +19928,24 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return ns
  }
 })();
-
 (() => {
  require_.d = (exports, definition) => {
   for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, {enumerable: true, get: definition[key]});
  }
 })();
-
 (() => {
  require_.o = (obj, prop) => Object.prototype.hasOwnProperty.call(obj, prop)
 })();
-
 (() => {
  require_.r = exports => {
   if (typeof Symbol != 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, {value: 'Module'});
   Object.defineProperty(exports, '__esModule', {value: true})
  }
 })();
-
 (() => {
  "use strict"
  const promises_namespaceObject = require("node:timers/promises")
- var external_os_ = require_(857)
- function utils_toCommandValue(input) {
-  if (input === null || input === void 0) return ''; else if (typeof input == 'string' || input instanceof String) return input;
-  return JSON.stringify(input)
- }
- function toCommandProperties(annotationProperties) {
-  if (!Object.keys(annotationProperties).length) return {};
-  return {title: annotationProperties.title, file: annotationProperties.file, line: annotationProperties.startLine, endLine: annotationProperties.endLine, col: annotationProperties.startColumn, endColumn: annotationProperties.endColumn}
- }
- function command_issueCommand(command, properties, message) {
-  const cmd = new Command(command, properties, message)
-  process.stdout.write(cmd.toString() + external_os_.EOL)
- }
- class Command {
-  constructor(command, properties, message) {
-   if (!command) command = 'missing.command';
-   this.command = command
-   this.properties = properties
-   this.message = message
-  }
-  toString() {
-   let cmdStr = "::" + this.command
-   if (this.properties && Object.keys(this.properties).length > 0) {
-    cmdStr += ' '
-    let first = true
-    for (const key in this.properties) if (this.properties.hasOwnProperty(key)) {
-     const val = this.properties[key]
-     if (val) {
-      if (first) first = false; else cmdStr += ',';
-      cmdStr += `${key}=${escapeProperty(val)}`
-     }
-    }
-   }
-   cmdStr += `::${escapeData(this.message)}`
-   return cmdStr
-  }
- }
- function escapeData(s) {
-  return utils_toCommandValue(s).replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A')
- }
- function escapeProperty(s) {
-  return utils_toCommandValue(s).replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A').replace(/:/g, '%3A').replace(/,/g, '%2C')
- }
- const external_crypto_namespaceObject = require("crypto")
- var external_fs_ = require_(9896)
- function file_command_issueFileCommand(command, message) {
-  const filePath = process.env[`GITHUB_${command}`]
-  if (!filePath) throw new Error(`Unable to find environment variable for file command ${command}`);
-  if (!external_fs_.existsSync(filePath)) throw new Error(`Missing file at path: ${filePath}`);
-  external_fs_.appendFileSync(filePath, `${utils_toCommandValue(message)}${external_os_.EOL}`, { encoding: 'utf8' })
- }
- function file_command_prepareKeyValueMessage(key, value) {
-  const delimiter = `ghadelimiter_${external_crypto_namespaceObject.randomUUID()}`, convertedValue = utils_toCommandValue(value)
-  if (key.includes(delimiter)) throw new Error(`Unexpected input: name should not contain the delimiter "${delimiter}"`);
-  if (convertedValue.includes(delimiter)) throw new Error(`Unexpected input: value should not contain the delimiter "${delimiter}"`);
-  return `${key}<<${delimiter}${external_os_.EOL}${convertedValue}${external_os_.EOL}${delimiter}`
- }
- const external_path_namespaceObject = require("path")
- require_(8611), require_(5692)
- URL
- var HttpCodes, Headers, MediaTypes
- require_(770), require_(6752);
- (function(HttpCodes) {
-  HttpCodes[HttpCodes["OK"] = 200] = "OK"
-  HttpCodes[HttpCodes["MultipleChoices"] = 300] = "MultipleChoices"
-  HttpCodes[HttpCodes["MovedPermanently"] = 301] = "MovedPermanently"
-  HttpCodes[HttpCodes["ResourceMoved"] = 302] = "ResourceMoved"
-  HttpCodes[HttpCodes["SeeOther"] = 303] = "SeeOther"
-  HttpCodes[HttpCodes["NotModified"] = 304] = "NotModified"
-  HttpCodes[HttpCodes["UseProxy"] = 305] = "UseProxy"
-  HttpCodes[HttpCodes["SwitchProxy"] = 306] = "SwitchProxy"
-  HttpCodes[HttpCodes["TemporaryRedirect"] = 307] = "TemporaryRedirect"
-  HttpCodes[HttpCodes["PermanentRedirect"] = 308] = "PermanentRedirect"
-  HttpCodes[HttpCodes["BadRequest"] = 400] = "BadRequest"
-  HttpCodes[HttpCodes["Unauthorized"] = 401] = "Unauthorized"
-  HttpCodes[HttpCodes["PaymentRequired"] = 402] = "PaymentRequired"
-  HttpCodes[HttpCodes["Forbidden"] = 403] = "Forbidden"
-  HttpCodes[HttpCodes["NotFound"] = 404] = "NotFound"
-  HttpCodes[HttpCodes["MethodNotAllowed"] = 405] = "MethodNotAllowed"
-  HttpCodes[HttpCodes["NotAcceptable"] = 406] = "NotAcceptable"
-  HttpCodes[HttpCodes["ProxyAuthenticationRequired"] = 407] = "ProxyAuthenticationRequired"
-  HttpCodes[HttpCodes["RequestTimeout"] = 408] = "RequestTimeout"
-  HttpCodes[HttpCodes["Conflict"] = 409] = "Conflict"
-  HttpCodes[HttpCodes["Gone"] = 410] = "Gone"
-  HttpCodes[HttpCodes["TooManyRequests"] = 429] = "TooManyRequests"
-  HttpCodes[HttpCodes["InternalServerError"] = 500] = "InternalServerError"
-  HttpCodes[HttpCodes["NotImplemented"] = 501] = "NotImplemented"
-  HttpCodes[HttpCodes["BadGateway"] = 502] = "BadGateway"
-  HttpCodes[HttpCodes["ServiceUnavailable"] = 503] = "ServiceUnavailable"
-  HttpCodes[HttpCodes["GatewayTimeout"] = 504] = "GatewayTimeout"
- })(HttpCodes || (HttpCodes = {}));
- (function(Headers) {
-  Headers["Accept"] = "accept"
-  Headers["ContentType"] = "content-type"
- })(Headers || (Headers = {}));
- (function(MediaTypes) {
-  MediaTypes["ApplicationJson"] = "application/json"
- })(MediaTypes || (MediaTypes = {}))
- HttpCodes.MovedPermanently, HttpCodes.ResourceMoved, HttpCodes.SeeOther, HttpCodes.TemporaryRedirect, 
- HttpCodes.PermanentRedirect, HttpCodes.BadGateway, HttpCodes.ServiceUnavailable, 
- HttpCodes.GatewayTimeout
- Error
- var summary_awaiter = function(thisArg, _arguments, P, generator) {
-  function adopt(value) {
-   return value instanceof P ? value : new P(function(resolve) {
-    resolve(value)
-   })
-  }
-  return new (P || (P = Promise))(function(resolve, reject) {
-   function fulfilled(value) {
-    try {
-     step(generator.next(value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function rejected(value) {
-    try {
-     step(generator["throw"](value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function step(result) {
-    result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
-   }
-   step((generator = generator.apply(thisArg, _arguments || [])).next())
-  })
- }
- const {access, appendFile, writeFile} = external_fs_.promises, _summary = new class Summary {
-  constructor() {
-   this._buffer = ''
-  }
-  filePath() {
-   return summary_awaiter(this, void 0, void 0, function*() {
-    if (this._filePath) return this._filePath;
-    const pathFromEnv = process.env["GITHUB_STEP_SUMMARY"]
-    if (!pathFromEnv) throw new Error("Unable to find environment variable for $GITHUB_STEP_SUMMARY. Check if your runtime environment supports job summaries.");
-    try {
-     yield access(pathFromEnv, external_fs_.constants.R_OK | external_fs_.constants.W_OK)
-    } catch (_a) {
-     throw new Error(`Unable to access summary file: '${pathFromEnv}'. Check if the file has correct read/write permissions.`)
-    }
-    this._filePath = pathFromEnv
-    return this._filePath
-   })
-  }
-  wrap(tag, content, attrs = {}) {
-   const htmlAttrs = Object.entries(attrs).map(([key, value]) => ` ${key}="${value}"`).join('')
-   if (!content) return `<${tag}${htmlAttrs}>`;
-   return `<${tag}${htmlAttrs}>${content}</${tag}>`
-  }
-  write(options) {
-   return summary_awaiter(this, void 0, void 0, function*() {
-    const overwrite = !!(options === null || options === void 0 ? void 0 : options.overwrite), filePath = yield this.filePath(), writeFunc = overwrite ? writeFile : appendFile
-    yield writeFunc(filePath, this._buffer, {encoding: 'utf8'})
-    return this.emptyBuffer()
-   })
-  }
-  clear() {
-   return summary_awaiter(this, void 0, void 0, function*() {
-    return this.emptyBuffer().write({overwrite: true})
-   })
-  }
-  stringify() {
-   return this._buffer
-  }
-  isEmptyBuffer() {
-   return this._buffer.length === 0
-  }
-  emptyBuffer() {
-   this._buffer = ''
-   return this
-  }
-  addRaw(text, addEOL = false) {
-   this._buffer += text
-   return addEOL ? this.addEOL() : this
-  }
-  addEOL() {
-   return this.addRaw(external_os_.EOL)
-  }
-  addCodeBlock(code, lang) {
-   const attrs = Object.assign({}, lang && {lang}), element = this.wrap('pre', this.wrap('code', code), attrs)
-   return this.addRaw(element).addEOL()
-  }
-  addList(items, ordered = false) {
-   const tag = ordered ? 'ol' : 'ul', listItems = items.map(item => this.wrap('li', item)).join(''), element = this.wrap(tag, listItems)
-   return this.addRaw(element).addEOL()
-  }
-  addTable(rows) {
-   const tableBody = rows.map(row => {
-    const cells = row.map(cell => {
-     if (typeof cell == 'string') return this.wrap('td', cell);
-     const {header, data, colspan, rowspan} = cell, tag = header ? 'th' : 'td', attrs = Object.assign(Object.assign({}, colspan && {colspan}), rowspan && {rowspan})
-     return this.wrap(tag, data, attrs)
-    }).join('')
-    return this.wrap('tr', cells)
-   }).join(''), element = this.wrap('table', tableBody)
-   return this.addRaw(element).addEOL()
-  }
-  addDetails(label, content) {
-   const element = this.wrap('details', this.wrap('summary', label) + content)
-   return this.addRaw(element).addEOL()
-  }
-  addImage(src, alt, options) {
-   const {width, height} = options || {}, attrs = Object.assign(Object.assign({}, width && {width}), height && {height}), element = this.wrap('img', null, Object.assign({src, alt}, attrs))
-   return this.addRaw(element).addEOL()
-  }
-  addHeading(text, level) {
-   const tag = `h${level}`, allowedTag = [ 'h1', 'h2', 'h3', 'h4', 'h5', 'h6' ].includes(tag) ? tag : 'h1', element = this.wrap(allowedTag, text)
-   return this.addRaw(element).addEOL()
-  }
-  addSeparator() {
-   const element = this.wrap('hr', null)
-   return this.addRaw(element).addEOL()
-  }
-  addBreak() {
-   const element = this.wrap('br', null)
-   return this.addRaw(element).addEOL()
-  }
-  addQuote(text, cite) {
-   const attrs = Object.assign({}, cite && {cite}), element = this.wrap('blockquote', text, attrs)
-   return this.addRaw(element).addEOL()
-  }
-  addLink(text, href) {
-   const element = this.wrap('a', text, {href})
-   return this.addRaw(element).addEOL()
-  }
- }, summary = _summary
- require_(3193)
- var external_events_ = require_(4434)
- require("child_process")
- var external_assert_ = require_(2613), io_util_awaiter = function(thisArg, _arguments, P, generator) {
-  function adopt(value) {
-   return value instanceof P ? value : new P(function(resolve) {
-    resolve(value)
-   })
-  }
-  return new (P || (P = Promise))(function(resolve, reject) {
-   function fulfilled(value) {
-    try {
-     step(generator.next(value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function rejected(value) {
-    try {
-     step(generator["throw"](value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function step(result) {
-    result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
-   }
-   step((generator = generator.apply(thisArg, _arguments || [])).next())
-  })
- }
- const {chmod, copyFile, lstat, mkdir, open: io_util_open, readdir, rename, rm, rmdir, stat, symlink, unlink} = external_fs_.promises, IS_WINDOWS = process.platform === 'win32'
- function readlink(fsPath) {
-  return io_util_awaiter(this, void 0, void 0, function*() {
-   const result = yield external_fs_.promises.readlink(fsPath)
-   if (IS_WINDOWS && !result.endsWith('\\')) return `${result}\\`;
-   return result
-  })
- }
- external_fs_.constants.O_RDONLY
- function exists(fsPath) {
-  return io_util_awaiter(this, void 0, void 0, function*() {
-   try {
-    yield stat(fsPath)
-   } catch (err) {
-    if (err.code === 'ENOENT') return false;
-    throw err
-   }
-   return true
-  })
- }
- var ExitCode, io_awaiter = function(thisArg, _arguments, P, generator) {
-  function adopt(value) {
-   return value instanceof P ? value : new P(function(resolve) {
-    resolve(value)
-   })
-  }
-  return new (P || (P = Promise))(function(resolve, reject) {
-   function fulfilled(value) {
-    try {
-     step(generator.next(value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function rejected(value) {
-    try {
-     step(generator["throw"](value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function step(result) {
-    result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
-   }
-   step((generator = generator.apply(thisArg, _arguments || [])).next())
-  })
- }
- function io_cp(source_1, dest_1) {
-  return io_awaiter(this, arguments, void 0, function*(source, dest, options = {}) {
-   const {force, recursive, copySourceDirectory} = readCopyOptions(options), destStat = (yield exists(dest)) ? yield stat(dest) : null
-   if (destStat && destStat.isFile() && !force) return;
-   const newDest = destStat && destStat.isDirectory() && copySourceDirectory ? external_path_namespaceObject.join(dest, external_path_namespaceObject.basename(source)) : dest
-   if (!(yield exists(source))) throw new Error(`no such file or directory: ${source}`);
-   if ((yield stat(source)).isDirectory()) if (!recursive) throw new Error(`Failed to copy. ${source} is a directory, but tried to copy without recursive flag.`); else yield cpDirRecursive(source, newDest, 0, force); else {
-    if (external_path_namespaceObject.relative(source, newDest) === '') throw new Error(`'${newDest}' and '${source}' are the same file`);
-    yield io_copyFile(source, newDest, force)
-   }
-  })
- }
- function rmRF(inputPath) {
-  return io_awaiter(this, void 0, void 0, function*() {
-   if (IS_WINDOWS) if (/[*"<>|]/.test(inputPath)) throw new Error('File path must not contain `*`, `"`, `<`, `>` or `|` on Windows');
-   try {
-    yield rm(inputPath, {force: true, maxRetries: 3, recursive: true, retryDelay: 300})
-   } catch (err) {
-    throw new Error(`File was unable to be removed ${err}`)
-   }
-  })
- }
- function mkdirP(fsPath) {
-  return io_awaiter(this, void 0, void 0, function*() {
-   (0, external_assert_.ok)(fsPath, 'a path argument must be provided')
-   yield mkdir(fsPath, {recursive: true})
-  })
- }
- function readCopyOptions(options) {
-  return {force: options.force == null ? true : options.force, recursive: Boolean(options.recursive), copySourceDirectory: options.copySourceDirectory == null ? true : Boolean(options.copySourceDirectory)}
- }
- function cpDirRecursive(sourceDir, destDir, currentDepth, force) {
-  return io_awaiter(this, void 0, void 0, function*() {
-   if (currentDepth >= 255) return;
-   currentDepth++
-   yield mkdirP(destDir)
-   const files = yield readdir(sourceDir)
-   for (const fileName of files) {
-    const srcFile = `${sourceDir}/${fileName}`, destFile = `${destDir}/${fileName}`
-    if ((yield lstat(srcFile)).isDirectory()) yield cpDirRecursive(srcFile, destFile, currentDepth, force); else yield io_copyFile(srcFile, destFile, force);
-   }
-   yield chmod(destDir, (yield stat(sourceDir)).mode)
-  })
- }
- function io_copyFile(srcFile, destFile, force) {
-  return io_awaiter(this, void 0, void 0, function*() {
-   if ((yield lstat(srcFile)).isSymbolicLink()) {
-    try {
-     yield lstat(destFile)
-     yield unlink(destFile)
-    } catch (e) {
-     if (e.code === 'EPERM') {
-      yield chmod(destFile, '0666')
-      yield unlink(destFile)
-     }
-    }
-    const symlinkFull = yield readlink(srcFile)
-    yield symlink(symlinkFull, destFile, IS_WINDOWS ? 'junction' : null)
-   } else if (!(yield exists(destFile)) || force) yield copyFile(srcFile, destFile)
-  })
- }
- require("timers")
- process.platform
- external_events_.EventEmitter
- external_events_.EventEmitter
- external_os_.platform(), external_os_.arch();
- (function(ExitCode) {
-  ExitCode[ExitCode["Success"] = 0] = "Success"
-  ExitCode[ExitCode["Failure"] = 1] = "Failure"
- })(ExitCode || (ExitCode = {}))
- function core_setSecret(secret) {
-  command_issueCommand('add-mask', {}, secret)
- }
- function getInput(name, options) {
-  const val = process.env[`INPUT_${name.replace(/ /g, '_').toUpperCase()}`] || ''
-  if (options && options.required && !val) throw new Error(`Input required and not supplied: ${name}`);
-  if (options && options.trimWhitespace === false) return val;
-  return val.trim()
- }
- function setOutput(name, value) {
-  if (process.env['GITHUB_OUTPUT'] || '') return file_command_issueFileCommand('OUTPUT', file_command_prepareKeyValueMessage(name, value));
-  process.stdout.write(external_os_.EOL)
-  command_issueCommand('set-output', {name}, utils_toCommandValue(value))
- }
- function core_debug(message) {
-  command_issueCommand('debug', {}, message)
- }
- function error(message, properties = {}) {
-  command_issueCommand('error', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
- }
- function warning(message, properties = {}) {
-  command_issueCommand('warning', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
- }
- function notice(message, properties = {}) {
-  command_issueCommand('notice', toCommandProperties(properties), message instanceof Error ? message.toString() : message)
- }
- var lib_problem = require_(8007), external_node_fs_ = require_(3024), external_node_path_ = require_(6760)
+ var core = require_(6058), lib_problem = require_(8007), external_node_fs_ = require_(3024), external_node_path_ = require_(6760)
  function gitHubApi(token, baseUrl, policy) {
   let made = null
   const octokit = () => made ??= octokitFor(token, baseUrl), attempt = async send => {
@@ -19119,43 +20380,33 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (!group.ok) return group;
   switch (algorithm) {
   case 'FP8':
-   return (0, lib_problem.uw)(byteTensor('fp8', true));
-
+   return (0, lib_problem.uw)(byteTensor('fp8', true))
   case 'FP8_PER_CHANNEL_PER_TOKEN':
-   return (0, lib_problem.uw)(byteChannel('fp8'));
-
+   return (0, lib_problem.uw)(byteChannel('fp8'))
   case 'FP8_PB_WO':
   case 'FP8_PB_REAL':
-   return (0, lib_problem.uw)(fp8Block(128, 128));
-
+   return (0, lib_problem.uw)(fp8Block(128, 128))
   case 'NVFP4':
   case 'NVFP4_AWQ':
   case 'W4A8_NVFP4_FP8':
-   return (0, lib_problem.uw)(nvfp4(2));
-
+   return (0, lib_problem.uw)(nvfp4(2))
   case 'W4A16_NVFP4':
-   return (0, lib_problem.uw)(nvfp4(1));
-
+   return (0, lib_problem.uw)(nvfp4(1))
   case 'MXFP4':
   case 'W4A8_MXFP4_FP8':
-   return (0, lib_problem.uw)(microscaled(4));
-
+   return (0, lib_problem.uw)(microscaled(4))
   case 'MXFP8':
-   return (0, lib_problem.uw)(microscaled(8));
-
+   return (0, lib_problem.uw)(microscaled(8))
   case 'W8A8_SQ_PER_CHANNEL':
   case 'INT8_SQ':
   case 'W8A16':
-   return (0, lib_problem.uw)(byteChannel('int8'));
-
+   return (0, lib_problem.uw)(byteChannel('int8'))
   case 'W4A16_AWQ':
   case 'INT4_AWQ':
   case 'W4A8_AWQ':
-   return (0, lib_problem.uw)(awq(4, group.value, false));
-
+   return (0, lib_problem.uw)(awq(4, group.value, false))
   case 'W4A16':
-   return (0, lib_problem.uw)(affine('int', 4, group.value));
-
+   return (0, lib_problem.uw)(affine('int', 4, group.value))
   default:
    return (0, lib_problem.MB)('config-invalid', `config.json: ${field}.quant_algo ${JSON.stringify(algorithm)} is not known`)
   }
@@ -19524,42 +20775,35 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (weight.transformersOnly) return {...whole, copies: 0, bias: 0};
   switch (weight.split) {
   case 'none':
-   return whole;
-
+   return whole
   case 'column':
    {
     const out = Math.ceil(weight.out / t)
     return {...whole, out, bias: weight.bias ? out : 0}
    }
-
   case 'row':
-   return { ...whole, in: Math.ceil(weight.in / t) };
-
+   return { ...whole, in: Math.ceil(weight.in / t) }
   case 'vocab':
    {
     const out = Math.ceil(weight.out / 64) * 64 / t
     return {...whole, out: Math.ceil(out), bias: weight.bias ? Math.ceil(out) : 0}
    }
-
   case 'kv':
    {
     const heads = weight.kvHeads ?? 1, out = weight.out / heads * Math.max(1, Math.ceil(heads / t))
     return {...whole, out, bias: weight.bias ? out : 0}
    }
-
   case 'qkv':
    {
     const heads = weight.kvHeads ?? 1, kv = weight.kvWidth ?? 0, out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t))
     return {...whole, out, bias: weight.bias ? out : 0}
    }
-
   case 'expert-column':
    {
     if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) };
     const out = Math.ceil(weight.out / (p.expertTensor ?? t))
     return {...whole, out, bias: weight.bias ? out : 0}
    }
-
   case 'expert-row':
    if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) };
    return { ...whole, in: Math.ceil(weight.in / (p.expertTensor ?? t)) }
@@ -19702,10 +20946,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (asked === null || asked <= 0 || asked === used) return;
   say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at)
  }
- function contextFinding(length, context, flag, allowed, at, say) {
+ function stageFinding({settings, shape}, say) {
+  const at = settings.pipelineParallel, layers = shape.layers.order.length
+  if (typeof at?.value == 'number' && at.value > layers) say('stages-above-layers', 'error', `${at.value} pipeline stages for ${layers} layers`, at);
+ }
+ function contextFinding(length, context, flag, allowed, at, say, unless = "") {
   if (context === null || length <= context) return;
   const message = `${flag} ${length} is above the model's ${context}`
-  if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+  if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', `${message}${unless}`, at);
  }
  const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10]}
  function forwardPart(shape, tokens, tensor, more = {}) {
@@ -19842,9 +21090,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
  }
  const cache = new Map
- function rulesOf(version, v0 = false) {
-  const rules = newRules(version)
-  return v0 && version < release(0, 11) ? {...rules, v0} : rules
+ function rulesOf(version, environment) {
+  const rules = newRules(version), graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+  if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return {...rules, v0: true};
+  return graphs && version >= release(0, 19) ? {...rules, graphsInBudget: graphs !== '0'} : rules
  }
  function newRules(version) {
   let rules = cache.get(version)
@@ -19863,6 +21112,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     stateCheckpoints: from(30),
     crossByBatch: from(13),
     hugeTier: from(30),
+    sparesA100: from(9),
     platformMlaBlocks: !from(13),
     unpacksDoubledMaxima: from(9)
    }
@@ -19882,10 +21132,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    assumptions.push(`${engine} version unknown: the rules of ${name} are used`)
    return newest
   }
-  const read = releaseOf(version)
-  if (read === null) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`); else if (nameOf(read) !== name && read > newest) assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`);
-  return read ?? newest
+  const read = releaseOf(version), newer = read !== null && nameOf(read) !== name && read > newest
+  if (newer || read === null || read < FIRST) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known${newer ? ` (the newest is ${name})` : ''}: the rules of ${name} are used`);
+  return newer || read === null || read < FIRST ? newest : read
  }
+ const FIRST = release(0, 1)
  function adapterBytes(shape, r) {
   const {slots, rank} = r.loras ?? {slots: 0, rank: 0}, parallel = {tensor: r.tensor, pipeline: 1, expert: 1}, perKind = shape.layers.kinds.map(kind => {
    const widths = {dense: 0, experts: 0}
@@ -19913,17 +21164,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const {reach, block} = bucket
   switch (reach.kind) {
   case 'full':
-   return Math.ceil(Math.ceil(length / s.contextRanks) / block);
-
+   return Math.ceil(Math.ceil(length / s.contextRanks) / block)
   case 'sliding':
-   return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
-
+   return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1
   case 'chunked':
-   return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
-
+   return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block)
   case 'cross':
-   return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
-
+   return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block)
   case 'state':
    return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens
   }
@@ -19987,13 +21234,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = peak_FORWARD[facts.experts === null ? 'dense' : 'experts'][peak_step(r.tensor)], expected = Math.max(2 * r.batch.tokens * width * factor, 73400320)
   return { low: Math.max(.6 * expected, 73400320), expected, high: 1.4 * expected + .2 * GiB, text: `forward pass ${factor} x ${grouped(r.batch.tokens)} tokens x ${grouped(width)} x 2 B` }
  }
- function samplerFactor(r) {
-  if (r.release < release(0, 17)) return {low: 9.2, expected: 9.73, high: 10.2};
-  return {low: 2.5, expected: 5, high: 7}
+ function samplerFactor(r, multimodal) {
+  const asked = r.environment['VLLM_USE_FLASHINFER_SAMPLER']
+  if (r.release >= release(0, 17)) return {low: 2.5, expected: 5, high: 7};
+  if (asked === '1' && !r.rules.v0) return {low: 3.5, expected: 4.3, high: 5};
+  return {low: multimodal && asked === void 0 && r.release < release(0, 11, 1) ? 3.5 : 9.2, expected: 9.73, high: 10.2}
  }
  function samplerArm(shape, r) {
-  const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r)
-  return { low: (shape.facts.multimodal ? .4 : 1) * c.low * rows, expected: c.expected * rows, high: c.high * rows + .1 * GiB, text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B` }
+  const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r, shape.facts.multimodal)
+  return { low: c.low * rows, expected: c.expected * rows, high: c.high * rows + .1 * GiB, text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B` }
  }
  function visionArm(shape, config, r) {
   if (!shape.facts.multimodal || !shape.towers.some(tower => tower.role === 'vision') || withoutImages(r)) return {low: 0, expected: 0, high: 0, text: ''};
@@ -20026,7 +21275,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (rules.v0) return {tokens: 2048, sequences: 256, note: 'vLLM V0 default'};
   const {gpu} = input
   if (gpu === null) return {tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known'};
-  const ampere = /a100|a800/i.test(gpu.name)
+  const ampere = rules.sparesA100 && /a100/i.test(gpu.name)
   if (rules.hugeTier && gpu.driverBytes >= 160 * GiB) return {tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB'};
   if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
   return {tokens: 2048, sequences: 256, note: "vLLM default for " + (ampere ? 'A100' : 'cards below 70 GiB')}
@@ -20055,7 +21304,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }
  function settings_resolve(input) {
-  const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? 2048)
+  const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? 2048)
   return {
    release,
    rules,
@@ -20085,6 +21334,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    loras: option.flag('enable-lora') === true ? {slots: countOr('maxLoras', 1, 'vLLM default'), rank: countOr('maxLoraRank', 16, 'vLLM default')} : null,
    speculative: speculativeOf(input, option, findings),
    option,
+   environment: input.environment,
    settings: reader.settings(),
    say: reader.say,
    findings,
@@ -20216,7 +21466,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }
  function account(about) {
-  const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? 2048, length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
+  const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? 2048, length = r.maxModelLen ?? Math.max(1, Math.min(solved(about, stages, fitting) ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
   return {
    settings: settled(about, length),
    findings: r.findings,
@@ -20227,7 +21477,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const {maxModelLen, kvCacheDtype, blockSize} = r.settings, block = kv.blocks.block
   return {
    ...r.settings,
-   ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits'}} : {},
+   ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits with certainty'}} : {},
    ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {kvCacheDtype: {...kvCacheDtype, effective: kv.dtype}} : {},
    blockSize: blockSize === void 0 ? {value: block, from: 'engine-default', note: 'vLLM, by attention kernel and state size'} : block === blockSize.value ? blockSize : {...blockSize, effective: block}
   }
@@ -20258,6 +21508,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    length = longestThatFits(kv.plan, length, free, at, kv.request)
   }
   return length
+ }
+ function solved(about, stages, fitting) {
+  const {maxModelLen, poolBytes, poolBlocks} = about.r
+  if ((maxModelLen ?? poolBytes ?? poolBlocks) !== null || fitting === null) return fitting;
+  return longest(about, stages.map(stage => ({...stage, available: Math.max(0, stage.available - (stage.total.high - stage.total.expected))}))) || fitting
  }
  function fullest(about, stages, length) {
   const {input, kv} = about
@@ -20321,17 +21576,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
   versions: 'from 0.8',
   source: 'engine/arg_utils.py'
- }, { setting: 'maxNumBatchedTokens', value: '8192 on cards of at least 70 GiB (A100 aside), else 2048', versions: 'from 0.8', source: 'engine/arg_utils.py' }, { setting: 'maxNumBatchedTokens', value: '16384 on cards of at least 160 GiB', versions: 'from 0.30', source: 'engine/arg_utils.py' }, {
+ }, {setting: 'maxNumBatchedTokens', value: '8192 on cards of at least 70 GiB (A100 aside), else 2048', versions: 'from 0.8', source: 'engine/arg_utils.py'}, {setting: 'maxNumBatchedTokens', value: '16384 on cards of at least 160 GiB', versions: 'from 0.30', source: 'engine/arg_utils.py'}, {
   setting: 'maxModelLen',
   value: "the model's context",
   versions: 'all',
   source: 'config/model.py'
- }, { setting: 'blockSize', value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state', versions: 'all', source: 'config/cache.py, attention backends' }, { setting: 'dtype', value: "the checkpoint's; 32-bit is run in 16 bits", versions: 'all', source: 'config/model.py' }, {
+ }, {setting: 'blockSize', value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state', versions: 'all', source: 'config/cache.py, attention backends'}, {setting: 'dtype', value: "the checkpoint's; 32-bit is run in 16 bits", versions: 'all', source: 'config/model.py'}, {
   setting: 'kvCacheDtype',
   value: "the model's dtype, or the checkpoint's KV scheme",
   versions: 'all',
   source: 'config/cache.py'
- }, { setting: 'cudaGraphs', value: 'estimate taken from the budget', versions: 'from 0.20', source: 'v1/worker/gpu_worker.py' }, { setting: 'maxLoras', value: '1 (with enable-lora)', versions: 'all', source: 'config/lora.py' }, {
+ }, {setting: 'cudaGraphs', value: 'estimate taken from the budget', versions: 'from 0.20', source: 'v1/worker/gpu_worker.py'}, {setting: 'maxLoras', value: '1 (with enable-lora)', versions: 'all', source: 'config/lora.py'}, {
   setting: 'maxLoraRank',
   value: '16 (with enable-lora)',
   versions: 'all',
@@ -20373,17 +21628,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const both = keyDim + valueDim
    switch (format.kind) {
    case 'int8-per-head':
-    return both + 8;
-
+    return both + 8
    case 'int4-per-head':
-    return both / 2 + 8;
-
+    return both / 2 + 8
    case 'nvfp4':
-    return both / 2 + both / 16;
-
+    return both / 2 + both / 16
    case 'turboquant':
-    return both / 2 + 6;
-
+    return both / 2 + 6
    default:
     return both * format.elementBytes
    }
@@ -20395,20 +21646,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, DROPPED = {minimax: [0, 24], minimax_text_01: [0, 24], minimax_m1: [0, 24], RefinedWeb: [0, 29], RefinedWebModel: [0, 29], mpt: [0, 29], bamba: [0, 33]}
  function modelFindings(input, r) {
-  const {say} = r
-  contextAbove(input, r)
+  const {say} = r, {context, maxModelLen} = r, override = 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1', unless = `: vLLM refuses it unless ${override}`
+  contextFinding(maxModelLen ?? 0, context, 'max-model-len', input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1' ? override : null, input.settings.maxModelLen, say, unless)
   widths(input, r)
-  const {layers, modelType} = input.shape, stages = input.settings.pipelineParallel?.value
-  if (typeof stages == 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+  const {layers, modelType} = input.shape
+  stageFinding(input, say)
   const dropped = DROPPED[modelType]
   if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
- }
- function contextAbove(input, r) {
-  const {context, maxModelLen} = r
-  if (context === null || maxModelLen === null || maxModelLen <= context) return;
-  const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
-  r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen)
  }
  function widths(input, r) {
   const parallel = parallelismOf(r), block = model_findings_fp8Block(input.facts.config), at = input.settings.tensorParallel, said = new Set, once = (code, message) => {
@@ -20436,10 +21681,27 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const size = sizes[0]
   return typeof size == 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
  }
- const LEAST = {awq: 75, awq_marlin: 80, gptq: 60, gptq_marlin: 80, fp8: 80, fbgemm_fp8: 80, mxfp4: 80, modelopt: 80, modelopt_fp4: 80, bitsandbytes: 70, gguf: 60, 'compressed-tensors': 70, hqq: 80, experts_int8: 80, torchao: 75, quark: 70}
+ const LEAST = {
+  awq: 75,
+  awq_marlin: 80,
+  gptq: 60,
+  gptq_marlin: 80,
+  fp8: 80,
+  fbgemm_fp8: 80,
+  mxfp4: 80,
+  modelopt: 80,
+  modelopt_fp4: 80,
+  bitsandbytes: 70,
+  gguf: 60,
+  'compressed-tensors': 70,
+  hqq: 80,
+  experts_int8: 80,
+  torchao: 75,
+  quark: 70
+ }, ON_MARLIN = /^(?:awq_marlin|gptq_marlin|fp8|modelopt_fp4)$/
  function quantizationFindings(input, r, capability) {
   if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
-  const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? quantization_methodOf(input.facts.config), least = method === null ? void 0 : LEAST[method]
+  const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? quantization_methodOf(input.facts.config), known = method === null ? void 0 : LEAST[method], least = r.release >= release(0, 14) && ON_MARLIN.test(method ?? '') ? 75 : known
   if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
   if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
  }
@@ -20451,30 +21713,29 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function findings(input, r, kv, capability) {
   heads(input, r, r.say)
+  contextRanks(input, r, kv)
   modelFindings(input, r)
-  gpus(input, r, r.say)
+  const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`, used = r.tensor * r.pipeline * r.data * r.prefillRanks
+  gpuFindings(input.gpusPerReplica, used, sizes, input.settings.tensorParallel, r.say)
   kvDtype(input, r, kv, capability, r.say)
   quantizationFindings(input, r, capability)
+  refused(input, r)
   withoutEffect(input, r, r.say)
  }
  function heads(input, r, say) {
-  const {shape, settings} = input, at = settings.tensorParallel, t = r.tensor
-  if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
-  const vision = shape.facts.visionHeads
-  if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
-  const {heads: queries, kvHeads: shared} = shape.facts
+  const {facts} = input.shape
+  headFindings(r.option.text('mm-encoder-tp-mode') === 'data' ? {...input.shape, facts: {...facts, visionHeads: null}} : input.shape, r.tensor, 'tensor-parallel-size', input.settings.tensorParallel, say)
+  const {heads: queries, kvHeads: shared} = facts
   if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
-  const counts = new Set
-  for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
-  for (const count of counts) {
-   const [more, fewer] = count >= t ? [count, t] : [t, count]
-   if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
-  }
  }
- function gpus(input, r, say) {
-  const asked = input.gpusPerReplica, used = r.tensor * r.pipeline * r.data * r.prefillRanks
-  if (asked === null || asked <= 0 || asked === used) return;
-  say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''})`, input.settings.tensorParallel)
+ function contextRanks(input, r, kv) {
+  const ranks = r.contextRanks / r.prefillRanks
+  if (ranks === 1 || r.prefillRanks > 1) return;
+  const {heads: queries, kvHeads: shared} = input.shape.facts, refuse = message => r.say('ranks-not-divisible', 'error', `decode-context-parallel-size ${ranks} ${message}`, input.settings.contextParallel)
+  if (r.tensor % ranks !== 0) refuse(`does not divide tensor-parallel-size ${r.tensor}`); else if (queries !== null && shared !== null && !kv.layers.some(layer => layer.latent)) {
+   const most = Math.floor(r.tensor / shared)
+   if (ranks > most || queries / shared % ranks !== 0) refuse(`is no divisor of ${queries / shared} up to ${Math.max(1, most)}, the ranks that keep each of ${shared} KV heads`);
+  }
  }
  function kvDtype(input, r, kv, capability, say) {
   const name = r.kvDtype, latent = kv.layers.some(layer => layer.latent), refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype)
@@ -20486,6 +21747,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
   if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
  }
+ function refused(input, r) {
+  const {maxLoraRank, maxModelLen} = input.settings
+  if (r.loras !== null && !LORA_RANKS.includes(r.loras.rank)) r.say('setting-invalid', 'error', `max-lora-rank ${r.loras.rank}: vLLM takes ${LORA_RANKS.join(', ')}`, maxLoraRank);
+  if (r.maxModelLen === null && r.release < release(0, 14)) r.say('setting-invalid', 'error', 'vLLM solves max-model-len auto from 0.14 on', maxModelLen);
+  if (/mtp/.test(r.speculative?.method ?? '') && input.shape.mtp === null && input.draft === null) r.say('draft-unknown', 'warning', `prediction layers (mtp) of ${input.shape.modelType} are not known: none is counted`);
+ }
+ const LORA_RANKS = [1, 8, 16, 32, 64, 128, 256, 320, 512]
  function withoutEffect(input, r, say) {
   const {settings} = input
   if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
@@ -20539,11 +21807,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function reachKey(reach) {
   switch (reach.kind) {
   case 'sliding':
-   return `sliding ${reach.window}`;
-
+   return `sliding ${reach.window}`
   case 'chunked':
-   return `chunked ${reach.chunk}`;
-
+   return `chunked ${reach.chunk}`
   default:
    return reach.kind
   }
@@ -20596,32 +21862,25 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const t = s.tensor, share = n => Math.ceil(n / t), past = kernel => kernel - 1 + s.extraTokens
   switch (spec.kind) {
   case 'mamba1':
-   return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes);
-
+   return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes)
   case 'mamba2':
    {
     const groups = spec.groups % t === 0 ? spec.groups : t
     return share(spec.inner + 2 * groups * spec.state) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.state * s.ssmBytes
    }
-
   case 'gated-delta':
    {
     const channels = share(2 * spec.keyHeads * spec.keyDim + spec.valueHeads * spec.valueDim), matrix = share(spec.valueHeads) * spec.keyDim * spec.valueDim
     return channels * past(spec.kernel) * s.convBytes + matrix * s.ssmBytes
    }
-
   case 'kda':
-   return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4;
-
+   return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4
   case 'short-conv':
-   return share(spec.width) * past(spec.kernel) * s.convBytes;
-
+   return share(spec.width) * past(spec.kernel) * s.convBytes
   case 'lightning':
-   return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes;
-
+   return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes
   case 'rwkv':
-   return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes;
-
+   return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes
   default:
    return 0
   }
@@ -20672,26 +21931,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const format = skip ? s.plain : s.format
   switch (spec.kind) {
   case 'full':
-   return [{...common, reach: full, bytes: headBytes(spec, s, format)}];
-
+   return [{...common, reach: full, bytes: headBytes(spec, s, format)}]
   case 'sliding':
-   return [{...common, reach: {kind: 'sliding', window: spec.window}, bytes: headBytes(spec, s, format)}];
-
+   return [{...common, reach: {kind: 'sliding', window: spec.window}, bytes: headBytes(spec, s, format)}]
   case 'chunked':
-   return [{...common, reach: {kind: 'chunked', chunk: spec.chunk}, bytes: headBytes(spec, s, format)}];
-
+   return [{...common, reach: {kind: 'chunked', chunk: spec.chunk}, bytes: headBytes(spec, s, format)}]
   case 'cross':
-   return [{...common, reach: {kind: 'cross', encoderTokens: spec.encoderTokens}, bytes: headBytes(spec, s, format)}];
-
+   return [{...common, reach: {kind: 'cross', encoderTokens: spec.encoderTokens}, bytes: headBytes(spec, s, format)}]
   case 'mla':
-   return [{...common, latent: true, reach: spec.window === void 0 ? full : {kind: 'sliding', window: spec.window}, bytes: tokenBytes.latent(spec.latent + spec.rope, format)}];
-
+   return [{...common, latent: true, reach: spec.window === void 0 ? full : {kind: 'sliding', window: spec.window}, bytes: tokenBytes.latent(spec.latent + spec.rope, format)}]
   case 'indexer':
-   return [{...common, latent: true, reach: full, bytes: indexerBytes(spec.dim)}];
-
+   return [{...common, latent: true, reach: full, bytes: indexerBytes(spec.dim)}]
   case 'compressed-mla':
-   return compressed(spec);
-
+   return compressed(spec)
   default:
    return [state(spec, s)]
   }
@@ -20877,23 +22129,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const c = model.compute, e = model.embedding, hd = c.heads * c.headDim
   switch (c.family) {
   case 'gemma':
-   return 3 * c.feedForward + 3 * e + hd;
-
+   return 3 * c.feedForward + 3 * e + hd
   case 'short':
-   return 3 * c.feedForward + 3 * e;
-
+   return 3 * c.feedForward + 3 * e
   case 'parallel':
-   return 3 * c.feedForward + 4 * e + hd;
-
+   return 3 * c.feedForward + 4 * e + hd
   case 'recurrent':
-   return 6.5 * c.stateInner;
-
+   return 6.5 * c.stateInner
   case 'encoder':
-   return c.feedForward + 3 * e;
-
+   return c.feedForward + 3 * e
   case 'mixture':
-   return mixtureWidth(model);
-
+   return mixtureWidth(model)
   case 'standard':
    return 3 * c.feedForward + 3 * e + Math.min(e, hd)
   }
@@ -21040,7 +22286,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function noteContext(input, r, wanted, context, trained) {
   const given = input.settings.maxModelLen
-  if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else if (wanted > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${grouped(wanted)} is above the model's training context of ${grouped(trained)}`, given);
+  if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else {
+   const slots = r.asked.unified ? 1 : Math.max(1, r.asked.sequences)
+   if (Math.floor(wanted / slots) > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${grouped(wanted)}${slots > 1 ? ` over ${slots} slots` : ''} is above the model's training context of ${grouped(trained)}`, given);
+  }
  }
  function notePartial(r, context, budget, engine) {
   if (!r.fitsLayers) return;
@@ -21117,6 +22366,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
   TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
   MXFP4: {base: 'MXFP4', output: 'Q8_0'},
+  MXFP4_BF16: {base: 'MXFP4', output: 'BF16'},
   NVFP4: {base: 'NVFP4', output: 'Q8_0'},
   F16: {base: 'F16', output: 'F16'},
   BF16: {base: 'BF16', output: 'BF16'},
@@ -21138,7 +22388,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   Q8_0_XL: 'Q8_0',
   MXFP4_MOE: 'MXFP4',
   FP16: 'F16'
- }, FALLBACK = { Q2_K: 'Q4_0', Q3_K: 'IQ4_NL', Q4_K: 'Q5_0', Q5_K: 'Q5_1', Q6_K: 'Q8_0', IQ4_XS: 'IQ4_NL', TQ1_0: 'Q4_0', TQ2_0: 'Q4_0' }, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
+ }, FALLBACK = {
+  Q2_K: 'Q4_0',
+  Q3_K: 'IQ4_NL',
+  Q4_K: 'Q5_0',
+  Q5_K: 'Q5_1',
+  Q6_K: 'Q8_0',
+  IQ4_XS: 'IQ4_NL',
+  TQ1_0: 'Q4_0',
+  TQ2_0: 'Q4_0'
+ }, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE|_BF16)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
  function ggufTag(text) {
   let found = null
   for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
@@ -21153,7 +22412,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function sharesOf(recipe, part, layers) {
   if (part === 'router') return [['F32', 1]];
   if (part === 'output') return [[recipe.output, 1]];
-  if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]];
+  if (recipe.base === 'MXFP4' && part !== 'expert') return [[recipe.output, 1]];
   if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
   const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
   if (!better) return [[recipe.base, 1]];
@@ -21245,17 +22504,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const given = keys.number('attention.sliding_window')
   switch (keys.architecture) {
   case 'llama4':
-   return given === 0 ? 0 : 8192;
-
+   return given === 0 ? 0 : 8192
   case 'smallthinker':
-   return given ? 4096 : 0;
-
+   return given ? 4096 : 0
   case 'gemma2':
-   return given ?? 4096;
-
+   return given ?? 4096
   case 'exaone4':
-   return count === 64 ? given ?? 0 : 0;
-
+   return count === 64 ? given ?? 0 : 0
   default:
    return keys.architecture in PERIODS || LISTED.has(keys.architecture) || keys.architecture === 'deepseek4' ? given ?? 0 : 0
   }
@@ -21281,17 +22536,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const width = keys.number('attention.indexer.key_length') ?? 0
   switch (keys.architecture) {
   case 'deepseek32':
-   return {indexerKey: width, indexerValue: 0};
-
+   return {indexerKey: width, indexerValue: 0}
   case 'deepseek4':
-   return {indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0, indexerValue: 0};
-
+   return {indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0, indexerValue: 0}
   case 'minimax-m3':
    {
     const sparse = layer >= (keys.number('leading_dense_block_count') ?? 0)
     return {indexerKey: sparse ? width : 0, indexerValue: sparse ? value : 0}
    }
-
   default:
    return {indexerKey: 0, indexerValue: 0}
   }
@@ -21315,25 +22567,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'rwkv6qwen2':
   case 'arwkv7':
   case 'falcon-h1':
-   return true;
-
+   return true
   case 'jamba':
   case 'granitehybrid':
   case 'lfm2':
   case 'lfm2moe':
   case 'plamo2':
   case 'kimi-linear':
-   return keys.at('attention.head_count_kv', layer) === 0;
-
+   return keys.at('attention.head_count_kv', layer) === 0
   case 'nemotron_h':
   case 'nemotron_h_moe':
-   return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0;
-
+   return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0
   case 'qwen3next':
   case 'qwen35':
   case 'qwen35moe':
-   return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0;
-
+   return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0
   default:
    return false
   }
@@ -21347,20 +22595,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   switch (keys.architecture) {
   case 'lfm2':
   case 'lfm2moe':
-   return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding;
-
+   return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding
   case 'rwkv6':
   case 'rwkv7':
   case 'rwkv6qwen2':
   case 'arwkv7':
-   return 4 * (2 * embedding + embedding * number('wkv.head_size'));
-
+   return 4 * (2 * embedding + embedding * number('wkv.head_size'))
   case 'kimi-linear':
    {
     const heads = keys.number('attention.head_count') ?? 0, dim = number('kda.head_dim')
     return 4 * (3 * tail * heads * dim + heads * dim * dim)
    }
-
   default:
    {
     if (!SSM.has(keys.architecture)) return 0;
@@ -21442,23 +22687,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     block.keyWidth += spec.kvHeads * spec.keyDim
     block.valueWidth += spec.kvHeads * spec.valueDim
     block.windowed = windows && spec.kind !== 'full'
-    break;
-
+    break
    case 'mla':
     block.keyWidth += spec.latent + spec.rope
-    break;
-
+    break
    case 'indexer':
     block.indexerKey += spec.dim
-    break;
-
+    break
    case 'compressed-mla':
     block.keyWidth += spec.headDim
     block.windowed = windows
     block.ratio = spec.ratio
     block.indexerKey += spec.ratio === 4 ? spec.indexDim : 0
-    break;
-
+    break
    default:
     break
    }
@@ -21468,36 +22709,28 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function model_from_shape_stateBytes(spec) {
   switch (spec.kind) {
   case 'mamba1':
-   return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner);
-
+   return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner)
   case 'mamba2':
-   return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner);
-
+   return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner)
   case 'gated-delta':
    {
     const inner = spec.valueHeads * spec.valueDim
     return 4 * ((spec.kernel - 1) * (2 * spec.keyHeads * spec.keyDim + inner) + inner * spec.keyDim)
    }
-
   case 'kda':
    {
     const width = spec.heads * spec.headDim
     return 4 * (3 * (spec.kernel - 1) * width + width * spec.headDim)
    }
-
   case 'short-conv':
-   return 4 * (spec.kernel - 1) * spec.width;
-
+   return 4 * (spec.kernel - 1) * spec.width
   case 'lightning':
-   return 4 * spec.heads * spec.headDim * spec.headDim;
-
+   return 4 * spec.heads * spec.headDim * spec.headDim
   case 'rwkv':
-   return 4 * (2 * spec.hidden + spec.hidden * spec.headDim);
-
+   return 4 * (2 * spec.hidden + spec.hidden * spec.headDim)
   case 'compressed-mla':
    if (spec.ratio === 4) return 8 * (2 * spec.headDim * 8 + 2 * spec.indexDim * 8);
-   return spec.ratio > 0 ? 8 * spec.headDim * spec.ratio : 0;
-
+   return spec.ratio > 0 ? 8 * spec.headDim * spec.ratio : 0
   default:
    return 0
   }
@@ -21665,7 +22898,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return {model: own, tensors: tensorsOfFile(gguf, own.blocks.length)}
   }
   const tag = writtenTag(input, options), mix = tag === null ? null : ggufMix(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : "Q4_K_M"
-  if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
+  if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, the usual one where no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
   const tensors = tensorsOfMix(input.shape, mix ?? {...ggufMix(usual), spread: usual === "Q4_K_M" ? .25 : .05})
   return {model: modelFromShape(input.shape), tensors}
  }
@@ -21756,16 +22989,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     if (spec.kind === 'cross') return {bytes: 0, window: null, state: bytes * spec.encoderTokens};
     return attention(bytes, spec.kind === 'sliding' ? spec.window : spec.kind === 'chunked' ? spec.chunk : null)
    }
-
   case 'mla':
-   return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null);
-
+   return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null)
   case 'indexer':
-   return attention(spec.dim + 4 * Math.ceil(spec.dim / 128));
-
+   return attention(spec.dim + 4 * Math.ceil(spec.dim / 128))
   case 'compressed-mla':
-   return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
-
+   return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio))
   default:
    return {bytes: 0, window: null, state: s.beams * stateBytes(spec, {tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0})}
   }
@@ -21886,16 +23115,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    source
   }],
   estimate: input => {
-   const translated = asServer(input), answer = account_account(translated, {...resolve_resolve(translated), fitsContext: false, fitsLayers: true}, 'Ollama'), length = input.settings.maxModelLen ?? {
-    value: defaultContext(input),
+   const translated = asServer(input), answer = account_account(translated, {...resolve_resolve(translated), fitsContext: false, fitsLayers: true}, 'Ollama'), given = input.settings.maxModelLen, each = ollama_contextOf(input), length = given === void 0 ? {
+    value: each,
     from: 'engine-default',
     note: "Ollama's default for this much GPU memory"
-   }, most = answer.estimate.kvCache?.maxModelLenThatFits ?? null, each = most === null ? null : Math.floor(most / slotsOf(input)), kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: each }
+   } : typeof given.value == 'number' && given.value > each ? {
+    ...given,
+    effective: each,
+    note: "the model's training context: Ollama takes no more"
+   } : given, most = answer.estimate.kvCache?.maxModelLenThatFits ?? null, fitting = most === null ? null : Math.floor(most / slotsOf(input)), kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: fitting }
    return {...answer, estimate: {...answer.estimate, kvCache}, settings: {...answer.settings, maxModelLen: length}}
   }
  }
- function defaultContext(input) {
-  const memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1), size = memory >= 47 * GiB ? 262144 : memory >= 23 * GiB ? 32768 : 4096, trained = input.shape.facts.contextLength
+ function ollama_contextOf(input) {
+  const asked = input.settings.maxModelLen?.value, memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1), size = typeof asked == 'number' ? asked : memory >= 47 * GiB ? 262144 : memory >= 23 * GiB ? 32768 : 4096, trained = input.shape.facts.contextLength
   return trained === null ? size : Math.min(size, trained)
  }
  function slotsOf(input) {
@@ -21903,8 +23136,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return typeof value == 'number' && Number.isSafeInteger(value) && value >= 1 ? value : 1
  }
  function asServer(input) {
-  const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value == 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
+  const given = input.settings, parallel = slotsOf(input), each = ollama_contextOf(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
   if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
+  options['mmproj'] = {value: 'auto', at, text: ''}
   const cache = given.kvCacheDtype?.value
   if (typeof cache == 'string' && (0, ggml_types.NL)(cache) !== null) options['cache-type-v'] = {value: cache, at, text: given.kvCacheDtype?.text ?? cache};
   const assumed = value => ({value, from: 'engine-default'})
@@ -22139,17 +23373,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'full':
   case 'sliding':
   case 'chunked':
-   return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes;
-
+   return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes
   case 'mla':
-   return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes;
-
+   return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes
   case 'indexer':
-   return spec.dim + 4 * Math.ceil(spec.dim / 128);
-
+   return spec.dim + 4 * Math.ceil(spec.dim / 128)
   case 'compressed-mla':
-   return compressedBytes(spec, s);
-
+   return compressedBytes(spec, s)
   default:
    return 0
   }
@@ -22306,7 +23536,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const room = sizeText(bad.room ?? 0)
   if (bad.pool.problem === 'no-slots') say('state-pool-too-small', about.pool.stateSlots === null ? 'warning' : 'error', `${room} beside the weights hold ${bad.pool.slots ?? 0} state slots, a request takes ${about.pool.slotsPerRequest}: SGLang refuses to start`); else if (bad.pool.problem === 'window-too-small') say('window-pool-too-small', 'warning', `${room} beside the weights leave the sliding-window pool less than one window: SGLang refuses to start`); else say('no-pool', 'warning', `mem-fraction-static ${r.server.fraction} leaves ${room} for the KV cache: SGLang refuses to start`, about.input.settings.memoryFraction);
  }
- const args = 'srt/server_args.py of the released packages', sglangDefaults = [ { setting: 'memoryFraction', value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16', versions: 'up to 0.4.5', source: args }, {
+ const args = 'srt/server_args.py of the released packages', sglangDefaults = [{setting: 'memoryFraction', value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16', versions: 'up to 0.4.5', source: args}, {
   setting: 'memoryFraction',
   value: 'the same up to 80 GiB, else all but 13 GiB',
   versions: '0.4.6 to 0.4.8',
@@ -22337,8 +23567,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say)
   if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
   gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say)
-  const stages = settings.pipelineParallel?.value
-  if (typeof stages == 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+  stageFinding(input, say)
   const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'], allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null
   contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say)
   if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
@@ -22739,12 +23968,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const SOURCES = {log: 'engine logs and nvidia-smi outputs in public issues', smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate', nominal: 'data sheet; driver total and engine-visible memory by the rule: approximate'}
  function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
   const driverBytes = driverMiB * MiB
-  return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes: visibleGiB === null ? visibleBytes(driverBytes) : Math.round(visibleGiB * GiB), computeCapability, supported: true, source, keys: keys.split(' '), nominalGB, kind }
+  return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes: visibleGiB === null ? visibleBytes(driverBytes) : Math.round(visibleGiB * GiB), computeCapability, supported: true, source, keys: keys === '' ? keysOf(name) : keys.split(' '), nominalGB, kind }
+ }
+ function keysOf(name) {
+  const key = name.replace(/ \d+GB$| /g, '').toLowerCase()
+  return [ key, .../^[rg]tx/.test(key) ? [ key.slice(3) ] : [] ]
  }
  function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
   return { ...card(maker, kind, name, keys, nominalGB, Math.round(nominalGB * 1e9 / MiB), null, computeCapability, why), supported: false }
  }
- const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', gpus_gpus = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3'), studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0'), home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0'), amd('data-centre', 'MI100', 'mi100', 32, 32752, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 65520, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 131072, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal), unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared), unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], gpus_byName = new Map(gpus_gpus.map(row => [ row.name, row ]))
+ const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', gpus = [ centre('P4', '', 8, 7611, null, '6.1'), centre('P40', '', 24, 22919, null, '6.1'), centre('P100 12GB', '', 12, 12198, null, '6.0'), centre('P100 16GB', '', 16, 16276, 15.89, '6.0'), centre('V100 16GB', '', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', '', 16, 15360, 14.56, '7.5'), centre('T4G', '', 16, 15360, 14.56, '7.5'), centre('A2', '', 16, 15356, null, '8.6'), centre('A10', '', 24, 23028, 22.06, '8.6'), centre('A10G', '', 24, 23028, 22.06, '8.6'), centre('A16', '', 16, 15356, null, '8.6'), centre('A30', '', 24, 24576, null, '8.0'), centre('A40', '', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', '', 80, 81920, 79.2, '8.0'), centre('A800 40GB', '', 40, 40960, 39.38, '8.0'), centre('A800 80GB', '', 80, 81920, 79.2, '8.0'), centre('L2', '', 24, 23034, 22.03, '8.9'), centre('L4', '', 24, 23034, 22.03, '8.9'), centre('L20', '', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', '', 48, 46068, 44.34, '8.9'), centre('L20X', '', 141, 143771, 139.72, '9.0'), centre('H20 96GB', '', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', '', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', '', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', '', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', '', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', '', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', '', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3'), studio('Quadro RTX 4000', '', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', '', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', '', 12, 12282, null, '8.6'), studio('RTX A4000', '', 16, 16376, null, '8.6'), studio('RTX A4500', '', 20, 20470, null, '8.6'), studio('RTX A5000', '', 24, 24564, 23.6, '8.6'), studio('RTX A5500', '', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', '', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', '', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', '', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', '', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0'), home('GTX 1080 Ti', '', 11, 11178, null, '6.1'), home('TITAN V', '', 12, 12066, null, '7.0'), home('TITAN RTX', '', 24, 24220, null, '7.5'), home('RTX 2060 6GB', '', 6, 6144, null, '7.5'), home('RTX 2060 12GB', '', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2070', '', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2080', '', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2080 Ti', '', 11, 11264, null, '7.5'), home('RTX 3050 6GB', '', 6, 6144, null, '8.6'), home('RTX 3050 8GB', '', 8, 8192, null, '8.6'), home('RTX 3060 8GB', '', 8, 8192, null, '8.6'), home('RTX 3060 12GB', '', 12, 12288, null, '8.6'), home('RTX 3060 Ti', '', 8, 8192, null, '8.6'), home('RTX 3070', '', 8, 8192, null, '8.6'), home('RTX 3070 Ti', '', 8, 8192, null, '8.6'), home('RTX 3080 10GB', '', 10, 10240, null, '8.6'), home('RTX 3080 12GB', '', 12, 12288, null, '8.6'), home('RTX 3080 Ti', '', 12, 12288, null, '8.6'), home('RTX 3090', '', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', '', 24, 24564, 23.57, '8.6'), home('RTX 4060', '', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', '', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', '', 16, 16380, null, '8.9'), home('RTX 4070', '', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', '', 12, 12282, null, '8.9'), home('RTX 4070 Ti', '', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', '', 16, 16376, 15.57, '8.9'), home('RTX 4080', '', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', '', 16, 16376, 15.57, '8.9'), home('RTX 4090', '', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', '', 24, 24564, 23.52, '8.9'), home('RTX 3060 Laptop', '', 6, 6144, null, '8.6'), home('RTX 3070 Laptop', 'rtx3070laptop 3070laptop rtx3070tilaptop', 8, 8192, null, '8.6'), home('RTX 3080 Laptop 8GB', '', 8, 8192, null, '8.6'), home('RTX 3080 Laptop 16GB', 'rtx3080laptop 3080laptop rtx3080tilaptop', 16, 16384, null, '8.6'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', '', 8, 8151, null, '12.0'), home('RTX 5060', '', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', '', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', '', 16, 16311, 15.4, '12.0'), home('RTX 5070', '', 12, 12227, null, '12.0'), home('RTX 5070 Ti', '', 16, 16303, 15.47, '12.0'), home('RTX 5080', '', 16, 16303, 15.47, '12.0'), home('RTX 5090', '', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', '', 32, 32607, 31.36, '12.0'), home('RTX 5060 Laptop', '', 8, 8151, null, '12.0'), home('RTX 5070 Laptop', '', 8, 8151, null, '12.0'), home('RTX 5070 Ti Laptop', '', 12, 12227, null, '12.0'), home('RTX 5080 Laptop', '', 16, 16303, null, '12.0'), home('RTX 5090 Laptop', '', 24, 24463, null, '12.0'), amd('data-centre', 'MI100', '', 32, 32752, null, SOURCES.nominal), amd('data-centre', 'MI210', '', 64, 65520, null, SOURCES.nominal), amd('data-centre', 'MI250', '', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', '', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', '', 128, 131072, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', '', 16, 16368, null), amd('consumer', 'RX 7900 XT', '', 20, 20464, null), amd('consumer', 'RX 7900 XTX', '', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', '', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', '', 16, 16304, null), amd('consumer', 'RX 9070', '', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', '', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal), unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared), unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], gpus_byName = new Map(gpus.map(row => [ row.name, row ]))
  function gpuNamed(name) {
   const row = gpus_byName.get(name)
   if (!row) throw new Error(`no GPU row is named ${name}`);
@@ -22755,9 +23988,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [types]
  }
  function rowsOf(cloud, lines) {
-  return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({type, cloud, gpu: gpuNamed(gpu), count, share: share ?? 1})))
+  return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({ type: cloud === 'Azure' ? `Standard_${type}` : type, cloud, gpu: gpuNamed(/^(?:AMD|AWS|Google) /.test(gpu) ? gpu : `NVIDIA ${gpu}`), count, share: share ?? 1 })))
  }
- const instances = [ ...rowsOf('AWS', [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, .5 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ]), ...rowsOf('GCP', [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ]), ...rowsOf('Azure', [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, .5 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ]), ...rowsOf('OCI', [ [ 'VM.GPU.A10.1', 'NVIDIA A10', 1 ], [ 'VM.GPU.A10.2', 'NVIDIA A10', 2 ], [ 'BM.GPU.A10.4', 'NVIDIA A10', 4 ], [ 'BM.GPU.L40S.4', 'NVIDIA L40S', 4 ], [ 'BM.GPU4.8', 'NVIDIA A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'NVIDIA A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'NVIDIA H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'NVIDIA H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'NVIDIA B200', 8 ], [ 'BM.GPU.GB200.4', 'NVIDIA GB200', 4 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'VM.GPU3.1', 'NVIDIA V100 16GB', 1 ], [ 'VM.GPU3.2', 'NVIDIA V100 16GB', 2 ], [ 'VM.GPU3.4', 'NVIDIA V100 16GB', 4 ], [ 'BM.GPU3.8', 'NVIDIA V100 16GB', 8 ] ]), ...rowsOf('Lambda', [ [ 'a100_80gb_sxm4', 'NVIDIA A100 80GB' ], [ 'a100_sxm4', 'NVIDIA A100 40GB' ], [ 'a100', 'NVIDIA A100 40GB' ], [ 'a6000', 'NVIDIA RTX A6000' ], [ 'a10', 'NVIDIA A10' ], [ 'rtx6000', 'NVIDIA Quadro RTX 6000' ], [ 'v100', 'NVIDIA V100 16GB' ], [ 'h100_pcie', 'NVIDIA H100 80GB' ], [ 'h100_sxm5', 'NVIDIA H100 80GB' ], [ 'h100_sxm', 'NVIDIA H100 80GB' ], [ 'gh200', 'NVIDIA GH200 96GB' ], [ 'b200_sxm6', 'NVIDIA B200' ], [ 'b200', 'NVIDIA B200' ] ].flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', [ [ 'gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'NVIDIA H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'NVIDIA L40S', 8 ], [ 'gd-8xa100-i128', 'NVIDIA A100 80GB', 8 ], [ 'gd-1xgh200', 'NVIDIA GH200 96GB', 1 ], [ 'b200-8x', 'NVIDIA B200', 8 ], [ 'gb200-4x', 'NVIDIA GB200', 4 ], [ 'gb300-4x', 'NVIDIA GB300', 4 ], [ 'rtxp6000-8x', 'NVIDIA RTX PRO 6000 Blackwell', 8 ] ]) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
+ const instances = [ ...rowsOf('AWS', [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'T4', 1 ], [ 'g4dn.12xlarge', 'T4', 4 ], [ 'g4dn.metal', 'T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'A10G', 4 ], [ 'g5.48xlarge', 'A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'L4', 4 ], [ 'g6.48xlarge', 'L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'L4', 1 ], [ 'g6f.{large,xlarge}', 'L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'L4', 1, .5 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'L40S', 4 ], [ 'g6e.48xlarge', 'L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'V100 16GB', 1 ], [ 'p3.8xlarge', 'V100 16GB', 4 ], [ 'p3.16xlarge', 'V100 16GB', 8 ], [ 'p3dn.24xlarge', 'V100 32GB', 8 ], [ 'p4d.24xlarge', 'A100 40GB', 8 ], [ 'p4de.24xlarge', 'A100 80GB', 8 ], [ 'p5.4xlarge', 'H100 80GB', 1 ], [ 'p5.48xlarge', 'H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'B200', 8 ], [ 'p6-b300.48xlarge', 'B300', 8 ], [ 'p6e-gb200.36xlarge', 'GB200', 4 ], [ 'p6e-gb300.36xlarge', 'GB300', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ]), ...rowsOf('GCP', [ [ 'a2-highgpu-1g', 'A100 40GB', 1 ], [ 'a2-highgpu-2g', 'A100 40GB', 2 ], [ 'a2-highgpu-4g', 'A100 40GB', 4 ], [ 'a2-highgpu-8g', 'A100 40GB', 8 ], [ 'a2-megagpu-16g', 'A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'A100 80GB', 8 ], [ 'a3-highgpu-1g', 'H100 80GB', 1 ], [ 'a3-highgpu-2g', 'H100 80GB', 2 ], [ 'a3-highgpu-4g', 'H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'H200 141GB', 8 ], [ 'a4-highgpu-8g', 'B200', 8 ], [ 'a4x-highgpu-4g', 'GB200', 4 ], [ 'a4x-maxgpu-4g{,-metal}', 'GB300', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'L4', 1 ], [ 'g2-standard-24', 'L4', 2 ], [ 'g2-standard-48', 'L4', 4 ], [ 'g2-standard-96', 'L4', 8 ], [ 'g4-standard-6', 'RTX PRO 6000 Blackwell', 1, 1 / 8 ], [ 'g4-standard-12', 'RTX PRO 6000 Blackwell', 1, 1 / 4 ], [ 'g4-standard-24', 'RTX PRO 6000 Blackwell', 1, .5 ], [ 'g4-standard-48', 'RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ]), ...rowsOf('Azure', [ [ 'NV6ads_A10_v5', 'A10', 1, 1 / 6 ], [ 'NV12ads_A10_v5', 'A10', 1, 1 / 3 ], [ 'NV18ads_A10_v5', 'A10', 1, .5 ], [ '{NV36ads_A10_v5,NV36adms_A10_v5}', 'A10', 1 ], [ 'NV72ads_A10_v5', 'A10', 2 ], [ 'NC{8,16,32}ads_A10_v4', 'A10', 1 ], [ 'NC24ads_A100_v4', 'A100 80GB', 1 ], [ 'NC48ads_A100_v4', 'A100 80GB', 2 ], [ 'NC96ads_A100_v4', 'A100 80GB', 4 ], [ '{ND96asr_A100_v4,ND96asr_v4}', 'A100 40GB', 8 ], [ 'ND96amsr_A100_v4', 'A100 80GB', 8 ], [ '{NC40ads_H100_v5,NCC40ads_H100_v5}', 'H100 NVL 94GB', 1 ], [ 'NC80adis_H100_v5', 'H100 NVL 94GB', 2 ], [ 'ND96isr_H100_v5', 'H100 80GB', 8 ], [ 'ND96isr_H200_v5', 'H200 141GB', 8 ], [ 'ND128isr_NDR_GB200_v6', 'GB200', 4 ], [ 'ND128isr_GB300_v6', 'GB300', 4 ], [ 'NC36{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1, 1 / 4 ], [ 'NC72{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1, .5 ], [ 'NC144{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1 ], [ 'NC288{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 2 ], [ '{ND96is_MI300X_v5,ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'NC{4,8,16}as_T4_v3', 'T4', 1 ], [ 'NC64as_T4_v3', 'T4', 4 ], [ 'NC6s_v3', 'V100 16GB', 1 ], [ 'NC12s_v3', 'V100 16GB', 2 ], [ '{NC24s_v3,NC24rs_v3}', 'V100 16GB', 4 ], [ 'ND40rs_v2', 'V100 32GB', 8 ], [ '{NC4_A2,NC8_A2}', 'A2', 1 ], [ '{NC16_A2,NC32_A2}', 'A2', 2 ], [ '{NC4_A16,NC8_A16}', 'A16', 1 ], [ '{NC16_A16,NC32_A16}', 'A16', 2 ], [ '{NG32ads_V620_v1,NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ]), ...rowsOf('OCI', [ [ 'VM.GPU.A10.1', 'A10', 1 ], [ 'VM.GPU.A10.2', 'A10', 2 ], [ 'BM.GPU.A10.4', 'A10', 4 ], [ 'BM.GPU.L40S.4', 'L40S', 4 ], [ 'BM.GPU4.8', 'A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'B200', 8 ], [ 'BM.GPU.B300.8', 'B300', 8 ], [ 'BM.GPU.GB200{,-v2,-v3}.4', 'GB200', 4 ], [ 'BM.GPU.GB300.4', 'GB300', 4 ], [ 'BM.GPU.RTXPRO.8', 'RTX PRO 6000 Blackwell', 8 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'BM.GPU.MI355X{,-v0,-v1}.8', 'AMD MI355X', 8 ], [ 'VM.GPU3.1', 'V100 16GB', 1 ], [ 'VM.GPU3.2', 'V100 16GB', 2 ], [ 'VM.GPU3.4', 'V100 16GB', 4 ], [ 'BM.GPU3.8', 'V100 16GB', 8 ] ]), ...rowsOf('Lambda', [ [ 'a100_80gb_sxm4', 'A100 80GB' ], [ 'a100_sxm4', 'A100 40GB' ], [ 'a100', 'A100 40GB' ], [ 'a6000', 'RTX A6000' ], [ 'a10', 'A10' ], [ 'rtx6000', 'Quadro RTX 6000' ], [ 'v100', 'V100 16GB' ], [ 'h100_pcie', 'H100 80GB' ], [ 'h100_sxm5', 'H100 80GB' ], [ 'h100_sxm', 'H100 80GB' ], [ 'gh200', 'GH200 96GB' ], [ 'b200_sxm6', 'B200' ], [ 'b200', 'B200' ] ].flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', [ [ 'gd-8xh100ib-i128', 'H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'L40S', 8 ], [ 'gd-8xa100-i128', 'A100 80GB', 8 ], [ 'gd-1xgh200', 'GH200 96GB', 1 ], [ 'b200-8x', 'B200', 8 ], [ 'b300-8x', 'B300', 8 ], [ 'gb200-4x', 'GB200', 4 ], [ 'gb300-4x', 'GB300', 4 ], [ 'rtxp6000-8x', 'RTX PRO 6000 Blackwell', 8 ] ]) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
  function instances_spellings(text) {
   const plain = text.trim().toLowerCase().replace(/^ml\./, '')
   return [ plain, `standard_${plain}`, plain.replace(/-/g, '_'), plain.replace(/(\d+)xl$/, '$1xlarge').replace(/^([a-z0-9]+)-(?=\d*xlarge$)/, '$1.') ]
@@ -22833,7 +24066,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }
  const NOISE = new Set("nvidia amd intel google aws huawei apple tesla geforce instinct radeon quadro gpu gpus graphics generation edition server workstation maxq se ws shared oam pcie pcie3 pcie4 pcie5 sxm sxm2 sxm3 sxm4 sxm5 sxm6 nvlink nvl4 nvl72 hbm hbm2 hbm2e hbm3 hbm3e gddr6 mega ac ib accelerator com blackwell hopper ampere ada lovelace turing volta".split(' ')), SOMETIMES_NOISE = new Set(['blackwell', 'ada', 'quadro', 'nvl72', 'lovelace']), byKey = new Map
- for (const row of gpus_gpus) for (const key of row.keys) byKey.set(key, [...byKey.get(key) ?? [], row]);
+ for (const row of gpus) for (const key of row.keys) byKey.set(key, [...byKey.get(key) ?? [], row]);
  function splitCount(text) {
   const after = /^(.*\S)\s*[:=]\s*(\d{1,4})$/.exec(text) ?? /^(.*\S)[\s_-]+[x\xd7*]\s*(\d{1,4})$/i.exec(text) ?? /^(.*(?:\d|gb|gib))[x\xd7*](\d{1,2})$/i.exec(text)
   if (after) return {name: after[1], count: Number(after[2])};
@@ -22888,30 +24121,33 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function withMemory(row, memoryBytes) {
   return {...row, driverBytes: memoryBytes, memoryBytes, supported: true, source: 'unified memory: the size as given'}
  }
- function gpuOfInstance(instance) {
-  const {gpu, share} = instance
-  if (share === 1) return gpu;
+ function cut(gpu, share) {
+  if (share >= 1) return gpu;
   const part = bytes => Math.floor(bytes * share)
   return { ...gpu, name: `${gpu.name} (1/${Math.round(1 / share)})`, driverBytes: part(gpu.driverBytes), memoryBytes: part(gpu.memoryBytes), source: `1/${Math.round(1 / share)} of ${gpu.name}: approximate` }
  }
  function unknownGpu(text) {
-  const names = gpus_gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest_closest(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
+  const names = gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest_closest(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
   return (0, lib_problem.MB)('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, { hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}` })
  }
  function sliceNamed(text, count) {
   const mig = migProfile(text)
   if (mig === null) return null;
   const {words, gigabytes} = wordsOf(mig.rest), rows = cardsNamed(words) ?? cardsInside(words)
-  if (rows === null) return (0, lib_problem.uw)({...sliceWithoutCard(gpus_gpus, mig.profile), count});
+  if (rows === null) return (0, lib_problem.uw)({...sliceWithoutCard(gpus, mig.profile), count});
   const fitting = rows.filter(row => sliceOf(row, mig.profile) !== null), chosen = fitting.length > 0 ? variant(fitting, gigabytes) : null, gpu = chosen ? sliceOf(chosen.row, mig.profile) : null
   if (gpu) return (0, lib_problem.uw)({gpu, count, note: null});
   return (0, lib_problem.MB)('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, { hint: 'check the profile, or give the memory in GiB' })
+ }
+ function vgpuNamed(text, count) {
+  const profile = /^(?:grid[\s_-])?(.*[a-z]\d+[a-z]*)-(\d{1,3})[qcab]$/i.exec(text), size = Number(profile?.[2]), rows = profile && cardsNamed(wordsOf(profile[1]).words), row = rows?.filter(one => one.supported && one.nominalGB >= size).sort((a, b) => a.nominalGB - b.nominalGB)[0]
+  return row ? (0, lib_problem.uw)({ gpu: cut(row, size / row.nominalGB), count, note: null }) : null
  }
  function lookUpGpu(text) {
   const whole = text.trim().replace(/!$/, '')
   if (whole === '' || whole.length > 200) return unknownGpu(whole);
   const instance = lookUpInstance(whole)
-  if (instance) return (0, lib_problem.uw)({gpu: gpuOfInstance(instance), count: instance.count, note: null});
+  if (instance) return (0, lib_problem.uw)({gpu: cut(instance.gpu, instance.share), count: instance.count, note: null});
   const {name, count} = splitCount(whole)
   if (count === 0) return (0, lib_problem.MB)('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' });
   const bytes = SIZE.test(name) ? parseBytes(name) : null
@@ -22919,7 +24155,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (bytes > 0) return (0, lib_problem.uw)({gpu: bareGpu(bytes), count, note: null});
    return (0, lib_problem.MB)('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })
   }
-  const slice = sliceNamed(name, count)
+  const slice = sliceNamed(name, count) ?? vgpuNamed(name, count)
   if (slice) return slice;
   const {words, gigabytes, size} = wordsOf(name), literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`), exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words), rows = exact ?? cardsInside(words)
   if (rows === null) return unknownGpu(whole);
@@ -23234,7 +24470,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (typeof labels == 'object' && labels !== null && !Array.isArray(labels)) return Object.keys(labels).length;
   return config.sizeOrNull('num_labels') ?? 2
  }
- const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared'
+ const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared', USUAL = {
+  vocab: 'vocab_size',
+  hidden: 'hidden_size',
+  width: 'intermediate_size',
+  layers: 'num_hidden_layers',
+  heads: 'num_attention_heads',
+  kvHeads: 'num_key_value_heads',
+  context: 'max_position_embeddings'
+ }, usual = defaults => Object.fromEntries(Object.entries(defaults).map(([name, value]) => [USUAL[name] ?? name, value]))
  function family_layerCount(config, name = "num_hidden_layers") {
   const layers = config.size(name)
   return layers <= 1e4 ? layers : config.invalid(name, `is ${layers}, expected at most 10000`)
@@ -23361,7 +24605,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (architecture.head === 'sequence') head.push(replicated('score', labelCount(config), width));
   if (architecture.head === 'token') head.push(replicated('score', labelCount(config), width, {bias: true}));
   if (architecture.head === 'span') head.push(replicated('qa_outputs', 2, width, {bias: true}));
-  const own = isOwnClass(architecture, parts.type, parts.classes), known = own && VERIFIED.includes(architecture.head)
+  const own = isOwnClass(architecture, parts.type, parts.classes), known = own && VERIFIED.includes(architecture.head) && !config.flag('add_cross_attention')
   return {
    family: parts.type,
    modelType: config.text('model_type') ?? parts.type,
@@ -23427,7 +24671,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const heads = config.size(`${half}_attention_heads`)
    return attentionOf(hidden, heads, dividedHeadDim(config, hidden, heads, `${half}_attention_heads`), prefix)
   }, self = attention('decoder', 'self_attn'), tablesOf = half => {
-   const rows = rule.positions === 'none' ? 0 : positionsOf(half) + (rule.positions === 'offset' ? 2 : 0)
+   const first = {none: 0, stored: 0, offset: 2, padded: config.count('pad_token_id', 1) + 1}[rule.positions], rows = rule.positions === 'none' ? 0 : positionsOf(half) + first
    return [ ...rows === 0 ? [] : [ positionEmbedding(rows, hidden, `model.${half}.embed_positions`) ], ...rule.embeddingNorm ? [ norm(`model.${half}.layernorm_embedding`, hidden, true) ] : [], ...rule.beside?.(half, config) ?? [] ]
   }, finalNormOf = half => rule.finalNorm ? [ norm(`model.${half}.layer_norm`, hidden, true) ] : [], stackFor = half => {
    const cross = half === 'decoder' ? attention(half, 'encoder_attn') : null, plain = bartLayer(attention(half, 'self_attn'), config.size(`${half}_ffn_dim`), cross), weights = rule.adjust?.(plain, half, config) ?? plain, step = rule.sparseStep?.(half, config) ?? 0, isSparse = layer => step > 0 && (layer + 1) % step === 0
@@ -23524,12 +24768,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   beside: (half, config) => half === 'encoder' ? [positionEmbedding(config.size('num_global_tokens'), config.size('d_model'), 'embed_global')] : []
  }, {
   type: 'fsmt',
-  positions: 'offset',
+  positions: 'padded',
   embeddingNorm: false,
   finalNorm: false,
-  defaults: {vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false},
-  aliases: {vocab_size: ['tgt_vocab_size']},
-  ownTables: config => config.flag('tie_word_embeddings') ? null : {encoder: config.size('src_vocab_size'), decoder: config.size('tgt_vocab_size')}
+  defaults: {src_vocab_size: 42024, vocab_size: 42024, tie_word_embeddings: false},
+  aliases: {vocab_size: ['vocab_size', 'tgt_vocab_size']},
+  ownTables: config => config.flag('tie_word_embeddings') ? null : {encoder: config.size('src_vocab_size'), decoder: config.size('vocab_size')}
  }, {
   type: 'prophetnet',
   positions: 'stored',
@@ -23539,8 +24783,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   aliases: {encoder_layers: ['num_encoder_layers'], encoder_attention_heads: ['num_encoder_attention_heads', 'num_attention_heads'], decoder_layers: ['num_decoder_layers'], decoder_attention_heads: ['num_decoder_attention_heads']},
   adjust: (weights, half, config) => {
    if (half === 'encoder') return weights;
-   const rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), {bias: true})
-   return [...weights, relative]
+   const crosses = config.flag('add_cross_attention', true), rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = replicated('self_attn.relative_pos_embeddings', rows, config.size('d_model'), {bias: true})
+   return [...weights.filter(weight => crosses || !weight.name.startsWith('encoder_attn')), relative]
   },
   beside: (half, config) => half === 'decoder' ? [positionEmbedding(config.size('ngram'), config.size('d_model'), 'ngram_embeddings')] : []
  }, {
@@ -23566,7 +24810,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return {
    family: row.type,
    modelType: type,
-   count: own && verified && row.exact !== false && type === row.type && assumed === null ? 'exact' : 'derived',
+   count: own && verified && row.exact !== false && type === row.type && assumed === null && !config.flag('add_cross_attention') ? 'exact' : 'derived',
    embedding: row.embedding(d),
    layers: first.length === 0 ? uniformStack(stored, layer) : {kinds: [{...layer, name: 'first encoder', weights: weights.filter(w => !first.includes(w.name))}, layer], order: Array.from({length: stored}, (_, i) => Math.min(i, 1))},
    final: [...row.body?.(d) ?? [], ...head.weights],
@@ -23581,27 +24825,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const pooler = row.pooler?.(d) ?? [], lm = row.lm(d), tied = lm.tied ?? d.config.flag('tie_word_embeddings'), classifier = labels => replicated('classifier', labels, d.hidden, {bias: true}), before = row.sequence === 'transform' ? lm.transform : []
   switch (head) {
   case 'lm':
-   return {weights: maskedHead(d, lm, tied), tied};
-
+   return {weights: maskedHead(d, lm, tied), tied}
   case 'pretraining':
-   return {weights: [...pooler, ...maskedHead(d, lm, tied), nextSentence(d)], tied};
-
+   return {weights: [...pooler, ...maskedHead(d, lm, tied), nextSentence(d)], tied}
   case 'next-sentence':
-   return {weights: [...pooler, nextSentence(d)], tied: false};
-
+   return {weights: [...pooler, nextSentence(d)], tied: false}
   case 'sequence':
    {
     const dense = replicated('classifier.dense', d.hidden, d.hidden, {bias: true}), pooled = row.sequence === 'dense' ? [dense] : row.classifierPooler?.(d) ?? pooler
     return {weights: [...before, ...pooled, classifier(labelCount(d.config))], tied: false}
    }
-
   case 'choice':
-   return {weights: [...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1)], tied: false};
-
+   return {weights: [...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1)], tied: false}
   case 'token':
   case 'span':
-   return {weights: [...before, classifier(labelCount(d.config))], tied: false};
-
+   return {weights: [...before, classifier(labelCount(d.config))], tied: false}
   case 'none':
   case 'other':
    return {weights: pooler, tied: false}
@@ -23617,50 +24855,43 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const norms = (d, names, bias = false) => names.map(name => norm(name, d.hidden, bias)), layerNorms = (d, bias = false) => norms(d, ['input_layernorm', 'post_attention_layernorm'], bias), llamaLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)], attentionWithFlag = d => {
   const bias = d.config.flag('attention_bias')
   return attentionWeights({...d, qkvBias: bias, outBias: bias})
- }, llamaDefaults = {
-  vocab_size: 32e3,
-  hidden_size: 4096,
-  intermediate_size: 11008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048
- }, assumedHeadDim = config => config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null, llama = [ { type: 'llama', also: [ 'Yi', 'aquila', 'xverse' ], defaults: llamaDefaults, layer: llamaLayer }, {
-  type: 'iquestcoder',
-  classes: ['Llama', 'IQuestCoder'],
-  defaults: {vocab_size: 76800, hidden_size: 5120, intermediate_size: 27648, num_hidden_layers: 80, num_attention_heads: 40, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072},
+ }, llamaDefaults = usual({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048}), assumedHeadDim = config => config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null, llama = [{
+  type: 'llama',
+  also: ['Yi', 'aquila', 'xverse'],
+  defaults: llamaDefaults,
   layer: llamaLayer
- }, {
+ }, {type: 'iquestcoder', classes: ['Llama', 'IQuestCoder'], defaults: usual({vocab: 76800, hidden: 5120, width: 27648, layers: 80, heads: 40, kvHeads: 8, head_dim: 128, context: 131072}), layer: llamaLayer}, {
   type: 'internlm3',
   classes: ['Llama'],
-  defaults: {...llamaDefaults, vocab_size: 128512, intermediate_size: 10240, num_hidden_layers: 48, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 32768},
+  defaults: usual({...llamaDefaults, vocab: 128512, width: 10240, layers: 48, kvHeads: 2, head_dim: 128, context: 32768}),
   aliases: {attention_bias: ['qkv_bias'], mlp_bias: ['bias']},
   layer: llamaLayer
- }, {type: 'mistral', defaults: {...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096}, layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
+ }, {type: 'mistral', defaults: usual({...llamaDefaults, width: 14336, kvHeads: 8, context: 131072, sliding_window: 4096}), layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
   type: 'ministral',
-  defaults: {...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096},
+  defaults: usual({...llamaDefaults, width: 14336, kvHeads: 8, context: 131072, sliding_window: 4096}),
   layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
   assumed: assumedHeadDim
- }, {type: 'ministral3', defaults: {...llamaDefaults, vocab_size: 131072, intermediate_size: 14336, num_hidden_layers: 34, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 262144}, layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
+ }, {type: 'ministral3', defaults: usual({...llamaDefaults, vocab: 131072, width: 14336, layers: 34, kvHeads: 8, head_dim: 128, context: 262144}), layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
   type: 'granite',
   defaults: llamaDefaults,
   layer: llamaLayer
  }, {
   type: 'granite_swa',
-  defaults: {vocab_size: 100352, hidden_size: 2560, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 20, num_key_value_heads: 4, max_position_embeddings: 8192, sliding_window: 128, tie_word_embeddings: true},
+  defaults: usual({vocab: 100352, hidden: 2560, width: 8192, layers: 24, heads: 20, kvHeads: 4, context: 8192, sliding_window: 128, tie_word_embeddings: true}),
   layer: d => [...llamaLayer(d), vector('self_attn.sinks', d.heads, 'column')],
   windows: d => alternatingWindows(d, layer => layer % 4 == 0)
  }, {
   type: 'seed_oss',
-  defaults: {...llamaDefaults, vocab_size: 155136, intermediate_size: 27648, num_hidden_layers: 64, num_attention_heads: 80, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 524288, attention_bias: true},
+  defaults: usual({...llamaDefaults, vocab: 155136, width: 27648, layers: 64, heads: 80, kvHeads: 8, head_dim: 128, context: 524288, attention_bias: true}),
   layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('attention_bias'), outBias: d.config.flag('attention_out_bias')}), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]
- }, {type: 'smollm3', defaults: {...llamaDefaults, vocab_size: 128256, hidden_size: 2048, num_hidden_layers: 36, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 32768, use_sliding_window: false, tie_word_embeddings: true}, layer: llamaLayer}, {
+ }, {type: 'smollm3', defaults: usual({...llamaDefaults, vocab: 128256, hidden: 2048, layers: 36, heads: 16, kvHeads: 4, context: 32768, use_sliding_window: false, tie_word_embeddings: true}), layer: llamaLayer}, {
   type: 'ernie4_5',
-  defaults: {vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, tie_word_embeddings: true},
+  defaults: usual({vocab: 103424, hidden: 1024, width: 3072, layers: 18, heads: 16, kvHeads: 2, head_dim: 128, context: 131072, tie_word_embeddings: true}),
   layer: d => {
    const bias = d.config.flag('use_bias')
    return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...gatedFeedForward(d.hidden, d.width, bias), ...layerNorms(d)]
   }
- }].map(decoder), bertDefaults = {vocab_size: 30522, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072, max_position_embeddings: 512, type_vocab_size: 2}
+ }].map(decoder), bertDefaults = usual({vocab: 30522, hidden: 768, layers: 12, heads: 12, width: 3072, context: 512, type_vocab_size: 2})
  function bertEmbedding(d, width = d.hidden) {
   const types = d.config.count('type_vocab_size')
   return [tokenEmbedding(d.vocabulary, width, 'embeddings.word_embeddings'), positionEmbedding(d.config.size('max_position_embeddings'), width, 'embeddings.position_embeddings'), ...types > 0 ? [positionEmbedding(types, width, 'embeddings.token_type_embeddings')] : [], norm('embeddings.LayerNorm', width, true)]
@@ -23704,7 +24935,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   ...bertLike,
   type: 'electra',
-  defaults: {...bertDefaults, embedding_size: 128, hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024},
+  defaults: usual({...bertDefaults, embedding_size: 128, hidden: 256, heads: 4, width: 1024}),
   embedding: d => {
    const width = d.config.size('embedding_size'), project = replicated('embeddings_project', d.hidden, width, {bias: true})
    return [...bertEmbedding(d, width), ...width === d.hidden ? [] : [project]]
@@ -23737,7 +24968,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   lm: d => ({transform: denseTransform(d), width: d.hidden, bias: 'own'})
  }, {
   type: 'eurobert',
-  defaults: {vocab_size: 128256, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 8192, tie_word_embeddings: false},
+  defaults: usual({vocab: 128256, hidden: 768, width: 3072, layers: 12, heads: 12, context: 8192, tie_word_embeddings: false}),
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
   layer: llamaLayer,
   body: d => [norm('model.norm', d.hidden)],
@@ -23745,7 +24976,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   sequence: 'dense'
  }, {
   type: 'modernbert',
-  defaults: {vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, decoder_bias: true},
+  defaults: usual({vocab: 50368, hidden: 768, width: 1152, layers: 22, heads: 12, context: 8192, decoder_bias: true}),
   headDim: 'divide',
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), norm('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
   layer: modernLayer,
@@ -23765,13 +24996,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const kv = {bias: true, kvHeads: d.heads}
   return [column('attention.q_lin', d.hidden, d.hidden, {bias: true}), linear('attention.k_lin', d.hidden, d.hidden, 'kv', kv), linear('attention.v_lin', d.hidden, d.hidden, 'kv', kv), row('attention.out_lin', d.hidden, d.hidden, {bias: true})]
  }
- const bert = bert_types.map(encoder), largeDefaults = {
+ const bert = bert_types.map(encoder), largeDefaults = usual({
   ...bertDefaults,
-  hidden_size: 1024,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  intermediate_size: 4096
- }, embeddingWithout = (d, ...endings) => bertEmbedding(d).filter(weight => !endings.some(ending => weight.name.endsWith(ending))), shiftedPositions = d => bertEmbedding(d).map(weight => weight.name.endsWith('position_embeddings') ? {
+  hidden: 1024,
+  layers: 24,
+  heads: 16,
+  width: 4096
+ }), embeddingWithout = (d, ...endings) => bertEmbedding(d).filter(weight => !endings.some(ending => weight.name.endsWith(ending))), shiftedPositions = d => bertEmbedding(d).map(weight => weight.name.endsWith('position_embeddings') ? {
   ...weight,
   out: weight.out + 2
  } : weight), bert_relatives_types = [{...bertLike, type: 'bert-generation', defaults: {...largeDefaults, vocab_size: 50358}, embedding: d => embeddingWithout(d, 'token_type_embeddings'), pooler: () => [], lm: d => ({transform: [], width: d.hidden, bias: 'shared'})}, {
@@ -23805,7 +25036,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {...bertLike, type: 'roberta-prelayernorm', defaults: {...bertDefaults, vocab_size: 50265}, body: d => [norm('LayerNorm', d.hidden, true)], sequence: 'dense'}, {
   ...bertLike,
   type: 'xlm-roberta-xl',
-  defaults: {...bertDefaults, vocab_size: 250880, hidden_size: 2560, num_hidden_layers: 36, num_attention_heads: 32, intermediate_size: 10240, max_position_embeddings: 514, type_vocab_size: 1},
+  defaults: usual({...bertDefaults, vocab: 250880, hidden: 2560, layers: 36, heads: 32, width: 10240, context: 514, type_vocab_size: 1}),
   embedding: d => embeddingWithout(d, 'LayerNorm'),
   body: d => [norm('encoder.LayerNorm', d.hidden, true)],
   sequence: 'dense'
@@ -23870,7 +25101,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  })], bert_variants_types = [{
   ...bertLike,
   type: 'albert',
-  defaults: {...bertDefaults, vocab_size: 3e4, embedding_size: 128, hidden_size: 4096, num_hidden_groups: 1, num_attention_heads: 64, intermediate_size: 16384, inner_group_num: 1},
+  defaults: usual({...bertDefaults, vocab: 3e4, embedding_size: 128, hidden: 4096, num_hidden_groups: 1, heads: 64, width: 16384, inner_group_num: 1}),
   embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
   stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
   lm: d => {
@@ -23880,7 +25111,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   ...bertLike,
   type: 'rembert',
-  defaults: {...bertDefaults, vocab_size: 250300, hidden_size: 1152, num_hidden_layers: 32, num_attention_heads: 18, input_embedding_size: 256, output_embedding_size: 1664, intermediate_size: 4608},
+  defaults: usual({...bertDefaults, vocab: 250300, hidden: 1152, layers: 32, heads: 18, input_embedding_size: 256, output_embedding_size: 1664, width: 4608}),
   embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
   lm: d => {
    const width = d.config.size('output_embedding_size')
@@ -23969,7 +25200,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   ...bertLike,
   type: 'mobilebert',
-  defaults: {...bertDefaults, hidden_size: 512, num_hidden_layers: 24, num_attention_heads: 4, intermediate_size: 512, embedding_size: 128, intra_bottleneck_size: 128, num_feedforward_networks: 4, trigram_input: true, use_bottleneck: true, key_query_shared_bottleneck: true},
+  defaults: usual({...bertDefaults, hidden: 512, layers: 24, heads: 4, width: 512, embedding_size: 128, intra_bottleneck_size: 128, num_feedforward_networks: 4, trigram_input: true, use_bottleneck: true, key_query_shared_bottleneck: true}),
   embedding: d => {
    const width = d.config.size('embedding_size'), input = d.config.flag('trigram_input') ? 3 * width : width
    return [...bertEmbedding(d).map(weight => weight.name.endsWith('word_embeddings') ? {...weight, in: width} : weight), replicated('embeddings.embedding_transformation', d.hidden, input, {bias: true})]
@@ -23991,15 +25222,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const width = d.config.size('embedding_size'), rest = replicated('cls.predictions.dense', d.hidden - width, d.vocabulary)
    return {transform: [...denseTransform(d), ...width < d.hidden ? [rest] : []], width, bias: 'shared'}
   }
- }], bertVariants = bert_variants_types.map(encoder), cohere_defaults = {
-  vocab_size: 256e3,
-  hidden_size: 8192,
-  intermediate_size: 22528,
-  num_hidden_layers: 40,
-  num_attention_heads: 64,
-  max_position_embeddings: 8192,
+ }], bertVariants = bert_variants_types.map(encoder), cohere_defaults = usual({
+  vocab: 256e3,
+  hidden: 8192,
+  width: 22528,
+  layers: 40,
+  heads: 64,
+  context: 8192,
   tie_word_embeddings: true
- }, parallelLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), norm('input_layernorm', d.hidden)], cohere = [{type: 'cohere', defaults: cohere_defaults, layer: d => [...parallelLayer(d), ...d.config.flag('use_qk_norm') ? queryKeyNorms(d, 'wide') : []]}, {
+ }), parallelLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), norm('input_layernorm', d.hidden)], cohere = [{type: 'cohere', defaults: cohere_defaults, layer: d => [...parallelLayer(d), ...d.config.flag('use_qk_norm') ? queryKeyNorms(d, 'wide') : []]}, {
   type: 'cohere2',
   defaults: {...cohere_defaults, sliding_window: 4096},
   layer: parallelLayer,
@@ -24040,9 +25271,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    ...part.json,
    ...row.text.fields?.(config),
    model_type: type
-  }, {architectures: _, ...bare} = json, head = multimodal_headOf(architecture, config), read = tied => nested(new models_config.TS({...bare, ...head, ...tied}, {}, {}, part.path), type), top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false)
-  if (row.tie === 'nested' || row.tie === 'either' && !top) return read({});
-  return read({tie_word_embeddings: row.tie === 'never' ? false : top})
+  }, {architectures: _, ...bare} = json, head = multimodal_headOf(architecture, config), top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false), tied = row.tie === 'nested' || row.tie === 'either' && !top ? {} : {
+   tie_word_embeddings: row.tie === 'never' ? false : top
+  }, text = nested(new models_config.TS({...bare, ...head, ...tied}, {}, {}, part.path), type)
+  if (isOwn || said === row.text.type) return text;
+  const closed = row.text.own !== void 0 || row.text.type.endsWith('_text'), flag = tied.tie_word_embeddings, otherwise = flag !== void 0 && architecture.head === 'lm' && text.tied !== flag
+  return {...text, count: closed || otherwise ? 'derived' : text.count, final: text.final.filter(weight => weight.name !== 'lm_head.bias').map(weight => weight.name === 'lm_head' ? {...weight, bias: false} : weight)}
  }
  function multimodal_headOf(architecture, config) {
   if (architecture.head === 'none') return {architectures: ['Model']};
@@ -24127,16 +25361,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    names: {attention: 'attention', mlp: 'ffn'}
   })
  }
- const siglipDefaults = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, vision_use_head: true}, idefics3Defaults = {
-  ...siglipDefaults,
-  hidden_size: 1152,
-  num_attention_heads: 16,
-  patch_size: 32
- }, classes = [{types: ['siglip_vision_model', 'siglip'], defaults: siglipDefaults, read: config => siglip(config, config.flag('vision_use_head'))}, {types: ['siglip2_vision_model'], defaults: {...siglipDefaults, num_patches: 256}, read: siglip2}, {
-  types: ['cosmos3_edge_vision'],
-  defaults: {...siglipDefaults, hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_patches: 256, vision_use_head: false},
-  read: siglip2
- }, {
+ const siglipDefaults = usual({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16, vision_use_head: true}), idefics3Defaults = {...siglipDefaults, hidden_size: 1152, num_attention_heads: 16, patch_size: 32}, classes = [{
+  types: ['siglip_vision_model', 'siglip'],
+  defaults: siglipDefaults,
+  read: config => siglip(config, config.flag('vision_use_head'))
+ }, {types: ['siglip2_vision_model'], defaults: {...siglipDefaults, num_patches: 256}, read: siglip2}, {types: ['cosmos3_edge_vision'], defaults: usual({...siglipDefaults, hidden: 1152, width: 4304, layers: 27, heads: 16, num_patches: 256, vision_use_head: false}), read: siglip2}, {
   types: ['clip_vision_model', 'clip'],
   defaults: {...siglipDefaults, patch_size: 32},
   read: function clip(config) {
@@ -24148,7 +25377,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   types: ['pixtral', 'pixtral_vision'],
-  defaults: {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: 1024, patch_size: 16},
+  defaults: usual({hidden: 1024, width: 4096, layers: 24, heads: 16, num_channels: 3, image_size: 1024, patch_size: 16}),
   read: function pixtral(config) {
    const {hidden, width} = towers_widths(config)
    return plainEncoder(config, [patchConv('patch_conv', config, hidden, {bias: false}), norm('ln_pre', hidden)], {
@@ -24165,7 +25394,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {types: ['idefics3_vision', 'idefics3', 'smolvlm_vision'], defaults: idefics3Defaults, read: config => siglip(config, false)}, {types: ['idefics2_vision', 'idefics2'], defaults: {...siglipDefaults, patch_size: 32}, read: config => siglip(config, false)}, {
   types: ['internvl_vision', 'qianfan_ocr_vision'],
-  defaults: {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: [448, 448], patch_size: [14, 14], attention_bias: false, use_absolute_position_embeddings: true, use_mean_pooling: true},
+  defaults: usual({hidden: 1024, width: 4096, layers: 24, heads: 16, num_channels: 3, image_size: [448, 448], patch_size: [14, 14], attention_bias: false, use_absolute_position_embeddings: true, use_mean_pooling: true}),
   read: function internVit(config) {
    const {hidden, width} = towers_widths(config)
    return plainEncoder(config, [vector('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [vector('embeddings.mask_token', hidden)] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
@@ -24180,7 +25409,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     more: [vector('lambda_1', hidden), vector('lambda_2', hidden), ...config.flag('use_qk_norm') ? [norm('attention.q_norm', hidden), norm('attention.k_norm', hidden)] : []]
    })
   }
- }, {types: ['aimv2_vision_model'], defaults: {hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 8, num_channels: 3, image_size: 224, patch_size: 14}, read: aimv2}], towers_byType = new Map(classes.flatMap(row => row.types.map(type => [type, row])))
+ }, {types: ['aimv2_vision_model'], defaults: usual({hidden: 1024, width: 2816, layers: 24, heads: 8, num_channels: 3, image_size: 224, patch_size: 14}), read: aimv2}], towers_byType = new Map(classes.flatMap(row => row.types.map(type => [type, row])))
  function knownEncoder(config) {
   const type = config.text('model_type')
   return type !== null && towers_byType.has(type) ? encoderOf(config, type) : null
@@ -24196,7 +25425,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const throughInner = (input, inner, out, bias) => [column('linear_1', inner, input, {bias}), row('linear_2', out, inner, {bias})], cosmos = [decoder({
   type: 'cosmos3_edge_text',
-  defaults: {vocab_size: 131072, hidden_size: 2048, intermediate_size: 9216, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072},
+  defaults: usual({vocab: 131072, hidden: 2048, width: 9216, layers: 28, heads: 16, kvHeads: 8, head_dim: 128, context: 131072}),
   layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias'), ['mlp.fc1', 'mlp.fc2']), ...layerNorms(d)]
  }), multimodal({
   type: 'cosmos3_edge',
@@ -24235,7 +25464,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const deberta_types = [{
   ...bertLike,
   type: 'deberta-v2',
-  defaults: {...bertDefaults, vocab_size: 128100, hidden_size: 1536, num_hidden_layers: 24, num_attention_heads: 24, intermediate_size: 6144, type_vocab_size: 0, legacy: true},
+  defaults: usual({...bertDefaults, vocab: 128100, hidden: 1536, layers: 24, heads: 24, width: 6144, type_vocab_size: 0, legacy: true}),
   headDim: (config, hidden, heads) => config.sizeOrNull('attention_head_size') ?? Math.floor(hidden / heads),
   embedding: debertaEmbedding,
   layer: d => {
@@ -24271,7 +25500,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   lm: debertaHead
  }], deberta = deberta_types.map(encoder)
  function latentAttentionWeights(a) {
-  const prefix = a.prefix ?? 'self_attn', bias = a.bias ?? false, queryWidth = a.heads * (a.nope + a.rope)
+  const prefix = a.prefix ?? 'self_attn', bias = a.bias ?? false, queryWidth = a.heads * (a.queryDim ?? a.nope + a.rope)
   return [ ...a.queryRank === null ? [ column(`${prefix}.q_proj`, queryWidth, a.hidden) ] : [ replicated(`${prefix}.q_a_proj`, a.queryRank, a.hidden, {
    bias
   }), norm(`${prefix}.q_a_layernorm`, a.queryRank), column(`${prefix}.q_b_proj`, queryWidth, a.queryRank) ], replicated(`${prefix}.kv_a_proj_with_mqa`, a.latent + a.rope, a.hidden, {
@@ -24359,20 +25588,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const glm_moe_types = [{
   type: 'glm4_moe',
-  defaults: {
-   vocab_size: 151552,
-   hidden_size: 4096,
-   intermediate_size: 10944,
-   num_hidden_layers: 46,
-   num_attention_heads: 96,
-   num_key_value_heads: 8,
-   max_position_embeddings: 131072,
-   moe_intermediate_size: 1408,
-   num_experts_per_tok: 8,
-   n_shared_experts: 1,
-   n_routed_experts: 128,
-   first_k_dense_replace: 1
-  },
+  defaults: usual({vocab: 151552, hidden: 4096, width: 10944, layers: 46, heads: 96, kvHeads: 8, context: 131072, moe_intermediate_size: 1408, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1}),
   aliases: {n_routed_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
   read: config => {
    const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), dense = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => [...attentionWeights({
@@ -24383,7 +25599,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'dots1',
-  defaults: {vocab_size: 152064, hidden_size: 4608, intermediate_size: 10944, num_hidden_layers: 62, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 2048, moe_intermediate_size: 1408, first_k_dense_replace: 0},
+  defaults: usual({vocab: 152064, hidden: 4608, width: 10944, layers: 62, heads: 32, kvHeads: 32, context: 2048, moe_intermediate_size: 1408, first_k_dense_replace: 0}),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: config => {
    const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), dense = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => [...attentionWeights({
@@ -24395,14 +25611,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'ernie4_5_moe',
-  defaults: {
-   vocab_size: 103424,
-   hidden_size: 2560,
-   intermediate_size: 12288,
-   num_hidden_layers: 28,
-   num_attention_heads: 20,
-   num_key_value_heads: 4,
-   max_position_embeddings: 131072,
+  defaults: usual({
+   vocab: 103424,
+   hidden: 2560,
+   width: 12288,
+   layers: 28,
+   heads: 20,
+   kvHeads: 4,
+   context: 131072,
    moe_intermediate_size: 1536,
    moe_num_experts: 64,
    moe_k: 6,
@@ -24411,7 +25627,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    moe_layer_end_index: -1,
    moe_layer_interval: 1,
    tie_word_embeddings: true
-  },
+  }),
   aliases: {moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok']},
   read: config => {
    const d = sizesOf(config), bias = config.flag('use_bias'), experts = config.size('moe_num_experts'), perToken = config.size('moe_k'), width = config.size('moe_intermediate_size'), shared = config.count('moe_num_shared_experts'), interval = config.size('moe_layer_interval'), first = config.count('moe_layer_start_index'), end = config.number('moe_layer_end_index') ?? -1, last = end === -1 ? d.layers - 1 : end, full = attentionPart(d, null, () => attentionWeights({
@@ -24426,22 +25642,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'llama4_text',
   classes: ['Llama4'],
-  defaults: {
-   vocab_size: 202048,
-   hidden_size: 5120,
-   intermediate_size: 8192,
-   intermediate_size_mlp: 16384,
-   num_hidden_layers: 48,
-   num_attention_heads: 40,
-   num_key_value_heads: 8,
-   head_dim: 128,
-   max_position_embeddings: 131072,
-   num_experts_per_tok: 1,
-   num_local_experts: 16,
-   interleave_moe_layer_step: 1,
-   no_rope_layer_interval: 4,
-   attention_chunk_size: 8192
-  },
+  defaults: usual({vocab: 202048, hidden: 5120, width: 8192, intermediate_size_mlp: 16384, layers: 48, heads: 40, kvHeads: 8, head_dim: 128, context: 131072, num_experts_per_tok: 1, num_local_experts: 16, interleave_moe_layer_step: 1, no_rope_layer_interval: 4, attention_chunk_size: 8192}),
   read: config => {
    const d = sizesOf(config), bias = config.flag('attention_bias'), chunk = config.sizeOrNull('attention_chunk_size'), interval = config.size('no_rope_layer_interval'), rotary = config.list('no_rope_layers') ?? [], usesRope = i => rotary.length > 0 ? rotary[i] !== 0 : (i + 1) % interval !== 0, listed = config.list('moe_layers'), step = config.size('interleave_moe_layer_step'), sparse = i => listed ? listed.includes(i) : (i + 1) % step === 0, experts = config.size('num_local_experts'), perToken = config.size('num_experts_per_tok'), width = config.size('intermediate_size'), attention = local => {
     const cache = local && chunk !== null ? {kind: 'chunked', chunk, ...keyValueHeads(d)} : attentionCache(null, keyValueHeads(d))
@@ -24498,14 +25699,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (typeof pattern == 'string') return [...pattern].map(letter => letter === 'F' ? 'full' : 'shared');
   return config.list('index_topk_pattern')
  }
- const v3Defaults = {
-  vocab_size: 129280,
-  hidden_size: 7168,
-  intermediate_size: 18432,
+ const v3Defaults = usual({
+  vocab: 129280,
+  hidden: 7168,
+  width: 18432,
   moe_intermediate_size: 2048,
-  num_hidden_layers: 61,
-  num_attention_heads: 128,
-  num_key_value_heads: 128,
+  layers: 61,
+  heads: 128,
+  kvHeads: 128,
   n_shared_experts: 1,
   n_routed_experts: 256,
   kv_lora_rank: 512,
@@ -24515,16 +25716,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   qk_nope_head_dim: 128,
   num_experts_per_tok: 8,
   first_k_dense_replace: 3,
-  max_position_embeddings: 4096
- }, expertAliases = {n_routed_experts: ['num_local_experts', 'num_experts']}, v3Aliases = {...expertAliases, num_nextn_predict_layers: ['num_mtp_layers']}, deepseek_types = [{
+  context: 4096
+ }), expertAliases = {n_routed_experts: ['num_local_experts', 'num_experts']}, v3Aliases = {...expertAliases, num_nextn_predict_layers: ['num_mtp_layers']}, deepseek_types = [{
   type: 'deepseek_v2',
-  defaults: {
-   vocab_size: 102400,
-   hidden_size: 4096,
-   intermediate_size: 11008,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   max_position_embeddings: 2048,
+  defaults: usual({
+   vocab: 102400,
+   hidden: 4096,
+   width: 11008,
+   layers: 32,
+   heads: 32,
+   context: 2048,
    first_k_dense_replace: 0,
    kv_lora_rank: 512,
    q_lora_rank: 1536,
@@ -24534,7 +25735,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    qk_rope_head_dim: 64,
    v_head_dim: 128,
    moe_intermediate_size: 1407
-  },
+  }),
   aliases: expertAliases,
   read: config => latentMixture(config, {mlpBias: true, copies: true})
  }, {type: 'deepseek_v3', defaults: v3Defaults, aliases: v3Aliases, read: config => latentMixture(config, {copies: true})}, {
@@ -24547,18 +25748,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'sarvam_mla',
   classes: ['DeepseekV3'],
-  defaults: {...v3Defaults, vocab_size: 262144, hidden_size: 4096, intermediate_size: 16384, num_hidden_layers: 32, num_attention_heads: 64, num_key_value_heads: null, n_routed_experts: 128, q_lora_rank: null, first_k_dense_replace: 1},
-  aliases: v3Aliases,
+  defaults: usual({...v3Defaults, vocab: 262144, hidden: 4096, width: 16384, layers: 32, heads: 64, kvHeads: null, n_routed_experts: 128, q_lora_rank: null, first_k_dense_replace: 1}),
+  aliases: {...v3Aliases, n_shared_experts: ['num_shared_experts']},
   read: config => latentMixture(config, {copies: true})
  }, {
   type: 'axk1',
-  defaults: {...v3Defaults, vocab_size: 163840, num_attention_heads: 64, num_key_value_heads: 64, n_routed_experts: 192, first_k_dense_replace: 1, max_position_embeddings: 32768},
+  defaults: usual({...v3Defaults, vocab: 163840, heads: 64, kvHeads: 64, n_routed_experts: 192, first_k_dense_replace: 1, context: 32768}),
   aliases: v3Aliases,
   read: config => latentMixture(config, {copies: false, moreMoe: hidden => [norm('mlp.post_mlp_layernorm', hidden)]})
  }, {
   type: 'deepseek',
   verified: 'published total of DeepSeek-MoE 16B',
-  defaults: {vocab_size: 102400, hidden_size: 4096, intermediate_size: 11008, moe_intermediate_size: 1407, num_hidden_layers: 30, num_attention_heads: 32, max_position_embeddings: 2048},
+  defaults: usual({vocab: 102400, hidden: 4096, width: 11008, moe_intermediate_size: 1407, layers: 30, heads: 32, context: 2048}),
   aliases: expertAliases,
   read: function firstMixture(config) {
    const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), first = config.count('first_k_dense_replace'), every = config.sizeOrNull('moe_layer_freq') ?? 1, sparse = config.has('mlp_layer_types') ? sparseFrom(config, d.layers, first) : i => i >= first && i % every === 0, full = attentionPart(d, null, () => attentionWeights({
@@ -24570,33 +25771,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {type: 'deepseek_v32', defaults: {...v3Defaults, max_position_embeddings: 163840, index_head_dim: 128, index_n_heads: 64}, aliases: expertAliases, read: config => latentMixture(config, {indexer: everyLayer, copies: true})}, {
   type: 'glm_moe_dsa',
-  defaults: {
-   ...v3Defaults,
-   vocab_size: 154880,
-   hidden_size: 6144,
-   intermediate_size: 12288,
-   num_hidden_layers: 78,
-   num_attention_heads: 64,
-   num_key_value_heads: 64,
-   q_lora_rank: 2048,
-   v_head_dim: 256,
-   qk_nope_head_dim: 192,
-   max_position_embeddings: 202752,
-   index_head_dim: 128,
-   index_n_heads: 32
-  },
+  defaults: usual({...v3Defaults, vocab: 154880, hidden: 6144, width: 12288, layers: 78, heads: 64, kvHeads: 64, q_lora_rank: 2048, v_head_dim: 256, qk_nope_head_dim: 192, context: 202752, index_head_dim: 128, index_n_heads: 32}),
   aliases: expertAliases,
   read: config => latentMixture(config, {indexer: listedIndexers, copies: false})
  }, {
   type: 'glm4_moe_lite',
-  defaults: {
-   vocab_size: 154880,
-   hidden_size: 2048,
-   intermediate_size: 10240,
+  defaults: usual({
+   vocab: 154880,
+   hidden: 2048,
+   width: 10240,
    moe_intermediate_size: 1536,
-   num_hidden_layers: 47,
-   num_attention_heads: 20,
-   num_key_value_heads: 20,
+   layers: 47,
+   heads: 20,
+   kvHeads: 20,
    n_shared_experts: 1,
    n_routed_experts: 64,
    kv_lora_rank: 512,
@@ -24605,20 +25792,23 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    v_head_dim: 256,
    qk_nope_head_dim: 192,
    num_experts_per_tok: 4,
-   max_position_embeddings: 202752
-  },
+   context: 202752
+  }),
   aliases: {n_routed_experts: ['num_local_experts']},
-  read: config => latentMixture(config, {firstSparse: () => 1, copies: true})
+  read: config => {
+   const rope = config.size('qk_rope_head_dim'), exact = (config.sizeOrNull('head_dim') ?? rope) === rope
+   return {...latentMixture(config, {firstSparse: () => 1, copies: true}), exact}
+  }
  }, {
   type: 'mistral4',
-  defaults: {
-   vocab_size: 131072,
-   hidden_size: 4096,
-   intermediate_size: 12288,
+  defaults: usual({
+   vocab: 131072,
+   hidden: 4096,
+   width: 12288,
    moe_intermediate_size: 2048,
-   num_hidden_layers: 36,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
+   layers: 36,
+   heads: 32,
+   kvHeads: 32,
    n_shared_experts: 1,
    n_routed_experts: 128,
    kv_lora_rank: 256,
@@ -24628,8 +25818,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    qk_nope_head_dim: 64,
    num_experts_per_tok: 4,
    first_k_dense_replace: 0,
-   max_position_embeddings: 1048576
-  },
+   context: 1048576
+  }),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: config => latentMixture(config, {copies: false})
  }], deepseek = deepseek_types.map(layered), RATIOS = {sliding_attention: 0, compressed_sparse_attention: 4, heavily_compressed_attention: 128}
@@ -24674,19 +25864,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const deepseekV4Family = layered({
   type: 'deepseek_v4',
-  defaults: {
-   vocab_size: 129280,
-   hidden_size: 4096,
+  defaults: usual({
+   vocab: 129280,
+   hidden: 4096,
    moe_intermediate_size: 2048,
-   num_hidden_layers: 43,
-   num_attention_heads: 64,
-   num_key_value_heads: 1,
+   layers: 43,
+   heads: 64,
+   kvHeads: 1,
    head_dim: 512,
    q_lora_rank: 1024,
    qk_rope_head_dim: 64,
    num_experts_per_tok: 6,
    n_routed_experts: 256,
-   max_position_embeddings: 1048576,
+   context: 1048576,
    hc_mult: 4,
    sliding_window: 128,
    o_groups: 8,
@@ -24695,7 +25885,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    index_head_dim: 128,
    num_nextn_predict_layers: 1,
    num_hash_layers: 3
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts'], moe_intermediate_size: ['intermediate_size']},
   read: function deepseekV4(config) {
    const hidden = config.size('hidden_size'), d = {
@@ -24716,10 +25906,62 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }, 'hashed moe'), hashLayers = config.count('num_hash_layers'), head = mixing('hc_head', streams, streams * hidden, 1), mixers = new Map([0, 4, 128].map(r => [r, attention(d, r, streams)]))
    return {sizes: d, layer: i => [mixers.get(ratio(i)), i < hashLayers ? hashed : scored], final: [norm('model.norm', hidden), ...head], intermediate: width, experts, expertsPerToken: perToken, mtp: predictions(d, [mixers.get(0), scored], head)}
   }
- }), exaone_types = [{
+ }), dotsPyramid = Array.from({length: 42}, (_, i) => i < 25 ? 0 : Math.min(64, 4 * (i - 24)))
+ function dots3Visual(file, out) {
+  const config = file.with(usual({hidden: 1536, width: 4224, moe_intermediate_size: 2112, layers: 42, heads: 24, num_channels: 3, patch_size: 14, num_local_experts: 64, num_experts_per_tok: 2, spatial_merge_size: 2}), {
+   hidden_size: ['embed_dim'],
+   num_attention_heads: ['num_heads'],
+   attention_bias: ['use_bias'],
+   num_experts_per_tok: ['capacity_factor']
+  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = family_layerCount(config), kinds = layerKinds(config, layers, 'mlp_layer_types'), pyramid = config.list('pyramid_num_routed') ?? (kinds ? null : dotsPyramid), own = config.nested('per_layer_config'), expertsOf = i => {
+   const listed = pyramid?.[i] ?? 0
+   if (pyramid) return Number.isSafeInteger(listed) ? Math.max(0, Number(listed)) : 0;
+   if (kinds?.[i] !== 'sparse') return 0;
+   return own?.nested(String(i))?.sizeOrNull('num_local_experts') ?? config.size('num_local_experts')
+  }, bias = config.flag('attention_bias'), mlpBias = config.flag('mlp_bias'), width = config.size('intermediate_size'), headDim = dividedHeadDim(config, hidden, heads), whole = encoderLayer({
+   hidden,
+   width,
+   fused: true,
+   gated: true,
+   rms: true,
+   qkvBias: bias,
+   outBias: bias,
+   mlpBias,
+   norms: ['norm1', 'norm2'],
+   names: {attention: 'attn', out: 'proj'}
+  }), attention = [...whole.filter(w => !w.name.startsWith('mlp.')), norm('attn.q_norm', headDim), norm('attn.k_norm', headDim)], merged = hidden * config.size('spatial_merge_size') ** 2
+  return {
+   weights: [patchConv('patch_embed.proj', config, hidden, {bias: true}), norm('patch_embed.norm', hidden), norm('norm', hidden), norm('merger.ln_q', hidden, true), ...throughInner(merged, merged, out, true)],
+   stack: stackOf(layers, i => `${expertsOf(i)} experts`, (i, name) => ({
+    name,
+    weights: [...attention, ...expertsOf(i) === 0 ? whole.filter(w => w.name.startsWith('mlp.')) : mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: expertsOf(i), perToken: config.sizeOrNull('num_experts_per_tok')})],
+    cache: []
+   })),
+   heads,
+   width: out
+  }
+ }
+ function dots3Audio(file, out) {
+  const audio = file.with(usual({
+   hidden: 1280,
+   width: 5120,
+   layers: 32,
+   heads: 20,
+   feature_size: 128,
+   downsample_hidden_size: 480,
+   attention_bias: true
+  })), whisper = audio.nested('whisper_config'), size = (name, other) => whisper?.sizeOrNull(other) ?? audio.size(name), hidden = size('hidden_size', 'd_model'), inner = audio.size('downsample_hidden_size'), bias = audio.flag('attention_bias'), layers = size('num_hidden_layers', 'encoder_layers'), computed = inner * Math.floor((size('feature_size', 'num_mel_bins') + 7) / 8)
+  return {
+   weights: [ conv('conv_stem.convs.0', inner, 9, true), ...[ 1, 2 ].map(i => conv(`conv_stem.convs.${i}`, inner, 9 * inner, true)), replicated('conv_stem.conv_out', hidden, audio.sizeOrNull('conv_output_size') ?? computed), norm('layer_norm', hidden), norm('adapter.norm', hidden, true), ...throughInner(hidden, out, out, true) ],
+   stack: uniformStack(layers, {name: 'encoder', weights: encoderLayer({hidden, width: size('intermediate_size', 'encoder_ffn_dim'), gated: true, rms: true, qkvBias: bias, keyBias: false, outBias: bias, names: {out: 'o_proj'}}), cache: []}),
+   heads: size('num_attention_heads', 'encoder_attention_heads'),
+   width: out
+  }
+ }
+ const dots3Vision = multimodal({type: 'dots3_note', text: {type: 'dots3_note_text'}, towers: m => [tower('vision_tower', 'vision', dots3Visual(m.part('vision_config'), m.hidden)), tower('audio_tower', 'audio', dots3Audio(m.part('audio_config'), m.hidden))]}), exaone_types = [{
   type: 'exaone',
   classes: ['Llama'],
-  defaults: {...llamaDefaults, vocab_size: 102400, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 4096},
+  defaults: usual({...llamaDefaults, vocab: 102400, width: 14336, kvHeads: 8, context: 4096}),
   aliases: {num_hidden_layers: ['num_layers']},
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'transformer.wte')],
   layer: d => {
@@ -24731,7 +25973,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   final: d => [norm('transformer.ln_f', d.hidden)]
  }, {
   type: 'exaone4',
-  defaults: {...llamaDefaults, vocab_size: 102400, intermediate_size: 16384, num_key_value_heads: 32, sliding_window: 4096},
+  defaults: usual({...llamaDefaults, vocab: 102400, width: 16384, kvHeads: 32, sliding_window: 4096}),
   layer: d => [...attentionWeights(d), ...queryKeyNorms(d, 'head'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, ['post_attention_layernorm', 'post_feedforward_layernorm'])],
   windows: function exaoneWindows(d) {
    const pattern = d.config.raw('sliding_window_pattern')
@@ -24752,7 +25994,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const neox = {
   type: 'gpt_neox',
   classes: ['GPTNeoX'],
-  defaults: {vocab_size: 50432, hidden_size: 6144, num_hidden_layers: 44, num_attention_heads: 64, intermediate_size: 24576, max_position_embeddings: 2048, attention_bias: true},
+  defaults: usual({vocab: 50432, hidden: 6144, layers: 44, heads: 64, width: 24576, context: 2048, attention_bias: true}),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'gpt_neox.embed_in')],
@@ -24761,16 +26003,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, falcon_types = [neox, {
   ...neox,
   type: 'gpt_neox_japanese',
-  defaults: {vocab_size: 32e3, hidden_size: 2560, num_hidden_layers: 32, num_attention_heads: 32, intermediate_multiple_size: 4, max_position_embeddings: 2048, tie_word_embeddings: true},
+  defaults: usual({vocab: 32e3, hidden: 2560, layers: 32, heads: 32, intermediate_multiple_size: 4, context: 2048, tie_word_embeddings: true}),
   classes: [],
   width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
   layer: d => [...wholeFused(d, false, ['attention.query_key_value', 'attention.dense']), ...plainFeedForward(d.hidden, d.width, false, feedForwardNames), norm('input_layernorm', d.hidden, true), norm('post_attention_layernorm', d.hidden, true)],
   final: d => [vector('attention.dense_bias', d.hidden), norm('gpt_neox_japanese.final_layer_norm', d.hidden, true)]
  }, {
   type: 'bloom',
-  defaults: {vocab_size: 250880, n_embed: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true},
-  names: {hidden: 'n_embed', layers: 'n_layer', heads: 'n_head'},
-  aliases: {n_embed: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads']},
+  defaults: {vocab_size: 250880, hidden_size: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true},
+  names: {layers: 'n_layer', heads: 'n_head'},
+  aliases: {hidden_size: ['n_embed'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads']},
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   width: (_, hidden) => 4 * hidden,
@@ -24791,7 +26033,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'falcon',
   also: ['RefinedWeb', 'RefinedWebModel'],
-  defaults: {vocab_size: 65024, hidden_size: 4544, num_hidden_layers: 32, num_attention_heads: 71, multi_query: true, parallel_attn: true, max_position_embeddings: 2048, tie_word_embeddings: true},
+  defaults: usual({vocab: 65024, hidden: 4544, layers: 32, heads: 71, multi_query: true, parallel_attn: true, context: 2048, tie_word_embeddings: true}),
   aliases: {hidden_size: ['n_embed'], num_hidden_layers: ['n_layer'], num_attention_heads: ['n_head'], num_kv_heads: ['n_head_kv']},
   headDim: 'divide',
   kvHeads: (config, heads) => {
@@ -24874,35 +26116,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const gated_latent_types = [{
   type: 'youtu',
-  defaults: {
-   vocab_size: 128256,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 32,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
-   kv_lora_rank: 512,
-   q_lora_rank: 1536,
-   qk_rope_head_dim: 64,
-   v_head_dim: 128,
-   qk_nope_head_dim: 128,
-   max_position_embeddings: 131072,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 128256, hidden: 2048, width: 6144, layers: 32, heads: 16, kvHeads: 16, kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, v_head_dim: 128, qk_nope_head_dim: 128, context: 131072, tie_word_embeddings: true}),
   read: function youtu(config) {
    const {sizes, attention} = latentSizes(config), width = config.size('intermediate_size'), mixer = {name: 'mla', weights: () => [...latentAttentionWeights(attention), norm('input_layernorm', sizes.hidden)], cache: [latentCache(attention)]}
    return {sizes, layer: () => [mixer, densePart(sizes, width)], intermediate: width}
   }
  }, {
   type: 'axk2',
-  defaults: {
-   vocab_size: 163840,
-   hidden_size: 2048,
-   intermediate_size: 5120,
+  defaults: usual({
+   vocab: 163840,
+   hidden: 2048,
+   width: 5120,
    moe_intermediate_size: 512,
-   num_hidden_layers: 48,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
+   layers: 48,
+   heads: 32,
+   kvHeads: 32,
    n_shared_experts: 1,
    n_routed_experts: 128,
    kv_lora_rank: 128,
@@ -24911,11 +26139,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    v_head_dim: 64,
    qk_nope_head_dim: 64,
    num_experts_per_tok: 8,
-   max_position_embeddings: 131072,
+   context: 131072,
    index_head_dim: 128,
    index_n_heads: 16,
    gated_norm_rank: 16
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: function axk2(config) {
    const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, rank = config.size('q_lora_rank'), gateRank = config.size('gated_norm_rank'), dim = config.size('index_head_dim'), every = config.sizeOrNull('moe_layer_freq') ?? 1, from = sparseFrom(config, sizes.layers, config.count('first_k_dense_replace', 1)), sparse = i => from(i) && (config.has('mlp_layer_types') || i % every === 0), gate = name => [ replicated(`${name}.mlp.fc1`, gateRank, hidden), replicated(`${name}.mlp.fc2`, hidden, gateRank) ], mixer = {
@@ -24932,14 +26160,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'hy_v4',
-  defaults: {
-   vocab_size: 120832,
-   hidden_size: 2816,
-   intermediate_size: 6912,
+  defaults: usual({
+   vocab: 120832,
+   hidden: 2816,
+   width: 6912,
    moe_intermediate_size: 768,
-   num_hidden_layers: 34,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
+   layers: 34,
+   heads: 32,
+   kvHeads: 32,
    n_routed_experts: 256,
    n_shared_experts: 1,
    num_experts_per_tok: 8,
@@ -24951,8 +26179,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    index_head_dim: 128,
    index_n_heads: 16,
    hc_mult: 4,
-   max_position_embeddings: 262144
-  },
+   context: 262144
+  }),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: function hunyuan4(config) {
    const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), listed = layerKinds(config, sizes.layers, 'indexer_types'), indexed = i => listed ? listed[i] !== 'shared' : i === 0 || (i - 1) % 4 == 0, connection = name => [ vector(`${name}.fn`, 2 * streams * streams * hidden), vector(`${name}.base`, 2 * streams), vector(`${name}.scale`, 2) ], attend = own => ({
@@ -24979,14 +26207,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'bailing_hybrid',
-  defaults: {
-   vocab_size: 157184,
-   hidden_size: 2560,
-   intermediate_size: 6144,
+  defaults: usual({
+   vocab: 157184,
+   hidden: 2560,
+   width: 6144,
    moe_intermediate_size: 768,
-   num_hidden_layers: 42,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
+   layers: 42,
+   heads: 32,
+   kvHeads: 32,
    head_dim: 128,
    n_shared_experts: 1,
    kv_lora_rank: 512,
@@ -24994,14 +26222,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    qk_rope_head_dim: 64,
    v_head_dim: 128,
    qk_nope_head_dim: 128,
-   num_experts: 512,
+   num_local_experts: 512,
    num_experts_per_tok: 8,
    first_k_dense_replace: 2,
    short_conv_kernel_size: 4,
    layer_group_size: 6,
-   max_position_embeddings: 262144
-  },
-  aliases: {num_experts: ['num_local_experts'], n_shared_experts: ['num_shared_experts']},
+   context: 262144
+  }),
+  aliases: {num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts']},
   read: function bailing(config) {
    const {sizes: d, attention} = latentSizes(config), {hidden, heads} = d, linearHeads = config.sizeOrNull('linear_num_heads') ?? heads, headDim = config.sizeOrNull('linear_head_dim') ?? config.size('head_dim'), kernel = config.sizeOrNull('linear_conv_kernel_dim') ?? config.size('short_conv_kernel_size'), group = config.size('layer_group_size'), kinds = layerKinds(config, d.layers), isFull = i => kinds ? kinds[i] === 'full_attention' : (i + 1) % group === 0, full = {
     name: 'mla',
@@ -25011,20 +26239,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     name: 'kda',
     weights: () => [...kimiDeltaWeights({hidden, heads: linearHeads, headDim, kernel}).filter(w => !lowRank.test(w.name)), column('self_attn.f_proj', linearHeads * headDim, hidden), column('self_attn.g_proj', linearHeads * headDim, hidden), norm('input_layernorm', hidden)],
     cache: [{kind: 'kda', heads: linearHeads, headDim, kernel}]
-   }, experts = config.size('num_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
+   }, experts = config.size('num_local_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
    return {sizes: d, layer: i => [isFull(i) ? full : linear, sparse(i) ? moe : dense], tied: false, intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
   }
  }, {
   type: 'dots3_note_text',
   classes: ['Dots3Note'],
-  defaults: {
-   vocab_size: 152064,
-   hidden_size: 5120,
-   intermediate_size: 13824,
+  defaults: usual({
+   vocab: 152064,
+   hidden: 5120,
+   width: 13824,
    moe_intermediate_size: 1536,
-   num_hidden_layers: 46,
-   num_attention_heads: 128,
-   num_key_value_heads: 128,
+   layers: 46,
+   heads: 128,
+   kvHeads: 128,
    n_shared_experts: 1,
    n_routed_experts: 256,
    kv_lora_rank: 512,
@@ -25033,11 +26261,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    v_head_dim: 128,
    qk_nope_head_dim: 128,
    num_experts_per_tok: 8,
-   max_position_embeddings: 524288,
+   context: 524288,
    index_head_dim: 128,
    index_n_heads: 64,
    shared_experts_intermediate_size: 1536
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts'], shared_experts_intermediate_size: ['moe_shared_expert_intermediate_size']},
   read: function dots3(config) {
    const {sizes, attention} = latentSizes(config), {hidden, layers} = sizes, dim = config.size('index_head_dim'), kinds = layerKinds(config, layers), slides = i => kinds ? kinds[i] === 'sliding_attention' : i >= 2 && i % 4 != 1, window = config.sizeOrNull('sliding_window') ?? config.sizeOrNull('sliding_window_size') ?? 512, firstSliding = Array.from({
@@ -25056,18 +26284,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }, sparse = sparseFrom(config, layers, config.count('first_k_dense_replace', 1)), width = config.size('intermediate_size'), dense = densePart(sizes, width)
    return {sizes, layer: i => [slides(i) ? sliding : full, sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
   }
- }], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d)], sandwichNorms = d => norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']), gemma2Defaults = {
-  vocab_size: 256e3,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 26,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
+ }], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d)], sandwichNorms = d => norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']), gemma2Defaults = usual({
+  vocab: 256e3,
+  hidden: 2304,
+  width: 9216,
+  layers: 26,
+  heads: 8,
+  kvHeads: 4,
   head_dim: 256,
-  max_position_embeddings: 8192,
+  context: 8192,
   sliding_window: 4096,
   tie_word_embeddings: true
- }
+ })
  function perLayerEmbedding(d, width) {
   if (width === 0) return [];
   const all = d.layers * width
@@ -25080,7 +26308,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function withoutOwnKeys(weights) {
   return weights.map(weight => weight.split === 'kv' || weight.name.endsWith('.k_norm') ? {...weight, unbuilt: weight.unbuilt ?? 'stored'} : weight)
  }
- const gemma = [{type: 'gemma', defaults: {vocab_size: 256e3, hidden_size: 3072, intermediate_size: 24576, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 16, head_dim: 256, max_position_embeddings: 8192, tie_word_embeddings: true}, layer: llamaLayer}, {
+ const gemma = [{type: 'gemma', defaults: usual({vocab: 256e3, hidden: 3072, width: 24576, layers: 28, heads: 16, kvHeads: 16, head_dim: 256, context: 8192, tie_word_embeddings: true}), layer: llamaLayer}, {
   type: 'gemma2',
   defaults: gemma2Defaults,
   layer: sandwichLayer,
@@ -25099,15 +26327,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...norms(d, ['input_layernorm', 'pre_feedforward_layernorm'])],
   windows: d => alternatingWindows(d, layer => layer % 2 == 1),
   exact: false
- }].map(decoder), gemma3n_defaults = {
-  vocab_size: 262400,
-  hidden_size: 2048,
-  intermediate_size: 16384,
-  num_hidden_layers: 35,
-  num_attention_heads: 8,
-  num_key_value_heads: 2,
+ }].map(decoder), gemma3n_defaults = usual({
+  vocab: 262400,
+  hidden: 2048,
+  width: 16384,
+  layers: 35,
+  heads: 8,
+  kvHeads: 2,
   head_dim: 256,
-  max_position_embeddings: 32768,
+  context: 32768,
   sliding_window: 512,
   vocab_size_per_layer_input: 262144,
   hidden_size_per_layer_input: 256,
@@ -25115,7 +26343,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   num_kv_shared_layers: 15,
   laurel_rank: 64,
   tie_word_embeddings: true
- }
+ })
  function altUp(hidden, inputs) {
   return [vector('altup.correct_output_scale', hidden), replicated('altup.correction_coefs', inputs, inputs), replicated('altup.prediction_coefs', inputs * inputs, inputs), replicated('altup.modality_router', inputs, hidden), norm('altup.router_norm', hidden)]
  }
@@ -25156,22 +26384,22 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     facts: {hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: Math.max(...widths)}
    })
   }
- }, gemma4_defaults = {
-  vocab_size: 262144,
-  hidden_size: 2304,
-  intermediate_size: 9216,
-  num_hidden_layers: 30,
-  num_attention_heads: 8,
-  num_key_value_heads: 4,
+ }, gemma4_defaults = usual({
+  vocab: 262144,
+  hidden: 2304,
+  width: 9216,
+  layers: 30,
+  heads: 8,
+  kvHeads: 4,
   head_dim: 256,
   global_head_dim: 512,
-  max_position_embeddings: 131072,
+  context: 131072,
   sliding_window: 512,
   vocab_size_per_layer_input: 262144,
   hidden_size_per_layer_input: 256,
   num_kv_shared_layers: 0,
   tie_word_embeddings: true
- }
+ })
  function fullLayers(d) {
   const kinds = layerKinds(d.config, d.layers)
   return Array.from({length: d.layers}, (_, i) => {
@@ -25218,7 +26446,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const unifiedDefaults = {hidden_size_per_layer_input: 0, sliding_window: 1024, max_position_embeddings: 262144}
  function assistantShape(config) {
-  const text = config.nested('text_config') ?? new models_config.TS({}, {}, {}, 'text_config.'), layers = text.count('num_hidden_layers', gemma4_defaults.num_hidden_layers), shared = text.count('num_kv_shared_layers') || layers, json = {
+  const text = config.nested('text_config') ?? new models_config.TS({}, {}, {}, 'text_config.'), layers = text.with(gemma4_defaults).size('num_hidden_layers'), shared = text.count('num_kv_shared_layers') || layers, json = {
    ...text.json,
    num_kv_shared_layers: shared,
    tie_word_embeddings: config.flag('tie_word_embeddings', true)
@@ -25281,12 +26509,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const key = textKeyOf(config), part = key === null ? config : config.nested(key), tie = config.json['tie_word_embeddings'], json = Object.entries({...part.json, ...tie === void 0 ? {} : {tie_word_embeddings: tie}}), towers = new Set(towerKeys.map(([name]) => name))
   return new models_config.TS(Object.fromEntries(json.filter(([name]) => !towers.has(name))), {}, {}, part.path)
  }
- const generic_multimodal_aliases = {
-  hidden_size: ['embed_dim', 'd_model', 'width'],
-  num_hidden_layers: ['depth', 'encoder_layers', 'layers', 'num_layers'],
-  num_attention_heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'],
-  intermediate_size: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim']
- }
+ const generic_multimodal_aliases = usual({hidden: ['embed_dim', 'd_model', 'width'], layers: ['depth', 'encoder_layers', 'layers', 'num_layers'], heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'], width: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim']})
  function plainTower(file) {
   const config = file.with({num_channels: 3}, {
    ...generic_multimodal_aliases,
@@ -25368,7 +26591,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    throw error
   }
  }
- const glm_defaults = {vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, attention_bias: true}, glmLayer = d => [...attentionWeights({
+ const glm_defaults = usual({vocab: 151552, hidden: 4096, width: 13696, layers: 40, heads: 32, kvHeads: 2, head_dim: 128, context: 131072, attention_bias: true}), glmLayer = d => [...attentionWeights({
   ...d,
   qkvBias: d.config.flag('attention_bias')
  }), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)], glm_types = [{type: 'glm', defaults: glm_defaults, layer: glmLayer}, {type: 'glm4', defaults: glm_defaults, layer: d => [...glmLayer(d), ...norms(d, ['post_self_attn_layernorm', 'post_mlp_layernorm'])]}, {
@@ -25387,7 +26610,94 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return [...fusedAttentionWeights({...d, qkvBias: bias || d.config.flag('add_qkv_bias'), outBias: bias}, ['self_attention.query_key_value', 'self_attention.dense']), ...fusedGatedFeedForward(d.hidden, d.width, bias, ['mlp.dense_h_to_4h', 'mlp.dense_4h_to_h']), ...layerNorms(d)]
   },
   final: d => d.config.flag('post_layer_norm') ? [norm('transformer.encoder.final_layernorm', d.hidden)] : []
- }], glm = glm_types.map(decoder)
+ }], glm = glm_types.map(decoder), visualAliases = {depth: ['num_hidden_layers'], num_heads: ['num_attention_heads']}
+ function patchEmbed(config, hidden, bias) {
+  return patchConv('patch_embed.proj', config, hidden, {bias, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]})
+ }
+ function merger(config, hidden, out, normed, prefix = "merger") {
+  const inner = hidden * config.size('spatial_merge_size') ** 2
+  return [ { ...normed, name: `${prefix}.${normed.name}` }, column(`${prefix}.linear_fc1`, inner, inner, { bias: true }), row(`${prefix}.linear_fc2`, out, inner, { bias: true }) ]
+ }
+ const names = {attention: 'attn', out: 'proj', mlp: 'mlp'}
+ function blocks(config, weights, layer, hidden) {
+  return {weights, stack: uniformStack(family_layerCount(config, 'depth'), {name: 'block', weights: layer, cache: []}), heads: config.sizeOrNull('num_heads'), width: hidden}
+ }
+ function qwen25Visual(file) {
+  const config = file.with(qwen25Defaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size')
+  return blocks(config, [patchEmbed(config, hidden, false), ...merger(config, hidden, out, norm('ln_q', hidden))], encoderLayer({hidden, width: config.size('intermediate_size'), fused: true, gated: true, rms: true, norms: ['norm1', 'norm2'], names}), out)
+ }
+ function qwen3Visual(file, deepstack) {
+  const config = file.with(qwen3Defaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = hidden * config.size('spatial_merge_size') ** 2, deep = deepstack ? (config.list('deepstack_visual_indexes') ?? []).length : 0
+  return blocks(config, [patchEmbed(config, hidden, true), positionEmbedding(config.size('num_position_embeddings'), hidden, 'pos_embed'), ...merger(config, hidden, out, norm('norm', hidden, true)), ...Array.from({
+   length: deep
+  }, (_, i) => merger(config, hidden, out, norm('norm', inner, true), `deepstack_merger_list.${i}`)).flat() ], encoderLayer({ hidden, width: config.size('intermediate_size'), fused: true, norms: [ 'norm1', 'norm2' ], names }), out)
+ }
+ function glmVisual(file) {
+  const config = file.with(glmDefaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = config.size('intermediate_size'), merge = config.size('spatial_merge_size')
+  return blocks(config, [patchPositions('embeddings.position_embedding', config, hidden), patchEmbed(config, hidden, true), norm('post_conv_layernorm', hidden), norm('post_layernorm', hidden), conv('downsample', out, hidden * merge * merge, true), column('merger.proj', out, out), norm('merger.post_projection_norm', out, true), column('merger.gate_proj', inner, out), column('merger.up_proj', inner, out), row('merger.down_proj', out, inner)], encoderLayer({
+   hidden,
+   width: out,
+   fused: true,
+   gated: true,
+   rms: true,
+   qkvBias: config.flag('attention_bias'),
+   outBias: false,
+   mlpBias: false,
+   norms: ['norm1', 'norm2'],
+   names
+  }), out)
+ }
+ const qwen2Defaults = {depth: 32, embed_dim: 1280, hidden_size: 3584, mlp_ratio: 4, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2}, qwen25Defaults = {
+  depth: 32,
+  hidden_size: 3584,
+  intermediate_size: 3420,
+  num_heads: 16,
+  in_channels: 3,
+  patch_size: 14,
+  spatial_merge_size: 2,
+  temporal_patch_size: 2,
+  out_hidden_size: 3584
+ }, qwen3Defaults = {depth: 27, hidden_size: 1152, intermediate_size: 4304, num_heads: 16, in_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 3584, num_position_embeddings: 2304, deepstack_visual_indexes: [8, 16, 24]}, glmDefaults = {
+  depth: 24,
+  hidden_size: 1536,
+  intermediate_size: 13696,
+  attention_bias: false,
+  num_heads: 12,
+  in_channels: 3,
+  image_size: 336,
+  patch_size: 14,
+  spatial_merge_size: 2,
+  temporal_patch_size: 2,
+  out_hidden_size: 4096
+ }, qwen2Text = own => ({type: 'qwen2', own: [own], flat: true, defaults: usual({vocab: 152064, hidden: 8192, width: 29568, layers: 80, heads: 64, kvHeads: 8, context: 32768, use_sliding_window: false})}), glm4vText = {
+  type: 'glm4',
+  own: ['glm4v_text'],
+  fields: () => ({attention_bias: true}),
+  defaults: usual({vocab: 151552, hidden: 4096, width: 13696, layers: 40, heads: 32, kvHeads: 2, context: 32768, head_dim: null})
+ }, visual = read => m => [tower('visual', 'vision', read(m.part('vision_config')))], qwen3VlText = {max_position_embeddings: 128e3}, qwen_vl_types = [{
+  type: 'qwen2_vl',
+  text: qwen2Text('qwen2_vl_text'),
+  tie: 'either',
+  towers: visual(function qwen2Visual(file) {
+   const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
+   if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
+   const out = config.size('hidden_size')
+   return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, norm('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
+  })
+ }, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
+  type: 'cosmos3_omni',
+  text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText},
+  towers: visual(config => qwen3Visual(config, true))
+ }, {type: 'qwen3_vl_moe', text: {type: 'qwen3_vl_moe_text'}, towers: visual(config => qwen3Visual(config, true))}, {type: 'qwen3_5', text: {type: 'qwen3_5_text'}, towers: visual(config => qwen3Visual(config, false))}, {
+  type: 'qwen3_5_moe',
+  text: {type: 'qwen3_5_moe_text'},
+  towers: visual(config => qwen3Visual(config, false))
+ }, {type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glmga', classes: ['Glm46V'], text: glm4vText, towers: visual(glmVisual)}, {type: 'glm46v', text: glm4vText, towers: visual(glmVisual)}, {
+  type: 'glm4v_moe',
+  text: {type: 'glm4v_moe_text'},
+  tie: 'either',
+  towers: visual(glmVisual)
+ }], qwenVl = qwen_vl_types.map(multimodal)
  function indexerOwners(config, layers) {
   const listed = layerKinds(config, layers, 'indexer_types')
   if (listed) return i => listed[i] !== 'shared';
@@ -25409,7 +26719,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    temporal_patch_size: 2,
    out_hidden_size: 1536,
    projection_intermediate_size: 10240
-  }), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = mergerWidth(config, out), merge = config.size('spatial_merge_size'), bias = config.flag('attention_bias'), headDim = dividedHeadDim(config, hidden, config.size('num_heads'), 'num_heads')
+  }, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = mergerWidth(config, out), merge = config.size('spatial_merge_size'), bias = config.flag('attention_bias'), headDim = dividedHeadDim(config, hidden, config.size('num_heads'), 'num_heads')
   return {
    weights: [patchConv('patch_embed.proj', config, hidden, {
     bias: true,
@@ -25438,14 +26748,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const glm_next_text = {
   type: 'glm5_next_text',
-  defaults: {
-   vocab_size: 154880,
-   hidden_size: 4096,
-   intermediate_size: 12288,
+  defaults: usual({
+   vocab: 154880,
+   hidden: 4096,
+   width: 12288,
    moe_intermediate_size: 2048,
-   num_hidden_layers: 45,
-   num_attention_heads: 64,
-   num_key_value_heads: 64,
+   layers: 45,
+   heads: 64,
+   kvHeads: 64,
    n_shared_experts: 1,
    n_routed_experts: 288,
    num_experts_per_tok: 8,
@@ -25453,7 +26763,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    q_lora_rank: 1536,
    v_head_dim: 256,
    qk_nope_head_dim: 256,
-   max_position_embeddings: 1048576,
+   context: 1048576,
    index_head_dim: 128,
    index_n_heads: 32,
    index_kpool: 16,
@@ -25461,7 +26771,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    linear_num_heads: 64,
    linear_conv_kernel_dim: 4,
    hc_mult: 4
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: function glm5Next(config) {
    const nope = config.size('qk_nope_head_dim'), sizes = {...sizesOf(config), headDim: nope, valueDim: config.size('v_head_dim')}, {hidden, heads, layers} = sizes, rank = config.size('q_lora_rank'), attention = {
@@ -25496,7 +26806,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, glm_next_types = [{
   type: 'glm_ocr',
-  text: {type: 'glm4', own: ['glm_ocr_text'], fields: () => ({attention_bias: false}), defaults: {vocab_size: 59392, hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 131072, head_dim: null}},
+  text: {type: 'glm4', own: ['glm_ocr_text'], fields: () => ({attention_bias: false}), defaults: usual({vocab: 59392, hidden: 1024, width: 4096, layers: 16, heads: 16, kvHeads: 8, context: 131072, head_dim: null})},
   tie: 'either',
   towers: m => [tower('visual', 'vision', glmOcrVisual(m.part('vision_config'), (config, out) => out * config.size('in_channels')))]
  }, {type: 'glm5_next', text: {type: 'glm5_next_text', flat: true}, towers: m => [tower('visual', 'vision', glmOcrVisual(m.part('vision_config'), config => config.size('projection_intermediate_size')))]}], glmNext = [layered(glm_next_text), ...glm_next_types.map(multimodal)], gptNames = {
@@ -25526,7 +26836,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const gpt_types = [gpt2, {...gpt2, type: 'gpt-sw3', classes: ['GPT2']}, {...gpt2, type: 'openai-gpt', defaults: {...gpt2.defaults, vocab_size: 40478, n_positions: 512}, final: () => []}, {
   type: 'biogpt',
-  defaults: {vocab_size: 42384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, max_position_embeddings: 1024, tie_word_embeddings: true},
+  defaults: usual({vocab: 42384, hidden: 1024, layers: 24, heads: 16, width: 4096, context: 1024, tie_word_embeddings: true}),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'biogpt.embed_tokens'), positionEmbedding(d.config.size('max_position_embeddings') + 2, d.hidden, 'biogpt.embed_positions')],
@@ -25548,7 +26858,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   final: finalNorm
  }, {
   type: 'gpt_neo',
-  defaults: {vocab_size: 50257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true},
+  defaults: usual({vocab: 50257, context: 2048, hidden: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true}),
   names: {layers: 'num_layers', heads: 'num_heads'},
   aliases: {num_layers: ['num_hidden_layers'], num_heads: ['num_attention_heads']},
   headDim: 'divide',
@@ -25575,7 +26885,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   headBias: () => true
  }, {
   type: 'opt',
-  defaults: {vocab_size: 50272, hidden_size: 768, num_hidden_layers: 12, ffn_dim: 3072, max_position_embeddings: 2048, num_attention_heads: 12, enable_bias: true, do_layer_norm_before: true, layer_norm_elementwise_affine: true, tie_word_embeddings: true},
+  defaults: usual({vocab: 50272, hidden: 768, layers: 12, ffn_dim: 3072, context: 2048, heads: 12, enable_bias: true, do_layer_norm_before: true, layer_norm_elementwise_affine: true, tie_word_embeddings: true}),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   width: config => config.size('ffn_dim'),
@@ -25648,7 +26958,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'inkling_text'},
   tie: 'never',
   towers: m => {
-   const audio = m.part('audio_config').with({n_mel_bins: 80, mel_vocab_size: 256}), sounds = audio.size('n_mel_bins') * audio.size('mel_vocab_size')
+   const audio = m.part('audio_config').with({n_mel_bins: 80, mel_vocab_size: 256}, {n_mel_bins: ['num_codebooks'], mel_vocab_size: ['codebook_size']}), sounds = audio.size('n_mel_bins') * audio.size('mel_vocab_size')
    return [tower('vision_tower', 'vision', inklingVisual(m.part('vision_config'), m.hidden)), tower('audio_tower', 'audio', {weights: [tokenEmbedding(sounds, m.hidden, 'embed_audio_tokens'), norm('norm', m.hidden)], stack: noLayers, heads: null, width: m.hidden})]
   }
  })
@@ -25692,13 +27002,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    rank: own?.sizeOrNull('gate_rank') ?? config.size('loop_gate_rank')
   }
  }
- const inkling2Defaults = {
-  vocab_size: 201024,
+ const inkling2Defaults = usual({
+  vocab: 201024,
   unpadded_vocab_size: 200058,
-  hidden_size: 4608,
-  num_hidden_layers: 48,
-  num_attention_heads: 48,
-  num_key_value_heads: 8,
+  hidden: 4608,
+  layers: 48,
+  heads: 48,
+  kvHeads: 8,
   head_dim: 128,
   swa_num_attention_heads: 48,
   swa_num_key_value_heads: 8,
@@ -25706,24 +27016,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   sliding_window_size: 1024,
   d_rel: 16,
   rel_extent: 1024,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   conv_kernel_size: 4,
   moe_intermediate_size: 2304,
   n_routed_experts: 384,
   num_experts_per_tok: 8
- }, inkling2Aliases = {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length'], moe_intermediate_size: ['intermediate_size']}
+ }), inkling2Aliases = {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length'], moe_intermediate_size: ['intermediate_size']}
  function inkling2Visual(file, out) {
-  const config = file.with({
-   hidden_size: 1024,
-   num_hidden_layers: 23,
-   num_attention_heads: 16,
-   num_channels: 3,
-   patch_size: 20,
-   mlp_ratio: 4,
-   spatial_merge_size: 2,
-   posemb_grid_size: 32,
-   projection_hidden_dim: 4096,
-   projector_bias: false
+  const config = file.with(usual({hidden: 1024, layers: 23, heads: 16, num_channels: 3, patch_size: 20, mlp_ratio: 4, spatial_merge_size: 2, posemb_grid_size: 32, projection_hidden_dim: 4096, projector_bias: false}), {
+   patch_size: ['native_patch_size'],
+   spatial_merge_size: ['adapter_merge_size']
   }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 4, width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
   if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
   const merged = hidden * config.size('spatial_merge_size') ** 2
@@ -25742,7 +27044,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }], inkling2Family = [...[{type: 'inkling2_text', classes: ['Inkling2'], defaults: inkling2Defaults, aliases: inkling2Aliases, read: inkling2}, {
   type: 'inkling2_loop_text',
   classes: ['Inkling2Loop'],
-  defaults: {...inkling2Defaults, hidden_size: 2304, num_hidden_layers: 24, num_attention_heads: 24, swa_num_attention_heads: 24, moe_intermediate_size: 1152, n_routed_experts: 128, loop_layer_index_start: 6, loop_layer_index_end: 18, loop_num_passes: 3, loop_gate_rank: 64},
+  defaults: usual({...inkling2Defaults, hidden: 2304, layers: 24, heads: 24, swa_num_attention_heads: 24, moe_intermediate_size: 1152, n_routed_experts: 128, loop_layer_index_start: 6, loop_layer_index_end: 18, loop_num_passes: 3, loop_gate_rank: 64}),
   aliases: inkling2Aliases,
   read: inkling2
  }].map(layered), ...inkling2_types.map(multimodal)]
@@ -25764,41 +27066,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const lfmTie = config => config.has('tie_embedding') ? {tied: config.flag('tie_embedding', true)} : {}, lfm_types = [{
   type: 'lfm2',
-  defaults: {
-   vocab_size: 65536,
-   hidden_size: 2560,
-   intermediate_size: 12288,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   max_position_embeddings: 128e3,
-   conv_L_cache: 3,
-   block_multiple_of: 256,
-   block_ffn_dim_multiplier: 1,
-   block_auto_adjust_ff_dim: true,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 65536, hidden: 2560, width: 12288, layers: 32, heads: 32, kvHeads: 8, context: 128e3, conv_L_cache: 3, block_multiple_of: 256, block_ffn_dim_multiplier: 1, block_auto_adjust_ff_dim: true, tie_word_embeddings: true}),
   read: function lfm2(config) {
    const d = sizesOf(config), kinds = layerKinds(config, d.layers), listed = config.list('full_attn_idxs'), isFull = i => kinds ? kinds[i] !== 'conv' : listed === null || listed.includes(i), {full, conv} = lfmMixers(d), width = lfmWidth(config), feed = feedPart('dense', d, () => lfmFeed(d.hidden, width))
    return {sizes: d, layer: i => [isFull(i) ? full : conv, feed], final: [norm('model.embedding_norm', d.hidden)], intermediate: width, ...lfmTie(config)}
   }
  }, {
   type: 'lfm2_moe',
-  defaults: {
-   vocab_size: 65536,
-   hidden_size: 2048,
-   intermediate_size: 7168,
-   moe_intermediate_size: 1792,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   max_position_embeddings: 128e3,
-   conv_L_cache: 3,
-   num_dense_layers: 2,
-   num_experts_per_tok: 4,
-   num_experts: 32,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 65536, hidden: 2048, width: 7168, moe_intermediate_size: 1792, layers: 32, heads: 32, kvHeads: 8, context: 128e3, conv_L_cache: 3, num_dense_layers: 2, num_experts_per_tok: 4, num_experts: 32, tie_word_embeddings: true}),
   read: function lfm2Moe(config) {
    const d = sizesOf(config), kinds = layerKinds(config, d.layers)
    if (kinds === null) return config.invalid('layer_types', 'is missing');
@@ -25814,21 +27089,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'lfm3',
-  defaults: {
-   vocab_size: 128e3,
-   hidden_size: 2048,
-   intermediate_size: 7680,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
-   num_key_value_heads: 4,
-   head_dim: 128,
-   max_position_embeddings: 128e3,
-   conv_L_cache: 7,
-   sliding_window: 256,
-   use_sandwich_norm: true,
-   use_attention_gate: true,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 128e3, hidden: 2048, width: 7680, layers: 24, heads: 16, kvHeads: 4, head_dim: 128, context: 128e3, conv_L_cache: 7, sliding_window: 256, use_sandwich_norm: true, use_attention_gate: true, tie_word_embeddings: true}),
   read: function lfm3(config) {
    const d = sizesOf(config), kinds = layerKinds(config, d.layers), kindOf = i => kinds?.[i] ?? (i % 4 == 2 ? 'full_attention' : i % 4 == 0 && i > 0 ? 'sliding_attention' : 'conv'), window = config.sizeOrNull('sliding_window'), bias = config.flag('attention_bias'), kernel = config.size('conv_L_cache'), sandwich = config.flag('use_sandwich_norm'), gate = config.flag('use_attention_gate'), attention = w => attentionPart(d, w, () => [...attentionWeights({
     ...d,
@@ -25843,17 +27104,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], lfm = lfm_types.map(layered)
  function lfm3Visual(file) {
-  const config = file.with({
-   hidden_size: 1024,
-   intermediate_size: 2560,
+  const config = file.with(usual({
+   hidden: 1024,
+   width: 2560,
    in_channels: 3,
    patch_size: 16,
    temporal_patch_size: 2,
-   num_hidden_layers: 14,
-   num_attention_heads: 16,
-   num_key_value_heads: 8,
+   layers: 14,
+   heads: 16,
+   kvHeads: 8,
    conv_kernel_size: 3
-  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = family_layerCount(config), kinds = layerKinds(config, layers), isConv = i => kinds ? kinds[i] === 'conv' : i < 2 || i % 2 == 1, headDim = dividedHeadDim(config, hidden, heads), attention = {
+  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = family_layerCount(config), kinds = layerKinds(config, layers), isConv = i => kinds ? kinds[i] === 'conv' : i < 2 || i % 2 == 1, headDim = dividedHeadDim(config, hidden, heads), attention = {
    hidden,
    heads,
    kvHeads: config.size('num_key_value_heads'),
@@ -25888,7 +27149,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const linear_hybrid_types = [{
   type: 'minimax',
   also: ['minimax_text_01', 'MiniMaxText01', 'minimax_m1', 'MiniMaxM1'],
-  defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_experts_per_tok: 2, num_local_experts: 8},
+  defaults: usual({vocab: 32e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_experts_per_tok: 2, num_local_experts: 8}),
   aliases: {num_local_experts: ['num_experts']},
   read: function minimax(config) {
    const d = sizesOf(config), kinds = layerKinds(config, d.layers), listed = config.list('attn_type_list'), isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed[i] === 1 : (i + 1) % 2 == 1, experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), full = attentionPart(d, null, () => attentionWeights(d)), linear = {
@@ -25900,30 +27161,30 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'kimi_linear',
-  defaults: {
-   vocab_size: 163840,
-   hidden_size: 2304,
-   intermediate_size: 9216,
+  defaults: usual({
+   vocab: 163840,
+   hidden: 2304,
+   width: 9216,
    moe_intermediate_size: 1024,
-   num_hidden_layers: 27,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
-   num_shared_experts: 1,
+   layers: 27,
+   heads: 32,
+   kvHeads: 32,
+   n_shared_experts: 1,
    kv_lora_rank: 512,
    q_lora_rank: null,
    qk_rope_head_dim: 64,
    v_head_dim: 128,
    qk_nope_head_dim: 128,
-   num_experts: 256,
+   num_local_experts: 256,
    num_experts_per_tok: 8,
-   max_position_embeddings: 1048576,
+   context: 1048576,
    linear_head_dim: 128,
    linear_num_heads: 32,
    linear_conv_kernel_dim: 4
-  },
-  aliases: {num_experts: ['num_local_experts'], num_shared_experts: ['n_shared_experts'], num_experts_per_tok: ['num_experts_per_token'], max_position_embeddings: ['model_max_length']},
+  }),
+  aliases: {num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts'], num_experts_per_tok: ['num_experts_per_token'], max_position_embeddings: ['model_max_length']},
   read: function kimiLinear(file) {
-   const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = layerKinds(file, d.layers), listed = linear?.list('full_attn_layers') ?? null, isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 == 0, sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1)), experts = file.size('num_experts'), full = {
+   const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = layerKinds(file, d.layers), listed = linear?.list('full_attn_layers') ?? null, isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 == 0, sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1)), experts = file.size('num_local_experts'), full = {
     name: 'mla',
     weights: () => [...latentAttentionWeights(attention), norm('input_layernorm', d.hidden)],
     cache: [latentCache(attention)]
@@ -25931,7 +27192,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     name: 'kda',
     weights: () => [...kimiDeltaWeights({hidden: d.hidden, heads, headDim, kernel}), norm('input_layernorm', d.hidden)],
     cache: [{kind: 'kda', heads, headDim, kernel}]
-   }, latent = file.sizeOrNull('routed_expert_hidden_size'), shared = file.count('num_shared_experts'), moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent), width = file.size('intermediate_size'), dense = densePart(d, width)
+   }, latent = file.sizeOrNull('routed_expert_hidden_size'), shared = file.count('n_shared_experts'), moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent), width = file.size('intermediate_size'), dense = densePart(d, width)
    return {
     sizes: d,
     layer: i => [isFull(i) ? full : delta, sparse(i) ? moe : dense],
@@ -25945,7 +27206,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'olmo_hybrid',
-  defaults: {vocab_size: 100352, hidden_size: 3840, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 30, max_position_embeddings: 65536, linear_conv_kernel_dim: 4},
+  defaults: usual({vocab: 100352, hidden: 3840, width: 11008, layers: 32, heads: 30, context: 65536, linear_conv_kernel_dim: 4}),
   read: function olmoHybrid(config) {
    const d = sizesOf(config), keyHeads = config.sizeOrNull('linear_num_key_heads') ?? d.heads, keyDim = config.sizeOrNull('linear_key_head_dim') ?? Math.max(Math.floor(.75 * d.hidden / keyHeads), 1), g = {
     hidden: d.hidden,
@@ -25965,13 +27226,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }, width = config.size('intermediate_size'), feed = feedPart('dense', d, () => gatedFeedForward(d.hidden, width))
    return {sizes: d, layer: i => [isFull(i) ? full : linear, feed], intermediate: width}
   }
- }], linearHybrid = linear_hybrid_types.map(layered), apertusLayer = d => [...attentionWithFlag(d), ...queryKeyNorms(d, 'head'), ...plainFeedForward(d.hidden, d.width, false), ...d.config.text('hidden_act') === 'xielu' ? [vector('mlp.act_fn', 2)] : [], ...norms(d, ['attention_layernorm', 'feedforward_layernorm'])], apertusDefaults = {
+ }], linearHybrid = linear_hybrid_types.map(layered), apertusLayer = d => [...attentionWithFlag(d), ...queryKeyNorms(d, 'head'), ...plainFeedForward(d.hidden, d.width, false), ...d.config.text('hidden_act') === 'xielu' ? [vector('mlp.act_fn', 2)] : [], ...norms(d, ['attention_layernorm', 'feedforward_layernorm'])], apertusDefaults = usual({
   ...llamaDefaults,
-  vocab_size: 131072,
-  intermediate_size: 14336,
-  max_position_embeddings: 65536,
+  vocab: 131072,
+  width: 14336,
+  context: 65536,
   hidden_act: 'xielu'
- }
+ })
  function dogeExperts(d) {
   if (!d.config.flag('is_moe')) return [];
   const experts = d.config.size('num_experts')
@@ -25979,17 +27240,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const llama_relatives_types = [{
   type: 'cwm',
-  defaults: {vocab_size: 128256, hidden_size: 6144, intermediate_size: 21504, num_hidden_layers: 64, num_attention_heads: 48, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, sliding_window: 8192},
+  defaults: usual({vocab: 128256, hidden: 6144, width: 21504, layers: 64, heads: 48, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: 8192}),
   layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)],
   windows: d => alternatingWindows(d, layer => layer % 4 == 0)
- }, {type: 'arcee', defaults: {...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096}, layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]}, {
+ }, {type: 'arcee', defaults: usual({...llamaDefaults, hidden: 2560, width: 18432, context: 4096}), layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]}, {
   type: 'jais2',
-  defaults: {vocab_size: 150272, hidden_size: 3328, intermediate_size: 26624, num_hidden_layers: 32, num_attention_heads: 26, max_position_embeddings: 8192, attention_bias: true, mlp_bias: true},
+  defaults: usual({vocab: 150272, hidden: 3328, width: 26624, layers: 32, heads: 26, context: 8192, attention_bias: true, mlp_bias: true}),
   layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true)],
   final: d => [norm('model.norm', d.hidden, true)]
  }, {
   type: 'nemotron',
-  defaults: {vocab_size: 256e3, hidden_size: 6144, intermediate_size: 24576, num_hidden_layers: 32, num_attention_heads: 48, max_position_embeddings: 4096},
+  defaults: usual({vocab: 256e3, hidden: 6144, width: 24576, layers: 32, heads: 48, context: 4096}),
   layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true)],
   final: d => [norm('model.norm', d.hidden, true)],
   assumed: config => config.sizeOrNull('num_key_value_heads') === null ? 'num_key_value_heads missing: as many as heads assumed' : null
@@ -26001,27 +27262,23 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   assumed: assumedHeadDim
  }, {
   type: 'bitnet',
-  defaults: {vocab_size: 128256, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 30, num_attention_heads: 20, num_key_value_heads: 5, max_position_embeddings: 2048},
+  defaults: usual({vocab: 128256, hidden: 2560, width: 6912, layers: 30, heads: 20, kvHeads: 5, context: 2048}),
   layer: d => [...attentionWithFlag(d), norm('self_attn.attn_sub_norm', d.hidden), ...gatedFeedForward(d.hidden, d.width), norm('mlp.ffn_sub_norm', d.width), ...layerNorms(d)]
- }, {
-  type: 'nanochat',
-  defaults: {vocab_size: 50304, hidden_size: 768, intermediate_size: 8192, num_hidden_layers: 12, num_attention_heads: 6, max_position_embeddings: 2048},
-  layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
-  final: () => []
- }, {type: 'apertus1p5_text', defaults: {...apertusDefaults, vocab_size: 266752}, layer: apertusLayer, headRows: config => config.sizeOrNull('output_vocab_size')}, {
-  type: 'hyperclovax',
-  defaults: {...llamaDefaults, use_post_norm: true},
-  layer: d => [...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : []]
- }, {
+ }, {type: 'nanochat', defaults: usual({vocab: 50304, hidden: 768, width: 8192, layers: 12, heads: 6, context: 2048}), layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])], final: () => []}, {
+  type: 'apertus1p5_text',
+  defaults: {...apertusDefaults, vocab_size: 266752},
+  layer: apertusLayer,
+  headRows: config => config.sizeOrNull('output_vocab_size')
+ }, {type: 'hyperclovax', defaults: {...llamaDefaults, use_post_norm: true}, layer: d => [...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : []]}, {
   type: 'hrm_text',
-  defaults: {vocab_size: 151808, hidden_size: 1536, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 12, head_dim: 128, max_position_embeddings: 2048},
+  defaults: usual({vocab: 151808, hidden: 1536, width: 4096, layers: 16, heads: 12, head_dim: 128, context: 2048}),
   layers: config => 2 * family_layerCount(config, config.sizeOrNull('num_layers_per_stack') === null ? 'num_hidden_layers' : 'num_layers_per_stack'),
   kvHeads: (_, heads) => heads,
   layer: d => [...attentionWithFlag(d), column('self_attn.gate_proj', d.heads * d.headDim, d.hidden, {bias: d.config.flag('attention_bias')}), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias'))],
   final: d => [vector('model.z_L_init', d.hidden)]
  }, {
   type: 'doge',
-  defaults: {vocab_size: 32768, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 32, num_attention_heads: 8, max_position_embeddings: 2048, num_experts: 16384},
+  defaults: usual({vocab: 32768, hidden: 1024, width: 2048, layers: 32, heads: 8, context: 2048, num_experts: 16384}),
   layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head'), vector('self_attn.A', d.kvHeads), column('self_attn.dt_proj', d.kvHeads, d.kvHeads * d.headDim, {
    bias: d.config.flag('attention_bias')
   }), vector('input_residual', d.hidden), vector('post_attention_residual', d.hidden), ...dogeExperts(d)],
@@ -26033,12 +27290,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const longcatFlash = layered({
   type: 'longcat_flash',
-  defaults: {
-   vocab_size: 131072,
-   hidden_size: 6144,
+  defaults: usual({
+   vocab: 131072,
+   hidden: 6144,
    num_layers: 28,
-   num_attention_heads: 64,
-   max_position_embeddings: 131072,
+   heads: 64,
+   context: 131072,
    ffn_hidden_size: 12288,
    q_lora_rank: 1536,
    kv_lora_rank: 512,
@@ -26049,14 +27306,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    n_routed_experts: 512,
    zero_expert_num: 256,
    expert_ffn_hidden_size: 2048
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts'], moe_topk: ['num_experts_per_tok'], ffn_hidden_size: ['intermediate_size'], expert_ffn_hidden_size: ['moe_intermediate_size']},
   read: function longcat(config) {
    const layers = config.has('num_layers') ? config.size('num_layers') : halved(config), {sizes, attention} = latentSizes(config.with({num_hidden_layers: 2 * layers})), d = {
     ...sizes,
     layers
-   }, {hidden} = d, experts = config.size('n_routed_experts'), identity = config.count('zero_expert_num'), perToken = config.size('moe_topk'), width = config.size('expert_ffn_hidden_size'), dense = config.size('ffn_hidden_size'), half = i => [...latentAttentionWeights({
+   }, {hidden} = d, experts = config.size('n_routed_experts'), identity = config.count('zero_expert_num'), perToken = config.size('moe_topk'), width = config.size('expert_ffn_hidden_size'), dense = config.size('ffn_hidden_size'), queryDim = config.sizeOrNull('qk_head_dim'), half = i => [...latentAttentionWeights({
     ...attention,
+    queryDim,
     prefix: `self_attn.${i}`
    }), ...gatedFeedForward(hidden, dense, false, `mlps.${i}`), norm(`input_layernorm.${i}`, hidden), norm(`post_attention_layernorm.${i}`, hidden) ], idle = name => ({
     name: `mlp.experts.${name}`,
@@ -26091,14 +27349,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const mixer = {hidden, inner: mamba_innerWidth(config, hidden), state: config.size('state_size'), rank: timeStepRank(config, hidden), kernel: config.size('conv_kernel'), convBias: config.flag('use_conv_bias'), projBias: config.flag('use_bias'), innerNorms: false}
   return {name: 'mamba', weights: [norm('norm', hidden), ...mamba1Weights(mixer, 'mixer')], cache: [mamba1Cache(mixer)]}
  }
- const mambaDefaults = {vocab_size: 50280, hidden_size: 768, state_size: 16, num_hidden_layers: 32, expand: 2, conv_kernel: 4, use_conv_bias: true, time_step_rank: 'auto', tie_word_embeddings: true}
+ const mambaDefaults = usual({vocab: 50280, hidden: 768, state_size: 16, layers: 32, expand: 2, conv_kernel: 4, use_conv_bias: true, time_step_rank: 'auto', tie_word_embeddings: true})
  function mamba_shape(row, file) {
   const config = file.with(row.defaults), hidden = config.size('hidden_size'), layers = family_layerCount(config), vocabulary = config.size('vocab_size')
   return assemble(config, {type: row.type, classes: [], exact: true, embedding: [tokenEmbedding(vocabulary, hidden, 'backbone.embeddings')], layers: uniformStack(layers, row.layer(config, hidden)), final: [norm('backbone.norm_f', hidden)], facts: {hidden, layers, vocabulary}})
  }
  const mamba = [{type: 'mamba', defaults: mambaDefaults, layer: mamba1Layer}, {type: 'falcon_mamba', defaults: mambaDefaults, layer: mamba1Layer}, {
   type: 'mamba2',
-  defaults: {vocab_size: 32768, hidden_size: 4096, num_heads: 128, head_dim: 64, state_size: 128, num_hidden_layers: 64, expand: 2, conv_kernel: 4, n_groups: 8, use_conv_bias: true, tie_word_embeddings: false},
+  defaults: usual({vocab: 32768, hidden: 4096, num_heads: 128, head_dim: 64, state_size: 128, layers: 64, expand: 2, conv_kernel: 4, n_groups: 8, use_conv_bias: true, tie_word_embeddings: false}),
   layer: function mamba2Layer(config, hidden) {
    const mixer = {
     hidden,
@@ -26150,31 +27408,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function feedForwardPart(d, width, bias = false) {
   return {name: 'dense', weights: () => [...gatedFeedForward(d.hidden, width, bias, 'feed_forward'), norm('pre_ff_layernorm', d.hidden)]}
  }
- const bambaDefaults = {
-  vocab_size: 128e3,
-  hidden_size: 4096,
-  intermediate_size: 14336,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 262144,
-  mamba_n_heads: 128,
-  mamba_d_head: 'auto',
-  mamba_n_groups: 1,
-  mamba_d_state: 256,
-  mamba_d_conv: 4,
-  mamba_expand: 2,
-  mamba_conv_bias: true
- }, mamba_hybrid_types = [{
+ const bambaDefaults = usual({vocab: 128e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 262144, mamba_n_heads: 128, mamba_d_head: 'auto', mamba_n_groups: 1, mamba_d_state: 256, mamba_d_conv: 4, mamba_expand: 2, mamba_conv_bias: true}), mamba_hybrid_types = [{
   type: 'jamba',
-  defaults: {
-   vocab_size: 65536,
-   hidden_size: 4096,
-   intermediate_size: 14336,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
-   max_position_embeddings: 262144,
+  defaults: usual({
+   vocab: 65536,
+   hidden: 4096,
+   width: 14336,
+   layers: 32,
+   heads: 32,
+   kvHeads: 8,
+   context: 262144,
    num_experts_per_tok: 2,
    num_experts: 16,
    expert_layer_period: 2,
@@ -26186,7 +27429,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    mamba_expand: 2,
    mamba_dt_rank: 'auto',
    mamba_conv_bias: true
-  },
+  }),
   aliases: {num_experts: ['num_local_experts']},
   read: function jamba(config) {
    const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), every = (period, offset) => {
@@ -26216,7 +27459,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'granitemoehybrid',
-  defaults: {...bambaDefaults, vocab_size: 32e3, intermediate_size: 11008, num_key_value_heads: null, max_position_embeddings: 2048, num_local_experts: 8, num_experts_per_tok: 2, shared_intermediate_size: 1024},
+  defaults: usual({...bambaDefaults, vocab: 32e3, width: 11008, kvHeads: null, context: 2048, num_local_experts: 8, num_experts_per_tok: 2, shared_intermediate_size: 1024}),
   aliases: {layer_types: ['layers_block_type']},
   read: function granite(config) {
    const d = sizesOf(config), experts = config.count('num_local_experts'), perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null, width = config.size('intermediate_size'), kinds = layerKinds(config, d.layers), isAttention = i => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention', full = attentionPart(d, null, () => flaggedAttention(d)), mamba = mamba2Part(mamba2Sizes(config, d.hidden)), shared = config.count('shared_intermediate_size'), feed = {
@@ -26249,7 +27492,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   type: 'mimo',
   classes: ['MiMo'],
   verified: 'published total of MiMo-7B',
-  defaults: {vocab_size: 151680, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 32768, attention_bias: true},
+  defaults: usual({vocab: 151680, hidden: 4096, width: 11008, layers: 36, heads: 32, kvHeads: 8, context: 32768, attention_bias: true}),
   read: config => {
    const d = sizesOf(config), full = attentionPart(d, null, () => attentionWeights({...d, qkvBias: config.flag('attention_bias')})), width = config.size('intermediate_size'), dense = densePart(d, width)
    return {sizes: d, layer: () => [full, dense], intermediate: width, mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [full, dense], false)}
@@ -26257,21 +27500,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'mimo_v2_flash',
   classes: ['MiMoV2Flash'],
-  defaults: {
-   vocab_size: 152576,
-   hidden_size: 4096,
-   intermediate_size: 16384,
-   num_hidden_layers: 48,
-   num_attention_heads: 64,
-   num_key_value_heads: 4,
-   head_dim: 192,
-   v_head_dim: 128,
-   max_position_embeddings: 131072,
-   sliding_window: 129,
-   moe_intermediate_size: 2048,
-   num_experts_per_tok: 8,
-   n_routed_experts: 256
-  },
+  defaults: usual({vocab: 152576, hidden: 4096, width: 16384, layers: 48, heads: 64, kvHeads: 4, head_dim: 192, v_head_dim: 128, context: 131072, sliding_window: 129, moe_intermediate_size: 2048, num_experts_per_tok: 8, n_routed_experts: 256}),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: config => {
    const d = {...sizesOf(config), valueDim: config.size('v_head_dim')}, sliding = {...d, kvHeads: 2 * d.kvHeads}, kept = {
@@ -26285,14 +27514,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], mimo = mimo_types.map(layered), mistralLarge4Text = layered({
   type: 'mistral_large4_text',
-  defaults: {
-   vocab_size: 204800,
-   hidden_size: 6144,
-   intermediate_size: 24576,
+  defaults: usual({
+   vocab: 204800,
+   hidden: 6144,
+   width: 24576,
    moe_intermediate_size: 6144,
-   num_hidden_layers: 72,
-   num_attention_heads: 64,
-   num_key_value_heads: 64,
+   layers: 72,
+   heads: 64,
+   kvHeads: 64,
    n_shared_experts: 1,
    n_routed_experts: 128,
    num_experts_per_tok: 4,
@@ -26300,11 +27529,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    qk_rope_head_dim: 64,
    v_head_dim: 128,
    qk_nope_head_dim: 64,
-   max_position_embeddings: 1048576,
+   context: 1048576,
    index_head_dim: 128,
    index_n_heads: 32,
    first_k_dense_replace: 1
-  },
+  }),
   aliases: {n_routed_experts: ['num_local_experts', 'num_experts']},
   read: function mistralLarge4(config) {
    const rope = config.size('qk_rope_head_dim'), nope = config.size('qk_nope_head_dim'), sizes = {
@@ -26340,23 +27569,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const mixtral_flaggedAttention = d => {
   const bias = d.config.flag('attention_bias')
   return attentionWeights({...d, qkvBias: bias, outBias: bias})
- }, blockSparse = {prefix: 'block_sparse_moe'}, mixtralNames = {...blockSparse, names: ['w1', 'w3', 'w2']}, graniteDefaults = {
-  vocab_size: 32e3,
-  hidden_size: 4096,
-  intermediate_size: 11008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
-  num_local_experts: 8,
-  num_experts_per_tok: 2
- }, graniteMixture = {...blockSparse, router: 'block_sparse_moe.router.layer'}, mixtral_types = [{
+ }, blockSparse = {prefix: 'block_sparse_moe'}, mixtralNames = {...blockSparse, names: ['w1', 'w3', 'w2']}, graniteDefaults = usual({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_local_experts: 8, num_experts_per_tok: 2}), graniteMixture = {
+  ...blockSparse,
+  router: 'block_sparse_moe.router.layer'
+ }, mixtral_types = [{
   type: 'mixtral',
-  defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_local_experts: 8, num_experts_per_tok: 2},
+  defaults: usual({vocab: 32e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_local_experts: 8, num_experts_per_tok: 2}),
   aliases: {num_local_experts: ['num_experts']},
   read: config => mixtral_uniform(config, {experts: 'num_local_experts', attention: attentionWeights, mixture: () => mixtralNames, windows: plainWindows})
  }, {
   type: 'minimax_m2',
-  defaults: {vocab_size: 200064, hidden_size: 3072, intermediate_size: 1536, num_hidden_layers: 62, num_attention_heads: 48, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 196608, num_local_experts: 256, num_experts_per_tok: 8},
+  defaults: usual({vocab: 200064, hidden: 3072, width: 1536, layers: 62, heads: 48, kvHeads: 8, head_dim: 128, context: 196608, num_local_experts: 256, num_experts_per_tok: 8}),
   aliases: {num_local_experts: ['num_experts']},
   read: config => mixtral_uniform(config, {experts: 'num_local_experts', attention: d => [...attentionWeights(d), ...queryKeyNorms(d, 'wide')], mixture: () => ({...mixtralNames, routerFloat32: true}), more: d => [correctionBias(d.config.size('num_local_experts'), 'block_sparse_moe')]})
  }, {type: 'granitemoe', defaults: graniteDefaults, read: config => mixtral_uniform(config, {experts: 'num_local_experts', attention: mixtral_flaggedAttention, mixture: () => graniteMixture})}, {
@@ -26374,7 +27597,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'phimoe',
   also: ['PhiMoE'],
-  defaults: {vocab_size: 32064, hidden_size: 4096, intermediate_size: 6400, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_local_experts: 16, num_experts_per_tok: 2},
+  defaults: usual({vocab: 32064, hidden: 4096, width: 6400, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_local_experts: 16, num_experts_per_tok: 2}),
   read: config => mixtral_uniform(config, {
    experts: 'num_local_experts',
    attention: mixtral_flaggedAttention,
@@ -26386,19 +27609,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   })
  }, {
   type: 'olmoe',
-  defaults: {vocab_size: 50304, hidden_size: 2048, intermediate_size: 2048, num_hidden_layers: 16, num_attention_heads: 16, max_position_embeddings: 4096, num_experts: 64, num_experts_per_tok: 8},
+  defaults: usual({vocab: 50304, hidden: 2048, width: 2048, layers: 16, heads: 16, context: 4096, num_experts: 64, num_experts_per_tok: 8}),
   aliases: {num_experts: ['num_local_experts']},
   read: config => mixtral_uniform(config, { experts: 'num_experts', attention: d => [ ...mixtral_flaggedAttention(d), norm('self_attn.q_norm', d.hidden), norm('self_attn.k_norm', Math.floor(d.hidden / d.heads) * d.kvHeads) ] })
  }, {
   type: 'flex_olmo',
-  defaults: {vocab_size: 100352, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096, num_experts: 7, num_experts_per_tok: 5},
+  defaults: usual({vocab: 100352, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 4096, num_experts: 7, num_experts_per_tok: 5}),
   aliases: {num_experts: ['num_local_experts']},
   read: config => mixtral_uniform(config, {experts: 'num_experts', attention: d => [...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide')]})
  }, {
   type: 'hunyuan_v1_moe',
   classes: ['HunYuanMoEV1'],
   also: ['hunyuan'],
-  defaults: {vocab_size: 290943, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, num_experts: 1, moe_topk: 1},
+  defaults: usual({vocab: 290943, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_experts: 1, moe_topk: 1}),
   aliases: {moe_topk: ['num_experts_per_tok'], num_experts: ['num_local_experts']},
   read: config => ({
    ...mixtral_uniform(config, {
@@ -26408,11 +27631,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     mixture: () => ({router: 'mlp.gate.wg'}),
     more: d => sharedExpert(d.hidden, config.size('intermediate_size'), {prefix: 'mlp.shared_mlp'})
    }),
-   ...config.sizeOrNull('head_dim') === null ? { exact: false, notes: [ 'head_dim missing: hidden_size / num_attention_heads assumed' ] } : {}
+   ...config.sizeOrNull('head_dim') === null ? {exact: false, notes: ['head_dim missing: hidden_size / num_attention_heads assumed']} : {}
   })
  }, {
   type: 'gpt_oss',
-  defaults: {vocab_size: 201088, hidden_size: 2880, intermediate_size: 2880, num_hidden_layers: 36, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 64, max_position_embeddings: 131072, sliding_window: 128, attention_bias: true, num_local_experts: 128, num_experts_per_tok: 4},
+  defaults: usual({vocab: 201088, hidden: 2880, width: 2880, layers: 36, heads: 64, kvHeads: 8, head_dim: 64, context: 131072, sliding_window: 128, attention_bias: true, num_local_experts: 128, num_experts_per_tok: 4}),
   aliases: {num_local_experts: ['num_experts']},
   read: config => mixtral_uniform(config, {
    experts: 'num_local_experts',
@@ -26439,7 +27662,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], mixtral = mixtral_types.map(layered), modernBertDecoder = decoder({
   type: 'modernbert-decoder',
-  defaults: {vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, sliding_window: 64, decoder_bias: true, tie_word_embeddings: true},
+  defaults: usual({vocab: 50368, hidden: 768, width: 1152, layers: 22, heads: 12, context: 8192, sliding_window: 64, decoder_bias: true, tie_word_embeddings: true}),
   headDim: 'divide',
   kvHeads: (_, heads) => heads,
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), norm('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
@@ -26481,15 +27704,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector_bias") => m => {
   const {encoder, named} = visionTower(m, otherwise, absent), bias = m.config.flag(biasKey, true)
   return [named, projector(twoLayers(encoder.width * featureLayers(m), m.hidden, bias)), ...newline ? [projector([vector('image_newline', m.hidden)], 'model')] : []]
- }, clipLarge = {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14}, siglipSo400m = {
-  hidden_size: 1152,
-  intermediate_size: 4304,
-  num_hidden_layers: 26,
-  num_attention_heads: 16,
+ }, clipLarge = usual({hidden: 1024, width: 4096, layers: 24, heads: 16, image_size: 336, patch_size: 14}), siglipSo400m = usual({
+  hidden: 1152,
+  width: 4304,
+  layers: 26,
+  heads: 16,
   image_size: 384,
   patch_size: 14,
   vision_use_head: false
- }, llava_merged = (width, factor) => width * factor * factor, pixtralTowers = absent => m => {
+ }), llava_merged = (width, factor) => width * factor * factor, pixtralTowers = absent => m => {
   const {encoder, named} = visionTower(m, 'pixtral', absent), merge = llava_merged(encoder.width, m.config.size('spatial_merge_size'))
   return [named, projector([norm('norm', encoder.width), replicated('patch_merger.merging_layer', encoder.width, merge), ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias'))])]
  }, idefics3Towers = otherwise => m => {
@@ -26510,10 +27733,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   towers: llavaTowers('clip_vision_model', clipLarge, true)
  }, {type: 'llava_onevision', text: {type: 'qwen2'}, tie: 'either', towers: llavaTowers('siglip_vision_model', siglipSo400m, true)}, {
   type: 'vipllava',
-  defaults: {vision_feature_layers: [-2, -5, -8, -11, 6]},
+  defaults: {vision_feature_layer: [-2, -5, -8, -11, 6]},
+  aliases: {vision_feature_layer: ['vision_feature_layers']},
   text: {type: 'llama'},
   towers: m => {
-   const {encoder, named} = visionTower(m, 'clip_vision_model', clipLarge), listed = m.config.raw('vision_feature_layers'), input = encoder.width * (Array.isArray(listed) ? listed.length : 1)
+   const {encoder, named} = visionTower(m, 'clip_vision_model', clipLarge), input = encoder.width * featureLayers(m)
    return [named, projector([norm('projector_layernorm', input, true), ...twoLayers(input, m.hidden, true)])]
   }
  }, {
@@ -26526,15 +27750,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'mistral3',
   defaults: {spatial_merge_size: 2},
-  text: {type: 'mistral', absent: {vocab_size: 131072, hidden_size: 5120, intermediate_size: 32768, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, sliding_window: null}},
+  text: {type: 'mistral', absent: usual({vocab: 131072, hidden: 5120, width: 32768, layers: 40, heads: 32, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: null})},
   tiedByDefault: true,
   towers: pixtralTowers({...clipLarge, image_size: 1540})
- }, {type: 'mistral_large4', defaults: {spatial_merge_size: 2}, text: {type: 'mistral_large4_text'}, towers: pixtralTowers({hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 30, num_attention_heads: 16, image_size: 1540, patch_size: 14})}, gemma3('gemma3', {
-  tiedByDefault: true
- }), gemma3('shieldgemma2', {classes: ['Gemma3'], tie: 'either'}), {
+ }, {type: 'mistral_large4', defaults: {spatial_merge_size: 2}, text: {type: 'mistral_large4_text'}, towers: pixtralTowers(usual({hidden: 2048, width: 6144, layers: 30, heads: 16, image_size: 1540, patch_size: 14}))}, gemma3('gemma3', {tiedByDefault: true}), gemma3('shieldgemma2', {
+  classes: ['Gemma3'],
+  tie: 'either'
+ }), {
   type: 'paligemma',
   defaults: {projection_dim: 2048},
-  text: {type: 'gemma', absent: {vocab_size: 257152, hidden_size: 2048, intermediate_size: 16384, num_hidden_layers: 18, num_attention_heads: 8, num_key_value_heads: 1}},
+  text: {type: 'gemma', absent: usual({vocab: 257152, hidden: 2048, width: 16384, layers: 18, heads: 8, kvHeads: 1})},
   tiedByDefault: true,
   towers: m => {
    const absent = {...siglipSo400m, intermediate_size: 4096, num_hidden_layers: 27, image_size: 224}, {encoder, named} = visionTower(m, 'siglip_vision_model', absent), width = m.config.size('projection_dim')
@@ -26546,13 +27771,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'cohere2'},
   tiedByDefault: true,
   towers: m => {
-   const {encoder, named} = visionTower(m, 'siglip_vision_model', {
-    hidden_size: 1152,
-    intermediate_size: 3072,
-    num_hidden_layers: 27,
-    num_attention_heads: 12,
-    image_size: 512
-   }), inner = m.config.size('alignment_intermediate_size'), input = llava_merged(encoder.width, m.config.size('downsample_factor'))
+   const absent = usual({hidden: 1152, width: 3072, layers: 27, heads: 12, image_size: 512}), {encoder, named} = visionTower(m, 'siglip_vision_model', absent), inner = m.config.size('alignment_intermediate_size'), input = llava_merged(encoder.width, m.config.size('downsample_factor'))
    return [ named, projector([ column('linear_1', inner, input, { bias: true }), row('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }) ]) ]
   }
  }, {
@@ -26601,14 +27820,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   encoder_attention_heads: ['num_attention_heads'],
   encoder_ffn_dim: ['intermediate_size'],
   d_model: ['hidden_size']
- }
- function whisperEncoder(file) {
-  const config = file.with(whisperLarge, whisperAliases), hidden = config.size('d_model')
+ }, newerAliases = Object.fromEntries(Object.entries(whisperAliases).map(([name, others]) => [name, [name, ...others]]))
+ function whisperEncoder(file, aliases = whisperAliases) {
+  const config = file.with(whisperLarge, aliases), hidden = config.size('d_model')
   return {weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')), stack: encoderStack(config, whisperLayer(hidden, config.size('encoder_ffn_dim')), 'encoder_layers'), heads: config.size('encoder_attention_heads'), width: hidden}
  }
- const voxtralText = {vocab_size: 131072, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 30, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072}
+ const voxtralText = usual({vocab: 131072, hidden: 3072, width: 8192, layers: 30, kvHeads: 8, head_dim: 128, context: 131072})
  function realtimeEncoder(file) {
-  const config = file.with({...whisperLarge, encoder_attention_heads: 32, head_dim: 64}, whisperAliases), hidden = config.size('d_model'), weights = encoderLayer({
+  const config = file.with({...whisperLarge, encoder_attention_heads: 32, head_dim: 64}, newerAliases), hidden = config.size('d_model'), weights = encoderLayer({
    hidden,
    width: config.size('encoder_ffn_dim'),
    attention: config.size('encoder_attention_heads') * config.size('head_dim'),
@@ -26624,7 +27843,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'qwen2'},
   tie: 'never',
   towers: m => {
-   const encoder = whisperEncoder(m.part('audio_config')), bias = m.config.flag('projector_bias', true)
+   const encoder = whisperEncoder(m.part('audio_config'), newerAliases), bias = m.config.flag('projector_bias', true)
    return [tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias))]
   }
  })
@@ -26670,8 +27889,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'llama', own: ['llama'], defaults: voxtralText},
   tie: 'never',
   towers: m => {
-   const config = m.part('audio_config').with(whisperLarge, whisperAliases)
-   return [tower('audio_tower', 'audio', whisperEncoder(config)), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false))]
+   const config = m.part('audio_config').with(whisperLarge, newerAliases)
+   return [tower('audio_tower', 'audio', whisperEncoder(config, newerAliases)), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false))]
   }
  }, {
   type: 'voxtral_realtime',
@@ -26689,7 +27908,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   exact: false
  }, {
   type: 'glmasr',
-  text: {type: 'llama', own: ['llama'], defaults: {vocab_size: 59264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192}},
+  text: {type: 'llama', own: ['llama'], defaults: usual({vocab: 59264, hidden: 2048, width: 6144, layers: 28, heads: 16, kvHeads: 4, context: 8192})},
   tiedByDefault: true,
   towers: m => {
    const config = m.part('audio_config').with(whisperLarge, whisperAliases), bias = {bias: true}
@@ -26697,106 +27916,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, flamingo('audioflamingo3'), flamingo('musicflamingo'), {
   type: 'qwen3_asr',
-  text: {type: 'qwen3', absent: {hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 65536, tie_word_embeddings: true}},
+  text: {type: 'qwen3', absent: usual({hidden: 2048, width: 6144, layers: 28, heads: 16, kvHeads: 8, context: 65536, tie_word_embeddings: true})},
   tiedByDefault: true,
   towers: m => {
    const config = m.part('audio_config'), encoder = qwen3Audio(config, {encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024})
    return [tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width))]
   }
  }], audioLanguage = audio_language_types.map(multimodal)
- function patchEmbed(config, hidden, bias) {
-  return patchConv('patch_embed.proj', config, hidden, {bias, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]})
- }
- function merger(config, hidden, out, normed, prefix = "merger") {
-  const inner = hidden * config.size('spatial_merge_size') ** 2
-  return [ { ...normed, name: `${prefix}.${normed.name}` }, column(`${prefix}.linear_fc1`, inner, inner, { bias: true }), row(`${prefix}.linear_fc2`, out, inner, { bias: true }) ]
- }
- const names = {attention: 'attn', out: 'proj', mlp: 'mlp'}
- function blocks(config, weights, layer, hidden) {
-  return {weights, stack: uniformStack(family_layerCount(config, 'depth'), {name: 'block', weights: layer, cache: []}), heads: config.sizeOrNull('num_heads'), width: hidden}
- }
- function qwen25Visual(file) {
-  const config = file.with(qwen25Defaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size')
-  return blocks(config, [patchEmbed(config, hidden, false), ...merger(config, hidden, out, norm('ln_q', hidden))], encoderLayer({hidden, width: config.size('intermediate_size'), fused: true, gated: true, rms: true, norms: ['norm1', 'norm2'], names}), out)
- }
- function qwen3Visual(file, deepstack) {
-  const config = file.with(qwen3Defaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = hidden * config.size('spatial_merge_size') ** 2, deep = deepstack ? (config.list('deepstack_visual_indexes') ?? []).length : 0
-  return blocks(config, [patchEmbed(config, hidden, true), positionEmbedding(config.size('num_position_embeddings'), hidden, 'pos_embed'), ...merger(config, hidden, out, norm('norm', hidden, true)), ...Array.from({
-   length: deep
-  }, (_, i) => merger(config, hidden, out, norm('norm', inner, true), `deepstack_merger_list.${i}`)).flat() ], encoderLayer({ hidden, width: config.size('intermediate_size'), fused: true, norms: [ 'norm1', 'norm2' ], names }), out)
- }
- function glmVisual(file) {
-  const config = file.with(glmDefaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = config.size('intermediate_size'), merge = config.size('spatial_merge_size')
-  return blocks(config, [patchPositions('embeddings.position_embedding', config, hidden), patchEmbed(config, hidden, true), norm('post_conv_layernorm', hidden), norm('post_layernorm', hidden), conv('downsample', out, hidden * merge * merge, true), column('merger.proj', out, out), norm('merger.post_projection_norm', out, true), column('merger.gate_proj', inner, out), column('merger.up_proj', inner, out), row('merger.down_proj', out, inner)], encoderLayer({
-   hidden,
-   width: out,
-   fused: true,
-   gated: true,
-   rms: true,
-   qkvBias: config.flag('attention_bias'),
-   outBias: false,
-   mlpBias: false,
-   norms: ['norm1', 'norm2'],
-   names
-  }), out)
- }
- const qwen2Defaults = {depth: 32, embed_dim: 1280, hidden_size: 3584, mlp_ratio: 4, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2}, qwen25Defaults = {
-  depth: 32,
-  hidden_size: 3584,
-  intermediate_size: 3420,
-  num_heads: 16,
-  in_channels: 3,
-  patch_size: 14,
-  spatial_merge_size: 2,
-  temporal_patch_size: 2,
-  out_hidden_size: 3584
- }, qwen3Defaults = {depth: 27, hidden_size: 1152, intermediate_size: 4304, num_heads: 16, in_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 3584, num_position_embeddings: 2304, deepstack_visual_indexes: [8, 16, 24]}, glmDefaults = {
-  depth: 24,
-  hidden_size: 1536,
-  intermediate_size: 13696,
-  attention_bias: false,
-  num_heads: 12,
-  in_channels: 3,
-  image_size: 336,
-  patch_size: 14,
-  spatial_merge_size: 2,
-  temporal_patch_size: 2,
-  out_hidden_size: 4096
- }, qwen2Text = own => ({type: 'qwen2', own: [own], flat: true, defaults: {vocab_size: 152064, hidden_size: 8192, intermediate_size: 29568, num_hidden_layers: 80, num_attention_heads: 64, num_key_value_heads: 8, max_position_embeddings: 32768, use_sliding_window: false}}), glm4vText = {
-  type: 'glm4',
-  own: ['glm4v_text'],
-  fields: () => ({attention_bias: true}),
-  defaults: {vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, max_position_embeddings: 32768, head_dim: null}
- }, visual = read => m => [tower('visual', 'vision', read(m.part('vision_config')))], qwen3VlText = {max_position_embeddings: 128e3}, qwen_vl_types = [{
-  type: 'qwen2_vl',
-  text: qwen2Text('qwen2_vl_text'),
-  tie: 'either',
-  towers: visual(function qwen2Visual(file) {
-   const config = file.with(qwen2Defaults), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
-   if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-   const out = config.size('hidden_size')
-   return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, norm('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
-  })
- }, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
-  type: 'cosmos3_omni',
-  text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText},
-  towers: visual(config => qwen3Visual(config, true))
- }, {type: 'qwen3_vl_moe', text: {type: 'qwen3_vl_moe_text'}, towers: visual(config => qwen3Visual(config, true))}, {type: 'qwen3_5', text: {type: 'qwen3_5_text'}, towers: visual(config => qwen3Visual(config, false))}, {
-  type: 'qwen3_5_moe',
-  text: {type: 'qwen3_5_moe_text'},
-  towers: visual(config => qwen3Visual(config, false))
- }, {type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glmga', classes: ['Glm46V'], text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glm46v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {
-  type: 'glm4v_moe',
-  text: {type: 'glm4v_moe_text'},
-  tie: 'either',
-  towers: visual(glmVisual)
- }], qwenVl = qwen_vl_types.map(multimodal)
  function samTower(file) {
-  const config = file.with({
-   hidden_size: 768,
+  const config = file.with(usual({
+   hidden: 768,
    output_channels: 256,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
+   layers: 12,
+   heads: 12,
    num_channels: 3,
    image_size: 1024,
    patch_size: 16,
@@ -26806,7 +27938,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    window_size: 14,
    global_attn_indexes: [2, 5, 8, 11],
    mlp_dim: 3072
-  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ vector('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), vector('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [], layer = encoderLayer({
+  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ vector('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), vector('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [], layer = encoderLayer({
    hidden,
    width: config.size('mlp_dim'),
    fused: true,
@@ -26823,17 +27955,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   })
  }
  function pooledAttention(adapter) {
-  const config = adapter.with({
+  const config = adapter.with(usual({
    vision_feature_layer: [24, 18],
-   hidden_size: 1152,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
+   hidden: 1152,
+   heads: 16,
+   kvHeads: 16,
    head_dim: 72,
    attention_bias: true,
-   intermediate_size: 18944,
+   width: 18944,
    text_hidden_size: 3584,
    mlp_bias: false
-  }), hidden = config.size('hidden_size'), input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1), headDim = config.size('head_dim'), queries = config.size('num_attention_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, bias = {
+  })), hidden = config.size('hidden_size'), input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1), headDim = config.size('head_dim'), queries = config.size('num_attention_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, bias = {
    bias: config.flag('attention_bias')
   }, width = config.size('intermediate_size'), mlpBias = {bias: config.flag('mlp_bias')}
   return [replicated('image_pooling_2d.q_proj', queries, input, bias), replicated('image_pooling_2d.k_proj', keys, input, bias), replicated('image_pooling_2d.v_proj', keys, input, bias), replicated('image_pooling_2d.o_proj', hidden, queries, bias), column('image_projector.gate_proj', width, hidden, mlpBias), column('image_projector.up_proj', width, hidden, mlpBias), row('image_projector.down_proj', config.size('text_hidden_size'), width)]
@@ -26847,7 +27979,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const document_vision_types = [{
   type: 'got_ocr2',
-  text: {type: 'qwen2', absent: {vocab_size: 151860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16}},
+  text: {type: 'qwen2', absent: usual({vocab: 151860, hidden: 1024, width: 2816, layers: 24, heads: 16, kvHeads: 16})},
   tiedByDefault: true,
   towers: function gotTowers(m) {
    const encoder = samTower(m.part('vision_config'))
@@ -26856,7 +27988,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'lighton_ocr',
   defaults: {spatial_merge_size: 2},
-  text: {type: 'qwen3', absent: {hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 40960}},
+  text: {type: 'qwen3', absent: usual({hidden: 1024, width: 3072, layers: 28, heads: 16, kvHeads: 8, context: 40960})},
   tiedByDefault: true,
   towers: function lightOnTowers(m) {
    const encoder = encoderOf(m.part('vision_config', {image_size: 1540, patch_size: 14}), 'pixtral'), merge = encoder.width * m.config.size('spatial_merge_size') ** 2
@@ -26864,20 +27996,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'paddleocr_vl',
-  text: {type: 'ernie4_5', own: ['paddleocr_vl_text'], defaults: {vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128}},
+  text: {type: 'ernie4_5', own: ['paddleocr_vl_text'], defaults: usual({vocab: 103424, hidden: 1024, width: 3072, layers: 18, heads: 16, kvHeads: 2, head_dim: 128})},
   tie: 'either',
   tiedByDefault: true,
   towers: function paddleTowers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 27,
-    num_attention_heads: 16,
+   const config = m.part('vision_config').with(usual({
+    hidden: 1152,
+    width: 4304,
+    layers: 27,
+    heads: 16,
     num_channels: 3,
     image_size: 384,
     patch_size: 14,
     spatial_merge_size: 2
-   }), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), positionEmbedding(patchCount(config), hidden, 'embeddings.position_embedding'), norm('post_layernorm', hidden, true)], {
+   })), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), positionEmbedding(patchCount(config), hidden, 'embeddings.position_embedding'), norm('post_layernorm', hidden, true)], {
     hidden,
     width: config.size('intermediate_size')
    }), inner = hidden * config.size('spatial_merge_size') ** 2
@@ -26888,20 +28020,29 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'ernie4_5_vl_moe_text'},
   tiedByDefault: true,
   towers: function ernieTowers(m) {
-   const config = m.part('vision_config').with({depth: 32, hidden_size: 1280, intermediate_size: 5120, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_merge_size: 2}), hidden = config.size('hidden_size'), patch = patchConv('patch_embed.proj', config, hidden, {
-    bias: false,
-    channels: 'in_channels'
-   }), encoder = plainEncoder(config, [replicated(patch.name, patch.out, patch.in), norm('ln', hidden, true)], {hidden, width: config.size('intermediate_size'), fused: true, norms: ['norm1', 'norm2'], names: {attention: 'attn', out: 'proj'}}, {
-    layers: 'depth',
-    heads: 'num_heads'
-   }), inner = hidden * config.size('spatial_merge_size') ** 2, bias = { bias: true }, resampler = (name, input) => [ replicated(`${name}.fc1`, inner, input, bias), replicated(`${name}.fc2`, inner, inner, bias), norm(`${name}.ln`, inner, true) ]
+   const config = m.part('vision_config').with({
+    depth: 32,
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_heads: 16,
+    in_channels: 3,
+    patch_size: 14,
+    spatial_merge_size: 2,
+    temporal_merge_size: 2
+   }, visualAliases), hidden = config.size('hidden_size'), patch = patchConv('patch_embed.proj', config, hidden, {bias: false, channels: 'in_channels'}), encoder = plainEncoder(config, [replicated(patch.name, patch.out, patch.in), norm('ln', hidden, true)], {
+    hidden,
+    width: config.size('intermediate_size'),
+    fused: true,
+    norms: ['norm1', 'norm2'],
+    names: {attention: 'attn', out: 'proj'}
+   }, { layers: 'depth', heads: 'num_heads' }), inner = hidden * config.size('spatial_merge_size') ** 2, bias = { bias: true }, resampler = (name, input) => [ replicated(`${name}.fc1`, inner, input, bias), replicated(`${name}.fc2`, inner, inner, bias), norm(`${name}.ln`, inner, true) ]
    return [tower('vision_tower', 'vision', encoder), projector([...resampler('spatial_linear', inner), ...resampler('temporal_linear', inner * config.size('temporal_merge_size')), replicated('mlp', m.hidden, inner, bias), norm('after_norm', m.hidden)], 'resampler_model')]
   }
  }, {
   type: 'exaone4_5',
   text: {type: 'exaone4'},
   towers: function exaoneTowers(m) {
-   const config = m.part('vision_config').with({num_key_value_heads: 8, num_heads: 16}), encoder = qwen25Visual(config), heads = config.size('num_heads'), kvHeads = config.size('num_key_value_heads'), kinds = encoder.stack.kinds.map(kind => ({
+   const config = m.part('vision_config').with({num_key_value_heads: 8, num_heads: 16}, visualAliases), encoder = qwen25Visual(config), heads = config.size('num_heads'), kvHeads = config.size('num_key_value_heads'), kinds = encoder.stack.kinds.map(kind => ({
     ...kind,
     weights: kind.weights.map(weight => weight.name === 'attn.qkv' ? { ...weight, out: Math.floor(weight.in / heads) * (heads + 2 * kvHeads) } : weight)
    }))
@@ -26925,21 +28066,29 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'molmo2',
-  text: {type: 'qwen3', own: ['molmo2_text'], defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 36864}},
+  text: {
+   type: 'qwen3',
+   own: ['molmo2_text'],
+   defaults: usual({vocab: 151936, hidden: 4096, width: 12288, layers: 36, heads: 32, kvHeads: 8, head_dim: 128, context: 36864}),
+   fields: config => {
+    const bias = config.nested('text_config')?.raw('qkv_bias')
+    return bias === void 0 ? {} : {attention_bias: bias}
+   }
+  },
   tie: 'never',
   towers: function molmoTowers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 1152,
-    intermediate_size: 4304,
-    num_hidden_layers: 25,
-    num_attention_heads: 16,
-    num_key_value_heads: 16,
+   const config = m.part('vision_config').with(usual({
+    hidden: 1152,
+    width: 4304,
+    layers: 25,
+    heads: 16,
+    kvHeads: 16,
     head_dim: 72,
     image_size: [378, 378],
     patch_size: 14,
     num_channels: 3,
     attention_bias: true
-   }), hidden = config.size('hidden_size'), bias = config.flag('attention_bias'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = patchConv('patch_embedding', config, hidden, {
+   })), hidden = config.size('hidden_size'), bias = config.flag('attention_bias'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = patchConv('patch_embedding', config, hidden, {
     bias: true
    }), positions = config.sizeOrNull('num_position_embeddings') ?? patchCount(config), layer = encoderLayer({ hidden, width: config.size('intermediate_size'), attention: heads * headDim, qkvBias: bias, outBias: bias, names: { out: 'o_proj' } }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
     ...weight,
@@ -26950,15 +28099,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   finish: molmoText
  }], documentVision = document_vision_types.map(multimodal)
  function ocrTowers(m, ownPatches) {
-  const vision = m.part('vision_config'), nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`), sam = samTower(nested('sam_config')), [first, second] = downsampled(nested('sam_config')), config = nested('encoder_config').with({
-   hidden_size: 1024,
-   intermediate_size: 4096,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
+  const vision = m.part('vision_config'), nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`), sam = samTower(nested('sam_config')), [first, second] = downsampled(nested('sam_config')), config = nested('encoder_config').with(usual({
+   hidden: 1024,
+   width: 4096,
+   layers: 24,
+   heads: 16,
    num_channels: 3,
    image_size: 224,
    patch_size: 14
-  }), hidden = config.size('hidden_size'), side = Math.floor(config.size('image_size') / config.size('patch_size')), patch = config.size('num_channels') * config.size('patch_size') ** 2
+  })), hidden = config.size('hidden_size'), side = Math.floor(config.size('image_size') / config.size('patch_size')), patch = config.size('num_channels') * config.size('patch_size') ** 2
   return [tower('sam_model', 'vision', {...sam, weights: [...sam.weights, conv('net_2', first, 9 * sam.width, false), conv('net_3', second, 9 * first, false)]}), tower('vision_model', 'vision', {
    weights: [vector('embeddings.class_embedding', hidden), ...ownPatches ? [conv('embeddings.patch_embedding', hidden, patch, false)] : [], positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding'), norm('pre_layrnorm', hidden, true)],
    stack: encoderStack(config, encoderLayer({hidden, width: config.size('intermediate_size')})),
@@ -26972,30 +28121,30 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return valid(first) && valid(second) ? [first, second] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1')
  }
  function vl2Towers(m) {
-  const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = {
-   hidden_size: hidden,
-   intermediate_size: Math.max(1, Math.trunc(hidden * ratio)),
-   num_hidden_layers: vision.size('layers'),
-   num_attention_heads: vision.size('heads'),
+  const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = usual({
+   hidden,
+   width: Math.max(1, Math.trunc(hidden * ratio)),
+   layers: vision.size('layers'),
+   heads: vision.size('heads'),
    image_size: vision.size('image_size'),
    patch_size: vision.size('patch_size'),
    vision_use_head: true
-  }, encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model'), merge = (m.optional('projector_config') ?? file).with({downsample_ratio: 2}).size('downsample_ratio')
+  }), encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model'), merge = (m.optional('projector_config') ?? file).with({downsample_ratio: 2}).size('downsample_ratio')
   return [tower('vision', 'vision', encoder), projector([column('layers.1', m.hidden, encoder.width * merge * merge, {bias: true}), row('layers.3', m.hidden, m.hidden, {bias: true})], 'projector'), separators(m)]
  }
- const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText = {
-  vocab_size: 129280,
-  hidden_size: 1280,
-  intermediate_size: 6848,
+ const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText = usual({
+  vocab: 129280,
+  hidden: 1280,
+  width: 6848,
   moe_intermediate_size: 896,
-  num_hidden_layers: 12,
-  num_attention_heads: 10,
+  layers: 12,
+  heads: 10,
   n_routed_experts: 64,
   n_shared_experts: 2,
   first_k_dense_replace: 1,
   num_experts_per_tok: 6,
   tie_word_embeddings: false
- }, deepseek_vision_types = [{
+ }), deepseek_vision_types = [{
   type: 'deepseek_vl_hybrid',
   text: {type: 'llama'},
   tiedByDefault: true,
@@ -27045,16 +28194,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return projector([positionEmbedding(vocabulary, width, 'embedding'), norm('hard_embedding_norm', width), norm('soft_embedding_norm', width), replicated('embedding_projection', m.hidden, width)], name)
  }
  function gemma4Vision(file) {
-  const config = file.with({
-   hidden_size: 768,
-   intermediate_size: 3072,
-   num_hidden_layers: 16,
-   num_attention_heads: 12,
-   num_key_value_heads: 12,
+  const config = file.with(usual({
+   hidden: 768,
+   width: 3072,
+   layers: 16,
+   heads: 12,
+   kvHeads: 12,
    head_dim: 64,
    patch_size: 16,
    position_embedding_size: 10240
-  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = config.size('patch_size'), layer = encoderLayer({
+  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = config.size('patch_size'), layer = encoderLayer({
    hidden,
    width: config.size('intermediate_size'),
    attention: heads * headDim,
@@ -27104,7 +28253,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     const encoder = gemma4Vision(seen)
     towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width))
    }
-   const heard = m.optional('audio_config')?.with({hidden_size: 1024, num_hidden_layers: 12, num_attention_heads: 8, subsampling_conv_channels: [128, 32], conv_kernel_size: 5, output_proj_dims: 1536})
+   const heard = m.optional('audio_config')?.with(usual({hidden: 1024, layers: 12, heads: 8, subsampling_conv_channels: [128, 32], conv_kernel_size: 5, output_proj_dims: 1536}))
    if (heard) {
     const sizes = channels(heard, 'subsampling_conv_channels'), hidden = heard.size('hidden_size'), output = heard.size('output_proj_dims'), sized = {
      hidden,
@@ -27145,7 +28294,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }
    return {sizes: d, layer: i => [crossing.has(i) ? cross : own, dense], intermediate, embedding: [tokenEmbedding(d.vocabulary + 8, d.hidden)], tied: false}
   }
- }), siglipSizes = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16}
+ }), siglipSizes = usual({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16})
  function siglipLike(config, more, learned = true) {
   const hidden = config.size('hidden_size')
   return plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), ...learned ? [patchPositions('embeddings.position_embedding', config, hidden)] : [], norm('post_layernorm', hidden, true), ...more], {hidden, width: config.size('intermediate_size')})
@@ -27157,7 +28306,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }), merger = [...[q, k, v, out].map(weight => ({
    ...weight,
    name: `vit_merger.${weight.name}`
-  })), norm('vit_merger.layer_norm1', hidden, true), norm('vit_merger.pre_norm', inner, true), replicated('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias), replicated('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias)], merge = hidden * more_vision_area(m.config, 'merge_kernel_size'), times = family_layerCount(m.config, 'merger_times')
+  })), norm('vit_merger.layer_norm1', hidden, true), norm('vit_merger.pre_norm', inner, true), replicated('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias), replicated('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias)], merge = 4 * hidden, times = family_layerCount(m.config, 'merger_times')
   return [tower('vision_tower', 'vision', siglipLike(config, merger)), projector(Array.from({
    length: times
   }, (_, i) => [ norm(`mlp.${i}.pre_norm`, merge, true), replicated(`mlp.${i}.linear_1`, merge, merge, bias), replicated(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, bias) ]).flat(), 'merger') ]
@@ -27169,7 +28318,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  const miniCpm = (type, classes, tied) => ({
   type,
   classes,
-  defaults: {merge_kernel_size: [2, 2], merger_times: 1},
+  defaults: {merger_times: 1},
   text: {type: 'qwen3_5_text'},
   tiedByDefault: tied,
   towers: miniCpmTowers
@@ -27184,19 +28333,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'hy_v4_vl',
   classes: ['HYV4VL'],
-  text: {type: 'hy_v4', own: ['hy_v4_vl_text'], defaults: {hidden_size: 6144, intermediate_size: 18432, moe_intermediate_size: 2048, num_hidden_layers: 78, num_attention_heads: 64, num_key_value_heads: 64, q_lora_rank: 2048, index_n_heads: 32}},
+  text: {type: 'hy_v4', own: ['hy_v4_vl_text'], defaults: usual({hidden: 6144, width: 18432, moe_intermediate_size: 2048, layers: 78, heads: 64, kvHeads: 64, q_lora_rank: 2048, index_n_heads: 32})},
   towers: function hunyuanTowers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 1536,
-    intermediate_size: 6144,
-    num_hidden_layers: 40,
-    num_attention_heads: 16,
+   const config = m.part('vision_config').with(usual({
+    hidden: 1536,
+    width: 6144,
+    layers: 40,
+    heads: 16,
     num_channels: 3,
     patch_size: 16,
     max_image_size: 2048,
     out_hidden_size: 6144,
     spatial_merge_size: 2
-   }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
+   })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
    return [tower('vision_tower', 'vision', plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), positionEmbedding(side * side + 1, hidden, 'embeddings.position_embedding')], {
     hidden,
     width: config.size('intermediate_size'),
@@ -27214,7 +28363,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], moreVision = more_vision_types.map(multimodal)
  function vision(file) {
-  const config = file.with({hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14}), hidden = config.size('hidden_size'), width = config.size('intermediate_size')
+  const config = file.with(usual({hidden: 1152, width: 4304, layers: 27, heads: 16, num_channels: 3, image_size: 448, patch_size: 14})), hidden = config.size('hidden_size'), width = config.size('intermediate_size')
   return plainEncoder(config, [vector('global_img_feature_extensor', hidden), vector('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {
    bias: true
   }), patchPositions('img_processor.embeddings.position_embedding', config, hidden), norm('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width)], {hidden, width})
@@ -27222,28 +28371,29 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function subsampling(config, hidden) {
   const channels = config.size('nemo_conv_channels'), steps = Math.floor(Math.log2(config.size('time_reduction'))), again = Array.from({
    length: Math.max(steps - 1, 0)
-  }, (_, i) => [conv("embed.conv." + (3 * i + 2), channels, 9, true), conv("embed.conv." + (3 * i + 3), channels, channels, true)]).flat(), output = channels * config.size('nemo_final_size')
+  }, (_, i) => [ conv("embed.conv." + (3 * i + 2), channels, 9, true), conv("embed.conv." + (3 * i + 3), channels, channels, true) ]).flat(), halved = Math.ceil(config.size('input_size') / 2 ** steps), output = channels * (config.sizeOrNull('nemo_final_size') ?? halved)
   return [conv('embed.conv.0', channels, 9, true), ...again, replicated('embed.out', hidden, output, {bias: true})]
  }
  function phi4_multimodal_conformer(config, hidden) {
-  const width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), inner = Math.floor(hidden / heads) * heads, outer = config.size('ext_pw_out_channel'), bias = { bias: true }
-  return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => column(`self_attn.${name}`, inner, hidden, bias)), row('self_attn.o_proj', hidden, inner, bias), norm('conv.layer_norm', hidden, true), vector('conv.glu.b1', outer), vector('conv.glu.b2', outer), conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), conv('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), conv('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), norm('layer_norm_att', hidden, true), norm('layer_norm', hidden, true) ]
+  const width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), inner = Math.floor(hidden / heads) * heads, outer = config.size('ext_pw_out_channel'), deep = hidden * config.size('depthwise_multiplier'), bias = { bias: true }
+  return [ ...conformerFeed('feed_forward_in', hidden, width, true), ...[ 'q_proj', 'k_proj', 'v_proj' ].map(name => column(`self_attn.${name}`, inner, hidden, bias)), row('self_attn.o_proj', hidden, inner, bias), norm('conv.layer_norm', hidden, true), vector('conv.glu.b1', outer), vector('conv.glu.b2', outer), conv('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), conv('conv.dw_sep_conv_1d.dw_conv', deep, config.size('kernel_size'), true), conv('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), deep, true), conv('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), norm('layer_norm_att', hidden, true), norm('layer_norm', hidden, true) ]
  }
- const audioDefaults = {
-  hidden_size: 1024,
-  intermediate_size: 1536,
+ const audioDefaults = usual({
+  hidden: 1024,
+  width: 1536,
   num_blocks: 24,
-  num_attention_heads: 16,
+  heads: 16,
   ext_pw_out_channel: 1024,
   depthwise_separable_out_channel: 1024,
+  depthwise_multiplier: 1,
   kernel_size: 3,
   time_reduction: 8,
   bias_max_distance: 1e3,
   bias_symmetric: false,
   nemo_conv_channels: 1024,
   downsample_rate: 1,
-  nemo_final_size: 10
- }
+  input_size: 80
+ })
  function audio(config) {
   const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance')
   return {
@@ -27255,14 +28405,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const phi4Multimodal = multimodal({
   type: 'phi4_multimodal',
-  text: {type: 'phi3', flat: true, defaults: {vocab_size: 200064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072}},
+  text: {type: 'phi3', flat: true, defaults: usual({vocab: 200064, hidden: 3072, width: 8192, layers: 32, heads: 32, kvHeads: 8, context: 131072})},
   towers: function towers(m) {
    const seen = vision(m.part('vision_config')), heard = audio(m.part('audio_config').with(audioDefaults)), pair = (up, down, input) => [column(up, m.hidden, input, {bias: true}), row(down, m.hidden, m.hidden, {bias: true})]
    return [tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width)], 'embed_tokens_extend')]
   }
  })
  function blipVision(m) {
-  const config = m.part('vision_config').with({hidden_size: 1408, intermediate_size: 6144, num_hidden_layers: 39, num_attention_heads: 16, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: true}), hidden = config.size('hidden_size')
+  const config = m.part('vision_config').with(usual({hidden: 1408, width: 6144, layers: 39, heads: 16, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: true})), hidden = config.size('hidden_size')
   return plainEncoder(config, [vector('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), norm('post_layernorm', hidden, true)], {
    hidden,
    width: config.size('intermediate_size'),
@@ -27272,17 +28422,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   })
  }
  function queryTransformer(file, seen, text) {
-  const config = file.with({
-   vocab_size: 30522,
-   hidden_size: 768,
-   num_hidden_layers: 12,
-   num_attention_heads: 12,
-   intermediate_size: 3072,
-   max_position_embeddings: 512,
+  const config = file.with(usual({
+   vocab: 30522,
+   hidden: 768,
+   layers: 12,
+   heads: 12,
+   width: 3072,
+   context: 512,
    cross_attention_frequency: 2,
    encoder_hidden_size: 1408,
    use_qformer_text_input: false
-  }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), input = seen ?? config.size('encoder_hidden_size'), every = config.size('cross_attention_frequency'), reads = text === 'always' || config.flag('use_qformer_text_input'), bias = {
+  })), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), input = seen ?? config.size('encoder_hidden_size'), every = config.size('cross_attention_frequency'), reads = text === 'always' || config.flag('use_qformer_text_input'), bias = {
    bias: true
   }, attention = (name, keys) => [ column(`${name}.attention.query`, hidden, hidden, bias), column(`${name}.attention.key`, hidden, keys, bias), column(`${name}.attention.value`, hidden, keys, bias), row(`${name}.output.dense`, hidden, hidden, bias), norm(`${name}.output.LayerNorm`, hidden, true) ], feed = suffix => [ column(`intermediate${suffix}.dense`, width, hidden, bias), row(`output${suffix}.dense`, hidden, width, bias), norm(`output${suffix}.LayerNorm`, hidden, true) ]
   return {
@@ -27297,16 +28447,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return [tower('vision_model', 'vision', vision), tower('qformer', 'projector', query), projector([vector('query_tokens', m.config.size('num_query_tokens') * query.width), replicated('language_projection', m.hidden, query.width, {bias: true})], 'model')]
  }
  function graniteSpeechTowers(m) {
-  const config = m.part('encoder_config').with({
-   input_dim: 160,
-   num_layers: 10,
-   hidden_dim: 1024,
-   feedforward_mult: 4,
-   num_heads: 8,
-   output_dim: 42,
-   max_pos_emb: 512,
-   conv_kernel_size: 15,
-   conv_expansion_factor: 2
+  const config = m.part('encoder_config').with({input_dim: 160, num_layers: 10, hidden_dim: 1024, feedforward_mult: 4, num_heads: 8, output_dim: 42, max_pos_emb: 512, conv_kernel_size: 15, conv_expansion_factor: 2}, {
+   input_dim: ['num_mel_bins'],
+   num_layers: ['num_hidden_layers'],
+   hidden_dim: ['hidden_size'],
+   num_heads: ['num_attention_heads']
   }), hidden = config.size('hidden_dim'), heads = config.size('num_heads'), headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads)), inner = heads * headDim, width = hidden * config.size('feedforward_mult'), channels = hidden * config.size('conv_expansion_factor'), output = config.size('output_dim'), bias = {
    bias: true
   }, feed = name => [ norm(`${name}.pre_norm`, hidden, true), column(`${name}.up_proj`, width, hidden, bias), row(`${name}.down_proj`, hidden, width, bias) ], conformer = [ ...feed('ff1'), norm('attn.pre_norm', hidden, true), column('attn.to_q', inner, hidden), column('attn.to_kv', 2 * inner, hidden), row('attn.to_out', hidden, inner, bias), positionEmbedding(2 * config.size('max_pos_emb') + 1, headDim, 'attn.rel_pos_emb'), norm('conv.norm', hidden, true), conv('conv.up_conv', 2 * channels, hidden, true), conv('conv.depth_conv', channels, config.size('conv_kernel_size'), false), norm('conv.batch_norm', channels, true), conv('conv.down_conv', hidden, channels, true), ...feed('ff2'), norm('post_norm', hidden, true) ], encoder = {
@@ -27356,7 +28501,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }], queryTransformers = query_transformers_types.map(multimodal), qwenOmni = [{
   type: 'qwen2_5_omni_thinker',
   classes: ['Qwen2_5OmniThinker', 'Qwen2_5Omni'],
-  text: {type: 'qwen2', own: ['qwen2_5_omni_text'], defaults: {vocab_size: 152064, hidden_size: 3584, intermediate_size: 18944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4}},
+  text: {type: 'qwen2', own: ['qwen2_5_omni_text'], defaults: usual({vocab: 152064, hidden: 3584, width: 18944, layers: 28, heads: 28, kvHeads: 4})},
   towers: m => [tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config')))]
  }, {
   type: 'qwen3_omni_moe_thinker',
@@ -27374,17 +28519,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   pos_emb_width: ['init_pos_emb_width']
  }
  function kimiTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1152,
-   intermediate_size: 4304,
-   num_hidden_layers: 27,
-   num_attention_heads: 16,
+  const config = m.part('vision_config').with(usual({
+   hidden: 1152,
+   width: 4304,
+   layers: 27,
+   heads: 16,
    num_channels: 3,
    patch_size: 14,
    pos_emb_height: 64,
    pos_emb_width: 64,
    merge_kernel_size: [2, 2]
-  }, kimiAliases), hidden = config.size('hidden_size'), bias = config.flag('linear_bias', true), attentionBias = config.flag('attn_bias', true), rms = config.text('norm_type') === 'rmsnorm', encoder = plainEncoder(config, [patchConv('patch_embed.proj', config, hidden, {
+  }), kimiAliases), hidden = config.size('hidden_size'), bias = config.flag('linear_bias', true), attentionBias = config.flag('attn_bias', true), rms = config.text('norm_type') === 'rmsnorm', encoder = plainEncoder(config, [patchConv('patch_embed.proj', config, hidden, {
    bias: config.flag('patch_embed_proj_bias', true)
   }), positionEmbedding(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), norm('final_layernorm', hidden, !rms)], {
    hidden,
@@ -27403,25 +28548,25 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const list = config.list('merge_kernel_size') ?? [], [height, width] = list, valid = side => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024
   return valid(height) && valid(width) ? [height, width] : config.invalid('merge_kernel_size', 'is not a list of two whole numbers')
  }
- const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_global_layers: 8, attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14, max_num_tiles: 4, vision_output_dim: 7680}, {
+ const mllamaVision = config => config.with(usual({hidden: 1280, width: 5120, layers: 32, num_global_layers: 8, attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14, max_num_tiles: 4, vision_output_dim: 7680}), {
   attention_heads: ['num_attention_heads']
  }), vision_language_types = [{
   type: 'llama4',
   text: {type: 'llama4_text'},
   tie: 'nested',
   towers: function llama4Towers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 768,
-    intermediate_size: 5632,
-    num_hidden_layers: 34,
-    num_attention_heads: 16,
+   const config = m.part('vision_config').with(usual({
+    hidden: 768,
+    width: 5632,
+    layers: 34,
+    heads: 16,
     num_channels: 3,
     image_size: 448,
     patch_size: 14,
     vision_output_dim: 7680,
     projector_input_dim: 4096,
     projector_output_dim: 4096
-   }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), patch = patchConv('patch_embedding.linear', config, hidden, {
+   })), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), patch = patchConv('patch_embedding.linear', config, hidden, {
     bias: false
    }), adapted = config.size('projector_output_dim'), encoder = plainEncoder(config, [vector('class_embedding', hidden), patchPositions('positional_embedding_vlm', config, hidden, 1), replicated(patch.name, patch.out, patch.in), norm('layernorm_pre', hidden, true), norm('layernorm_post', hidden, true), column('vision_adapter.mlp.fc1', config.size('projector_input_dim'), width), row('vision_adapter.mlp.fc2', adapted, adapted)], {
     hidden,
@@ -27439,16 +28584,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'minimax_m3_vl_text'},
   tie: 'either',
   towers: function minimaxTowers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 1280,
-    intermediate_size: 5120,
-    num_hidden_layers: 32,
-    num_attention_heads: 16,
+   const config = m.part('vision_config').with(usual({
+    hidden: 1280,
+    width: 5120,
+    layers: 32,
+    heads: 16,
     num_channels: 3,
     patch_size: 14,
     temporal_patch_size: 2,
     spatial_merge_size: 2
-   }), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.proj', config, hidden, {bias: false, frames: config.size('temporal_patch_size')}), norm('pre_layrnorm', hidden, true)], {
+   })), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.proj', config, hidden, {bias: false, frames: config.size('temporal_patch_size')}), norm('pre_layrnorm', hidden, true)], {
     hidden,
     width: config.size('intermediate_size')
    }), inner = m.config.size('projector_hidden_size'), bias = {bias: true}
@@ -27457,10 +28602,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'step3p7',
   defaults: {projector_bias: false},
-  text: {type: 'step3p5'},
-  tie: 'never',
+  text: {type: 'step3p5', own: []},
   towers: function stepTowers(m) {
-   const config = m.part('vision_config').with({ hidden_size: 1536, num_hidden_layers: 47, num_attention_heads: 16, num_channels: 3, image_size: 728, patch_size: 14, mlp_ratio: 8960 / 1536 }, {
+   const config = m.part('vision_config').with(usual({ hidden: 1536, layers: 47, heads: 16, num_channels: 3, image_size: 728, patch_size: 14, mlp_ratio: 8960 / 1536 }), {
     hidden_size: ['width'],
     num_hidden_layers: ['layers'],
     num_attention_heads: ['heads']
@@ -27482,18 +28626,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'qwen2'},
   tiedByDefault: true,
   towers: function ovisTowers(m) {
-   const config = m.part('vision_config').with({
-    hidden_size: 1024,
-    intermediate_size: 2816,
-    num_hidden_layers: 24,
-    num_attention_heads: 8,
+   const config = m.part('vision_config').with(usual({
+    hidden: 1024,
+    width: 2816,
+    layers: 24,
+    heads: 8,
     num_channels: 3,
     image_size: 224,
     patch_size: 14,
-    vocab_size: 16384,
+    vocab: 16384,
     hidden_stride: 1,
     num_visual_indicator_tokens: 5
-   }), encoder = aimv2(config), vocabulary = config.size('vocab_size'), tokens = vocabulary - config.count('num_visual_indicator_tokens')
+   })), encoder = aimv2(config), vocabulary = config.size('vocab_size'), tokens = vocabulary - config.count('num_visual_indicator_tokens')
    if (tokens < 1) return config.invalid('num_visual_indicator_tokens', `leaves no token of ${vocabulary}`);
    const stride = config.size('hidden_stride'), head = [replicated('head_linear', tokens, encoder.width * stride * stride), norm('head_norm', tokens, true)]
    return [tower('vision_tower', 'vision', {...encoder, weights: [...encoder.weights, ...head]}), projector([positionEmbedding(vocabulary, m.config.size('hidden_size'), 'visual_embeddings_table')], 'model')]
@@ -27505,7 +28649,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'mllama',
-  text: {type: 'mllama_text_model', fields: config => ({cross_attention_tokens: imageTokens(config)})},
+  text: {type: 'mllama_text_model', own: [], fields: config => ({cross_attention_tokens: imageTokens(config)})},
   tie: 'never',
   towers: function mllamaTowers(m) {
    const config = mllamaVision(m.part('vision_config')), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), positions = patchCount(config) + 1, tiles = config.size('max_num_tiles'), ratios = (config.list('supported_aspect_ratios')?.length ?? 8) + 1, layer = encoderLayer({
@@ -27534,18 +28678,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const visionLanguage = vision_language_types.map(multimodal)
  function internVision(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 3200,
-   intermediate_size: 12800,
-   num_hidden_layers: 48,
-   num_attention_heads: 25,
-   num_channels: 3,
-   image_size: 224,
-   patch_size: 14,
-   qkv_bias: false,
-   qk_normalization: true,
-   norm_type: 'rms_norm'
-  }), hidden = config.size('hidden_size'), layer = encoderLayer({
+  const config = m.part('vision_config').with(usual({hidden: 3200, width: 12800, layers: 48, heads: 25, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: false, qk_normalization: true, norm_type: 'rms_norm'})), hidden = config.size('hidden_size'), layer = encoderLayer({
    hidden,
    width: config.size('intermediate_size'),
    fused: true,
@@ -27561,7 +28694,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    width: hidden
   }
  }
- const clipLarge336 = {model_type: 'clip_vision_model', hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14}, remote_vision_types = [{
+ const clipLarge336 = usual({model_type: 'clip_vision_model', hidden: 1024, width: 4096, layers: 24, heads: 16, image_size: 336, patch_size: 14}), remote_vision_types = [{
   type: 'internvl_chat',
   also: ['h2ovl_chat'],
   classes: ['InternVLChat', 'H2OVLChat'],
@@ -27626,7 +28759,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const {exact, facts, ...weights} = parts
   return {family: type, modelType: config.text('model_type') ?? type, count: exact ? 'exact' : 'derived', ...weights, tied: false, mtp: null, facts: decoderFacts(config, {layers: weights.layers.order.length, vocabulary: 0, task: 'embed', ...facts}), notes: []}
  }
- const vitDefaults = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true}
+ const vitDefaults = usual({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true})
  function aloneShape(type, config) {
   const encoder = encoderOf(config, type)
   return vision_encoders_encoderShape(config, type, { exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]), embedding: encoder.weights, layers: encoder.stack, final: [], towers: [], facts: { hidden: encoder.width, heads: encoder.heads, visionHeads: encoder.heads } })
@@ -27647,7 +28780,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    facts: { hidden, vocabulary, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, contextLength: text.size('max_position_embeddings'), visionHeads: vision.heads, multimodal: true }
   })
  }
- const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 64}, siglipJoint = (_, text, hidden) => [replicated('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, {
+ const siglipText = usual({vocab: 32e3, hidden: 768, width: 3072, layers: 12, heads: 12, context: 64}), siglipJoint = (_, text, hidden) => [replicated('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, {
   bias: true
  }), vector('logit_scale', 1), vector('logit_bias', 1)], twoTowers = [{type: 'siglip', vision: 'siglip_vision_model', textDefaults: siglipText, joint: siglipJoint}, {type: 'siglip2', vision: 'siglip2_vision_model', textDefaults: siglipText, joint: siglipJoint}, {
   type: 'clip',
@@ -27687,7 +28820,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
    return vision_encoders_encoderShape(config, 'dinov2', {
     exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
-    embedding: [vector('embeddings.cls_token', hidden), vector('embeddings.mask_token', hidden), patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {bias: true})],
+    embedding: [vector('embeddings.cls_token', hidden), ...config.flag('use_mask_token', true) ? [vector('embeddings.mask_token', hidden)] : [], patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {
+     bias: true
+    })],
     layers: encoderStack(config, [...encoderLayer({
      hidden,
      width,
@@ -27710,21 +28845,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }))], multimodalFamilies = [...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, ...moreVision, phi4Multimodal, ...queryTransformers, ...qwenOmni, ...qwenVl, ...remoteVision, ...visionEncoders, ...visionLanguage], multimodal_text_types = [{
   type: 'glm4v_moe_text',
   classes: ['Glm4vMoe'],
-  defaults: {
-   vocab_size: 151424,
-   hidden_size: 4096,
-   intermediate_size: 10944,
-   num_hidden_layers: 46,
-   num_attention_heads: 96,
-   num_key_value_heads: 8,
-   max_position_embeddings: 65536,
-   attention_bias: true,
-   moe_intermediate_size: 1408,
-   num_experts_per_tok: 8,
-   n_shared_experts: 1,
-   n_routed_experts: 128,
-   first_k_dense_replace: 1
-  },
+  defaults: usual({vocab: 151424, hidden: 4096, width: 10944, layers: 46, heads: 96, kvHeads: 8, context: 65536, attention_bias: true, moe_intermediate_size: 1408, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1}),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: function glmText(config) {
    const d = sizesOf(config), experts = config.size('n_routed_experts'), first = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => attentionWeights({
@@ -27736,20 +28857,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'ernie4_5_vl_moe_text',
   classes: ['Ernie4_5_VLMoe'],
-  defaults: {
-   vocab_size: 103424,
-   hidden_size: 2560,
-   intermediate_size: 12288,
-   num_hidden_layers: 28,
-   num_attention_heads: 20,
-   num_key_value_heads: 4,
-   max_position_embeddings: 131072,
-   moe_intermediate_size: [1536, 512],
-   moe_k: 6,
-   moe_num_experts: 64,
-   moe_num_shared_experts: 2,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 103424, hidden: 2560, width: 12288, layers: 28, heads: 20, kvHeads: 4, context: 131072, moe_intermediate_size: [1536, 512], moe_k: 6, moe_num_experts: 64, moe_num_shared_experts: 2, tie_word_embeddings: true}),
   aliases: {moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok']},
   read: function ernieText(config) {
    const d = sizesOf(config), bias = config.flag('use_bias'), pair = name => {
@@ -27773,22 +28881,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'minimax_m3_vl_text',
   classes: ['MiniMaxM3VL', 'MiniMaxM3Sparse'],
-  defaults: {
-   vocab_size: 200064,
-   hidden_size: 6144,
-   intermediate_size: 3072,
-   num_hidden_layers: 60,
-   num_attention_heads: 64,
-   num_key_value_heads: 4,
-   head_dim: 128,
-   max_position_embeddings: 524288,
-   num_experts_per_tok: 4,
-   num_local_experts: 128,
-   dense_intermediate_size: 12288,
-   shared_intermediate_size: 3072,
-   index_n_heads: 4,
-   index_head_dim: 128
-  },
+  defaults: usual({vocab: 200064, hidden: 6144, width: 3072, layers: 60, heads: 64, kvHeads: 4, head_dim: 128, context: 524288, num_experts_per_tok: 4, num_local_experts: 128, dense_intermediate_size: 12288, shared_intermediate_size: 3072, index_n_heads: 4, index_head_dim: 128}),
+  aliases: {num_local_experts: ['num_experts']},
   read: function minimaxM3(file) {
    const legacy = file.nested('sparse_attention_config'), index = (own, old) => legacy?.sizeOrNull(old) ?? file.size(own), d = sizesOf(file), indexHeads = index('index_n_heads', 'sparse_num_index_heads'), indexDim = index('index_head_dim', 'sparse_index_dim'), kinds = layerKinds(file, d.layers), frequency = legacy?.list('sparse_attention_freq') ?? null, indexed = i => kinds ? kinds[i] === 'minimax_m3_sparse' : frequency !== null && Boolean(frequency[i]), listed = Array.isArray(file.raw('moe_layer_freq')) ? file.list('moe_layer_freq') : null, mlpKinds = layerKinds(file, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : listed === null || Boolean(listed[i]), experts = file.size('num_local_experts'), perToken = file.sizeOrNull('num_experts_per_tok'), shared = file.size('shared_intermediate_size'), plain = attentionPart(d, null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), indexKey = {
     kind: 'indexer',
@@ -27810,7 +28904,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'step3p5',
   classes: ['Step3p7'],
-  defaults: {vocab_size: 128815, hidden_size: 4096, intermediate_size: 11264, num_hidden_layers: 45, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 128e3, num_experts_per_tok: 8, n_routed_experts: 288, moe_intermediate_size: 1280, share_expert_dim: 1280},
+  defaults: usual({vocab: 128815, hidden: 4096, width: 11264, layers: 45, heads: 64, kvHeads: 8, head_dim: 128, context: 128e3, num_experts_per_tok: 8, n_routed_experts: 288, moe_intermediate_size: 1280, share_expert_dim: 1280}),
   aliases: {n_routed_experts: ['moe_num_experts', 'num_local_experts', 'num_experts'], num_key_value_heads: ['num_attention_groups'], num_experts_per_tok: ['moe_top_k']},
   read: function multimodal_text_step(config) {
    const d = sizesOf(config), bias = config.flag('attention_bias'), mlpBias = config.flag('mlp_bias'), other = config.nested('attention_other_setting'), slidingHeads = config.sizeOrNull('num_sliding_attention_heads') ?? other?.sizeOrNull('num_attention_heads'), kinds = layerKinds(config, d.layers), window = config.sizeOrNull('sliding_window'), raw = config.raw('moe_layers_enum'), marked = typeof raw == 'string' ? raw.split(',').map(Number) : config.list('moe_layers_enum'), first = config.count('first_k_dense_replace', 3), mlpKinds = layerKinds(config, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : marked ? marked.includes(i) : i >= first, experts = config.size('n_routed_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), attention = sliding => {
@@ -27832,16 +28926,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], multimodalText = multimodal_text_types.map(layered), outputGate = d => column('self_attn.gate_proj', d.heads * d.headDim, d.hidden)
  function museVisual(file) {
-  const config = file.with({
-   patch_size: 14,
-   pos_emb_height: 32,
-   pos_emb_width: 32,
-   num_attention_heads: 16,
-   num_hidden_layers: 50,
-   hidden_size: 1536,
-   intermediate_size: 8960,
-   patch_temporal: 2
-  }), hidden = config.size('hidden_size'), positions = config.size('pos_emb_height') * config.size('pos_emb_width')
+  const config = file.with(usual({patch_size: 14, pos_emb_height: 32, pos_emb_width: 32, heads: 16, layers: 50, hidden: 1536, width: 8960, patch_temporal: 2})), hidden = config.size('hidden_size'), positions = config.size('pos_emb_height') * config.size('pos_emb_width')
   return plainEncoder(config, [patchMatrix('patch_embedder.patch_embedding', config, hidden, config.size('patch_temporal'), 3), positionEmbedding(positions, hidden, 'patch_embedder.position_embedding_table'), norm('ln_pre', hidden, true), norm('ln_post', hidden, true)], {
    hidden,
    width: config.size('intermediate_size'),
@@ -27873,21 +28958,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const spark = {
   type: 'muse_spark_text',
-  defaults: {
-   vocab_size: 202048,
-   hidden_size: 8192,
-   intermediate_size: 16384,
-   num_hidden_layers: 62,
-   num_attention_heads: 128,
-   num_key_value_heads: 16,
-   head_dim: 64,
-   max_position_embeddings: 1048576,
-   sliding_window: 2048,
-   moe_intermediate_size: 4096,
-   num_local_experts: 256,
-   num_experts_per_tok: 8,
-   moe_hidden_size: 4096
-  },
+  defaults: usual({vocab: 202048, hidden: 8192, width: 16384, layers: 62, heads: 128, kvHeads: 16, head_dim: 64, context: 1048576, sliding_window: 2048, moe_intermediate_size: 4096, num_local_experts: 256, num_experts_per_tok: 8, moe_hidden_size: 4096}),
   read: function museSpark(config) {
    const d = sizesOf(config), {hidden, layers} = d, bias = config.flag('attention_bias'), windows = alternatingWindows(d, i => (layers - 1 - i) % 4 == 0), inner = config.size('moe_hidden_size'), experts = config.size('num_local_experts'), kinds = layerKinds(config, layers, 'mlp_layer_types'), width = config.size('intermediate_size'), mixer = window => ({
     name: window === null ? 'full' : `sliding ${window}`,
@@ -27910,7 +28981,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   towers: m => [...museVision(m), tower('audio_tower', 'audio', museAudio(m.part('audio_config'), m.hidden))]
  }], muse = [layered(spark), decoder({
   type: 'muse_glimmer_text',
-  defaults: {vocab_size: 202048, hidden_size: 6656, intermediate_size: 19968, num_hidden_layers: 52, num_attention_heads: 32, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, sliding_window: 2048},
+  defaults: usual({vocab: 202048, hidden: 6656, width: 19968, layers: 52, heads: 32, kvHeads: 2, head_dim: 128, context: 131072, sliding_window: 2048}),
   windows: d => alternatingWindows(d, i => i % 4 == 3),
   layer: d => [...attentionWithFlag(d), outputGate(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d), ...norms(d, ['pre_feedforward_layernorm', 'post_feedforward_layernorm'])]
  }), ...muse_types.map(multimodal)], BLOCKS = {M: 'mamba2', '*': 'full', '-': 'dense', E: 'moe', mamba: 'mamba2', linear_attention: 'mamba2', attention: 'full', full_attention: 'full', mlp: 'dense', moe: 'moe'}
@@ -27935,14 +29006,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const nemotronHybrid = layered({
   type: 'nemotron_h',
-  defaults: {
-   vocab_size: 131072,
-   hidden_size: 4096,
-   num_attention_heads: 32,
-   num_key_value_heads: 8,
+  defaults: usual({
+   vocab: 131072,
+   hidden: 4096,
+   heads: 32,
+   kvHeads: 8,
    head_dim: 128,
-   max_position_embeddings: 4096,
-   intermediate_size: 21504,
+   context: 4096,
+   width: 21504,
    ssm_state_size: 128,
    mamba_num_heads: 128,
    mamba_head_dim: 64,
@@ -27954,7 +29025,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    moe_intermediate_size: 7688,
    moe_shared_expert_intermediate_size: 7688,
    num_experts_per_tok: 2
-  },
+  }),
   aliases: {layers_block_type: ['layer_types'], n_routed_experts: ['num_local_experts'], n_groups: ['mamba_n_groups'], conv_kernel: ['mamba_d_conv'], use_conv_bias: ['mamba_conv_bias']},
   read: function nemotronH(config) {
    const order = nemotron_h_blocks(config, 'layers_block_type', 'hybrid_override_pattern') ?? ['mamba2', 'moe', 'full', 'dense'], d = {
@@ -27994,7 +29065,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, predicted.map(name => parts[name]), false)
    }
   }
- }), nemotron_nas_defaults = {vocab_size: 128256, hidden_size: 8192, num_hidden_layers: 80, num_attention_heads: 64, max_position_embeddings: 131072, tie_word_embeddings: false}
+ }), nemotron_nas_defaults = usual({vocab: 128256, hidden: 8192, layers: 80, heads: 64, context: 131072, tie_word_embeddings: false})
  function halfOf(config, block, part, key) {
   const half = nemotron_nas_isObject(block) ? block[part] : void 0
   if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
@@ -28040,71 +29111,45 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const bias = d.config.flag('attention_bias')
   return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...queryKeyNorms(d, 'head')]
  }
- function mixturePart(d, expertsKey, more = []) {
+ function mixturePart(d, more = []) {
   const {config, hidden} = d, shared = config.sizeOrNull('shared_expert_intermediate_size')
-  return feedPart('moe', d, () => [...mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: config.size(expertsKey), perToken: config.sizeOrNull('num_experts_per_tok')}), ...shared === null ? [] : sharedExpert(hidden, shared, {prefix: 'mlp.shared_expert'}), ...more])
+  return feedPart('moe', d, () => [...mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: config.size('num_experts'), perToken: config.sizeOrNull('num_experts_per_tok')}), ...shared === null ? [] : sharedExpert(hidden, shared, {
+   prefix: 'mlp.shared_expert'
+  }), ...more])
  }
- const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')}), newer_mixtures_types = [{
+ const facts = d => ({experts: d.config.size('num_experts'), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')}), newer_mixtures_types = [{
   type: 'mellum',
-  defaults: {vocab_size: 98304, hidden_size: 2304, intermediate_size: 7168, num_hidden_layers: 28, num_attention_heads: 32, num_key_value_heads: 4, head_dim: 128, max_position_embeddings: 131072, sliding_window: 1024, moe_intermediate_size: 896, num_experts_per_tok: 8, num_local_experts: 64},
-  aliases: {num_local_experts: ['num_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
+  defaults: usual({vocab: 98304, hidden: 2304, width: 7168, layers: 28, heads: 32, kvHeads: 4, head_dim: 128, context: 131072, sliding_window: 1024, moe_intermediate_size: 896, num_experts_per_tok: 8, num_experts: 64}),
+  aliases: {num_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
   read: function mellum(config) {
-   const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = layerKinds(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d, 'num_local_experts'), width = config.size('intermediate_size')
-   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe], intermediate: width, exact: config.sizeOrNull('num_nextn_predict_layers') === null, ...facts(d, 'num_local_experts')}
+   const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = layerKinds(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d), width = config.size('intermediate_size')
+   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe], intermediate: width, exact: config.sizeOrNull('num_nextn_predict_layers') === null, ...facts(d)}
   }
  }, {
   type: 'kolibri1',
-  defaults: {
-   vocab_size: 128e3,
-   hidden_size: 2560,
-   num_hidden_layers: 50,
-   num_attention_heads: 48,
-   num_key_value_heads: 4,
-   head_dim: 128,
-   max_position_embeddings: 262144,
-   sliding_window: 513,
-   moe_intermediate_size: 512,
-   shared_expert_intermediate_size: 512,
-   num_experts_per_tok: 6,
-   num_local_experts: 384
-  },
-  aliases: {num_local_experts: ['num_experts']},
+  defaults: usual({vocab: 128e3, hidden: 2560, layers: 50, heads: 48, kvHeads: 4, head_dim: 128, context: 262144, sliding_window: 513, moe_intermediate_size: 512, shared_expert_intermediate_size: 512, num_experts_per_tok: 6, num_experts: 384}),
+  aliases: {num_experts: ['num_local_experts']},
   read: function kolibri(config) {
-   const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 == 0), after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => norm(name, d.hidden)), moe = mixturePart(d, 'num_local_experts', after)
-   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), moe], ...facts(d, 'num_local_experts')}
+   const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 == 0), after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => norm(name, d.hidden)), moe = mixturePart(d, after)
+   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), moe], ...facts(d)}
   }
  }, {
   type: 'flint',
-  defaults: {
-   vocab_size: 150144,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 49,
-   num_attention_heads: 32,
-   num_key_value_heads: 4,
-   head_dim: 128,
-   max_position_embeddings: 262144,
-   sliding_window: 513,
-   decoder_sparse_step: 1,
-   moe_intermediate_size: 512,
-   shared_expert_intermediate_size: 1024,
-   num_experts_per_tok: 6,
-   num_experts: 256
-  },
+  defaults: usual({vocab: 150144, hidden: 2048, width: 6144, layers: 49, heads: 32, kvHeads: 4, head_dim: 128, context: 262144, sliding_window: 513, decoder_sparse_step: 1, moe_intermediate_size: 512, shared_expert_intermediate_size: 1024, num_experts_per_tok: 6, num_experts: 256}),
   read: function flint(config) {
-   const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 == 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1]), step = config.size('decoder_sparse_step'), moe = mixturePart(d, 'num_experts'), width = config.size('intermediate_size'), dense = densePart(d, width)
-   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...flagged(d), vector('self_attn.sinks', d.heads, 'column')]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe], intermediate: width, ...facts(d, 'num_experts')}
+   const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 == 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1]), step = config.size('decoder_sparse_step'), moe = mixturePart(d), width = config.size('intermediate_size'), dense = densePart(d, width)
+   return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...flagged(d), vector('self_attn.sinks', d.heads, 'column')]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe], intermediate: width, ...facts(d)}
   }
  }, {
   type: 'lara_mini',
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 1024,
-   num_hidden_layers: 34,
-   num_attention_heads: 16,
-   num_key_value_heads: 4,
+  defaults: usual({
+   vocab: 151936,
+   hidden: 1024,
+   layers: 34,
+   heads: 16,
+   kvHeads: 4,
    head_dim: 128,
-   max_position_embeddings: 131072,
+   context: 131072,
    sliding_window: 512,
    linear_conv_kernel_dim: 4,
    linear_key_head_dim: 128,
@@ -28116,7 +29161,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    num_experts_per_tok: 4,
    num_experts: 128,
    tie_word_embeddings: true
-  },
+  }),
   read: function lara(config) {
    const d = sizesOf(config), pattern = ['linear_attention', 'sliding_attention', 'linear_attention', 'full_attention', 'sliding_attention'], kinds = layerKinds(config, d.layers) ?? Array.from({length: d.layers}, (_, i) => pattern[i % 5]), window = config.size('sliding_window'), delta = {
     hidden: d.hidden,
@@ -28125,22 +29170,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     keyDim: config.size('linear_key_head_dim'),
     valueDim: config.size('linear_value_head_dim'),
     kernel: config.size('linear_conv_kernel_dim')
-   }, linear = {
-    name: 'linear',
-    weights: () => [...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden)],
-    cache: [gatedDeltaCache(delta)]
-   }, moe = mixturePart(d, 'num_experts'), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
-   return {sizes: d, layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe], ...facts(d, 'num_experts')}
+   }, linear = {name: 'linear', weights: () => [...gatedDeltaWeights(delta, 'apart'), norm('input_layernorm', d.hidden)], cache: [gatedDeltaCache(delta)]}, moe = mixturePart(d), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
+   return {sizes: d, layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe], ...facts(d)}
   }
  }, {
   type: 'inkling_text',
   classes: ['Inkling'],
-  defaults: {
-   vocab_size: 201024,
-   hidden_size: 6144,
-   num_hidden_layers: 66,
-   num_attention_heads: 64,
-   num_key_value_heads: 8,
+  defaults: usual({
+   vocab: 201024,
+   hidden: 6144,
+   layers: 66,
+   heads: 64,
+   kvHeads: 8,
    head_dim: 128,
    swa_num_attention_heads: 64,
    swa_num_key_value_heads: 16,
@@ -28148,14 +29189,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    sliding_window_size: 512,
    d_rel: 16,
    rel_extent: 1024,
-   max_position_embeddings: 131072,
+   context: 131072,
    conv_kernel_size: 4,
-   intermediate_size: 24576,
+   width: 24576,
    moe_intermediate_size: 3072,
    n_routed_experts: 256,
    num_experts_per_tok: 6,
    n_shared_experts: 2
-  },
+  }),
   aliases: {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length']},
   read: function inkling(config) {
    const full = sizesOf(config), sliding = {
@@ -28203,42 +29244,27 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    qkvBias,
    outBias: v.outBias && qkvBias
   }), ...v.queryKeyNorms ? queryKeyNorms(d, 'head') : []]), moe = sharedMixture(d, experts, config.count(v.shared), {bias}), width = config.sizeOrNull('intermediate_size'), dense = densePart(d, width ?? 1, bias)
-  return {sizes: d, layer: i => [full, sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
+  return {sizes: d, layer: i => [full, sparse(i) ? moe : dense], intermediate: width, exact: v.shared !== 'num_shared_experts' || config.count(v.shared) > 0, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
  const open_moe_types = [{
   type: 'solar_open',
-  defaults: {vocab_size: 196608, hidden_size: 4096, num_hidden_layers: 48, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, moe_intermediate_size: 1280, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128},
+  defaults: usual({vocab: 196608, hidden: 4096, layers: 48, heads: 64, kvHeads: 8, head_dim: 128, context: 131072, moe_intermediate_size: 1280, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128}),
   aliases: {n_routed_experts: ['num_local_experts']},
   read: config => openMixture(config, {experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: false, outBias: false, first: () => 0})
  }, {
   type: 'sarvam_moe',
   classes: ['Glm4Moe'],
-  defaults: {
-   vocab_size: 262144,
-   hidden_size: 4096,
-   intermediate_size: 8192,
-   num_hidden_layers: 19,
-   num_attention_heads: 64,
-   num_key_value_heads: 4,
-   head_dim: 64,
-   max_position_embeddings: 131072,
-   moe_intermediate_size: 1024,
-   num_experts_per_tok: 6,
-   n_shared_experts: 1,
-   n_routed_experts: 128,
-   first_k_dense_replace: 1,
-   use_qk_norm: true
-  },
-  aliases: {n_routed_experts: ['num_local_experts', 'num_experts']},
+  defaults: usual({vocab: 262144, hidden: 4096, width: 8192, layers: 19, heads: 64, kvHeads: 4, head_dim: 64, context: 131072, moe_intermediate_size: 1024, num_experts_per_tok: 6, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1, use_qk_norm: true}),
+  aliases: {n_routed_experts: ['num_local_experts', 'num_experts'], n_shared_experts: ['num_shared_experts'], attention_bias: ['use_qkv_bias']},
   read: config => openMixture(config, {experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: config.flag('use_qk_norm'), outBias: false, first: c => c.count('first_k_dense_replace')})
  }, {
   type: 'hy_v3',
-  defaults: {vocab_size: 120832, hidden_size: 4096, intermediate_size: 13312, num_hidden_layers: 80, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, num_experts: 192, num_experts_per_tok: 8, num_shared_experts: 1, moe_intermediate_size: 1536},
+  defaults: usual({vocab: 120832, hidden: 4096, width: 13312, layers: 80, heads: 64, kvHeads: 8, head_dim: 128, context: 131072, num_experts: 192, num_experts_per_tok: 8, num_shared_experts: 1, moe_intermediate_size: 1536}),
   aliases: {num_experts: ['num_local_experts']},
   read: config => openMixture(config, {experts: 'num_experts', shared: 'num_shared_experts', queryKeyNorms: true, outBias: true, first: () => 1, mlpBias: true})
  }, {
   type: 'aria_text',
-  defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 4096, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, moe_num_experts: 8, moe_topk: 2, moe_num_shared_experts: 2},
+  defaults: usual({vocab: 32e3, hidden: 4096, width: 4096, layers: 32, heads: 32, context: 2048, moe_num_experts: 8, moe_topk: 2, moe_num_shared_experts: 2}),
   read: function ariaText(config) {
    const d = sizesOf(config), bias = config.flag('attention_bias'), width = config.size('intermediate_size'), experts = config.size('moe_num_experts'), perToken = config.sizeOrNull('moe_topk'), shared = config.size('moe_num_shared_experts'), full = attentionPart(d, null, () => attentionWeights({
     ...d,
@@ -28250,7 +29276,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'arctic',
   verified: 'by rule; agrees with the published 480 billion',
-  defaults: {vocab_size: 32e3, hidden_size: 7168, intermediate_size: 4864, num_hidden_layers: 35, num_attention_heads: 56, num_key_value_heads: 8, max_position_embeddings: 4096, num_local_experts: 128, num_experts_per_tok: 2, moe_layer_frequency: 1, parallel_attn_mlp_res: true},
+  defaults: usual({vocab: 32e3, hidden: 7168, width: 4864, layers: 35, heads: 56, kvHeads: 8, context: 4096, num_local_experts: 128, num_experts_per_tok: 2, moe_layer_frequency: 1, parallel_attn_mlp_res: true}),
   read: function arctic(config) {
    const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), every = config.size('moe_layer_frequency'), residual = config.flag('parallel_attn_mlp_res'), full = attentionPart(d, null, () => attentionWeights(d)), moe = feedPart('moe', d, () => [...mixtureWeights({
     hidden: d.hidden,
@@ -28266,7 +29292,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   type: 'grok-1',
   classes: ['Grok1'],
   verified: 'by rule; agrees with the published 314 billion',
-  defaults: {vocab_size: 131072, hidden_size: 6144, intermediate_size: 32768, num_hidden_layers: 64, num_attention_heads: 48, num_key_value_heads: 8, max_position_embeddings: 8192, num_experts: 8, num_experts_per_tok: 2, tie_word_embeddings: true},
+  defaults: usual({vocab: 131072, hidden: 6144, width: 32768, layers: 64, heads: 48, kvHeads: 8, context: 8192, num_experts: 8, num_experts_per_tok: 2, tie_word_embeddings: true}),
   read: function grok(config) {
    const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), full = attentionPart(d, null, () => [...attentionWeights(d), norm('post_attn_norm', d.hidden)]), moe = feedPart('moe', d, () => [...mixtureWeights({
     hidden: d.hidden,
@@ -28283,7 +29309,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   bias: 'own'
  }), relativeVectors = (all, prefix) => [ ...[ 'r_w_bias', 'r_r_bias', 'r_s_bias' ].map(name => vector(`${prefix}.${name}`, all, 'column')), vector(`${prefix}.seg_embed`, 2 * all, 'column') ], other_encoders_types = [ {
   type: 'esmc',
-  defaults: {vocab_size: 64, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 80, num_attention_heads: 40, max_position_embeddings: 2048, tie_word_embeddings: false},
+  defaults: usual({vocab: 64, hidden: 2560, width: 6912, layers: 80, heads: 40, context: 2048, tie_word_embeddings: false}),
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
   layer: d => [...llamaLayer(d).map(weight => weight.kind === 'norm' ? {...weight, bias: true} : weight), norm('self_attn.q_norm', d.hidden), norm('self_attn.k_norm', d.hidden)],
   sequence: 'dense',
@@ -28291,7 +29317,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   lm: d => ({transform: denseTransform(d), width: d.hidden, bias: 'own', tied: false})
  }, {
   type: 'ultrabert',
-  defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 32768, prediction_head_size: 768, tie_word_embeddings: false},
+  defaults: usual({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 32768, prediction_head_size: 768, tie_word_embeddings: false}),
   embedding: d => [tokenEmbedding(d.vocabulary, d.hidden)],
   layer: llamaLayer,
   body: d => [norm('norm', d.hidden)],
@@ -28360,7 +29386,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   type: 'phi',
   also: ['mixformer-sequential', 'phi-msft'],
   classes: ['MixFormerSequential'],
-  defaults: {vocab_size: 51200, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 32, max_position_embeddings: 2048},
+  defaults: usual({vocab: 51200, hidden: 2048, width: 8192, layers: 24, heads: 32, context: 2048}),
   aliases: {hidden_size: ['n_embd'], num_hidden_layers: ['n_layer'], num_attention_heads: ['n_head'], intermediate_size: ['n_inner']},
   width: (config, hidden) => config.sizeOrNull('intermediate_size') ?? 4 * hidden,
   layer: d => [...attentionWeights({
@@ -28371,13 +29397,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }), ...d.config.flag('qk_layernorm') ? [norm('self_attn.q_layernorm', d.headDim, true), norm('self_attn.k_layernorm', d.headDim, true)] : [], ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc1', 'mlp.fc2']), norm('input_layernorm', d.hidden, true)],
   final: d => [norm('model.final_layernorm', d.hidden, true)],
   headBias: () => true
- }, {
-  type: 'phi3',
-  defaults: {vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096},
-  layer: d => [...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)]
- }, {
+ }, {type: 'phi3', defaults: usual({vocab: 32064, hidden: 3072, width: 8192, layers: 32, heads: 32, context: 4096}), layer: d => [...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
   type: 'starcoder2',
-  defaults: {vocab_size: 49152, hidden_size: 3072, intermediate_size: 12288, num_hidden_layers: 30, num_attention_heads: 24, num_key_value_heads: 2, max_position_embeddings: 4096, use_bias: true, tie_word_embeddings: true},
+  defaults: usual({vocab: 49152, hidden: 3072, width: 12288, layers: 30, heads: 24, kvHeads: 2, context: 4096, use_bias: true, tie_word_embeddings: true}),
   layer: d => {
    const bias = d.config.flag('use_bias')
    return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...plainFeedForward(d.hidden, d.width, bias, ['mlp.c_fc', 'mlp.c_proj']), ...layerNorms(d, true)]
@@ -28386,7 +29408,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }, {
   type: 'stablelm',
   also: ['stablelm_epoch'],
-  defaults: {vocab_size: 50304, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 4096},
+  defaults: usual({vocab: 50304, hidden: 2560, width: 6912, layers: 32, heads: 32, kvHeads: 32, context: 4096}),
   headDim: 'divide',
   layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('use_qkv_bias')}).map(weight => weight.name === 'self_attn.o_proj' ? {
    ...weight,
@@ -28401,12 +29423,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const qwen = [{
   type: 'qwen2',
-  defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28},
+  defaults: usual({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kvHeads: 32, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28}),
   layer: d => [...attentionWeights({...d, qkvBias: true}), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
   windows: qwenWindows
  }, {
   type: 'qwen3',
-  defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, head_dim: 128, max_position_embeddings: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28},
+  defaults: usual({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kvHeads: 32, head_dim: 128, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28}),
   layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head')],
   windows: qwenWindows
  }].map(decoder)
@@ -28454,14 +29476,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_value_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 32, full_attention_interval: 4}, qwenMoe = [{
   type: 'qwen2_moe',
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 2048,
-   intermediate_size: 5632,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
-   max_position_embeddings: 32768,
+  defaults: usual({
+   vocab: 151936,
+   hidden: 2048,
+   width: 5632,
+   layers: 24,
+   heads: 16,
+   kvHeads: 16,
+   context: 32768,
    use_sliding_window: false,
    sliding_window: 4096,
    max_window_layers: 28,
@@ -28471,64 +29493,23 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    num_experts_per_tok: 4,
    num_experts: 60,
    qkv_bias: true
-  },
+  }),
   read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({...d, qkvBias: config.flag('qkv_bias')}))
  }, {
   type: 'qwen3_moe',
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   num_hidden_layers: 24,
-   num_attention_heads: 32,
-   num_key_value_heads: 4,
-   max_position_embeddings: 32768,
-   use_sliding_window: false,
-   sliding_window: 4096,
-   max_window_layers: 28,
-   decoder_sparse_step: 1,
-   moe_intermediate_size: 768,
-   num_experts_per_tok: 8,
-   num_local_experts: 128
-  },
-  aliases: {num_local_experts: ['num_experts']},
-  read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention)
+  defaults: usual({vocab: 151936, hidden: 2048, width: 6144, layers: 24, heads: 32, kvHeads: 4, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28, decoder_sparse_step: 1, moe_intermediate_size: 768, num_experts_per_tok: 8, num_experts: 128}),
+  aliases: {num_experts: ['num_local_experts']},
+  read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
  }, {
   type: 'qwen3_vl_moe_text',
   classes: ['Qwen3VLMoe'],
-  defaults: {
-   vocab_size: 151936,
-   hidden_size: 2048,
-   intermediate_size: 5632,
-   num_hidden_layers: 24,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
-   max_position_embeddings: 128e3,
-   decoder_sparse_step: 1,
-   moe_intermediate_size: 1408,
-   num_experts_per_tok: 4,
-   num_local_experts: 60,
-   tie_word_embeddings: true
-  },
-  aliases: {num_local_experts: ['num_experts']},
-  read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention)
+  defaults: usual({vocab: 151936, hidden: 2048, width: 5632, layers: 24, heads: 16, kvHeads: 16, context: 128e3, decoder_sparse_step: 1, moe_intermediate_size: 1408, num_experts_per_tok: 4, num_experts: 60, tie_word_embeddings: true}),
+  aliases: {num_experts: ['num_local_experts']},
+  read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
  }, {
   type: 'qwen3_omni_moe_text',
   classes: ['Qwen3OmniMoe', 'Qwen3OmniMoeThinker'],
-  defaults: {
-   vocab_size: 3584,
-   hidden_size: 2048,
-   intermediate_size: 18944,
-   num_hidden_layers: 28,
-   num_attention_heads: 28,
-   num_key_value_heads: 4,
-   max_position_embeddings: 32768,
-   decoder_sparse_step: 1,
-   moe_intermediate_size: 768,
-   num_experts_per_tok: 8,
-   num_experts: 128,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 3584, hidden: 2048, width: 18944, layers: 28, heads: 28, kvHeads: 4, context: 32768, decoder_sparse_step: 1, moe_intermediate_size: 768, num_experts_per_tok: 8, num_experts: 128, tie_word_embeddings: true}),
   aliases: {num_experts: ['num_local_experts']},
   read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
  }, {
@@ -28585,7 +29566,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }].map(layered), remote_code_types = [{
   type: 'qwen',
   classes: ['QWen'],
-  defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, kv_channels: 128, no_bias: true, seq_length: 8192},
+  defaults: usual({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kv_channels: 128, no_bias: true, seq_length: 8192}),
   headDim: config => config.size('kv_channels'),
   kvHeads: (_, heads) => heads,
   width: config => Math.floor(config.size('intermediate_size') / 2),
@@ -28628,17 +29609,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   exact: false
  }, {
   type: 'orion',
-  defaults: {...llamaDefaults, vocab_size: 84608, hidden_size: 5120, intermediate_size: 15360, num_hidden_layers: 40, num_attention_heads: 40},
+  defaults: usual({...llamaDefaults, vocab: 84608, hidden: 5120, width: 15360, layers: 40, heads: 40}),
   layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('attention_bias')}), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d, true)],
   final: d => [norm('model.norm', d.hidden, true)],
   exact: false
- }, {
-  type: 'minicpm',
-  classes: ['MiniCPM'],
-  defaults: {...llamaDefaults, vocab_size: 122753, hidden_size: 2304, intermediate_size: 5760, num_hidden_layers: 40, num_attention_heads: 36, tie_word_embeddings: true},
-  layer: llamaLayer,
-  exact: false
- }], remoteCode = remote_code_types.map(decoder), rwkv_defaults = {vocab_size: 50277, hidden_size: 4096, num_hidden_layers: 32, context_length: 1024, tie_word_embeddings: false}
+ }, {type: 'minicpm', classes: ['MiniCPM'], defaults: usual({...llamaDefaults, vocab: 122753, hidden: 2304, width: 5760, layers: 40, heads: 36, tie_word_embeddings: true}), layer: llamaLayer, exact: false}], remoteCode = remote_code_types.map(decoder), rwkv_defaults = usual({
+  vocab: 50277,
+  hidden: 4096,
+  layers: 32,
+  context_length: 1024,
+  tie_word_embeddings: false
+ })
  function layerWeights(hidden, attention, width, first) {
   return [...first ? [norm('pre_ln', hidden, true)] : [], norm('ln1', hidden, true), norm('ln2', hidden, true), vector('attention.time_decay', attention, 'column'), vector('attention.time_first', attention, 'column'), ...['attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance'].map(name => vector(name, hidden)), column('attention.key', attention, hidden), column('attention.value', attention, hidden), column('attention.receptance', attention, hidden), row('attention.output', hidden, attention), vector('feed_forward.time_mix_key', hidden), vector('feed_forward.time_mix_receptance', hidden), column('feed_forward.key', width, hidden), column('feed_forward.receptance', hidden, hidden), row('feed_forward.value', hidden, width)]
  }
@@ -28683,7 +29664,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   modelTypes: ['moonshine'],
   verified: equalToClasses,
   shape: function moonshine(file) {
-   const config = file.with({vocab_size: 32768, hidden_size: 288, intermediate_size: 1152, encoder_num_hidden_layers: 6, decoder_num_hidden_layers: 6, encoder_num_attention_heads: 8, max_position_embeddings: 512, tie_word_embeddings: true}, {
+   const config = file.with(usual({vocab: 32768, hidden: 288, width: 1152, encoder_num_hidden_layers: 6, decoder_num_hidden_layers: 6, encoder_num_attention_heads: 8, context: 512, tie_word_embeddings: true}), {
     decoder_num_hidden_layers: ['num_hidden_layers']
    }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), vocabulary = config.size('vocab_size'), layers = family_layerCount(config, 'decoder_num_hidden_layers'), self = halfAttention(config, hidden, 'encoder_num_attention_heads', 'encoder_num_key_value_heads', config.flag('attention_bias'))
    return assembleEncoderDecoder(config, {
@@ -28761,15 +29742,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    encoder: {weights: parts.weights, stack: parts.stack},
    decoder: stack,
    final: parts.final,
-   untiedCopies: [],
+   untiedCopies: parts.shared ? [tokenEmbedding(vocabulary, hidden, parts.shared)] : [],
    tied: config.flag('tie_word_embeddings', true),
    facts: {hidden, layers: stack.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width}
   })
  }
- const seamlessDefaults = {
-  vocab_size: 256102,
-  hidden_size: 1024,
-  max_position_embeddings: 1024,
+ const seamlessDefaults = usual({
+  vocab: 256102,
+  hidden: 1024,
+  context: 1024,
   decoder_layers: 24,
   decoder_ffn_dim: 8192,
   decoder_attention_heads: 16,
@@ -28783,7 +29764,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   conv_depthwise_kernel_size: 31,
   left_max_position_embeddings: 64,
   right_max_position_embeddings: 8
- }
+ })
  function speechAttention(hidden, heads) {
   const kv = {bias: true, kvHeads: heads}
   return [column('self_attn.linear_q', hidden, hidden, {bias: true}), linear('self_attn.linear_k', hidden, hidden, 'kv', kv), linear('self_attn.linear_v', hidden, hidden, 'kv', kv), row('self_attn.linear_out', hidden, hidden, {bias: true})]
@@ -28807,7 +29788,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     bias: true
    }), norm('encoder.layer_norm', hidden, true), ...plainFeedForward(hidden, config.size('speech_encoder_intermediate_size'), true, ['intermediate_ffn.intermediate_dense', 'intermediate_ffn.output_dense']), norm('inner_layer_norm', hidden, true)],
    stack: stackOf(conformers + adapters, i => i < conformers ? 'conformer' : 'adapter', (i, name) => ({name, weights: i < conformers ? speech_encoders_conformerLayer(config, hidden, distances) : adapterLayer(config, hidden), cache: []})),
-   final: [norm('text_decoder.layer_norm', hidden, true)]
+   final: [norm('text_decoder.layer_norm', hidden, true)],
+   shared: 'shared'
   })
  }
  function sizes(config, name) {
@@ -28903,7 +29885,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    facts: {hidden, layers, vocabulary, heads, kvHeads: heads, headDim, intermediate: width}
   })
  }
- const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, max_position_embeddings: 8192, sliding_window: 4096}, t5_types = [{type: 't5', relativeIn: 'first'}, {
+ const gemmaDefaults = usual({vocab: 256e3, hidden: 2304, width: 9216, layers: 26, heads: 8, kvHeads: 4, head_dim: 256, context: 8192, sliding_window: 4096}), t5_types = [{type: 't5', relativeIn: 'first'}, {
   type: 'mt5',
   relativeIn: 'first',
   defaults: {vocab_size: 250112, d_ff: 1024, num_layers: 8, num_heads: 6, feed_forward_proj: 'gated-gelu'}
@@ -29025,22 +30007,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return attentionWeights({...d, qkvBias: bias, outBias: bias})
  }, windowed_moe_types = [{
   type: 'afmoe',
-  defaults: {
-   vocab_size: 200192,
-   hidden_size: 2048,
-   intermediate_size: 6144,
-   moe_intermediate_size: 1408,
-   num_hidden_layers: 32,
-   num_dense_layers: 1,
-   num_attention_heads: 16,
-   head_dim: 128,
-   max_position_embeddings: 16384,
-   num_experts: 64,
-   num_experts_per_tok: 6,
-   num_shared_experts: 2,
-   global_attn_every_n_layers: 4,
-   sliding_window: 1024
-  },
+  defaults: usual({vocab: 200192, hidden: 2048, width: 6144, moe_intermediate_size: 1408, layers: 32, num_dense_layers: 1, heads: 16, head_dim: 128, context: 16384, num_experts: 64, num_experts_per_tok: 6, num_shared_experts: 2, global_attn_every_n_layers: 4, sliding_window: 1024}),
   read: function afmoe(config) {
    const d = sizesOf(config), every = config.size('global_attn_every_n_layers'), windows = alternatingWindows(d, i => (i + 1) % every === 0), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('moe_intermediate_size'), shared = config.count('num_shared_experts'), first = config.count('num_dense_layers'), intermediate = config.size('intermediate_size'), outerNorms = ['post_attention_layernorm', 'post_mlp_layernorm'].map(name => norm(name, d.hidden)), attention = window => attentionPart(d, window, () => [...windowed_moe_flagged(d), ...queryKeyNorms(d, 'head'), column('self_attn.gate_proj', d.heads * d.headDim, d.hidden)]), feed = (name, weights) => ({
     name,
@@ -29050,21 +30017,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'cohere2_moe',
-  defaults: {
-   vocab_size: 256e3,
-   hidden_size: 8192,
-   intermediate_size: 22528,
-   num_hidden_layers: 40,
-   num_attention_heads: 64,
-   head_dim: 128,
-   max_position_embeddings: 8192,
-   sliding_window: 4096,
-   num_experts_per_tok: 2,
-   num_experts: 8,
-   prefix_dense_sliding_window_pattern: 1,
-   sliding_window_pattern: 4,
-   tie_word_embeddings: true
-  },
+  defaults: usual({vocab: 256e3, hidden: 8192, width: 22528, layers: 40, heads: 64, head_dim: 128, context: 8192, sliding_window: 4096, num_experts_per_tok: 2, num_experts: 8, prefix_dense_sliding_window_pattern: 1, sliding_window_pattern: 4, tie_word_embeddings: true}),
   read: function cohereMoe(config) {
    const d = sizesOf(config), first = config.count('first_k_dense_replace'), every = config.size('sliding_window_pattern'), prefixEvery = config.size('prefix_dense_sliding_window_pattern'), windows = alternatingWindows(d, i => i < first ? (i + 1) % prefixEvery === 0 : (i - first + 1) % every == 0, 1), sparse = sparseFrom(config, d.layers, first), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('num_shared_experts'), denseWidth = config.sizeOrNull('prefix_dense_intermediate_size') ?? width, moe = {
     name: 'moe',
@@ -29074,44 +30027,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'exaone_moe',
-  defaults: {
-   vocab_size: 102400,
-   hidden_size: 4096,
-   intermediate_size: 16384,
-   num_hidden_layers: 32,
-   num_attention_heads: 32,
-   num_key_value_heads: 32,
-   max_position_embeddings: 2048,
-   sliding_window: 4096,
-   sliding_window_pattern: 4,
-   first_k_dense_replace: 1,
-   moe_intermediate_size: 1024,
-   num_experts: 64,
-   num_experts_per_tok: 8,
-   num_shared_experts: 1
-  },
+  defaults: usual({vocab: 102400, hidden: 4096, width: 16384, layers: 32, heads: 32, kvHeads: 32, context: 2048, sliding_window: 4096, sliding_window_pattern: 4, first_k_dense_replace: 1, moe_intermediate_size: 1024, num_experts: 64, num_experts_per_tok: 8, num_shared_experts: 1}),
   read: function exaoneMoe(config) {
    const d = sizesOf(config), pattern = config.raw('sliding_window_pattern'), every = typeof pattern == 'string' ? pattern.length : config.count('sliding_window_pattern'), windows = alternatingWindows(d, i => every > 0 && (i + 1) % every === 0), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), experts = config.size('num_experts'), moe = sharedMixture(d, experts, config.count('num_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate), attention = window => attentionPart(d, window, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')])
    return {sizes: d, layer: i => [attention(windows[i] ?? null), sparse(i) ? moe : dense], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok'), mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [attention(null), dense], false)}
   }
  }, {
   type: 'laguna',
-  defaults: {
-   vocab_size: 100352,
-   hidden_size: 2048,
-   intermediate_size: 8192,
-   num_hidden_layers: 40,
-   num_attention_heads: 48,
-   num_key_value_heads: 8,
-   head_dim: 128,
-   max_position_embeddings: 131072,
-   sliding_window: 512,
-   moe_intermediate_size: 512,
-   shared_expert_intermediate_size: 512,
-   num_experts_per_tok: 8,
-   num_experts: 256,
-   gating: true
-  },
+  defaults: usual({vocab: 100352, hidden: 2048, width: 8192, layers: 40, heads: 48, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: 512, moe_intermediate_size: 512, shared_expert_intermediate_size: 512, num_experts_per_tok: 8, num_experts: 256, gating: true}),
   read: function laguna(config) {
    const d = sizesOf(config), perLayer = config.list('num_attention_heads_per_layer'), headsOf = i => {
     const heads = perLayer?.[i] ?? d.heads
@@ -29126,7 +30049,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'granitemoe_swa',
-  defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 128},
+  defaults: usual({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 128}),
   read: function graniteWindowed(config) {
    const d = sizesOf(config), windows = alternatingWindows(d, i => i % 4 == 0), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('shared_intermediate_size'), moe = feedPart('moe', d, () => [...mixtureWeights({
     hidden: d.hidden,
@@ -29140,7 +30063,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }], windowedMoe = windowed_moe_types.map(layered)
  function wrapped_encoder_decoder_half(config, name, otherwise, ending, nested) {
-  const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = { ...inner?.json, model_type: type, architectures: [ `${type}${ending}` ] }
+  const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, own = { model_type: type, architectures: [ `${type}${ending}` ], add_cross_attention: false }, json = { ...inner?.json, ...own }
   return nested(new models_config.TS(json, {}, {}, `${name}.`))
  }
  const wrapped_encoder_decoder_join = stacks => stacks.reduce((all, stack) => ({kinds: [...all.kinds, ...stack.kinds], order: [...all.order, ...stack.order.map(kind => kind + all.kinds.length)]}), {kinds: [], order: []})
@@ -29177,7 +30100,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   modelTypes: [wrapper.type],
   verified: equalToClasses,
   shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
- })), xlstm_defaults = {vocab_size: 50304, hidden_size: 4096, num_hidden_layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64}
+ })), xlstm_defaults = usual({vocab: 50304, hidden: 4096, layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64})
  function scaled(config, key, hidden) {
   const width = Math.floor((config.number(key) ?? 1) * hidden)
   return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width')
@@ -29232,15 +30155,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
   type: 'zamba',
-  defaults: {
-   vocab_size: 32e3,
-   hidden_size: 3712,
-   intermediate_size: 14848,
-   num_hidden_layers: 76,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
+  defaults: usual({
+   vocab: 32e3,
+   hidden: 3712,
+   width: 14848,
+   layers: 76,
+   heads: 16,
+   kvHeads: 16,
    n_mamba_heads: 2,
-   max_position_embeddings: 4096,
+   context: 4096,
    attn_layer_period: 6,
    attn_layer_offset: 4,
    mamba_d_state: 16,
@@ -29249,7 +30172,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    mamba_dt_rank: 'auto',
    mamba_conv_bias: true,
    tie_word_embeddings: true
-  },
+  }),
   aliases: {layers_block_type: ['layer_types'], attention_head_dim: ['head_dim']},
   read: function zamba(config) {
    const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.sizeOrNull('attention_head_dim') ?? Math.max(Math.floor(2 * hidden / heads), 1), period = config.size('attn_layer_period'), offset = config.count('attn_layer_offset'), hybrid = hybridLayers(config, () => [ false, false, true, ...Array.from({
@@ -29285,8 +30208,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }, {
   type: 'zamba2',
-  defaults: {vocab_size: 32e3, hidden_size: 2560, num_attention_heads: 32, max_position_embeddings: 4096, n_mamba_heads: 8, mamba_ngroups: 1, mamba_d_state: 64, mamba_d_conv: 4, mamba_expand: 2, num_mem_blocks: 1, adapter_rank: 128, tie_word_embeddings: true},
-  aliases: {layers_block_type: ['layer_types']},
+  defaults: usual({vocab: 32e3, hidden: 2560, heads: 32, context: 4096, n_mamba_heads: 8, mamba_ngroups: 1, mamba_d_state: 64, mamba_d_conv: 4, mamba_expand: 2, num_mem_blocks: 1, adapter_rank: 128, tie_word_embeddings: true}),
+  aliases: {layers_block_type: ['layer_types'], attention_head_dim: ['head_dim']},
   read: function zamba2(config) {
    const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), hybrid = hybridLayers(config, () => Array.from({length: 54}, (_, i) => ZAMBA2_HYBRID.includes(i))), sizes = {
     config,
@@ -29308,7 +30231,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     inBias: bias,
     outBias: bias,
     norm: true
-   }, count = config.size('num_mem_blocks'), rank = config.size('adapter_rank'), uses = hybrid.filter(Boolean).length, names = [ 'shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj' ], adapter = (name, input, output) => [ replicated(`shared_transformer.${name}.0`, rank, input), column(`shared_transformer.${name}.1`, output, rank) ], attentionAdapters = config.flag('use_shared_attention_adapter') ? [ 'q', 'k', 'v' ].flatMap(x => adapter(`self_attn.linear_${x}_adapter`, input, input)) : [], adapters = [ ...adapter('feed_forward.gate_up_proj_adapter', hidden, 2 * width), ...attentionAdapters ]
+   }, count = config.size('num_mem_blocks'), rank = config.size('adapter_rank'), uses = config.list('hybrid_layer_ids')?.length ?? hybrid.filter(Boolean).length, names = [ 'shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj' ], adapter = (name, input, output) => [ replicated(`shared_transformer.${name}.0`, rank, input), column(`shared_transformer.${name}.1`, output, rank) ], attentionAdapters = config.flag('use_shared_attention_adapter') ? [ 'q', 'k', 'v' ].flatMap(x => adapter(`self_attn.linear_${x}_adapter`, input, input)) : [], adapters = [ ...adapter('feed_forward.gate_up_proj_adapter', hidden, 2 * width), ...attentionAdapters ]
    return {
     sizes,
     layer: stack(hybrid, {weights: () => [...mamba2Weights(m), norm('input_layernorm', hidden)], cache: [mamba2Cache(m)]}, {hidden, heads: {kind: 'full', ...keyValueHeads(sizes)}, count, shared: config.flag('tie_word_embeddings')}, block => {
@@ -29319,7 +30242,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     intermediate: width
    }
   }
- }], families = [...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...cosmos, ...glmNext, inklingVision, ...inkling2Family, lfmVision, mistralLarge4Text, ...muse, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zamba_types.map(layered)], families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family])))
+ }], families = [...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...cosmos, dots3Vision, ...glmNext, inklingVision, ...inkling2Family, lfmVision, mistralLarge4Text, ...muse, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zamba_types.map(layered)], families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family])))
  function shapeOf(json) {
   try {
    return (0, lib_problem.uw)(read(new models_config.TS(json)))
@@ -29385,11 +30308,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return size(tensorParallel) * size(pipelineParallel) * replicas
  }
  function commonFindings(checked) {
-  const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], used = gpusUsed(answer?.settings ?? deployment.settings), attentionParallel = deployment.settings.attentionDataParallel !== void 0
+  const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], settings = answer?.settings ?? deployment.settings, used = gpusUsed(settings), {file, line} = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = settings, attentionParallel = deployment.settings.attentionDataParallel !== void 0
   if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
-   const at = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings, product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
-   list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file: at.file, line: at.line })
+   const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
+   list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file, line })
   }
+  const ranks = size(tensorParallel) * size(pipelineParallel)
+  if (gpu?.name.includes(' MIG ') && ranks > 1) list.push({ code: 'mig-ranks', severity: 'warning', message: `${ranks} ranks on MIG instances, which cannot reach each other's memory: NCCL takes them from 2.32 on, as an experiment`, file, line });
   const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
   return [...list, ...card.filter(finding => finding !== null)]
  }
@@ -29435,11 +30360,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   for (const group of byCard.values()) {
    const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
    if (group.length < 2 || total <= 1) continue;
+   const refused = group.reduce((sum, sharer) => sum + (sharer.refuses ? sharer.fraction ?? 0 : 0), 0) > 1
    for (const sharer of group) {
     const others = group.filter(other => other !== sharer).map(other => other.id)
     found.set(sharer.id, {
      code: 'card-oversubscribed',
-     severity: 'warning',
+     severity: refused && sharer.refuses ? 'error' : 'warning',
      message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
      file: sharer.place.file,
      line: sharer.place.line
@@ -29559,7 +30485,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   enforceEager: '--enforce-eager',
   cpuOffloadBytes: '--cpu-offload-gb ',
   kvCacheMemoryBytes: '--kv-cache-memory-bytes '
- }, SPELLINGS = {
+ }
+ function flags_inside(prefix, dash) {
+  const {expertParallel: _experts, enforceEager: _eager, cpuOffloadBytes: _offload, kvCacheMemoryBytes: _pool, ...kept} = VLLM
+  return Object.fromEntries(Object.entries(kept).map(([setting, flag]) => [ setting, `${prefix}${flag.slice(2).trim().replaceAll('-', dash)}: ` ]))
+ }
+ const SPELLINGS = {
   vllm: VLLM,
   'kserve-hf': VLLM,
   sglang: {
@@ -29576,30 +30507,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   },
   tgi: {maxModelLen: '--max-total-tokens ', memoryFraction: '--cuda-memory-fraction ', maxNumSeqs: '--max-batch-size ', maxNumBatchedTokens: '--max-batch-prefill-tokens ', tensorParallel: '--num-shard ', kvCacheDtype: '--kv-cache-dtype ', quantization: '--quantize '},
   trtllm: {maxModelLen: '--max_seq_len ', memoryFraction: '--kv_cache_free_gpu_memory_fraction ', maxNumSeqs: '--max_batch_size ', maxNumBatchedTokens: '--max_num_tokens ', tensorParallel: '--tp_size ', pipelineParallel: '--pp_size ', kvCacheDtype: 'kv_cache_config.dtype: '},
-  kaito: {
-   maxModelLen: 'vllm.max-model-len: ',
-   memoryFraction: 'vllm.gpu-memory-utilization: ',
-   maxNumSeqs: 'vllm.max-num-seqs: ',
-   maxNumBatchedTokens: 'vllm.max-num-batched-tokens: ',
-   tensorParallel: 'vllm.tensor-parallel-size: ',
-   pipelineParallel: 'vllm.pipeline-parallel-size: ',
-   kvCacheDtype: 'vllm.kv-cache-dtype: ',
-   quantization: 'vllm.quantization: '
-  },
+  kaito: flags_inside('vllm.', '-'),
   llamacpp: {maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size '},
   ollama: {maxModelLen: 'OLLAMA_CONTEXT_LENGTH=', maxNumSeqs: 'OLLAMA_NUM_PARALLEL=', kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='},
   lmdeploy: {maxModelLen: '--session-len ', memoryFraction: '--cache-max-entry-count ', maxNumSeqs: '--max-batch-size ', tensorParallel: '--tp '},
   nim: {maxModelLen: 'NIM_MAX_MODEL_LEN='},
-  'ray-llm': {
-   maxModelLen: 'engine_kwargs.max_model_len: ',
-   memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
-   maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
-   maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
-   tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
-   pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
-   kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
-   quantization: 'engine_kwargs.quantization: '
-  }
+  'ray-llm': flags_inside('engine_kwargs.', '_')
  }
  function flagText(engine, setting, value) {
   if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
@@ -29718,8 +30631,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return now && then ? then / now : 1
  }
  function rankSizes(question, axis, least) {
-  const {facts, layers} = question.input.shape, now = currentNumber(question, axis, 1), most = Math.max(8, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = []
-  for (let size = Math.max(1, least); size <= most; size *= 2) {
+  const {facts, layers} = question.input.shape, now = currentNumber(question, axis, 1), most = Math.max(8, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = [], top = question.input.gpu?.name.includes(' MIG ') ? now : most
+  for (let size = Math.max(1, least); size <= top; size *= 2) {
    const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0, light = budget === null || fixedBytes(question) * now / size <= budget
    if (divides && light) sizes.push(size);
   }
@@ -29730,10 +30643,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function withParallel(question, axis, size) {
   if (flagText(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
-  const sizes = {tensorParallel: 1, pipelineParallel: 1, dataParallel: 1}
-  for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel']) sizes[name] = currentNumber(question, name, 1);
-  sizes[axis] = size
-  return {settings: {[axis]: size}, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel}
+  const settings = {...question.answer.settings, [axis]: {value: size, from: 'assumed'}}
+  return {settings: {[axis]: size}, gpusPerReplica: gpusUsed(settings) ?? size}
  }
  function gpuSets(question) {
   const declared = question.input.settings.tensorParallel !== void 0, now = currentNumber(question, 'tensorParallel', 1), found = []
@@ -29780,7 +30691,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const has = (question, setting, value = 1) => flagText(question.engine.name, setting, value) !== null, remedies_pool = (question, goal) => {
   const given = current(question, 'kvCacheMemoryBytes'), kv = question.answer.estimate.kvCache
-  if (typeof given != 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
+  if (typeof given != 'number' || kv?.bytesPerMaxLengthRequest == null) return null;
   const trial = trial_attempt(question, { settings: { kvCacheMemoryBytes: Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20 } })
   return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null
  }, fraction = (question, goal) => {
@@ -29796,7 +30707,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const trial = search_longestContext(question, {}, goal)
   if (trial === null) return null;
   const length = trial.change.settings?.maxModelLen
-  return length < 512 ? null : remedyOf(question, trial, 'longest context that fits')
+  return length < 512 ? null : remedyOf(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
  }
  function remedies_halved(question, setting, least, goal, memoryFraction) {
   const now = current(question, setting)
@@ -30077,7 +30988,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (from.draft !== to.draft) input = {...input, draft: to.draft};
   return steps
  }
- const HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
+ const HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([\w@*][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
  function placeholders(text) {
   const names = []
   for (const match of text.matchAll(PLACEHOLDER)) names.push(match.slice(1).find(group => group !== void 0) ?? match[0]);
@@ -30209,9 +31120,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const evidence = {at: telling(trimmed), text: shown(trimmed.value).slice(0, 300)}
   if (collector.holes(trimmed)) {
    const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '')
-   return { id: /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0 ? shown(trimmed.value) : null, revision: null, ...evidence, ...more }
+   return { id: /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0 && !(/[)`]$/.test(trimmed.value) && /`|\$\(\w*[^\w)]/.test(trimmed.value)) ? shown(trimmed.value) : null, revision: null, ...evidence, ...more }
   }
-  return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500), revision: null, ...evidence, ...more }
+  return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\/|"/g, '').slice(0, 500), revision: null, ...evidence, ...more }
  }
  function telling(text) {
   const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1), start = text.place
@@ -30360,11 +31271,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   switch (kind) {
   case '-':
   case '=':
-   return missing ? expand(rest) : value;
-
+   return missing ? expand(rest) : value
   case '?':
-   return missing ? void 0 : value;
-
+   return missing ? void 0 : value
   case '+':
    return missing ? Text.at(inside, '') : expand(rest)
   }
@@ -30859,9 +31768,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   #emitSplit(value) {
    let first = true
    if (/^\s/.test(value.value) && (this.#parts.length > 0 || this.#open)) this.#end();
-   for (const word of value.value.matchAll(/\S+/g)) {
+   for (const word of value.value.matchAll(/(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s"']|["'])+/g)) {
     if (!first) this.#end();
-    this.#add(value.slice(word.index, word.index + word[0].length))
+    const bare = /^(["']).*\1$/s.test(word[0]) && word[0].length > 1 ? 1 : 0
+    this.#add(value.slice(word.index + bare, word.index + word[0].length - bare))
     first = false
    }
    if (/\s$/.test(value.value) && !first) this.#end();
@@ -31175,9 +32085,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }), infinity_infinity = {
   engine: 'infinity',
   title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
-  marks: [ 'infinity_emb', '/infinity', 'infinity_', 'engine: infinity' ],
-  program: argv => baseName(argv[0] ?? '') === 'infinity_emb' ? argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1 : 0,
-  image: /(?:^|\/)infinity$/,
+  marks: ['infinity_emb', '/infinity', 'infinity_', 'engine: infinity'],
+  program: argv => baseName(argv[0] ?? '') === 'infinity_emb' ? /^v[12]$/.test(argv[1] ?? '') ? 2 : /^-\w/.test(argv[1] ?? '') ? 0 : 1 : 0,
+  image: /(?<!infiniflow\/)\binfinity$/,
   environment: /^INFINITY_/,
   read: async start => {
    const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value)), uses = [ ...environmentUses(start.command.env, flags, 'INFINITY_'), ...walkFlags(args, flags, {
@@ -31187,7 +32097,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }).uses], collector = new Collector, dtype = lastValue(uses, 'dtype')
    if (dtype) collector.set('dtype', dtype, word);
    Object.assign(collector.options, optionsOf(uses))
-   const device = lastValue(uses, 'device')?.value.value, revision = lastValue(uses, 'revision'), model = modelFrom(lastValue(uses, 'model-id')?.value, collector, revision ? {revision: revision.value.value} : {})
+   const device = lastValue(uses, 'device')?.value.value, revision = lastValue(uses, 'revision'), id = lastValue(uses, 'model-id')?.value, model = modelFrom(id?.slice(0, `${id.value};`.indexOf(';')), collector, revision ? { revision: revision.value.value } : {})
    return model.id === null && start.form === 'image' && uses.length === 0 ? null : {collector, model, accelerator: device === 'cpu' ? 'cpu' : null}
   }
  }, llamacppFlags = flagTable({
@@ -31205,6 +32115,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return /^(?:llama-server|llama-cli|llama-server-[\w.-]+|llamafile|server\.llama)$/.test(baseName(argv[0] ?? '')) ? 1 : 0
   },
   image: /(?:^|\/)(?:llama\.cpp|llama-cpp|llamacpp|llama-server|llama-cpp-server|llamacpp-server|llama-cpp-python)(?:-[a-z0-9-]+)?$/,
+  telling: /(?:^| )(?:--n-gpu-layers|-ngl)\b/,
   environment: /^(?:LLAMA_ARG_|GGML_)/,
   read: async start => readLlamacpp(start)
  }, PYTHON_NAMES = new Map([['n-ctx', 'ctx-size'], ['n-gpu-layers', 'gpu-layers'], ['n-batch', 'batch-size'], ['n-ubatch', 'ubatch-size'], ['type-k', 'cache-type-k'], ['type-v', 'cache-type-v'], ['hf-model-repo-id', 'hf-repo']])
@@ -31308,7 +32219,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const named = env.get('NIM_MODEL_NAME')
   if (named) return modelFrom(named, collector);
   const path = image ? /(?:^|\/)nim\/([^/]+\/[^/]+)$/.exec(imageName(image.value))?.[1] : void 0
-  if (!image || !path || path === 'nvidia/llm-nim') return { id: null, revision: null };
+  if (!image || !path || path === 'nvidia/llm-nim') return {id: null, revision: null};
   const at = image.value.toLowerCase().indexOf(path), model = modelFrom(image.slice(at, at + path.length), collector)
   return model.id === null ? model : { ...model, id: `nim:${model.id}` }
  }
@@ -31317,7 +32228,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
   marks: ['ollama'],
   program: argv => baseName(argv[0] ?? '') === 'ollama' && /^(?:serve|run|start)$/.test(argv[1] ?? '') ? 1 : 0,
-  image: /(?:^|\/)ollama(?:-[a-z0-9-]+)?$/,
+  image: /(?:^|\/)ollama(?:-[a-z0-9]+)?$/,
   environment: /^OLLAMA_(?:CONTEXT_LENGTH|NUM_PARALLEL|KV_CACHE_TYPE|FLASH_ATTENTION|MAX_LOADED_MODELS|GPU_OVERHEAD|SCHED_SPREAD|NUM_GPU|NEW_ENGINE)$/,
   read: async start => readOllama(start)
  }
@@ -31468,8 +32379,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    switch (this.yaml.version) {
    case '1.1':
     this.atNextDocument = true
-    break;
-
+    break
    case '1.2':
     this.atNextDocument = false
     this.yaml = {explicit: Directives.defaultYaml.explicit, version: '1.2'}
@@ -31496,7 +32406,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      this.tags[handle] = prefix
      return true
     }
-
    case '%YAML':
     {
      this.yaml.explicit = true
@@ -31513,7 +32422,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       return false
      }
     }
-
    default:
     onError(0, `Unknown directive ${name}`, true)
     return false
@@ -31911,16 +32819,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     switch (text[i + 1]) {
     case 'x':
      i += 3
-     break;
-
+     break
     case 'u':
      i += 5
-     break;
-
+     break
     case 'U':
      i += 9
-     break;
-
+     break
     default:
      i += 1
     }
@@ -32012,44 +32917,35 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      switch (code) {
      case '0000':
       str += '\\0'
-      break;
-
+      break
      case '0007':
       str += '\\a'
-      break;
-
+      break
      case '000b':
       str += '\\v'
-      break;
-
+      break
      case '001b':
       str += '\\e'
-      break;
-
+      break
      case '0085':
       str += '\\N'
-      break;
-
+      break
      case '00a0':
       str += '\\_'
-      break;
-
+      break
      case '2028':
       str += '\\L'
-      break;
-
+      break
      case '2029':
       str += '\\P'
-      break;
-
+      break
      default:
       if (code.substr(0, 2) === '00') str += '\\x' + code.substr(2); else str += json.substr(i, 6);
      }
      i += 5
      start = i + 1
     }
-    break;
-
+    break
    case 'n':
     if (implicitKey || json[i + 2] === '"' || json.length < minMultiLineLength) i += 1; else {
      str += json.slice(start, i) + '\n\n'
@@ -32062,8 +32958,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      i += 1
      start = i + 1
     }
-    break;
-
+    break
    default:
     i += 1
    }
@@ -32163,17 +33058,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    switch (_type) {
    case Scalar.BLOCK_FOLDED:
    case Scalar.BLOCK_LITERAL:
-    return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep);
-
+    return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep)
    case Scalar.QUOTE_DOUBLE:
-    return doubleQuotedString(ss.value, ctx);
-
+    return doubleQuotedString(ss.value, ctx)
    case Scalar.QUOTE_SINGLE:
-    return singleQuotedString(ss.value, ctx);
-
+    return singleQuotedString(ss.value, ctx)
    case Scalar.PLAIN:
-    return plainString(ss, ctx, onComment, onChompKeep);
-
+    return plainString(ss, ctx, onComment, onChompKeep)
    default:
     return null
    }
@@ -32211,12 +33102,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   switch (opt.collectionStyle) {
   case 'block':
    inFlow = false
-   break;
-
+   break
   case 'flow':
    inFlow = true
-   break;
-
+   break
   default:
    inFlow = null
   }
@@ -32960,12 +33849,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    switch (radix) {
    case 2:
     str = `0b${str}`
-    break;
-
+    break
    case 8:
     str = `0o${str}`
-    break;
-
+    break
    case 16:
     str = `0x${str}`
     break
@@ -33323,19 +34210,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case '1.1':
     if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({version: '1.1'});
     opt = {resolveKnownTags: false, schema: 'yaml-1.1'}
-    break;
-
+    break
    case '1.2':
    case 'next':
     if (this.directives) this.directives.yaml.version = version; else this.directives = new Directives({version});
     opt = {resolveKnownTags: true, schema: 'core'}
-    break;
-
+    break
    case null:
     if (this.directives) delete this.directives;
     opt = null
-    break;
-
+    break
    default:
     {
      const sv = JSON.stringify(version)
@@ -33424,8 +34308,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case 'space':
     if (!flow && (indicator !== 'doc-start' || next?.type !== 'flow-collection') && token.source.includes('\t')) tab = token;
     hasSpace = true
-    break;
-
+    break
    case 'comment':
     {
      if (!hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
@@ -33435,7 +34318,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      atNewline = false
      break
     }
-
    case 'newline':
     if (atNewline) {
      if (comment) comment += token.source; else if (!found || indicator !== 'seq-item-ind') spaceBefore = true;
@@ -33444,8 +34326,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     hasNewline = true
     if (anchor || tag) newlineAfterProp = token;
     hasSpace = true
-    break;
-
+    break
    case 'anchor':
     if (anchor) onError(token, 'MULTIPLE_ANCHORS', 'A node can have at most one anchor');
     if (token.source.endsWith(':')) onError(token.offset + token.source.length - 1, 'BAD_ALIAS', 'Anchor ending in : is ambiguous', true);
@@ -33454,8 +34335,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     atNewline = false
     hasSpace = false
     reqSpace = true
-    break;
-
+    break
    case 'tag':
     if (tag) onError(token, 'MULTIPLE_TAGS', 'A node can have at most one tag');
     tag = token
@@ -33463,16 +34343,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     atNewline = false
     hasSpace = false
     reqSpace = true
-    break;
-
+    break
    case indicator:
     if (anchor || tag) onError(token, 'BAD_PROP_ORDER', `Anchors and tags must be after the ${token.source} indicator`);
     if (found) onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${token.source} in ${flow ?? 'collection'}`);
     found = token
     atNewline = indicator === 'seq-item-ind' || indicator === 'explicit-key-ind'
     hasSpace = false
-    break;
-
+    break
    case 'comma':
     if (flow) {
      if (comma) onError(token, 'UNEXPECTED_TOKEN', `Unexpected , in ${flow}`);
@@ -33481,7 +34359,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      hasSpace = false
      break
     }
-
    default:
     onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${token.type} token`)
     atNewline = false
@@ -33502,16 +34379,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'single-quoted-scalar':
    if (key.source.includes('\n')) return true;
    if (key.end) for (const st of key.end) if (st.type === 'newline') return true;
-   return false;
-
+   return false
   case 'flow-collection':
    for (const it of key.items) {
     for (const st of it.start) if (st.type === 'newline') return true;
     if (it.sep) for (const st of it.sep) if (st.type === 'newline') return true;
     if (containsNewline(it.key) || containsNewline(it.value)) return true;
    }
-   return false;
-
+   return false
   default:
    return true
   }
@@ -33603,8 +34478,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     switch (type) {
     case 'space':
      hasSpace = true
-     break;
-
+     break
     case 'comment':
      {
       if (reqSpace && !hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
@@ -33613,12 +34487,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       sep = ''
       break
      }
-
     case 'newline':
      if (comment) sep += source;
      hasSpace = true
-     break;
-
+     break
     default:
      onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${type} at node end`)
     }
@@ -33655,12 +34527,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      loop: for (const st of start) switch (st.type) {
      case 'comma':
      case 'space':
-      break;
-
+      break
      case 'comment':
       prevItemComment = st.source.substring(1)
-      break loop;
-
+      break loop
      default:
       break loop
      }
@@ -33825,13 +34695,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
   switch (header.chomp) {
   case '-':
-   break;
-
+   break
   case '+':
    for (let i = chompStart; i < lines.length; ++i) value += '\n' + lines[i][0].slice(trimIndent);
    if (value[value.length - 1] !== '\n') value += '\n';
-   break;
-
+   break
   default:
    value += '\n'
   }
@@ -33858,23 +34726,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const token = props[i]
    switch (token.type) {
    case 'space':
-    hasSpace = true;
-
+    hasSpace = true
    case 'newline':
     length += token.source.length
-    break;
-
+    break
    case 'comment':
     if (strict && !hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
     length += token.source.length
     comment = token.source.substring(1)
-    break;
-
+    break
    case 'error':
     onError(token, 'UNEXPECTED_TOKEN', token.message)
     length += token.source.length
-    break;
-
+    break
    default:
     {
      onError(token, 'UNEXPECTED_TOKEN', `Unexpected token in block scalar header: ${token.type}`)
@@ -33898,18 +34762,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'scalar':
    _type = Scalar.PLAIN
    value = resolve_flow_scalar_plainValue(source, _onError)
-   break;
-
+   break
   case 'single-quoted-scalar':
    _type = Scalar.QUOTE_SINGLE
    value = singleQuotedValue(source, _onError)
-   break;
-
+   break
   case 'double-quoted-scalar':
    _type = Scalar.QUOTE_DOUBLE
    value = doubleQuotedValue(source, _onError)
-   break;
-
+   break
   default:
    onError(scalar, 'UNEXPECTED_TOKEN', `Expected a flow scalar value, but found: ${type}`)
    return {value: '', type: null, comment: '', range: [offset, offset + source.length, offset + source.length]}
@@ -33922,21 +34783,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   switch (source[0]) {
   case '\t':
    badChar = 'a tab character'
-   break;
-
+   break
   case ',':
    badChar = 'flow indicator character ,'
-   break;
-
+   break
   case '%':
    badChar = 'directive indicator character %'
-   break;
-
+   break
   case '|':
   case '>':
    badChar = `block scalar indicator ${source[0]}`
-   break;
-
+   break
   case '@':
   case '`':
    badChar = `reserved character ${source[0]}`
@@ -34103,16 +34960,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'alias':
    node = composeAlias(ctx, token, onError)
    if (anchor || tag) onError(token, 'ALIAS_PROPS', 'An alias node must not specify any properties');
-   break;
-
+   break
   case 'scalar':
   case 'single-quoted-scalar':
   case 'double-quoted-scalar':
   case 'block-scalar':
    node = composeScalar(ctx, token, tag, onError)
    if (anchor) node.anchor = anchor.source.substring(1);
-   break;
-
+   break
   case 'block-map':
   case 'block-seq':
   case 'flow-collection':
@@ -34122,8 +34977,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    } catch (error) {
     onError(token, 'RESOURCE_EXHAUSTION', error instanceof Error ? error.message : String(error))
    }
-   break;
-
+   break
   default:
    onError(token, 'UNEXPECTED_TOKEN', token.type === 'error' ? token.message : `Unsupported token (type: ${token.type})`)
    isSrcToken = false
@@ -34192,13 +35046,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     comment += (comment === '' ? '' : afterEmptyLine ? '\n\n' : '\n') + (source.substring(1) || ' ')
     atComment = true
     afterEmptyLine = false
-    break;
-
+    break
    case '%':
     if (prelude[i + 1]?.[0] !== '#') i += 1;
     atComment = false
-    break;
-
+    break
    default:
     if (!atComment) afterEmptyLine = true;
     atComment = false
@@ -34262,8 +35114,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     })
     this.prelude.push(token.source)
     this.atDirectives = true
-    break;
-
+    break
    case 'document':
     {
      const doc = composeDoc(this.options, this.directives, token, this.onError)
@@ -34274,23 +35125,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      this.atDirectives = false
      break
     }
-
    case 'byte-order-mark':
    case 'space':
-    break;
-
+    break
    case 'comment':
    case 'newline':
     this.prelude.push(token.source)
-    break;
-
+    break
    case 'error':
     {
      const msg = token.source ? `${token.message}: ${JSON.stringify(token.source)}` : token.message, error = new errors_YAMLParseError(getErrorPos(token), 'UNEXPECTED_TOKEN', msg)
      if (this.atDirectives || !this.doc) this.errors.push(error); else this.doc.errors.push(error);
      break
     }
-
    case 'doc-end':
     {
      if (!this.doc) {
@@ -34308,7 +35155,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      this.doc.range[2] = end.offset
      break
     }
-
    default:
     this.errors.push(new errors_YAMLParseError(getErrorPos(token), 'UNEXPECTED_TOKEN', `Unsupported token ${token.type}`))
    }
@@ -34369,78 +35215,56 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function tokenType(source) {
   switch (source) {
   case "\ufeff":
-   return 'byte-order-mark';
-
+   return 'byte-order-mark'
   case "\x02":
-   return 'doc-mode';
-
+   return 'doc-mode'
   case "\x18":
-   return 'flow-error-end';
-
+   return 'flow-error-end'
   case "\x1f":
-   return 'scalar';
-
+   return 'scalar'
   case '---':
-   return 'doc-start';
-
+   return 'doc-start'
   case '...':
-   return 'doc-end';
-
+   return 'doc-end'
   case '':
   case '\n':
   case '\r\n':
-   return 'newline';
-
+   return 'newline'
   case '-':
-   return 'seq-item-ind';
-
+   return 'seq-item-ind'
   case '?':
-   return 'explicit-key-ind';
-
+   return 'explicit-key-ind'
   case ':':
-   return 'map-value-ind';
-
+   return 'map-value-ind'
   case '{':
-   return 'flow-map-start';
-
+   return 'flow-map-start'
   case '}':
-   return 'flow-map-end';
-
+   return 'flow-map-end'
   case '[':
-   return 'flow-seq-start';
-
+   return 'flow-seq-start'
   case ']':
-   return 'flow-seq-end';
-
+   return 'flow-seq-end'
   case ',':
    return 'comma'
   }
   switch (source[0]) {
   case ' ':
   case '\t':
-   return 'space';
-
+   return 'space'
   case '#':
-   return 'comment';
-
+   return 'comment'
   case '%':
-   return 'directive-line';
-
+   return 'directive-line'
   case '*':
-   return 'alias';
-
+   return 'alias'
   case '&':
-   return 'anchor';
-
+   return 'anchor'
   case '!':
-   return 'tag';
-
+   return 'tag'
   case "'":
-   return 'single-quoted-scalar';
-
+   return 'single-quoted-scalar'
   case '"':
-   return 'double-quoted-scalar';
-
+   return 'double-quoted-scalar'
   case '|':
   case '>':
    return 'block-scalar-header'
@@ -34454,8 +35278,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case '\n':
   case '\r':
   case '\t':
-   return true;
-
+   return true
   default:
    return false
   }
@@ -34538,26 +35361,19 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   * parseNext(next) {
    switch (next) {
    case 'stream':
-    return yield* this.parseStream();
-
+    return yield* this.parseStream()
    case 'line-start':
-    return yield* this.parseLineStart();
-
+    return yield* this.parseLineStart()
    case 'block-start':
-    return yield* this.parseBlockStart();
-
+    return yield* this.parseBlockStart()
    case 'doc':
-    return yield* this.parseDocument();
-
+    return yield* this.parseDocument()
    case 'flow':
-    return yield* this.parseFlowCollection();
-
+    return yield* this.parseFlowCollection()
    case 'quoted-scalar':
-    return yield* this.parseQuotedScalar();
-
+    return yield* this.parseQuotedScalar()
    case 'block-scalar':
-    return yield* this.parseBlockScalar();
-
+    return yield* this.parseBlockScalar()
    case 'plain-scalar':
     return yield* this.parsePlainScalar()
    }
@@ -34631,40 +35447,33 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    let n = yield* this.pushIndicators()
    switch (line[n]) {
    case '#':
-    yield* this.pushCount(line.length - n);
-
+    yield* this.pushCount(line.length - n)
    case void 0:
     yield* this.pushNewline()
-    return yield* this.parseLineStart();
-
+    return yield* this.parseLineStart()
    case '{':
    case '[':
     yield* this.pushCount(1)
     this.flowKey = false
     this.flowLevel = 1
-    return 'flow';
-
+    return 'flow'
    case '}':
    case ']':
     yield* this.pushCount(1)
-    return 'doc';
-
+    return 'doc'
    case '*':
     yield* this.pushUntil(isNotAnchorChar)
-    return 'doc';
-
+    return 'doc'
    case '"':
    case "'":
-    return yield* this.parseQuotedScalar();
-
+    return yield* this.parseQuotedScalar()
    case '|':
    case '>':
     n += (yield* this.parseBlockScalarHeader())
     n += (yield* this.pushSpaces(true))
     yield* this.pushCount(line.length - n)
     yield* this.pushNewline()
-    return yield* this.parseBlockScalar();
-
+    return yield* this.parseBlockScalar()
    default:
     return yield* this.parsePlainScalar()
    }
@@ -34695,35 +35504,29 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    n += (yield* this.pushIndicators())
    switch (line[n]) {
    case void 0:
-    return 'flow';
-
+    return 'flow'
    case '#':
     yield* this.pushCount(line.length - n)
-    return 'flow';
-
+    return 'flow'
    case '{':
    case '[':
     yield* this.pushCount(1)
     this.flowKey = false
     this.flowLevel += 1
-    return 'flow';
-
+    return 'flow'
    case '}':
    case ']':
     yield* this.pushCount(1)
     this.flowKey = true
     this.flowLevel -= 1
-    return this.flowLevel ? 'flow' : 'doc';
-
+    return this.flowLevel ? 'flow' : 'doc'
    case '*':
     yield* this.pushUntil(isNotAnchorChar)
-    return 'flow';
-
+    return 'flow'
    case '"':
    case "'":
     this.flowKey = true
-    return yield* this.parseQuotedScalar();
-
+    return yield* this.parseQuotedScalar()
    case ':':
     {
      const next = this.charAt(1)
@@ -34734,7 +35537,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       return 'flow'
      }
     }
-
    default:
     this.flowKey = false
     return yield* this.parsePlainScalar()
@@ -34781,20 +35583,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    loop: for (let i = this.pos; ch = this.buffer[i]; ++i) switch (ch) {
    case ' ':
     indent += 1
-    break;
-
+    break
    case '\n':
     nl = i
     indent = 0
-    break;
-
+    break
    case '\r':
     {
      const next = this.buffer[i + 1]
      if (!next && !this.atEnd) return this.setNext('block-scalar');
      if (next === '\n') break;
     }
-
    default:
     break loop
    }
@@ -34881,13 +35680,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     case '!':
      n += (yield* this.pushTag())
      n += (yield* this.pushSpaces(true))
-     continue loop;
-
+     continue loop
     case '&':
      n += (yield* this.pushUntil(isNotAnchorChar))
      n += (yield* this.pushSpaces(true))
-     continue loop;
-
+     continue loop
     case '-':
     case '?':
     case ':':
@@ -34963,8 +35760,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'space':
   case 'comment':
   case 'newline':
-   break;
-
+   break
   default:
    return i
   }
@@ -34977,8 +35773,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   case 'single-quoted-scalar':
   case 'double-quoted-scalar':
   case 'flow-collection':
-   return true;
-
+   return true
   default:
    return false
   }
@@ -34986,17 +35781,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function getPrevProps(parent) {
   switch (parent.type) {
   case 'document':
-   return parent.start;
-
+   return parent.start
   case 'block-map':
    {
     const it = parent.items[parent.items.length - 1]
     return it.sep ?? it.start
    }
-
   case 'block-seq':
-   return parent.items[parent.items.length - 1].start;
-
+   return parent.items[parent.items.length - 1].start
   default:
    return []
   }
@@ -35069,22 +35861,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      this.atNewLine = true
      this.indent = 0
      if (this.onNewLine) this.onNewLine(this.offset + source.length);
-     break;
-
+     break
     case 'space':
      if (this.atNewLine && source[0] === ' ') this.indent += source.length;
-     break;
-
+     break
     case 'explicit-key-ind':
     case 'map-value-ind':
     case 'seq-item-ind':
      if (this.atNewLine) this.indent += source.length;
-     break;
-
+     break
     case 'doc-mode':
     case 'flow-error-end':
-     return;
-
+     return
     default:
      this.atNewLine = false
     }
@@ -35107,26 +35895,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (!top) return yield* this.stream();
    switch (top.type) {
    case 'document':
-    return yield* this.document(top);
-
+    return yield* this.document(top)
    case 'alias':
    case 'scalar':
    case 'single-quoted-scalar':
    case 'double-quoted-scalar':
-    return yield* this.scalar(top);
-
+    return yield* this.scalar(top)
    case 'block-scalar':
-    return yield* this.blockScalar(top);
-
+    return yield* this.blockScalar(top)
    case 'block-map':
-    return yield* this.blockMap(top);
-
+    return yield* this.blockMap(top)
    case 'block-seq':
-    return yield* this.blockSequence(top);
-
+    return yield* this.blockSequence(top)
    case 'flow-collection':
-    return yield* this.flowCollection(top);
-
+    return yield* this.flowCollection(top)
    case 'doc-end':
     return yield* this.documentEnd(top)
    }
@@ -35147,12 +35929,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     switch (top.type) {
     case 'document':
      top.value = token
-     break;
-
+     break
     case 'block-scalar':
      top.props.push(token)
-     break;
-
+     break
     case 'block-map':
      {
       const it = top.items[top.items.length - 1]
@@ -35167,21 +35947,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       }
       break
      }
-
     case 'block-seq':
      {
       const it = top.items[top.items.length - 1]
       if (it.value) top.items.push({start: [], value: token}); else it.value = token;
       break
      }
-
     case 'flow-collection':
      {
       const it = top.items[top.items.length - 1]
       if (!it || it.value) top.items.push({start: [], key: token, sep: []}); else if (it.sep) it.value = token; else Object.assign(it, {key: token, sep: []});
       return
      }
-
     default:
      yield* this.pop()
      yield* this.pop(token)
@@ -35199,15 +35976,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    switch (this.type) {
    case 'directive-line':
     yield {type: 'directive', offset: this.offset, source: this.source}
-    return;
-
+    return
    case 'byte-order-mark':
    case 'space':
    case 'comment':
    case 'newline':
     yield this.sourceToken
-    return;
-
+    return
    case 'doc-mode':
    case 'doc-start':
     {
@@ -35227,8 +36002,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      yield* this.pop()
      yield* this.step()
     } else doc.start.push(this.sourceToken)
-    return;
-
+    return
    case 'anchor':
    case 'tag':
    case 'space':
@@ -35260,8 +36034,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case 'comment':
    case 'newline':
     scalar.props.push(this.sourceToken)
-    return;
-
+    return
    case 'scalar':
     scalar.source = this.source
     this.atNewLine = true
@@ -35274,8 +36047,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      }
     }
     yield* this.pop()
-    break;
-
+    break
    default:
     yield* this.pop()
     yield* this.step()
@@ -35290,8 +36062,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      const end = 'end' in it.value ? it.value.end : void 0, last = Array.isArray(end) ? end[end.length - 1] : void 0
      if (last?.type === 'comment') end?.push(this.sourceToken); else map.items.push({start: [this.sourceToken]});
     } else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken)
-    return;
-
+    return
    case 'space':
    case 'comment':
     if (it.value) map.items.push({start: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else {
@@ -35318,15 +36089,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       switch (st.type) {
       case 'newline':
        nl.push(i)
-       break;
-
+       break
       case 'space':
-       break;
-
+       break
       case 'comment':
        if (st.indent > map.indent) nl.length = 0;
-       break;
-
+       break
       default:
        nl.length = 0
       }
@@ -35341,8 +36109,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       map.items.push({start})
       this.onKeyLine = true
      } else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken)
-     return;
-
+     return
     case 'explicit-key-ind':
      if (!it.sep && !it.explicitKey) {
       it.start.push(this.sourceToken)
@@ -35352,8 +36119,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       map.items.push({start, explicitKey: true})
      } else this.stack.push({type: 'block-map', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken], explicitKey: true}]})
      this.onKeyLine = true
-     return;
-
+     return
     case 'map-value-ind':
      if (it.explicitKey) if (!it.sep) if (includesToken(it.start, 'newline')) Object.assign(it, {key: null, sep: [this.sourceToken]}); else {
       const start = getFirstKeyStartProps(it.start)
@@ -35375,8 +36141,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       sep: [this.sourceToken]
      }); else if (includesToken(it.sep, 'map-value-ind')) this.stack.push({type: 'block-map', offset: this.offset, indent: this.indent, items: [{start: [], key: null, sep: [this.sourceToken]}]}); else it.sep.push(this.sourceToken)
      this.onKeyLine = true
-     return;
-
+     return
     case 'alias':
     case 'scalar':
     case 'single-quoted-scalar':
@@ -35392,7 +36157,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       }
       return
      }
-
     default:
      {
       const bv = this.startBlockValue(map)
@@ -35420,8 +36184,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      const end = 'end' in it.value ? it.value.end : void 0, last = Array.isArray(end) ? end[end.length - 1] : void 0
      if (last?.type === 'comment') end?.push(this.sourceToken); else seq.items.push({start: [this.sourceToken]});
     } else it.start.push(this.sourceToken)
-    return;
-
+    return
    case 'space':
    case 'comment':
     if (it.value) seq.items.push({start: [this.sourceToken]}); else {
@@ -35436,14 +36199,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      }
      it.start.push(this.sourceToken)
     }
-    return;
-
+    return
    case 'anchor':
    case 'tag':
     if (it.value || this.indent <= seq.indent) break;
     it.start.push(this.sourceToken)
-    return;
-
+    return
    case 'seq-item-ind':
     if (this.indent !== seq.indent) break;
     if (it.value || includesToken(it.start, 'seq-item-ind')) seq.items.push({start: [this.sourceToken]}); else it.start.push(this.sourceToken);
@@ -35472,20 +36233,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     case 'comma':
     case 'explicit-key-ind':
      if (!it || it.sep) fc.items.push({start: [this.sourceToken]}); else it.start.push(this.sourceToken);
-     return;
-
+     return
     case 'map-value-ind':
      if (!it || it.value) fc.items.push({start: [], key: null, sep: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, {key: null, sep: [this.sourceToken]});
-     return;
-
+     return
     case 'space':
     case 'comment':
     case 'newline':
     case 'anchor':
     case 'tag':
      if (!it || it.value) fc.items.push({start: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken);
-     return;
-
+     return
     case 'alias':
     case 'scalar':
     case 'single-quoted-scalar':
@@ -35495,7 +36253,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
       if (!it || it.value) fc.items.push({start: [], key: fs, sep: []}); else if (it.sep) this.stack.push(fs); else Object.assign(it, {key: fs, sep: []});
       return
      }
-
     case 'flow-map-end':
     case 'flow-seq-end':
      fc.end.push(this.sourceToken)
@@ -35538,18 +36295,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case 'scalar':
    case 'single-quoted-scalar':
    case 'double-quoted-scalar':
-    return this.flowScalar(this.type);
-
+    return this.flowScalar(this.type)
    case 'block-scalar-header':
-    return {type: 'block-scalar', offset: this.offset, indent: this.indent, props: [this.sourceToken], source: ''};
-
+    return {type: 'block-scalar', offset: this.offset, indent: this.indent, props: [this.sourceToken], source: ''}
    case 'flow-map-start':
    case 'flow-seq-start':
-    return {type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: []};
-
+    return {type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: []}
    case 'seq-item-ind':
-    return {type: 'block-seq', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken]}]};
-
+    return {type: 'block-seq', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken]}]}
    case 'explicit-key-ind':
     {
      this.onKeyLine = true
@@ -35557,7 +36310,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      start.push(this.sourceToken)
      return {type: 'block-map', offset: this.offset, indent: this.indent, items: [{start, explicitKey: true}]}
     }
-
    case 'map-value-ind':
     {
      this.onKeyLine = true
@@ -35588,11 +36340,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case 'map-value-ind':
     yield* this.pop()
     yield* this.step()
-    break;
-
+    break
    case 'newline':
-    this.onKeyLine = false;
-
+    this.onKeyLine = false
    case 'space':
    case 'comment':
    default:
@@ -35795,6 +36545,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (python) return MODULES.test(python.module) ? python.words + (argv[python.words] === 'serve' ? 1 : 0) : 0;
    return baseName(argv[0] ?? '') === 'sglang' && /^(?:serve|launch)/.test(argv[1] ?? '') ? 2 : 0
   },
+  telling: /--mem-fraction-static\b/,
   image: /(?:^|[/-])(?:sglang|sgl-dev|sgl-runtime|sglang-runtime|sglang-[a-z0-9-]+)$/,
   environment: /^(?:SGLANG|SGL)_/,
   read: async function readSglang(start, tools) {
@@ -35860,7 +36611,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }), tgi_style = {underscores: false, prefixes: false, dotted: false}, tgi_tgi = {
   engine: 'tgi',
   title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
-  marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi' ],
+  marks: ['text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi'],
   program: argv => /^text-generation-(?:launcher|server|router)$/.test(baseName(argv[0] ?? '')) ? argv[1] === 'serve' ? 2 : 1 : 0,
   image: /text-generation-inference|(?:^|[/-])tgi(?:-[a-z0-9-]+)?$/,
   environment: /^(?:MAX_(?:TOTAL|INPUT|BATCH)_|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|KV_CACHE_DTYPE|CUDA_|TGI_|ATTENTION|PREFILL_CHUNKING)/,
@@ -35887,8 +36638,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (adapter.trim() !== '') collector.adapters.push(modelFrom(value.slice(from + adapter.indexOf('=') + 1, from + adapter.length), collector));
   }
   Object.assign(collector.options, optionsOf(uses))
-  const revision = lastValue(uses, 'revision')
-  return {collector, model: modelFrom(lastValue(uses, 'model-id')?.value ?? env.get('HF_MODEL_ID'), collector, revision ? {revision: revision.value.value} : {})}
+  const revision = lastValue(uses, 'revision'), model = modelFrom(lastValue(uses, 'model-id')?.value ?? env.get('HF_MODEL_ID'), collector, revision ? {revision: revision.value.value} : {})
+  return start.form === 'image' && !/text-generation|^tgi/.test(baseName(start.command.image?.value ?? '')) && uses.length === 0 && model.id === null ? null : { collector, model }
  }
  const tgi_tei = {
   engine: 'tei',
@@ -36062,7 +36813,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   underscores: true,
   prefixes: true,
   dotted: true
- }, vllm_MODULES = /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/, PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/, SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/, vllm_VERBS = /^(?:serve|launch)$/, vllm_vllm = {
+ }, vllm_MODULES = /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|trl\.scripts\.vllm_serve|vllm)$/, PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker|trl)$/, SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/, vllm_VERBS = /^(?:serve|launch|vllm-serve)$/, vllm_vllm = {
   engine: 'vllm',
   title: 'vLLM: vllm serve, python -m vllm.entrypoints.openai.api_server, image entry point',
   marks: ['vllm'],
@@ -36078,12 +36829,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return script < 0 ? 0 : script + 1
   },
   image: /(?:^|[/-])(?:vllm|vllm-openai|vllm-[a-z0-9.-]+|[a-z0-9-]+-vllm(?:-[a-z0-9-]+)?|llm-d(?:-[a-z]+)?)$/,
+  telling: /--(?:max-model-len|gpu-memory-utilization|max-num-seqs)\b/,
   environment: /^VLLM_/,
   read: async function readVllm(start, tools) {
    const plain = walkFlags(start.args, vllmFlags, vllmStyle), words = start.command.argv.slice(0, 2).map(one => one.value), walked = SWIFT.test(words.join(' ')) ? {...plain, uses: plain.uses.map(handedOn)} : plain, collector = new Collector
    for (const hole of walked.holes) collector.holes(hole);
-   const [positional] = walked.positionals, config = lastValue(walked.uses, 'config'), fromFile = config ? await configFile(config.value, start, tools) : [], uses = [...start.form === 'image' && start.args.length === 0 ? environmentUses(start.command.env, vllmFlags).filter(use => use.name !== 'model') : [], ...fromFile, ...start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : [], ...walked.uses], named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1], alone = start.form === 'image' && start.args.length === 0 ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0
-   if (start.form === 'image' && start.args.length === 0 && !alone && !start.keys && !OFFICIAL.test(imageName(start.command.image?.value ?? ''))) return null;
+   const [positional] = walked.positionals, config = lastValue(walked.uses, 'config'), fromFile = config ? await configFile(config.value, start, tools) : [], uses = [...start.form === 'image' && start.args.length === 0 ? ['', 'VLLM_'].flatMap(prefix => environmentUses(start.command.env, vllmFlags, prefix)).filter(use => use.name !== 'model') : [], ...fromFile, ...start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : [], ...walked.uses], named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1], silent = start.form === 'image' && start.args.length === 0, alone = silent ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0
+   if (silent && !start.keys && !OFFICIAL.test(imageName(start.command.image?.value ?? '')) && (!alone || [ ...start.command.env.keys() ].some(name => /^(?:VLLM|OPENAI|LLM)_.*(?:URL|ENDPOINT|BASE)$/.test(name)))) return null;
    return readVllmUses(uses, named ?? alone ?? null, collector, start)
   }
  }, OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/, MODEL_VARIABLES = [ 'SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL' ], handedOn = use => ({ ...use, name: use.name.replace(/^vllm[-_]/, ''), known: true })
@@ -36131,7 +36883,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const draftModel = speculation(uses, collector)
   adapters(uses, collector)
   Object.assign(collector.options, optionsOf(uses))
-  const flagged = lastValue(uses, 'model', 'model-path'), revision = lastValue(uses, 'revision'), model = modelFrom(positional !== null && flagged !== void 0 && withoutPlaceholders(positional.value) === '' ? flagged.value : positional ?? flagged?.value, collector, revision ? {
+  const flagged = lastValue(uses, 'model', 'model-path'), revision = lastValue(uses, 'revision'), model = modelFrom(positional !== null && flagged !== void 0 && (withoutPlaceholders(positional.value) === '' || start?.args.slice(0, 2).includes(positional) === false) ? flagged.value : positional ?? flagged?.value, collector, revision ? {
    revision: revision.value.value
   } : {})
   return {collector, model: quantized(model), draftModel, accelerator: device(uses, start)}
@@ -36192,10 +36944,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (words > 0) return {line, start: {command, args: command.argv.slice(words), form: 'program'}};
   }
   if (command.scripted) return null;
-  if (!(argv.length === 0 || argv[0].startsWith('-') || /^[\w.-]+\/[\w.-]+$/.test(argv[0]) || argv[0] === 'serve' || /^[$\uE000]/.test(argv[0]))) return null;
+  const [first = "-"] = argv
+  if (!(/^(?:-|serve$|v2$|[$\uE000])/.test(first) || /^[\w-][\w.-]*\/[\w.-]+$|^\/(?:mnt\/|data\/|\S*(?:model|weights|checkpoint|snapshots|\d[bB](?![a-z])))/.test(first) && !/\s|bin\/|\.(?:sh|py)$/.test(first))) return null;
   const hidden = command.image !== null && placeholders(command.image.value).length > 0 && !/[a-z]/i.test(withoutPlaceholders(command.image.value).replace(/:.*$/, ''))
   if (command.image && !hidden) {
-   const name = imageName(command.image.value), line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name))
+   const name = imageName(command.image.value), flags = command.argv.map(word => word.value).join(' '), line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name)) ?? (first.startsWith('-') ? commandLines.find(candidate => candidate.telling?.test(flags)) : void 0)
    if (line) return {line, start: {command, args: command.argv, form: 'image'}};
   }
   const signed = commandLines.find(candidate => candidate.signature?.(command.env))
@@ -36207,7 +36960,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  async function deploymentOf(command, finder, tools) {
   const found = recognise(command)
-  if (!found) return null;
+  if (!found || found.start.args.some(word => /^--(?:help|version)$/.test(word.value))) return null;
   const reading = await found.line.read(found.start, tools)
   if (!reading) return null;
   const {settings, unresolved} = reading.collector
@@ -36279,8 +37032,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    case 'e':
    case 'env':
     addVariable(env, value, outer)
-    break;
-
+    break
    case 'v':
    case 'volume':
     {
@@ -36288,22 +37040,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      if (mount) mounts.push(mount);
      break
     }
-
    case 'mount':
     {
      const host = /(?:^|,)(?:source|src)=([^,]+)/.exec(value.value), target = /(?:^|,)(?:target|dst|destination)=([^,]+)/.exec(value.value)
      if (host && target) mounts.push({host: Text.at(value, host[1]), container: target[1]});
      break
     }
-
    case 'gpus':
     hardware = { ...hardware, accelerator: 'nvidia', ...docker_gpus(value, `${name} ${value.value}`) }
-    break;
-
+    break
    case 'device':
     hardware = {...hardware, ...docker_device(value, hardware)}
-    break;
-
+    break
    case 'entrypoint':
     entrypoint = value
     break
@@ -36332,10 +37080,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function docker_device(value, before) {
   const text = value.value
-  if (text.startsWith('/dev/kfd')) return { accelerator: 'amd' };
-  if (text.startsWith('/dev/neuron')) return { accelerator: 'neuron' };
-  if (text.startsWith('/dev/davinci')) return { accelerator: 'npu' };
-  if (text.startsWith('/dev/accel')) return { accelerator: before.accelerator };
+  if (text.startsWith('/dev/kfd')) return {accelerator: 'amd'};
+  if (text.startsWith('/dev/neuron')) return {accelerator: 'neuron'};
+  if (text.startsWith('/dev/davinci')) return {accelerator: 'npu'};
+  if (text.startsWith('/dev/accel')) return {accelerator: before.accelerator};
   const cdi = /^nvidia\.com\/gpu=(\d+|all)$/.exec(text)
   if (!cdi) return {};
   if (cdi[1] === 'all') return {accelerator: 'nvidia'};
@@ -36389,27 +37137,23 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   #statement(script, statement, maybe, depth) {
    switch (statement.kind) {
    case 'simple':
-    return this.#simple(script, statement, maybe || statement.maybe, depth);
-
+    return this.#simple(script, statement, maybe || statement.maybe, depth)
    case 'group':
-    return this.block(script, statement.body, maybe, depth);
-
+    return this.block(script, statement.body, maybe, depth)
    case 'function':
     this.#functions.set(statement.name, {script, body: statement.body})
-    return false;
-
+    return false
    case 'loop':
-    return this.#loop(script, statement, maybe, depth);
-
+    return this.#loop(script, statement, maybe, depth)
    case 'case':
-    return this.#case(script, statement, maybe, depth);
-
+    return this.#case(script, statement, maybe, depth)
    case 'if':
     {
      let undecided = false
      for (const branch of statement.branches) {
       const holds = this.#holds(script, branch.test)
       if (holds === false) continue;
+      if (holds === null) this.block(script, branch.test, maybe || undecided, depth);
       const ended = this.block(script, branch.body, maybe || undecided || holds === null, depth)
       if (holds) return ended && !undecided;
       undecided = true
@@ -36453,7 +37197,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     if (assignment.list) this.#setList(assignment.name, assignment.list, assignment.append); else own.set(assignment.name, assignment.value);
    }
    if (first === statement.words.length) for (const [name, value] of own) this.#set(name, value, maybe);
-   const argv = statement.words.slice(first).flatMap(span => expandWord(script.slice(span.from, span.to), scope)), name = argv[0]?.value
+   const argv = statement.words.slice(first).flatMap(span => expandWord(script.slice(span.from, span.to), scope))
+   if (argv[0]?.value === '!') argv.shift();
+   const name = argv[0]?.value
    for (const redirect of statement.redirects) if (redirect.body) this.#heredoc(script, statement, redirect.body, argv);
    if (name === void 0) return false;
    if (name === ':') return false;
@@ -36462,6 +37208,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     return false
    }
    if (name === 'set' && argv.some(word => /^-[a-z]*a/.test(word.value))) this.#exportAll = true;
+   if (name === 'set' && argv[1]?.value === '--' && (!maybe || this.#arguments === null)) this.#arguments = argv.slice(2);
    if (name === 'source' || name === '.') {
     const file = this.#sources.get(argv[1]?.value ?? '')
     if (file && this.#calls < 8) {
@@ -36481,7 +37228,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     this.#arguments = before
     return false
    }
-   if (BUILTINS.has(name)) return false;
+   if (BUILTINS.has(name) || name === 'command' && /^-v/i.test(argv[1]?.value ?? '')) return false;
    this.#captured = true
    const env = own.size === 0 ? this.#exported : new Map([...this.#exported, ...own])
    this.commands.push({argv, env, files: this.#files, maybe})
@@ -36511,7 +37258,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (exported && value) this.#export(name, value);
   }
   #set(name, value, maybe) {
-   if (maybe && this.#variables.has(name)) return;
+   if (maybe && this.#variables.has(name) && !/^\$\{?[1-9]\}?$/.test(this.#variables.get(name).value)) return;
    this.#variables.set(name, value)
    if (this.#exportAll || this.#exported.has(name)) this.#export(name, value);
   }
@@ -36534,8 +37281,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   switch (b) {
   case '=':
   case '==':
-   return matches(a, c);
-
+   return matches(a, c)
   case '!=':
    return !matches(a, c)
   }
@@ -36543,23 +37289,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (a === '' || c === '' || !Number.isFinite(left) || !Number.isFinite(right)) return null;
   switch (b) {
   case '-eq':
-   return left === right;
-
+   return left === right
   case '-ne':
-   return left !== right;
-
+   return left !== right
   case '-gt':
-   return left > right;
-
+   return left > right
   case '-ge':
-   return left >= right;
-
+   return left >= right
   case '-lt':
-   return left < right;
-
+   return left < right
   case '-le':
-   return left <= right;
-
+   return left <= right
   default:
    return null
   }
@@ -36581,7 +37321,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const written = argv.slice(1, 6).findIndex(word => command.files.has(word.value))
    if (written >= 0) return scriptStarts(command.files.get(argv[written + 1].value), command, argv.slice(written + 2), depth + 1);
    const script = shellScript(argv)
-   return script ? scriptStarts(script.text, command, script.rest, depth + 1) : []
+   return script ? scriptStarts(script.text, command, script.rest, depth + 1) : wrapped(command, argv[1]?.value ?? '', depth)
   }
   if (recognise(command)) return [command];
   const file = command.files.get(argv[0]?.value ?? '')
@@ -36604,6 +37344,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return files.size === command.files.size ? command : {...command, files}
  }
  function scriptStarts(script, command, positional, depth = 0, sources) {
+  const found = startsIn(script, command, positional, depth, sources)
+  return found.length === 0 && positional === null && /\$\{1:?-/.test(script.value) ? startsIn(script, command, [ Text.at(script, '$1'), Text.at(script, '$2') ], depth, sources) : found
+ }
+ function startsIn(script, command, positional, depth, sources) {
   const ran = runScript(script, {env: command.env, arguments: positional, ...sources ? {sources} : {}}), found = []
   for (const one of ran) {
    const starts = engineStarts({...command, argv: one.argv, env: one.env, files: new Map([...command.files, ...one.files]), scripted: true}, depth)
@@ -36653,7 +37397,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const last = argv.at(-1)
    if (last && /\s/.test(last.value)) return scriptStarts(last, command, null, depth + 1);
   }
-  if (!WRAPPERS.has(program) && !/^[$\uE000]/.test(argv[0]?.value ?? '')) return [];
+  if (!(!command.scripted && /entrypoint|\.sh$/.test(program) || WRAPPERS.has(program) || /^[$\uE000]/.test(argv[0]?.value ?? ''))) return [];
   const env = new Map(command.env), limit = Math.min(argv.length, 60)
   for (let i = 1; i < limit; i++) {
    const words = argv.slice(i, i + 24).map(word => word.value)
@@ -36738,14 +37482,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   marks: [],
   paths: path => /(?:^|\/)(?:[\w.-]*\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?$/i.test(path),
   read: async function readDockerfile(context) {
-   const start = dockerfileCommand(context.text)
-   return (await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')).filter(deployment => deployment.model.id !== null)
+   const start = dockerfileCommand(context.text), starts = engineStarts(await withScripts(start, context))
+   for (const {1: line} of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+    const from = context.text.value.indexOf(line), run = {...start, argv: [], files: new Map}
+    starts.push(...scriptStarts(context.text.slice(from, from + line.length), run, null))
+   }
+   return (await deploymentsOf(starts, context, 'dockerfile', 'image')).filter(deployment => deployment.model.id !== null)
   }
  }
  function dockerfileCommand(text) {
   const env = new Map
   let image = null, entrypoint = [], command = []
-  for (const match of text.value.matchAll(/^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
    const from = match.index + match[0].length - match[2].length, rest = text.slice(from, from + match[2].length).trim()
    switch (match[1].toUpperCase()) {
    case 'FROM':
@@ -36753,22 +37501,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     image = image.slice(0, image.value.search(/\s|$/))
     entrypoint = []
     command = []
-    break;
-
+    break
    case 'ENV':
    case 'ARG':
     addDockerVariable(env, rest)
-    break;
-
+    break
    case 'ENTRYPOINT':
     entrypoint = dockerWords(rest)
-    break;
-
+    break
    case 'CMD':
     command = dockerWords(rest)
    }
   }
-  return {...bareCommand(text), argv: [...entrypoint, ...command], env, image}
+  const argv = [ ...entrypoint, ...command ], meant = /sh$/.test(argv[0]?.value ?? '') ? argv : argv.map(word => interpolate(word, name => env.get(name)))
+  return {...bareCommand(text), argv: meant, env, image}
  }
  function addDockerVariable(env, rest) {
   const pairs = [ ...rest.value.matchAll(/([A-Za-z_]\w*)=("[^"]*"|'[^']*'|[^\s\\]*)/g) ]
@@ -36779,8 +37525,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const single = pairs.length === 0 ? /^([A-Za-z_]\w*)\s+(.+)$/s.exec(rest.value) : null
   if (single) env.set(single[1], rest.slice(rest.value.length - single[2].length).trim());
  }
+ function unescaped(text) {
+  const parts = []
+  let plain = 0
+  for (const match of text.value.matchAll(/\\["\\]/g)) {
+   parts.push(text.slice(plain, match.index))
+   plain = match.index + 1
+  }
+  return Text.join([...parts, text.slice(plain)])
+ }
  function dockerWords(rest) {
-  if (rest.value.startsWith('[')) return [ ...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/g) ].map(match => rest.slice(match.index + 1, match.index + 1 + match[1].length));
+  if (rest.value.startsWith('[')) return [ ...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/gs) ].map(match => unescaped(rest.slice(match.index + 1, match.index + 1 + match[1].length)));
   return [Text.at(rest, 'sh'), Text.at(rest, '-c'), rest]
  }
  const azureMl = {
@@ -37077,7 +37832,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    } else if (PRODUCT.test(label)) {
     names.push({name: value.value, kind: 'product-label', at: value.place, text})
     if (label.startsWith('amd.com/')) accelerator = 'amd';
-   } else if (INSTANCE.test(label)) names.push({ name: value.value, kind: 'instance-type', at: value.place, text }); else if (TPU.test(label)) accelerator = 'tpu'; else if (label === 'nvidia.com/gpu.replicas' && Number(value.value) > 1) shared = {
+   } else if (INSTANCE.test(label)) names.push({name: value.value, kind: 'instance-type', at: value.place, text}); else if (TPU.test(label)) accelerator = 'tpu'; else if (label === 'nvidia.com/gpu.replicas' && Number(value.value) > 1) shared = {
     kind: 'time-slicing',
     replicas: Number(value.value),
     at: value.place
@@ -37109,7 +37864,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     gpusAt: value.text.place,
     gpusText: `${key.value}: ${text.value}`,
     ...mig && count !== 0 ? {mig: mig[1]} : {},
-    ...key.value === 'nvidia.com/gpu.shared' ? { shared: { kind: 'time-slicing', replicas: null, at: value.text.place } } : {}
+    ...key.value === 'nvidia.com/gpu.shared' ? {shared: {kind: 'time-slicing', replicas: null, at: value.text.place}} : {}
    }
   }
   return found
@@ -37131,7 +37886,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const found = [], containers = [...listAt(pod, 'containers'), ...['container', 'mainContainer'].flatMap(key => mapAt(pod, key) ?? [])]
   for (const container of containers) {
    if (container.kind !== 'map') continue;
-   const command = await containerCommand(container, pod, owner, maps, metadata), name = [ owner.kind, owner.name, stringAt(container, 'name') ?? '' ].filter(part => part !== '').join('/')
+   const command = await containerCommand(container, pod, owner, maps, metadata), name = [owner.kind, owner.name, stringAt(container, 'name') ?? ''].filter(part => part !== '').join('/')
    for (const start of engineStarts(await withScripts(command, context))) {
     const deployment = await deploymentOf(start, {format, name}, context)
     if (deployment) found.push(deployment);
@@ -37291,11 +38046,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   name: 'helm-values',
   title: 'Helm values of any chart: engine image or section, arguments, model, resources',
   marks: [],
-  claims: (root, path) => root.kind === 'map' && tree_at(root, 'apiVersion') === void 0 && tree_at(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || mapAt(root, 'image') !== void 0 || hasEngineSection(root)),
+  claims: (root, path) => root.kind === 'map' && tree_at(root, 'apiVersion') === void 0 && tree_at(root, 'kind') === void 0 && (/values|overrides?/i.test(path.split('/').slice(-2).join('/')) || [ root, ...root.entries.map(({value}) => value) ].some(map => mapAt(map, 'image') !== void 0) || hasEngineSection(root)),
   read: async (root, context) => {
    const ollama = ollamaModels(root)
    if (ollama.length > 0) return ollama;
-   for (const depth of [0, 1, 2]) {
+   for (const depth of [0, 1, 2, 3, 4]) {
     const found = []
     for (const scope of scopes(root, depth)) {
      const deployment = await scopeDeployment(scope, root, context)
@@ -37319,7 +38074,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function scopes(root, depth, name = "") {
   if (root.kind !== 'map' || disabled(root)) return [];
   if (depth === 0) return [{name, map: root}];
-  return root.entries.flatMap(({key, value}) => (value.kind === 'list' ? value.items : [ value ]).slice(0, 50).flatMap((one, index) => scopes(one, depth - 1, [ name, key.value, ...value.kind === 'list' ? [ stringAt(one, 'name') ?? String(index) ] : [] ].filter(part => part !== '').join('/'))))
+  return root.entries.flatMap(({key, value}) => (value.kind === 'list' ? value.items : [value]).slice(0, 50).flatMap((one, index) => scopes(one, depth - 1, [name, key.value, ...value.kind === 'list' ? [stringAt(one, 'name') ?? String(index)] : []].filter(part => part !== '').join('/'))))
  }
  function disabled(map) {
   return ['enabled', 'create', 'deploy'].some(key => stringAt(map, key) === 'false')
@@ -37335,17 +38090,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    names: []
   }, [started] = engineStarts({...command, image: null}), line = started ? recognise({...started, image: null})?.line ?? null : helm_values_engineOf(scope, image)
   if (!line) return null;
-  const inner = started ?? command, args = started ? recognise({
+  const inner = started ?? command, nested = ARGUMENTS.flatMap(key => helm_values_words(tree_at(map, line.engine, key))), args = started ? recognise({
    ...started,
    image: null
-  }).start.args : argv, keys = kebabKeys(...[await helm_values_configFile(map, context), map, mapAt(map, 'model'), mapAt(map, 'vllmConfig'), mapAt(map, 'serverArgs'), mapAt(map, 'engineArgs'), mapAt(map, line.engine), mapAt(map, line.engine, 'serverArgs'), mapAt(map, line.engine, 'engineArgs'), ...modelSections(root)].filter(one => one !== void 0)), full = {
+  }).start.args : argv.length === 0 && nested[0]?.value.startsWith('-') ? nested : argv, keys = kebabKeys(...[await helm_values_configFile(map, context), map, mapAt(map, 'model'), mapAt(map, 'vllmConfig'), mapAt(map, 'serverArgs'), mapAt(map, 'engineArgs'), mapAt(map, line.engine), mapAt(map, line.engine, 'serverArgs'), mapAt(map, line.engine, 'engineArgs'), ...modelSections(root)].filter(one => one !== void 0)), full = {
    ...inner,
    image,
    hardware: command.hardware,
    at: argv[0] ?? image ?? map.start
   }, reading = await line.read({command: full, args, form: image ? 'image' : 'flags', keys}, context)
   if (!reading) return null;
-  const named = reading.model.id === null && reading.collector.unresolved.length === 0 ? modelText(map, root) : void 0, model = named ? modelFrom(named, reading.collector) : reading.model
+  const named = reading.model.id === null && reading.collector.unresolved.length === 0 ? modelText(map, root) ?? command.env.get('LLM_MODEL_ID') : void 0, model = named ? modelFrom(named, reading.collector) : reading.model
   return args.length > 0 || Object.keys(reading.collector.settings).length > 0 || model.id !== null ? command_lines_assemble(line, full, {...reading, model}, {format: 'helm-values', name: scope.name === '' ? 'values' : scope.name}) : null
  }
  function helm_values_engineOf(scope, image) {
@@ -37354,7 +38109,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const names = ENGINE_KEYS.map(key => stringAt(scope.map, key)?.toLowerCase()), byKey = commandLines.find(line => names.includes(line.engine))
   if (byKey) return byKey;
   const section = scope.name.split('/').at(-1)?.toLowerCase().replaceAll('-', ''), bySection = commandLines.find(line => line.engine === section)
-  if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model'))) return bySection;
+  if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model') || scope.map.get('LLM_MODEL_ID'))) return bySection;
   const own = scope.map.get('model') ? commandLines.find(line => mapAt(scope.map, line.engine, 'serverArgs') ?? mapAt(scope.map, line.engine, 'engineArgs')) : void 0
   return own ?? engineSection(scope.map) ?? null
  }
@@ -37386,7 +38141,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const root = parseYaml(text)[0]?.root
   return root?.kind === 'map' ? root : void 0
  }
- const MODEL_KEYS = ['modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath'], MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri']
+ const MODEL_KEYS = ['modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath'], MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'huggingfaceName', 'hfName', 'repoId', 'uri']
  function modelSections(root) {
   return root.entries.flatMap(({key, value}) => /^model(?!s$)|^(?:llm|engine|workload|inference)(?:Config|Parameters)?$/i.test(key.value) && value.kind === 'map' ? [ value ] : [])
  }
@@ -37488,7 +38243,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const predictor = mapAt(root, 'spec', 'predictor')
   if (!predictor) return [];
   const maps = new ConfigMaps(context), metadata = mapAt(root, 'metadata')
-  if (listAt(predictor, 'containers').length > 0) return podDeployments(predictor, {kind: '', name}, 'kserve', maps, context, metadata);
+  if (listAt(predictor, 'containers').length > 0 || mapAt(predictor, 'container')) return podDeployments(predictor, {kind: '', name}, 'kserve', maps, context, metadata);
   const model = mapAt(predictor, 'model') ?? mapAt(predictor, 'huggingface') ?? mapAt(predictor, 'vllm')
   if (!model) return [];
   const runtime = await runtimeContainer(stringAt(model, 'runtime'), context), merged = new MapNode([...(runtime?.entries ?? []).filter(({key}) => model.get(key.value) === void 0 || key.value === 'args'), ...model.entries.filter(({key}) => key.value !== 'args')], model.start), base = await containerCommand(merged, predictor, {
@@ -37669,7 +38424,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     for (const item of node.items) await this.node(item, owner, depth + 1);
     return
    }
-   const kind = stringAt(node, 'kind'), own = kind !== void 0 && mapAt(node, 'metadata') ? {kind, name: stringAt(node, 'metadata', 'name') ?? stringAt(node, 'metadata', 'generateName') ?? ''} : owner, group = mapAt(node, 'leaderWorkerTemplate')
+   const kind = stringAt(node, 'kind'), own = kind !== void 0 && mapAt(node, 'metadata') ? {
+    kind,
+    name: stringAt(node, 'metadata', 'name') ?? stringAt(node, 'metadata', 'generateName') ?? ''
+   } : owner, group = mapAt(node, 'leaderWorkerTemplate') ?? (node.get('workerTemplate') && node.get('size') ? node : void 0)
    if (group) return this.#leaderWorker(group, own);
    if (mapAt(node, 'headGroupSpec')) return this.#rayGroups(node, own);
    if (isPod(node)) await this.#pod(node, own, null);
@@ -37941,7 +38699,28 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return new MapNode([entry('kind', scalar(Text.at(name, 'ConfigMap'))), entry('metadata', metadata), entry('data', new MapNode(entries, name))], name)
   }
  }
- const mapOf = node => node.kind === 'map' ? node : void 0, rootsOf = text => parseYaml(text).flatMap(({root}) => root ?? []), llmD = {
+ const mapOf = node => node.kind === 'map' ? node : void 0, rootsOf = text => parseYaml(text).flatMap(({root}) => root ?? []), llamaSwap = {
+  kind: 'document',
+  name: 'llama-swap',
+  title: 'llama-swap configurations: the server of each model, macros',
+  marks: [],
+  claims: root => (mapAt(root, 'models')?.entries ?? []).some(({value}) => textAt(value, 'cmd') !== void 0),
+  read: async (root, context) => {
+   const macro = name => textAt(root, 'macros', name), found = []
+   for (const {key, value} of mapAt(root, 'models')?.entries ?? []) {
+    const cmd = textAt(value, 'cmd')
+    if (!cmd) continue;
+    const env = new Map
+    for (const one of listAt(value, 'env').flatMap(textsOf)) {
+     const equals = one.value.indexOf('=')
+     env.set(one.value.slice(0, equals), one.slice(equals + 1))
+    }
+    const argv = splitText(interpolate(interpolate(cmd, macro), macro)), starts = engineStarts({...bareCommand(cmd), argv, env})
+    found.push(...await deploymentsOf(starts, context, 'llama-swap', key.value))
+   }
+   return found
+  }
+ }, llmD = {
   kind: 'document',
   name: 'llm-d',
   title: 'llm-d modelservice values: model artifacts, decode and prefill roles',
@@ -38101,7 +38880,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     return this.map(')', depth)
    }
    if (/^(?:True|False|None)$/.test(text.value)) return new ScalarNode(text.value === 'None' ? null : text.value === 'True', text, true);
-   const known = this.#constants.get(text.value) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
+   const known = this.#constants.get(text.value.replace('self.', '')) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
    return new ScalarNode(known.value, known, true)
   }
   #closed(value) {
@@ -38131,12 +38910,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function constantsOf(text) {
   const constants = new Map
-  for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm)) {
-   const known = constants.get(match[5] ?? '')
-   if (known) constants.set(match[1], known);
-   if (match[5]) continue;
-   const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
-   constants.set(match[1], text.slice(from, from + value.length))
+  for (const match of text.value.matchAll(/^([ \t]{0,8})(?:self\.)?([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm)) {
+   const [, indent, name, double, single, number, other] = match
+   if (indent !== '' && constants.has(name)) continue;
+   const known = constants.get(other ?? '')
+   if (known) constants.set(name, known);
+   if (other) continue;
+   const value = double ?? single ?? number ?? '', from = match.index + match[0].lastIndexOf(value)
+   constants.set(name, text.slice(from, from + value.length))
   }
   return constants
  }
@@ -38164,7 +38945,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function engineArguments(text, constants) {
   return [ ...text.value.matchAll(/\b(?:LLM|(?:Async)?EngineArgs)\(([^()]{1,2000})\)/g) ].slice(0, 20).map(match => {
    const inside = match.index + match[0].indexOf('(') + 1, entries = [ ...match[1].matchAll(/(\w{1,60})\s{0,9}=\s{0,9}(?:f?"([^"\n]{0,300})"|f?'([^'\n]{0,300})'|([\w.]{1,80}))/g) ].map(pair => {
-    const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length), literal = pair[2] ?? pair[3], word = literal ?? pair[4], from = inside + pair.index + pair[0].lastIndexOf(word), raw = text.slice(from, from + word.length), value = literal !== void 0 ? formatted(raw, constants) : constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`)), truth = word === 'True' ? true : word === 'False' ? false : value.value
+    const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length), literal = pair[2] ?? pair[3], word = literal ?? pair[4], from = inside + pair.index + pair[0].lastIndexOf(word), raw = text.slice(from, from + word.length), value = literal !== void 0 ? formatted(raw, constants) : constants.get(word.replace('self.', '')) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`)), truth = word === 'True' ? true : word === 'False' ? false : value.value
     return {key, value: new ScalarNode(truth, value, true)}
    })
    return {at: match.index, keys: new MapNode(entries, text.slice(match.index, match.index))}
@@ -38410,7 +39191,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   exemptions: dist.lqM(dist.FsL(list(exemption), dist.h_('failures accepted for a time')))
  }, 'keys such as version, defaults and rules')
  async function parsePolicy(text, file) {
-  if (text.length > 1048576) return refused(file, 'the policy is larger than 1 MiB');
+  if (text.length > 1048576) return parse_refused(file, 'the policy is larger than 1 MiB');
   const lines = new LineCounter
   let document, value
   try {
@@ -38419,16 +39200,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (faults.length > 0) return {ok: false, problems: faults.map(fault => yamlProblem(fault, file, lines))};
    value = document.toJS({maxAliasCount: 100})
   } catch (error) {
-   return refused(file, error instanceof RangeError ? 'the policy is nested too deeply' : error.message)
+   return parse_refused(file, error instanceof RangeError ? 'the policy is nested too deeply' : error.message)
   }
-  if (value === null || value === void 0) return refused(file, 'the policy is empty', 'start it with version: 1, or delete the file');
-  if (typeof value != 'object' || Array.isArray(value)) return refused(file, `the policy is ${problems_shown(value)}, expected keys such as version, defaults and rules`);
-  const places = new Places(document, file, lines), checked = dist.xLC(policySchema, value, {abortPipeEarly: true}), complaints = [...unknownKeys(policySchema, value), ...complaintsOf(checked.issues ?? [])]
-  if (checked.success) complaints.push(...meaningComplaints(checked.output));
+  if (value === null || value === void 0) return parse_refused(file, 'the policy is empty', 'start it with version: 1, or delete the file');
+  if (typeof value != 'object' || Array.isArray(value)) return parse_refused(file, `the policy is ${problems_shown(value)}, expected keys such as version, defaults and rules`);
+  const places = new Places(document, file, lines), checked = dist.xLC(policySchema, value, {
+   abortPipeEarly: true
+  }), complaints = [ ...unknownKeys(policySchema, value), ...complaintsOf(checked.issues ?? []) ], trail = path => `${path.join('\0')}\0`, told = complaints.map(({path}) => trail(path)), isTold = ({path}) => told.some(one => one.startsWith(trail(path)))
+  complaints.push(...meaningComplaints(value).filter(complaint => !isTold(complaint)))
   if (complaints.length > 0 || !checked.success) return {ok: false, problems: complaints.map(complaint => asProblem(complaint, places)).sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)};
   return {ok: true, value: await policyOf(checked.output, file, places)}
  }
- function refused(file, message, hint) {
+ function parse_refused(file, message, hint) {
   return {ok: false, problems: [{code: 'policy-invalid', message, ...hint ? {hint} : {}, at: {file, line: 1, column: 1}}]}
  }
  function yamlProblem(fault, file, lines) {
@@ -38474,26 +39257,22 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return {file: this.#file, line: Math.max(1, line), column: Math.max(1, col)}
   }
  }
- function meaningComplaints(policy) {
-  const found = [], add = (path, message, hint) => found.push({path, aboutKey: false, message, hint})
-  policy.exemptions?.forEach(({until}, i) => {
-   if (until !== void 0 && !isDate(until)) add([ 'exemptions', i, 'until' ], `exemptions[${i}].until is ${problems_shown(until)}, which is no date`, 'write year-month-day');
-  })
+ function meaningComplaints(value) {
+  const found = [], add = (path, message, hint) => found.push({path, aboutKey: false, message, hint}), policy = value, maps = of => Object.entries(typeof of == 'object' ? of ?? {} : {}).filter(([, one]) => typeof one == 'object' && one !== null)
+  for (const [i, {until}] of maps(policy['exemptions'])) if (typeof until == 'string' && !isDate(until)) add([ 'exemptions', Number(i), 'until' ], `exemptions[${i}].until is ${problems_shown(until)}, which is no date`, 'write year-month-day');
   const target = (path, text) => {
-   const gpu = text === void 0 ? null : lookUpGpu(text)
+   const gpu = typeof text == 'string' ? lookUpGpu(text) : null
    if (gpu && !gpu.ok) add(path, `${pathText(path)}: ${gpu.problem.message}`, gpu.problem.hint ?? 'name another GPU');
+  }, rules = maps(policy['rules'])
+  for (const [key, one] of maps({defaults: policy['defaults']})) target([key, 'target'], one['target']);
+  for (const [i, rule] of rules) target(['rules', Number(i), 'target'], rule['target']);
+  for (const [id, model] of maps(policy['models'])) {
+   const at = ['models', id], {path} = model
+   if (model['id'] === void 0 && path === void 0) add(at, `${pathText(at)} says neither id nor path`, 'give { id: org/name } or { path: folder }');
+   if (typeof path == 'string' && (path.startsWith('/') || path.split('/').includes('..'))) add([ ...at, 'path' ], `${pathText([ ...at, 'path' ])} is ${problems_shown(path)}, outside the repository`, 'give a path relative to its root');
+   if (model['revision'] !== void 0 && model['id'] === void 0) add([ ...at, 'revision' ], `${pathText([ ...at, 'revision' ])} has no effect without id`, 'a path is read as it stands in the repository');
   }
-  target(['defaults', 'target'], policy.defaults?.target)
-  for (const [i, rule] of (policy.rules ?? []).entries()) target(['rules', i, 'target'], rule.target);
-  for (const [id, model] of Object.entries(policy.models ?? {})) {
-   const at = ['models', id]
-   if (model.id === void 0 && model.path === void 0) add(at, `${pathText(at)} says neither id nor path`, 'give { id: org/name } or { path: folder }');
-   if (model.path !== void 0 && (model.path.startsWith('/') || model.path.split('/').includes('..'))) add([ ...at, 'path' ], `${pathText([ ...at, 'path' ])} is ${problems_shown(model.path)}, outside the repository`, 'give a path relative to its root');
-   if (model.revision !== void 0 && model.id === void 0) add([ ...at, 'revision' ], `${pathText([ ...at, 'revision' ])} has no effect without id`, 'a path is read as it stands in the repository');
-  }
-  policy.rules?.forEach((rule, i) => {
-   if (!rule.paths && !rule.models && !rule.engines && !rule.deployments && i < policy.rules.length - 1) add([ 'rules', i ], `rules[${i}] has no selector and hides the rules after it`, 'add paths, models, engines or deployments, or use defaults');
-  })
+  for (const [i, rule] of rules.slice(0, -1)) if (![ 'paths', 'models', 'engines', 'deployments' ].some(key => rule[key])) add([ 'rules', Number(i) ], `rules[${i}] has no selector and hides the rules after it`, 'add paths, models, engines or deployments, or use defaults');
   return found
  }
  function isDate(text) {
@@ -38663,7 +39442,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const value = textAt(spec, 'multiNode', 'parallelism', key)
    if (value) collector.set(setting, { value, text: `${key}: ${value.value}` }, positive);
   }
-  const cache = nim_operator_cacheOf(stringAt(spec, 'storage', 'nimCache', 'name'), context), source = textAt(cache, 'source', 'hf', 'modelName'), owner = textAt(cache, 'source', 'hf', 'namespace'), model = source ? modelFrom(owner ? Text.join([ owner, Text.at(owner, '/'), source ]) : source, collector) : nimModel(env, image, collector)
+  const cache = nim_operator_cacheOf(stringAt(spec, 'storage', 'nimCache', 'name'), context), source = textAt(cache, 'source', 'hf', 'modelName'), owner = textAt(cache, 'source', 'hf', 'namespace'), model = source ? modelFrom(owner ? Text.join([owner, Text.at(owner, '/'), source]) : source, collector) : nimModel(env, image, collector)
   return [ command_lines_assemble({ engine: 'nim', environment: /^NIM_/ }, { ...bareCommand(repository), env, image, hardware: nim_operator_hardware(spec, cache) }, { collector, model }, { format: 'nim-operator', name }) ]
  }
  function nim_operator_cacheOf(name, context) {
@@ -39171,7 +39950,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const framework = frameworkOf(root)
    return root.kind === 'map' && framework ? [deployment(root, framework)] : []
   }
- }, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform]
+ }, skypilot, compose, ci, llamaSwap, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform]
  function isHelmTemplate(path, source) {
   return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source))
  }
@@ -39246,7 +40025,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const empty = node.kind === 'scalar' ? node.value === null || node.value === false || node.value === '' || node.value === 0 : node.kind === 'list' ? node.items.length === 0 : node.entries.length === 0
   return match[1] ? empty : !empty
  }
- const DATA = /\.(?:json|py)$/i, PARSED = /\.(?:ya?ml|json)$/i, documentFormats = formats.filter(format => format.kind === 'document'), fileFormats = formats.filter(format => format.kind === 'file'), escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i'), candidate = pattern([ ...commandLines, ...documentFormats ]), ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]))
+ const DATA = /\.(?:json|py)$/i, PARSED = /\.(?:ya?ml|json)(?:\.(?:tpl|tftpl|tmpl|template|example|sample|dist))?$/i, documentFormats = formats.filter(format => format.kind === 'document'), fileFormats = formats.filter(format => format.kind === 'file'), escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i'), candidate = pattern([ ...commandLines, ...documentFormats ]), ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]))
  async function extract(repository, bounds = {files: Number.POSITIVE_INFINITY, bytes: 1048576}) {
   const listed = await repository.list(), files = listed.files.slice(0, bounds.files), problems = []
   if (listed.truncated || files.length < listed.files.length) problems.push({code: 'too-many-files', message: 'the list of files was cut off', hint: 'narrow it with include or exclude'});
@@ -39294,7 +40073,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   })
  }
  async function readFile(path, source, readers, structured, repository, folders) {
-  const found = {deployments: [], namespaces: new Map, notUnderstood: [], problems: [], referred: [], parts: new Map}, text = Text.file(path, source), template = structured && isHelmTemplate(path, source), parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
+  const found = {
+   deployments: [],
+   namespaces: new Map,
+   notUnderstood: [],
+   problems: [],
+   referred: [],
+   parts: new Map
+  }, text = Text.file(path, source), template = structured && isHelmTemplate(path, source), parsed = template ? substituteValues(text, await chartValues(path, repository)) : structured && /\{\{-?\s*\.Values\./.test(source) ? substituteValues(text, parseYaml(text)[0]?.root ?? null) : text
   let documents = null
   const context = {
    path,
@@ -39311,7 +40097,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    notUnderstood: entry => found.notUnderstood.push({file: path, ...entry})
   }
   for (const reader of readers) found.deployments.push(...await reader.read(context));
-  if (!structured) return found;
+  if (!structured) {
+   if (found.deployments.length === 0 && path.endsWith('sh') && /compose.* up|kubectl.* (?:apply|create)/.test(source)) for (const match of source.matchAll(/<<-?[ \t]*(["']?)(\w+)\1.*\r?\n(?=[\w:'". -]*\r?\n?(?:services|apiVersion):)([\s\S]{1,9999}?)\n[ \t]*\2$/gm)) {
+    const from = match.index + match[0].indexOf('\n') + 1
+    for (const {root} of parseYaml(text.slice(from, from + match[3].length))) if (root) found.deployments.push(...await readRoot(root, context));
+   }
+   return found
+  }
   for (const document of context.documents()) await readDocument(document, context, found);
   if (template) asTemplate(source, context, found);
   return found
@@ -39346,11 +40138,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
  }
  async function readRoot(root, context) {
+  const values = releaseValues(root)
   for (const format of documentFormats) {
-   const found = format.claims(root, context.path) ? await format.read(root, context) : null
+   const found = format.claims(values ?? root, values ? 'values' : context.path) ? await format.read(values ?? root, context) : null
    if (found !== null) return found;
   }
   return []
+ }
+ function releaseValues(root) {
+  if (stringAt(root, 'kind') === 'HelmRelease') return tree_at(root, 'spec', 'values');
+  const helm = [tree_at(root, 'spec', 'source'), ...listAt(root, 'spec', 'sources')].map(source => tree_at(source, 'helm')).find(one => one !== void 0), text = textAt(helm, 'values')
+  return text ? parseYaml(text)[0]?.root : tree_at(helm, 'valuesObject')
  }
  function sameObject(a, b) {
   return a.id === b.id && a.format === b.format && declared(a) === declared(b)
@@ -39358,7 +40156,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  async function readNear(from, asked, repository) {
   const plain = asked.replace(/^\.\//, '')
   if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null;
-  const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '', paths = plain.startsWith('/') ? [ plain.slice(1), joinPath(folder, plain.slice(plain.lastIndexOf('/') + 1)) ] : [ joinPath(folder, plain), plain ]
+  const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '', paths = plain.startsWith('/') ? [plain.slice(1), joinPath(folder, plain.slice(plain.lastIndexOf('/') + 1))] : [joinPath(folder, plain), plain]
   for (const path of new Set(paths)) {
    if (path === null || path === from) continue;
    const text = await openText(path, repository)
@@ -39393,6 +40191,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return this.#byFolder.get(folder) ?? []
   }
  }
+ const isExempted = row => row.exemption !== null && !row.exemption.expired
  function isNetwork(deployment) {
   return deployment.verdict.reasons.some(reason => reason.code === 'network' || reason.code === 'rate-limited')
  }
@@ -39410,16 +40209,17 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const CAUSE = {tight: 'fails because fail-on names tight', increase: 'fails because of max-increase', finding: 'fails because fail-on names finding, and there is one of severity error', unknown: 'fails because of on-unknown, on-network-error or fail-on'}
  function failureTexts(deployments, gate) {
-  return Object.keys(CAUSE).flatMap(reason => {
-   const ids = deployments.filter(row => failures(row, gate).includes(reason)).map(row => row.id)
+  const told = (text, matches) => {
+   const ids = deployments.filter(row => matches(row, failures(row, gate))).map(row => row.id)
    if (ids.length === 0) return [];
    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : ''
-   return [ `${CAUSE[reason]}: ${ids.slice(0, 3).join(', ')}${more}` ]
-  })
+   return [ `${text}: ${ids.slice(0, 3).join(', ')}${more}` ]
+  }
+  return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('does not fail, because the base exceeds as much and only-new is set', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !isExempted(row) && why.length === 0)]
  }
  function failures(deployment, gate) {
   const {status} = deployment.verdict
-  if (status === 'skipped' || deployment.exemption && !deployment.exemption.expired) return [];
+  if (status === 'skipped' || isExempted(deployment)) return [];
   const on = new Set(gate.failOn)
   if (gate.maxIncrease !== null) on.add('increase');
   const why = [], grown = increasedTooMuch(deployment, gate.maxIncrease), worse = !gate.onlyNew || !deployment.baseline || deployment.baseline.change === 'new' || (deployment.baseline.deltaBytes ?? 0) > 0, before = deployment.baseline?.status, old = reason => !worse && reason
@@ -39434,7 +40234,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return why
  }
  function runVerdict(deployments, notUnderstood, problems, gate) {
-  const counted = deployments.filter(d => !(d.verdict.status === 'skipped' || d.exemption && !d.exemption.expired || d.verdict.status === 'unknown' && (isNetwork(d) ? gate.onNetworkError : gate.onUnknown) === 'ignore'))
+  const counted = deployments.filter(d => !(d.verdict.status === 'skipped' || isExempted(d) || d.verdict.status === 'unknown' && (isNetwork(d) ? gate.onNetworkError : gate.onUnknown) === 'ignore'))
   if (counted.some(d => failures(d, gate).length > 0)) return 'fail';
   const unread = notUnderstood.length + problems.length > 0
   if (unread && (gate.onUnknown === 'fail' || gate.onUnknown === 'warn' && gate.failOn.includes('unknown'))) return 'fail';
@@ -39468,11 +40268,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function sharerOf({row, sharesDevices}) {
   const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
-  return {id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction == 'number' ? fraction : null, place: row.location}
+  return {id: row.id, card: sharesDevices ? row.location.file : null, refuses: row.engine.name === 'vllm', fraction: typeof fraction == 'number' ? fraction : null, place: row.location}
  }
  function countsOf(rows, extraction) {
-  const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
-  return {deployments: rows.length, fits: count('fits'), tight: count('tight'), exceeds: count('exceeds'), unknown: count('unknown'), skipped: count('skipped'), exempted: rows.filter(exempted).length, filesRead: extraction.counts.filesRead, filesParsed: extraction.counts.filesParsed}
+  const count = status => rows.filter(row => row.verdict.status === status && !isExempted(row)).length
+  return {deployments: rows.length, fits: count('fits'), tight: count('tight'), exceeds: count('exceeds'), unknown: count('unknown'), skipped: count('skipped'), exempted: rows.filter(isExempted).length, filesRead: extraction.counts.filesRead, filesParsed: extraction.counts.filesParsed}
  }
  async function policyReport(input, rows, verdict, head) {
   const {policy, policyFacts} = input, failing = rows.filter(row => failures({...row, exemption: null}, policy.gate).length > 0).map(row => row.id), unused = unusedExemptions(policy, failing).map(problem => ({
@@ -39483,9 +40283,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  async function editedBy(input, headPolicy, verdict, head) {
   const declared = [ ...head.extraction.deployments, ...input.extra ?? [] ], judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null), own = runVerdict(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate), word = (text, soft) => `${text}${soft ? ' (warn-only)' : ''}`
-  return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.` }
+  return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
  }
- const POLICY_FILES = [ '.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml' ]
+ const POLICY_FILES = ['.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml']
  async function loadPolicy(repository, named) {
   if (named !== void 0) {
    const text = await repository.read(named)
@@ -39510,7 +40310,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    code: 'usage',
    message: message.replace(/^[\w-]+(\[\d+\])?/, name(String(path[0]))),
    ...hint ? {hint} : {}
-  })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = checked.success && checked.output.target !== void 0 ? lookUpGpu(checked.output.target) : null
+  })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = overrides.target?.trim() ? lookUpGpu(overrides.target.trim()) : null
   if (gpu && !gpu.ok) problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` });
   if (problems.length > 0 || !checked.success) return {ok: false, problems};
   const value = checked.output, told = (key, told) => ({ value: told, text: `${name(key)} ${overrides[key]}`, from: 'flag' }), choices = {
@@ -39560,6 +40360,43 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }
   }
   return settings
+ }
+ const external_node_child_process_namespaceObject = require("node:child_process"), GIT_OPTIONS = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects']
+ function gitEnvironment() {
+  const kept = Object.entries(process.env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY|NAMESPACE|COMMON_DIR|EXTERNAL_DIFF)$/.test(name))
+  return {...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C'}
+ }
+ function git(root, ...args) {
+  return new Promise(resolve => {
+   (0, external_node_child_process_namespaceObject.execFile)('git', [...GIT_OPTIONS, ...args], {cwd: root, env: gitEnvironment(), maxBuffer: 67108864, encoding: 'utf8'}, (error, stdout, stderr) => {
+    const code = error === null ? 0 : typeof error.code == 'number' ? error.code : null
+    resolve({code, stdout, stderr: stderr || (error?.message ?? '')})
+   })
+  })
+ }
+ async function commitOf(root, revision) {
+  const shown = JSON.stringify(revision.length > 100 ? `${revision.slice(0, 100)}...` : revision), control = [ ...revision ].some(letter => letter.charCodeAt(0) < 32)
+  if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return (0, 
+  lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
+  const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
+  if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return (0, lib_problem.uw)(hash);
+  return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, { hint: await whyMissing(root, answer) })
+ }
+ async function whyMissing(root, answer) {
+  if (answer.code === null) return 'git is needed for this and could not be started';
+  if (answer.stderr.includes('dubious ownership')) return `git refuses the folder: git config --global --add safe.directory ${root}`;
+  const shallow = await git(root, 'rev-parse', '--is-shallow-repository')
+  if (shallow.code !== 0) return 'the folder is not in a git repository';
+  return shallow.stdout.trim() === 'true' ? 'this is a shallow clone: fetch more history, with actions/checkout by fetch-depth: 0' : 'git fetch it first, or check its spelling'
+ }
+ async function mergeBase(root, a, b) {
+  const left = await commitOf(root, a)
+  if (!left.ok) return left;
+  const right = await commitOf(root, b)
+  if (!right.ok) return right;
+  const answer = await git(root, 'merge-base', left.value, right.value), hash = answer.stdout.trim()
+  if (answer.code === 0 && hash !== '') return (0, lib_problem.uw)(hash);
+  return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, { hint: await whyMissing(root, answer) })
  }
  function workingTree(root, selection = {}) {
   const base = (0, external_node_fs_.realpathSync)(root)
@@ -39645,44 +40482,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (file !== null) (0, external_node_fs_.closeSync)(file);
   }
  }
- const external_node_child_process_namespaceObject = require("node:child_process"), external_node_fs_promises_namespaceObject = require("node:fs/promises"), external_node_os_namespaceObject = require("node:os"), GIT_OPTIONS = [ '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects' ]
- function gitEnvironment() {
-  const kept = Object.entries(process.env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY|NAMESPACE|COMMON_DIR|EXTERNAL_DIFF)$/.test(name))
-  return {...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C'}
- }
- function git(root, ...args) {
-  return new Promise(resolve => {
-   (0, external_node_child_process_namespaceObject.execFile)('git', [...GIT_OPTIONS, ...args], {cwd: root, env: gitEnvironment(), maxBuffer: 67108864, encoding: 'utf8'}, (error, stdout, stderr) => {
-    const code = error === null ? 0 : typeof error.code == 'number' ? error.code : null
-    resolve({code, stdout, stderr: stderr || (error?.message ?? '')})
-   })
-  })
- }
- async function commitOf(root, revision) {
-  const shown = JSON.stringify(revision.length > 100 ? `${revision.slice(0, 100)}...` : revision), control = [ ...revision ].some(letter => letter.charCodeAt(0) < 32)
-  if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return (0, 
-  lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
-  const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
-  if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return (0, lib_problem.uw)(hash);
-  return (0, lib_problem.MB)('revision-missing', `revision ${shown} is not in this repository`, { hint: await whyMissing(root, answer) })
- }
- async function whyMissing(root, answer) {
-  if (answer.code === null) return 'git is needed for this and could not be started';
-  if (answer.stderr.includes('dubious ownership')) return `git refuses the folder: git config --global --add safe.directory ${root}`;
-  const shallow = await git(root, 'rev-parse', '--is-shallow-repository')
-  if (shallow.code !== 0) return 'the folder is not in a git repository';
-  return shallow.stdout.trim() === 'true' ? 'this is a shallow clone: fetch more history, with actions/checkout by fetch-depth: 0' : 'git fetch it first, or check its spelling'
- }
- async function mergeBase(root, a, b) {
-  const left = await commitOf(root, a)
-  if (!left.ok) return left;
-  const right = await commitOf(root, b)
-  if (!right.ok) return right;
-  const answer = await git(root, 'merge-base', left.value, right.value), hash = answer.stdout.trim()
-  if (answer.code === 0 && hash !== '') return (0, lib_problem.uw)(hash);
-  return (0, lib_problem.MB)('revision-missing', `no common ancestor of ${a} and ${b} is in this repository`, { hint: await whyMissing(root, answer) })
- }
- const folders = new Set
+ const external_node_fs_promises_namespaceObject = require("node:fs/promises"), external_node_os_namespaceObject = require("node:os"), folders = new Set
  process.on('exit', () => {
   for (const folder of folders) (0, external_node_fs_.rmSync)(folder, {recursive: true, force: true});
  })
@@ -39846,7 +40646,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     const folder = passed
     passed = folder === '' ? parts[i] : `${folder}/${parts[i]}`
     const entry = entries.get(passed)
-    if (entry?.link) link = { entry, folder, rest: parts.slice(i + 1).join('/') };
+    if (entry?.link) link = {entry, folder, rest: parts.slice(i + 1).join('/')};
    }
    if (link === null) return entries.get(path) ?? null;
    const bytes = link.entry.size <= 4096 ? await object(link.entry.hash) : null, target = bytes === null ? null : (new TextDecoder).decode(bytes)
@@ -39875,7 +40675,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  async function loadRemotePolicy(remote, api) {
   const name = `${remote.owner}/${remote.repo}/${remote.path}@${remote.ref}`, fail = why => ({ ok: false, problems: [ { code: 'path-missing', message: `policy ${JSON.stringify(name)} cannot be read: ${why}`, hint: 'config-token needs contents: read on that repository' } ] })
   if (api === null) return fail('neither config-token nor github-token is given');
-  const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', { owner: remote.owner, repo: remote.repo, path: remote.path, ref: remote.ref })
+  const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', {owner: remote.owner, repo: remote.repo, path: remote.path, ref: remote.ref})
   if (!answer.ok) return fail(`HTTP ${answer.status}: ${answer.message}`);
   const text = contentOf(answer.data)
   return text === null ? fail('it is no text file of at most 1 MiB') : parsePolicy(text, name)
@@ -39913,7 +40713,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    await objects.value.remove()
   }
   if (api !== null) {
-   const tree = await api.request('GET /repos/{owner}/{repo}/git/trees/{tree_sha}', { owner: question.owner, repo: question.repo, tree_sha: question.sha, recursive: '1' })
+   const tree = await api.request('GET /repos/{owner}/{repo}/git/trees/{tree_sha}', {owner: question.owner, repo: question.repo, tree_sha: question.sha, recursive: '1'})
    if (tree.ok) return (0, lib_problem.uw)(apiTree(question, tree.data.tree ?? [], tree.data.truncated === true, api));
   }
   return (0, lib_problem.MB)('revision-missing', `the files of ${question.sha} cannot be read: ${local.problem.message}`, { hint: 'give the job contents: read' })
@@ -39921,7 +40721,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function apiTree(question, entries, truncated, api) {
   const files = entries.flatMap(entry => entry.type === 'blob' && entry.mode !== '120000' && entry.path ? [{path: entry.path, size: entry.size ?? 0}] : []), known = new Set(files.map(file => file.path)), text = async path => {
    if (!known.has(path)) return null;
-   const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', { owner: question.owner, repo: question.repo, path, ref: question.sha })
+   const answer = await api.request('GET /repos/{owner}/{repo}/contents/{path}', {owner: question.owner, repo: question.repo, path, ref: question.sha})
    return answer.ok ? contentOf(answer.data) : null
   }, repository = {
    list: async () => ({files: [...files].sort((a, b) => a.path < b.path ? -1 : 1), truncated}),
@@ -39969,7 +40769,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }), added = new Set(files.filter(file => file.status === 'added' || file.status === 'renamed' || file.status === 'copied').map(file => file.filename)), atBase = new Set([...files.filter(file => file.status === 'modified' || file.status === 'changed' || file.status === 'removed').map(file => file.filename), ...files.filter(file => file.status === 'renamed' && file.previous_filename).map(file => file.previous_filename)]), texts = new Map, textAt = path => {
    const known = texts.get(path)
    if (known) return known;
-   const wanted = api.request('GET /repos/{owner}/{repo}/contents/{path}', { owner: question.owner, repo: question.repo, path: prefix + path, ref: sha }).then(answer => answer.ok ? contentOf(answer.data) : null)
+   const wanted = api.request('GET /repos/{owner}/{repo}/contents/{path}', {owner: question.owner, repo: question.repo, path: prefix + path, ref: sha}).then(answer => answer.ok ? contentOf(answer.data) : null)
    texts.set(path, wanted)
    return wanted
   }, repository = {
@@ -39987,6 +40787,36 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
   return {sha, repository: async (selection, _folder) => (0, lib_problem.uw)(inFolder(repository, '', await globFilter(selection))), close: async () => {}}
  }
+ var external_node_util_ = require_(7975), lock_file = require_(6370)
+ function lockKey(reference) {
+  return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`
+ }
+ function lockedFacts(lock, reference) {
+  const key = lockKey(reference), lower = key.toLowerCase(), entry = lock.get(key) ?? [...lock].find(([name]) => name.toLowerCase() === lower)?.[1]
+  if (entry === void 0) return null;
+  return {id: reference.id, revision: entry.revision, source: 'lock', asOf: entry.locked, config: entry.config, checkpoint: {totalBytes: entry.bytes, elementsByDtype: entry.tensors, tensors: null}, ...entry.gguf === void 0 ? {} : {gguf: entry.gguf}}
+ }
+ async function vetAgainst(base, named, say) {
+  const file = named ?? lock_file.LOCK_FILE, text = await (base?.read(file, lock_file.LOCK_LIMIT)) ?? null, parsed = text === null ? null : (0, 
+  lock_file.parseLock)(text, file), lock = parsed?.ok ? parsed.value : null
+  return async (facts, reference, hub) => {
+   const key = lockKey(reference), known = lock === null ? null : lockedFacts(lock, reference)
+   if (known?.revision === facts.revision) {
+    if (!sameFacts(known, facts)) say(`this change alters what ${file} says of ${key}: the base's facts count`);
+    return (0, lib_problem.uw)(known)
+   }
+   const asked = await (hub?.({...reference, revision: facts.revision}))
+   if (asked?.ok) {
+    const entry = (0, lock_file.KF)(asked.value, facts.asOf ?? ''), published = lockedFacts(new Map([[key, entry]]), reference)
+    if (!sameFacts(published, facts)) say(`what ${file} says of ${key} is not what the Hub publishes: the Hub's facts count`);
+    return (0, lib_problem.uw)(published)
+   }
+   const why = asked === void 0 ? 'the run is offline' : asked.problem.message
+   say(`the base pins no such facts of ${key}; those of ${file} could not be compared with the Hub's (${why})`)
+   return (0, lib_problem.uw)(facts)
+  }
+ }
+ const sameFacts = (a, b) => (0, external_node_util_.isDeepStrictEqual)({...a, asOf: null}, {...b, asOf: null})
  async function basePolicyOf(base, wanted, name) {
   if (!wanted) return null;
   if (base === null) return 'unreadable';
@@ -40011,7 +40841,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (base.value.file === null) {
    if (!head.ok) return head;
    if (head.value.file === null) return {ok: true, value: {policy: head.value, headPolicy: null, facts: {file: null, from: 'defaults', messages: []}}};
-   return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [ { level: 'notice', message: `first adoption: the base has no policy, so ${head.value.file} of this change decides` } ] } } }
+   return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [ { level: 'notice', message: `first adoption: the base has no policy, so that of this change decides (${head.value.file})` } ] } } }
   }
   const broken = head.ok ? [] : [ { level: 'warning', message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}` } ], changed = head.ok && JSON.stringify(whose_policy_plain(head.value)) !== JSON.stringify(whose_policy_plain(base.value))
   return {ok: true, value: {policy: base.value, headPolicy: changed ? head.value : null, facts: {file: base.value.file, from: 'base', messages: broken}}}
@@ -40052,12 +40882,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const policy = final.value, selection = {
    include: policy.include,
    exclude: policy.exclude
-  }, head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head), base = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository), find = await world.findModel(trees.head, policy, !around.event.headAsData)
+  }, head = trees.headTree === null ? workingTree(around.folder, selection) : await selected(trees.headTree, selection, folder, trees.head), whole = trees.base === null ? null : await selected(trees.base, selection, folder, baseRepository), base = whole === null || trees.headTree !== null ? whole : judge_without(whole, await notCheckedOut(around.folder)), messages = [...decided.value.facts.messages], vet = wantsBase ? await vetAgainst(baseRepository, inputs.lockFile, message => messages.push({
+   level: 'warning',
+   message
+  })) : void 0, find = await world.findModel(trees.head, policy, !around.event.headAsData, vet)
   if (!find.ok) return {ok: false, problems: [find.problem]};
   const edited = decided.value.headPolicy === null ? null : withOverrides(decided.value.headPolicy, overrides, key => `input ${key}`)
   return {
    ok: true,
-   value: await check({head, policy, base, ports: {...find.value, now: world.now()}, extra: extra.value, workload: inputs.workload, policyFacts: decided.value.facts, headPolicy: edited?.ok ? edited.value : null, bounds: {files: inputs.maxFiles, bytes: inputs.maxFileSize}})
+   value: await check({head, policy, base, ports: {...find.value, now: world.now()}, extra: extra.value, workload: inputs.workload, policyFacts: {...decided.value.facts, messages}, headPolicy: edited?.ok ? edited.value : null, bounds: {files: inputs.maxFiles, bytes: inputs.maxFileSize}})
   }
  }
  async function selected(tree, selection, folder, otherwise) {
@@ -40065,6 +40898,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (found.ok) return found.value;
   if (otherwise !== null) return otherwise;
   throw new Error(`files that were just read cannot be listed: ${found.problem.message}`)
+ }
+ async function notCheckedOut(folder) {
+  if ((await git(folder, 'config', '--bool', 'core.sparseCheckout')).stdout.trim() !== 'true') return new Set;
+  const {stdout} = await git(folder, 'ls-files', '-z', '-t')
+  return new Set(stdout.split('\0').flatMap(line => line.startsWith('S ') ? [ line.slice(2) ] : []))
+ }
+ function judge_without(repository, paths) {
+  if (paths.size === 0) return repository;
+  return {
+   ...repository,
+   list: async () => {
+    const {files, truncated} = await repository.list()
+    return {files: files.filter(file => !paths.has(file.path)), truncated}
+   }
+  }
  }
  async function decideRemotely(inputs, world) {
   const remote = inputs.configFile === null ? null : remotePolicyOf(inputs.configFile)
@@ -40100,6 +40948,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function commentOutputs(result) {
   return {'comment-status': result.status, 'comment-id': result.id === null ? '' : String(result.id), 'comment-url': result.url ?? ''}
  }
+ var external_node_crypto_ = require_(7598)
  const placeText = at => `${at.file}:${at.line}`
  function targetText(deployment) {
   const {target} = deployment
@@ -40123,7 +40972,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  const STATUS_ORDER = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
  function worstFirst(deployments) {
-  const rank = d => STATUS_ORDER.indexOf(d.verdict.status)
+  const rank = d => 2 * STATUS_ORDER.indexOf(d.verdict.status) - (isRefused(d) ? 1 : 0)
   return [...deployments].sort((a, b) => rank(a) - rank(b) || (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line))
  }
  const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`
@@ -40134,20 +40983,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return [ `${plural(report.counts.filesRead, 'file')} read`, plural(report.counts.deployments, 'deployment'), ...report.notUnderstood.length > 0 ? [ `${report.notUnderstood.length} not understood (${skipped.join(', ')})` ] : [] ].join(', ')
  }
  const isRefused = row => row.findings.some(finding => finding.severity === 'error')
- function refusedText(report) {
-  const count = report.deployments.filter(isRefused).length
-  return count === 0 ? '' : `; the engine refuses ${count}`
+ function countsText(report) {
+  const {counts} = report, kinds = ['exceeds', 'tight', 'unknown', 'exempted', 'fits', 'skipped'].filter(kind => counts[kind] > 0)
+  if (kinds.length === 0) return 'no deployment of a model was found';
+  const said = kinds.map((kind, i) => {
+   const count = counts[kind], verbs = {exceeds: ['exceeds its GPU', 'exceed their GPUs'], fits: ['fits', 'fit']}[kind], verb = verbs?.[count === 1 ? 0 : 1]
+   return i > 0 ? `${count} ${verb ?? kind}` : `${plural(count, 'deployment')} ${verb ?? `${count === 1 ? 'is' : 'are'} ${kind}`}`
+  }), refused = report.deployments.filter(isRefused).length
+  return `${said.join(', ')}${refused === 0 ? '' : `; the engine refuses ${refused}`}`
  }
  function verdictLine(report) {
-  const {counts} = report, said = []
-  if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`);
-  if (counts.tight > 0) said.push(`${counts.tight} tight`);
-  if (counts.unknown > 0) said.push(`${counts.unknown} unknown`);
-  if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`);
-  if (counts.skipped > 0) said.push(`${counts.skipped} skipped`);
-  if (counts.exempted > 0) said.push(`${counts.exempted} exempted`);
-  const what = counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}${refusedText(report)}`, soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
-  return `${report.verdict.toUpperCase()} ${what}${soft}`
+  const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
+  return `${report.verdict.toUpperCase()} ${countsText(report)}${soft}`
  }
  function changeText(change) {
   if (change.flag !== null) return change.flag;
@@ -40169,11 +41016,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function annotationsOf(report) {
   const all = []
   for (const row of report.deployments) {
-   const {status, reasons} = row.verdict, exempt = row.exemption !== null && !row.exemption.expired
+   const {status, reasons} = row.verdict, exempt = isExempted(row)
    if (status === 'exceeds' || status === 'tight' || status === 'unknown') {
     const per = row.estimate?.perGpu, sizes = per && per.budgetBytes !== null ? ` (needs ${gibText(per.totalBytes.expected)} of ${gibText(per.budgetBytes)} GiB per GPU)` : '', remedy = row.remedies[0], fix = remedy ? ` Would fit: ${remedy.change.map(changeText).join(' ')}.` : ''
     all.push({
-     level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning',
+     level: exempt ? 'notice' : status === 'exceeds' && report.verdict === 'fail' ? 'error' : 'warning',
      rule: status,
      ...causingPlace(row),
      title: TITLE[status],
@@ -40308,13 +41155,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   error: '\u274c ERROR'
  }
  function reportMarkdown(report, context, budget) {
-  const ordered = worstFirst(report.deployments), listed = {news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row)))}, all = listed.news.length, least = {rows: all, named: 10, unchanged: false, assumptions: false, remedies: 0}, ladder = [{
-   ...least,
-   named: 50,
-   unchanged: true,
-   assumptions: true,
-   remedies: 4
-  }, {...least, named: 50, unchanged: true, remedies: 4}, {...least, remedies: 3}, {...least, remedies: 1}, least], within = detail => {
+  const ordered = worstFirst(report.deployments), listed = {headline: headline(report), news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row)))}, all = listed.news.length, least = {
+   rows: all,
+   named: 10,
+   unchanged: false,
+   assumptions: false,
+   remedies: 0
+  }, named = all > 5 ? least.named : 50, ladder = [{...least, named, unchanged: true, assumptions: true, remedies: 4}, {...least, named, unchanged: true, remedies: 4}, {...least, remedies: 3}, {...least, remedies: 1}, least], within = detail => {
    const text = render(report, listed, context, detail, budget)
    return budget.measure(text) <= budget.limit ? text : null
   }
@@ -40333,8 +41180,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function groupsOf(rows) {
   const groups = new Map
   for (const row of rows) {
-   const cells = markdown_cellsOf(row), key = JSON.stringify(cells), known = groups.get(key)
-   if (known) known.rows.push(row); else groups.set(key, {rows: [row], cells});
+   const cells = markdown_cellsOf(row), lineless = {...cells, why: cells.why.replace(OWN_LINE, '')}, key = JSON.stringify(lineless), known = groups.get(key)
+   if (!known) groups.set(key, {rows: [row], cells}); else {
+    known.rows.push(row)
+    if (known.cells.why !== cells.why) known.cells = lineless;
+   }
   }
   return [...groups.values()]
  }
@@ -40343,9 +41193,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return row.verdict.status === 'exceeds' || row.verdict.status === 'tight' || row.verdict.status === 'unknown' || row.findings.some(finding => finding.severity === 'error')
  }
  function render(report, listed, context, detail, budget) {
-  const news = markdown_deploymentsOf(listed.news), quiet = markdown_deploymentsOf(listed.quiet), compared = report.deployments.some(row => row.baseline), shown = listed.news.slice(0, detail.rows), parts = [headline(report, [...news, ...quiet])]
-  for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`);
-  if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`);
+  const news = markdown_deploymentsOf(listed.news), quiet = markdown_deploymentsOf(listed.quiet), compared = report.deployments.some(row => row.baseline), shown = listed.news.slice(0, detail.rows), parts = [listed.headline]
+  for (const notice of context.notices) parts.push(markdown_alert('NOTE', notice));
+  if (report.policy?.edited) parts.push(markdown_alert('IMPORTANT', report.policy.edited.message));
   if (shown.length > 0) parts.push(table(shown, compared, context, detail.named));
   const missing = news.length - markdown_deploymentsOf(shown).length
   if (missing > 0) parts.push(`**${plural(missing, 'more deployment is', 'more deployments are')} not shown here**; see ${budget.elsewhere}.`);
@@ -40367,13 +41217,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   parts.push(footer(report, context))
   return `${parts.join('\n\n')}\n`
  }
- function headline(report, ordered) {
-  const worst = ordered.find(row => row.estimate !== null && row.verdict.status !== 'skipped'), {counts} = report, soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
-  if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`;
-  const said = [ [ counts.exceeds, 'exceeds its GPU', 'exceed their GPUs', 'exceeds' ], [ counts.tight, 'is tight', 'are tight', 'tight' ], [ counts.unknown, 'is unknown', 'are unknown', 'unknown' ], [ counts.exempted, 'is exempted', 'are exempted', 'exempted' ], [ counts.fits, 'fits', 'fit', counts.fits === 1 ? 'fits' : 'fit' ], [ counts.skipped, 'is skipped', 'are skipped', 'skipped' ] ].filter(([count]) => count > 0), counted = said.map(([count, one, many, short], i) => i > 0 ? `${count} ${short}` : plural(count, `deployment ${one}`, `deployments ${many}`)), what = counted.join(', ') + refusedText(report)
-  if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`;
-  const {needs, has} = needText(worst), change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : '', fullest = has === '-' ? '' : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
-  return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
+ const markdown_alert = (kind, text) => `> [!${kind}]\n> ${prose(text[0].toUpperCase() + text.slice(1))}`
+ function headline(report) {
+  let worst = null, most = Number.NEGATIVE_INFINITY
+  for (const row of report.deployments) {
+   if (row.estimate === null || row.verdict.status === 'skipped') continue;
+   const filled = (needText(row).share ?? 0) - (isExempted(row) ? 1e6 : 0)
+   if (filled > most) [worst, most] = [row, filled];
+  }
+  const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)', title = `### ${HEAD[report.verdict]}${soft}: ${countsText(report)}`
+  if (!worst) return title;
+  const {needs, has} = needText(worst), change = worst.baseline?.deltaBytes ? ` (${deltaText(worst.baseline.deltaBytes)} GiB)` : ''
+  return has === '-' ? title : `${title}\n\nFullest GPU: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB**${change} and has **${has} GiB**`
  }
  function fileLink(row, context) {
   const label = code(`${row.file}:${row.line}`)
@@ -40395,18 +41250,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return [ ...all.slice(0, most).map(text), ...more > 0 ? [ `and ${more} more` ] : [] ]
  }
  function markdown_cellsOf(row) {
-  const {needs, has, share} = needText(row), {baseline} = row, bytes = baseline?.deltaBytes ?? 0, delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${deltaText(bytes)}&nbsp;GiB`, word = row.verdict.status === 'fits' && isRefused(row) ? '\u26a0\ufe0f&nbsp;fits, refused' : WORD[row.verdict.status], status = row.exemption && !row.exemption.expired ? `${word}, exempted` : word, memory = [ code(targetText(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)), `${Math.round(share * 100)} %` ] ].join('<br>')
+  const {needs, has, share} = needText(row), {baseline} = row, bytes = baseline?.deltaBytes ?? 0, delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${deltaText(bytes)}&nbsp;GiB`, word = row.verdict.status === 'fits' && isRefused(row) ? '\u26a0\ufe0f&nbsp;fits, refused' : WORD[row.verdict.status], status = isExempted(row) ? `${word}, exempted` : word, memory = [ code(targetText(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)), `${Math.round(share * 100)} %` ] ].join('<br>')
   return {status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row)}
  }
  function why(row) {
-  const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(here(reason.message, row), 400))
+  const said = (row.baseline?.causes ?? []).map(cause => `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(markdown_shown(cause.from))} \u2192 ${code(markdown_shown(cause.to))}`)
+  if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)));
   if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too');
-  for (const cause of row.baseline?.causes ?? []) said.push(`${deltaText(cause.deltaBytes)} by ${code(cause.setting)} ${code(markdown_shown(cause.from))} \u2192 ${code(markdown_shown(cause.to))}`);
   for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`);
   if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`);
   return said.join('<br>') || ' '
  }
- const here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
+ const OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
  function markdown_shown(value) {
   return value === null || value === void 0 ? 'unset' : typeof value == 'string' ? value : JSON.stringify(value)
  }
@@ -40464,7 +41319,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
      level: LEVEL[annotation.level],
      message: {text: annotation.message},
      locations: [{physicalLocation: {artifactLocation: {uri: encodedPath(annotation.file), uriBaseId: '%SRCROOT%'}, region: {startLine: Math.max(1, annotation.line), ...annotation.column ? {startColumn: annotation.column} : {}}}}],
-     partialFingerprints: { 'hfVramCalc/v1': annotation.fingerprint }
+     partialFingerprints: {'hfVramCalc/v1': annotation.fingerprint}
     }))
    }]
   }
@@ -40498,7 +41353,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function table_cellsOf(row, compared) {
   const {needs, has, share} = needText(row), status = row.verdict.status, refused = status === 'fits' && isRefused(row), word = refused ? 'fits (refused)' : status, delta = row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : deltaText(row.baseline.deltaBytes)
-  return [ { text: row.exemption && !row.exemption.expired ? `${word} (exempt)` : word, tone: refused ? TONE.tight : TONE[status] }, placeText(row.location), row.model.id ?? '-', targetText(row), needs, has, share === null ? '-' : `${Math.round(100 * share)} %`, ...compared ? [ delta ] : [] ]
+  return [ { text: isExempted(row) ? `${word} (exempt)` : word, tone: refused ? TONE.tight : TONE[status] }, placeText(row.location), row.model.id ?? '-', targetText(row), needs, has, share === null ? '-' : `${Math.round(100 * share)} %`, ...compared ? [ delta ] : [] ]
  }
  function indented(text, style, by = "  ") {
   return wrap(text, style.width - by.length).map(line => `${by}${line}`)
@@ -40552,7 +41407,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function markerLine(marker) {
   return `\x3c!-- hf-vram-calc key=${encodeKey(marker.key)} sha=${marker.headSha} run=${marker.runNumber}.${marker.attempt} id=${marker.runId} --\x3e`
  }
- const MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id=(\d+) -->$/
+ const bodyLimit = marker => 6e4 - markerLine(marker).length - 1, MARKER = /^<!-- hf-vram-calc key=(\S*) sha=([0-9a-f]*) run=(\d+)\.(\d+) id=(\d+) -->$/
  function readMarker(body) {
   const match = MARKER.exec(body.split(/\r?\n/, 1)[0] ?? '')
   return match ? {encodedKey: match[1], headSha: match[2], runNumber: Number(match[3]), attempt: Number(match[4]), runId: Number(match[5])} : null
@@ -40573,13 +41428,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (wish.mode === 'recreate') await remove(api, place, current.id); else await hide(api, place, current);
    return create(api, place, wish, body, known)
   }
-  const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: current.id, body })
+  const updated = await api.request('PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}', {owner: place.owner, repo: place.repo, comment_id: current.id, body})
   if (updated.ok) return {status: 'updated', id: updated.data.id, url: updated.data.html_url, warning: null};
   if (updated.status === 404 || updated.status === 410) return create(api, place, wish, body, known);
   return comment_refusal(updated)
  }
  async function create(api, place, wish, body, known) {
-  const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, body })
+  const made = await api.request('POST /repos/{owner}/{repo}/issues/{issue_number}/comments', {owner: place.owner, repo: place.repo, issue_number: place.pullRequest, body})
   if (!made.ok) return comment_refusal(made);
   const mine = {status: 'created', id: made.data.id, url: made.data.html_url, warning: null}, author = made.data.user?.login, again = await listPages(api, place)
   if (!again.ok) return mine;
@@ -40590,7 +41445,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  async function listPages(api, place) {
   const comments = []
   for (let page = 1; page <= 60; page++) {
-   const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', { owner: place.owner, repo: place.repo, issue_number: place.pullRequest, per_page: 100, page })
+   const answer = await api.request('GET /repos/{owner}/{repo}/issues/{issue_number}/comments', {owner: place.owner, repo: place.repo, issue_number: place.pullRequest, per_page: 100, page})
    if (!answer.ok) return {ok: false, failure: answer};
    for (const comment of answer.data) {
     const mark = readMarker(comment.body ?? '')
@@ -40619,7 +41474,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (!(await api.graphql('mutation($id: ID!) { minimizeComment(input: { subjectId: $id, classifier: OUTDATED }) { minimizedComment { isMinimized } } }', {id: comment.node_id})).ok) await remove(api, place, comment.id);
  }
  async function remove(api, place, id) {
-  await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', { owner: place.owner, repo: place.repo, comment_id: id })
+  await api.request('DELETE /repos/{owner}/{repo}/issues/comments/{comment_id}', {owner: place.owner, repo: place.repo, comment_id: id})
  }
  function comment_refusal(failure) {
   const none = {id: null, url: null}
@@ -40639,10 +41494,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }, temporary = (0, external_node_path_.join)(env['RUNNER_TEMP'] || (0, external_node_path_.join)(around.root, '.hf-vram-calc'), 'hf-vram-calc'), reportPath = inputs.reportFile === null ? env['RUNNER_TEMP'] ? written((0, 
   external_node_path_.join)(temporary, 'report.json'), text) : null : written((0, 
   external_node_path_.resolve)(around.root, inputs.reportFile), text), prefix = (0, 
-  external_node_path_.relative)(around.root, around.folder).replaceAll('\\', '/'), rooted = prefix === '' ? report : withPrefix(report, `${prefix}/`), sarifPath = inputs.sarifFile === null ? null : written((0, 
+  external_node_path_.relative)(around.root, around.folder).replaceAll('\\', '/'), rooted = rootedAt(report, prefix), sarifPath = inputs.sarifFile === null ? null : written((0, 
   external_node_path_.resolve)(around.root, inputs.sarifFile), world.scrub(reportSarif(rooted)))
   runner.log(reportTable(report, plainStyle))
-  const context = markdownContext(report, around, inputs), forComment = reportMarkdown(rooted, context, { limit: 59400, measure: body => body.length, elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})` })
+  const context = markdownContext(report, around, inputs), marker = markerOf(inputs, around, env), forComment = reportMarkdown(rooted, context, {
+   limit: bodyLimit(marker),
+   measure: body => body.length,
+   elsewhere: context.runUrl === null ? 'the job summary' : `the [job summary](${context.runUrl})`
+  })
   let outputs = {...given, ...reportOutputs(report, text), 'report-path': reportPath ?? '', 'sarif-path': sarifPath ?? '', 'summary-markdown': forComment}
   runner.outputs(outputs)
   if (inputs.jobSummary) {
@@ -40650,14 +41509,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    await runner.summary(summary)
   }
   if (inputs.annotations) runner.annotate(annotationsOf(report), prefix === '' ? '' : `${prefix}/`);
-  const comment = await commentOn(report, inputs, around, world, world.scrub(forComment))
+  const comment = await commentOn(report, inputs, around, marker, world.scrub(forComment))
   if (comment.warning !== null) runner.warn(comment.warning);
   outputs = {...outputs, ...commentOutputs(comment)}
   runner.outputs(outputs)
   return report.verdict === 'fail' && report.enforced ? 1 : report.verdict === 'error' ? 2 : 0
  }
- function withPrefix(report, prefix) {
-  const at = place => ({...place, file: prefix + place.file})
+ function rootedAt(report, folder) {
+  if (folder === '' || folder === '.') return report;
+  const prefix = `${folder.replace(/\/+$/, '')}/`, at = place => ({ ...place, file: prefix + place.file })
   return {
    ...report,
    deployments: report.deployments.map(row => ({
@@ -40676,22 +41536,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   for (const message of report.policy?.messages ?? []) if (message.level === 'notice') notices.push(message.message);
   return { files: event.headSha === null || around.owner === '' ? null : `${around.serverUrl}/${around.owner}/${around.repo}/blob/${event.headSha}/`, headSha: event.headSha, runUrl: around.runUrl, notices, collapseUnchanged: inputs.collapseUnchanged }
  }
- function hasNews(report) {
-  return report.verdict === 'fail' || (report.removed ?? []).length > 0 || report.policy?.edited != null || report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged')
+ function markerOf(inputs, {event}, env) {
+  const leg = inputs.matrix === null ? null : (0, external_node_crypto_.createHash)('sha256').update(inputs.matrix).digest('hex').slice(0, 12)
+  return {key: inputs.commentKey ?? [env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], leg].filter(Boolean).join('/'), headSha: event.headSha ?? '', runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0, runId: Number(env['GITHUB_RUN_ID']) || 0, attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1}
  }
- async function commentOn(report, inputs, around, world, body) {
+ function worthComment(report, when) {
+  if (when === 'always' || when === 'never') return when === 'always';
+  return report.verdict === 'fail' || when === 'on-change' && ((report.removed ?? []).length > 0 || report.policy?.edited != null || report.deployments.some(row => row.baseline === null || row.baseline.change !== 'unchanged'))
+ }
+ async function commentOn(report, inputs, around, marker, body) {
   const nothing = {id: null, url: null}, {event, api} = around
   if (event.pullRequest === null || event.name === 'merge_group') return {status: 'skipped-no-pr', ...nothing, warning: null};
   if (inputs.comment === 'never') return {status: 'unchanged', ...nothing, warning: null};
   if (api === null) return {status: 'skipped-read-only', ...nothing, warning: 'no github-token: no comment is written'};
-  const {env} = world, marker = {
-   key: inputs.commentKey ?? [ env['GITHUB_WORKFLOW'], env['GITHUB_JOB'], env['HF_VRAM_CALC_MATRIX'] ].filter(Boolean).join('/'),
-   headSha: event.headSha ?? '',
-   runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
-   runId: Number(env['GITHUB_RUN_ID']) || 0,
-   attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
-  }, create = inputs.comment === 'always' || (inputs.comment === 'on-failure' ? report.verdict === 'fail' : hasNews(report))
-  return putComment(api, {owner: around.owner, repo: around.repo, pullRequest: event.pullRequest}, {mode: inputs.commentMode, body, marker, createWhenNone: create})
+  return putComment(api, {owner: around.owner, repo: around.repo, pullRequest: event.pullRequest}, {mode: inputs.commentMode, body, marker, createWhenNone: worthComment(report, inputs.comment)})
  }
  async function refusalSummary(inputs, runner, problems) {
   if (!inputs.jobSummary) return;
@@ -40791,6 +41649,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return out
   }, prNumber = whole('pr-number', 0, 1, 2 ** 31), key = text('comment-key')
   if (key !== null && key.length > 200) fault('comment-key', 'at most 200 characters');
+  const policy = given(POLICY_INPUTS.map(name => [name, name])), settings = given(Object.entries(SETTING_INPUTS)), check = (overrides, spelt) => {
+   const checked = withOverrides(defaultPolicy, overrides, spelt)
+   if (!checked.ok) problems.push(...checked.problems);
+  }
+  check(policy, name => `input ${name}`)
+  for (const [name, setting] of Object.entries(SETTING_INPUTS)) if (setting in settings) check({ set: [ `${setting}=${settings[setting]}` ] }, () => `input ${name}`);
   const inputs = {
    githubToken: read('github-token').trim(),
    hfToken: read('hf-token').trim(),
@@ -40803,14 +41667,15 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    configSource: text('config-source') === null ? null : choice('config-source', ['base', 'head'], 'base'),
    configToken: read('config-token').trim(),
    lockFile: text('lock-file'),
-   policy: given(POLICY_INPUTS.map(name => [name, name])),
-   settings: given(Object.entries(SETTING_INPUTS)),
+   policy,
+   settings,
    workload: text('workload') === null ? null : choice('workload', ['serve', 'train'], 'serve'),
    baseRef: text('base-ref'),
    headRef: text('head-ref'),
    comment: choice('comment', ['always', 'on-change', 'on-failure', 'never'], 'on-change'),
    commentMode: choice('comment-mode', ['update', 'recreate', 'hide-and-recreate'], 'update'),
    commentKey: key,
+   matrix: /^(null|\{\s*\})?$/.test(read('matrix').trim()) ? null : read('matrix').trim(),
    prNumber: prNumber === 0 ? null : prNumber,
    collapseUnchanged: flag('collapse-unchanged', true),
    jobSummary: flag('job-summary', true),
@@ -40834,128 +41699,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
   return problems.length === 0 ? (0, lib_problem.uw)(inputs) : {ok: false, problems}
  }
- var node_modules_semver = require_(2088)
- require("stream")
- require_(9023)
- var tool_cache_awaiter = function(thisArg, _arguments, P, generator) {
-  function adopt(value) {
-   return value instanceof P ? value : new P(function(resolve) {
-    resolve(value)
-   })
-  }
-  return new (P || (P = Promise))(function(resolve, reject) {
-   function fulfilled(value) {
-    try {
-     step(generator.next(value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function rejected(value) {
-    try {
-     step(generator["throw"](value))
-    } catch (e) {
-     reject(e)
-    }
-   }
-   function step(result) {
-    result.done ? resolve(result.value) : adopt(result.value).then(fulfilled, rejected)
-   }
-   step((generator = generator.apply(thisArg, _arguments || [])).next())
-  })
- }
- Error
- process.platform, process.platform
- function cacheDir(sourceDir, tool, version, arch) {
-  return tool_cache_awaiter(this, void 0, void 0, function*() {
-   version = node_modules_semver.clean(version) || version
-   arch = arch || external_os_.arch()
-   core_debug(`Caching tool ${tool} ${version} ${arch}`)
-   core_debug(`source dir: ${sourceDir}`)
-   if (!external_fs_.statSync(sourceDir).isDirectory()) throw new Error('sourceDir is not a directory');
-   const destPath = yield _createToolPath(tool, version, arch)
-   for (const itemName of external_fs_.readdirSync(sourceDir)) {
-    const s = external_path_namespaceObject.join(sourceDir, itemName)
-    yield io_cp(s, destPath, {recursive: true})
-   }
-   _completeToolPath(tool, version, arch)
-   return destPath
-  })
- }
- function tool_cache_find(toolName, versionSpec, arch) {
-  if (!toolName) throw new Error('toolName parameter is required');
-  if (!versionSpec) throw new Error('versionSpec parameter is required');
-  arch = arch || external_os_.arch()
-  if (!isExplicitVersion(versionSpec)) versionSpec = evaluateVersions(findAllVersions(toolName, arch), versionSpec);
-  let toolPath = ''
-  if (versionSpec) {
-   versionSpec = node_modules_semver.clean(versionSpec) || ''
-   const cachePath = external_path_namespaceObject.join(_getCacheDirectory(), toolName, versionSpec, arch)
-   core_debug(`checking cache: ${cachePath}`)
-   if (external_fs_.existsSync(cachePath) && external_fs_.existsSync(`${cachePath}.complete`)) {
-    core_debug(`Found tool in cache ${toolName} ${versionSpec} ${arch}`)
-    toolPath = cachePath
-   } else core_debug('not found')
-  }
-  return toolPath
- }
- function findAllVersions(toolName, arch) {
-  const versions = []
-  arch = arch || external_os_.arch()
-  const toolPath = external_path_namespaceObject.join(_getCacheDirectory(), toolName)
-  if (external_fs_.existsSync(toolPath)) {
-   const children = external_fs_.readdirSync(toolPath)
-   for (const child of children) if (isExplicitVersion(child)) {
-    const fullPath = external_path_namespaceObject.join(toolPath, child, arch || '')
-    if (external_fs_.existsSync(fullPath) && external_fs_.existsSync(`${fullPath}.complete`)) versions.push(child);
-   }
-  }
-  return versions
- }
- function _createToolPath(tool, version, arch) {
-  return tool_cache_awaiter(this, void 0, void 0, function*() {
-   const folderPath = external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '')
-   core_debug(`destination ${folderPath}`)
-   const markerPath = `${folderPath}.complete`
-   yield rmRF(folderPath)
-   yield rmRF(markerPath)
-   yield mkdirP(folderPath)
-   return folderPath
-  })
- }
- function _completeToolPath(tool, version, arch) {
-  const markerPath = `${external_path_namespaceObject.join(_getCacheDirectory(), tool, node_modules_semver.clean(version) || version, arch || '')}.complete`
-  external_fs_.writeFileSync(markerPath, '')
-  core_debug('finished caching tool')
- }
- function isExplicitVersion(versionSpec) {
-  const c = node_modules_semver.clean(versionSpec) || ''
-  core_debug(`isExplicit: ${c}`)
-  const valid = node_modules_semver.valid(c) != null
-  core_debug(`explicit? ${valid}`)
-  return valid
- }
- function evaluateVersions(versions, versionSpec) {
-  let version = ''
-  core_debug(`evaluating ${versions.length} versions`)
-  for (let i = (versions = versions.sort((a, b) => {
-   if (node_modules_semver.gt(a, b)) return 1;
-   return -1
-  })).length - 1; i >= 0; i--) {
-   const potential = versions[i]
-   if (node_modules_semver.satisfies(potential, versionSpec)) {
-    version = potential
-    break
-   }
-  }
-  if (version) core_debug(`matched: ${version}`); else core_debug('match not found');
-  return version
- }
- function _getCacheDirectory() {
-  const cacheDirectory = process.env['RUNNER_TOOL_CACHE'] || '';
-  (0, external_assert_.ok)(cacheDirectory, 'Expected RUNNER_TOOL_CACHE to be defined')
-  return cacheDirectory
- }
  var models_facts = require_(8628)
  function openCatalogue(read) {
   let loaded = null
@@ -40965,16 +41708,32 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     loaded = {text, lower: text.toLowerCase()}
    }
    return loaded
+  }, find = id => {
+   const {text, lower} = open(), row = catalogue_rowOf(text, lower, id.toLowerCase())
+   if (row === null) return null;
+   const checkpoint = { ...models_facts.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
+   return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
   }
   return {
-   find: id => {
-    const {text, lower} = open(), row = catalogue_rowOf(text, lower, id.toLowerCase())
-    if (row === null) return null;
-    const checkpoint = { ...models_facts.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
-    return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
+   find,
+   ollama: name => {
+    const line = /^"ollama":(\{.*\}),$/m.exec(open().text), known = line === null ? null : ollamaModel(JSON.parse(line[1]), name.toLowerCase()), facts = known && find(known[0])
+    return facts && known[1] ? { ...facts, id: `${facts.id}:${known[1]}` } : facts
    },
    ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
   }
+ }
+ function ollamaModel(names, name) {
+  const [, model = "", tag = "latest"] = /^ollama:(?:registry\.ollama\.ai\/)?(?:library\/)?([^:/]+)(?::([^:/]+))?$/.exec(name) ?? []
+  if (/mlx|mxfp8|nvfp4|int[48]|qat|cloud/.test(tag)) return null;
+  const words = tag.split('-')
+  for (let count = words.length; count > 0; count--) {
+   const key = `${model}:${words.slice(0, count).join('-')}`
+   if (!Object.hasOwn(names, key)) continue;
+   const [id, usual] = names[key].split(':')
+   return [id, ggufTag(tag) ?? usual ?? '']
+  }
+  return null
  }
  function catalogue_rowOf(text, lower, name) {
   const quoted = `"${name}"`
@@ -40990,7 +41749,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function catalogueBeside(script) {
   return () => {
-   const folder = (0, external_node_path_.dirname)((0, external_node_fs_.realpathSync)(script)), found = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ].map(place => (0, 
+   const folder = (0, external_node_path_.dirname)((0, external_node_fs_.realpathSync)(script)), found = ['catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json'].map(place => (0, 
    external_node_path_.join)(folder, place)).find(path => (0, external_node_fs_.existsSync)(path))
    if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
    return (0, external_node_fs_.readFileSync)(found, 'utf8')
@@ -41057,49 +41816,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const start = await repository.readBytes(file, 0, 40)
   return start === null || (new TextDecoder).decode(start).startsWith('version https://git-lfs')
  }
- function lockKey(reference) {
-  return `${reference.id}${reference.revision === null ? '' : `@${reference.revision}`}${reference.variant === null ? '' : `:${reference.variant}`}`
- }
- function lockedFacts(lock, reference) {
-  const key = lockKey(reference), lower = key.toLowerCase(), entry = lock.get(key) ?? [...lock].find(([name]) => name.toLowerCase() === lower)?.[1]
-  if (entry === void 0) return null;
-  return {id: reference.id, revision: entry.revision, source: 'lock', asOf: entry.locked, config: entry.config, checkpoint: {totalBytes: entry.bytes, elementsByDtype: entry.tensors, tensors: null}, ...entry.gguf === void 0 ? {} : {gguf: entry.gguf}}
- }
- const PRESETS = {
-  'llama-3.1-8b-instruct': 'meta-llama/Llama-3.1-8B-Instruct',
-  'llama-3.3-70b-instruct': 'meta-llama/Llama-3.3-70B-Instruct',
-  'deepseek-r1-0528': 'deepseek-ai/DeepSeek-R1-0528',
-  'deepseek-v3-0324': 'deepseek-ai/DeepSeek-V3-0324',
-  'deepseek-r1-distill-qwen-14b': 'deepseek-ai/DeepSeek-R1-Distill-Qwen-14B',
-  'deepseek-r1-distill-llama-8b': 'deepseek-ai/DeepSeek-R1-Distill-Llama-8B',
-  'falcon-7b': 'tiiuae/falcon-7b',
-  'falcon-7b-instruct': 'tiiuae/falcon-7b-instruct',
-  'falcon-40b': 'tiiuae/falcon-40b',
-  'falcon-40b-instruct': 'tiiuae/falcon-40b-instruct',
+ const NAMED_ALIKE = "meta-llama/Llama-3.1-8B-Instruct meta-llama/Llama-3.3-70B-Instruct deepseek-ai/DeepSeek-R1-0528 deepseek-ai/DeepSeek-V3-0324 deepseek-ai/DeepSeek-R1-Distill-Qwen-14B deepseek-ai/DeepSeek-R1-Distill-Llama-8B tiiuae/falcon-7b tiiuae/falcon-7b-instruct tiiuae/falcon-40b tiiuae/falcon-40b-instruct microsoft/phi-2 microsoft/Phi-3-mini-4k-instruct microsoft/Phi-3-mini-128k-instruct microsoft/Phi-3-medium-4k-instruct microsoft/Phi-3-medium-128k-instruct microsoft/Phi-3.5-mini-instruct microsoft/Phi-4-mini-instruct microsoft/phi-4 Qwen/Qwen2.5-Coder-7B-Instruct Qwen/Qwen2.5-Coder-32B-Instruct openai/gpt-oss-20b openai/gpt-oss-120b".split(' '), PRESETS = {
   'mistral-7b': 'mistralai/Mistral-7B-v0.3',
   'mistral-7b-instruct': 'mistralai/Mistral-7B-Instruct-v0.3',
   'ministral-3-3b-instruct': 'mistralai/Ministral-3-3B-Instruct-2512',
   'ministral-3-8b-instruct': 'mistralai/Ministral-3-8B-Instruct-2512',
   'ministral-3-14b-instruct': 'mistralai/Ministral-3-14B-Instruct-2512',
   'mistral-large-3-675b-instruct': 'mistralai/Mistral-Large-3-675B-Instruct-2512',
-  'phi-2': 'microsoft/phi-2',
-  'phi-3-mini-4k-instruct': 'microsoft/Phi-3-mini-4k-instruct',
-  'phi-3-mini-128k-instruct': 'microsoft/Phi-3-mini-128k-instruct',
-  'phi-3-medium-4k-instruct': 'microsoft/Phi-3-medium-4k-instruct',
-  'phi-3-medium-128k-instruct': 'microsoft/Phi-3-medium-128k-instruct',
-  'phi-3.5-mini-instruct': 'microsoft/Phi-3.5-mini-instruct',
-  'phi-4-mini-instruct': 'microsoft/Phi-4-mini-instruct',
-  'phi-4': 'microsoft/phi-4',
-  'qwen2.5-coder-7b-instruct': 'Qwen/Qwen2.5-Coder-7B-Instruct',
-  'qwen2.5-coder-32b-instruct': 'Qwen/Qwen2.5-Coder-32B-Instruct',
   'gemma-3-4b-instruct': 'google/gemma-3-4b-it',
-  'gemma-3-27b-instruct': 'google/gemma-3-27b-it',
-  'gpt-oss-20b': 'openai/gpt-oss-20b',
-  'gpt-oss-120b': 'openai/gpt-oss-120b'
+  'gemma-3-27b-instruct': 'google/gemma-3-27b-it'
  }
  function presetId(id) {
   const name = id.startsWith('kaito:') ? id.slice(6).toLowerCase() : null
-  return name !== null && Object.hasOwn(PRESETS, name) ? PRESETS[name] : null
+  if (name === null) return null;
+  if (Object.hasOwn(PRESETS, name)) return PRESETS[name];
+  return NAMED_ALIKE.find(known => known.toLowerCase().endsWith(`/${name}`)) ?? null
  }
  const PART = /^\w(?:[\w.-]*\w)?$/, WEIGHTS_FILE = /\.(gguf|ggml|safetensors|bin|pth?|nemo|engine)$/i
  function hubReference(reference) {
@@ -41146,10 +41877,13 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    if (ports.repository === null) return (0, lib_problem.MB)('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
    return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
   }
+  const library = entry === void 0 && asked.id.startsWith('ollama:') ? ports.catalogue?.ollama(asked.id) : null
+  if (library) return (0, lib_problem.uw)(library);
   const checked = hubReference(entry?.id == null ? asked : {...asked, id: entry.id, revision: entry.revision ?? asked.revision})
   if (!checked.ok) return entry === void 0 ? checked : {ok: false, problem: {...checked.problem, at: entry.at}};
   const reference = checked.value, locked = ports.lock === null ? null : lockedFacts(ports.lock, reference)
-  if (locked !== null) return (0, lib_problem.uw)(locked);
+  if (locked !== null) return ports.vet ? ports.vet(locked, reference, ports.hub) : (0, 
+  lib_problem.uw)(locked)
   const {catalogue} = ports
   if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
    const known = catalogue.find(reference.id)
@@ -41224,7 +41958,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   let hub = null
   const askHub = async () => hub ??= makeHub(settings.value, choices), catalogue = openCatalogue(catalogueBeside(scriptPath()))
   return (0, lib_problem.uw)({
-   findModel: factsFinder({models: choices.models, repository, lock: lock.value, catalogue, hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference), refresh: choices.refresh}),
+   findModel: factsFinder({models: choices.models, repository, lock: lock.value, vet: choices.vet, catalogue, hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference), refresh: choices.refresh}),
    quantisedVariants: id => quantisedVariants(catalogue, id)
   })
  }
@@ -41259,10 +41993,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return process.argv[1] ?? ''
  }
  function modelFinder(inputs, env) {
-  return (root, policy, mayWrite) => findModelFor({
+  return (root, policy, mayWrite, vet) => findModelFor({
    models: policy.models,
    repository: root,
    lockFile: inputs.lockFile,
+   vet,
    offline: inputs.offline,
    refresh: false,
    env: {...inputs.hfToken === '' ? {} : {HF_TOKEN: inputs.hfToken}, HF_ENDPOINT: inputs.hfEndpoint},
@@ -41276,7 +42011,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return {
    get: async (id, sha, variant) => {
     try {
-     const folder = tool_cache_find(tool(id, variant), asVersion(sha))
+     const folder = (await Promise.resolve().then(require_.bind(require_, 3002))).find(tool(id, variant), asVersion(sha))
      return folder === '' ? null : JSON.parse(await (0, external_node_fs_promises_namespaceObject.readFile)((0, 
      external_node_path_.join)(folder, FILE), 'utf8'))
     } catch {
@@ -41290,7 +42025,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     external_node_path_.join)(temporary, 'hf-vram-calc-facts-'))
     try {
      await (0, external_node_fs_promises_namespaceObject.writeFile)((0, external_node_path_.join)(folder, FILE), JSON.stringify(facts))
-     await cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision))
+     const toolCache = await Promise.resolve().then(require_.bind(require_, 3002))
+     await toolCache.cacheDir(folder, tool(facts.id, variant), asVersion(facts.revision))
     } catch {} finally {
      await (0, external_node_fs_promises_namespaceObject.rm)(folder, {recursive: true, force: true})
     }
@@ -41398,35 +42134,41 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (!report.ok) return refuse(report.problem);
   const run = readWorkflowRun(eventOf(env['GITHUB_EVENT_PATH'])), [owner = "", repo = ""] = (env['GITHUB_REPOSITORY'] ?? '').split('/')
   if (inputs.githubToken === '' || owner === '') return refuse({code: 'usage', message: 'mode comment needs github-token and a repository'});
-  const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', { retries: inputs.maxRetries, requestTimeoutMs: inputs.requestTimeoutMs, deadline: world.now().getTime() + inputs.timeoutMs, now: () => world.now().getTime(), sleep: world.sleep }), headSha = run.headSha
+  const api = gitHubApi(inputs.githubToken, env['GITHUB_API_URL'] || 'https://api.github.com', {retries: inputs.maxRetries, requestTimeoutMs: inputs.requestTimeoutMs, deadline: world.now().getTime() + inputs.timeoutMs, now: () => world.now().getTime(), sleep: world.sleep}), headSha = run.headSha
   if (headSha === null) return refuse({code: 'usage', message: 'mode comment runs on workflow_run events only: the payload names no head commit'});
   const number = await async function pullRequestOf(asked, named, sha) {
    const candidates = asked !== null ? [asked] : named
    if (candidates.length === 0) {
     if (run.head === null) return {code: 'usage', message: 'the payload names no head branch to find the pull request by'};
-    const found = await api.request('GET /repos/{owner}/{repo}/pulls', { owner, repo, state: 'all', head: run.head, per_page: 100 })
+    const found = await api.request('GET /repos/{owner}/{repo}/pulls', {owner, repo, state: 'all', head: run.head, per_page: 100})
     if (!found.ok) return { code: 'network', message: `the pull request of ${sha} cannot be looked up (HTTP ${found.status}: ${found.message})` };
     const match = found.data.find(pull => pull.head.sha === sha)
     return match?.number ?? { code: 'usage', message: `no pull request has the head ${sha}: it was pushed to since, or closed` }
    }
    for (const candidate of candidates) {
-    const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', { owner, repo, pull_number: candidate })
+    const pull = await api.request('GET /repos/{owner}/{repo}/pulls/{pull_number}', {owner, repo, pull_number: candidate})
     if (pull.ok && pull.data.head.sha === sha) return candidate;
    }
    return { code: 'usage', message: `the head of pull request ${candidates.join(', ')} is not ${sha}: its report is not posted` }
   }(inputs.prNumber, run.pullRequests, headSha)
   if (typeof number != 'number') return refuse(number);
-  const result = await putComment(api, {owner, repo, pullRequest: number}, {
+  const marker = {
+   key: inputs.commentKey ?? 'workflow_run',
+   headSha,
+   runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0,
+   runId: Number(env['GITHUB_RUN_ID']) || 0,
+   attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1
+  }, here = `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}`, context = {
+   files: `${here}/blob/${headSha}/`,
+   headSha,
+   runUrl: run.runId === null ? null : `${here}/actions/runs/${run.runId}`,
+   notices: [],
+   collapseUnchanged: inputs.collapseUnchanged
+  }, budget = {limit: bodyLimit(marker), measure: body => body.length, elsewhere: 'the summary of the run'}, result = inputs.comment === 'never' ? {status: 'unchanged', id: null, url: null, warning: null} : await putComment(api, {owner, repo, pullRequest: number}, {
    mode: inputs.commentMode,
-   createWhenNone: inputs.comment !== 'never' && (inputs.comment !== 'on-failure' || report.value.verdict === 'fail'),
-   marker: {key: inputs.commentKey ?? 'workflow_run', headSha, runNumber: Number(env['GITHUB_RUN_NUMBER']) || 0, runId: Number(env['GITHUB_RUN_ID']) || 0, attempt: Number(env['GITHUB_RUN_ATTEMPT']) || 1},
-   body: world.scrub(reportMarkdown(report.value, {
-    files: `${(env['GITHUB_SERVER_URL'] || 'https://github.com').replace(/\/+$/, '')}/${owner}/${repo}/blob/${headSha}/`,
-    headSha,
-    runUrl: run.runId === null ? null : `${env['GITHUB_SERVER_URL'] || 'https://github.com'}/${owner}/${repo}/actions/runs/${run.runId}`,
-    notices: [],
-    collapseUnchanged: inputs.collapseUnchanged
-   }, {limit: 59400, measure: body => body.length, elsewhere: 'the summary of the run'}))
+   createWhenNone: worthComment(report.value, inputs.comment),
+   marker,
+   body: world.scrub(reportMarkdown(rootedAt(report.value, external_node_path_.posix.normalize(inputs.workingDirectory)), context, budget))
   })
   if (result.warning !== null) runner.warn(result.warning);
   runner.outputs({...outputs, ...reportOutputs(report.value, text), ...commentOutputs(result), 'head-sha': headSha})
@@ -41439,43 +42181,42 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return null
   }
  }
- var external_node_crypto_ = require_(7598)
  function runnerOf(scrubber, env) {
   const clean = scrubber.scrub
   return {
    mask: () => {
-    for (const secret of scrubber.masks) core_setSecret(secret);
+    for (const secret of scrubber.masks) core.Pq(secret);
    },
    log: text => {
     const token = (0, external_node_crypto_.randomUUID)()
     process.stdout.write(`::stop-commands::${token}\n${clean(text).replaceAll('##[', '##\u200b[')}\n::${token}::\n`)
    },
-   warn: message => warning(clean(message)),
-   fail: message => error(clean(message)),
+   warn: message => core.$e(clean(message)),
+   fail: message => core.z3(clean(message)),
    outputs: outputs => {
     if (!env['GITHUB_OUTPUT']) {
-     warning('GITHUB_OUTPUT is not set: no output is written')
+     core.$e('GITHUB_OUTPUT is not set: no output is written')
      return
     }
     try {
-     for (const [name, value] of Object.entries(outputs)) setOutput(name, clean(value));
+     for (const [name, value] of Object.entries(outputs)) core.uH(name, clean(value));
     } catch (error) {
-     warning(`the outputs could not be written: ${clean(String(error))}`)
+     core.$e(`the outputs could not be written: ${clean(String(error))}`)
     }
    },
    summary: async markdown => {
     if (!env['GITHUB_STEP_SUMMARY']) {
-     warning('GITHUB_STEP_SUMMARY is not set: no job summary is written')
+     core.$e('GITHUB_STEP_SUMMARY is not set: no job summary is written')
      return
     }
     try {
-     await summary.addRaw(clean(markdown), true).write()
+     await core.z.addRaw(clean(markdown), true).write()
     } catch (error) {
-     warning(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`)
+     core.$e(`the job summary could not be written: ${clean(error instanceof Error ? error.message : String(error))}`)
     }
    },
    annotate: (annotations, prefix) => {
-    const say = {error, warning, notice}
+    const say = {error: core.z3, warning: core.$e, notice: core.lm}
     for (const annotation of cappedAnnotations(annotations)) say[annotation.level](clean(annotation.message), { title: clean(annotation.title), file: `${prefix}${annotation.file}`, startLine: annotation.line, ...annotation.column === null ? {} : { startColumn: annotation.column } });
    }
   }
@@ -41493,8 +42234,16 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   process.exit(code)
  });
  (async function startAction(env) {
-  const read = name => getInput(name), secrets = scrubber([read('github-token'), read('hf-token'), read('config-token')]), runner = runnerOf(secrets, env)
+  const read = name => core.V4(name), secrets = scrubber([read('github-token'), read('hf-token'), read('config-token')]), runner = runnerOf(secrets, env)
   runner.mask()
+  const crashed = error => {
+   const text = error instanceof Error ? error.message : String(error)
+   runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`)
+   if (error instanceof Error && error.stack) core.Yz(secrets.scrub(error.stack));
+   runner.outputs({...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'failed'})
+   return 70
+  }
+  process.on('uncaughtException', error => process.exit(crashed(error)))
   try {
    const inputs = readInputs(read)
    if (!inputs.ok) {
@@ -41515,15 +42264,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    }
    return inputs.value.mode === 'comment' ? await postComment(inputs.value, world) : await runAction(inputs.value, world)
   } catch (error) {
-   const text = error instanceof Error ? error.message : String(error)
-   runner.fail(`internal error: ${text}. This is a bug; run again with debug logging for the stack`)
-   if (error instanceof Error && error.stack) core_debug(secrets.scrub(error.stack));
-   runner.outputs({...noOutputs, verdict: 'error', passed: 'false', 'comment-status': 'failed'})
-   return 70
+   return crashed(error)
   }
  })(process.env).then(code => {
   process.exitCode = code
  })
-})();
-
+})()
 module.exports = {};

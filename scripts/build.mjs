@@ -61,14 +61,17 @@ function laidOut(code) {
     if (start || end) inModule = !end
     else if (/^ *[}\]]/.test(line)) joinLiteral(out)
   }
-  const text = out.join('\n').replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n *[\w$}])/gm, '')
+  const text = out
+    .join('\n')
+    .replace(/(?<!^ *(?:for|while|if|else)\b.*);(?=\n+ *[\w$}])/gm, '')
+    .replace(/\n+/g, '\n')
   return text.replace(PLAIN_LINE, line =>
     line.replace(STRING_OR_PADDING, found => (/^[[{ ]/.test(found) ? found.trim() : found)),
   )
 }
 
 /** A line without regular expressions, templates and escapes, in which strings are easily told. */
-const PLAIN_LINE = /^[^/`\\\n]+$/gm
+const PLAIN_LINE = /^(?:[^/`\\'"\n]|'[^'\\\n]*'|"[^"\\\n]*")+$/gm
 /** A string, which stays as it is, or the blank within a bracket. */
 const STRING_OR_PADDING = /'[^']*'|"[^"]*"|[[{] (?=\S)|(?<=\S) [\]}]/g
 
@@ -121,7 +124,7 @@ for (const file of ['dist/index.js', 'dist/cli/index.js']) {
   if (!same) console.warn(`${file}: a text over several lines looks like code, so the layout stays as it is`)
   // The bundler calls imported functions as (0, module.name)(...), to hand them no `this`. Nothing on the command line's
   // side asks for one: there the plain call reads better.
-  const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0, ([\w$]+\.[\w$]+)\)\(/g, '$1('))
+  const called = code => (file === 'dist/index.js' ? code : code.replace(/\(0,\s+([\w$]+\.[\w$]+)\)\(/g, '$1('))
   const named = called(same ? laidOut(code) : code)
     .replace(/__WEBPACK_IMPORTED_MODULE_(\d+)__/g, '__$1')
     .replace(/__nccwpck_require__/g, 'require_')

@@ -259,11 +259,19 @@ describe('what is no deployment', () => {
       'values.yaml',
       'vllm: {enabled: false, image: {repository: vllm/vllm-openai}, extraArgs: [--model, org/m]}',
     ],
+    [
+      'a service of its own that is told where the server is',
+      'compose.yaml',
+      'services: {a: {image: acme/app-vllm, environment: {VLLM_BASE_URL: "http://vllm:8000/v1", VLLM_MODEL: org/m}}, b: {image: acme/lvm-tgi}}',
+    ],
+    ['a program of an image', 'run.sh', 'docker run --gpus all vllm-node ./start-node.sh --head\n'],
+    ['help', 'docs.sh', 'infinity_emb v2 --help > cli.md\nvllm serve --help\n'],
+    ['tests of an engine', 'Makefile', 'test:\n\tpoetry run coverage run --source ./infinity_emb -m pytest\n'],
   ]
   test.each(cases)('%s', async (_, path, text) => {
     expect(await from({ [path]: text })).toEqual([])
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(10))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(14))
 })
 
 describe('Helm', () => {

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: shell and compose text
 import { describe, expect, test } from '@jest/globals'
 import type { Deployment } from '../../src/deployments/deployment.ts'
 import { extractFrom } from '../helpers/files.ts'
@@ -329,13 +330,189 @@ spec: {source: {hf: {namespace: org, modelName: m}, ngc: {model: {gpus: [{produc
     'from ray.serve.llm import LLMConfig\nc = LLMConfig(model_loading_config={"model_id": "org/m"}, accelerator_type="TPU-V6E", engine_kwargs={"tensor_parallel_size": 8})\n',
     ['ray-python | ray-llm | org/m | tensorParallel=8 | tpu 0/null TPU-V6E'],
   ],
+  [
+    'Dockerfile: continued lines and quotes inside a JSON string',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.11.0\nENV M=org/m L=8192\nCMD ["sh", "-c", "vllm serve \\"${M}\\" \\\n  --max-model-len ${L}"]\n',
+    ['dockerfile | vllm | org/m | maxModelLen=8192 | null null/null'],
+  ],
+  [
+    'Dockerfile: variables in the exec form are what the file sets',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.4.1\nENV M="org/m"\nCMD ["python3", "-m", "vllm.entrypoints.openai.api_server", \\\n  "--model", "${M}"]\n',
+    ['dockerfile | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Compose: the entry point of an engine image takes a path, and an entry script hands on what follows it',
+    'compose.yaml',
+    `services:
+  path: {image: "vllm/vllm-openai", command: /models/Assistant-8B --max-num-seqs 4}
+  script: {image: "lmsysorg/sglang", entrypoint: [/opt/nvidia_entrypoint.sh, bash, -c], command: ["pip install x && sglang serve --model-path org/m"]}
+  shell: {image: "lmsysorg/sglang", entrypoint: [/bin/bash, /x/entrypoint.sh], command: python3 -m sglang.launch_server --model-path org/n}
+`,
+    [
+      'compose | vllm | /models/Assistant-8B | maxNumSeqs=4 | null null/null',
+      'compose | sglang | org/m |  | null null/null',
+      'compose | sglang | org/n |  | null null/null',
+    ],
+  ],
+  [
+    'Compose: flags that one engine alone has tell an image of any name',
+    'compose.yaml',
+    `services:
+  a: {image: "acme/inference:hpu", command: --model org/m --max-model-len 6144}
+  vllm-like: {image: "acme/llm:server", command: -m /model.gguf -ngl 60}
+  bench: {image: "acme/vllm-benchmark", command: --model org/m --max-model-len 6144}
+  plain: {image: "acme/job", command: --model org/m --port 80}
+`,
+    ['compose | vllm | org/m | maxModelLen=6144 | hpu 0/null', 'compose | llamacpp | /model.gguf |  | null null/null'],
+  ],
+  [
+    'Helm: a section of the engine with the model and no more; one that is off',
+    'values.yaml',
+    'tgi: {enabled: false, LLM_MODEL_ID: org/n}\nvllm: {enabled: true, LLM_MODEL_ID: org/m}\n',
+    ['helm-values | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Helm: values that name values, arguments in the section of the engine',
+    'values.yaml',
+    'image: {repository: vllm/vllm-openai}\nvllm:\n  model: org/m\n  args: ["--model={{ .Values.vllm.model }}", --max-num-seqs=64]\n',
+    ['helm-values | vllm | org/m | maxNumSeqs=64 | null null/null'],
+  ],
+  [
+    'Helm: an override file, the model in the environment',
+    'overrides-gpu.yaml',
+    'vllm: {image: {repository: acme/vllm-rocm}, env: {LLM_MODEL_ID: org/m}, extraCmdArgs: [--dtype, float16], resources: {limits: {amd.com/gpu: "2"}}}\n',
+    ['helm-values | vllm | org/m | dtype=float16 | amd 2/null'],
+  ],
+  [
+    'a group of leader and workers inside another object is one engine',
+    'a.yaml',
+    `kind: Service
+apiVersion: inference.example.io/v1
+metadata: {name: s}
+spec:
+  workloadTemplate:
+    size: 2
+    leaderTemplate: {spec: {containers: [{name: l, image: lmsysorg/sglang, command: [sglang, serve, --model-path, org/m, --tp, "2"], resources: {limits: {nvidia.com/gpu: 1}}}]}}
+    workerTemplate: {spec: {containers: [{name: w, image: lmsysorg/sglang, command: [sglang, serve, --model-path, org/m, --tp, "2"], resources: {limits: {nvidia.com/gpu: 1}}}]}}
+`,
+    ['kubernetes | sglang | org/m | tensorParallel=2 | nvidia 2/2'],
+  ],
+  [
+    'Shell: what the default of an argument does not start, another may',
+    'run.sh',
+    'up() { vllm serve org/m; }\ncase "${1:-help}" in\n  up) up ;;\n  help) echo ;;\nesac\n',
+    ['shell | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Shell: a program that computes the model hides it',
+    'run.sh',
+    'vllm serve "$(python pick.py --dir a/b)"\n',
+    ['shell | vllm |  |  | null null/null'],
+  ],
+  [
+    'files named like examples and templates are read',
+    'compose.yml.example',
+    'services: {llm: {image: "vllm/vllm-openai", command: --model org/m}}\n',
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Dockerfile: what a health check runs is not the command',
+    'Dockerfile',
+    'FROM vllm/vllm-openai:v0.11.0\nCMD ["--model", "org/m"]\nHEALTHCHECK --interval=30s \\\n  CMD curl -f http://localhost:8000/health\n',
+    ['dockerfile | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Dockerfile: Ollama serves what was pulled while the image was built',
+    'Dockerfile',
+    'FROM ollama/ollama:0.12.3\nRUN nohup bash -c "ollama serve &" && sleep 5 \\\n  && ollama pull qwen3:8b\nCMD ["serve"]\n',
+    ['dockerfile | ollama | ollama:qwen3:8b |  | null null/null'],
+  ],
+  [
+    'Flux: the values of a HelmRelease, deep in a common chart',
+    'release.yaml',
+    'kind: HelmRelease\nmetadata: {name: r}\nspec:\n  values:\n    controllers: {llm: {containers: {app: {image: {repository: vllm/vllm-openai, tag: v0.11.0}, args: [--model, org/m], resources: {limits: {nvidia.com/gpu: 1}}}}}}\n',
+    ['helm-values | vllm | org/m |  | nvidia 1/null'],
+  ],
+  [
+    'Argo CD: values as an object',
+    'app.yaml',
+    'kind: Application\nspec: {source: {helm: {valuesObject: {servingEngineSpec: {modelSpec: [{name: m, modelURL: org/m, requestGPU: 2}]}}}}}\n',
+    ['production-stack | vllm | org/m |  | nvidia 2/null'],
+  ],
+  [
+    'Argo CD: values as text of one of several sources',
+    'app.yaml',
+    'kind: Application\nspec:\n  sources:\n  - {repoURL: x}\n  - helm:\n      values: |\n        image: {repository: vllm/vllm-openai}\n        extraArgs: [--model, org/m]\n',
+    ['helm-values | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Compose: variables with the name of the engine before them, Infinity with its version as a command',
+    'compose.yaml',
+    `services:
+  own: {image: "acme/vllm-server", environment: {VLLM_MODEL: org/m, VLLM_MAX_MODEL_LEN: "8192", VLLM_QUANTIZATION: awq}}
+  infinity: {image: "michaelf34/infinity:0.0.77", command: v2 --model-id org/e}
+  vectors: {image: "infiniflow/infinity:v0.6.5"}
+  index: {image: "acme/ollama-models-api"}
+`,
+    [
+      'compose | vllm | org/m | quantization=awq maxModelLen=8192 | null null/null',
+      'compose | infinity | org/e |  | null null/null',
+    ],
+  ],
+  [
+    'Modal: what a class sets',
+    'app.py',
+    'import modal\nMODEL = "org/m"\n\n@app.cls(gpu="L4")\nclass Server:\n    model_id: str = MODEL\n\n    def load(self):\n        self.llm = LLM(model=self.model_id, max_model_len=4096)\n',
+    ['modal | vllm | org/m | maxModelLen=4096 | nvidia 1/null L4'],
+  ],
+  [
+    'Shell: a required argument has no value',
+    'serve.sh',
+    'MODEL="${1:?model}"\nvllm serve "$MODEL"\n',
+    ['shell | vllm |  |  | null null/null'],
+  ],
+  [
+    'Shell: a command that a condition tests',
+    'up.sh',
+    'command -v llama-server\nif ! docker run --gpus all vllm/vllm-openai:v0.11.0 --model org/m; then exit 1; fi\nif command -v llama-server; then echo; fi\n',
+    ['shell | vllm | org/m |  | nvidia null/null'],
+  ],
+  [
+    'Shell: a manifest that it writes and starts',
+    'setup.sh',
+    "cat > compose.yml << 'EOF'\nservices:\n  llm: {image: vllm/vllm-openai, command: --model org/m}\nEOF\ndocker compose up -d\n",
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
+  [
+    'Shell: a manifest that a test writes',
+    'test.sh',
+    "cat > c.yml << 'EOF'\nservices:\n  llm: {image: vllm/vllm-openai, command: --model org/m}\nEOF\ncheck c.yml\n",
+    [],
+  ],
+  [
+    "Shell: TRL's server is vLLM",
+    'serve.sh',
+    'trl vllm-serve --model org/m --tensor_parallel_size 2\nCUDA_VISIBLE_DEVICES=0,1 python -m trl.scripts.vllm_serve --model org/n --enforce_eager True\n',
+    [
+      'shell | vllm | org/m | tensorParallel=2 | null null/null',
+      'shell | vllm | org/n | enforceEager=true | null 2/null',
+    ],
+  ],
+  [
+    'Compose: a comment inside a folded command is no model',
+    'compose.yaml',
+    'services:\n  llm:\n    image: vllm/vllm-openai\n    command: >\n      --model org/m\n\n      # for AWQ\n',
+    ['compose | vllm | org/m |  | null null/null'],
+  ],
 ]
 
 describe('formats', () => {
   test.each(cases)('%s', async (_, path, text, expected) => {
     expect(await from(path, text)).toEqual(expected)
   })
-  test('the suite looked at its cases', () => expect(cases).toHaveLength(44))
+  test('the suite looked at its cases', () => expect(cases).toHaveLength(68))
 
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>

@@ -61,17 +61,32 @@ describe('a script is followed to the commands it starts', () => {
         ['serve', 'b'],
       ],
     ],
+    [
+      'quotes inside a command in a variable',
+      `C="serve --m \\"org/m\\" --j '{\\"a\\": 1}'"; eval $C`,
+      [['eval', 'serve', '--m', 'org/m', '--j', '{"a": 1}']],
+    ],
     ['exec ends a script', 'exec x\ny', [['exec', 'x']]],
     ['here-documents are no commands', 'cat <<EOF > f.yaml\nrm -rf /\nEOF\nx', [['cat'], ['x']]],
     ['substitutions stay as written', 'x $(nproc --all) `date`', [['x', '$(nproc --all)', '`date`']]],
     ['subshells and groups', '(cd a; x) ; { y; }', [['x'], ['y']]],
     ['Windows line ends', 'x \\\r\n  a\r\ny\r\n', [['x', 'a'], ['y']]],
+    [
+      'an argument that nobody gave takes the default',
+      'M=$1\nif [ "X$M" = "X" ]; then M=org/m; fi; x $M',
+      [['x', 'org/m']],
+    ],
+    [
+      'arguments that the script sets itself',
+      'if [ $# -eq 0 ]; then set -- --a "b c"; fi\nx "$@"',
+      [['x', '--a', 'b c']],
+    ],
   ]
   test.each(cases)('%s', (_, script, expected) => {
     expect(run(script)).toEqual(expected)
   })
   test('the suite looked at its cases', () => {
-    expect(cases).toHaveLength(25)
+    expect(cases).toHaveLength(28)
   })
 
   test('exports and prefixes reach the command, plain variables do not', () => {

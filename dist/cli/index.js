@@ -1,6 +1,5 @@
 #!/usr/bin/env node
-"use strict";
-
+"use strict"
 var __webpack_modules__ = {
  5109: function(_module, exports_, require_) {
 require_.d(exports_, {T3: () => GPU_STEPS, YL: () => STRATEGIES, dataTypes: () => dataTypes, gl: () => displaySettings, sL: () => ruleGpus, xu: () => gibOfGb})
@@ -34,8 +33,7 @@ require_.d(exports_, {catalogueBeside: () => catalogueBeside})
 var node_fs__0 = require_(3024), node_path__1 = require_(6760)
 function catalogueBeside(script) {
  return () => {
-  const folder = node_path__1.dirname(node_fs__0.realpathSync(script)), found = [ 'catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json' ].map(place => (0, 
-  node_path__1.join)(folder, place)).find(path => node_fs__0.existsSync(path))
+  const folder = node_path__1.dirname(node_fs__0.realpathSync(script)), found = ['catalogue.json', '../catalogue.json', 'catalogue/catalogue.json', '../catalogue/catalogue.json'].map(place => node_path__1.join(folder, place)).find(path => node_fs__0.existsSync(path))
   if (found === void 0) throw new Error(`catalogue.json is missing beside ${folder}: the installation is not complete`);
   return node_fs__0.readFileSync(found, 'utf8')
  }
@@ -44,7 +42,7 @@ function catalogueBeside(script) {
  8719: function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {openCatalogue: () => openCatalogue})
-var _models_facts_js__0 = require_(8628)
+var _models_checkpoint_gguf_mixes_js__0 = require_(5794), _models_facts_js__1 = require_(8628)
 function openCatalogue(read) {
  let loaded = null
  const open = () => {
@@ -53,16 +51,32 @@ function openCatalogue(read) {
    loaded = {text, lower: text.toLowerCase()}
   }
   return loaded
+ }, find = id => {
+  const {text, lower} = open(), row = rowOf(text, lower, id.toLowerCase())
+  if (row === null) return null;
+  const checkpoint = { ..._models_facts_js__1.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
+  return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
  }
  return {
-  find: id => {
-   const {text, lower} = open(), row = rowOf(text, lower, id.toLowerCase())
-   if (row === null) return null;
-   const checkpoint = { ..._models_facts_js__0.p, totalBytes: row.weights.bytes ?? null }, asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
-   return {id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint}
+  find,
+  ollama: name => {
+   const line = /^"ollama":(\{.*\}),$/m.exec(open().text), known = line === null ? null : ollamaModel(JSON.parse(line[1]), name.toLowerCase()), facts = known && find(known[0])
+   return facts && known[1] ? { ...facts, id: `${facts.id}:${known[1]}` } : facts
   },
   ids: () => [ ...open().text.matchAll(/^\{"id":"([^"]+)"/gm) ].map(match => match[1])
  }
+}
+function ollamaModel(names, name) {
+ const [, model = "", tag = "latest"] = /^ollama:(?:registry\.ollama\.ai\/)?(?:library\/)?([^:/]+)(?::([^:/]+))?$/.exec(name) ?? []
+ if (/mlx|mxfp8|nvfp4|int[48]|qat|cloud/.test(tag)) return null;
+ const words = tag.split('-')
+ for (let count = words.length; count > 0; count--) {
+  const key = `${model}:${words.slice(0, count).join('-')}`
+  if (!Object.hasOwn(names, key)) continue;
+  const [id, usual] = names[key].split(':')
+  return [id, _models_checkpoint_gguf_mixes_js__0.wb(tag) ?? usual ?? '']
+ }
+ return null
 }
 function rowOf(text, lower, name) {
  const quoted = `"${name}"`
@@ -136,17 +150,15 @@ const infinity_flags = flags.tS({
 }), infinity = {
  engine: 'infinity',
  title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
- marks: [ 'infinity_emb', '/infinity', 'infinity_', 'engine: infinity' ],
- program: argv => command_line.F(argv[0] ?? '') === 'infinity_emb' ? argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1 : 0,
- image: /(?:^|\/)infinity$/,
+ marks: ['infinity_emb', '/infinity', 'infinity_', 'engine: infinity'],
+ program: argv => command_line.F(argv[0] ?? '') === 'infinity_emb' ? /^v[12]$/.test(argv[1] ?? '') ? 2 : /^-\w/.test(argv[1] ?? '') ? 0 : 1 : 0,
+ image: /(?<!infiniflow\/)\binfinity$/,
  environment: /^INFINITY_/,
  read: async start => {
-  const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value)), uses = [ ...(0, 
-  environment.y)(start.command.env, infinity_flags, 'INFINITY_'), ...flags.DI(args, infinity_flags, {underscores: false, prefixes: false, dotted: false}).uses], collector = new values.gR, dtype = flags.ku(uses, 'dtype')
+  const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value)), uses = [ ...environment.y(start.command.env, infinity_flags, 'INFINITY_'), ...flags.DI(args, infinity_flags, {underscores: false, prefixes: false, dotted: false}).uses], collector = new values.gR, dtype = flags.ku(uses, 'dtype')
   if (dtype) collector.set('dtype', dtype, values.Vm);
   Object.assign(collector.options, flags.cz(uses))
-  const device = flags.ku(uses, 'device')?.value.value, revision = flags.ku(uses, 'revision'), model = (0, 
-  values.Sn)(flags.ku(uses, 'model-id')?.value, collector, revision ? {revision: revision.value.value} : {})
+  const device = flags.ku(uses, 'device')?.value.value, revision = flags.ku(uses, 'revision'), id = flags.ku(uses, 'model-id')?.value, model = values.Sn(id?.slice(0, `${id.value};`.indexOf(';')), collector, revision ? { revision: revision.value.value } : {})
   return model.id === null && start.form === 'image' && uses.length === 0 ? null : {collector, model, accelerator: device === 'cpu' ? 'cpu' : null}
  }
 }, llamacppFlags = flags.tS({
@@ -161,16 +173,15 @@ const infinity_flags = flags.tS({
  program: argv => {
   const python = command_line.b(argv)
   if (python) return python.module === 'llama_cpp.server' ? python.words : 0;
-  return /^(?:llama-server|llama-cli|llama-server-[\w.-]+|llamafile|server\.llama)$/.test((0, 
-  command_line.F)(argv[0] ?? '')) ? 1 : 0
+  return /^(?:llama-server|llama-cli|llama-server-[\w.-]+|llamafile|server\.llama)$/.test(command_line.F(argv[0] ?? '')) ? 1 : 0
  },
  image: /(?:^|\/)(?:llama\.cpp|llama-cpp|llamacpp|llama-server|llama-cpp-server|llamacpp-server|llama-cpp-python)(?:-[a-z0-9-]+)?$/,
+ telling: /(?:^| )(?:--n-gpu-layers|-ngl)\b/,
  environment: /^(?:LLAMA_ARG_|GGML_)/,
  read: async start => readLlamacpp(start)
 }, PYTHON_NAMES = new Map([['n-ctx', 'ctx-size'], ['n-gpu-layers', 'gpu-layers'], ['n-batch', 'batch-size'], ['n-ubatch', 'ubatch-size'], ['type-k', 'cache-type-k'], ['type-v', 'cache-type-v'], ['hf-model-repo-id', 'hf-repo']])
 function readLlamacpp(start) {
- const {env} = start.command, walked = flags.DI(start.args, llamacppFlags, style), variables = (0, 
- environment.y)(env, llamacppFlags, 'LLAMA_ARG_')
+ const {env} = start.command, walked = flags.DI(start.args, llamacppFlags, style), variables = environment.y(env, llamacppFlags, 'LLAMA_ARG_')
  if (start.form === 'image' && start.args.length === 0 && variables.length === 0) return null;
  const uses = [...variables, ...walked.uses].map(use => ({...use, name: PYTHON_NAMES.get(use.name) ?? use.name})), collector = new values.gR
  for (const hole of walked.holes) collector.holes(hole);
@@ -182,8 +193,7 @@ function readLlamacpp(start) {
  }
  const cache = flags.ku(uses, 'cache-type-k')
  if (cache) collector.set('kvCacheDtype', cache, values.Vm);
- const draft = flags.ku(uses, 'model-draft', 'spec-draft-model', 'hf-repo-draft'), count = (0, 
- flags.ku)(uses, 'draft', 'spec-draft-n-max', 'draft-max')
+ const draft = flags.ku(uses, 'model-draft', 'spec-draft-model', 'hf-repo-draft'), count = flags.ku(uses, 'draft', 'spec-draft-n-max', 'draft-max')
  if (count) collector.set('speculativeTokens', count, values.yj);
  Object.assign(collector.options, flags.cz(uses))
  return {collector, model: modelOf(uses, env, collector), draftModel: draft ? values.Sn(draft.value, collector) : null}
@@ -209,8 +219,7 @@ const lmdeployFlags = flags.tS({
  title: 'LMDeploy: lmdeploy serve api_server',
  marks: ['lmdeploy'],
  program: argv => {
-  const python = command_line.b(argv), start = python?.module === 'lmdeploy' ? python.words : (0, 
-  command_line.F)(argv[0] ?? '') === 'lmdeploy' ? 1 : 0
+  const python = command_line.b(argv), start = python?.module === 'lmdeploy' ? python.words : command_line.F(argv[0] ?? '') === 'lmdeploy' ? 1 : 0
   return start > 0 && argv[start] === 'serve' && argv[start + 1] === 'api_server' ? start + 2 : 0
  },
  image: /(?:^|\/)lmdeploy$/,
@@ -258,7 +267,7 @@ const tgiFlags = flags.tS({
 }), tgi_style = {underscores: false, prefixes: false, dotted: false}, tgi = {
  engine: 'tgi',
  title: 'Text Generation Inference: text-generation-launcher, image entry point, environment',
- marks: [ 'text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi' ],
+ marks: ['text-generation-', 'num_shard', 'max_total_tokens', 'tgi-', '-tgi', '/tgi', '_tgi'],
  program: argv => /^text-generation-(?:launcher|server|router)$/.test(command_line.F(argv[0] ?? '')) ? argv[1] === 'serve' ? 2 : 1 : 0,
  image: /text-generation-inference|(?:^|[/-])tgi(?:-[a-z0-9-]+)?$/,
  environment: /^(?:MAX_(?:TOTAL|INPUT|BATCH)_|NUM_SHARD|SHARDED|QUANTIZE|DTYPE|KV_CACHE_DTYPE|CUDA_|TGI_|ATTENTION|PREFILL_CHUNKING)/,
@@ -266,9 +275,7 @@ const tgiFlags = flags.tS({
  read: async start => readTgi(start)
 }, tgi_NUMBERS = {maxModelLen: ['max-total-tokens', values.yj], memoryFraction: ['cuda-memory-fraction', values.zO], maxNumSeqs: ['max-batch-size', values.yj], maxNumBatchedTokens: ['max-batch-prefill-tokens', values.yj], tensorParallel: ['num-shard', values.yj]}
 function readTgi(start) {
- const {env} = start.command, walked = flags.DI(start.args, tgiFlags, tgi_style), keyed = start.keys ? (0, 
- flags.YR)(start.keys, tgiFlags, tgi_style).filter(use => use.known) : [], uses = [...(0, 
- environment.y)(env, tgiFlags), ...keyed, ...walked.uses], collector = new values.gR
+ const {env} = start.command, walked = flags.DI(start.args, tgiFlags, tgi_style), keyed = start.keys ? flags.YR(start.keys, tgiFlags, tgi_style).filter(use => use.known) : [], uses = [...environment.y(env, tgiFlags), ...keyed, ...walked.uses], collector = new values.gR
  for (const hole of walked.holes) collector.holes(hole);
  for (const [name, [flag, parse]] of Object.entries(tgi_NUMBERS)) {
   const written = flags.ku(uses, flag)
@@ -281,15 +288,14 @@ function readTgi(start) {
   if (written) collector.set(name, written, values.Vm);
  }
  const speculate = flags.ku(uses, 'speculate')
- if (speculate) collector.set('speculativeTokens', speculate, text => values.nd(text) === 0 ? void 0 : (0, 
- values.yj)(text))
+ if (speculate) collector.set('speculativeTokens', speculate, text => values.nd(text) === 0 ? void 0 : values.yj(text))
  for (const adapter of flags.ku(uses, 'lora-adapters')?.value.value.split(',') ?? []) {
   const value = flags.ku(uses, 'lora-adapters').value, from = value.value.indexOf(adapter)
   if (adapter.trim() !== '') collector.adapters.push(values.Sn(value.slice(from + adapter.indexOf('=') + 1, from + adapter.length), collector));
  }
  Object.assign(collector.options, flags.cz(uses))
- const revision = flags.ku(uses, 'revision')
- return {collector, model: values.Sn(flags.ku(uses, 'model-id')?.value ?? env.get('HF_MODEL_ID'), collector, revision ? {revision: revision.value.value} : {})}
+ const revision = flags.ku(uses, 'revision'), model = values.Sn(flags.ku(uses, 'model-id')?.value ?? env.get('HF_MODEL_ID'), collector, revision ? {revision: revision.value.value} : {})
+ return start.form === 'image' && !/text-generation|^tgi/.test(command_line.F(start.command.image?.value ?? '')) && uses.length === 0 && model.id === null ? null : { collector, model }
 }
 const tei = {
  engine: 'tei',
@@ -299,8 +305,7 @@ const tei = {
  image: /text-embeddings-inference/,
  environment: /^(?:MAX_BATCH_TOKENS|MAX_BATCH_REQUESTS|DTYPE|POOLING)$/,
  read: async start => {
-  const walked = flags.DI(start.args, teiFlags, tgi_style), uses = [...environment.y(start.command.env, teiFlags), ...walked.uses], collector = new values.gR, dtype = (0, 
-  flags.ku)(uses, 'dtype')
+  const walked = flags.DI(start.args, teiFlags, tgi_style), uses = [...environment.y(start.command.env, teiFlags), ...walked.uses], collector = new values.gR, dtype = flags.ku(uses, 'dtype')
   if (dtype) collector.set('dtype', dtype, values.Vm);
   const tokens = flags.ku(uses, 'max-batch-tokens')
   if (tokens) collector.set('maxNumBatchedTokens', tokens, values.yj);
@@ -350,15 +355,13 @@ function methodOf(uses, collector) {
  const bits = flags.ku(uses, 'quant_bits')
  if (bits && /^[48]$/.test(bits.value.value)) collector.put('quantization', `bitsandbytes-${bits.value.value}bit`, bits);
  const type = flags.ku(uses, 'train_type')
- if (type) collector.set('method', type, text => text === 'lora' && bits ? 'qlora' : (0, 
- values.Vm)(text))
+ if (type) collector.set('method', type, text => text === 'lora' && bits ? 'qlora' : values.Vm(text))
 }
 const triton = {
  engine: 'triton',
  title: 'Triton Inference Server with the TensorRT-LLM or vLLM backend',
  marks: ['triton'],
- program: argv => argv.slice(0, 3).findIndex(word => command_line.F(word) === 'launch_triton_server.py') + 1 || ((0, 
- command_line.F)(argv[0] ?? '') === 'tritonserver' ? 1 : 0),
+ program: argv => argv.slice(0, 3).findIndex(word => command_line.F(word) === 'launch_triton_server.py') + 1 || (command_line.F(argv[0] ?? '') === 'tritonserver' ? 1 : 0),
  image: /(?:^|\/)tritonserver$/,
  environment: /^TRITON_/,
  read: async start => {
@@ -376,11 +379,11 @@ function recognise(command) {
   if (words > 0) return {line, start: {command, args: command.argv.slice(words), form: 'program'}};
  }
  if (command.scripted) return null;
- if (!(argv.length === 0 || argv[0].startsWith('-') || /^[\w.-]+\/[\w.-]+$/.test(argv[0]) || argv[0] === 'serve' || /^[$\uE000]/.test(argv[0]))) return null;
- const hidden = command.image !== null && deployments_command.Ft(command.image.value).length > 0 && !/[a-z]/i.test((0, 
- deployments_command.Zm)(command.image.value).replace(/:.*$/, ''))
+ const [first = "-"] = argv
+ if (!(/^(?:-|serve$|v2$|[$\uE000])/.test(first) || /^[\w-][\w.-]*\/[\w.-]+$|^\/(?:mnt\/|data\/|\S*(?:model|weights|checkpoint|snapshots|\d[bB](?![a-z])))/.test(first) && !/\s|bin\/|\.(?:sh|py)$/.test(first))) return null;
+ const hidden = command.image !== null && deployments_command.Ft(command.image.value).length > 0 && !/[a-z]/i.test(deployments_command.Zm(command.image.value).replace(/:.*$/, ''))
  if (command.image && !hidden) {
-  const name = deployments_images.tO(command.image.value), line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name))
+  const name = deployments_images.tO(command.image.value), flags = command.argv.map(word => word.value).join(' '), line = NO_ENGINE.test(name) ? void 0 : commandLines.find(candidate => candidate.image.test(name)) ?? (first.startsWith('-') ? commandLines.find(candidate => candidate.telling?.test(flags)) : void 0)
   if (line) return {line, start: {command, args: command.argv, form: 'image'}};
  }
  const signed = commandLines.find(candidate => candidate.signature?.(command.env))
@@ -392,7 +395,7 @@ function recognise(command) {
 }
 async function deploymentOf(command, finder, tools) {
  const found = recognise(command)
- if (!found) return null;
+ if (!found || found.start.args.some(word => /^--(?:help|version)$/.test(word.value))) return null;
  const reading = await found.line.read(found.start, tools)
  if (!reading) return null;
  const {settings, unresolved} = reading.collector
@@ -400,8 +403,7 @@ async function deploymentOf(command, finder, tools) {
  return assemble(found.line, command, reading, finder)
 }
 function assemble(line, command, reading, finder) {
- const {collector, model} = reading, start = command.argv[0] ?? command.image ?? command.at, location = model.at ?? start.place, version = command.image ? (0, 
- deployments_images.K9)(command.image.value, line.engine) : null
+ const {collector, model} = reading, start = command.argv[0] ?? command.image ?? command.at, location = model.at ?? start.place, version = command.image ? deployments_images.K9(command.image.value, line.engine) : null
  if (command.image && (model.id === null || collector.unresolved.length > 0)) collector.holes(command.image);
  return {
   id: `${command.at.file}#${finder.name}`,
@@ -425,8 +427,7 @@ function hinted(model, command) {
  if (id === null || model.hint !== void 0 || !id.startsWith('/')) return model;
  const cached = /models--([\w.-]+?)--([\w.-]+)(?:\/|$)/.exec(id)
  if (cached) return { ...model, id: `${cached[1]}/${cached[2]}` };
- const mount = command.mounts.filter(one => id === one.container || id.startsWith(`${one.container.replace(/\/$/, '')}/`) || `${id}/` === one.container).sort((a, b) => b.container.length - a.container.length)[0], inside = mount ? id.slice(mount.container.replace(/\/$/, '').length) : id, name = (0, 
- command_line.F)(inside.replace(/\/+$/, '')) || (mount ? command_line.F(mount.host.value.replace(/\/+$/, '')) : '')
+ const mount = command.mounts.filter(one => id === one.container || id.startsWith(`${one.container.replace(/\/$/, '')}/`) || `${id}/` === one.container).sort((a, b) => b.container.length - a.container.length)[0], inside = mount ? id.slice(mount.container.replace(/\/$/, '').length) : id, name = command_line.F(inside.replace(/\/+$/, '')) || (mount ? command_line.F(mount.host.value.replace(/\/+$/, '')) : '')
  return name === '' ? model : {...model, hint: name}
 }
 const MEMORY_VARIABLES = /^(?:PYTORCH_(?:CUDA_|HIP_)?ALLOC_CONF|(?:CUDA|NVIDIA|HIP|ROCR)_VISIBLE_DEVICES)$/, SECRET = /TOKEN|KEY|SECRET|PASSWORD|CREDENTIAL/
@@ -436,8 +437,7 @@ function environmentOf(command, own) {
  return kept
 }
 function hardwareOf(command, reading) {
- const declared = command.hardware ?? deployment.g, accelerator = reading.accelerator ?? declared.accelerator ?? (command.image ? (0, 
- deployments_images.H7)(command.image.value) : null)
+ const declared = command.hardware ?? deployment.g, accelerator = reading.accelerator ?? declared.accelerator ?? (command.image ? deployments_images.H7(command.image.value) : null)
  if (accelerator !== null && accelerator !== 'nvidia' && accelerator !== 'amd') return {...declared, accelerator, gpusPerReplica: 0};
  if (declared.gpusPerReplica !== null && (command.image || !command.scripted)) return {...declared, accelerator: accelerator ?? 'nvidia'};
  for (const name of ['CUDA_VISIBLE_DEVICES', 'NVIDIA_VISIBLE_DEVICES', 'HIP_VISIBLE_DEVICES']) {
@@ -476,7 +476,7 @@ function nimModel(env, image, collector) {
  const named = env.get('NIM_MODEL_NAME')
  if (named) return _values_js__1.Sn(named, collector);
  const path = image ? /(?:^|\/)nim\/([^/]+\/[^/]+)$/.exec(_images_js__0.tO(image.value))?.[1] : void 0
- if (!image || !path || path === 'nvidia/llm-nim') return { id: null, revision: null };
+ if (!image || !path || path === 'nvidia/llm-nim') return {id: null, revision: null};
  const at = image.value.toLowerCase().indexOf(path), model = _values_js__1.Sn(image.slice(at, at + path.length), collector)
  return model.id === null ? model : { ...model, id: `nim:${model.id}` }
 }
@@ -489,15 +489,14 @@ const ollama = {
  title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
  marks: ['ollama'],
  program: argv => _command_line_js__0.F(argv[0] ?? '') === 'ollama' && /^(?:serve|run|start)$/.test(argv[1] ?? '') ? 1 : 0,
- image: /(?:^|\/)ollama(?:-[a-z0-9-]+)?$/,
+ image: /(?:^|\/)ollama(?:-[a-z0-9]+)?$/,
  environment: /^OLLAMA_(?:CONTEXT_LENGTH|NUM_PARALLEL|KV_CACHE_TYPE|FLASH_ATTENTION|MAX_LOADED_MODELS|GPU_OVERHEAD|SCHED_SPREAD|NUM_GPU|NEW_ENGINE)$/,
  read: async start => readOllama(start)
 }
 function readOllama(start) {
  const collector = new _values_js__1.gR
  ollamaEnvironment(start.command.env, collector)
- const named = start.args[0]?.value === 'run' ? start.args.slice(1).find(one => !one.value.startsWith('-')) : void 0, model = (0, 
- _values_js__1.Sn)(named, collector)
+ const named = start.args[0]?.value === 'run' ? start.args.slice(1).find(one => !one.value.startsWith('-')) : void 0, model = _values_js__1.Sn(named, collector)
  return { collector, model: model.id === null ? model : { ...model, id: `ollama:${model.id}` } }
 }
 function ollamaEnvironment(env, collector) {
@@ -521,16 +520,15 @@ const style = { underscores: true, prefixes: true, dotted: false }, MODULES = /^
   if (python) return MODULES.test(python.module) ? python.words + (argv[python.words] === 'serve' ? 1 : 0) : 0;
   return _command_line_js__2.F(argv[0] ?? '') === 'sglang' && /^(?:serve|launch)/.test(argv[1] ?? '') ? 2 : 0
  },
+ telling: /--mem-fraction-static\b/,
  image: /(?:^|[/-])(?:sglang|sgl-dev|sgl-runtime|sglang-runtime|sglang-[a-z0-9-]+)$/,
  environment: /^(?:SGLANG|SGL)_/,
  read: async function readSglang(start, tools) {
   if (start.form === 'image' && start.args.length === 0 && !start.keys) return null;
   const walked = _flags_flags_js__3.DI(start.args, _flags_sglang_js__0.U, style), collector = new _values_js__4.gR
   for (const hole of walked.holes) collector.holes(hole);
-  const config = _flags_flags_js__3.ku(walked.uses, 'config'), text = config ? start.command.files.get(config.value.value) ?? await tools.read(config.value.value) : null, root = text ? (0, 
-  _yaml_js__1.h)(text)[0]?.root : null
-  return readSglangUses([...root?.kind === 'map' ? _flags_flags_js__3.YR(root, _flags_sglang_js__0.U, style) : [], ...start.keys ? (0, 
-  _flags_flags_js__3.YR)(start.keys, _flags_sglang_js__0.U, style).filter(use => use.known) : [], ...walked.uses], collector)
+  const config = _flags_flags_js__3.ku(walked.uses, 'config'), text = config ? start.command.files.get(config.value.value) ?? await tools.read(config.value.value) : null, root = text ? _yaml_js__1.h(text)[0]?.root : null
+  return readSglangUses([...root?.kind === 'map' ? _flags_flags_js__3.YR(root, _flags_sglang_js__0.U, style) : [], ...start.keys ? _flags_flags_js__3.YR(start.keys, _flags_sglang_js__0.U, style).filter(use => use.known) : [], ...walked.uses], collector)
  }
 }
 function readSglangMap(map) {
@@ -574,9 +572,7 @@ function readSglangUses(uses, collector) {
   if (path.value !== '') collector.adapters.push(_values_js__4.Sn(path, collector));
  }
  Object.assign(collector.options, _flags_flags_js__3.cz(uses))
- const draft = _flags_flags_js__3.ku(uses, 'speculative-draft-model-path'), revision = (0, 
- _flags_flags_js__3.ku)(uses, 'revision'), model = (0, 
- _values_js__4.Sn)(_flags_flags_js__3.ku(uses, 'model-path')?.value, collector, revision ? {
+ const draft = _flags_flags_js__3.ku(uses, 'speculative-draft-model-path'), revision = _flags_flags_js__3.ku(uses, 'revision'), model = _values_js__4.Sn(_flags_flags_js__3.ku(uses, 'model-path')?.value, collector, revision ? {
   revision: revision.value.value
  } : {}), device = _flags_flags_js__3.ku(uses, 'device')?.value.value, accelerator = device === 'cpu' || device === 'hpu' || device === 'npu' || device === 'xpu' ? device : null
  return {collector, model, draftModel: draft ? _values_js__4.Sn(draft.value, collector) : null, accelerator}
@@ -596,8 +592,7 @@ const style = {underscores: true, prefixes: false, dotted: false}, SUBCOMMANDS =
  marks: ['trtllm', 'trt_llm', 'tensorrt', 'llm_api'],
  program: argv => {
   if (command_line.b(argv)?.module === 'dynamo.trtllm') return command_line.b(argv).words;
-  if (command_line.b(argv)?.module === 'tensorrt_llm.commands.serve') return (0, 
-  command_line.b)(argv).words
+  if (command_line.b(argv)?.module === 'tensorrt_llm.commands.serve') return command_line.b(argv).words
   const words = argv.slice(0, 4).map(command_line.F), start = words.findIndex(one => /^trtllm-(?:serve|bench|llmapi-launch)$/.test(one))
   if (start < 0 || start > 0 && words[0] !== 'trtllm-llmapi-launch') return 0;
   if (words[start] === 'trtllm-llmapi-launch') return /^trtllm-serve$/.test(words[start + 1] ?? '') ? start + 2 : 0;
@@ -620,9 +615,7 @@ const style = {underscores: true, prefixes: false, dotted: false}, SUBCOMMANDS =
   const attention = flags.yC(uses, 'enable-attention-dp')
   if (attention?.on) attentionParallel(collector, {value: attention.flag, text: attention.text});
   Object.assign(collector.options, flags.cz(uses))
-  const positional = positionals.find(one => !SUBCOMMANDS.has(one.value)) ?? null, config = (0, 
-  flags.ku)(uses, 'config'), text = config ? start.command.files.get(config.value.value) ?? await tools.read(config.value.value) : null, root = text ? (0, 
-  yaml.h)(text)[0]?.root : null, named = root?.kind === 'map' ? readKeys(root, collector) : null
+  const positional = positionals.find(one => !SUBCOMMANDS.has(one.value)) ?? null, config = flags.ku(uses, 'config'), text = config ? start.command.files.get(config.value.value) ?? await tools.read(config.value.value) : null, root = text ? yaml.h(text)[0]?.root : null, named = root?.kind === 'map' ? readKeys(root, collector) : null
   return {collector, model: values.Sn(named ?? positional ?? modelFlag(uses), collector)}
  }
 }, modelFlag = uses => flags.ku(uses, 'model')?.value, FLAGS = {
@@ -685,7 +678,7 @@ const vllmStyle = {
  underscores: true,
  prefixes: true,
  dotted: true
-}, MODULES = /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/, PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/, SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/, VERBS = /^(?:serve|launch)$/, vllm = {
+}, MODULES = /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|trl\.scripts\.vllm_serve|vllm)$/, PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker|trl)$/, SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/, VERBS = /^(?:serve|launch|vllm-serve)$/, vllm = {
  engine: 'vllm',
  title: 'vLLM: vllm serve, python -m vllm.entrypoints.openai.api_server, image entry point',
  marks: ['vllm'],
@@ -701,6 +694,7 @@ const vllmStyle = {
   return script < 0 ? 0 : script + 1
  },
  image: /(?:^|[/-])(?:vllm|vllm-openai|vllm-[a-z0-9.-]+|[a-z0-9-]+-vllm(?:-[a-z0-9-]+)?|llm-d(?:-[a-z]+)?)$/,
+ telling: /--(?:max-model-len|gpu-memory-utilization|max-num-seqs)\b/,
  environment: /^VLLM_/,
  read: async function readVllm(start, tools) {
   const plain = _flags_flags_js__5.DI(start.args, _flags_vllm_js__0.B, vllmStyle), words = start.command.argv.slice(0, 2).map(one => one.value), walked = SWIFT.test(words.join(' ')) ? {
@@ -708,17 +702,13 @@ const vllmStyle = {
    uses: plain.uses.map(handedOn)
   } : plain, collector = new _values_js__6.gR
   for (const hole of walked.holes) collector.holes(hole);
-  const [positional] = walked.positionals, config = _flags_flags_js__5.ku(walked.uses, 'config'), fromFile = config ? await configFile(config.value, start, tools) : [], uses = [...start.form === 'image' && start.args.length === 0 ? (0, 
-  _environment_js__3.y)(start.command.env, _flags_vllm_js__0.B).filter(use => use.name !== 'model') : [], ...fromFile, ...start.keys ? (0, 
-  _flags_flags_js__5.YR)(start.keys, _flags_vllm_js__0.B, vllmStyle).filter(use => use.known) : [], ...walked.uses], named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1], alone = start.form === 'image' && start.args.length === 0 ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0
-  if (start.form === 'image' && start.args.length === 0 && !alone && !start.keys && !OFFICIAL.test((0, 
-  _images_js__1.tO)(start.command.image?.value ?? ''))) return null
+  const [positional] = walked.positionals, config = _flags_flags_js__5.ku(walked.uses, 'config'), fromFile = config ? await configFile(config.value, start, tools) : [], uses = [...start.form === 'image' && start.args.length === 0 ? ['', 'VLLM_'].flatMap(prefix => _environment_js__3.y(start.command.env, _flags_vllm_js__0.B, prefix)).filter(use => use.name !== 'model') : [], ...fromFile, ...start.keys ? _flags_flags_js__5.YR(start.keys, _flags_vllm_js__0.B, vllmStyle).filter(use => use.known) : [], ...walked.uses], named = positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1], silent = start.form === 'image' && start.args.length === 0, alone = silent ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== void 0) : void 0
+  if (silent && !start.keys && !OFFICIAL.test(_images_js__1.tO(start.command.image?.value ?? '')) && (!alone || [ ...start.command.env.keys() ].some(name => /^(?:VLLM|OPENAI|LLM)_.*(?:URL|ENDPOINT|BASE)$/.test(name)))) return null;
   return readVllmUses(uses, named ?? alone ?? null, collector, start)
  }
 }, OFFICIAL = /(?:^|\/)(?:vllm-openai|vllm-tpu|vllm)$/, MODEL_VARIABLES = [ 'SM_VLLM_MODEL', 'VLLM_MODEL', 'MODEL_ID', 'HF_MODEL_ID', 'MODEL_NAME', 'MODEL_PATH', 'MODEL' ], handedOn = use => ({ ...use, name: use.name.replace(/^vllm[-_]/, ''), known: true })
 async function configFile(path, start, tools) {
- const text = start.command.files.get(path.value) ?? await tools.read(path.value), root = text ? (0, 
- _yaml_js__2.h)(text)[0]?.root : null
+ const text = start.command.files.get(path.value) ?? await tools.read(path.value), root = text ? _yaml_js__2.h(text)[0]?.root : null
  return root?.kind === 'map' ? _flags_flags_js__5.YR(root, _flags_vllm_js__0.B, vllmStyle) : []
 }
 const NUMBERS = {
@@ -761,10 +751,7 @@ function readVllmUses(uses, positional, collector, start) {
  const draftModel = speculation(uses, collector)
  adapters(uses, collector)
  Object.assign(collector.options, _flags_flags_js__5.cz(uses))
- const flagged = _flags_flags_js__5.ku(uses, 'model', 'model-path'), revision = (0, 
- _flags_flags_js__5.ku)(uses, 'revision'), hidden = positional !== null && flagged !== void 0 && (0, 
- _command_js__7.Zm)(positional.value) === '', model = (0, 
- _values_js__6.Sn)(hidden ? flagged.value : positional ?? flagged?.value, collector, revision ? {revision: revision.value.value} : {})
+ const flagged = _flags_flags_js__5.ku(uses, 'model', 'model-path'), revision = _flags_flags_js__5.ku(uses, 'revision'), hidden = positional !== null && flagged !== void 0 && (_command_js__7.Zm(positional.value) === '' || start?.args.slice(0, 2).includes(positional) === false), model = _values_js__6.Sn(hidden ? flagged.value : positional ?? flagged?.value, collector, revision ? {revision: revision.value.value} : {})
  return {collector, model: quantized(model), draftModel, accelerator: device(uses, start)}
 }
 function quantized(model) {
@@ -800,8 +787,7 @@ function adapters(uses, collector) {
 }
 const DEVICES = {cpu: 'cpu', hpu: 'hpu', tpu: 'tpu', neuron: 'neuron', xpu: 'xpu', npu: 'npu', rocm: 'amd'}
 function device(uses, start) {
- const env = start?.command.env, cpu = env?.has('VLLM_CPU_KVCACHE_SPACE') || env?.has('VLLM_CPU_OMP_THREADS_BIND') ? 'cpu' : '', said = (0, 
- _flags_flags_js__5.ku)(uses, 'device')?.value.value ?? env?.get('VLLM_TARGET_DEVICE')?.value ?? cpu
+ const env = start?.command.env, cpu = env?.has('VLLM_CPU_KVCACHE_SPACE') || env?.has('VLLM_CPU_OMP_THREADS_BIND') ? 'cpu' : '', said = _flags_flags_js__5.ku(uses, 'device')?.value.value ?? env?.get('VLLM_TARGET_DEVICE')?.value ?? cpu
  return Object.hasOwn(DEVICES, said) ? DEVICES[said] : null
 }
 function duplicates(uses, collector) {
@@ -819,7 +805,7 @@ function readVllmMap(map) {
  },
  5422: function(_module, exports_, require_) {
 require_.d(exports_, {Ft: () => placeholders, SP: () => shown, Yl: () => HOLE_OPEN, Zm: () => withoutPlaceholders, ye: () => HOLE_CLOSE})
-const HOLE_OPEN = '\ue000', HOLE_CLOSE = '\ue001', HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([A-Za-z_][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
+const HOLE_OPEN = '\ue000', HOLE_CLOSE = '\ue001', HOLE = /\uE000([^\uE001]*)\uE001/g, PLACEHOLDER = /\uE000([^\uE001]{0,200})\uE001|\$\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|\$\{([\w@*][\w.]{0,200})(?:[^}]{0,500})\}|\$\(([A-Za-z_]\w{0,200})\)|\$\(([^()]{1,80})\)|\$([A-Za-z_]\w{0,200}|@|\*|[0-9])|\{\{\s{0,20}([^}]{0,200}?)\s{0,20}\}\}|<([A-Z][A-Z0-9_-]{2,100}|[a-z]{1,40}(?:[-_][a-z]{1,40}){1,6})>/g
 function placeholders(text) {
  const names = []
  for (const match of text.matchAll(PLACEHOLDER)) names.push(match.slice(1).find(group => group !== void 0) ?? match[0]);
@@ -887,8 +873,7 @@ function walkFlags(argv, table, style) {
   }
   if (!isFlag(word.value)) {
    if (word.value === '') continue;
-   if (_command_js__0.Ft(word.value).length > 0 && (0, 
-   _command_js__0.Zm)(word.value) === '') holes.push(word)
+   if (_command_js__0.Ft(word.value).length > 0 && _command_js__0.Zm(word.value) === '') holes.push(word)
    positionals.push(word)
    continue
   }
@@ -930,8 +915,7 @@ function keyUses(map, table, style) {
    return [{...use, values: [value.text], on: !off, text}]
   }
   if (value.kind === 'list') {
-   const values = value.items.map(item => item.kind === 'scalar' ? item.text : _text_js__2.E.at(key, JSON.stringify((0, 
-   _tree_js__3._y)(item))))
+   const values = value.items.map(item => item.kind === 'scalar' ? item.text : _text_js__2.E.at(key, JSON.stringify(_tree_js__3._y(item))))
    return [ { ...use, values, on: true, text: `${key.value}: ${values.map(item => item.value).join(' ')}` } ]
   }
   const json = JSON.stringify(_tree_js__3._y(value))
@@ -989,9 +973,7 @@ function define(object, key, value) {
 function optionsOf(uses) {
  const options = {}
  for (const use of uses.slice(-MAX_OPTIONS)) {
-  const key = (use.path === null ? use.name : `${use.name}.${use.path}`).slice(0, 100), [first] = use.values, value = first === void 0 ? use.on : use.values.length === 1 ? (0, 
-  _command_js__0.SP)(first.value) : use.values.map(part => (0, 
-  _command_js__0.SP)(part.value))
+  const key = (use.path === null ? use.name : `${use.name}.${use.path}`).slice(0, 100), [first] = use.values, value = first === void 0 ? use.on : use.values.length === 1 ? _command_js__0.SP(first.value) : use.values.map(part => _command_js__0.SP(part.value))
   if (SECRET.test(key)) continue;
   define(options, key, {value, at: use.flag.place, text: _command_js__0.SP(use.text).slice(0, 300)})
  }
@@ -1001,8 +983,7 @@ const MAX_OPTIONS = 500, SECRET = /api-key|token$|password|secret/
 function misspelt(uses, table, collector) {
  for (const use of uses.filter(one => !one.known).slice(0, 20)) {
   if (use.name.length > 60 || !use.flag.value.startsWith('-')) continue;
-  const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name), near = glued ? `-${glued[1]} ${glued[2]}` : (0, 
-  _units_suggest_js__5.k)(use.name, table.current)
+  const glued = /^(tp|pp|dp)(\d+)$/.exec(use.name), near = glued ? `-${glued[1]} ${glued[2]}` : _units_suggest_js__5.k(use.name, table.current)
   if (near === null || !glued && !nearly(use.name, near)) continue;
   const meant = glued ? near : `--${near}`
   collector.note('flag-unknown', 'warning', `${_command_js__0.SP(use.flag.value).slice(0, 80)} is no known option; did you mean ${meant}?`, use.flag)
@@ -1037,7 +1018,7 @@ const vllmFlags = (0, require_(2800).tS)({
  }
 })
  },
- 6597: function(_module, exports_, require_) {
+ 9910: function(_module, exports_, require_) {
 require_.d(exports_, {formats: () => formats})
 var deployment = require_(3728), command_line = require_(109), command_lines = require_(6761), deployments_text = require_(9248)
 const SWITCHES = new Set('d detach rm i interactive t tty it dit itd ti id P publish-all privileged init no-healthcheck oom-kill-disable read-only sig-proxy disable-content-trust quiet q replace no-hosts'.split(' '))
@@ -1058,8 +1039,7 @@ function dockerRun(argv, outer) {
   case 'e':
   case 'env':
    addVariable(env, value, outer)
-   break;
-
+   break
   case 'v':
   case 'volume':
    {
@@ -1067,22 +1047,18 @@ function dockerRun(argv, outer) {
     if (mount) mounts.push(mount);
     break
    }
-
   case 'mount':
    {
     const host = /(?:^|,)(?:source|src)=([^,]+)/.exec(value.value), target = /(?:^|,)(?:target|dst|destination)=([^,]+)/.exec(value.value)
     if (host && target) mounts.push({host: deployments_text.E.at(value, host[1]), container: target[1]});
     break
    }
-
   case 'gpus':
    hardware = { ...hardware, accelerator: 'nvidia', ...gpus(value, `${name} ${value.value}`) }
-   break;
-
+   break
   case 'device':
    hardware = {...hardware, ...device(value, hardware)}
-   break;
-
+   break
   case 'entrypoint':
    entrypoint = value
    break
@@ -1111,10 +1087,10 @@ function gpus(value, text) {
 }
 function device(value, before) {
  const text = value.value
- if (text.startsWith('/dev/kfd')) return { accelerator: 'amd' };
- if (text.startsWith('/dev/neuron')) return { accelerator: 'neuron' };
- if (text.startsWith('/dev/davinci')) return { accelerator: 'npu' };
- if (text.startsWith('/dev/accel')) return { accelerator: before.accelerator };
+ if (text.startsWith('/dev/kfd')) return {accelerator: 'amd'};
+ if (text.startsWith('/dev/neuron')) return {accelerator: 'neuron'};
+ if (text.startsWith('/dev/davinci')) return {accelerator: 'npu'};
+ if (text.startsWith('/dev/accel')) return {accelerator: before.accelerator};
  const cdi = /^nvidia\.com\/gpu=(\d+|all)$/.exec(text)
  if (!cdi) return {};
  if (cdi[1] === 'all') return {accelerator: 'nvidia'};
@@ -1169,27 +1145,23 @@ class Run {
  #statement(script, statement, maybe, depth) {
   switch (statement.kind) {
   case 'simple':
-   return this.#simple(script, statement, maybe || statement.maybe, depth);
-
+   return this.#simple(script, statement, maybe || statement.maybe, depth)
   case 'group':
-   return this.block(script, statement.body, maybe, depth);
-
+   return this.block(script, statement.body, maybe, depth)
   case 'function':
    this.#functions.set(statement.name, {script, body: statement.body})
-   return false;
-
+   return false
   case 'loop':
-   return this.#loop(script, statement, maybe, depth);
-
+   return this.#loop(script, statement, maybe, depth)
   case 'case':
-   return this.#case(script, statement, maybe, depth);
-
+   return this.#case(script, statement, maybe, depth)
   case 'if':
    {
     let undecided = false
     for (const branch of statement.branches) {
      const holds = this.#holds(script, branch.test)
      if (holds === false) continue;
+     if (holds === null) this.block(script, branch.test, maybe || undecided, depth);
      const ended = this.block(script, branch.body, maybe || undecided || holds === null, depth)
      if (holds) return ended && !undecided;
      undecided = true
@@ -1233,7 +1205,9 @@ class Run {
    if (assignment.list) this.#setList(assignment.name, assignment.list, assignment.append); else own.set(assignment.name, assignment.value);
   }
   if (first === statement.words.length) for (const [name, value] of own) this.#set(name, value, maybe);
-  const argv = statement.words.slice(first).flatMap(span => shell_words.Vo(script.slice(span.from, span.to), scope)), name = argv[0]?.value
+  const argv = statement.words.slice(first).flatMap(span => shell_words.Vo(script.slice(span.from, span.to), scope))
+  if (argv[0]?.value === '!') argv.shift();
+  const name = argv[0]?.value
   for (const redirect of statement.redirects) if (redirect.body) this.#heredoc(script, statement, redirect.body, argv);
   if (name === void 0) return false;
   if (name === ':') return false;
@@ -1242,6 +1216,7 @@ class Run {
    return false
   }
   if (name === 'set' && argv.some(word => /^-[a-z]*a/.test(word.value))) this.#exportAll = true;
+  if (name === 'set' && argv[1]?.value === '--' && (!maybe || this.#arguments === null)) this.#arguments = argv.slice(2);
   if (name === 'source' || name === '.') {
    const file = this.#sources.get(argv[1]?.value ?? '')
    if (file && this.#calls < 8) {
@@ -1261,15 +1236,14 @@ class Run {
    this.#arguments = before
    return false
   }
-  if (BUILTINS.has(name)) return false;
+  if (BUILTINS.has(name) || name === 'command' && /^-v/i.test(argv[1]?.value ?? '')) return false;
   this.#captured = true
   const env = own.size === 0 ? this.#exported : new Map([...this.#exported, ...own])
   this.commands.push({argv, env, files: this.#files, maybe})
   return name === 'exec' && argv.length > 1 && !maybe
  }
  #heredoc(script, statement, body, argv) {
-  const out = statement.redirects.find(redirect => redirect.operator === '>' || redirect.operator === '>>'), path = out ? (0, 
-  shell_words.wy)(script.slice(out.target.from, out.target.to), this.#scope()) : argv[0]?.value === 'tee' ? argv.at(-1) : void 0
+  const out = statement.redirects.find(redirect => redirect.operator === '>' || redirect.operator === '>>'), path = out ? shell_words.wy(script.slice(out.target.from, out.target.to), this.#scope()) : argv[0]?.value === 'tee' ? argv.at(-1) : void 0
   if (path && this.#files.size < 50) this.#files.set(path.value, script.slice(body.from, body.to));
  }
  #assignment(script, span) {
@@ -1277,8 +1251,7 @@ class Run {
   if (!match) return null;
   const from = match[0].length
   if (match[3] === '(') {
-   const list = parse.ZP(raw.value, from, raw.value.length - 1).slice(0, 500).flatMap(item => (0, 
-   shell_words.Vo)(raw.slice(item.from, item.to), this.#scope()))
+   const list = parse.ZP(raw.value, from, raw.value.length - 1).slice(0, 500).flatMap(item => shell_words.Vo(raw.slice(item.from, item.to), this.#scope()))
    return {name: match[1], value: raw.slice(0, 0), list, append: match[2] === '+'}
   }
   let value = shell_words.wy(raw.slice(from), this.#scope())
@@ -1293,7 +1266,7 @@ class Run {
   if (exported && value) this.#export(name, value);
  }
  #set(name, value, maybe) {
-  if (maybe && this.#variables.has(name)) return;
+  if (maybe && this.#variables.has(name) && !/^\$\{?[1-9]\}?$/.test(this.#variables.get(name).value)) return;
   this.#variables.set(name, value)
   if (this.#exportAll || this.#exported.has(name)) this.#export(name, value);
  }
@@ -1316,8 +1289,7 @@ function decide(words) {
  switch (b) {
  case '=':
  case '==':
-  return matches(a, c);
-
+  return matches(a, c)
  case '!=':
   return !matches(a, c)
  }
@@ -1325,23 +1297,17 @@ function decide(words) {
  if (a === '' || c === '' || !Number.isFinite(left) || !Number.isFinite(right)) return null;
  switch (b) {
  case '-eq':
-  return left === right;
-
+  return left === right
  case '-ne':
-  return left !== right;
-
+  return left !== right
  case '-gt':
-  return left > right;
-
+  return left > right
  case '-ge':
-  return left >= right;
-
+  return left >= right
  case '-lt':
-  return left < right;
-
+  return left < right
  case '-le':
-  return left <= right;
-
+  return left <= right
  default:
   return null
  }
@@ -1363,7 +1329,7 @@ function engineStarts(command, depth = 0) {
   const written = argv.slice(1, 6).findIndex(word => command.files.has(word.value))
   if (written >= 0) return scriptStarts(command.files.get(argv[written + 1].value), command, argv.slice(written + 2), depth + 1);
   const script = shellScript(argv)
-  return script ? scriptStarts(script.text, command, script.rest, depth + 1) : []
+  return script ? scriptStarts(script.text, command, script.rest, depth + 1) : wrapped(command, argv[1]?.value ?? '', depth)
  }
  if (command_lines.GJ(command)) return [command];
  const file = command.files.get(argv[0]?.value ?? '')
@@ -1386,6 +1352,10 @@ async function withScripts(command, tools) {
  return files.size === command.files.size ? command : {...command, files}
 }
 function scriptStarts(script, command, positional, depth = 0, sources) {
+ const found = startsIn(script, command, positional, depth, sources)
+ return found.length === 0 && positional === null && /\$\{1:?-/.test(script.value) ? startsIn(script, command, [ deployments_text.E.at(script, '$1'), deployments_text.E.at(script, '$2') ], depth, sources) : found
+}
+function startsIn(script, command, positional, depth, sources) {
  const ran = runScript(script, {env: command.env, arguments: positional, ...sources ? {sources} : {}}), found = []
  for (const one of ran) {
   const starts = engineStarts({...command, argv: one.argv, env: one.env, files: new Map([...command.files, ...one.files]), scripted: true}, depth)
@@ -1435,7 +1405,7 @@ function wrapped(command, program, depth) {
   const last = argv.at(-1)
   if (last && /\s/.test(last.value)) return scriptStarts(last, command, null, depth + 1);
  }
- if (!WRAPPERS.has(program) && !/^[$\uE000]/.test(argv[0]?.value ?? '')) return [];
+ if (!(!command.scripted && /entrypoint|\.sh$/.test(program) || WRAPPERS.has(program) || /^[$\uE000]/.test(argv[0]?.value ?? ''))) return [];
  const env = new Map(command.env), limit = Math.min(argv.length, 60)
  for (let i = 1; i < limit; i++) {
   const words = argv.slice(i, i + 24).map(word => word.value)
@@ -1521,14 +1491,18 @@ const dockerfile = {
  marks: [],
  paths: path => /(?:^|\/)(?:[\w.-]*\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?$/i.test(path),
  read: async function readDockerfile(context) {
-  const start = dockerfileCommand(context.text)
-  return (await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')).filter(deployment => deployment.model.id !== null)
+  const start = dockerfileCommand(context.text), starts = engineStarts(await withScripts(start, context))
+  for (const {1: line} of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+   const from = context.text.value.indexOf(line), run = {...start, argv: [], files: new Map}
+   starts.push(...scriptStarts(context.text.slice(from, from + line.length), run, null))
+  }
+  return (await deploymentsOf(starts, context, 'dockerfile', 'image')).filter(deployment => deployment.model.id !== null)
  }
 }
 function dockerfileCommand(text) {
  const env = new Map
  let image = null, entrypoint = [], command = []
- for (const match of text.value.matchAll(/^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
+ for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
   const from = match.index + match[0].length - match[2].length, rest = text.slice(from, from + match[2].length).trim()
   switch (match[1].toUpperCase()) {
   case 'FROM':
@@ -1536,22 +1510,20 @@ function dockerfileCommand(text) {
    image = image.slice(0, image.value.search(/\s|$/))
    entrypoint = []
    command = []
-   break;
-
+   break
   case 'ENV':
   case 'ARG':
    addDockerVariable(env, rest)
-   break;
-
+   break
   case 'ENTRYPOINT':
    entrypoint = dockerWords(rest)
-   break;
-
+   break
   case 'CMD':
    command = dockerWords(rest)
   }
  }
- return {...bareCommand(text), argv: [...entrypoint, ...command], env, image}
+ const argv = [ ...entrypoint, ...command ], meant = /sh$/.test(argv[0]?.value ?? '') ? argv : argv.map(word => parameters.GW(word, name => env.get(name)))
+ return {...bareCommand(text), argv: meant, env, image}
 }
 function addDockerVariable(env, rest) {
  const pairs = [ ...rest.value.matchAll(/([A-Za-z_]\w*)=("[^"]*"|'[^']*'|[^\s\\]*)/g) ]
@@ -1562,8 +1534,17 @@ function addDockerVariable(env, rest) {
  const single = pairs.length === 0 ? /^([A-Za-z_]\w*)\s+(.+)$/s.exec(rest.value) : null
  if (single) env.set(single[1], rest.slice(rest.value.length - single[2].length).trim());
 }
+function unescaped(text) {
+ const parts = []
+ let plain = 0
+ for (const match of text.value.matchAll(/\\["\\]/g)) {
+  parts.push(text.slice(plain, match.index))
+  plain = match.index + 1
+ }
+ return deployments_text.E.join([...parts, text.slice(plain)])
+}
 function dockerWords(rest) {
- if (rest.value.startsWith('[')) return [ ...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/g) ].map(match => rest.slice(match.index + 1, match.index + 1 + match[1].length));
+ if (rest.value.startsWith('[')) return [ ...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/gs) ].map(match => unescaped(rest.slice(match.index + 1, match.index + 1 + match[1].length)));
  return [deployments_text.E.at(rest, 'sh'), deployments_text.E.at(rest, '-c'), rest]
 }
 const azureMl = {
@@ -1571,12 +1552,9 @@ const azureMl = {
  name: 'azure-ml',
  title: 'Azure ML online deployments: environment variables, image or Dockerfile, instance type',
  marks: ['endpoint_name', 'azuremlschemas'],
- claims: root => tree.$6(root, 'instance_type') !== void 0 && (tree.$6(root, 'endpoint_name') !== void 0 || /azureml/.test((0, 
- tree.bX)(root, '$schema') ?? '')),
+ claims: root => tree.$6(root, 'instance_type') !== void 0 && (tree.$6(root, 'endpoint_name') !== void 0 || /azureml/.test(tree.bX(root, '$schema') ?? '')),
  read: async (root, context) => {
-  const instance = tree.$6(root, 'instance_type'), own = (tree.SC(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [[key.value, value.text]] : []), built = (0, 
-  tree.$6)(root, 'environment', 'build', 'path'), file = built ? await context.read(`${built.value.replace(/\/$/, '')}/${(0, 
-  tree.bX)(root, 'environment', 'build', 'dockerfile_path') ?? 'Dockerfile'}`) : null, base = file ? dockerfileCommand(file) : bareCommand(instance), env = new Map([ ...base.env, ...own ]), command = {
+  const instance = tree.$6(root, 'instance_type'), own = (tree.SC(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [[key.value, value.text]] : []), built = tree.$6(root, 'environment', 'build', 'path'), file = built ? await context.read(`${built.value.replace(/\/$/, '')}/${tree.bX(root, 'environment', 'build', 'dockerfile_path') ?? 'Dockerfile'}`) : null, base = file ? dockerfileCommand(file) : bareCommand(instance), env = new Map([ ...base.env, ...own ]), command = {
    ...base,
    argv: base.argv.map(word => parameters.mJ(word, name => env.get(name))),
    env,
@@ -1605,12 +1583,9 @@ const bentoml = {
  marks: ['tool.bentoml', 'model_id'],
  paths: path => /(?:^|\/)(?:pyproject\.toml|bentofile\.ya?ml)$/.test(path),
  read: async context => {
-  const {text, path} = context, args = path.endsWith('.toml') ? tomlArguments(text) : (0, 
-  tree.at)(context.documents()[0]?.root, 'args'), model = tree.$6(args, 'model_id')
+  const {text, path} = context, args = path.endsWith('.toml') ? tomlArguments(text) : tree.at(context.documents()[0]?.root, 'args'), model = tree.$6(args, 'model_id')
   if (args?.kind !== 'map' || !model) return [];
-  const line = /sglang/i.test(text.value) ? sglang.j : vllm.SS, named = acceleratorHardware((0, 
-  tree.at)(args, 'gpu_type'), 'gpu_type'), count = tree.$6(args, 'gpu') ?? (0, 
-  tree.$6)(args, 'tp'), gpus = count ? values.yj(count.value) : 1, command = {
+  const line = /sglang/i.test(text.value) ? sglang.j : vllm.SS, named = acceleratorHardware(tree.at(args, 'gpu_type'), 'gpu_type'), count = tree.$6(args, 'gpu') ?? tree.$6(args, 'tp'), gpus = count ? values.yj(count.value) : 1, command = {
    ...bareCommand(model),
    hardware: {...named, accelerator: named.accelerator ?? 'nvidia', gpusPerReplica: gpus ?? null, ...count ? {gpusAt: count.place, gpusText: count.value} : {}}
   }, keys = new tree.pA(kebabKeys(args).entries.map(entry => entry.key.value === 'model-id' ? {...entry, key: deployments_text.E.at(entry.key, line === vllm.SS ? 'model' : 'model-path')} : entry), args.start), reading = await line.read({
@@ -1646,18 +1621,15 @@ const ci = {
  name: 'ci',
  title: 'CI pipelines: steps of GitHub workflows and GitLab jobs that start an engine',
  marks: [],
- claims: (root, path) => (tree.SC(root, 'jobs')?.entries ?? []).some(({value}) => (0, 
- tree.gT)(value, 'steps').length > 0) || /(?:^|\/)\.gitlab-ci\.ya?ml$/.test(path),
+ claims: (root, path) => (tree.SC(root, 'jobs')?.entries ?? []).some(({value}) => tree.gT(value, 'steps').length > 0) || /(?:^|\/)\.gitlab-ci\.ya?ml$/.test(path),
  read: async (root, context) => {
-  const found = [], jobs = tree.SC(root, 'jobs') ?? (root.kind === 'map' ? root : void 0), env = variables((0, 
-  tree.SC)(root, 'env') ?? tree.SC(root, 'variables'), new Map)
+  const found = [], jobs = tree.SC(root, 'jobs') ?? (root.kind === 'map' ? root : void 0), env = variables(tree.SC(root, 'env') ?? tree.SC(root, 'variables'), new Map)
   for (const {key, value} of jobs?.entries ?? []) if (value.kind === 'map') found.push(...await job(value, key.value, env, context));
   return found
  }
 }
 async function job(map, name, outer, context) {
- const env = variables(tree.SC(map, 'env') ?? tree.SC(map, 'variables'), outer), scripts = [...(0, 
- tree.gT)(map, 'steps').flatMap(step => {
+ const env = variables(tree.SC(map, 'env') ?? tree.SC(map, 'variables'), outer), scripts = [...tree.gT(map, 'steps').flatMap(step => {
   const run = tree.$6(step, 'run')
   return run ? [[run, variables(tree.SC(step, 'env'), env)]] : []
  }), ...['before_script', 'script'].flatMap(key => tree.CB(map.get(key)).map(line => [line, env]))], found = []
@@ -1741,8 +1713,7 @@ function sharedDevices(found, services) {
  })
 }
 function reservation(service) {
- const ids = tree.gT(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => (0, 
- tree.CB)(tree.at(device, 'device_ids')))
+ const ids = tree.gT(service, 'deploy', 'resources', 'reservations', 'devices').flatMap(device => tree.CB(tree.at(device, 'device_ids')))
  return {ids: ids.flatMap(id => id.value.split(',')).filter(id => !id.includes('$')), profiles: tree.CB(tree.at(service, 'profiles')).map(text => text.value), at: ids[0]}
 }
 function together(a, b) {
@@ -1750,9 +1721,7 @@ function together(a, b) {
  return run && a.ids.some(id => b.ids.includes(id))
 }
 function extended(service, services, depth) {
- const named = tree.bX(service, 'extends') ?? (tree.at(service, 'extends', 'file') ? void 0 : (0, 
- tree.bX)(service, 'extends', 'service')), base = named === void 0 ? void 0 : (0, 
- tree.SC)(services, named)
+ const named = tree.bX(service, 'extends') ?? (tree.at(service, 'extends', 'file') ? void 0 : tree.bX(service, 'extends', 'service')), base = named === void 0 ? void 0 : tree.SC(services, named)
  if (!base || depth > 5) return service;
  const below = extended(base, services, depth + 1)
  return new tree.pA([...below.entries.filter(({key}) => service.get(key.value) === void 0), ...service.entries], service.start)
@@ -1765,8 +1734,7 @@ async function serviceCommand(service, name, lookup, context) {
   if (path) for (const [key, value] of await readDotenv(context, resolve(path).value)) env.set(key, value);
  }
  for (const [key, value] of environment(service.get('environment'), lookup)) env.set(key, resolve(value));
- const entrypoint = words(service.get('entrypoint'), resolve), command = words(service.get('command'), resolve), image = (0, 
- tree.$6)(service, 'image')
+ const entrypoint = words(service.get('entrypoint'), resolve), command = words(service.get('command'), resolve), image = tree.$6(service, 'image')
  return {
   argv: [...entrypoint, ...command],
   env,
@@ -1810,8 +1778,7 @@ function hardware(service, resolve) {
  let count = null
  for (const entry of reserved) {
   if (entry.kind !== 'map' || !isGpu(entry)) continue;
-  const ids = entry.get('device_ids'), number = tree.$6(entry, 'count'), list = ids ? (0, 
-  tree.CB)(ids).map(resolve) : [], evidence = list[0] ?? number, own = list.length > 0 ? deviceCount(list) : number && /^\d+$/.test(resolve(number).value) ? Number(resolve(number).value) : null
+  const ids = entry.get('device_ids'), number = tree.$6(entry, 'count'), list = ids ? tree.CB(ids).map(resolve) : [], evidence = list[0] ?? number, own = list.length > 0 ? deviceCount(list) : number && /^\d+$/.test(resolve(number).value) ? Number(resolve(number).value) : null
   if (own !== null) count = (count ?? 0) + own;
   declared = { ...declared, accelerator: declared.accelerator ?? 'nvidia', gpusPerReplica: count, ...evidence ? { gpusAt: evidence.place, gpusText: list.length > 0 ? `device_ids: ${list.map(id => id.value).join(', ')}` : `count: ${evidence.value}` } : {} }
  }
@@ -1822,9 +1789,7 @@ function deviceCount(ids) {
  return all.some(id => id.includes('$')) ? null : all.length
 }
 function isGpu(device) {
- const driver = tree.bX(device, 'driver'), capabilities = JSON.stringify((0, 
- tree.CB)(device.get('capabilities')).map(text => text.value)) + JSON.stringify((0, 
- tree.gT)(device, 'capabilities').flatMap(node => tree.CB(node).map(text => text.value)))
+ const driver = tree.bX(device, 'driver'), capabilities = JSON.stringify(tree.CB(device.get('capabilities')).map(text => text.value)) + JSON.stringify(tree.gT(device, 'capabilities').flatMap(node => tree.CB(node).map(text => text.value)))
  return driver === 'nvidia' || driver === 'cdi' || /gpu|nvidia/.test(capabilities)
 }
 var yaml = require_(8184)
@@ -1863,8 +1828,7 @@ async function neighbours({path, list, open}, kind) {
  const folder = path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '', files = (await list(folder)).filter(file => /\.ya?ml$/.test(file) && file !== path), found = []
  for (const file of files.slice(0, 40)) {
   const text = await open(file)
-  if (text && new RegExp(`kind:\\s*["']?${kind}`).test(text.value)) found.push(...(0, 
-  yaml.h)(text).flatMap(({root}) => root ?? []))
+  if (text && new RegExp(`kind:\\s*["']?${kind}`).test(text.value)) found.push(...yaml.h(text).flatMap(({root}) => root ?? []))
  }
  return found
 }
@@ -1888,7 +1852,7 @@ function labelHardware(labels) {
   } else if (PRODUCT.test(label)) {
    names.push({name: value.value, kind: 'product-label', at: value.place, text})
    if (label.startsWith('amd.com/')) accelerator = 'amd';
-  } else if (INSTANCE.test(label)) names.push({ name: value.value, kind: 'instance-type', at: value.place, text }); else if (TPU.test(label)) accelerator = 'tpu'; else if (label === 'nvidia.com/gpu.replicas' && Number(value.value) > 1) shared = {
+  } else if (INSTANCE.test(label)) names.push({name: value.value, kind: 'instance-type', at: value.place, text}); else if (TPU.test(label)) accelerator = 'tpu'; else if (label === 'nvidia.com/gpu.replicas' && Number(value.value) > 1) shared = {
    kind: 'time-slicing',
    replicas: Number(value.value),
    at: value.place
@@ -1900,8 +1864,7 @@ function labelHardware(labels) {
 }
 function affinityTerms(pod) {
  const node = tree.SC(pod, 'affinity', 'nodeAffinity')
- return tree.gT(node, 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms').map(term => (0, 
- tree.gT)(term, 'matchExpressions').flatMap(expression => {
+ return tree.gT(node, 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms').map(term => tree.gT(term, 'matchExpressions').flatMap(expression => {
   const key = tree.$6(expression, 'key')
   if (!key || tree.bX(expression, 'operator') !== 'In') return [];
   return tree.CB(tree.at(expression, 'values')).map(value => ({key, value}))
@@ -1922,7 +1885,7 @@ function resourceHardware(resources, resolve, bare = false) {
    gpusAt: value.text.place,
    gpusText: `${key.value}: ${text.value}`,
    ...mig && count !== 0 ? {mig: mig[1]} : {},
-   ...key.value === 'nvidia.com/gpu.shared' ? { shared: { kind: 'time-slicing', replicas: null, at: value.text.place } } : {}
+   ...key.value === 'nvidia.com/gpu.shared' ? {shared: {kind: 'time-slicing', replicas: null, at: value.text.place}} : {}
   }
  }
  return found
@@ -1941,12 +1904,10 @@ function podHardware(node, resources) {
  }
 }
 async function podDeployments(pod, owner, format, maps, context, metadata) {
- const found = [], containers = [...tree.gT(pod, 'containers'), ...['container', 'mainContainer'].flatMap(key => (0, 
- tree.SC)(pod, key) ?? [])]
+ const found = [], containers = [...tree.gT(pod, 'containers'), ...['container', 'mainContainer'].flatMap(key => tree.SC(pod, key) ?? [])]
  for (const container of containers) {
   if (container.kind !== 'map') continue;
-  const command = await containerCommand(container, pod, owner, maps, metadata), name = [owner.kind, owner.name, (0, 
-  tree.bX)(container, 'name') ?? '' ].filter(part => part !== '').join('/')
+  const command = await containerCommand(container, pod, owner, maps, metadata), name = [owner.kind, owner.name, tree.bX(container, 'name') ?? ''].filter(part => part !== '').join('/')
   for (const start of engineStarts(await withScripts(command, context))) {
    const deployment = await command_lines.PE(start, {format, name}, context)
    if (deployment) found.push(deployment);
@@ -1955,9 +1916,7 @@ async function podDeployments(pod, owner, format, maps, context, metadata) {
  return found
 }
 async function containerCommand(container, pod, owner, maps, metadata) {
- const start = tree.$6(container, 'name') ?? tree.$6(container, 'image') ?? container.start, env = await pod_environment(container, owner, maps, start), resolve = text => (0, 
- parameters.mJ)(text, name => env.get(name)), image = tree.$6(container, 'image'), hardware = podHardware(nodeHardware(pod, metadata), resourceHardware((0, 
- tree.at)(container, 'resources'), resolve))
+ const start = tree.$6(container, 'name') ?? tree.$6(container, 'image') ?? container.start, env = await pod_environment(container, owner, maps, start), resolve = text => parameters.mJ(text, name => env.get(name)), image = tree.$6(container, 'image'), hardware = podHardware(nodeHardware(pod, metadata), resourceHardware(tree.at(container, 'resources'), resolve))
  return {
   argv: [...pod_words(container, 'command'), ...pod_words(container, 'args')].map(resolve),
   env,
@@ -1985,8 +1944,7 @@ async function pod_environment(container, owner, maps, start) {
   if (name === void 0) continue;
   const value = tree.$6(variable, 'value')
   if (value) env.set(name, parameters.mJ(value, other => env.get(other))); else {
-   const map = tree.bX(variable, 'valueFrom', 'configMapKeyRef', 'name'), key = (0, 
-   tree.bX)(variable, 'valueFrom', 'configMapKeyRef', 'key'), found = map && key ? (await maps.data(map)).get(key) : void 0
+   const map = tree.bX(variable, 'valueFrom', 'configMapKeyRef', 'name'), key = tree.bX(variable, 'valueFrom', 'configMapKeyRef', 'key'), found = map && key ? (await maps.data(map)).get(key) : void 0
    if (found) env.set(name, found);
   }
  }
@@ -1994,17 +1952,14 @@ async function pod_environment(container, owner, maps, start) {
 }
 function mounts(container, pod) {
  return tree.gT(container, 'volumeMounts').flatMap(mount => {
-  const path = tree.bX(mount, 'mountPath'), volume = tree.gT(pod, 'volumes').find(one => (0, 
-  tree.bX)(one, 'name') === tree.bX(mount, 'name')), host = tree.$6(volume, 'hostPath', 'path') ?? (0, 
-  tree.$6)(volume, 'nfs', 'path')
+  const path = tree.bX(mount, 'mountPath'), volume = tree.gT(pod, 'volumes').find(one => tree.bX(one, 'name') === tree.bX(mount, 'name')), host = tree.$6(volume, 'hostPath', 'path') ?? tree.$6(volume, 'nfs', 'path')
   return path && host ? [{host, container: path}] : []
  })
 }
 async function mountedFiles(container, pod, maps) {
  const files = new Map
  for (const mount of tree.gT(container, 'volumeMounts')) {
-  const path = tree.bX(mount, 'mountPath'), volume = tree.gT(pod, 'volumes').find(one => (0, 
-  tree.bX)(one, 'name') === tree.bX(mount, 'name')), map = tree.bX(volume, 'configMap', 'name')
+  const path = tree.bX(mount, 'mountPath'), volume = tree.gT(pod, 'volumes').find(one => tree.bX(one, 'name') === tree.bX(mount, 'name')), map = tree.bX(volume, 'configMap', 'name')
   if (!path || !map) continue;
   const subPath = tree.bX(mount, 'subPath'), items = tree.gT(volume, 'configMap', 'items')
   for (const [key, text] of await maps.data(map)) {
@@ -2019,8 +1974,7 @@ async function mountedFiles(container, pod, maps) {
  return files
 }
 function podGpus(pod) {
- const asked = tree.gT(pod, 'containers').map(container => resourceHardware((0, 
- tree.at)(container, 'resources'), text => text)).filter(own => own.accelerator !== null), [first] = asked
+ const asked = tree.gT(pod, 'containers').map(container => resourceHardware(tree.at(container, 'resources'), text => text)).filter(own => own.accelerator !== null), [first] = asked
  if (!first) return null;
  const counts = asked.map(own => own.gpusPerReplica)
  return {...first, gpusPerReplica: counts.some(count => count === null) ? null : counts.reduce((sum, count) => sum + (count ?? 0), 0)}
@@ -2032,15 +1986,12 @@ const dynamo = {
  marks: ['dynamographdeployment', 'dynamocomponentdeployment'],
  claims: root => /^Dynamo(?:Graph|Component)Deployment$/.test(tree.bX(root, 'kind') ?? ''),
  read: async (root, context) => {
-  const name = `${tree.bX(root, 'kind')}/${tree.bX(root, 'metadata', 'name') ?? ''}`, services = (0, 
-  tree.SC)(root, 'spec', 'services')?.entries ?? [], single = tree.SC(root, 'spec'), parts = services.length > 0 ? services.map(({key, value}) => [key.value, value]) : single ? [['', single]] : [], maps = new ConfigMaps(context), found = []
+  const name = `${tree.bX(root, 'kind')}/${tree.bX(root, 'metadata', 'name') ?? ''}`, services = tree.SC(root, 'spec', 'services')?.entries ?? [], single = tree.SC(root, 'spec'), parts = services.length > 0 ? services.map(({key, value}) => [key.value, value]) : single ? [['', single]] : [], maps = new ConfigMaps(context), found = []
   for (const [service, value] of parts) {
-   if (value.kind !== 'map' || /^(?:frontend|planner|router|processor)$/i.test((0, 
-   tree.bX)(value, 'componentType') ?? service)) continue
+   if (value.kind !== 'map' || /^(?:frontend|planner|router|processor)$/i.test(tree.bX(value, 'componentType') ?? service)) continue
    const pod = tree.SC(value, 'extraPodSpec')
    if (!pod) continue;
-   const own = resourceHardware(tree.at(value, 'resources'), text => text, true), nodes = Number((0, 
-   tree.bX)(value, 'multinode', 'nodeCount') ?? '1')
+   const own = resourceHardware(tree.at(value, 'resources'), text => text, true), nodes = Number(tree.bX(value, 'multinode', 'nodeCount') ?? '1')
    for (const deployment of await podDeployments(pod, { kind: '', name: service === '' ? name : `${name}/${service}` }, 'dynamo', maps, context)) {
     const hardware = deployment.hardware.gpusPerReplica === null && own.accelerator !== null ? {...deployment.hardware, ...own, names: deployment.hardware.names} : deployment.hardware, spread = Number.isSafeInteger(nodes) && nodes > 1 ? {
      ...hardware,
@@ -2063,8 +2014,7 @@ const engineConfig = {
  read: async (root, context) => {
   const engine = engineOf(root)
   if (root.kind !== 'map' || engine === null) return [];
-  const reading = engine === 'vllm' ? vllm.mh(root) : engine === 'sglang' ? (0, 
-  sglang.T)(root) : trtllm.i(root), line = command_lines.Zm.find(one => one.engine === engine), command = bareCommand(root.entries[0]?.key ?? context.text)
+  const reading = engine === 'vllm' ? vllm.mh(root) : engine === 'sglang' ? sglang.T(root) : trtllm.i(root), line = command_lines.Zm.find(one => one.engine === engine), command = bareCommand(root.entries[0]?.key ?? context.text)
   return line ? [command_lines.fT(line, command, reading, {format: 'engine-config', name: 'config'})] : []
  }
 }, TELLING = {
@@ -2110,8 +2060,7 @@ function resources(map) {
  return found
 }
 function withInstance(declared, map) {
- const instance = tree.$6(map, 'instance', 'type') ?? tree.$6(map, 'instanceType') ?? (0, 
- tree.$6)(map, 'instance_type')
+ const instance = tree.$6(map, 'instance', 'type') ?? tree.$6(map, 'instanceType') ?? tree.$6(map, 'instance_type')
  if (!instance || !instances.Ib(instance.value)) return declared;
  const name = { name: instance.value, kind: 'instance-type', at: instance.place, text: `instance type: ${instance.value}` }
  return {...declared, names: [...declared.names, name]}
@@ -2121,13 +2070,11 @@ const helmValues = {
  name: 'helm-values',
  title: 'Helm values of any chart: engine image or section, arguments, model, resources',
  marks: [],
- claims: (root, path) => root.kind === 'map' && tree.at(root, 'apiVersion') === void 0 && (0, 
- tree.at)(root, 'kind') === void 0 && (/values/i.test(path.split('/').slice(-2).join('/')) || (0, 
- tree.SC)(root, 'image') !== void 0 || hasEngineSection(root)),
+ claims: (root, path) => root.kind === 'map' && tree.at(root, 'apiVersion') === void 0 && tree.at(root, 'kind') === void 0 && (/values|overrides?/i.test(path.split('/').slice(-2).join('/')) || [ root, ...root.entries.map(({value}) => value) ].some(map => tree.SC(map, 'image') !== void 0) || hasEngineSection(root)),
  read: async (root, context) => {
   const ollama = ollamaModels(root)
   if (ollama.length > 0) return ollama;
-  for (const depth of [0, 1, 2]) {
+  for (const depth of [0, 1, 2, 3, 4]) {
    const found = []
    for (const scope of scopes(root, depth)) {
     const deployment = await scopeDeployment(scope, root, context)
@@ -2151,29 +2098,22 @@ const helm_values_TELLING = /^(?:tensor-parallel-size|pipeline-parallel-size|max
 function scopes(root, depth, name = "") {
  if (root.kind !== 'map' || disabled(root)) return [];
  if (depth === 0) return [{name, map: root}];
- return root.entries.flatMap(({key, value}) => (value.kind === 'list' ? value.items : [value]).slice(0, 50).flatMap((one, index) => scopes(one, depth - 1, [name, key.value, ...value.kind === 'list' ? [(0, 
- tree.bX)(one, 'name') ?? String(index) ] : [] ].filter(part => part !== '').join('/'))))
+ return root.entries.flatMap(({key, value}) => (value.kind === 'list' ? value.items : [value]).slice(0, 50).flatMap((one, index) => scopes(one, depth - 1, [name, key.value, ...value.kind === 'list' ? [tree.bX(one, 'name') ?? String(index)] : []].filter(part => part !== '').join('/'))))
 }
 function disabled(map) {
  return ['enabled', 'create', 'deploy'].some(key => tree.bX(map, key) === 'false')
 }
 const ARGUMENTS = ['command', 'args', 'extraArgs', 'extraCmdArgs', 'serverArgs', 'vllmArgs', 'engineArgs', 'additionalArgs', 'extra_args'], ENGINE_KEYS = ['framework', 'engine', 'backend', 'inferenceEngine', 'runtime', 'inferenceServer']
 async function scopeDeployment(scope, root, context) {
- const {map} = scope, image = imageOf(map), argv = ARGUMENTS.flatMap(key => helm_values_words(map.get(key) ?? (0, 
- tree.at)(map, 'image', key))), command = {...bareCommand(map.start), argv, image, env: helm_values_variables(map), hardware: valuesHardware(map, root), names: []}, [started] = engineStarts({...command, image: null}), line = started ? command_lines.GJ({
+ const {map} = scope, image = imageOf(map), argv = ARGUMENTS.flatMap(key => helm_values_words(map.get(key) ?? tree.at(map, 'image', key))), command = {...bareCommand(map.start), argv, image, env: helm_values_variables(map), hardware: valuesHardware(map, root), names: []}, [started] = engineStarts({...command, image: null}), line = started ? command_lines.GJ({
   ...started,
   image: null
  })?.line ?? null : helm_values_engineOf(scope, image)
  if (!line) return null;
- const inner = started ?? command, args = started ? command_lines.GJ({...started, image: null}).start.args : argv, keys = kebabKeys(...[await configFile(map, context), map, (0,
- tree.SC)(map, 'model'), tree.SC(map, 'vllmConfig'), tree.SC(map, 'serverArgs'), (0, 
- tree.SC)(map, 'engineArgs'), tree.SC(map, line.engine), tree.SC(map, line.engine, 'serverArgs'), (0, 
- tree.SC)(map, line.engine, 'engineArgs'), ...modelSections(root)].filter(one => one !== void 0)), full = {...inner, image, hardware: command.hardware, at: argv[0] ?? image ?? map.start}, reading = await line.read({command: full, args, form: image ? 'image' : 'flags', keys}, context)
+ const inner = started ?? command, nested = ARGUMENTS.flatMap(key => helm_values_words(tree.at(map, line.engine, key))), args = started ? command_lines.GJ({...started, image: null}).start.args : argv.length === 0 && nested[0]?.value.startsWith('-') ? nested : argv, keys = kebabKeys(...[await configFile(map, context), map, tree.SC(map, 'model'), tree.SC(map, 'vllmConfig'), tree.SC(map, 'serverArgs'), tree.SC(map, 'engineArgs'), tree.SC(map, line.engine), tree.SC(map, line.engine, 'serverArgs'), tree.SC(map, line.engine, 'engineArgs'), ...modelSections(root)].filter(one => one !== void 0)), full = {...inner, image, hardware: command.hardware, at: argv[0] ?? image ?? map.start}, reading = await line.read({command: full, args, form: image ? 'image' : 'flags', keys}, context)
  if (!reading) return null;
- const named = reading.model.id === null && reading.collector.unresolved.length === 0 ? modelText(map, root) : void 0, model = named ? (0, 
- values.Sn)(named, reading.collector) : reading.model
- return args.length > 0 || Object.keys(reading.collector.settings).length > 0 || model.id !== null ? (0, 
- command_lines.fT)(line, full, {...reading, model}, {format: 'helm-values', name: scope.name === '' ? 'values' : scope.name}) : null
+ const named = reading.model.id === null && reading.collector.unresolved.length === 0 ? modelText(map, root) ?? command.env.get('LLM_MODEL_ID') : void 0, model = named ? values.Sn(named, reading.collector) : reading.model
+ return args.length > 0 || Object.keys(reading.collector.settings).length > 0 || model.id !== null ? command_lines.fT(line, full, {...reading, model}, {format: 'helm-values', name: scope.name === '' ? 'values' : scope.name}) : null
 }
 function helm_values_engineOf(scope, image) {
  const byImage = image ? command_lines.Zm.find(line => line.image.test(deployments_images.tO(image.value))) : void 0
@@ -2181,15 +2121,13 @@ function helm_values_engineOf(scope, image) {
  const names = ENGINE_KEYS.map(key => tree.bX(scope.map, key)?.toLowerCase()), byKey = command_lines.Zm.find(line => names.includes(line.engine))
  if (byKey) return byKey;
  const section = scope.name.split('/').at(-1)?.toLowerCase().replaceAll('-', ''), bySection = command_lines.Zm.find(line => line.engine === section)
- if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model'))) return bySection;
- return (scope.map.get('model') ? command_lines.Zm.find(line => tree.SC(scope.map, line.engine, 'serverArgs') ?? (0, 
- tree.SC)(scope.map, line.engine, 'engineArgs')) : void 0) ?? engineSection(scope.map) ?? null
+ if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model') || scope.map.get('LLM_MODEL_ID'))) return bySection;
+ return (scope.map.get('model') ? command_lines.Zm.find(line => tree.SC(scope.map, line.engine, 'serverArgs') ?? tree.SC(scope.map, line.engine, 'engineArgs')) : void 0) ?? engineSection(scope.map) ?? null
 }
 function imageOf(map) {
  const image = map.get('image')
  if (image?.kind === 'scalar') return image.value === null ? null : image.text;
- const repository = tree.$6(image, 'repository') ?? tree.$6(image, 'name') ?? (0, 
- tree.$6)(map, 'repository'), tag = tree.$6(image, 'tag')
+ const repository = tree.$6(image, 'repository') ?? tree.$6(image, 'name') ?? tree.$6(map, 'repository'), tag = tree.$6(image, 'tag')
  if (!repository) return null;
  return tag && tag.value !== '' ? deployments_text.E.join([repository, deployments_text.E.at(repository, ':'), tag]) : repository
 }
@@ -2214,7 +2152,7 @@ async function configFile(map, context) {
  const root = yaml.h(text)[0]?.root
  return root?.kind === 'map' ? root : void 0
 }
-const MODEL_KEYS = ['modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath'], MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri']
+const MODEL_KEYS = ['modelURL', 'modelId', 'model_id', 'hfModelId', 'modelName', 'model', 'LLM_MODEL_ID', 'MODEL_ID', 'huggingfaceId', 'modelPath'], MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'huggingfaceName', 'hfName', 'repoId', 'uri']
 function modelSections(root) {
  return root.entries.flatMap(({key, value}) => /^model(?!s$)|^(?:llm|engine|workload|inference)(?:Config|Parameters)?$/i.test(key.value) && value.kind === 'map' ? [ value ] : [])
 }
@@ -2235,9 +2173,7 @@ function looksLikeModel(text) {
  return /^(?:[\w.-]+\/[\w.-]+|(?:hf|s3|gs|pvc|oci):\/\/\S+|\/\S+)$/.test(text) || /^\$\{\w+\}$/.test(text)
 }
 function ollamaModels(root) {
- const section = tree.SC(root, 'ollama'), list = section?.get('models'), items = list?.kind === 'list' ? (0, 
- tree.CB)(list) : [...tree.CB(tree.at(list, 'run')), ...tree.CB((0, 
- tree.at)(list, 'pull'))]
+ const section = tree.SC(root, 'ollama'), list = section?.get('models'), items = list?.kind === 'list' ? tree.CB(list) : [...tree.CB(tree.at(list, 'run')), ...tree.CB(tree.at(list, 'pull'))]
  if (!section || items.length === 0) return [];
  const on = tree.bX(section, 'gpu', 'enabled') === 'true', count = tree.$6(section, 'gpu', 'number'), line = command_lines.Zm.find(one => one.engine === 'ollama')
  if (!line) return [];
@@ -2260,26 +2196,20 @@ const KINDS = /^(?:Workspace|InferenceSet|MultiRoleInference)$/, kaito = {
  name: 'kaito',
  title: 'KAITO Workspace, InferenceSet and MultiRoleInference: presets, instance types, inference configuration',
  marks: ['kaito.sh'],
- claims: root => /^kaito\.sh\//.test(tree.bX(root, 'apiVersion') ?? '') && KINDS.test((0, 
- tree.bX)(root, 'kind') ?? ''),
+ claims: root => /^kaito\.sh\//.test(tree.bX(root, 'apiVersion') ?? '') && KINDS.test(tree.bX(root, 'kind') ?? ''),
  read: async (root, context) => {
-  const name = `${tree.bX(root, 'kind')}/${tree.bX(root, 'metadata', 'name') ?? ''}`, roles = (0, 
-  tree.gT)(root, 'spec', 'roles')
+  const name = `${tree.bX(root, 'kind')}/${tree.bX(root, 'metadata', 'name') ?? ''}`, roles = tree.gT(root, 'spec', 'roles')
   if (roles.length > 0) return roles.flatMap(role => roleDeployment(role, root, name));
   const body = tree.SC(root, 'spec', 'template') ?? (root.kind === 'map' ? root : void 0)
   return body ? workspace(body, name, context) : []
  }
 }
 async function workspace(body, name, context) {
- const hardware = resourceOf(tree.SC(body, 'resource')), maps = new ConfigMaps(context), pod = (0, 
- tree.SC)(body, 'inference', 'template', 'spec')
+ const hardware = resourceOf(tree.SC(body, 'resource')), maps = new ConfigMaps(context), pod = tree.SC(body, 'inference', 'template', 'spec')
  if (pod) return (await podDeployments(pod, {kind: '', name}, 'kaito', maps, context)).map(one => one.hardware.gpusPerReplica === null ? {...one, hardware: {...hardware, accelerator: one.hardware.accelerator ?? hardware.accelerator}} : one);
- const tuning = tree.SC(body, 'tuning'), preset = tree.$6(body, 'inference', 'preset', 'name') ?? (0, 
- tree.$6)(tuning, 'preset', 'name')
+ const tuning = tree.SC(body, 'tuning'), preset = tree.$6(body, 'inference', 'preset', 'name') ?? tree.$6(tuning, 'preset', 'name')
  if (!preset) return [];
- const config = tree.bX(body, 'inference', 'config'), options = config ? vllmOptions(await maps.data(config)) : null, reading = options ? (0, 
- vllm.mh)(options) : vllm.CC([], null, new values.gR, null), {collector} = reading, method = (0, 
- tree.$6)(tuning, 'method')
+ const config = tree.bX(body, 'inference', 'config'), options = config ? vllmOptions(await maps.data(config)) : null, reading = options ? vllm.mh(options) : vllm.CC([], null, new values.gR, null), {collector} = reading, method = tree.$6(tuning, 'method')
  if (method) collector.put('method', method.value, { value: method, text: `method: ${method.value}` });
  const deployment = kaitoDeployment(preset, reading, hardware, name)
  return [tuning ? {...deployment, workload: 'train'} : deployment]
@@ -2289,8 +2219,7 @@ function kaitoDeployment(preset, reading, hardware, name) {
  return command_lines.fT({ engine: 'kaito', environment: /^$/ }, command, { ...reading, model }, { format: 'kaito', name })
 }
 function vllmOptions(data) {
- const text = data.get('inference_config.yaml') ?? [...data.values()][0], root = text ? (0, 
- yaml.h)(text)[0]?.root : null
+ const text = data.get('inference_config.yaml') ?? [...data.values()][0], root = text ? yaml.h(text)[0]?.root : null
  return tree.SC(root, 'vllm') ?? null
 }
 function resourceOf(resource) {
@@ -2299,8 +2228,7 @@ function resourceOf(resource) {
   const count = tree.$6(partition, 'count'), profile = tree.$6(partition, 'profile')
   return { ...deployment.g, names, accelerator: 'nvidia', gpusPerReplica: count && /^\d+$/.test(count.value) ? Number(count.value) : 1, gpusAt: (count ?? profile)?.place ?? partition.start.place, ...profile ? { mig: profile.value.replace(/^mig-/, '') } : {} }
  }
- const count = tree.$6(resource, 'count'), nodes = count && /^\d{1,4}$/.test(count.value) ? Number(count.value) : 1, perNode = instance ? (0, 
- instances.Ib)(instance.value)?.count : void 0
+ const count = tree.$6(resource, 'count'), nodes = count && /^\d{1,4}$/.test(count.value) ? Number(count.value) : 1, perNode = instance ? instances.Ib(instance.value)?.count : void 0
  return { ...deployment.g, names, nodes, accelerator: 'nvidia', gpusPerReplica: perNode === void 0 ? null : perNode * nodes, ...instance ? { gpusAt: (count ?? instance).place, gpusText: count ? `count: ${count.value}` : `instanceType: ${instance.value}` } : {} }
 }
 function roleDeployment(role, root, name) {
@@ -2315,8 +2243,7 @@ const kserve_KINDS = /^(?:InferenceService|LLMInferenceService|LLMInferenceServi
  name: 'kserve',
  title: 'KServe InferenceService with its ServingRuntime, and LLMInferenceService',
  marks: ['serving.kserve.io'],
- claims: root => /^serving\.kserve\.io\//.test(tree.bX(root, 'apiVersion') ?? '') && kserve_KINDS.test((0, 
- tree.bX)(root, 'kind') ?? ''),
+ claims: root => /^serving\.kserve\.io\//.test(tree.bX(root, 'apiVersion') ?? '') && kserve_KINDS.test(tree.bX(root, 'kind') ?? ''),
  read: async (root, context) => {
   const kind = tree.bX(root, 'kind'), name = `${kind}/${tree.bX(root, 'metadata', 'name') ?? ''}`
   if (kind === 'InferenceService') return inferenceService(root, name, context);
@@ -2328,9 +2255,8 @@ async function inferenceService(root, name, context) {
  const predictor = tree.SC(root, 'spec', 'predictor')
  if (!predictor) return [];
  const maps = new ConfigMaps(context), metadata = tree.SC(root, 'metadata')
- if (tree.gT(predictor, 'containers').length > 0) return podDeployments(predictor, {kind: '', name}, 'kserve', maps, context, metadata);
- const model = tree.SC(predictor, 'model') ?? tree.SC(predictor, 'huggingface') ?? (0, 
- tree.SC)(predictor, 'vllm')
+ if (tree.gT(predictor, 'containers').length > 0 || tree.SC(predictor, 'container')) return podDeployments(predictor, {kind: '', name}, 'kserve', maps, context, metadata);
+ const model = tree.SC(predictor, 'model') ?? tree.SC(predictor, 'huggingface') ?? tree.SC(predictor, 'vllm')
  if (!model) return [];
  const runtime = await runtimeContainer(tree.bX(model, 'runtime'), context), merged = new tree.pA([...(runtime?.entries ?? []).filter(({key}) => model.get(key.value) === void 0 || key.value === 'args'), ...model.entries.filter(({key}) => key.value !== 'args')], model.start), base = await containerCommand(merged, predictor, {
   kind: '',
@@ -2360,8 +2286,7 @@ async function inferenceService(root, name, context) {
 }
 const RENAMED = new Map([['max-length', 'max-model-len'], ['model-id', 'model'], ['model-revision', 'revision']])
 function kserve_engineOf(model, command) {
- const format = (tree.bX(model, 'modelFormat', 'name') ?? '').toLowerCase(), runtime = ((0, 
- tree.bX)(model, 'runtime') ?? '').toLowerCase()
+ const format = (tree.bX(model, 'modelFormat', 'name') ?? '').toLowerCase(), runtime = (tree.bX(model, 'runtime') ?? '').toLowerCase()
  if (format === 'huggingface' || /huggingfaceserver/.test(runtime)) return 'kserve-hf';
  if (/nim\b|nvidia-nim/.test(format) || /nvidia-nim/.test(runtime)) return 'nim';
  if (/vllm/.test(format) || /vllm/.test(runtime)) return 'vllm';
@@ -2376,9 +2301,7 @@ function modelFromUri(uri, collector) {
 }
 async function runtimeContainer(name, context) {
  if (name === void 0) return;
- const runtime = roots => roots.find(root => /^(?:Cluster)?ServingRuntime$/.test((0, 
- tree.bX)(root, 'kind') ?? '') && tree.bX(root, 'metadata', 'name') === name), found = runtime(context.documents().map(one => one.root)) ?? runtime(await neighbours(context, '(?:Cluster)?ServingRuntime')), [first] = (0, 
- tree.gT)(found, 'spec', 'containers')
+ const runtime = roots => roots.find(root => /^(?:Cluster)?ServingRuntime$/.test(tree.bX(root, 'kind') ?? '') && tree.bX(root, 'metadata', 'name') === name), found = runtime(context.documents().map(one => one.root)) ?? runtime(await neighbours(context, '(?:Cluster)?ServingRuntime')), [first] = tree.gT(found, 'spec', 'containers')
  return first?.kind === 'map' ? first : void 0
 }
 function workers(hardware, predictor) {
@@ -2389,19 +2312,14 @@ function workers(hardware, predictor) {
 async function llmInferenceService(root, name, context) {
  const spec = tree.SC(root, 'spec')
  if (!spec) return [];
- const found = await role(spec, spec, name, context, tree.SC(root, 'metadata')), prefill = (0, 
- tree.SC)(spec, 'prefill')
- return prefill ? [ found, await role(prefill, spec, `${name}/prefill`, context, (0, 
- tree.SC)(root, 'metadata'))] : [found]
+ const found = await role(spec, spec, name, context, tree.SC(root, 'metadata')), prefill = tree.SC(spec, 'prefill')
+ return prefill ? [ found, await role(prefill, spec, `${name}/prefill`, context, tree.SC(root, 'metadata'))] : [found]
 }
 async function role(part, spec, name, context, metadata) {
- const template = tree.SC(part, 'template') ?? spec, containers = tree.gT(template, 'containers'), main = containers.find(one => (0, 
- tree.bX)(one, 'name') === 'main') ?? containers[0], container = main?.kind === 'map' ? main : new tree.pA([], spec.start), command = await containerCommand(container, template, {
+ const template = tree.SC(part, 'template') ?? spec, containers = tree.gT(template, 'containers'), main = containers.find(one => tree.bX(one, 'name') === 'main') ?? containers[0], container = main?.kind === 'map' ? main : new tree.pA([], spec.start), command = await containerCommand(container, template, {
   kind: '',
   name
- }, new ConfigMaps(context), metadata), started = command_lines.GJ(command), extra = command.env.get('VLLM_ADDITIONAL_ARGS'), args = [...started ? started.start.args : command.argv, ...extra ? (0, 
- shell_words.Ad)(extra) : []], walked = flags.DI(args, flags_vllm.B, vllm.X7), collector = new values.gR, reading = (0, 
- vllm.CC)(walked.uses, null, collector, null), parallelism = tree.SC(part, 'parallelism')
+ }, new ConfigMaps(context), metadata), started = command_lines.GJ(command), extra = command.env.get('VLLM_ADDITIONAL_ARGS'), args = [...started ? started.start.args : command.argv, ...extra ? shell_words.Ad(extra) : []], walked = flags.DI(args, flags_vllm.B, vllm.X7), collector = new values.gR, reading = vllm.CC(walked.uses, null, collector, null), parallelism = tree.SC(part, 'parallelism')
  for (const [key, setting] of [['tensor', 'tensorParallel'], ['pipeline', 'pipelineParallel'], ['data', 'dataParallel']]) {
   const value = tree.$6(parallelism, key)
   if (value && !collector.settings[setting]) collector.set(setting, { value, text: `parallelism.${key}: ${value.value}` }, values.yj);
@@ -2413,13 +2331,11 @@ async function role(part, spec, name, context, metadata) {
   const path = tree.$6(adapter, 'uri')
   if (path) collector.adapters.push(values.Sn(path, collector));
  }
- const local = Number(tree.bX(parallelism, 'dataLocal') ?? tree.bX(parallelism, 'data') ?? '1'), pods = (0, 
- tree.SC)(part, 'worker') ? podsOf(parallelism, local) : 1, hardware = pods < 2 ? command.hardware : {...command.hardware, nodes: pods, gpusPerReplica: command.hardware.gpusPerReplica === null ? null : command.hardware.gpusPerReplica * pods}
+ const local = Number(tree.bX(parallelism, 'dataLocal') ?? tree.bX(parallelism, 'data') ?? '1'), pods = tree.SC(part, 'worker') ? podsOf(parallelism, local) : 1, hardware = pods < 2 ? command.hardware : {...command.hardware, nodes: pods, gpusPerReplica: command.hardware.gpusPerReplica === null ? null : command.hardware.gpusPerReplica * pods}
  return command_lines.fT({ engine: 'vllm', environment: /^VLLM_/ }, { ...command, hardware, at: uri ?? command.at }, { ...reading, model }, { format: 'kserve', name })
 }
 function podsOf(parallelism, local) {
- const data = Number(tree.bX(parallelism, 'data') ?? '1'), pipeline = Number((0, 
- tree.bX)(parallelism, 'pipeline') ?? '1'), pods = data > 1 && local >= 1 ? data / local : pipeline
+ const data = Number(tree.bX(parallelism, 'data') ?? '1'), pipeline = Number(tree.bX(parallelism, 'pipeline') ?? '1'), pods = data > 1 && local >= 1 ? data / local : pipeline
  return Number.isSafeInteger(pods) && pods >= 1 && pods <= 1e3 ? pods : 1
 }
 var ollama = require_(9357)
@@ -2428,20 +2344,17 @@ const kubeai = {
  name: 'kubeai',
  title: 'KubeAI Models and its catalogue values: url, engine, args, resource profile',
  marks: ['kubeai.org', 'resourceprofile'],
- claims: root => /^kubeai\.org\//.test(tree.bX(root, 'apiVersion') ?? '') && (0, 
- tree.bX)(root, 'kind') === 'Model' || catalogue(root).length > 0,
+ claims: root => /^kubeai\.org\//.test(tree.bX(root, 'apiVersion') ?? '') && tree.bX(root, 'kind') === 'Model' || catalogue(root).length > 0,
  read: async (root, context) => {
   const entries = catalogue(root)
-  if (entries.length === 0) return model(tree.SC(root, 'spec'), `Model/${(0, 
-  tree.bX)(root, 'metadata', 'name') ?? ''}`, context)
+  if (entries.length === 0) return model(tree.SC(root, 'spec'), `Model/${tree.bX(root, 'metadata', 'name') ?? ''}`, context)
   const found = []
   for (const {key, value} of entries) if (value.kind === 'map' && tree.bX(value, 'enabled') === 'true') found.push(...await model(value, key.value, context));
   return found
  }
 }
 function catalogue(root) {
- return (tree.SC(root, 'catalog')?.entries ?? []).filter(({value}) => tree.$6(value, 'url') && (0, 
- tree.$6)(value, 'engine'))
+ return (tree.SC(root, 'catalog')?.entries ?? []).filter(({value}) => tree.$6(value, 'url') && tree.$6(value, 'engine'))
 }
 async function model(spec, name, context) {
  const url = tree.$6(spec, 'url'), engine = tree.bX(spec, 'engine')?.toLowerCase() ?? ''
@@ -2520,7 +2433,10 @@ class Walk {
    for (const item of node.items) await this.node(item, owner, depth + 1);
    return
   }
-  const kind = tree.bX(node, 'kind'), own = kind !== void 0 && tree.SC(node, 'metadata') ? {kind, name: tree.bX(node, 'metadata', 'name') ?? tree.bX(node, 'metadata', 'generateName') ?? ''} : owner, group = tree.SC(node, 'leaderWorkerTemplate')
+  const kind = tree.bX(node, 'kind'), own = kind !== void 0 && tree.SC(node, 'metadata') ? {
+   kind,
+   name: tree.bX(node, 'metadata', 'name') ?? tree.bX(node, 'metadata', 'generateName') ?? ''
+  } : owner, group = tree.SC(node, 'leaderWorkerTemplate') ?? (node.get('workerTemplate') && node.get('size') ? node : void 0)
   if (group) return this.#leaderWorker(group, own);
   if (tree.SC(node, 'headGroupSpec')) return this.#rayGroups(node, own);
   if (isPod(node)) await this.#pod(node, own, null);
@@ -2532,25 +2448,21 @@ class Walk {
   return spread
  }
  async #leaderWorker(group, owner) {
-  const size = tree.bX(group, 'size') ?? '1', injected = new Map([['LWS_GROUP_SIZE', size]]), worker = (0, 
-  tree.SC)(group, 'workerTemplate', 'spec'), leader = tree.SC(group, 'leaderTemplate', 'spec') ?? worker
+  const size = tree.bX(group, 'size') ?? '1', injected = new Map([['LWS_GROUP_SIZE', size]]), worker = tree.SC(group, 'workerTemplate', 'spec'), leader = tree.SC(group, 'leaderTemplate', 'spec') ?? worker
   if (!leader) return;
   const pods = /^\d{1,4}$/.test(size) ? Number(size) : null, deployments = await podDeployments(leader, { ...owner, injected }, 'kubernetes', this.#maps, this.#context, tree.SC(group, 'leaderTemplate', 'metadata')), workers = pods === null ? null : groupGpus(podGpus(worker), pods - 1)
   for (const deployment of deployments) this.found.push({...deployment, hardware: grouped(deployment.hardware, workers, pods)});
  }
  async #rayGroups(node, owner) {
-  const head = tree.SC(node, 'headGroupSpec', 'template', 'spec'), groups = (0, 
-  tree.gT)(node, 'workerGroupSpecs')
+  const head = tree.SC(node, 'headGroupSpec', 'template', 'spec'), groups = tree.gT(node, 'workerGroupSpecs')
   if (head) {
    let workers = 0, pods = 1
    for (const group of groups) {
-    const replicas = tree.bX(group, 'replicas') ?? tree.bX(group, 'minReplicas') ?? '1', count = /^\d{1,4}$/.test(replicas) ? Number(replicas) : null, gpus = count === null ? null : groupGpus(podGpus((0, 
-    tree.SC)(group, 'template', 'spec')), count)
+    const replicas = tree.bX(group, 'replicas') ?? tree.bX(group, 'minReplicas') ?? '1', count = /^\d{1,4}$/.test(replicas) ? Number(replicas) : null, gpus = count === null ? null : groupGpus(podGpus(tree.SC(group, 'template', 'spec')), count)
     workers = workers === null || gpus === null ? null : workers + gpus
     pods = pods === null || count === null ? null : pods + count
    }
-   const deployments = await podDeployments(head, owner, 'kubernetes', this.#maps, this.#context, (0, 
-   tree.SC)(node, 'headGroupSpec', 'template', 'metadata'))
+   const deployments = await podDeployments(head, owner, 'kubernetes', this.#maps, this.#context, tree.SC(node, 'headGroupSpec', 'template', 'metadata'))
    for (const deployment of deployments) this.found.push({...deployment, hardware: grouped(deployment.hardware, workers, pods)});
   }
   for (const group of groups) {
@@ -2573,13 +2485,11 @@ function overNodes(deployment) {
  if (nodes < 2 || hardware.nodes !== null) return deployment;
  return {...deployment, hardware: {...hardware, nodes, gpusPerReplica: hardware.gpusPerReplica === null ? null : hardware.gpusPerReplica * nodes}}
 }
-const MERGE_KEYS = new Map([ [ 'containers', 'name' ], [ 'initContainers', 'name' ], [ 'env', 'name' ], [ 'volumes', 'name' ], [ 'volumeMounts', 'mountPath' ] ]), BUILT_IN = /^(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod)$/, metaName = node => (0, 
-tree.bX)(node, 'metadata', 'name') ?? '', without = (map, ...keys) => new tree.pA(map.entries.filter(({key}) => !keys.includes(key.value)), map.start)
+const MERGE_KEYS = new Map([ [ 'containers', 'name' ], [ 'initContainers', 'name' ], [ 'env', 'name' ], [ 'volumes', 'name' ], [ 'volumeMounts', 'mountPath' ] ]), BUILT_IN = /^(?:Deployment|StatefulSet|DaemonSet|ReplicaSet|Job|CronJob|Pod)$/, metaName = node => tree.bX(node, 'metadata', 'name') ?? '', without = (map, ...keys) => new tree.pA(map.entries.filter(({key}) => !keys.includes(key.value)), map.start)
 function selects(target, object) {
  if (tree.bX(target, 'labelSelector') ?? tree.bX(target, 'annotationSelector')) return false;
  const fits = (asked, own) => asked === void 0 || asked === '' || asked === '.*' || asked === own
- return fits(tree.bX(target, 'kind'), tree.bX(object, 'kind') ?? '') && fits((0, 
- tree.bX)(target, 'name'), metaName(object))
+ return fits(tree.bX(target, 'kind'), tree.bX(object, 'kind') ?? '') && fits(tree.bX(target, 'name'), metaName(object))
 }
 function patched(objects, patch, target) {
  return objects.map(object => {
@@ -2616,8 +2526,7 @@ function bare(node) {
  return node.kind === 'map' && node.get('$patch') ? without(node, '$patch') : node
 }
 function operation(object, change) {
- const op = tree.bX(change, 'op') ?? '', value = change.kind === 'map' ? change.get('value') : void 0, path = ((0, 
- tree.bX)(change, 'path') ?? '').split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+ const op = tree.bX(change, 'op') ?? '', value = change.kind === 'map' ? change.get('value') : void 0, path = (tree.bX(change, 'path') ?? '').split('/').slice(1).map(part => part.replaceAll('~1', '/').replaceAll('~0', '~'))
  if (!/^(?:add|replace|remove)$/.test(op) || op !== 'remove' && !value || path.length === 0) return object;
  return edited(object, path, op, op === 'remove' ? void 0 : value, tree.$6(change, 'path'))
 }
@@ -2657,21 +2566,16 @@ function withImages(object, images, seen = new Map) {
  return next
 }
 function renamed(image, images) {
- const [, name = "", rest = ""] = /^(.*?)((?::[^:/@]*)?(?:@.*)?)$/.exec(image.text.value) ?? [], change = images.find(one => (0, 
- tree.bX)(one, 'name') === name)
+ const [, name = "", rest = ""] = /^(.*?)((?::[^:/@]*)?(?:@.*)?)$/.exec(image.text.value) ?? [], change = images.find(one => tree.bX(one, 'name') === name)
  if (!change) return image;
- const [newName, tag, digest] = ['newName', 'newTag', 'digest'].map(key => (0, 
- tree.bX)(change, key)), value = `${newName ?? name}${digest ? `@${digest}` : tag ? `:${tag}` : rest}`, at = (0, 
- tree.$6)(change, 'newTag') ?? tree.$6(change, 'newName') ?? tree.$6(change, 'digest') ?? image.text
+ const [newName, tag, digest] = ['newName', 'newTag', 'digest'].map(key => tree.bX(change, key)), value = `${newName ?? name}${digest ? `@${digest}` : tag ? `:${tag}` : rest}`, at = tree.$6(change, 'newTag') ?? tree.$6(change, 'newName') ?? tree.$6(change, 'digest') ?? image.text
  return new tree.p(value, deployments_text.E.at(at, value), true)
 }
 function changes(root) {
- return ['patches', 'patchesStrategicMerge', 'patchesJson6902', 'images', 'configMapGenerator', 'components'].some(key => (0, 
- tree.gT)(root, key).length > 0)
+ return ['patches', 'patchesStrategicMerge', 'patchesJson6902', 'images', 'configMapGenerator', 'components'].some(key => tree.gT(root, key).length > 0)
 }
 function withConfigMap(objects, map) {
- const known = objects.find(one => tree.bX(one, 'kind') === 'ConfigMap' && metaName(one) === metaName(map)), data = (0, 
- tree.SC)(map, 'data')
+ const known = objects.find(one => tree.bX(one, 'kind') === 'ConfigMap' && metaName(one) === metaName(map)), data = tree.SC(map, 'data')
  if (!known || !data) return [...objects, map];
  return objects.map(one => one === known ? merged(one, without(map, 'metadata'), '', {strategic: false, left: 2e4}) ?? one : one)
 }
@@ -2693,8 +2597,7 @@ const NAMES = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'], READ
   for (const file of [...parts, ...build.contents]) context.part(file);
   return all.filter(one => parts.has(one.id.split('#')[0]) || !known.has(facts(one))).map(one => ({ ...one, format: 'kustomize', id: `${context.path}#${one.id.split('#')[1]}` }))
  }
-}, BASE = /(?:^|\/)bases?\//, facts = one => `${one.id.split('#')[1]} ${one.engine.version} ${(0, 
-deployment.b)(one)}`, folderOf = path => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+}, BASE = /(?:^|\/)bases?\//, facts = one => `${one.id.split('#')[1]} ${one.engine.version} ${deployment.b(one)}`, folderOf = path => path.slice(0, Math.max(0, path.lastIndexOf('/')))
 async function kustomize_read(objects, context) {
  const documents = objects.map(root => ({root, errors: [], duplicates: []})), found = []
  for (const object of objects) for (const reader of READERS) if (reader.claims(object, context.path)) {
@@ -2749,8 +2652,7 @@ class Build {
   for (const patch of tree.CB(mapOf(root)?.get('patchesStrategicMerge')).slice(0, 60)) objects = await this.#apply(objects, patch, patch.value.includes('\n'), path, void 0);
   for (const key of ['patches', 'patchesJson6902']) for (const one of tree.gT(root, key).slice(0, 60)) {
    const inline = tree.$6(one, 'patch'), patch = inline ?? tree.$6(one, 'path')
-   if (patch) objects = await this.#apply(objects, patch, inline !== void 0, path, (0, 
-   tree.SC)(one, 'target'))
+   if (patch) objects = await this.#apply(objects, patch, inline !== void 0, path, tree.SC(one, 'target'))
   }
   const images = tree.gT(root, 'images').slice(0, 60)
   return images.length === 0 ? objects : objects.map(object => withImages(object, images))
@@ -2799,14 +2701,33 @@ class Build {
   return new tree.pA([entry('kind', scalar(deployments_text.E.at(name, 'ConfigMap'))), entry('metadata', metadata), entry('data', new tree.pA(entries, name))], name)
  }
 }
-const mapOf = node => node.kind === 'map' ? node : void 0, rootsOf = text => (0, 
-yaml.h)(text).flatMap(({root}) => root ?? []), llmD = {
+const mapOf = node => node.kind === 'map' ? node : void 0, rootsOf = text => yaml.h(text).flatMap(({root}) => root ?? []), llamaSwap = {
+ kind: 'document',
+ name: 'llama-swap',
+ title: 'llama-swap configurations: the server of each model, macros',
+ marks: [],
+ claims: root => (tree.SC(root, 'models')?.entries ?? []).some(({value}) => tree.$6(value, 'cmd') !== void 0),
+ read: async (root, context) => {
+  const macro = name => tree.$6(root, 'macros', name), found = []
+  for (const {key, value} of tree.SC(root, 'models')?.entries ?? []) {
+   const cmd = tree.$6(value, 'cmd')
+   if (!cmd) continue;
+   const env = new Map
+   for (const one of tree.gT(value, 'env').flatMap(tree.CB)) {
+    const equals = one.value.indexOf('=')
+    env.set(one.value.slice(0, equals), one.slice(equals + 1))
+   }
+   const argv = shell_words.Ad(parameters.GW(parameters.GW(cmd, macro), macro)), starts = engineStarts({...bareCommand(cmd), argv, env})
+   found.push(...await deploymentsOf(starts, context, 'llama-swap', key.value))
+  }
+  return found
+ }
+}, llmD = {
  kind: 'document',
  name: 'llm-d',
  title: 'llm-d modelservice values: model artifacts, decode and prefill roles',
  marks: ['modelartifacts'],
- claims: root => tree.SC(root, 'modelArtifacts') !== void 0 && (tree.SC(root, 'decode') ?? (0, 
- tree.SC)(root, 'prefill')) !== void 0,
+ claims: root => tree.SC(root, 'modelArtifacts') !== void 0 && (tree.SC(root, 'decode') ?? tree.SC(root, 'prefill')) !== void 0,
  read: async (root, context) => {
   const found = []
   for (const name of ['decode', 'prefill']) {
@@ -2820,14 +2741,12 @@ async function roleDeployments(root, role, name, context) {
  const uri = tree.$6(root, 'modelArtifacts', 'uri'), named = tree.$6(root, 'modelArtifacts', 'name'), found = []
  for (const container of tree.gT(role, 'containers')) {
   if (container.kind !== 'map') continue;
-  const base = await containerCommand(container, role, {kind: '', name}, new ConfigMaps(context)), [inner = base] = engineStarts(base), started = (0,
-  command_lines.GJ)(inner), mode = tree.bX(container, 'modelCommand')
+  const base = await containerCommand(container, role, {kind: '', name}, new ConfigMaps(context)), [inner = base] = engineStarts(base), started = command_lines.GJ(inner), mode = tree.bX(container, 'modelCommand')
   if (!started && mode !== 'vllmServe' && mode !== 'imageDefault') continue;
   const command = {...inner, hardware: llm_d_hardware(inner.hardware, root, role)}, line = started?.line ?? vllm.SS, reading = await line.read({command, args: started ? started.start.args : command.argv, form: 'flags'}, context)
   if (!reading) continue;
   parallelism(role, reading.collector)
-  const source = (uri && /^(?:hf|pvc\+hf):\/\//.test(uri.value) ? uri : void 0) ?? named ?? uri, own = reading.model.id === null || reading.model.id.startsWith('/') ? (0, 
-  values.Sn)(source, reading.collector) : reading.model, model = own.id ? { ...own, id: own.id.replace(/^pvc\+hf:\/\/[^/]+\//, '') } : own
+  const source = (uri && /^(?:hf|pvc\+hf):\/\//.test(uri.value) ? uri : void 0) ?? named ?? uri, own = reading.model.id === null || reading.model.id.startsWith('/') ? values.Sn(source, reading.collector) : reading.model, model = own.id ? { ...own, id: own.id.replace(/^pvc\+hf:\/\/[^/]+\//, '') } : own
   found.push(command_lines.fT(line, command, { ...reading, model }, { format: 'llm-d', name: `${name}/${tree.bX(container, 'name') ?? 'engine'}` }))
  }
  return found
@@ -2847,10 +2766,7 @@ function llm_d_hardware(declared, root, role) {
   cpu: 'cpu',
   'intel-i915': 'xpu',
   'intel-xe': 'xpu'
- }[tree.bX(root, 'accelerator', 'type') ?? 'nvidia'], workers = Number(tree.bX(role, 'parallelism', 'workers') ?? '1'), pods = Number.isSafeInteger(workers) && workers > 1 ? workers : 1, tensor = Number((0, 
- tree.bX)(role, 'parallelism', 'tensor') ?? '1'), local = Number(tree.bX(role, 'parallelism', 'dataLocal') ?? '1'), label = (0, 
- tree.at)(role, 'acceleratorTypes'), key = tree.$6(label, 'labelKey'), labels = key ? (0, 
- tree.gT)(label, 'labelValues').flatMap(value => value.kind === 'scalar' ? [{key, value: value.text}] : []) : [], named = declared.names.length > 0 ? declared.names : labelHardware(labels).names, perPod = declared.gpusPerReplica ?? (Number.isSafeInteger(tensor * local) ? tensor * local : null)
+ }[tree.bX(root, 'accelerator', 'type') ?? 'nvidia'], workers = Number(tree.bX(role, 'parallelism', 'workers') ?? '1'), pods = Number.isSafeInteger(workers) && workers > 1 ? workers : 1, tensor = Number(tree.bX(role, 'parallelism', 'tensor') ?? '1'), local = Number(tree.bX(role, 'parallelism', 'dataLocal') ?? '1'), label = tree.at(role, 'acceleratorTypes'), key = tree.$6(label, 'labelKey'), labels = key ? tree.gT(label, 'labelValues').flatMap(value => value.kind === 'scalar' ? [{key, value: value.text}] : []) : [], named = declared.names.length > 0 ? declared.names : labelHardware(labels).names, perPod = declared.gpusPerReplica ?? (Number.isSafeInteger(tensor * local) ? tensor * local : null)
  if (accelerator !== 'nvidia' && accelerator !== 'amd' && accelerator !== void 0) return {...deployment.g, accelerator, gpusPerReplica: 0};
  return {...declared, names: named, accelerator: declared.accelerator ?? accelerator ?? 'nvidia', gpusPerReplica: perPod === null ? null : perPod * pods, nodes: pods > 1 ? pods : declared.nodes}
 }
@@ -2960,7 +2876,7 @@ class Reader {
    return this.map(')', depth)
   }
   if (/^(?:True|False|None)$/.test(text.value)) return new tree.p(text.value === 'None' ? null : text.value === 'True', text, true);
-  const known = this.#constants.get(text.value) ?? deployments_text.E.at(text, `\${${text.value.replaceAll('.', '_')}}`)
+  const known = this.#constants.get(text.value.replace('self.', '')) ?? deployments_text.E.at(text, `\${${text.value.replaceAll('.', '_')}}`)
   return new tree.p(known.value, known, true)
  }
  #closed(value) {
@@ -2990,12 +2906,14 @@ class Reader {
 }
 function constantsOf(text) {
  const constants = new Map
- for (const match of text.value.matchAll(/^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm)) {
-  const known = constants.get(match[5] ?? '')
-  if (known) constants.set(match[1], known);
-  if (match[5]) continue;
-  const value = match[2] ?? match[3] ?? match[4] ?? '', from = match.index + match[0].lastIndexOf(value)
-  constants.set(match[1], text.slice(from, from + value.length))
+ for (const match of text.value.matchAll(/^([ \t]{0,8})(?:self\.)?([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm)) {
+  const [, indent, name, double, single, number, other] = match
+  if (indent !== '' && constants.has(name)) continue;
+  const known = constants.get(other ?? '')
+  if (known) constants.set(name, known);
+  if (other) continue;
+  const value = double ?? single ?? number ?? '', from = match.index + match[0].lastIndexOf(value)
+  constants.set(name, text.slice(from, from + value.length))
  }
  return constants
 }
@@ -3015,8 +2933,7 @@ async function modal_read(context) {
  }
  for (const {at, keys} of engineArguments(context.text, constants)) {
   const reading = vllm.mh(keys), command = {...bareCommand(keys.start), hardware: gpuBefore(context.text, at, constants)}
-  if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push((0, 
-  command_lines.fT)(vllm.SS, command, reading, {format: 'modal', name: 'app'}))
+  if (reading.model.id !== null || reading.collector.unresolved.length > 0) found.push(command_lines.fT(vllm.SS, command, reading, {format: 'modal', name: 'app'}))
  }
  const pin = /["']vllm==([\d.]+(?:\.?post\d+)?)/.exec(context.text.value)?.[1]
  return found.map(one => one.engine.name === 'vllm' && pin ? {...one, engine: {...one.engine, version: pin}} : one)
@@ -3024,7 +2941,7 @@ async function modal_read(context) {
 function engineArguments(text, constants) {
  return [ ...text.value.matchAll(/\b(?:LLM|(?:Async)?EngineArgs)\(([^()]{1,2000})\)/g) ].slice(0, 20).map(match => {
   const inside = match.index + match[0].indexOf('(') + 1, entries = [ ...match[1].matchAll(/(\w{1,60})\s{0,9}=\s{0,9}(?:f?"([^"\n]{0,300})"|f?'([^'\n]{0,300})'|([\w.]{1,80}))/g) ].map(pair => {
-   const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length), literal = pair[2] ?? pair[3], word = literal ?? pair[4], from = inside + pair.index + pair[0].lastIndexOf(word), raw = text.slice(from, from + word.length), value = literal !== void 0 ? formatted(raw, constants) : constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : deployments_text.E.at(raw, `\${${word}}`)), truth = word === 'True' ? true : word === 'False' ? false : value.value
+   const key = text.slice(inside + pair.index, inside + pair.index + pair[1].length), literal = pair[2] ?? pair[3], word = literal ?? pair[4], from = inside + pair.index + pair[0].lastIndexOf(word), raw = text.slice(from, from + word.length), value = literal !== void 0 ? formatted(raw, constants) : constants.get(word.replace('self.', '')) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : deployments_text.E.at(raw, `\${${word}}`)), truth = word === 'True' ? true : word === 'False' ? false : value.value
    return {key, value: new tree.p(truth, value, true)}
   })
   return {at: match.index, keys: new tree.pA(entries, text.slice(match.index, match.index))}
@@ -3151,14 +3068,12 @@ const nim_operator_KINDS = /^NIM(?:Service|Cache|Pipeline)$/, nimOperator = {
  name: 'nim-operator',
  title: 'NVIDIA NIM operator: NIMService and NIMPipeline with the NIMCache they use',
  marks: ['nimservice', 'nimpipeline'],
- claims: root => /^apps\.nvidia\.com\//.test(tree.bX(root, 'apiVersion') ?? '') && nim_operator_KINDS.test((0, 
- tree.bX)(root, 'kind') ?? ''),
+ claims: root => /^apps\.nvidia\.com\//.test(tree.bX(root, 'apiVersion') ?? '') && nim_operator_KINDS.test(tree.bX(root, 'kind') ?? ''),
  read: async (root, context) => {
   const kind = tree.bX(root, 'kind'), name = tree.bX(root, 'metadata', 'name') ?? ''
   if (kind === 'NIMService') return service(tree.SC(root, 'spec'), `NIMService/${name}`, context);
   if (kind !== 'NIMPipeline') return [];
-  return tree.gT(root, 'spec', 'services').flatMap(one => tree.bX(one, 'enabled') === 'false' ? [] : service((0, 
-  tree.SC)(one, 'spec'), `NIMPipeline/${name}/${tree.bX(one, 'name') ?? ''}`, context))
+  return tree.gT(root, 'spec', 'services').flatMap(one => tree.bX(one, 'enabled') === 'false' ? [] : service(tree.SC(one, 'spec'), `NIMPipeline/${name}/${tree.bX(one, 'name') ?? ''}`, context))
  }
 }
 function service(spec, name, context) {
@@ -3175,26 +3090,19 @@ function service(spec, name, context) {
   const value = tree.$6(spec, 'multiNode', 'parallelism', key)
   if (value) collector.set(setting, { value, text: `${key}: ${value.value}` }, values.yj);
  }
- const cache = cacheOf(tree.bX(spec, 'storage', 'nimCache', 'name'), context), source = (0, 
- tree.$6)(cache, 'source', 'hf', 'modelName'), owner = tree.$6(cache, 'source', 'hf', 'namespace'), model = source ? (0, 
- values.Sn)(owner ? deployments_text.E.join([ owner, deployments_text.E.at(owner, '/'), source ]) : source, collector) : (0, 
- nim.Ok)(env, image, collector), command = {...bareCommand(repository), env, image, hardware: nim_operator_hardware(spec, cache)}
+ const cache = cacheOf(tree.bX(spec, 'storage', 'nimCache', 'name'), context), source = tree.$6(cache, 'source', 'hf', 'modelName'), owner = tree.$6(cache, 'source', 'hf', 'namespace'), model = source ? values.Sn(owner ? deployments_text.E.join([owner, deployments_text.E.at(owner, '/'), source]) : source, collector) : nim.Ok(env, image, collector), command = {...bareCommand(repository), env, image, hardware: nim_operator_hardware(spec, cache)}
  return [ command_lines.fT({ engine: 'nim', environment: /^NIM_/ }, command, { collector, model }, { format: 'nim-operator', name }) ]
 }
 function cacheOf(name, context) {
  if (name === void 0) return;
- for (const {root} of context.documents()) if (tree.bX(root, 'kind') === 'NIMCache' && (0, 
- tree.bX)(root, 'metadata', 'name') === name) return tree.at(root, 'spec')
+ for (const {root} of context.documents()) if (tree.bX(root, 'kind') === 'NIMCache' && tree.bX(root, 'metadata', 'name') === name) return tree.at(root, 'spec')
  return
 }
 function nim_operator_hardware(spec, cache) {
- const declared = podHardware(nodeHardware(spec), resourceHardware(tree.at(spec, 'resources'), text => text)), products = (0, 
- tree.gT)(cache, 'source', 'ngc', 'model', 'gpus').flatMap(one => {
+ const declared = podHardware(nodeHardware(spec), resourceHardware(tree.at(spec, 'resources'), text => text)), products = tree.gT(cache, 'source', 'ngc', 'model', 'gpus').flatMap(one => {
   const product = tree.$6(one, 'product')
   return product ? [ { name: product.value, kind: 'accelerator-field', at: product.place, text: `product: ${product.value}` } ] : []
- }), claims = tree.gT(spec, 'draResources').flatMap(one => tree.gT(one, 'claimCreationSpec', 'devices')), counts = claims.map(device => Number((0, 
- tree.bX)(device, 'count') ?? '1')).filter(count => Number.isSafeInteger(count)), nodes = (0, 
- tree.$6)(spec, 'multiNode', 'size') ?? tree.$6(spec, 'multiNode', 'parallelism', 'pipeline'), perNode = declared.gpusPerReplica ?? (counts.length > 0 ? counts.reduce((sum, count) => sum + count, 0) : null), count = nodes && /^\d{1,3}$/.test(nodes.value) ? Number(nodes.value) : 1
+ }), claims = tree.gT(spec, 'draResources').flatMap(one => tree.gT(one, 'claimCreationSpec', 'devices')), counts = claims.map(device => Number(tree.bX(device, 'count') ?? '1')).filter(count => Number.isSafeInteger(count)), nodes = tree.$6(spec, 'multiNode', 'size') ?? tree.$6(spec, 'multiNode', 'parallelism', 'pipeline'), perNode = declared.gpusPerReplica ?? (counts.length > 0 ? counts.reduce((sum, count) => sum + count, 0) : null), count = nodes && /^\d{1,3}$/.test(nodes.value) ? Number(nodes.value) : 1
  return {
   ...declared,
   names: [...declared.names.filter(one => one.kind !== 'hint'), ...products, ...declared.names.filter(one => one.kind === 'hint')],
@@ -3208,9 +3116,7 @@ const productionStack = {
  name: 'production-stack',
  title: 'vLLM production-stack: Helm values (servingEngineSpec.modelSpec) and VLLMRuntime objects',
  marks: ['servingenginespec', 'production-stack.vllm.ai'],
- claims: root => tree.gT(root, 'servingEngineSpec', 'modelSpec').length > 0 || (0, 
- tree.bX)(root, 'kind') === 'VLLMRuntime' && /^production-stack\.vllm\.ai\//.test((0, 
- tree.bX)(root, 'apiVersion') ?? ''),
+ claims: root => tree.gT(root, 'servingEngineSpec', 'modelSpec').length > 0 || tree.bX(root, 'kind') === 'VLLMRuntime' && /^production-stack\.vllm\.ai\//.test(tree.bX(root, 'apiVersion') ?? ''),
  read: async (root, context) => {
   if (tree.bX(root, 'kind') === 'VLLMRuntime') return runtime(root, context);
   const found = []
@@ -3241,13 +3147,10 @@ function production_stack_variables(spec) {
  return env
 }
 function production_stack_hardware(spec, root) {
- const labels = [...tree.gT(spec, 'nodeSelectorTerms'), ...tree.gT(root, 'servingEngineSpec', 'nodeSelectorTerms')].flatMap(term => (0, 
- tree.gT)(term, 'matchExpressions').flatMap(expression => {
+ const labels = [...tree.gT(spec, 'nodeSelectorTerms'), ...tree.gT(root, 'servingEngineSpec', 'nodeSelectorTerms')].flatMap(term => tree.gT(term, 'matchExpressions').flatMap(expression => {
   const key = tree.$6(expression, 'key')
   return key ? tree.CB(tree.at(expression, 'values')).map(value => ({key, value})) : []
- })), request = tree.$6(spec, 'requestGPU'), type = tree.bX(spec, 'requestGPUType') ?? 'nvidia.com/gpu', mig = /mig-(\d+g\.\d+gb)/.exec(type)?.[1], count = request && /^\d{1,4}$/.test(request.value) ? Number(request.value) : null, head = Number((0, 
- tree.bX)(spec, 'raySpec', 'headNode', 'requestGPU') ?? '0'), stages = Number((0, 
- tree.bX)(spec, 'vllmConfig', 'pipelineParallelSize') ?? '1'), spread = tree.SC(spec, 'raySpec') && count !== null && Number.isSafeInteger(head) && Number.isSafeInteger(stages), resources = {
+ })), request = tree.$6(spec, 'requestGPU'), type = tree.bX(spec, 'requestGPUType') ?? 'nvidia.com/gpu', mig = /mig-(\d+g\.\d+gb)/.exec(type)?.[1], count = request && /^\d{1,4}$/.test(request.value) ? Number(request.value) : null, head = Number(tree.bX(spec, 'raySpec', 'headNode', 'requestGPU') ?? '0'), stages = Number(tree.bX(spec, 'vllmConfig', 'pipelineParallelSize') ?? '1'), spread = tree.SC(spec, 'raySpec') && count !== null && Number.isSafeInteger(head) && Number.isSafeInteger(stages), resources = {
   ...deployment.g,
   accelerator: count === 0 ? 'cpu' : type.startsWith('amd') ? 'amd' : request ? 'nvidia' : null,
   gpusPerReplica: spread ? head + count * Math.max(1, stages - 1) : count,
@@ -3260,14 +3163,12 @@ function production_stack_hardware(spec, root) {
 async function runtime(root, context) {
  const spec = tree.SC(root, 'spec'), url = tree.$6(spec, 'model', 'modelURL')
  if (!spec || !url) return [];
- const count = tree.$6(spec, 'deploymentConfig', 'resources', 'gpu'), type = (0, 
- tree.bX)(spec, 'deploymentConfig', 'resources', 'gpuType') ?? 'nvidia.com/gpu', declared = {
+ const count = tree.$6(spec, 'deploymentConfig', 'resources', 'gpu'), type = tree.bX(spec, 'deploymentConfig', 'resources', 'gpuType') ?? 'nvidia.com/gpu', declared = {
   ...deployment.g,
   accelerator: type.startsWith('amd') ? 'amd' : count ? 'nvidia' : null,
   gpusPerReplica: count && /^\d{1,4}$/.test(count.value) ? Number(count.value) : null,
   ...count ? { gpusAt: count.place, gpusText: `gpu: ${count.value}` } : {}
- }, config = tree.SC(spec, 'vllmConfig'), keys = kebabKeys(...[tree.SC(spec, 'model'), config].filter(one => one !== void 0)), image = (0, 
- tree.$6)(spec, 'deploymentConfig', 'image', 'name'), command = {...bareCommand(url), image: image ?? null, hardware: declared, argv: tree.CB(tree.at(config, 'extraArgs'))}, reading = await vllm.SS.read({
+ }, config = tree.SC(spec, 'vllmConfig'), keys = kebabKeys(...[tree.SC(spec, 'model'), config].filter(one => one !== void 0)), image = tree.$6(spec, 'deploymentConfig', 'image', 'name'), command = {...bareCommand(url), image: image ?? null, hardware: declared, argv: tree.CB(tree.at(config, 'extraArgs'))}, reading = await vllm.SS.read({
   command,
   args: command.argv,
   form: 'flags',
@@ -3280,15 +3181,12 @@ const ray = {
  name: "ray",
  title: 'Ray Serve LLM: RayService, serve configuration files, RayLLM model files, engines configured by variables',
  marks: ['llm_config', 'engine_kwargs', 'engine_config', 'serveconfigv2'],
- claims: root => tree.bX(root, 'kind') === 'RayService' && tree.$6(root, 'spec', 'serveConfigV2') !== void 0 || (0, 
- tree.gT)(root, 'applications').some(one => tree.at(one, 'import_path')) || (0, 
- tree.gT)(root, 'llm_configs').length > 0 || isModelFile(root) || modelFiles(root).length > 0,
+ claims: root => tree.bX(root, 'kind') === 'RayService' && tree.$6(root, 'spec', 'serveConfigV2') !== void 0 || tree.gT(root, 'applications').some(one => tree.at(one, 'import_path')) || tree.gT(root, 'llm_configs').length > 0 || isModelFile(root) || modelFiles(root).length > 0,
  read: async (root, context) => {
   const name = tree.bX(root, 'metadata', 'name') ?? 'serve', files = modelFiles(root)
   if (files.length > 0) return files.flatMap(file => isModelFile(file) ? [modelFile(file, name, context)] : []);
   if (isModelFile(root)) return [modelFile(root, name, context)];
-  const text = tree.$6(root, 'spec', 'serveConfigV2'), config = text ? yaml.h(text)[0]?.root ?? null : root, cluster = (0, 
-  tree.SC)(root, 'spec', 'rayClusterConfig'), found = serveConfig(config, cluster, name)
+  const text = tree.$6(root, 'spec', 'serveConfigV2'), config = text ? yaml.h(text)[0]?.root ?? null : root, cluster = tree.SC(root, 'spec', 'rayClusterConfig'), found = serveConfig(config, cluster, name)
   return found.length > 0 || !cluster ? found : containerVariables(cluster, config, name, context)
  }
 }
@@ -3296,8 +3194,7 @@ function serveConfig(config, cluster, name) {
  const applications = tree.gT(config, 'applications'), loose = tree.gT(config, 'llm_configs')
  if (applications.length === 0) return loose.flatMap(one => llmConfig(one, cluster, name));
  return applications.flatMap(application => {
-  const configs = tree.gT(application, 'args', 'llm_configs'), base = `${name}/${(0, 
-  tree.bX)(application, 'name') ?? 'app'}`
+  const configs = tree.gT(application, 'args', 'llm_configs'), base = `${name}/${tree.bX(application, 'name') ?? 'app'}`
   if (configs.length > 0) return configs.flatMap(one => llmConfig(one, cluster, base));
   const env = tree.SC(application, 'runtime_env', 'env_vars')
   return env && (mentionsVllm(application) || LLM_VARIABLES.some(name => env.get(name))) ? variableModels(variablesOf(env), application, cluster, base) : []
@@ -3306,10 +3203,7 @@ function serveConfig(config, cluster, name) {
 function llmConfig(config, cluster, name) {
  const loading = tree.SC(config, 'model_loading_config')
  if (config.kind !== 'map' || !loading) return [];
- const source = tree.$6(loading, 'model_source') ?? tree.$6(loading, 'model_source', 'bucket_uri') ?? (0, 
- tree.$6)(loading, 'model_id'), kwargs = tree.SC(config, 'engine_kwargs'), reading = kwargs ? (0, 
- vllm.mh)(kwargs) : vllm.CC([], null, new values.gR, null), {tensorParallel, pipelineParallel} = reading.collector.settings, accelerator = (0, 
- tree.$6)(config, 'accelerator_type'), count = (tensorParallel?.value ?? 1) * (pipelineParallel?.value ?? 1), workers = workerHardware(cluster), hardware = {
+ const source = tree.$6(loading, 'model_source') ?? tree.$6(loading, 'model_source', 'bucket_uri') ?? tree.$6(loading, 'model_id'), kwargs = tree.SC(config, 'engine_kwargs'), reading = kwargs ? vllm.mh(kwargs) : vllm.CC([], null, new values.gR, null), {tensorParallel, pipelineParallel} = reading.collector.settings, accelerator = tree.$6(config, 'accelerator_type'), count = (tensorParallel?.value ?? 1) * (pipelineParallel?.value ?? 1), workers = workerHardware(cluster), hardware = {
   ...workers,
   ...accelerator ? {names: [named(accelerator, 'accelerator_type'), ...workers.names]} : {},
   accelerator: workers.accelerator ?? (/^tpu/i.test(accelerator?.value ?? '') ? 'tpu' : 'nvidia'),
@@ -3319,8 +3213,7 @@ function llmConfig(config, cluster, name) {
  return [ command_lines.fT({ engine: 'ray-llm', environment: /^VLLM_/ }, command, full, { format: "ray", name: `${name}/${tree.bX(loading, 'model_id') ?? 'model'}` }) ]
 }
 function isModelFile(root) {
- return root?.kind === 'map' && tree.SC(root, 'engine_config') !== void 0 && ((0, 
- tree.$6)(root, 'engine_config', 'model_id') ?? tree.$6(root, 'engine_config', 'hf_model_id')) !== void 0
+ return root?.kind === 'map' && tree.SC(root, 'engine_config') !== void 0 && (tree.$6(root, 'engine_config', 'model_id') ?? tree.$6(root, 'engine_config', 'hf_model_id')) !== void 0
 }
 function modelFiles(root) {
  if (tree.bX(root, 'kind') !== 'ConfigMap') return [];
@@ -3331,13 +3224,9 @@ function modelFiles(root) {
  })
 }
 function modelFile(root, name, context) {
- const engine = tree.SC(root, 'engine_config'), kwargs = tree.SC(engine, 'engine_kwargs'), reading = kwargs ? (0, 
- vllm.mh)(kwargs) : vllm.CC([], null, new values.gR, null), total = tree.$6(engine, 'max_total_tokens')
+ const engine = tree.SC(root, 'engine_config'), kwargs = tree.SC(engine, 'engine_kwargs'), reading = kwargs ? vllm.mh(kwargs) : vllm.CC([], null, new values.gR, null), total = tree.$6(engine, 'max_total_tokens')
  if (total) reading.collector.set('maxModelLen', { value: total, text: `max_total_tokens: ${total.value}` }, values.yj);
- const scaling = tree.SC(root, 'scaling_config'), per = Number(tree.bX(scaling, 'num_gpus_per_worker') ?? '1'), workers = Number((0, 
- tree.bX)(scaling, 'num_workers') ?? '1'), custom = [...tree.SC(scaling, 'resources_per_worker')?.entries ?? [], ...(0, 
- tree.SC)(root, 'deployment_config', 'ray_actor_options', 'resources')?.entries ?? []], accelerator = custom.find(({key}) => key.value.startsWith('accelerator_type'))?.key, model = (0, 
- tree.$6)(engine, 'hf_model_id') ?? tree.$6(engine, 'model_id'), hardware = {
+ const scaling = tree.SC(root, 'scaling_config'), per = Number(tree.bX(scaling, 'num_gpus_per_worker') ?? '1'), workers = Number(tree.bX(scaling, 'num_workers') ?? '1'), custom = [...tree.SC(scaling, 'resources_per_worker')?.entries ?? [], ...tree.SC(root, 'deployment_config', 'ray_actor_options', 'resources')?.entries ?? []], accelerator = custom.find(({key}) => key.value.startsWith('accelerator_type'))?.key, model = tree.$6(engine, 'hf_model_id') ?? tree.$6(engine, 'model_id'), hardware = {
   ...deployment.g,
   accelerator: 'nvidia',
   names: accelerator ? [ named(accelerator.slice(accelerator.value.search(/[_:]\w+$/) + 1), 'resources_per_worker') ] : [],
@@ -3356,16 +3245,12 @@ function workerHardware(cluster) {
  return deployment.g
 }
 function workerImage(cluster) {
- for (const group of tree.gT(cluster, 'workerGroupSpecs')) for (const container of (0, 
- tree.gT)(group, 'template', 'spec', 'containers')) return tree.$6(container, 'image') ?? null
+ for (const group of tree.gT(cluster, 'workerGroupSpecs')) for (const container of tree.gT(group, 'template', 'spec', 'containers')) return tree.$6(container, 'image') ?? null
  return null
 }
 const LLM_VARIABLES = ['TENSOR_PARALLELISM', 'TENSOR_PARALLEL_SIZE', 'MAX_MODEL_LEN', 'TPU_CHIPS', 'TPU_HEADS']
 function mentionsVllm(application) {
- const pip = [...tree.CB(tree.at(application, 'runtime_env', 'pip')), ...(0, 
- tree.CB)(tree.at(application, 'runtime_env', 'pip', 'packages'))], words = [(0, 
- tree.bX)(application, 'import_path') ?? '', ...pip.map(text => text.value), ...(0, 
- tree.gT)(application, 'deployments').map(one => tree.bX(one, 'name') ?? '')]
+ const pip = [...tree.CB(tree.at(application, 'runtime_env', 'pip')), ...tree.CB(tree.at(application, 'runtime_env', 'pip', 'packages'))], words = [tree.bX(application, 'import_path') ?? '', ...pip.map(text => text.value), ...tree.gT(application, 'deployments').map(one => tree.bX(one, 'name') ?? '')]
  return words.some(text => /vllm/i.test(text))
 }
 function variablesOf(map) {
@@ -3395,9 +3280,7 @@ function variableModel(model, options, application, cluster, finder, env) {
   if (key === 'DTYPE') collector.set('dtype', { value, text: `DTYPE: ${value.value}` }, values.Vm);
   if (key === 'QUANTIZATION') collector.set('quantization', { value, text: `QUANTIZATION: ${value.value}` }, values.Vm);
  }
- const workers = workerHardware(cluster), actor = tree.gT(application, 'deployments').map(one => (0, 
- tree.bX)(one, 'ray_actor_options', 'num_gpus')).find(one => one !== void 0), {tensorParallel, pipelineParallel} = collector.settings, stated = actor !== void 0 && /^\d+$/.test(actor) && Number(actor) > 0 ? Number(actor) : workers.gpusPerReplica, gpusPerReplica = workers.gpusPerReplica === 0 ? 0 : tensorParallel ? tensorParallel.value * (pipelineParallel?.value ?? 1) : stated, pip = (0, 
- tree.CB)(tree.at(application, 'runtime_env', 'pip')).map(text => /^vllm==([\d.]+(?:\.?post\d+)?)/.exec(text.value)?.[1]).find(Boolean), command = { ...bareCommand(model), env, image: workerImage(cluster), hardware: { ...workers, gpusPerReplica } }, deployment = command_lines.fT({
+ const workers = workerHardware(cluster), actor = tree.gT(application, 'deployments').map(one => tree.bX(one, 'ray_actor_options', 'num_gpus')).find(one => one !== void 0), {tensorParallel, pipelineParallel} = collector.settings, stated = actor !== void 0 && /^\d+$/.test(actor) && Number(actor) > 0 ? Number(actor) : workers.gpusPerReplica, gpusPerReplica = workers.gpusPerReplica === 0 ? 0 : tensorParallel ? tensorParallel.value * (pipelineParallel?.value ?? 1) : stated, pip = tree.CB(tree.at(application, 'runtime_env', 'pip')).map(text => /^vllm==([\d.]+(?:\.?post\d+)?)/.exec(text.value)?.[1]).find(Boolean), command = { ...bareCommand(model), env, image: workerImage(cluster), hardware: { ...workers, gpusPerReplica } }, deployment = command_lines.fT({
   engine: 'vllm',
   environment: /^VLLM_/
  }, command, {collector, model: values.Sn(model, collector)}, finder)
@@ -3406,10 +3289,8 @@ function variableModel(model, options, application, cluster, finder, env) {
 function containerVariables(cluster, config, name, context) {
  const application = tree.gT(config, 'applications')[0] ?? null
  if (!/vllm/i.test(context.text.value)) return [];
- for (const group of [...tree.gT(cluster, 'workerGroupSpecs'), ...tree.SC(cluster, 'headGroupSpec') ? [cluster.get('headGroupSpec')] : []]) for (const container of (0, 
- tree.gT)(group, 'template', 'spec', 'containers')) {
-  const env = new Map(tree.gT(container, 'env').flatMap(one => tree.$6(one, 'name') && (0, 
-  tree.$6)(one, 'value') ? [[tree.bX(one, 'name'), tree.$6(one, 'value')]] : [])), found = variableModels(env, application, cluster, name)
+ for (const group of [...tree.gT(cluster, 'workerGroupSpecs'), ...tree.SC(cluster, 'headGroupSpec') ? [cluster.get('headGroupSpec')] : []]) for (const container of tree.gT(group, 'template', 'spec', 'containers')) {
+  const env = new Map(tree.gT(container, 'env').flatMap(one => tree.$6(one, 'name') && tree.$6(one, 'value') ? [[tree.bX(one, 'name'), tree.$6(one, 'value')]] : [])), found = variableModels(env, application, cluster, name)
   if (found.length > 0) return found;
  }
  return []
@@ -3511,9 +3392,7 @@ const skypilot = {
  name: 'skypilot',
  title: 'SkyPilot tasks: accelerators (also sets of alternatives), nodes, envs, run script',
  marks: [],
- claims: root => tree.$6(root, 'run') !== void 0 && tree.at(root, 'kind') === void 0 && ((0, 
- tree.SC)(root, 'resources') !== void 0 || tree.at(root, 'num_nodes') !== void 0 || (0, 
- tree.at)(root, 'setup') !== void 0),
+ claims: root => tree.$6(root, 'run') !== void 0 && tree.at(root, 'kind') === void 0 && (tree.SC(root, 'resources') !== void 0 || tree.at(root, 'num_nodes') !== void 0 || tree.at(root, 'setup') !== void 0),
  read: async (root, context) => {
   const run = tree.$6(root, 'run')
   if (!run || root.kind !== 'map') return [];
@@ -3527,10 +3406,7 @@ const skypilot = {
  }
 }
 function skypilot_resources(root) {
- const section = tree.SC(root, 'resources'), choices = [tree.at(section, 'accelerators'), ...[...(0, 
- tree.gT)(section, 'any_of'), ...tree.gT(section, 'ordered')].map(one => (0, 
- tree.at)(one, 'accelerators'))].filter(one => one !== void 0), all = choices.map(one => acceleratorHardware(one, 'accelerators')), [first = acceleratorHardware(void 0, '')] = all, count = (0, 
- tree.bX)(root, 'num_nodes'), nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1, same = all.every(one => one.gpusPerReplica === first.gpusPerReplica)
+ const section = tree.SC(root, 'resources'), choices = [tree.at(section, 'accelerators'), ...[...tree.gT(section, 'any_of'), ...tree.gT(section, 'ordered')].map(one => tree.at(one, 'accelerators'))].filter(one => one !== void 0), all = choices.map(one => acceleratorHardware(one, 'accelerators')), [first = acceleratorHardware(void 0, '')] = all, count = tree.bX(root, 'num_nodes'), nodes = count !== void 0 && /^\d{1,4}$/.test(count) ? Number(count) : 1, same = all.every(one => one.gpusPerReplica === first.gpusPerReplica)
  return {...first, names: all.flatMap(one => one.names), gpusPerReplica: same && first.gpusPerReplica !== null ? first.gpusPerReplica * nodes : null, nodes: nodes > 1 ? nodes : null}
 }
 const systemd = {
@@ -3640,13 +3516,9 @@ function training_deployment(root, framework) {
  method(root, framework, collector)
  targets(root, collector)
  const sharding = first(root, ['deepspeed'])
- if (sharding) collector.set('sharding', sharding, values.Vm); else if (tree.at(root, 'fsdp') ?? (0, 
- tree.at)(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'))
- const named = tree.$6(root, 'base_model') ?? tree.$6(root, 'model_name_or_path') ?? (0, 
- tree.$6)(root, 'model') ?? checkpoint(root), revision = tree.bX(root, 'model_revision'), model = (0, 
- values.Sn)(named, collector, revision ? {revision} : {})
- for (const adapter of tree.CB(tree.at(root, 'adapter_name_or_path'))) collector.adapters.push((0, 
- values.Sn)(adapter, collector))
+ if (sharding) collector.set('sharding', sharding, values.Vm); else if (tree.at(root, 'fsdp') ?? tree.at(root, 'fsdp_config')) collector.put('sharding', 'fsdp', evidence(root, 'fsdp') ?? evidence(root, 'fsdp_config'))
+ const named = tree.$6(root, 'base_model') ?? tree.$6(root, 'model_name_or_path') ?? tree.$6(root, 'model') ?? checkpoint(root), revision = tree.bX(root, 'model_revision'), model = values.Sn(named, collector, revision ? {revision} : {})
+ for (const adapter of tree.CB(tree.at(root, 'adapter_name_or_path'))) collector.adapters.push(values.Sn(adapter, collector))
  const command = bareCommand(named ?? root.entries[0]?.key ?? root.start), served = framework === 'llamafactory' && root.get('infer_backend') !== void 0
  return { ...command_lines.fT({ engine: framework, environment: /^$/ }, command, { collector, model }, { format: 'training', name: framework }), workload: served ? 'serve' : 'train' }
 }
@@ -3666,14 +3538,12 @@ function quantization(root, collector) {
   const flag = first(root, [key])
   if (flag && values.Im(flag.value.value)) collector.put('quantization', `bitsandbytes-${bits}bit`, flag);
  }
- const bits = first(root, ['quantization_bit', 'quant_bits']), by = tree.bX(root, 'quantization_method') ?? (0, 
- tree.bX)(root, 'quant_method') ?? 'bnb'
+ const bits = first(root, ['quantization_bit', 'quant_bits']), by = tree.bX(root, 'quantization_method') ?? tree.bX(root, 'quant_method') ?? 'bnb'
  if (bits && /^[2348]$/.test(bits.value.value)) collector.put('quantization', `${by === 'bnb' ? 'bitsandbytes' : by}-${bits.value.value}bit`, bits);
 }
 function method(root, framework, collector) {
  const component = first(root, ['model._component_']), said = first(root, ['adapter', 'finetuning_type', 'tuner_type', 'train_type']), peft = first(root, ['use_peft']), loaded = collector.settings.quantization !== void 0
- if (framework === 'torchtune' && component) collector.put('method', /\.(qlora|lora)_/.exec(component.value.value)?.[1] ?? 'full', component); else if (said && !collector.holes(said.value)) collector.put('method', said.value.value === 'lora' && loaded ? 'qlora' : said.value.value, said); else if (peft && (0, 
- values.Im)(peft.value.value)) collector.put('method', loaded ? 'qlora' : 'lora', peft)
+ if (framework === 'torchtune' && component) collector.put('method', /\.(qlora|lora)_/.exec(component.value.value)?.[1] ?? 'full', component); else if (said && !collector.holes(said.value)) collector.put('method', said.value.value === 'lora' && loaded ? 'qlora' : said.value.value, said); else if (peft && values.Im(peft.value.value)) collector.put('method', loaded ? 'qlora' : 'lora', peft)
 }
 function targets(root, collector) {
  for (const key of ['lora_target_modules', 'lora_target', 'target_modules', 'lora_target_linear']) {
@@ -3690,8 +3560,7 @@ function checkpoint(root) {
 async function server(root, context) {
  const start = tree.$6(root, 'docker_server', 'start_command')
  if (!start) return [];
- const env = new Map((tree.SC(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [[key.value, value.text]] : [])), mounts = (0, 
- tree.gT)(root, 'weights').flatMap(one => {
+ const env = new Map((tree.SC(root, 'environment_variables')?.entries ?? []).flatMap(({key, value}) => value.kind === 'scalar' && value.value !== null ? [[key.value, value.text]] : [])), mounts = tree.gT(root, 'weights').flatMap(one => {
   const source = tree.$6(one, 'source'), target = tree.$6(one, 'mount_location')
   return source && target ? [{host: source, container: target.value}] : []
  }), command = {...bareCommand(start), argv: shell_words.Ad(start), env, image: tree.$6(root, 'base_image', 'image') ?? null, mounts, hardware: accelerator(root)}, found = []
@@ -3702,17 +3571,13 @@ async function server(root, context) {
  return found
 }
 function build(root, context) {
- const section = tree.SC(root, 'trt_llm'), parts = [tree.SC(section, 'build'), (0, 
- tree.SC)(section, 'runtime'), tree.SC(section, 'runtime', 'patch_kwargs')].filter(one => one !== void 0), reading = (0, 
- trtllm.i)(new tree.pA(parts.flatMap(part => part.entries), section?.start ?? context.text.slice(0, 0))), {collector} = reading, tensor = (0, 
- tree.$6)(section, 'build', 'tensor_parallel_count')
+ const section = tree.SC(root, 'trt_llm'), parts = [tree.SC(section, 'build'), tree.SC(section, 'runtime'), tree.SC(section, 'runtime', 'patch_kwargs')].filter(one => one !== void 0), reading = trtllm.i(new tree.pA(parts.flatMap(part => part.entries), section?.start ?? context.text.slice(0, 0))), {collector} = reading, tensor = tree.$6(section, 'build', 'tensor_parallel_count')
  if (tensor) collector.set('tensorParallel', { value: tensor, text: `tensor_parallel_count: ${tensor.value}` }, values.yj);
  const quantization = tree.$6(section, 'build', 'quantization_type')
  if (quantization && quantization.value !== 'no_quant') collector.set('quantization', { value: quantization, text: `quantization_type: ${quantization.value}` }, values.Vm);
  const memory = tree.$6(section, 'runtime', 'kv_cache_free_gpu_mem_fraction')
  if (memory) collector.set('memoryFraction', { value: memory, text: `kv_cache_free_gpu_mem_fraction: ${memory.value}` }, values.zO);
- const repository = tree.SC(section, 'build', 'checkpoint_repository'), repo = (0, 
- tree.$6)(repository, 'repo'), revision = tree.$6(repository, 'revision'), command = {...bareCommand(repo ?? section?.entries[0]?.key ?? context.text), hardware: accelerator(root)}
+ const repository = tree.SC(section, 'build', 'checkpoint_repository'), repo = tree.$6(repository, 'repo'), revision = tree.$6(repository, 'revision'), command = {...bareCommand(repo ?? section?.entries[0]?.key ?? context.text), hardware: accelerator(root)}
  return command_lines.fT({ engine: 'trtllm', environment: /^$/ }, command, { ...reading, model: values.Sn(repo, collector, revision && revision.value !== 'main' ? { revision: revision.value } : {}) }, { format: 'truss', name: 'trt_llm' })
 }
 function accelerator(root) {
@@ -3726,7 +3591,7 @@ const formats = [kustomize, ray, kserve, kubeai, nimOperator, kaito, dynamo, pro
  marks: ['docker_server', 'trt_llm'],
  claims: root => tree.SC(root, 'trt_llm') !== void 0 || tree.$6(root, 'docker_server', 'start_command') !== void 0,
  read: async (root, context) => tree.SC(root, 'trt_llm') ? [build(root, context)] : server(root, context)
-}, azureMl, training, skypilot, compose, ci, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform]
+}, azureMl, training, skypilot, compose, ci, llamaSwap, engineConfig, helmValues, kubernetes, shell, dockerfile, makefile, systemd, modal, sagemaker, modelfile, bentoml, modelList, rayPython, terraform]
  },
  8633: function(_module, exports_, require_) {
 require_.d(exports_, {H7: () => imageAccelerator, K9: () => imageVersion, tO: () => imageName})
@@ -3762,7 +3627,7 @@ function imageAccelerator(image) {
  },
  5002: function(_module, exports_, require_) {
 require_.d(exports_, {o: () => extract})
-var command_lines = require_(6761), deployment = require_(3728), formats = require_(6597), command = require_(5422), deployments_text = require_(9248), tree = require_(5731)
+var command_lines = require_(6761), deployment = require_(3728), formats = require_(9910), command = require_(5422), deployments_text = require_(9248), tree = require_(5731)
 function isHelmTemplate(path, source) {
  return /\{\{-?\s*(?:\.|include|template|if|range|with|define|toYaml|tpl|\/\*|\$)/.test(source) && (/(?:^|\/)templates\//.test(path) || /^\s*\{\{-?\s*(?:if|range|with|define|include|end)/m.test(source))
 }
@@ -3817,8 +3682,7 @@ function replacement(action, source, values) {
  if (dump) {
   const node = valueAt(values, dump[1]), indent = /(?:n?indent)\s+(\d+)/.exec(action.body)?.[1]
   if (!node) return [];
-  const start = node.kind === 'scalar' ? node.text : node.start, line = `${action.alone ? ' '.repeat(Number(indent ?? 0)) : ' '}${JSON.stringify((0, 
-  tree._y)(node))}${action.alone ? '\n' : ''}`
+  const start = node.kind === 'scalar' ? node.text : node.start, line = `${action.alone ? ' '.repeat(Number(indent ?? 0)) : ' '}${JSON.stringify(tree._y(node))}${action.alone ? '\n' : ''}`
   return [deployments_text.E.at(start, line)]
  }
  const value = /\.Values\.([\w.]+)/.exec(action.body), node = value ? valueAt(values, value[1]) : void 0, quoted = /\|\s*s?quote/.test(action.body), mark = text => quoted ? [ deployments_text.E.at(here, '"'), text, deployments_text.E.at(here, '"') ] : [ text ]
@@ -3839,7 +3703,7 @@ function condition(body, values) {
  return match[1] ? empty : !empty
 }
 var path = require_(7616), yaml = require_(8184)
-const MAX_BYTES = 1048576, MAX_DATA_BYTES = 262144, DATA = /\.(?:json|py)$/i, PARSED = /\.(?:ya?ml|json)$/i, documentFormats = formats.formats.filter(format => format.kind === 'document'), fileFormats = formats.formats.filter(format => format.kind === 'file'), escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i'), candidate = pattern([ ...command_lines.Zm, ...documentFormats ]), ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]))
+const MAX_BYTES = 1048576, MAX_DATA_BYTES = 262144, DATA = /\.(?:json|py)$/i, PARSED = /\.(?:ya?ml|json)(?:\.(?:tpl|tftpl|tmpl|template|example|sample|dist))?$/i, documentFormats = formats.formats.filter(format => format.kind === 'document'), fileFormats = formats.formats.filter(format => format.kind === 'file'), escaped = mark => mark.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), pattern = readers => new RegExp([ ...new Set(readers.flatMap(reader => reader.marks.map(escaped))) ].join('|'), 'i'), candidate = pattern([ ...command_lines.Zm, ...documentFormats ]), ownMarks = new Map(fileFormats.filter(one => one.marks.length > 0).map(one => [ one, pattern([ one ]) ]))
 async function extract(repository, bounds = {files: Number.POSITIVE_INFINITY, bytes: MAX_BYTES}) {
  const listed = await repository.list(), files = listed.files.slice(0, bounds.files), problems = []
  if (listed.truncated || files.length < listed.files.length) problems.push({code: 'too-many-files', message: 'the list of files was cut off', hint: 'narrow it with include or exclude'});
@@ -3894,7 +3758,7 @@ async function readFile(path, source, readers, structured, repository, folders) 
   problems: [],
   referred: [],
   parts: new Map
- }, text = deployments_text.E.file(path, source), template = structured && isHelmTemplate(path, source), parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
+ }, text = deployments_text.E.file(path, source), template = structured && isHelmTemplate(path, source), parsed = template ? substituteValues(text, await chartValues(path, repository)) : structured && /\{\{-?\s*\.Values\./.test(source) ? substituteValues(text, yaml.h(text)[0]?.root ?? null) : text
  let documents = null
  const context = {
   path,
@@ -3911,7 +3775,13 @@ async function readFile(path, source, readers, structured, repository, folders) 
   notUnderstood: entry => found.notUnderstood.push({file: path, ...entry})
  }
  for (const reader of readers) found.deployments.push(...await reader.read(context));
- if (!structured) return found;
+ if (!structured) {
+  if (found.deployments.length === 0 && path.endsWith('sh') && /compose.* up|kubectl.* (?:apply|create)/.test(source)) for (const match of source.matchAll(/<<-?[ \t]*(["']?)(\w+)\1.*\r?\n(?=[\w:'". -]*\r?\n?(?:services|apiVersion):)([\s\S]{1,9999}?)\n[ \t]*\2$/gm)) {
+   const from = match.index + match[0].indexOf('\n') + 1
+   for (const {root} of yaml.h(text.slice(from, from + match[3].length))) if (root) found.deployments.push(...await readRoot(root, context));
+  }
+  return found
+ }
  for (const document of context.documents()) await readDocument(document, context, found);
  if (template) asTemplate(source, context, found);
  return found
@@ -3946,11 +3816,17 @@ async function readDocument(document, context, found) {
  }
 }
 async function readRoot(root, context) {
+ const values = releaseValues(root)
  for (const format of documentFormats) {
-  const found = format.claims(root, context.path) ? await format.read(root, context) : null
+  const found = format.claims(values ?? root, values ? 'values' : context.path) ? await format.read(values ?? root, context) : null
   if (found !== null) return found;
  }
  return []
+}
+function releaseValues(root) {
+ if (tree.bX(root, 'kind') === 'HelmRelease') return tree.at(root, 'spec', 'values');
+ const helm = [tree.at(root, 'spec', 'source'), ...tree.gT(root, 'spec', 'sources')].map(source => tree.at(source, 'helm')).find(one => one !== void 0), text = tree.$6(helm, 'values')
+ return text ? yaml.h(text)[0]?.root : tree.at(helm, 'valuesObject')
 }
 function sameObject(a, b) {
  return a.id === b.id && a.format === b.format && deployment.b(a) === deployment.b(b)
@@ -3958,8 +3834,7 @@ function sameObject(a, b) {
 async function readNear(from, asked, repository) {
  const plain = asked.replace(/^\.\//, '')
  if (plain === '' || plain.length > 500 || /[\0$]/.test(plain)) return null;
- const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '', paths = plain.startsWith('/') ? [ plain.slice(1), (0, 
- path.u)(folder, plain.slice(plain.lastIndexOf('/') + 1)) ] : [ path.u(folder, plain), plain ]
+ const folder = from.includes('/') ? from.slice(0, from.lastIndexOf('/')) : '', paths = plain.startsWith('/') ? [plain.slice(1), path.u(folder, plain.slice(plain.lastIndexOf('/') + 1))] : [path.u(folder, plain), plain]
  for (const path of new Set(paths)) {
   if (path === null || path === from) continue;
   const text = await openText(path, repository)
@@ -4038,11 +3913,9 @@ function parameter(inside, lookup, expand) {
  switch (kind) {
  case '-':
  case '=':
-  return missing ? expand(rest) : value;
-
+  return missing ? expand(rest) : value
  case '?':
-  return missing ? void 0 : value;
-
+  return missing ? void 0 : value
  case '+':
   return missing ? _text_js__0.E.at(inside, '') : expand(rest)
  }
@@ -4546,9 +4419,10 @@ class Expansion {
  #emitSplit(value) {
   let first = true
   if (/^\s/.test(value.value) && (this.#parts.length > 0 || this.#open)) this.#end();
-  for (const word of value.value.matchAll(/\S+/g)) {
+  for (const word of value.value.matchAll(/(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s"']|["'])+/g)) {
    if (!first) this.#end();
-   this.#add(value.slice(word.index, word.index + word[0].length))
+   const bare = /^(["']).*\1$/s.test(word[0]) && word[0].length > 1 ? 1 : 0
+   this.#add(value.slice(word.index + bare, word.index + word[0].length - bare))
    first = false
   }
   if (/\s$/.test(value.value) && !first) this.#end();
@@ -4860,14 +4734,13 @@ function modelFrom(text, collector, more = {}) {
  if (collector.holes(trimmed)) {
   const rest = _command_js__0.Zm(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '')
   return {
-   id: /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0 ? (0, 
-   _command_js__0.SP)(trimmed.value) : null,
+   id: /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0 && !(/[)`]$/.test(trimmed.value) && /`|\$\(\w*[^\w)]/.test(trimmed.value)) ? _command_js__0.SP(trimmed.value) : null,
    revision: null,
    ...evidence,
    ...more
   }
  }
- return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500), revision: null, ...evidence, ...more }
+ return { id: trimmed.value.replace(/^(?:hf|huggingface):\/\/|"/g, '').slice(0, 500), revision: null, ...evidence, ...more }
 }
 function telling(text) {
  const name = text.placeAt(text.value.replace(/\/+$/, '').lastIndexOf('/') + 1), start = text.place
@@ -5038,7 +4911,7 @@ function plain(value) {
  return value === null || value === void 0 ? null : String(value)
 }
  },
- 2728: function(_module, exports_, require_) {
+ 4026: function(_module, exports_, require_) {
 require_.d(exports_, {k: () => engineOf, engines: () => engines})
 var units_bytes = require_(7731), memory_parts = require_(9256), checkpoint_storage = require_(1325)
 function partOf(weight, p) {
@@ -5046,42 +4919,35 @@ function partOf(weight, p) {
  if (weight.transformersOnly) return {...whole, copies: 0, bias: 0};
  switch (weight.split) {
  case 'none':
-  return whole;
-
+  return whole
  case 'column':
   {
    const out = Math.ceil(weight.out / t)
    return {...whole, out, bias: weight.bias ? out : 0}
   }
-
  case 'row':
-  return { ...whole, in: Math.ceil(weight.in / t) };
-
+  return { ...whole, in: Math.ceil(weight.in / t) }
  case 'vocab':
   {
    const out = Math.ceil(weight.out / 64) * 64 / t
    return {...whole, out: Math.ceil(out), bias: weight.bias ? Math.ceil(out) : 0}
   }
-
  case 'kv':
   {
    const heads = weight.kvHeads ?? 1, out = weight.out / heads * Math.max(1, Math.ceil(heads / t))
    return {...whole, out, bias: weight.bias ? out : 0}
   }
-
  case 'qkv':
   {
    const heads = weight.kvHeads ?? 1, kv = weight.kvWidth ?? 0, out = Math.ceil((weight.out - kv) / t) + kv / heads * Math.max(1, Math.ceil(heads / t))
    return {...whole, out, bias: weight.bias ? out : 0}
   }
-
  case 'expert-column':
   {
    if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) };
    const out = Math.ceil(weight.out / (p.expertTensor ?? t))
    return {...whole, out, bias: weight.bias ? out : 0}
   }
-
  case 'expert-row':
   if (p.expert > 1) return { ...whole, copies: Math.ceil(weight.copies / p.expert) };
   return { ...whole, in: Math.ceil(weight.in / (p.expertTensor ?? t)) }
@@ -5106,8 +4972,7 @@ function rememberedStorage(shape, config, asked) {
  let known = storages.get(shape)
  if (known?.config !== config) known = {config, byAsked: new Map};
  storages.set(shape, known)
- const key = `${asked.dtype} ${asked.quantization ?? ''} ${asked.where ?? ''}`, result = known.byAsked.get(key) ?? (0, 
- checkpoint_storage.p)(shape, config, asked)
+ const key = `${asked.dtype} ${asked.quantization ?? ''} ${asked.where ?? ''}`, result = known.byAsked.get(key) ?? checkpoint_storage.p(shape, config, asked)
  known.byAsked.set(key, result)
  return result
 }
@@ -5207,10 +5072,8 @@ function weightParts(input, storage, d, more) {
   pipeline: 1,
   attentionData: 1,
   wholeExperts: false
- }, measured = storedRatio(input, storage, () => divided(input.shape, storage, more.quantization ?? '', one).bytes[0]), off = more.offloadBytes ?? 0, derived = input.shape.count !== 'exact' && storage.basis === 'exact', sizes = [ `TP ${d.tensor}`, ...d.pipeline > 1 ? [ `PP ${d.pipeline}` ] : [], ...d.attentionData > 1 ? [ `attention DP ${d.attentionData}` ] : [], ...d.wholeExperts ? [ 'whole experts' ] : [] ], stored = measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`, offloaded = off > 0 ? ` - ${(0, 
- units_bytes.lP)(off)} offloaded to the CPU` : ''
- return sums.bytes.map((bytes, at) => exactPart('weights', Math.max(0, bytes * measured - off), derived ? 'derived' : storage.basis, `${(0, 
- units_bytes.zD)(sums.elements[at])} parameters of one rank (${sizes.join(', ')}) as ${storage.scheme}${stored}${offloaded}`, 'config.json'))
+ }, measured = storedRatio(input, storage, () => divided(input.shape, storage, more.quantization ?? '', one).bytes[0]), off = more.offloadBytes ?? 0, derived = input.shape.count !== 'exact' && storage.basis === 'exact', sizes = [ `TP ${d.tensor}`, ...d.pipeline > 1 ? [ `PP ${d.pipeline}` ] : [], ...d.attentionData > 1 ? [ `attention DP ${d.attentionData}` ] : [], ...d.wholeExperts ? [ 'whole experts' ] : [] ], stored = measured === 1 ? '' : ` x ${measured.toFixed(4)} (stored size)`, offloaded = off > 0 ? ` - ${units_bytes.lP(off)} offloaded to the CPU` : ''
+ return sums.bytes.map((bytes, at) => exactPart('weights', Math.max(0, bytes * measured - off), derived ? 'derived' : storage.basis, `${units_bytes.zD(sums.elements[at])} parameters of one rank (${sizes.join(', ')}) as ${storage.scheme}${stored}${offloaded}`, 'config.json'))
 }
 function headFindings(shape, ranks, flag, at, say) {
  const {heads, visionHeads} = shape.facts
@@ -5227,21 +5090,23 @@ function gpuFindings(asked, used, sizes, at, say) {
  if (asked === null || asked <= 0 || asked === used) return;
  say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, the engine uses ${used} (${sizes})`, at)
 }
-function contextFinding(length, context, flag, allowed, at, say) {
+function stageFinding({settings, shape}, say) {
+ const at = settings.pipelineParallel, layers = shape.layers.order.length
+ if (typeof at?.value == 'number' && at.value > layers) say('stages-above-layers', 'error', `${at.value} pipeline stages for ${layers} layers`, at);
+}
+function contextFinding(length, context, flag, allowed, at, say, unless = "") {
  if (context === null || length <= context) return;
  const message = `${flag} ${length} is above the model's ${context}`
- if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', message, at);
+ if (allowed !== null) say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at); else say('context-above-model', 'error', `${message}${unless}`, at);
 }
 const step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3, FORWARD = {dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10]}
 function forwardPart(shape, tokens, tensor, more = {}) {
  const {facts} = shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), factor = FORWARD[facts.experts === null ? 'dense' : 'experts'][step(tensor)], expected = Math.max(70 * units_bytes.lv, 2 * tokens * width * factor)
- return rangePart('activations', { low: .5 * expected, expected, high: (more.high ?? 2) * expected + .3 * units_bytes.T3 }, 'modelled', `forward pass ${factor} x ${units_bytes.zD(tokens)} tokens x ${(0,
- units_bytes.zD)(width)} x 2 B`, 'factors of a forward pass by TP')
+ return rangePart('activations', { low: .5 * expected, expected, high: (more.high ?? 2) * expected + .3 * units_bytes.T3 }, 'modelled', `forward pass ${factor} x ${units_bytes.zD(tokens)} tokens x ${units_bytes.zD(width)} x 2 B`, 'factors of a forward pass by TP')
 }
 function contextPart(tensor, context) {
  const nccl = [0, 342, 392, 392][step(tensor)] * units_bytes.lv
- return rangePart('context', { low: context.low * units_bytes.T3 + .5 * nccl, expected: context.expected * units_bytes.T3 + nccl, high: context.high * units_bytes.T3 + 2 * nccl }, 'measured', `${units_bytes.ip(context.expected * units_bytes.T3)} GiB + ${(0,
- units_bytes.zD)(nccl / units_bytes.lv)} MiB of NCCL at TP ${tensor}`, 'CUDA context and libraries in engine logs; NCCL buffers by ranks')
+ return rangePart('context', { low: context.low * units_bytes.T3 + .5 * nccl, expected: context.expected * units_bytes.T3 + nccl, high: context.high * units_bytes.T3 + 2 * nccl }, 'measured', `${units_bytes.ip(context.expected * units_bytes.T3)} GiB + ${units_bytes.zD(nccl / units_bytes.lv)} MiB of NCCL at TP ${tensor}`, 'CUDA context and libraries in engine logs; NCCL buffers by ranks')
 }
 function readSettings(input) {
  const findings = [], filled = {...input.settings}, say = (code, severity, message, at) => {
@@ -5365,9 +5230,10 @@ function releaseText(value) {
  return `${Math.floor(value / 1e6)}.${Math.floor(value % 1e6 / 1e3)}`
 }
 const cache = new Map
-function rulesOf(version, v0 = false) {
- const rules = newRules(version)
- return v0 && version < release(0, 11) ? {...rules, v0} : rules
+function rulesOf(version, environment) {
+ const rules = newRules(version), graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+ if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return {...rules, v0: true};
+ return graphs && version >= release(0, 19) ? {...rules, graphsInBudget: graphs !== '0'} : rules
 }
 function newRules(version) {
  let rules = cache.get(version)
@@ -5386,6 +5252,7 @@ function newRules(version) {
    stateCheckpoints: from(30),
    crossByBatch: from(13),
    hugeTier: from(30),
+   sparesA100: from(9),
    platformMlaBlocks: !from(13),
    unpacksDoubledMaxima: from(9)
   }
@@ -5405,10 +5272,11 @@ function releaseFor(engine, version, newest, nameOf, reader, assumptions) {
   assumptions.push(`${engine} version unknown: the rules of ${name} are used`)
   return newest
  }
- const read = releaseOf(version)
- if (read === null) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`); else if (nameOf(read) !== name && read > newest) assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`);
- return read ?? newest
+ const read = releaseOf(version), newer = read !== null && nameOf(read) !== name && read > newest
+ if (newer || read === null || read < FIRST) reader.say('version-unknown', 'warning', `${engine} version ${JSON.stringify(version)} is not known${newer ? ` (the newest is ${name})` : ''}: the rules of ${name} are used`);
+ return newer || read === null || read < FIRST ? newest : read
 }
+const FIRST = release(0, 1)
 function adapterBytes(shape, r) {
  const {slots, rank} = r.loras ?? {slots: 0, rank: 0}, parallel = {tensor: r.tensor, pipeline: 1, expert: 1}, perKind = shape.layers.kinds.map(kind => {
   const widths = {dense: 0, experts: 0}
@@ -5432,8 +5300,7 @@ function adapterBytes(shape, r) {
  const unit = 2 * slots * rank
  return {
   bytes: {low: most.dense * unit, expected: most.dense * unit, high: (most.dense + most.experts) * unit},
-  formula: `${units_bytes.zD(slots)} slots x rank ${units_bytes.zD(rank)} x ${(0, 
-  units_bytes.zD)(most.dense)} inputs and outputs x 2 B`,
+  formula: `${units_bytes.zD(slots)} slots x rank ${units_bytes.zD(rank)} x ${units_bytes.zD(most.dense)} inputs and outputs x 2 B`,
   source: 'vLLM lora/layers: buffers for max_loras slots'
  }
 }
@@ -5441,17 +5308,13 @@ function blocksOf(bucket, length, s) {
  const {reach, block} = bucket
  switch (reach.kind) {
  case 'full':
-  return Math.ceil(Math.ceil(length / s.contextRanks) / block);
-
+  return Math.ceil(Math.ceil(length / s.contextRanks) / block)
  case 'sliding':
-  return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1;
-
+  return Math.ceil(Math.min(reach.window - 1 + s.inFlight, length) / block) + 1
  case 'chunked':
-  return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block);
-
+  return Math.ceil(Math.min(reach.chunk + s.inFlight, length) / block)
  case 'cross':
-  return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block);
-
+  return Math.ceil((s.crossByBatch ? s.batchTokens : reach.encoderTokens) / block)
  case 'state':
   return (s.stateMode === 'align' ? 2 + bucket.checkpoints : 1) + s.speculativeTokens
  }
@@ -5491,20 +5354,16 @@ function longestThatFits(plan, limit, room, stage, s) {
 function requestFormula(plan, length, stage, s, wanted) {
  const buckets = plan.buckets.filter(bucket => bucket.reach.kind === 'state' == (wanted === 'state')), block = plan.blockBytes[stage], [only] = buckets
  if (only === void 0) return 'no layer keeps anything';
- if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${(0, 
- units_bytes.zD)(blocksOf(only, length, s))} blocks x ${units_bytes.zD(only.block)} tokens x ${(0, 
- units_bytes.zD)(block / only.block)} B`
+ if (plan.buckets.length === 1 && block % only.block === 0 && wanted === 'attention') return `${units_bytes.zD(blocksOf(only, length, s))} blocks x ${units_bytes.zD(only.block)} tokens x ${units_bytes.zD(block / only.block)} B`
  if (s.chargesGroups) {
   const blocks = buckets.map(bucket => times(bucket.groups, blocksOf(bucket, length, s))).join(' + ')
   return `${buckets.length > 1 ? `(${blocks})` : blocks} blocks x ${units_bytes.zD(block)} B`
  }
  return buckets.flatMap(bucket => layerTerms(bucket, blocksOf(bucket, length, s), stage)).join(' + ')
 }
-const times = (groups, blocks) => groups === 1 ? units_bytes.zD(blocks) : `${(0, 
-units_bytes.zD)(groups)} x ${units_bytes.zD(blocks)}`
+const times = (groups, blocks) => groups === 1 ? units_bytes.zD(blocks) : `${units_bytes.zD(groups)} x ${units_bytes.zD(blocks)}`
 function layerTerms(bucket, blocks, stage) {
- return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${(0, 
- units_bytes.zD)(blocks)} blocks x ${units_bytes.zD(member.page)} B`)
+ return bucket.members.filter(member => member.counts[stage] > 0).map(member => `${member.counts[stage]} layers x ${units_bytes.zD(blocks)} blocks x ${units_bytes.zD(member.page)} B`)
 }
 const peak_FORWARD = {dense: [11, 6.5, 5, 5], experts: [22, 13, 10, 10]}, FORWARD_FLOOR = 70 * units_bytes.lv, peak_step = ranks => ranks <= 1 ? 0 : ranks <= 3 ? 1 : ranks <= 7 ? 2 : 3
 function peak(shape, config, r) {
@@ -5521,22 +5380,22 @@ function forwardArm(shape, r) {
   low: Math.max(.6 * expected, FORWARD_FLOOR),
   expected,
   high: 1.4 * expected + .2 * units_bytes.T3,
-  text: `forward pass ${factor} x ${units_bytes.zD(r.batch.tokens)} tokens x ${(0, 
-  units_bytes.zD)(width)} x 2 B`
+  text: `forward pass ${factor} x ${units_bytes.zD(r.batch.tokens)} tokens x ${units_bytes.zD(width)} x 2 B`
  }
 }
-function samplerFactor(r) {
- if (r.release < release(0, 17)) return {low: 9.2, expected: 9.73, high: 10.2};
- return {low: 2.5, expected: 5, high: 7}
+function samplerFactor(r, multimodal) {
+ const asked = r.environment['VLLM_USE_FLASHINFER_SAMPLER']
+ if (r.release >= release(0, 17)) return {low: 2.5, expected: 5, high: 7};
+ if (asked === '1' && !r.rules.v0) return {low: 3.5, expected: 4.3, high: 5};
+ return {low: multimodal && asked === void 0 && r.release < release(0, 11, 1) ? 3.5 : 9.2, expected: 9.73, high: 10.2}
 }
 function samplerArm(shape, r) {
- const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r)
+ const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4, c = samplerFactor(r, shape.facts.multimodal)
  return {
-  low: (shape.facts.multimodal ? .4 : 1) * c.low * rows,
+  low: c.low * rows,
   expected: c.expected * rows,
   high: c.high * rows + .1 * units_bytes.T3,
-  text: `sampler ${c.expected} x ${units_bytes.zD(r.batch.sequences)} sequences x ${(0, 
-  units_bytes.zD)(shape.facts.vocabulary)} x 4 B`
+  text: `sampler ${c.expected} x ${units_bytes.zD(r.batch.sequences)} sequences x ${units_bytes.zD(shape.facts.vocabulary)} x 4 B`
  }
 }
 function visionArm(shape, config, r) {
@@ -5574,7 +5433,7 @@ function tier(input, rules) {
  if (rules.v0) return {tokens: 2048, sequences: 256, note: 'vLLM V0 default'};
  const {gpu} = input
  if (gpu === null) return {tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known'};
- const ampere = /a100|a800/i.test(gpu.name)
+ const ampere = rules.sparesA100 && /a100/i.test(gpu.name)
  if (rules.hugeTier && gpu.driverBytes >= 160 * units_bytes.T3) return {tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB'};
  if (gpu.driverBytes >= 70 * units_bytes.T3 && !ampere && !/gb10/i.test(gpu.name)) return { tokens: 8192, sequences: 1024, note: 'vLLM default for cards of at least 70 GiB, A100 aside' };
  return {tokens: 2048, sequences: 256, note: "vLLM default for " + (ampere ? 'A100' : 'cards below 70 GiB')}
@@ -5603,7 +5462,7 @@ function parsed(text) {
  }
 }
 function resolve(input) {
- const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0'), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? 2048)
+ const assumptions = [], reader = readSettings(input), {count, countOr, findings} = reader, option = readOptions(input.options, findings), release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions), rules = rulesOf(release, input.environment), context = contextOf(input.shape, input.facts.config), maxModelLen = lengthOf(reader, context), pooling = isPooling(input, option), prefillRanks = option.count('prefill-context-parallel-size') ?? 1, batch = batchOf(input, rules, option, reader, maxModelLen ?? context ?? 2048)
  return {
   release,
   rules,
@@ -5633,6 +5492,7 @@ function resolve(input) {
   loras: option.flag('enable-lora') === true ? {slots: countOr('maxLoras', 1, 'vLLM default'), rank: countOr('maxLoraRank', 16, 'vLLM default')} : null,
   speculative: speculativeOf(input, option, findings),
   option,
+  environment: input.environment,
   settings: reader.settings(),
   say: reader.say,
   findings,
@@ -5748,12 +5608,9 @@ function wholeShare(shape, storage, p) {
  const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, {tensor: 1, pipeline: p.pipeline, expert: 1})
  return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage] / p.tensor)))
 }
-const besideText = (tables, rests) => `${tables > 0 ? ` + ${units_bytes.lP(tables)} rotary tables` : ''}${rests > 0 ? ` + ${(0, 
-units_bytes.lP)(rests)} allocator rests` : ''}`
+const besideText = (tables, rests) => `${tables > 0 ? ` + ${units_bytes.lP(tables)} rotary tables` : ''}${rests > 0 ? ` + ${units_bytes.lP(rests)} allocator rests` : ''}`
 function weightsOf(input, r, storage, p) {
- const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = storedRatio(input, storage, () => remembered(input.shape, storage, WHOLE, key).bytes[0]), tables = rotaryTables(input.shape, input.facts.config, r.context, (0, 
- checkpoint_storage.q)(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${(0, 
- units_bytes.lP)(r.offloadBytes)} offloaded to the CPU` : ''
+ const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = storedRatio(input, storage, () => remembered(input.shape, storage, WHOLE, key).bytes[0]), tables = rotaryTables(input.shape, input.facts.config, r.context, checkpoint_storage.q(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${units_bytes.lP(r.offloadBytes)} offloaded to the CPU` : ''
  return {
   bytes,
   part: stage => ({
@@ -5767,7 +5624,7 @@ function weightsOf(input, r, storage, p) {
  }
 }
 function account(about) {
- const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? 2048, length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
+ const {input, r} = about, memory = input.gpu?.memoryBytes ?? null, fractionBytes = memory === null ? null : Math.ceil(r.fraction * memory), stages = account_stagesOf(about, fractionBytes), fitting = longest(about, stages), asked = r.maxModelLen ?? r.context ?? 2048, length = r.maxModelLen ?? Math.max(1, Math.min(solved(about, stages, fitting) ?? asked, asked)), at = fullest(about, stages, length), stage = stages[at], cache = cacheParts(about, at, length), {rest, budget} = pool(about, stage, cache, memory, fractionBytes), parts = [...stage.parts, ...cache.parts, ...rest]
  return {
   settings: settled(about, length),
   findings: r.findings,
@@ -5778,7 +5635,7 @@ function settled({r, kv}, length) {
  const {maxModelLen, kvCacheDtype, blockSize} = r.settings, block = kv.blocks.block
  return {
   ...r.settings,
-  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits'}} : {},
+  ...r.maxModelLen === null && maxModelLen !== void 0 ? {maxModelLen: {...maxModelLen, effective: length, note: 'the largest that fits with certainty'}} : {},
   ...kvCacheDtype !== void 0 && kv.dtype !== kvCacheDtype.value ? {kvCacheDtype: {...kvCacheDtype, effective: kv.dtype}} : {},
   blockSize: blockSize === void 0 ? {value: block, from: 'engine-default', note: 'vLLM, by attention kernel and state size'} : block === blockSize.value ? blockSize : {...blockSize, effective: block}
  }
@@ -5790,8 +5647,7 @@ function account_stagesOf(about, fractionBytes) {
  common.push(modelled('communication', communication(r), 'measured'))
  common.push(modelled('cudaGraphs', graphs(r), 'measured', r.rules.graphsInBudget))
  return weights.bytes.map((_, at) => {
-  const withDraft = draft.part !== null && at === r.pipeline - 1 ? [draft.part] : [], parts = [weights.part(at), ...withDraft, ...common], total = (0, 
-  memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)), left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected)), blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at]
+  const withDraft = draft.part !== null && at === r.pipeline - 1 ? [draft.part] : [], parts = [weights.part(at), ...withDraft, ...common], total = memory_parts.cz(parts.filter(part => part.inBudget).map(part => part.bytes)), left = fractionBytes === null ? null : Math.max(0, Math.floor(fractionBytes - total.expected)), blocks = r.poolBlocks === null ? null : r.poolBlocks * kv.plan.blockBytes[at]
   return {parts, total, available: r.poolBytes ?? blocks ?? left}
  })
 }
@@ -5811,6 +5667,11 @@ function longest(about, stages) {
  }
  return length
 }
+function solved(about, stages, fitting) {
+ const {maxModelLen, poolBytes, poolBlocks} = about.r
+ if ((maxModelLen ?? poolBytes ?? poolBlocks) !== null || fitting === null) return fitting;
+ return longest(about, stages.map(stage => ({...stage, available: Math.max(0, stage.available - (stage.total.high - stage.total.expected))}))) || fitting
+}
 function fullest(about, stages, length) {
  const {input, kv} = about
  let found = 0, most = -1
@@ -5821,8 +5682,7 @@ function fullest(about, stages, length) {
  return found
 }
 function cacheParts(about, at, length) {
- const {input, r, kv} = about, total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency, states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency, block = kv.plan.blockBytes[at], basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived', formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency), source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${(0, 
- units_bytes.zD)(kv.blocks.block)} tokens`, part = (name, bytes, text) => exactPart(name, bytes, basis, text, source), parts = []
+ const {input, r, kv} = about, total = requestBytes(kv.plan, length, at, kv.request) * input.concurrency, states = stateBytesOf(kv.plan, at, kv.request) * input.concurrency, block = kv.plan.blockBytes[at], basis = input.shape.count === 'exact' && !kv.unknownDtype ? 'exact' : 'derived', formula = wanted => account_times(requestFormula(kv.plan, length, at, kv.request, wanted), input.concurrency), source = `vLLM ${r.rules.chargesGroups ? 'block' : 'layer'} rules; KV ${kv.dtype === 'auto' ? r.dtype : kv.dtype}, blocks of ${units_bytes.zD(kv.blocks.block)} tokens`, part = (name, bytes, text) => exactPart(name, bytes, basis, text, source), parts = []
  if (total > states || states === 0) parts.push(part('kvCache', total - states, formula('attention')));
  if (states > 0) parts.push(part('recurrentState', states, formula('state')));
  const kept = r.rules.nullBlock ? block : 0
@@ -5874,17 +5734,17 @@ const vllmDefaults = [{setting: 'memoryFraction', value: '0.9', versions: 'up to
  value: '1024 on cards of at least 70 GiB (A100 aside), else 256',
  versions: 'from 0.8',
  source: 'engine/arg_utils.py'
-}, { setting: 'maxNumBatchedTokens', value: '8192 on cards of at least 70 GiB (A100 aside), else 2048', versions: 'from 0.8', source: 'engine/arg_utils.py' }, { setting: 'maxNumBatchedTokens', value: '16384 on cards of at least 160 GiB', versions: 'from 0.30', source: 'engine/arg_utils.py' }, {
+}, {setting: 'maxNumBatchedTokens', value: '8192 on cards of at least 70 GiB (A100 aside), else 2048', versions: 'from 0.8', source: 'engine/arg_utils.py'}, {setting: 'maxNumBatchedTokens', value: '16384 on cards of at least 160 GiB', versions: 'from 0.30', source: 'engine/arg_utils.py'}, {
  setting: 'maxModelLen',
  value: "the model's context",
  versions: 'all',
  source: 'config/model.py'
-}, { setting: 'blockSize', value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state', versions: 'all', source: 'config/cache.py, attention backends' }, { setting: 'dtype', value: "the checkpoint's; 32-bit is run in 16 bits", versions: 'all', source: 'config/model.py' }, {
+}, {setting: 'blockSize', value: '16; MLA 16 to 128 by card; models with recurrent state: as large as a state', versions: 'all', source: 'config/cache.py, attention backends'}, {setting: 'dtype', value: "the checkpoint's; 32-bit is run in 16 bits", versions: 'all', source: 'config/model.py'}, {
  setting: 'kvCacheDtype',
  value: "the model's dtype, or the checkpoint's KV scheme",
  versions: 'all',
  source: 'config/cache.py'
-}, { setting: 'cudaGraphs', value: 'estimate taken from the budget', versions: 'from 0.20', source: 'v1/worker/gpu_worker.py' }, { setting: 'maxLoras', value: '1 (with enable-lora)', versions: 'all', source: 'config/lora.py' }, {
+}, {setting: 'cudaGraphs', value: 'estimate taken from the budget', versions: 'from 0.20', source: 'v1/worker/gpu_worker.py'}, {setting: 'maxLoras', value: '1 (with enable-lora)', versions: 'all', source: 'config/lora.py'}, {
  setting: 'maxLoraRank',
  value: '16 (with enable-lora)',
  versions: 'all',
@@ -5926,17 +5786,13 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
   const both = keyDim + valueDim
   switch (format.kind) {
   case 'int8-per-head':
-   return both + 8;
-
+   return both + 8
   case 'int4-per-head':
-   return both / 2 + 8;
-
+   return both / 2 + 8
   case 'nvfp4':
-   return both / 2 + both / 16;
-
+   return both / 2 + both / 16
   case 'turboquant':
-   return both / 2 + 6;
-
+   return both / 2 + 6
   default:
    return both * format.elementBytes
   }
@@ -5948,20 +5804,14 @@ const isFp8 = name => FP8.has(name), tokenBytes = {
  }
 }, DROPPED = {minimax: [0, 24], minimax_text_01: [0, 24], minimax_m1: [0, 24], RefinedWeb: [0, 29], RefinedWebModel: [0, 29], mpt: [0, 29], bamba: [0, 33]}
 function modelFindings(input, r) {
- const {say} = r
- contextAbove(input, r)
+ const {say} = r, {context, maxModelLen} = r, override = 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1', unless = `: vLLM refuses it unless ${override}`
+ contextFinding(maxModelLen ?? 0, context, 'max-model-len', input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1' ? override : null, input.settings.maxModelLen, say, unless)
  widths(input, r)
- const {layers, modelType} = input.shape, stages = input.settings.pipelineParallel?.value
- if (typeof stages == 'number' && stages > layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${layers.order.length} layers`, input.settings.pipelineParallel);
+ const {layers, modelType} = input.shape
+ stageFinding(input, say)
  const dropped = DROPPED[modelType]
  if (dropped !== void 0 && r.release >= release(...dropped)) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`);
  if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv'))) say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`);
-}
-function contextAbove(input, r) {
- const {context, maxModelLen} = r
- if (context === null || maxModelLen === null || maxModelLen <= context) return;
- const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
- r.say('context-above-model', allowed ? 'warning' : 'error', allowed ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there` : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`, input.settings.maxModelLen)
 }
 function widths(input, r) {
  const parallel = parallelismOf(r), block = fp8Block(input.facts.config), at = input.settings.tensorParallel, said = new Set, once = (code, message) => {
@@ -5989,10 +5839,27 @@ function fp8Block(config) {
  const size = sizes[0]
  return typeof size == 'number' && Number.isSafeInteger(size) && size > 0 ? size : null
 }
-const LEAST = {awq: 75, awq_marlin: 80, gptq: 60, gptq_marlin: 80, fp8: 80, fbgemm_fp8: 80, mxfp4: 80, modelopt: 80, modelopt_fp4: 80, bitsandbytes: 70, gguf: 60, 'compressed-tensors': 70, hqq: 80, experts_int8: 80, torchao: 75, quark: 70}
+const LEAST = {
+ awq: 75,
+ awq_marlin: 80,
+ gptq: 60,
+ gptq_marlin: 80,
+ fp8: 80,
+ fbgemm_fp8: 80,
+ mxfp4: 80,
+ modelopt: 80,
+ modelopt_fp4: 80,
+ bitsandbytes: 70,
+ gguf: 60,
+ 'compressed-tensors': 70,
+ hqq: 80,
+ experts_int8: 80,
+ torchao: 75,
+ quark: 70
+}, ON_MARLIN = /^(?:awq_marlin|gptq_marlin|fp8|modelopt_fp4)$/
 function quantizationFindings(input, r, capability) {
  if (capability === null || input.gpu?.maker !== 'NVIDIA') return;
- const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? methodOf(input.facts.config), least = method === null ? void 0 : LEAST[method]
+ const {say} = r, card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`, method = r.quantization ?? methodOf(input.facts.config), known = method === null ? void 0 : LEAST[method], least = r.release >= release(0, 14) && ON_MARLIN.test(method ?? '') ? 75 : known
  if (method !== null && least !== void 0 && capability < least) say('quantization-unsupported', 'error', `quantization ${method} needs compute capability ${(least / 10).toFixed(1)}; ${card}`, input.settings.quantization);
  if (input.settings.dtype !== void 0 && r.dtype === 'bfloat16' && capability < 80) say('dtype-unsupported', 'error', `bfloat16 needs compute capability 8.0; ${card}: use --dtype half`, input.settings.dtype);
 }
@@ -6004,30 +5871,29 @@ function methodOf(config) {
 }
 function findings(input, r, kv, capability) {
  heads(input, r, r.say)
+ contextRanks(input, r, kv)
  modelFindings(input, r)
- gpus(input, r, r.say)
+ const sizes = `tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''}`, used = r.tensor * r.pipeline * r.data * r.prefillRanks
+ gpuFindings(input.gpusPerReplica, used, sizes, input.settings.tensorParallel, r.say)
  kvDtype(input, r, kv, capability, r.say)
  quantizationFindings(input, r, capability)
+ refused(input, r)
  withoutEffect(input, r, r.say)
 }
 function heads(input, r, say) {
- const {shape, settings} = input, at = settings.tensorParallel, t = r.tensor
- if (shape.facts.heads !== null && shape.facts.heads % t !== 0) say('heads-not-divisible', 'error', `${shape.facts.heads} attention heads do not divide by tensor-parallel-size ${t}`, at);
- const vision = shape.facts.visionHeads
- if (vision !== null && vision % t !== 0 && r.option.text('mm-encoder-tp-mode') !== 'data') say('heads-not-divisible', shape.count === 'exact' ? 'error' : 'warning', `${vision} heads of the vision tower do not divide by tensor-parallel-size ${t}`, at);
- const {heads: queries, kvHeads: shared} = shape.facts
+ const {facts} = input.shape
+ headFindings(r.option.text('mm-encoder-tp-mode') === 'data' ? {...input.shape, facts: {...facts, visionHeads: null}} : input.shape, r.tensor, 'tensor-parallel-size', input.settings.tensorParallel, say)
+ const {heads: queries, kvHeads: shared} = facts
  if (queries !== null && shared !== null && queries % shared !== 0) say('heads-not-divisible', 'error', `config.json: ${queries} attention heads do not divide by ${shared} KV heads`);
- const counts = new Set
- for (const kind of shape.layers.kinds) for (const spec of kind.cache) if ('kvHeads' in spec) counts.add(spec.kvHeads);
- for (const count of counts) {
-  const [more, fewer] = count >= t ? [count, t] : [t, count]
-  if (more % fewer !== 0) say('kv-heads-not-divisible', 'error', `${count} KV heads and tensor-parallel-size ${t}: neither divides the other`, at); else if (count < t) say('kv-replication', 'notice', `${count} KV heads on ${t} tensor ranks: each is kept ${t / count} times`, at);
- }
 }
-function gpus(input, r, say) {
- const asked = input.gpusPerReplica, used = r.tensor * r.pipeline * r.data * r.prefillRanks
- if (asked === null || asked <= 0 || asked === used) return;
- say('gpus-unequal-parallelism', asked < used ? 'error' : 'warning', `${asked} GPUs are asked for, vLLM uses ${used} (tensor ${r.tensor} x pipeline ${r.pipeline} x data ${r.data}${r.prefillRanks > 1 ? ` x prefill context ${r.prefillRanks}` : ''})`, input.settings.tensorParallel)
+function contextRanks(input, r, kv) {
+ const ranks = r.contextRanks / r.prefillRanks
+ if (ranks === 1 || r.prefillRanks > 1) return;
+ const {heads: queries, kvHeads: shared} = input.shape.facts, refuse = message => r.say('ranks-not-divisible', 'error', `decode-context-parallel-size ${ranks} ${message}`, input.settings.contextParallel)
+ if (r.tensor % ranks !== 0) refuse(`does not divide tensor-parallel-size ${r.tensor}`); else if (queries !== null && shared !== null && !kv.layers.some(layer => layer.latent)) {
+  const most = Math.floor(r.tensor / shared)
+  if (ranks > most || queries / shared % ranks !== 0) refuse(`is no divisor of ${queries / shared} up to ${Math.max(1, most)}, the ranks that keep each of ${shared} KV heads`);
+ }
 }
 function kvDtype(input, r, kv, capability, say) {
  const name = r.kvDtype, latent = kv.layers.some(layer => layer.latent), refuse = message => say('kv-dtype-unsupported', 'error', message, input.settings.kvCacheDtype)
@@ -6039,6 +5905,13 @@ function kvDtype(input, r, kv, capability, say) {
  if (name.startsWith('nvfp4') && capability < 100) refuse(`KV cache dtype ${name} needs a Blackwell GPU; ${card}`);
  if (isFp8(name) && capability < 80) refuse(`KV cache dtype ${name} needs compute capability 8.0; ${card}`);
 }
+function refused(input, r) {
+ const {maxLoraRank, maxModelLen} = input.settings
+ if (r.loras !== null && !LORA_RANKS.includes(r.loras.rank)) r.say('setting-invalid', 'error', `max-lora-rank ${r.loras.rank}: vLLM takes ${LORA_RANKS.join(', ')}`, maxLoraRank);
+ if (r.maxModelLen === null && r.release < release(0, 14)) r.say('setting-invalid', 'error', 'vLLM solves max-model-len auto from 0.14 on', maxModelLen);
+ if (/mtp/.test(r.speculative?.method ?? '') && input.shape.mtp === null && input.draft === null) r.say('draft-unknown', 'warning', `prediction layers (mtp) of ${input.shape.modelType} are not known: none is counted`);
+}
+const LORA_RANKS = [1, 8, 16, 32, 64, 128, 256, 320, 512]
 function withoutEffect(input, r, say) {
  const {settings} = input
  if (r.poolBytes !== null && settings.memoryFraction !== void 0) say('no-effect', 'notice', 'gpu-memory-utilization has no effect beside kv-cache-memory-bytes', settings.memoryFraction);
@@ -6092,11 +5965,9 @@ function withoutWindows(paged) {
 function reachKey(reach) {
  switch (reach.kind) {
  case 'sliding':
-  return `sliding ${reach.window}`;
-
+  return `sliding ${reach.window}`
  case 'chunked':
-  return `chunked ${reach.chunk}`;
-
+  return `chunked ${reach.chunk}`
  default:
   return reach.kind
  }
@@ -6147,32 +6018,25 @@ function stateBytes(spec, s) {
  const t = s.tensor, share = n => Math.ceil(n / t), past = kernel => kernel - 1 + s.extraTokens
  switch (spec.kind) {
  case 'mamba1':
-  return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes);
-
+  return share(spec.inner) * (past(spec.kernel) * s.convBytes + spec.state * s.ssmBytes)
  case 'mamba2':
   {
    const groups = spec.groups % t === 0 ? spec.groups : t
    return share(spec.inner + 2 * groups * spec.state) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.state * s.ssmBytes
   }
-
  case 'gated-delta':
   {
    const channels = share(2 * spec.keyHeads * spec.keyDim + spec.valueHeads * spec.valueDim), matrix = share(spec.valueHeads) * spec.keyDim * spec.valueDim
    return channels * past(spec.kernel) * s.convBytes + matrix * s.ssmBytes
   }
-
  case 'kda':
-  return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4;
-
+  return share(3 * spec.heads * spec.headDim) * past(spec.kernel) * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * 4
  case 'short-conv':
-  return share(spec.width) * past(spec.kernel) * s.convBytes;
-
+  return share(spec.width) * past(spec.kernel) * s.convBytes
  case 'lightning':
-  return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes;
-
+  return share(spec.heads) * spec.headDim * spec.headDim * s.convBytes
  case 'rwkv':
-  return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes;
-
+  return 2 * spec.hidden * s.convBytes + share(spec.heads) * spec.headDim * spec.headDim * s.ssmBytes
  default:
   return 0
  }
@@ -6223,26 +6087,19 @@ function describe(spec, s, skip) {
  const format = skip ? s.plain : s.format
  switch (spec.kind) {
  case 'full':
-  return [{...common, reach: full, bytes: headBytes(spec, s, format)}];
-
+  return [{...common, reach: full, bytes: headBytes(spec, s, format)}]
  case 'sliding':
-  return [{...common, reach: {kind: 'sliding', window: spec.window}, bytes: headBytes(spec, s, format)}];
-
+  return [{...common, reach: {kind: 'sliding', window: spec.window}, bytes: headBytes(spec, s, format)}]
  case 'chunked':
-  return [{...common, reach: {kind: 'chunked', chunk: spec.chunk}, bytes: headBytes(spec, s, format)}];
-
+  return [{...common, reach: {kind: 'chunked', chunk: spec.chunk}, bytes: headBytes(spec, s, format)}]
  case 'cross':
-  return [{...common, reach: {kind: 'cross', encoderTokens: spec.encoderTokens}, bytes: headBytes(spec, s, format)}];
-
+  return [{...common, reach: {kind: 'cross', encoderTokens: spec.encoderTokens}, bytes: headBytes(spec, s, format)}]
  case 'mla':
-  return [{...common, latent: true, reach: spec.window === void 0 ? full : {kind: 'sliding', window: spec.window}, bytes: tokenBytes.latent(spec.latent + spec.rope, format)}];
-
+  return [{...common, latent: true, reach: spec.window === void 0 ? full : {kind: 'sliding', window: spec.window}, bytes: tokenBytes.latent(spec.latent + spec.rope, format)}]
  case 'indexer':
-  return [{...common, latent: true, reach: full, bytes: indexerBytes(spec.dim)}];
-
+  return [{...common, latent: true, reach: full, bytes: indexerBytes(spec.dim)}]
  case 'compressed-mla':
-  return compressed(spec);
-
+  return compressed(spec)
  default:
   return [state(spec, s)]
  }
@@ -6428,23 +6285,17 @@ function feedForwardWidth(model) {
  const c = model.compute, e = model.embedding, hd = c.heads * c.headDim
  switch (c.family) {
  case 'gemma':
-  return 3 * c.feedForward + 3 * e + hd;
-
+  return 3 * c.feedForward + 3 * e + hd
  case 'short':
-  return 3 * c.feedForward + 3 * e;
-
+  return 3 * c.feedForward + 3 * e
  case 'parallel':
-  return 3 * c.feedForward + 4 * e + hd;
-
+  return 3 * c.feedForward + 4 * e + hd
  case 'recurrent':
-  return 6.5 * c.stateInner;
-
+  return 6.5 * c.stateInner
  case 'encoder':
-  return c.feedForward + 3 * e;
-
+  return c.feedForward + 3 * e
  case 'mixture':
-  return mixtureWidth(model);
-
+  return mixtureWidth(model)
  case 'standard':
   return 3 * c.feedForward + 3 * e + Math.min(e, hd)
  }
@@ -6493,12 +6344,9 @@ function paddedValueWidth(model, flash) {
 function cacheBytes(block, cells, asked, valueWidth) {
  if (block.keyWidth === 0) return 0;
  const own = block.windowed ? cells.windowPerStream : cells.perStream, value = block.valueWidth === 0 ? 0 : valueWidth ?? block.valueWidth
- let bytes = own * cells.streams * (ggml_types.V_(asked.typeK, block.keyWidth) + (0, 
- ggml_types.V_)(asked.typeV, value))
- if (block.ratio > 0) return bytes + pad(Math.floor(cells.perStream / block.ratio)) * cells.streams * ((0, 
- ggml_types.V_)(asked.typeK, block.keyWidth) + ggml_types.V_(asked.typeK, block.indexerKey))
- if (block.indexerKey > 0) bytes += cells.perStream * cells.streams * (ggml_types.V_(asked.typeK, block.indexerKey) + (0, 
- ggml_types.V_)(asked.typeV, block.indexerValue))
+ let bytes = own * cells.streams * (ggml_types.V_(asked.typeK, block.keyWidth) + ggml_types.V_(asked.typeV, value))
+ if (block.ratio > 0) return bytes + pad(Math.floor(cells.perStream / block.ratio)) * cells.streams * (ggml_types.V_(asked.typeK, block.keyWidth) + ggml_types.V_(asked.typeK, block.indexerKey))
+ if (block.indexerKey > 0) bytes += cells.perStream * cells.streams * (ggml_types.V_(asked.typeK, block.indexerKey) + ggml_types.V_(asked.typeV, block.indexerValue))
  return bytes
 }
 function start_stateBytes(model, block, asked) {
@@ -6591,8 +6439,10 @@ function longestContext(r, most, room) {
 }
 function noteContext(input, r, wanted, context, trained) {
  const given = input.settings.maxModelLen
- if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else if (wanted > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${(0, 
- units_bytes.zD)(wanted)} is above the model's training context of ${units_bytes.zD(trained)}`, given)
+ if (r.asked.context === 0) r.reader.fill('maxModelLen', context, context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context"); else {
+  const slots = r.asked.unified ? 1 : Math.max(1, r.asked.sequences)
+  if (Math.floor(wanted / slots) > trained && r.model.contextLength > 0) r.reader.say('context-above-model', 'warning', `ctx-size ${units_bytes.zD(wanted)}${slots > 1 ? ` over ${slots} slots` : ''} is above the model's training context of ${units_bytes.zD(trained)}`, given)
+ }
 }
 function notePartial(r, context, budget, engine) {
  if (!r.fitsLayers) return;
@@ -6602,9 +6452,7 @@ function notePartial(r, context, budget, engine) {
  r.reader.say('partial-offload', 'warning', `${engine} starts all the same, with ${offloaded} of ${all} layers on the GPU and the rest on the CPU: much slower`)
 }
 function partsOf(r, loaded) {
- const load = loaded.loads[loaded.fullest], {cells} = loaded.start, {typeK, typeV} = r.asked, parts = [ rangePart('weights', spreadRange(load.weights, r.tensors.spread), r.tensors.basis, `${load.layers} of ${r.tensors.blocks.length} layers${load.holdsOutput ? ', output' : ''}; token embedding in host memory`, r.tensors.source), exactPart('kvCache', load.cache, 'exact', `${(0, 
- units_bytes.zD)(cells.context)} cells, K ${typeK.name.toLowerCase()}, V ${typeV.name.toLowerCase()}${r.model.window > 0 ? `, ${(0, 
- units_bytes.zD)(cells.windowPerStream * cells.streams)} in window layers` : ''}`, 'llama.cpp KV cache rule') ]
+ const load = loaded.loads[loaded.fullest], {cells} = loaded.start, {typeK, typeV} = r.asked, parts = [ rangePart('weights', spreadRange(load.weights, r.tensors.spread), r.tensors.basis, `${load.layers} of ${r.tensors.blocks.length} layers${load.holdsOutput ? ', output' : ''}; token embedding in host memory`, r.tensors.source), exactPart('kvCache', load.cache, 'exact', `${units_bytes.zD(cells.context)} cells, K ${typeK.name.toLowerCase()}, V ${typeV.name.toLowerCase()}${r.model.window > 0 ? `, ${units_bytes.zD(cells.windowPerStream * cells.streams)} in window layers` : ''}`, 'llama.cpp KV cache rule') ]
  if (load.state > 0) parts.push(exactPart('recurrentState', load.state, 'exact', `${r.asked.sequences} sequences, float32`, 'llama.cpp state rule'));
  parts.push(rangePart('activations', computeRange(r, load.compute, cells.microBatch), 'modelled', `widest phase of ${cells.microBatch} tokens`, 'llama.cpp compute buffer, rule fitted on 721 starts'))
  const drafted = r.draft !== null && loaded.fullest === r.placement.mainDevice
@@ -6635,87 +6483,7 @@ function kvFigures(r, loaded, budget, total, trained) {
   maxModelLenThatFits: budget === null ? null : longestContext(r, Math.max(trained, cells.context), budget)
  }
 }
-const half = layers => {
- let count = 0
- const eighth = Math.floor(layers / 8)
- for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 == 2) count++;
- return layers > 0 ? count / layers : 0
-}, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
- Q2_K: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q3_K', () => 1]], attentionOut: 'Q3_K'},
- Q2_K_S: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- Q3_K_S: {base: 'Q3_K', output: 'Q6_K'},
- Q3_K_M: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', first(2)], ['Q4_K', layers => 1 - first(2)(layers)]], down: [['Q4_K', half]], attentionOut: 'Q4_K'},
- Q3_K_L: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', () => 1]], attentionOut: 'Q5_K'},
- Q4_0: {base: 'Q4_0', output: 'Q6_K'},
- Q4_1: {base: 'Q4_1', output: 'Q6_K'},
- Q5_0: {base: 'Q5_0', output: 'Q6_K'},
- Q5_1: {base: 'Q5_1', output: 'Q6_K'},
- Q4_K_S: {base: 'Q4_K', output: 'Q6_K', value: [['Q5_K', first(4)]], down: [['Q5_K', firstEighth]]},
- Q4_K_M: {base: 'Q4_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
- Q5_K_S: {base: 'Q5_K', output: 'Q6_K'},
- Q5_K_M: {base: 'Q5_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
- Q6_K: {base: 'Q6_K', output: 'Q6_K'},
- Q8_0: {base: 'Q8_0', output: 'Q8_0'},
- IQ1_S: {base: 'IQ1_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
- IQ1_M: {base: 'IQ1_M', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
- IQ2_XXS: {base: 'IQ2_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
- IQ2_XS: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
- IQ2_S: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
- IQ2_M: {base: 'IQ2_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
- IQ3_XXS: {base: 'IQ3_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- IQ3_XS: {base: 'IQ3_XXS', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
- IQ3_S: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]]},
- IQ3_M: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', () => 1]], attentionOut: 'Q4_K'},
- IQ4_NL: {base: 'IQ4_NL', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
- IQ4_XS: {base: 'IQ4_XS', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
- TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
- TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
- MXFP4: {base: 'MXFP4', output: 'Q8_0'},
- NVFP4: {base: 'NVFP4', output: 'Q8_0'},
- F16: {base: 'F16', output: 'F16'},
- BF16: {base: 'BF16', output: 'BF16'},
- F32: {base: 'F32', output: 'F32'}
-}, SAME = {Q3_K: 'Q3_K_M', Q4_K: 'Q4_K_M', Q5_K: 'Q5_K_M', Q2_K_XL: 'Q2_K', Q3_K_XL: 'Q3_K_L', Q4_K_XL: 'Q4_K_M', Q5_K_XL: 'Q5_K_M', Q6_K_XL: 'Q6_K', Q6_K_L: 'Q6_K', Q4_K_L: 'Q4_K_M', Q5_K_L: 'Q5_K_M', Q2_K_L: 'Q2_K', Q8_K_XL: 'Q8_0', Q8_0_XL: 'Q8_0', MXFP4_MOE: 'MXFP4', FP16: 'F16'}, FALLBACK = {
- Q2_K: 'Q4_0',
- Q3_K: 'IQ4_NL',
- Q4_K: 'Q5_0',
- Q5_K: 'Q5_1',
- Q6_K: 'Q8_0',
- IQ4_XS: 'IQ4_NL',
- TQ1_0: 'Q4_0',
- TQ2_0: 'Q4_0'
-}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
-function ggufTag(text) {
- let found = null
- for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
- return found
-}
-function ggufMix(tag) {
- const upper = tag.toUpperCase(), plain = upper.startsWith('UD-') ? upper.slice(3) : upper, name = SAME[plain] ?? plain, recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null
- if (recipe === null) return null;
- const published = plain !== upper || plain in SAME
- return { tag: upper, spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02, types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share })) }
-}
-function sharesOf(recipe, part, layers) {
- if (part === 'router') return [['F32', 1]];
- if (part === 'output') return [[recipe.output, 1]];
- if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]];
- if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
- const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
- if (!better) return [[recipe.base, 1]];
- const shares = better.map(([type, share]) => [type, share(layers)]), rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0)
- return rest > 1e-9 ? [...shares, [recipe.base, rest]] : shares
-}
-function fitting(name, rowLength) {
- const type = ggml_types.NL(name) ?? ggml_types.NL('F16')
- if (rowLength % type.block === 0) return type;
- const other = ggml_types.NL(FALLBACK[name] ?? 'IQ4_NL')
- return rowLength % other.block === 0 ? other : ggml_types.NL('F16')
-}
-function mixBytes(mix, part, layers, rows, rowLength) {
- return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * (0, 
- ggml_types.V_)(type, rowLength), 0)
-}
+var gguf_mixes = require_(5794)
 class Keys {
  architecture
  values
@@ -6791,17 +6559,13 @@ function windowOf(keys, count) {
  const given = keys.number('attention.sliding_window')
  switch (keys.architecture) {
  case 'llama4':
-  return given === 0 ? 0 : 8192;
-
+  return given === 0 ? 0 : 8192
  case 'smallthinker':
-  return given ? 4096 : 0;
-
+  return given ? 4096 : 0
  case 'gemma2':
-  return given ?? 4096;
-
+  return given ?? 4096
  case 'exaone4':
-  return count === 64 ? given ?? 0 : 0;
-
+  return count === 64 ? given ?? 0 : 0
  default:
   return keys.architecture in PERIODS || LISTED.has(keys.architecture) || keys.architecture === 'deepseek4' ? given ?? 0 : 0
  }
@@ -6827,17 +6591,14 @@ function indexerOf(keys, layer, value) {
  const width = keys.number('attention.indexer.key_length') ?? 0
  switch (keys.architecture) {
  case 'deepseek32':
-  return {indexerKey: width, indexerValue: 0};
-
+  return {indexerKey: width, indexerValue: 0}
  case 'deepseek4':
-  return {indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0, indexerValue: 0};
-
+  return {indexerKey: keys.at('attention.compress_ratios', layer) === 4 ? width : 0, indexerValue: 0}
  case 'minimax-m3':
   {
    const sparse = layer >= (keys.number('leading_dense_block_count') ?? 0)
    return {indexerKey: sparse ? width : 0, indexerValue: sparse ? value : 0}
   }
-
  default:
   return {indexerKey: 0, indexerValue: 0}
  }
@@ -6861,25 +6622,21 @@ function isRecurrent(keys, layer) {
  case 'rwkv6qwen2':
  case 'arwkv7':
  case 'falcon-h1':
-  return true;
-
+  return true
  case 'jamba':
  case 'granitehybrid':
  case 'lfm2':
  case 'lfm2moe':
  case 'plamo2':
  case 'kimi-linear':
-  return keys.at('attention.head_count_kv', layer) === 0;
-
+  return keys.at('attention.head_count_kv', layer) === 0
  case 'nemotron_h':
  case 'nemotron_h_moe':
-  return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0;
-
+  return keys.at('attention.head_count_kv', layer) === 0 && keys.at('feed_forward_length', layer) === 0
  case 'qwen3next':
  case 'qwen35':
  case 'qwen35moe':
-  return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0;
-
+  return (layer + 1) % (keys.number('full_attention_interval') ?? 4) !== 0
  default:
   return false
  }
@@ -6893,20 +6650,17 @@ function stateOf(keys, layer, embedding) {
  switch (keys.architecture) {
  case 'lfm2':
  case 'lfm2moe':
-  return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding;
-
+  return 4 * Math.max(0, number('shortconv.l_cache') - 1) * embedding
  case 'rwkv6':
  case 'rwkv7':
  case 'rwkv6qwen2':
  case 'arwkv7':
-  return 4 * (2 * embedding + embedding * number('wkv.head_size'));
-
+  return 4 * (2 * embedding + embedding * number('wkv.head_size'))
  case 'kimi-linear':
   {
    const heads = keys.number('attention.head_count') ?? 0, dim = number('kda.head_dim')
    return 4 * (3 * tail * heads * dim + heads * dim * dim)
   }
-
  default:
   {
    if (!SSM.has(keys.architecture)) return 0;
@@ -6988,23 +6742,19 @@ function model_from_shape_blockOf(kind, windows, ownCache) {
    block.keyWidth += spec.kvHeads * spec.keyDim
    block.valueWidth += spec.kvHeads * spec.valueDim
    block.windowed = windows && spec.kind !== 'full'
-   break;
-
+   break
   case 'mla':
    block.keyWidth += spec.latent + spec.rope
-   break;
-
+   break
   case 'indexer':
    block.indexerKey += spec.dim
-   break;
-
+   break
   case 'compressed-mla':
    block.keyWidth += spec.headDim
    block.windowed = windows
    block.ratio = spec.ratio
    block.indexerKey += spec.ratio === 4 ? spec.indexDim : 0
-   break;
-
+   break
   default:
    break
   }
@@ -7014,36 +6764,28 @@ function model_from_shape_blockOf(kind, windows, ownCache) {
 function model_from_shape_stateBytes(spec) {
  switch (spec.kind) {
  case 'mamba1':
-  return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner);
-
+  return 4 * ((spec.kernel - 1) * spec.inner + spec.state * spec.inner)
  case 'mamba2':
-  return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner);
-
+  return 4 * ((spec.kernel - 1) * (spec.inner + 2 * spec.groups * spec.state) + spec.state * spec.inner)
  case 'gated-delta':
   {
    const inner = spec.valueHeads * spec.valueDim
    return 4 * ((spec.kernel - 1) * (2 * spec.keyHeads * spec.keyDim + inner) + inner * spec.keyDim)
   }
-
  case 'kda':
   {
    const width = spec.heads * spec.headDim
    return 4 * (3 * (spec.kernel - 1) * width + width * spec.headDim)
   }
-
  case 'short-conv':
-  return 4 * (spec.kernel - 1) * spec.width;
-
+  return 4 * (spec.kernel - 1) * spec.width
  case 'lightning':
-  return 4 * spec.heads * spec.headDim * spec.headDim;
-
+  return 4 * spec.heads * spec.headDim * spec.headDim
  case 'rwkv':
-  return 4 * (2 * spec.hidden + spec.hidden * spec.headDim);
-
+  return 4 * (2 * spec.hidden + spec.hidden * spec.headDim)
  case 'compressed-mla':
   if (spec.ratio === 4) return 8 * (2 * spec.headDim * 8 + 2 * spec.indexDim * 8);
-  return spec.ratio > 0 ? 8 * spec.headDim * spec.ratio : 0;
-
+  return spec.ratio > 0 ? 8 * spec.headDim * spec.ratio : 0
  default:
   return 0
  }
@@ -7128,7 +6870,7 @@ function weightBytes(weight, mix, layers, shape) {
  if (weight.kind !== 'linear' && weight.kind !== 'embedding') return 4 * weight.copies * weight.out * weight.in + biases;
  const part = tensors_partOf(weight, shape.tied)
  if (shape.modelType === 'gpt_oss' && weight.split.startsWith('expert')) return weight.copies * weight.out * weight.in * 17 / 32 + biases;
- return mixBytes(mix, part, layers, weight.copies * weight.out, weight.in) + biases
+ return gguf_mixes.y(mix, part, layers, weight.copies * weight.out, weight.in) + biases
 }
 function tensors_partOf(weight, tied) {
  if (weight.kind === 'embedding') return tied && weight.split === 'vocab' ? 'output' : 'embedding';
@@ -7141,7 +6883,7 @@ function tensors_partOf(weight, tied) {
 }
 function draft_draftOf(input, options) {
  if (input.draft === null) return null;
- const {shape, facts} = input.draft, own = facts.gguf ? modelFromKeys(facts.gguf.architecture, facts.gguf.keys, facts.gguf.vocabulary) : null, model = own ?? modelFromShape(shape), tag = ggufTag(options.text('spec-draft-model') ?? options.text('spec-draft-hf') ?? facts.id) ?? 'Q4_K_M', tensors = facts.gguf && own ? tensorsOfFile(facts.gguf, own.blocks.length) : tensorsOfMix(shape, ggufMix(tag) ?? ggufMix('Q4_K_M'))
+ const {shape, facts} = input.draft, own = facts.gguf ? modelFromKeys(facts.gguf.architecture, facts.gguf.keys, facts.gguf.vocabulary) : null, model = own ?? modelFromShape(shape), written = options.text('spec-draft-model') ?? options.text('spec-draft-hf') ?? facts.id, tag = gguf_mixes.wb(written) ?? 'Q4_K_M', tensors = facts.gguf && own ? tensorsOfFile(facts.gguf, own.blocks.length) : tensorsOfMix(shape, gguf_mixes.IM(tag) ?? gguf_mixes.IM('Q4_K_M'))
  return {
   weights: tensors.blocks.reduce((sum, block) => sum + block.other + block.experts, 0) + tensors.output,
   spread: tensors.spread,
@@ -7210,16 +6952,16 @@ function modelAndTensors(input, reader, options, assumptions) {
   if (gguf.fileType !== null) reader.fill('quantization', gguf.fileType, 'general.file_type of the GGUF file', 'model-config');
   return {model: own, tensors: tensorsOfFile(gguf, own.blocks.length)}
  }
- const tag = writtenTag(input, options), mix = tag === null ? null : ggufMix(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : "Q4_K_M"
- if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
- const tensors = tensorsOfMix(input.shape, mix ?? {...ggufMix(usual), spread: usual === "Q4_K_M" ? .25 : .05})
+ const tag = writtenTag(input, options), mix = tag === null ? null : gguf_mixes.IM(tag), usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : "Q4_K_M"
+ if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, the usual one where no tag is given`); else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config');
+ const tensors = tensorsOfMix(input.shape, mix ?? {...gguf_mixes.IM(usual), spread: usual === "Q4_K_M" ? .25 : .05})
  return {model: modelFromShape(input.shape), tensors}
 }
 function writtenTag(input, options) {
  const setting = input.settings.quantization?.value, places = [setting, options.text('hf-file'), options.text('model'), options.text('hf-repo'), options.text('model-url'), input.facts.id]
  for (const place of places) {
-  const tag = typeof place == 'string' ? ggufTag(place) : null
-  if (tag !== null && ggufMix(tag) !== null) return tag;
+  const tag = typeof place == 'string' ? gguf_mixes.wb(place) : null
+  if (tag !== null && gguf_mixes.IM(tag) !== null) return tag;
  }
  return null
 }
@@ -7302,16 +7044,12 @@ function cacheOf(spec, s) {
    if (spec.kind === 'cross') return {bytes: 0, window: null, state: bytes * spec.encoderTokens};
    return attention(bytes, spec.kind === 'sliding' ? spec.window : spec.kind === 'chunked' ? spec.chunk : null)
   }
-
  case 'mla':
-  return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null);
-
+  return attention((spec.latent + spec.rope) * s.elementBytes, spec.window ?? null)
  case 'indexer':
-  return attention(spec.dim + 4 * Math.ceil(spec.dim / 128));
-
+  return attention(spec.dim + 4 * Math.ceil(spec.dim / 128))
  case 'compressed-mla':
-  return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio));
-
+  return attention((spec.headDim + spec.rope + 8) / Math.max(1, spec.ratio))
  default:
   return {bytes: 0, window: null, state: s.beams * stateBytes(spec, {tensor: s.ranks, convBytes: 2, ssmBytes: 4, extraTokens: 0})}
  }
@@ -7333,8 +7071,7 @@ function longestIn(cache, limit, room, block) {
  return low
 }
 function poolAnswer(about) {
- const {input, reader, stages, caches, block, fraction} = about, memory = input.gpu?.memoryBytes ?? null, used = stages.map(parts => (0, 
- memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)).expected), pools = used.map((bytes, at) => memory === null ? null : poolBytes(about, caches[at], memory - bytes)), limit = about.context ?? 16777216, fitting = pools.every(pool => pool !== null) ? Math.min(...pools.map((pool, at) => longestIn(caches[at], limit, pool, block))) : null, length = about.maxModelLen ?? Math.max(1, Math.min(fitting ?? limit, limit))
+ const {input, reader, stages, caches, block, fraction} = about, memory = input.gpu?.memoryBytes ?? null, used = stages.map(parts => memory_parts.cz(parts.filter(part => part.inBudget).map(part => part.bytes)).expected), pools = used.map((bytes, at) => memory === null ? null : poolBytes(about, caches[at], memory - bytes)), limit = about.context ?? 16777216, fitting = pools.every(pool => pool !== null) ? Math.min(...pools.map((pool, at) => longestIn(caches[at], limit, pool, block))) : null, length = about.maxModelLen ?? Math.max(1, Math.min(fitting ?? limit, limit))
  if (about.maxModelLen === null) reader.fill('maxModelLen', length, 'the largest that fits');
  const requests = caches.map(cache => kvBytes(cache, length, block) + cache.state), at = requests.reduce((best, bytes, i) => used[i] + bytes > used[best] + requests[best] ? i : best, 0), cache = caches[at], parts = [...stages[at], ...pooled_cacheParts(about, cache, length, fraction)], concurrency = concurrencyOf(pools, requests)
  return {
@@ -7365,17 +7102,14 @@ function concurrencyOf(pools, requests) {
  return counts.length < each.length || counts.length === 0 ? null : Math.min(...counts)
 }
 function pooled_cacheParts(about, cache, length, fraction) {
- const {input, block} = about, n = input.concurrency, kv = kvBytes(cache, length, block) * n, basis = input.shape.count === 'exact' ? 'exact' : 'derived', requests = n > 1 ? ` x ${(0, 
- units_bytes.zD)(n)} requests` : '', tokens = units_bytes.zD(Math.ceil(length / block) * block), windows = cache.windows.length > 0 ? ', windows besides' : '', parts = []
+ const {input, block} = about, n = input.concurrency, kv = kvBytes(cache, length, block) * n, basis = input.shape.count === 'exact' ? 'exact' : 'derived', requests = n > 1 ? ` x ${units_bytes.zD(n)} requests` : '', tokens = units_bytes.zD(Math.ceil(length / block) * block), windows = cache.windows.length > 0 ? ', windows besides' : '', parts = []
  if (kv > 0 || cache.state === 0) {
   const text = kv > 0 ? `${tokens} tokens x ${units_bytes.zD(cache.full)} B${windows}${requests}` : 'no layer keeps keys and values'
   parts.push(exactPart('kvCache', kv, basis, text, `${about.source}; ${about.kvText}`))
  }
- if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * n, basis, `${(0, 
- units_bytes.zD)(cache.state)} B${requests}`, about.source))
+ if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * n, basis, `${units_bytes.zD(cache.state)} B${requests}`, about.source))
  const bytes = kv + cache.state * n
- if (fraction < 1 && bytes > 0) parts.push(exactPart('fragmentation', Math.ceil(bytes / fraction) - bytes, 'derived', `${(0, 
- units_bytes.zD)(bytes)} B x (1 / ${fraction} - 1) stay free beside the pool`, about.fractionText))
+ if (fraction < 1 && bytes > 0) parts.push(exactPart('fragmentation', Math.ceil(bytes / fraction) - bytes, 'derived', `${units_bytes.zD(bytes)} B x (1 / ${fraction} - 1) stay free beside the pool`, about.fractionText))
  return parts
 }
 const parser = 'lmdeploy serve api_server, parser of 0.18.0', lmdeploy = {
@@ -7436,16 +7170,20 @@ const source = 'ollama envconfig and discover packages', ollama = {
   source
  }],
  estimate: input => {
-  const translated = asServer(input), answer = account_account(translated, {...resolve_resolve(translated), fitsContext: false, fitsLayers: true}, 'Ollama'), length = input.settings.maxModelLen ?? {
-   value: defaultContext(input),
+  const translated = asServer(input), answer = account_account(translated, {...resolve_resolve(translated), fitsContext: false, fitsLayers: true}, 'Ollama'), given = input.settings.maxModelLen, each = ollama_contextOf(input), length = given === void 0 ? {
+   value: each,
    from: 'engine-default',
    note: "Ollama's default for this much GPU memory"
-  }, most = answer.estimate.kvCache?.maxModelLenThatFits ?? null, each = most === null ? null : Math.floor(most / slotsOf(input)), kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: each }
+  } : typeof given.value == 'number' && given.value > each ? {
+   ...given,
+   effective: each,
+   note: "the model's training context: Ollama takes no more"
+  } : given, most = answer.estimate.kvCache?.maxModelLenThatFits ?? null, fitting = most === null ? null : Math.floor(most / slotsOf(input)), kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: fitting }
   return {...answer, estimate: {...answer.estimate, kvCache}, settings: {...answer.settings, maxModelLen: length}}
  }
 }
-function defaultContext(input) {
- const memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1), size = memory >= 47 * units_bytes.T3 ? 262144 : memory >= 23 * units_bytes.T3 ? 32768 : 4096, trained = input.shape.facts.contextLength
+function ollama_contextOf(input) {
+ const asked = input.settings.maxModelLen?.value, memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1), usual = memory >= 47 * units_bytes.T3 ? 262144 : memory >= 23 * units_bytes.T3 ? 32768 : 4096, size = typeof asked == 'number' ? asked : usual, trained = input.shape.facts.contextLength
  return trained === null ? size : Math.min(size, trained)
 }
 function slotsOf(input) {
@@ -7453,8 +7191,9 @@ function slotsOf(input) {
  return typeof value == 'number' && Number.isSafeInteger(value) && value >= 1 ? value : 1
 }
 function asServer(input) {
- const given = input.settings, parallel = slotsOf(input), each = typeof given.maxModelLen?.value == 'number' ? given.maxModelLen.value : defaultContext(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
+ const given = input.settings, parallel = slotsOf(input), each = ollama_contextOf(input), flash = input.environment['OLLAMA_FLASH_ATTENTION'], options = {...input.options}, at = {file: '', line: 1, column: 1}
  if (flash !== void 0 && /^(?:0|false|no)$/i.test(flash)) options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` };
+ options['mmproj'] = {value: 'auto', at, text: ''}
  const cache = given.kvCacheDtype?.value
  if (typeof cache == 'string' && ggml_types.NL(cache) !== null) options['cache-type-v'] = {value: cache, at, text: given.kvCacheDtype?.text ?? cache};
  const assumed = value => ({value, from: 'engine-default'})
@@ -7589,13 +7328,11 @@ function mediaBytes(r) {
 }
 function forward(input, r) {
  const {facts} = input.shape, width = (facts.heads ?? 1) * (facts.headDim ?? facts.hidden), tokens = r.server.chunk > 0 ? r.server.chunk : r.given.maxPrefillTokens, factor = fixed_FORWARD[facts.experts === null ? 'dense' : 'experts'][fixed_step(r.given.tensor)], expected = Math.max(90 * units_bytes.lv, 2.3 * tokens * width * factor)
- return rangePart('activations', { low: .4 * expected, expected, high: 1.5 * expected + .3 * units_bytes.T3 }, 'modelled', `1.15 x ${factor} x ${units_bytes.zD(tokens)} tokens x ${(0,
- units_bytes.zD)(width)} x 2 B`, 'factors of a forward pass by TP; taken from what the fraction leaves', false)
+ return rangePart('activations', { low: .4 * expected, expected, high: 1.5 * expected + .3 * units_bytes.T3 }, 'modelled', `1.15 x ${factor} x ${units_bytes.zD(tokens)} tokens x ${units_bytes.zD(width)} x 2 B`, 'factors of a forward pass by TP; taken from what the fraction leaves', false)
 }
 function fixed_graphs(r) {
  const {decodeBatch, prefillTokens} = r.server, prefill = prefillTokens > 0 ? prefillGraphCount(prefillTokens) : 0, expected = (2 * decodeBatch + 8 * prefill) * units_bytes.lv
- return rangePart('cudaGraphs', { low: .15 * expected, expected, high: 2 * expected }, 'modelled', expected === 0 ? 'none' : `2 MiB x ${decodeBatch} + 8 MiB x ${prefill} sizes = ${(0,
- units_bytes.ip)(expected)} GiB`, 'the reserve of SGLang for its graphs', false)
+ return rangePart('cudaGraphs', { low: .15 * expected, expected, high: 2 * expected }, 'modelled', expected === 0 ? 'none' : `2 MiB x ${decodeBatch} + 8 MiB x ${prefill} sizes = ${units_bytes.ip(expected)} GiB`, 'the reserve of SGLang for its graphs', false)
 }
 const STATES = new Set([ 'mamba1', 'mamba2', 'gated-delta', 'kda', 'short-conv', 'lightning', 'rwkv' ]), isState = spec => STATES.has(spec.kind), WINDOW_POOL = /^(?:gpt_oss|gemma4|llama4|mimo_v2|step3p5|inkling)/, BY_REQUEST = /^(?:gemma3|llama4)/, DEEPSEEK = /^(?:deepseek_v3|kimi_k2|kimi_k25|glm4_moe_lite|mistral_large_3)$/
 function traitsOf(shape) {
@@ -7686,17 +7423,13 @@ function specBytes(spec, s) {
  case 'full':
  case 'sliding':
  case 'chunked':
-  return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes;
-
+  return Math.max(1, Math.floor(spec.kvHeads / s.attentionRanks)) * (spec.keyDim + spec.valueDim) * s.elementBytes
  case 'mla':
-  return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes;
-
+  return s.packedLatent ? spec.latent + 4 * Math.ceil(spec.latent / 128) + 2 * spec.rope : (spec.latent + spec.rope) * s.elementBytes
  case 'indexer':
-  return spec.dim + 4 * Math.ceil(spec.dim / 128);
-
+  return spec.dim + 4 * Math.ceil(spec.dim / 128)
  case 'compressed-mla':
-  return compressedBytes(spec, s);
-
+  return compressedBytes(spec, s)
  default:
   return 0
  }
@@ -7819,8 +7552,7 @@ function sglang_account_account(about) {
 function sglang_account_stagesOf(about, budget) {
  const {input, r, pool} = about, fixed = fixedParts(input, r)
  return stageParts(about).map((own, at) => {
-  const parts = [...own, ...fixed], tokens = pool_tokenBytes(input.shape, r.traits, pool)[at], used = (0, 
-  memory_parts.cz)(parts.filter(part => part.inBudget).map(part => part.bytes)).expected, room = budget === null ? null : Math.max(0, budget - used)
+  const parts = [...own, ...fixed], tokens = pool_tokenBytes(input.shape, r.traits, pool)[at], used = memory_parts.cz(parts.filter(part => part.inBudget).map(part => part.bytes)).expected, room = budget === null ? null : Math.max(0, budget - used)
   return {parts, tokens, room, pool: room === null ? null : poolOf(room, tokens, pool), request: requestBudget(r.maxModelLen, 1, tokens, pool).total}
  })
 }
@@ -7829,17 +7561,13 @@ function account_fullest(stages) {
  return stages.reduce((best, stage, at) => load(stage) > load(stages[best]) ? at : best, 0)
 }
 function account_cacheParts(about, stage) {
- const {input, r, pool, kvDtype} = about, need = requestBudget(r.maxModelLen, input.concurrency, stage.tokens, pool), least = requestBudget(pool.page, 1, stage.tokens, pool), short = input.concurrency === 1 && stage.room !== null && stage.room < need.total, basis = input.shape.count === 'exact' ? 'exact' : 'derived', source = `SGLang memory pool rules; KV ${kvDtype}, page size ${(0, 
- units_bytes.zD)(pool.page)}`, requests = input.concurrency > 1 ? ` x ${units_bytes.zD(input.concurrency)} requests` : '', text = `${(0, 
- units_bytes.zD)(need.tokens / input.concurrency)} tokens x ${units_bytes.zD(stage.tokens.perToken)} B${requests}`, parts = [], stateText = `${(0, 
- units_bytes.zD)(need.slots)} slots x ${units_bytes.zD(stage.tokens.state)} B`
+ const {input, r, pool, kvDtype} = about, need = requestBudget(r.maxModelLen, input.concurrency, stage.tokens, pool), least = requestBudget(pool.page, 1, stage.tokens, pool), short = input.concurrency === 1 && stage.room !== null && stage.room < need.total, basis = input.shape.count === 'exact' ? 'exact' : 'derived', source = `SGLang memory pool rules; KV ${kvDtype}, page size ${units_bytes.zD(pool.page)}`, requests = input.concurrency > 1 ? ` x ${units_bytes.zD(input.concurrency)} requests` : '', text = `${units_bytes.zD(need.tokens / input.concurrency)} tokens x ${units_bytes.zD(stage.tokens.perToken)} B${requests}`, parts = [], stateText = `${units_bytes.zD(need.slots)} slots x ${units_bytes.zD(stage.tokens.state)} B`
  if (!short) {
   if (need.kv > 0 || need.state === 0) parts.push(exactPart('kvCache', need.kv, basis, need.kv > 0 ? text : 'no layer keeps keys and values', source));
   if (need.state > 0) parts.push(exactPart('recurrentState', need.state, basis, stateText, source));
   return parts
  }
- const room = Math.max(stage.room ?? 0, least.total), expected = need.total > 0 ? Math.floor(room * need.kv / need.total) : 0, some = `; the pool has ${(0, 
- units_bytes.ip)(room)} GiB`
+ const room = Math.max(stage.room ?? 0, least.total), expected = need.total > 0 ? Math.floor(room * need.kv / need.total) : 0, some = `; the pool has ${units_bytes.ip(room)} GiB`
  if (need.kv > 0) parts.push(rangePart('kvCache', {low: Math.min(least.kv, expected), expected, high: Math.max(need.kv, expected)}, 'derived', text + some, source));
  if (need.state > 0) {
   const rest = room - expected
@@ -7852,15 +7580,13 @@ function shortPool(about, stages, tokens) {
  if (tokens === null) return;
  const bad = stages.find(stage => stage.pool.problem !== null), {say} = r.reader
  if (bad === void 0) {
-  if (tokens < r.maxModelLen) say('context-above-pool', 'warning', `the pool holds ${(0, 
-  units_bytes.zD)(tokens)} tokens: requests longer than that are rejected, the context is ${(0, 
-  units_bytes.zD)(r.maxModelLen)}`, about.input.settings.maxModelLen)
+  if (tokens < r.maxModelLen) say('context-above-pool', 'warning', `the pool holds ${units_bytes.zD(tokens)} tokens: requests longer than that are rejected, the context is ${units_bytes.zD(r.maxModelLen)}`, about.input.settings.maxModelLen)
   return
  }
  const room = units_bytes.lP(bad.room ?? 0)
  if (bad.pool.problem === 'no-slots') say('state-pool-too-small', about.pool.stateSlots === null ? 'warning' : 'error', `${room} beside the weights hold ${bad.pool.slots ?? 0} state slots, a request takes ${about.pool.slotsPerRequest}: SGLang refuses to start`); else if (bad.pool.problem === 'window-too-small') say('window-pool-too-small', 'warning', `${room} beside the weights leave the sliding-window pool less than one window: SGLang refuses to start`); else say('no-pool', 'warning', `mem-fraction-static ${r.server.fraction} leaves ${room} for the KV cache: SGLang refuses to start`, about.input.settings.memoryFraction);
 }
-const args = 'srt/server_args.py of the released packages', sglangDefaults = [ { setting: 'memoryFraction', value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16', versions: 'up to 0.4.5', source: args }, {
+const args = 'srt/server_args.py of the released packages', sglangDefaults = [{setting: 'memoryFraction', value: '0.88, 0.87, 0.85, 0.81, 0.79 at TP 1, 2, 4, 8, 16', versions: 'up to 0.4.5', source: args}, {
  setting: 'memoryFraction',
  value: 'the same up to 80 GiB, else all but 13 GiB',
  versions: '0.4.6 to 0.4.8',
@@ -7891,8 +7617,7 @@ function findings_findings(input, r, kvDtype) {
  headFindings(input.shape, ranks, given.attentionData > 1 ? 'attention ranks (tp / dp)' : 'tp', settings.tensorParallel, say)
  if (given.tensor % given.attentionData !== 0) say('ranks-not-divisible', 'error', `tp ${given.tensor} does not divide by ${given.attentionData} attention data ranks`, settings.attentionDataParallel);
  gpuFindings(input.gpusPerReplica, r.gpus, `tp ${given.tensor} x pp ${given.pipeline}${r.dataParallel > 1 ? ` x dp ${r.dataParallel}` : ''}`, settings.tensorParallel, say)
- const stages = settings.pipelineParallel?.value
- if (typeof stages == 'number' && stages > input.shape.layers.order.length) say('stages-above-layers', 'error', `${stages} pipeline stages for ${input.shape.layers.order.length} layers`, settings.pipelineParallel);
+ stageFinding(input, say)
  const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN'], allowed = override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null
  contextFinding(r.maxModelLen, r.context, 'context-length', allowed, settings.maxModelLen, say)
  if (kvElementBytes(kvDtype) === null) say('kv-dtype-unsupported', 'error', `KV cache dtype ${JSON.stringify(kvDtype)} is not known: the model's dtype stands in for it`, settings.kvCacheDtype);
@@ -8161,8 +7886,7 @@ const generation = 'transformers generate()', transformers = {
    block: 1,
    windows: true,
    beams: 1
-  }), rest = [prefillPart(shape, prompt * batch, batch), transformers_contextPart()], memory = input.gpu?.memoryBytes ?? null, fixed = (0, 
-  memory_parts.cz)(rest.map(part => part.bytes)).expected, free = weights.map(part => memory === null ? null : Math.max(0, memory - part.bytes.expected - fixed)), load = weights.map((part, at) => part.bytes.expected + batch * transformers_requestBytes(caches[at], length)), at = load.indexOf(Math.max(...load)), cache = caches[at], request = transformers_requestBytes(cache, length), fitting = free.map((bytes, i) => bytes === null ? null : longestIn(caches[i], context ?? 2 ** 24, bytes / batch, 1))
+  }), rest = [prefillPart(shape, prompt * batch, batch), transformers_contextPart()], memory = input.gpu?.memoryBytes ?? null, fixed = memory_parts.cz(rest.map(part => part.bytes)).expected, free = weights.map(part => memory === null ? null : Math.max(0, memory - part.bytes.expected - fixed)), load = weights.map((part, at) => part.bytes.expected + batch * transformers_requestBytes(caches[at], length)), at = load.indexOf(Math.max(...load)), cache = caches[at], request = transformers_requestBytes(cache, length), fitting = free.map((bytes, i) => bytes === null ? null : longestIn(caches[i], context ?? 2 ** 24, bytes / batch, 1))
   return {
    settings: reader.settings(),
    findings: reader.findings,
@@ -8184,18 +7908,14 @@ const generation = 'transformers generate()', transformers = {
  }
 }, transformers_requestBytes = (cache, length) => kvBytes(cache, length, 1) + cache.state
 function transformers_cacheParts(input, cache, length, batch) {
- const kv = kvBytes(cache, length, 1) * batch, basis = input.shape.count === 'exact' ? 'exact' : 'derived', times = batch > 1 ? ` x ${(0, 
- units_bytes.zD)(batch)} sequences` : '', parts = []
- if (kv > 0 || cache.state === 0) parts.push(exactPart('kvCache', kv, basis, kv > 0 ? `${(0, 
- units_bytes.zD)(length)} tokens x ${units_bytes.zD(cache.full)} B${times}` : 'no layer keeps keys and values', 'cache grows with every token'))
- if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * batch, basis, `${(0, 
- units_bytes.zD)(cache.state)} B${times}`, 'state of every sequence'))
+ const kv = kvBytes(cache, length, 1) * batch, basis = input.shape.count === 'exact' ? 'exact' : 'derived', times = batch > 1 ? ` x ${units_bytes.zD(batch)} sequences` : '', parts = []
+ if (kv > 0 || cache.state === 0) parts.push(exactPart('kvCache', kv, basis, kv > 0 ? `${units_bytes.zD(length)} tokens x ${units_bytes.zD(cache.full)} B${times}` : 'no layer keeps keys and values', 'cache grows with every token'))
+ if (cache.state > 0) parts.push(exactPart('recurrentState', cache.state * batch, basis, `${units_bytes.zD(cache.state)} B${times}`, 'state of every sequence'))
  return parts
 }
 function prefillPart(shape, tokens, batch) {
  const {facts} = shape, each = 2 * ((facts.intermediate ?? 4 * facts.hidden) * (facts.expertsPerToken ?? 1) * 3 + 6 * facts.hidden), logits = batch * facts.vocabulary * 8, expected = tokens * each + logits
- return rangePart('activations', { low: logits, expected, high: 1.6 * expected + .3 * units_bytes.T3 }, 'modelled', `${units_bytes.zD(tokens)} prompt tokens x ${units_bytes.zD(each)} B + ${(0,
- units_bytes.zD)(batch)} x ${units_bytes.zD(facts.vocabulary)} x 8 B`, 'widest tensors of one layer in 16 bits')
+ return rangePart('activations', { low: logits, expected, high: 1.6 * expected + .3 * units_bytes.T3 }, 'modelled', `${units_bytes.zD(tokens)} prompt tokens x ${units_bytes.zD(each)} B + ${units_bytes.zD(batch)} x ${units_bytes.zD(facts.vocabulary)} x 8 B`, 'widest tensors of one layer in 16 bits')
 }
 function transformers_contextPart() {
  return rangePart('context', {low: 300 * units_bytes.lv, expected: 512 * units_bytes.lv, high: 800 * units_bytes.lv}, 'measured', '0.5 GiB for the CUDA context', 'CUDA context: 0.3 to 0.5 GiB a process and device, more with large kernels')
@@ -8245,8 +7965,7 @@ const trtllm_args = 'TensorRT-LLM LlmArgs and memory page', trtllm = {
    maxTokens: option.count('max-tokens'),
    kvText: `KV ${kvDtype}, blocks of ${block} tokens${beams > 1 ? `, ${beams} beams` : ''}`,
    source: 'TensorRT-LLM memory page',
-   assumptions: [ `max_num_tokens ${units_bytes.zD(tokens)} and max_batch_size ${(0, 
-   units_bytes.zD)(sequences)} size the buffers, whatever the load`, ...input.version === null ? [ 'TensorRT-LLM version unknown: the defaults of 1.x are used' ] : [], ...windows !== false ? [] : [ 'without max_attention_window every layer keeps every token' ] ]
+   assumptions: [ `max_num_tokens ${units_bytes.zD(tokens)} and max_batch_size ${units_bytes.zD(sequences)} size the buffers, whatever the load`, ...input.version === null ? [ 'TensorRT-LLM version unknown: the defaults of 1.x are used' ] : [], ...windows !== false ? [] : [ 'without max_attention_window every layer keeps every token' ] ]
   })
  }
 }, OTHER = {low: .6, expected: 1.5, high: 3.5}, trtllm_lengthOf = (given, context) => typeof given == 'number' ? given : context ?? 2048
@@ -8309,10 +8028,12 @@ async function find(asked, ports) {
   if (ports.repository === null) return problem.MB('model-not-found', `${asked.id} is a path of the repository, and there is no repository here`, { at: entry.at });
   return local.localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
  }
+ const library = entry === void 0 && asked.id.startsWith('ollama:') ? ports.catalogue?.ollama(asked.id) : null
+ if (library) return problem.uw(library);
  const named = entry?.id == null ? asked : {...asked, id: entry.id, revision: entry.revision ?? asked.revision}, checked = sources_reference.j(named)
  if (!checked.ok) return entry === void 0 ? checked : {ok: false, problem: {...checked.problem, at: entry.at}};
  const reference = checked.value, locked = ports.lock === null ? null : sources_locked.E(ports.lock, reference)
- if (locked !== null) return problem.uw(locked);
+ if (locked !== null) return ports.vet ? ports.vet(locked, reference, ports.hub) : problem.uw(locked)
  const {catalogue} = ports
  if (catalogue !== null && !ports.refresh && isDefaultBranch(reference.revision) && reference.variant === null) {
   const known = catalogue.find(reference.id)
@@ -8347,22 +8068,19 @@ function nearest(id, ids) {
   return {owner: text.slice(0, Math.max(0, cut)).toLowerCase(), name: text.slice(cut + 1).toLowerCase()}
  }, wanted = parts(id), namesake = ids.find(known => parts(known).name === wanted.name)
  if (namesake !== void 0) return namesake;
- const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), near = (0, 
- suggest.k)(wanted.name, byName.keys())
+ const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), near = suggest.k(wanted.name, byName.keys())
  return near === null ? null : byName.get(near)
 }
 var hub_settings = require_(5435)
 async function findModelFor(choices) {
- const {repository} = choices, settings = hub_settings.l(choices.env, path => (0, 
- external_node_fs_.existsSync)(path) ? external_node_fs_.readFileSync(path, 'utf8') : null)
+ const {repository} = choices, settings = hub_settings.l(choices.env, path => external_node_fs_.existsSync(path) ? external_node_fs_.readFileSync(path, 'utf8') : null)
  if (!settings.ok) return settings;
  const lock = repository === null ? problem.uw(null) : await readLock(repository, choices.lockFile)
  if (!lock.ok) return lock;
  let hub = null
- const askHub = async () => hub ??= makeHub(settings.value, choices), catalogue = (0, 
- catalogue_catalogue.openCatalogue)(catalogue_file.catalogueBeside(scriptPath()))
+ const askHub = async () => hub ??= makeHub(settings.value, choices), catalogue = catalogue_catalogue.openCatalogue(catalogue_file.catalogueBeside(scriptPath()))
  return problem.uw({
-  findModel: factsFinder({models: choices.models, repository, lock: lock.value, catalogue, hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference), refresh: choices.refresh}),
+  findModel: factsFinder({models: choices.models, repository, lock: lock.value, vet: choices.vet, catalogue, hub: choices.offline || settings.value.offline ? null : async reference => (await askHub()).facts(reference), refresh: choices.refresh}),
   quantisedVariants: id => quantisedVariants(catalogue, id)
  })
 }
@@ -8418,12 +8136,16 @@ var bytes = require_(7731), gpu = require_(8251)
 const SOURCES = {log: 'engine logs and nvidia-smi outputs in public issues', smi: 'nvidia-smi; engine-visible memory by the rule (driver total less 0.45 GiB, 0.8 GiB from 170 GiB on): approximate', nominal: 'data sheet; driver total and engine-visible memory by the rule: approximate'}
 function card(maker, kind, name, keys, nominalGB, driverMiB, visibleGiB, computeCapability, source = (visibleGiB === null ? SOURCES.smi : SOURCES.log)) {
  const driverBytes = driverMiB * bytes.lv
- return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes: visibleGiB === null ? gpu.EN(driverBytes) : Math.round(visibleGiB * bytes.T3), computeCapability, supported: true, source, keys: keys.split(' '), nominalGB, kind }
+ return { name: `${maker} ${name}`, maker, driverBytes, memoryBytes: visibleGiB === null ? gpu.EN(driverBytes) : Math.round(visibleGiB * bytes.T3), computeCapability, supported: true, source, keys: keys === '' ? keysOf(name) : keys.split(' '), nominalGB, kind }
+}
+function keysOf(name) {
+ const key = name.replace(/ \d+GB$| /g, '').toLowerCase()
+ return [ key, .../^[rg]tx/.test(key) ? [ key.slice(3) ] : [] ]
 }
 function unjudged(maker, kind, name, keys, nominalGB, computeCapability, why) {
  return { ...card(maker, kind, name, keys, nominalGB, Math.round(nominalGB * 1e9 / bytes.lv), null, computeCapability, why), supported: false }
 }
-const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', gpus = [ centre('P4', 'p4', 8, 7611, null, '6.1'), centre('P40', 'p40', 24, 22919, null, '6.1'), centre('P100 12GB', 'p100', 12, 12198, null, '6.0'), centre('P100 16GB', 'p100', 16, 16276, 15.89, '6.0'), centre('V100 16GB', 'v100', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', 't4', 16, 15360, 14.56, '7.5'), centre('T4G', 't4g', 16, 15360, 14.56, '7.5'), centre('A2', 'a2', 16, 15356, null, '8.6'), centre('A10', 'a10', 24, 23028, 22.06, '8.6'), centre('A10G', 'a10g', 24, 23028, 22.06, '8.6'), centre('A16', 'a16', 16, 15356, null, '8.6'), centre('A30', 'a30', 24, 24576, null, '8.0'), centre('A40', 'a40', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', 'a100', 80, 81920, 79.2, '8.0'), centre('A800 40GB', 'a800', 40, 40960, 39.38, '8.0'), centre('A800 80GB', 'a800', 80, 81920, 79.2, '8.0'), centre('L2', 'l2', 24, 23034, 22.03, '8.9'), centre('L4', 'l4', 24, 23034, 22.03, '8.9'), centre('L20', 'l20', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', 'l40s', 48, 46068, 44.34, '8.9'), centre('L20X', 'l20x', 141, 143771, 139.72, '9.0'), centre('H20 96GB', 'h20', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', 'h100', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', 'h800', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', 'gh200', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', 'b100', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', 'b200', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', 'b300', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3'), studio('Quadro RTX 4000', 'quadrortx4000', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', 'rtxa2000 a2000', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', 'rtxa2000 a2000', 12, 12282, null, '8.6'), studio('RTX A4000', 'rtxa4000 a4000', 16, 16376, null, '8.6'), studio('RTX A4500', 'rtxa4500 a4500', 20, 20470, null, '8.6'), studio('RTX A5000', 'rtxa5000 a5000', 24, 24564, 23.6, '8.6'), studio('RTX A5500', 'rtxa5500 a5500', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', 'rtxa6000 a6000', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', 'rtx2000ada 2000ada', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', 'rtx4500ada 4500ada', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', 'rtx5000ada 5000ada', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0'), home('GTX 1080 Ti', 'gtx1080ti 1080ti', 11, 11178, null, '6.1'), home('TITAN V', 'titanv', 12, 12066, null, '7.0'), home('TITAN RTX', 'titanrtx', 24, 24220, null, '7.5'), home('RTX 2060 6GB', 'rtx2060 2060', 6, 6144, null, '7.5'), home('RTX 2060 12GB', 'rtx2060 2060', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', 'rtx2060super 2060super', 8, 8192, null, '7.5'), home('RTX 2070', 'rtx2070 2070', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', 'rtx2070super 2070super', 8, 8192, null, '7.5'), home('RTX 2080', 'rtx2080 2080', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', 'rtx2080super 2080super', 8, 8192, null, '7.5'), home('RTX 2080 Ti', 'rtx2080ti 2080ti', 11, 11264, null, '7.5'), home('RTX 3050 6GB', 'rtx3050 3050', 6, 6144, null, '8.6'), home('RTX 3050 8GB', 'rtx3050 3050', 8, 8192, null, '8.6'), home('RTX 3060 8GB', 'rtx3060 3060', 8, 8192, null, '8.6'), home('RTX 3060 12GB', 'rtx3060 3060', 12, 12288, null, '8.6'), home('RTX 3060 Ti', 'rtx3060ti 3060ti', 8, 8192, null, '8.6'), home('RTX 3070', 'rtx3070 3070', 8, 8192, null, '8.6'), home('RTX 3070 Ti', 'rtx3070ti 3070ti', 8, 8192, null, '8.6'), home('RTX 3080 10GB', 'rtx3080 3080', 10, 10240, null, '8.6'), home('RTX 3080 12GB', 'rtx3080 3080', 12, 12288, null, '8.6'), home('RTX 3080 Ti', 'rtx3080ti 3080ti', 12, 12288, null, '8.6'), home('RTX 3090', 'rtx3090 3090', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', 'rtx3090ti 3090ti', 24, 24564, 23.57, '8.6'), home('RTX 4060', 'rtx4060 4060', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', 'rtx4060ti 4060ti', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', 'rtx4060ti 4060ti', 16, 16380, null, '8.9'), home('RTX 4070', 'rtx4070 4070', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', 'rtx4070super 4070super', 12, 12282, null, '8.9'), home('RTX 4070 Ti', 'rtx4070ti 4070ti', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', 'rtx4070tisuper 4070tisuper', 16, 16376, 15.57, '8.9'), home('RTX 4080', 'rtx4080 4080', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', 'rtx4080super 4080super', 16, 16376, 15.57, '8.9'), home('RTX 4090', 'rtx4090 4090', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', 'rtx4090d 4090d', 24, 24564, 23.52, '8.9'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', 'rtx5050 5050', 8, 8151, null, '12.0'), home('RTX 5060', 'rtx5060 5060', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', 'rtx5060ti 5060ti', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', 'rtx5060ti 5060ti', 16, 16311, 15.4, '12.0'), home('RTX 5070', 'rtx5070 5070', 12, 12227, null, '12.0'), home('RTX 5070 Ti', 'rtx5070ti 5070ti', 16, 16303, 15.47, '12.0'), home('RTX 5080', 'rtx5080 5080', 16, 16303, 15.47, '12.0'), home('RTX 5090', 'rtx5090 5090', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', 'rtx5090d 5090d', 32, 32607, 31.36, '12.0'), home('RTX 5090 Laptop', 'rtx5090laptop 5090laptop', 24, 24463, null, '12.0'), amd('data-centre', 'MI100', 'mi100', 32, 32752, null, SOURCES.nominal), amd('data-centre', 'MI210', 'mi210', 64, 65520, null, SOURCES.nominal), amd('data-centre', 'MI250', 'mi250', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', 'mi250x', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', 'mi300a', 128, 131072, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', 'rx7900gre', 16, 16368, null), amd('consumer', 'RX 7900 XT', 'rx7900xt', 20, 20464, null), amd('consumer', 'RX 7900 XTX', 'rx7900xtx', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', 'rx9060xt', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', 'rx9060xt', 16, 16304, null), amd('consumer', 'RX 9070', 'rx9070', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', 'rx9070xt', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal), unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared), unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], byName = new Map(gpus.map(row => [ row.name, row ]))
+const nvidia = kind => (name, keys, nominalGB, driverMiB, visibleGiB, capability, source) => card('NVIDIA', kind, name, keys, nominalGB, driverMiB, visibleGiB, capability, source), centre = nvidia('data-centre'), studio = nvidia('workstation'), home = nvidia('consumer'), amd = (kind, name, keys, nominalGB, driverMiB, visibleGiB, source) => card('AMD', kind, name, keys, nominalGB, driverMiB, visibleGiB, null, source), shared = 'memory is shared with the CPU', noRules = 'no rules for this accelerator', gpus = [ centre('P4', '', 8, 7611, null, '6.1'), centre('P40', '', 24, 22919, null, '6.1'), centre('P100 12GB', '', 12, 12198, null, '6.0'), centre('P100 16GB', '', 16, 16276, 15.89, '6.0'), centre('V100 16GB', '', 16, 16160, 15.77, '7.0'), centre('V100 32GB', 'v100 v100s', 32, 32510, 31.7, '7.0'), centre('T4', '', 16, 15360, 14.56, '7.5'), centre('T4G', '', 16, 15360, 14.56, '7.5'), centre('A2', '', 16, 15356, null, '8.6'), centre('A10', '', 24, 23028, 22.06, '8.6'), centre('A10G', '', 24, 23028, 22.06, '8.6'), centre('A16', '', 16, 15356, null, '8.6'), centre('A30', '', 24, 24576, null, '8.0'), centre('A40', '', 48, 46068, 44.34, '8.6'), centre('A100 40GB', 'a100 nvidiateslaa100', 40, 40960, 39.38, '8.0'), centre('A100 80GB', '', 80, 81920, 79.2, '8.0'), centre('A800 40GB', '', 40, 40960, 39.38, '8.0'), centre('A800 80GB', '', 80, 81920, 79.2, '8.0'), centre('L2', '', 24, 23034, 22.03, '8.9'), centre('L4', '', 24, 23034, 22.03, '8.9'), centre('L20', '', 48, 46068, 44.34, '8.9'), centre('L40', 'l40 l40g', 48, 46068, 44.34, '8.9'), centre('L40S', '', 48, 46068, 44.34, '8.9'), centre('L20X', '', 141, 143771, 139.72, '9.0'), centre('H20 96GB', '', 96, 97871, null, '9.0'), centre('H20-3e 141GB', 'h20 h203e', 141, 143771, 139.72, '9.0'), centre('H100 80GB', '', 80, 81559, 79.18, '9.0'), centre('H100 96GB', 'h10096gb', 96, 97871, null, '9.0'), centre('H100 NVL 94GB', 'h100nvl h10094gb', 94, 95830, null, '9.0'), centre('H800 80GB', '', 80, 81559, 79.18, '9.0'), centre('H200 141GB', 'h200 h200nvl', 141, 143771, 139.72, '9.0'), centre('GH200 96GB', 'gh200 gh200480gb', 96, 97871, null, '9.0'), centre('GH200 144GB', '', 144, 146831, null, '9.0', SOURCES.nominal), centre('B100', '', 192, 183359, 178.35, '10.0', 'as B200'), centre('B200', '', 180, 183359, 178.35, '10.0'), centre('GB200', 'gb200 gb200nvl72', 186, 189471, null, '10.0'), centre('B300', '', 270, 275040, null, '10.3'), centre('GB300', 'gb300 gb300nvl72', 279, 284208, null, '10.3'), studio('Quadro RTX 4000', '', 8, 8192, null, '7.5'), studio('Quadro RTX 5000', 'quadrortx5000 rtx5000', 16, 16384, null, '7.5'), studio('Quadro RTX 6000', 'quadrortx6000 rtx6000', 24, 24576, null, '7.5'), studio('Quadro RTX 8000', 'quadrortx8000 rtx8000', 48, 49152, null, '7.5'), studio('RTX A2000 6GB', '', 6, 6138, null, '8.6'), studio('RTX A2000 12GB', '', 12, 12282, null, '8.6'), studio('RTX A4000', '', 16, 16376, null, '8.6'), studio('RTX A4500', '', 20, 20470, null, '8.6'), studio('RTX A5000', '', 24, 24564, 23.6, '8.6'), studio('RTX A5500', '', 24, 24564, 23.6, '8.6', 'as RTX A5000'), studio('RTX A6000', '', 48, 49140, null, '8.6'), studio('RTX 2000 Ada', '', 16, 16380, null, '8.9'), studio('RTX 4000 Ada', 'rtx4000ada 4000ada rtx4000sffada', 20, 20475, null, '8.9'), studio('RTX 4500 Ada', '', 24, 24570, null, '8.9'), studio('RTX 5000 Ada', '', 32, 32760, null, '8.9'), studio('RTX 5880 Ada', 'rtx5880ada 5880ada rtx5880', 48, 49140, null, '8.9'), studio('RTX 6000 Ada', 'rtx6000ada 6000ada rtxada6000', 48, 49140, null, '8.9'), studio('RTX PRO 2000 Blackwell', 'rtxpro2000 pro2000', 16, 16311, null, '12.0'), studio('RTX PRO 4000 Blackwell', 'rtxpro4000 pro4000', 24, 24467, 23.5, '12.0'), studio('RTX PRO 4500 Blackwell', 'rtxpro4500 pro4500', 32, 32623, null, '12.0'), studio('RTX PRO 5000 Blackwell 48GB', 'rtxpro5000 pro5000', 48, 48935, null, '12.0'), studio('RTX PRO 5000 Blackwell 72GB', 'rtxpro5000 pro5000', 72, 73415, null, '12.0', SOURCES.nominal), studio('RTX PRO 6000 Blackwell', 'rtxpro6000 pro6000 rtx6000pro rtx6000blackwell', 96, 97887, 94.97, '12.0'), home('GTX 1080 Ti', '', 11, 11178, null, '6.1'), home('TITAN V', '', 12, 12066, null, '7.0'), home('TITAN RTX', '', 24, 24220, null, '7.5'), home('RTX 2060 6GB', '', 6, 6144, null, '7.5'), home('RTX 2060 12GB', '', 12, 12288, null, '7.5'), home('RTX 2060 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2070', '', 8, 8192, null, '7.5'), home('RTX 2070 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2080', '', 8, 8192, null, '7.5'), home('RTX 2080 SUPER', '', 8, 8192, null, '7.5'), home('RTX 2080 Ti', '', 11, 11264, null, '7.5'), home('RTX 3050 6GB', '', 6, 6144, null, '8.6'), home('RTX 3050 8GB', '', 8, 8192, null, '8.6'), home('RTX 3060 8GB', '', 8, 8192, null, '8.6'), home('RTX 3060 12GB', '', 12, 12288, null, '8.6'), home('RTX 3060 Ti', '', 8, 8192, null, '8.6'), home('RTX 3070', '', 8, 8192, null, '8.6'), home('RTX 3070 Ti', '', 8, 8192, null, '8.6'), home('RTX 3080 10GB', '', 10, 10240, null, '8.6'), home('RTX 3080 12GB', '', 12, 12288, null, '8.6'), home('RTX 3080 Ti', '', 12, 12288, null, '8.6'), home('RTX 3090', '', 24, 24576, 23.57, '8.6'), home('RTX 3090 Ti', '', 24, 24564, 23.57, '8.6'), home('RTX 4060', '', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 8GB', '', 8, 8188, 7.6, '8.9'), home('RTX 4060 Ti 16GB', '', 16, 16380, null, '8.9'), home('RTX 4070', '', 12, 12282, null, '8.9'), home('RTX 4070 SUPER', '', 12, 12282, null, '8.9'), home('RTX 4070 Ti', '', 12, 12282, null, '8.9'), home('RTX 4070 Ti SUPER', '', 16, 16376, 15.57, '8.9'), home('RTX 4080', '', 16, 16376, 15.57, '8.9'), home('RTX 4080 SUPER', '', 16, 16376, 15.57, '8.9'), home('RTX 4090', '', 24, 24564, 23.52, '8.9'), home('RTX 4090 D', '', 24, 24564, 23.52, '8.9'), home('RTX 3060 Laptop', '', 6, 6144, null, '8.6'), home('RTX 3070 Laptop', 'rtx3070laptop 3070laptop rtx3070tilaptop', 8, 8192, null, '8.6'), home('RTX 3080 Laptop 8GB', '', 8, 8192, null, '8.6'), home('RTX 3080 Laptop 16GB', 'rtx3080laptop 3080laptop rtx3080tilaptop', 16, 16384, null, '8.6'), home('RTX 4060 Laptop', 'rtx4060laptop 4060laptop rtx4060m', 8, 8188, 7.6, '8.9'), home('RTX 4070 Laptop', 'rtx4070laptop 4070laptop rtx4070m rtx40708gb', 8, 8188, 7.6, '8.9'), home('RTX 4080 Laptop', 'rtx4080laptop 4080laptop rtx4080m', 12, 12282, null, '8.9'), home('RTX 4090 Laptop', 'rtx4090laptop 4090laptop rtx4090m', 16, 16376, 15.57, '8.9'), home('RTX 5050', '', 8, 8151, null, '12.0'), home('RTX 5060', '', 8, 8151, null, '12.0'), home('RTX 5060 Ti 8GB', '', 8, 8151, null, '12.0'), home('RTX 5060 Ti 16GB', '', 16, 16311, 15.4, '12.0'), home('RTX 5070', '', 12, 12227, null, '12.0'), home('RTX 5070 Ti', '', 16, 16303, 15.47, '12.0'), home('RTX 5080', '', 16, 16303, 15.47, '12.0'), home('RTX 5090', '', 32, 32607, 31.36, '12.0'), home('RTX 5090 D', '', 32, 32607, 31.36, '12.0'), home('RTX 5060 Laptop', '', 8, 8151, null, '12.0'), home('RTX 5070 Laptop', '', 8, 8151, null, '12.0'), home('RTX 5070 Ti Laptop', '', 12, 12227, null, '12.0'), home('RTX 5080 Laptop', '', 16, 16303, null, '12.0'), home('RTX 5090 Laptop', '', 24, 24463, null, '12.0'), amd('data-centre', 'MI100', '', 32, 32752, null, SOURCES.nominal), amd('data-centre', 'MI210', '', 64, 65520, null, SOURCES.nominal), amd('data-centre', 'MI250', '', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI250X', '', 64, 65520, null, `${SOURCES.nominal}; one of the card's two devices`), amd('data-centre', 'MI300A', '', 128, 131072, null, SOURCES.nominal), amd('data-centre', 'MI300X', 'mi300x mi300 74a1', 192, 196592, 191.98, 'AMD sizing profiles'), amd('data-centre', 'MI308X', 'mi308x mi308', 192, 196592, 191.98, 'as MI300X'), amd('data-centre', 'MI325X', 'mi325x mi325', 256, 262128, null, SOURCES.nominal), amd('data-centre', 'MI350X', 'mi350x mi350', 288, 294896, null, SOURCES.nominal), amd('data-centre', 'MI355X', 'mi355x mi355', 288, 294896, null, SOURCES.nominal), amd('consumer', 'RX 7900 GRE', '', 16, 16368, null), amd('consumer', 'RX 7900 XT', '', 20, 20464, null), amd('consumer', 'RX 7900 XTX', '', 24, 24560, null), amd('consumer', 'RX 9060 XT 8GB', '', 8, 8176, null), amd('consumer', 'RX 9060 XT 16GB', '', 16, 16304, null), amd('consumer', 'RX 9070', '', 16, 16304, 15.92), amd('consumer', 'RX 9070 XT', '', 16, 16304, 15.92), amd('workstation', 'PRO W7800', 'prow7800 w7800', 32, 32752, null, SOURCES.nominal), amd('workstation', 'PRO W7900', 'prow7900 w7900', 48, 49136, null, SOURCES.nominal), amd('workstation', 'AI PRO R9700', 'aipror9700 pror9700 r9700', 32, 32624, null, SOURCES.nominal), unjudged('NVIDIA', 'unified', 'DGX Spark', 'gb10 dgxspark', 128, '12.1', shared), unjudged('NVIDIA', 'unified', 'AGX Thor', 'thor agxthor jetsonagxthor jetsonthor', 128, '11.0', shared), unjudged('NVIDIA', 'unified', 'AGX Orin', 'orin agxorin jetsonagxorin jetsonorin orinnx orinnano', 64, '8.7', shared), unjudged('Apple', 'unified', 'Silicon', 'm1 m2 m3 m4 m5 m1max m2max m3max m4max m1ultra m2ultra m3ultra m4pro silicon', 64, null, shared), unjudged('AMD', 'unified', 'Strix Halo', 'strixhalo 8060s ryzenaimax395 aimax395', 128, null, shared), unjudged('AMD', 'unsupported', 'PRO V620', 'prov620 v620', 32, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi2', 'gaudi2 hl225', 96, null, noRules), unjudged('Intel', 'unsupported', 'Gaudi3', 'gaudi3 gaudi hl325', 128, null, noRules), unjudged('Intel', 'unsupported', 'Max 1550', 'max1550 datacentermax1550 max1100 pvc', 128, null, noRules), unjudged('Intel', 'unsupported', 'Arc', 'arc arca770 a770 arcb580 b580 arcprob60 prob60 arcb60 b60', 16, null, noRules), unjudged('Google', 'unsupported', 'TPU', 'tpu tpuv4 tpuv5e tpuv5p tpuv6e tpu7x v5e v5p v6e tpuv5litepodslice tpuv5litedevice tpuv5pslice tpuv6eslice trillium ironwood', 32, null, noRules), unjudged('AWS', 'unsupported', 'Neuron', 'trainium trainium2 trainium3 inferentia inferentia2 neuron trn1 trn2 inf2', 32, null, noRules), unjudged('Huawei', 'unsupported', 'Ascend', 'ascend ascend910 ascend910b ascend910c 910b 910c ascend310p', 64, null, noRules) ], byName = new Map(gpus.map(row => [ row.name, row ]))
 function gpuNamed(name) {
  const row = byName.get(name)
  if (!row) throw new Error(`no GPU row is named ${name}`);
@@ -8438,9 +8160,9 @@ function spelledOut(types) {
  return braces ? braces[2].split(',').map(word => braces[1] + word + braces[3]) : [types]
 }
 function rowsOf(cloud, lines) {
- return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({type, cloud, gpu: _gpus_js__0.a(gpu), count, share: share ?? 1})))
+ return lines.flatMap(([types, gpu, count, share]) => spelledOut(types).map(type => ({ type: cloud === 'Azure' ? `Standard_${type}` : type, cloud, gpu: _gpus_js__0.a(/^(?:AMD|AWS|Google) /.test(gpu) ? gpu : `NVIDIA ${gpu}`), count, share: share ?? 1 })))
 }
-const instances = [ ...rowsOf('AWS', [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA T4', 1 ], [ 'g4dn.12xlarge', 'NVIDIA T4', 4 ], [ 'g4dn.metal', 'NVIDIA T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'NVIDIA A10G', 4 ], [ 'g5.48xlarge', 'NVIDIA A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'NVIDIA T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'NVIDIA T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'NVIDIA L4', 4 ], [ 'g6.48xlarge', 'NVIDIA L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'NVIDIA L4', 1 ], [ 'g6f.{large,xlarge}', 'NVIDIA L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'NVIDIA L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'NVIDIA L4', 1, .5 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'NVIDIA L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'NVIDIA L40S', 4 ], [ 'g6e.48xlarge', 'NVIDIA L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'NVIDIA RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'NVIDIA V100 16GB', 1 ], [ 'p3.8xlarge', 'NVIDIA V100 16GB', 4 ], [ 'p3.16xlarge', 'NVIDIA V100 16GB', 8 ], [ 'p3dn.24xlarge', 'NVIDIA V100 32GB', 8 ], [ 'p4d.24xlarge', 'NVIDIA A100 40GB', 8 ], [ 'p4de.24xlarge', 'NVIDIA A100 80GB', 8 ], [ 'p5.4xlarge', 'NVIDIA H100 80GB', 1 ], [ 'p5.48xlarge', 'NVIDIA H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'NVIDIA H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'NVIDIA B200', 8 ], [ 'p6-b300.48xlarge', 'NVIDIA B300', 8 ], [ 'p6e-gb200.36xlarge', 'NVIDIA GB200', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ]), ...rowsOf('GCP', [ [ 'a2-highgpu-1g', 'NVIDIA A100 40GB', 1 ], [ 'a2-highgpu-2g', 'NVIDIA A100 40GB', 2 ], [ 'a2-highgpu-4g', 'NVIDIA A100 40GB', 4 ], [ 'a2-highgpu-8g', 'NVIDIA A100 40GB', 8 ], [ 'a2-megagpu-16g', 'NVIDIA A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'NVIDIA A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'NVIDIA A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'NVIDIA A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'NVIDIA A100 80GB', 8 ], [ 'a3-highgpu-1g', 'NVIDIA H100 80GB', 1 ], [ 'a3-highgpu-2g', 'NVIDIA H100 80GB', 2 ], [ 'a3-highgpu-4g', 'NVIDIA H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'NVIDIA H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'NVIDIA H200 141GB', 8 ], [ 'a4-highgpu-8g', 'NVIDIA B200', 8 ], [ '{a4x-highgpu-4g,a4x-maxgpu-4g}', 'NVIDIA GB200', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'NVIDIA L4', 1 ], [ 'g2-standard-24', 'NVIDIA L4', 2 ], [ 'g2-standard-48', 'NVIDIA L4', 4 ], [ 'g2-standard-96', 'NVIDIA L4', 8 ], [ 'g4-standard-48', 'NVIDIA RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'NVIDIA RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'NVIDIA RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'NVIDIA RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ]), ...rowsOf('Azure', [ [ 'Standard_NV6ads_A10_v5', 'NVIDIA A10', 1, 1 / 6 ], [ 'Standard_NV12ads_A10_v5', 'NVIDIA A10', 1, 1 / 3 ], [ 'Standard_NV18ads_A10_v5', 'NVIDIA A10', 1, .5 ], [ '{Standard_NV36ads_A10_v5,Standard_NV36adms_A10_v5}', 'NVIDIA A10', 1 ], [ 'Standard_NV72ads_A10_v5', 'NVIDIA A10', 2 ], [ 'Standard_NC{8,16,32}ads_A10_v4', 'NVIDIA A10', 1 ], [ 'Standard_NC24ads_A100_v4', 'NVIDIA A100 80GB', 1 ], [ 'Standard_NC48ads_A100_v4', 'NVIDIA A100 80GB', 2 ], [ 'Standard_NC96ads_A100_v4', 'NVIDIA A100 80GB', 4 ], [ '{Standard_ND96asr_A100_v4,Standard_ND96asr_v4}', 'NVIDIA A100 40GB', 8 ], [ 'Standard_ND96amsr_A100_v4', 'NVIDIA A100 80GB', 8 ], [ '{Standard_NC40ads_H100_v5,Standard_NCC40ads_H100_v5}', 'NVIDIA H100 NVL 94GB', 1 ], [ 'Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2 ], [ 'Standard_ND96isr_H100_v5', 'NVIDIA H100 80GB', 8 ], [ 'Standard_ND96isr_H200_v5', 'NVIDIA H200 141GB', 8 ], [ 'Standard_ND128isr_NDR_GB200_v6', 'NVIDIA GB200', 4 ], [ 'Standard_ND128isr_GB300_v6', 'NVIDIA GB300', 4 ], [ '{Standard_ND96is_MI300X_v5,Standard_ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'Standard_NC{4,8,16}as_T4_v3', 'NVIDIA T4', 1 ], [ 'Standard_NC64as_T4_v3', 'NVIDIA T4', 4 ], [ 'Standard_NC6s_v3', 'NVIDIA V100 16GB', 1 ], [ 'Standard_NC12s_v3', 'NVIDIA V100 16GB', 2 ], [ '{Standard_NC24s_v3,Standard_NC24rs_v3}', 'NVIDIA V100 16GB', 4 ], [ 'Standard_ND40rs_v2', 'NVIDIA V100 32GB', 8 ], [ '{Standard_NC4_A2,Standard_NC8_A2}', 'NVIDIA A2', 1 ], [ '{Standard_NC16_A2,Standard_NC32_A2}', 'NVIDIA A2', 2 ], [ '{Standard_NC4_A16,Standard_NC8_A16}', 'NVIDIA A16', 1 ], [ '{Standard_NC16_A16,Standard_NC32_A16}', 'NVIDIA A16', 2 ], [ '{Standard_NG32ads_V620_v1,Standard_NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ]), ...rowsOf('OCI', [ [ 'VM.GPU.A10.1', 'NVIDIA A10', 1 ], [ 'VM.GPU.A10.2', 'NVIDIA A10', 2 ], [ 'BM.GPU.A10.4', 'NVIDIA A10', 4 ], [ 'BM.GPU.L40S.4', 'NVIDIA L40S', 4 ], [ 'BM.GPU4.8', 'NVIDIA A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'NVIDIA A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'NVIDIA H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'NVIDIA H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'NVIDIA B200', 8 ], [ 'BM.GPU.GB200.4', 'NVIDIA GB200', 4 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'VM.GPU3.1', 'NVIDIA V100 16GB', 1 ], [ 'VM.GPU3.2', 'NVIDIA V100 16GB', 2 ], [ 'VM.GPU3.4', 'NVIDIA V100 16GB', 4 ], [ 'BM.GPU3.8', 'NVIDIA V100 16GB', 8 ] ]), ...rowsOf('Lambda', [ [ 'a100_80gb_sxm4', 'NVIDIA A100 80GB' ], [ 'a100_sxm4', 'NVIDIA A100 40GB' ], [ 'a100', 'NVIDIA A100 40GB' ], [ 'a6000', 'NVIDIA RTX A6000' ], [ 'a10', 'NVIDIA A10' ], [ 'rtx6000', 'NVIDIA Quadro RTX 6000' ], [ 'v100', 'NVIDIA V100 16GB' ], [ 'h100_pcie', 'NVIDIA H100 80GB' ], [ 'h100_sxm5', 'NVIDIA H100 80GB' ], [ 'h100_sxm', 'NVIDIA H100 80GB' ], [ 'gh200', 'NVIDIA GH200 96GB' ], [ 'b200_sxm6', 'NVIDIA B200' ], [ 'b200', 'NVIDIA B200' ] ].flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', [ [ 'gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'NVIDIA H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'NVIDIA L40S', 8 ], [ 'gd-8xa100-i128', 'NVIDIA A100 80GB', 8 ], [ 'gd-1xgh200', 'NVIDIA GH200 96GB', 1 ], [ 'b200-8x', 'NVIDIA B200', 8 ], [ 'gb200-4x', 'NVIDIA GB200', 4 ], [ 'gb300-4x', 'NVIDIA GB300', 4 ], [ 'rtxp6000-8x', 'NVIDIA RTX PRO 6000 Blackwell', 8 ] ]) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
+const instances = [ ...rowsOf('AWS', [ [ 'g4dn.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'T4', 1 ], [ 'g4dn.12xlarge', 'T4', 4 ], [ 'g4dn.metal', 'T4', 8 ], [ 'g5.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'A10G', 1 ], [ 'g5.{12xlarge,24xlarge}', 'A10G', 4 ], [ 'g5.48xlarge', 'A10G', 8 ], [ 'g5g.{xlarge,2xlarge,4xlarge,8xlarge}', 'T4G', 1 ], [ 'g5g.{16xlarge,metal}', 'T4G', 2 ], [ 'g6.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'L4', 1 ], [ 'g6.{12xlarge,24xlarge}', 'L4', 4 ], [ 'g6.48xlarge', 'L4', 8 ], [ 'gr6.{4xlarge,8xlarge}', 'L4', 1 ], [ 'g6f.{large,xlarge}', 'L4', 1, 1 / 8 ], [ 'g6f.2xlarge', 'L4', 1, 1 / 4 ], [ '{g6f.4xlarge,gr6f.4xlarge}', 'L4', 1, .5 ], [ 'g6e.{xlarge,2xlarge,4xlarge,8xlarge,16xlarge}', 'L40S', 1 ], [ 'g6e.{12xlarge,24xlarge}', 'L40S', 4 ], [ 'g6e.48xlarge', 'L40S', 8 ], [ 'g7.{2xlarge,4xlarge,8xlarge}', 'RTX PRO 4500 Blackwell', 1 ], [ 'g7.12xlarge', 'RTX PRO 4500 Blackwell', 2 ], [ 'g7.24xlarge', 'RTX PRO 4500 Blackwell', 4 ], [ 'g7.48xlarge', 'RTX PRO 4500 Blackwell', 8 ], [ 'g7e.{2xlarge,4xlarge,8xlarge}', 'RTX PRO 6000 Blackwell', 1 ], [ 'g7e.12xlarge', 'RTX PRO 6000 Blackwell', 2 ], [ 'g7e.24xlarge', 'RTX PRO 6000 Blackwell', 4 ], [ 'g7e.48xlarge', 'RTX PRO 6000 Blackwell', 8 ], [ 'p3.2xlarge', 'V100 16GB', 1 ], [ 'p3.8xlarge', 'V100 16GB', 4 ], [ 'p3.16xlarge', 'V100 16GB', 8 ], [ 'p3dn.24xlarge', 'V100 32GB', 8 ], [ 'p4d.24xlarge', 'A100 40GB', 8 ], [ 'p4de.24xlarge', 'A100 80GB', 8 ], [ 'p5.4xlarge', 'H100 80GB', 1 ], [ 'p5.48xlarge', 'H100 80GB', 8 ], [ '{p5e,p5en}.48xlarge', 'H200 141GB', 8 ], [ 'p6-b200.48xlarge', 'B200', 8 ], [ 'p6-b300.48xlarge', 'B300', 8 ], [ 'p6e-gb200.36xlarge', 'GB200', 4 ], [ 'p6e-gb300.36xlarge', 'GB300', 4 ], [ '{trn1.2xlarge,trn1.32xlarge,trn1n.32xlarge,trn2.3xlarge,trn2.48xlarge,inf1.xlarge,inf2.xlarge,inf2.8xlarge,inf2.24xlarge,inf2.48xlarge}', 'AWS Neuron', 1 ] ]), ...rowsOf('GCP', [ [ 'a2-highgpu-1g', 'A100 40GB', 1 ], [ 'a2-highgpu-2g', 'A100 40GB', 2 ], [ 'a2-highgpu-4g', 'A100 40GB', 4 ], [ 'a2-highgpu-8g', 'A100 40GB', 8 ], [ 'a2-megagpu-16g', 'A100 40GB', 16 ], [ 'a2-ultragpu-1g', 'A100 80GB', 1 ], [ 'a2-ultragpu-2g', 'A100 80GB', 2 ], [ 'a2-ultragpu-4g', 'A100 80GB', 4 ], [ 'a2-ultragpu-8g', 'A100 80GB', 8 ], [ 'a3-highgpu-1g', 'H100 80GB', 1 ], [ 'a3-highgpu-2g', 'H100 80GB', 2 ], [ 'a3-highgpu-4g', 'H100 80GB', 4 ], [ '{a3-highgpu-8g,a3-megagpu-8g,a3-edgegpu-8g}', 'H100 80GB', 8 ], [ 'a3-ultragpu-8g', 'H200 141GB', 8 ], [ 'a4-highgpu-8g', 'B200', 8 ], [ 'a4x-highgpu-4g', 'GB200', 4 ], [ 'a4x-maxgpu-4g{,-metal}', 'GB300', 4 ], [ 'g2-standard-{4,8,12,16,32}', 'L4', 1 ], [ 'g2-standard-24', 'L4', 2 ], [ 'g2-standard-48', 'L4', 4 ], [ 'g2-standard-96', 'L4', 8 ], [ 'g4-standard-6', 'RTX PRO 6000 Blackwell', 1, 1 / 8 ], [ 'g4-standard-12', 'RTX PRO 6000 Blackwell', 1, 1 / 4 ], [ 'g4-standard-24', 'RTX PRO 6000 Blackwell', 1, .5 ], [ 'g4-standard-48', 'RTX PRO 6000 Blackwell', 1 ], [ 'g4-standard-96', 'RTX PRO 6000 Blackwell', 2 ], [ 'g4-standard-192', 'RTX PRO 6000 Blackwell', 4 ], [ 'g4-standard-384', 'RTX PRO 6000 Blackwell', 8 ], [ '{ct5lp-hightpu-1t,ct5lp-hightpu-4t,ct5lp-hightpu-8t,ct5p-hightpu-1t,ct5p-hightpu-2t,ct5p-hightpu-4t,ct6e-standard-1t,ct6e-standard-4t,ct6e-standard-8t}', 'Google TPU', 1 ] ]), ...rowsOf('Azure', [ [ 'NV6ads_A10_v5', 'A10', 1, 1 / 6 ], [ 'NV12ads_A10_v5', 'A10', 1, 1 / 3 ], [ 'NV18ads_A10_v5', 'A10', 1, .5 ], [ '{NV36ads_A10_v5,NV36adms_A10_v5}', 'A10', 1 ], [ 'NV72ads_A10_v5', 'A10', 2 ], [ 'NC{8,16,32}ads_A10_v4', 'A10', 1 ], [ 'NC24ads_A100_v4', 'A100 80GB', 1 ], [ 'NC48ads_A100_v4', 'A100 80GB', 2 ], [ 'NC96ads_A100_v4', 'A100 80GB', 4 ], [ '{ND96asr_A100_v4,ND96asr_v4}', 'A100 40GB', 8 ], [ 'ND96amsr_A100_v4', 'A100 80GB', 8 ], [ '{NC40ads_H100_v5,NCC40ads_H100_v5}', 'H100 NVL 94GB', 1 ], [ 'NC80adis_H100_v5', 'H100 NVL 94GB', 2 ], [ 'ND96isr_H100_v5', 'H100 80GB', 8 ], [ 'ND96isr_H200_v5', 'H200 141GB', 8 ], [ 'ND128isr_NDR_GB200_v6', 'GB200', 4 ], [ 'ND128isr_GB300_v6', 'GB300', 4 ], [ 'NC36{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1, 1 / 4 ], [ 'NC72{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1, .5 ], [ 'NC144{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 1 ], [ 'NC288{ds,lds}_xl_RTXPRO6000BSE_v6', 'RTX PRO 6000 Blackwell', 2 ], [ '{ND96is_MI300X_v5,ND96isr_MI300X_v5}', 'AMD MI300X', 8 ], [ 'NC{4,8,16}as_T4_v3', 'T4', 1 ], [ 'NC64as_T4_v3', 'T4', 4 ], [ 'NC6s_v3', 'V100 16GB', 1 ], [ 'NC12s_v3', 'V100 16GB', 2 ], [ '{NC24s_v3,NC24rs_v3}', 'V100 16GB', 4 ], [ 'ND40rs_v2', 'V100 32GB', 8 ], [ '{NC4_A2,NC8_A2}', 'A2', 1 ], [ '{NC16_A2,NC32_A2}', 'A2', 2 ], [ '{NC4_A16,NC8_A16}', 'A16', 1 ], [ '{NC16_A16,NC32_A16}', 'A16', 2 ], [ '{NG32ads_V620_v1,NG32adms_V620_v1}', 'AMD PRO V620', 1 ] ]), ...rowsOf('OCI', [ [ 'VM.GPU.A10.1', 'A10', 1 ], [ 'VM.GPU.A10.2', 'A10', 2 ], [ 'BM.GPU.A10.4', 'A10', 4 ], [ 'BM.GPU.L40S.4', 'L40S', 4 ], [ 'BM.GPU4.8', 'A100 40GB', 8 ], [ 'BM.GPU.A100-v2.8', 'A100 80GB', 8 ], [ 'BM.GPU.H100.8', 'H100 80GB', 8 ], [ 'BM.GPU.H200.8', 'H200 141GB', 8 ], [ 'BM.GPU.B200.8', 'B200', 8 ], [ 'BM.GPU.B300.8', 'B300', 8 ], [ 'BM.GPU.GB200{,-v2,-v3}.4', 'GB200', 4 ], [ 'BM.GPU.GB300.4', 'GB300', 4 ], [ 'BM.GPU.RTXPRO.8', 'RTX PRO 6000 Blackwell', 8 ], [ 'BM.GPU.MI300X.8', 'AMD MI300X', 8 ], [ 'BM.GPU.MI355X{,-v0,-v1}.8', 'AMD MI355X', 8 ], [ 'VM.GPU3.1', 'V100 16GB', 1 ], [ 'VM.GPU3.2', 'V100 16GB', 2 ], [ 'VM.GPU3.4', 'V100 16GB', 4 ], [ 'BM.GPU3.8', 'V100 16GB', 8 ] ]), ...rowsOf('Lambda', [ [ 'a100_80gb_sxm4', 'A100 80GB' ], [ 'a100_sxm4', 'A100 40GB' ], [ 'a100', 'A100 40GB' ], [ 'a6000', 'RTX A6000' ], [ 'a10', 'A10' ], [ 'rtx6000', 'Quadro RTX 6000' ], [ 'v100', 'V100 16GB' ], [ 'h100_pcie', 'H100 80GB' ], [ 'h100_sxm5', 'H100 80GB' ], [ 'h100_sxm', 'H100 80GB' ], [ 'gh200', 'GH200 96GB' ], [ 'b200_sxm6', 'B200' ], [ 'b200', 'B200' ] ].flatMap(([word, gpu]) => [ 1, 2, 4, 8 ].map(n => [ `gpu_${n}x_${word}`, gpu, n ]))), ...rowsOf('CoreWeave', [ [ 'gd-8xh100ib-i128', 'H100 80GB', 8 ], [ 'gd-8xh200ib-i128', 'H200 141GB', 8 ], [ '{gd-8xl40-i128,gd-8xl40s-i128}', 'L40S', 8 ], [ 'gd-8xa100-i128', 'A100 80GB', 8 ], [ 'gd-1xgh200', 'GH200 96GB', 1 ], [ 'b200-8x', 'B200', 8 ], [ 'b300-8x', 'B300', 8 ], [ 'gb200-4x', 'GB200', 4 ], [ 'gb300-4x', 'GB300', 4 ], [ 'rtxp6000-8x', 'RTX PRO 6000 Blackwell', 8 ] ]) ], byType = new Map(instances.map(row => [ row.type.toLowerCase(), row ]))
 function spellings(text) {
  const plain = text.trim().toLowerCase().replace(/^ml\./, '')
  return [ plain, `standard_${plain}`, plain.replace(/-/g, '_'), plain.replace(/(\d+)xl$/, '$1xlarge').replace(/^([a-z0-9]+)-(?=\d*xlarge$)/, '$1.') ]
@@ -8547,15 +8269,13 @@ function bareGpu(memoryBytes) {
 function withMemory(row, memoryBytes) {
  return {...row, driverBytes: memoryBytes, memoryBytes, supported: true, source: 'unified memory: the size as given'}
 }
-function gpuOfInstance(instance) {
- const {gpu, share} = instance
- if (share === 1) return gpu;
+function cut(gpu, share) {
+ if (share >= 1) return gpu;
  const part = bytes => Math.floor(bytes * share)
  return { ...gpu, name: `${gpu.name} (1/${Math.round(1 / share)})`, driverBytes: part(gpu.driverBytes), memoryBytes: part(gpu.memoryBytes), source: `1/${Math.round(1 / share)} of ${gpu.name}: approximate` }
 }
 function unknownGpu(text) {
- const names = gpus.gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = (0, 
- suggest.k)(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
+ const names = gpus.gpus.flatMap(row => [ row.name.replace(/^(NVIDIA|AMD) /, ''), ...row.keys ]), near = suggest.k(text, names), shown = near === null ? null : byKey.get(near)?.[0]?.name ?? near, size = 'give the memory that the engine sees, as in 79.18GiB'
  return problem.MB('gpu-unknown', `unknown GPU "${text.slice(0, 80)}"`, { hint: shown === null ? `use a name that "list gpus" shows, or ${size}` : `did you mean ${shown}? Else ${size}` })
 }
 function sliceNamed(text, count) {
@@ -8567,11 +8287,15 @@ function sliceNamed(text, count) {
  if (gpu) return problem.uw({gpu, count, note: null});
  return problem.MB('gpu-unknown', `${rows[0].name} has no MIG profile ${mig.profile.name}`, { hint: 'check the profile, or give the memory in GiB' })
 }
+function vgpuNamed(text, count) {
+ const profile = /^(?:grid[\s_-])?(.*[a-z]\d+[a-z]*)-(\d{1,3})[qcab]$/i.exec(text), size = Number(profile?.[2]), rows = profile && cardsNamed(wordsOf(profile[1]).words), row = rows?.filter(one => one.supported && one.nominalGB >= size).sort((a, b) => a.nominalGB - b.nominalGB)[0]
+ return row ? problem.uw({ gpu: cut(row, size / row.nominalGB), count, note: null }) : null
+}
 function lookUpGpu(text) {
  const whole = text.trim().replace(/!$/, '')
  if (whole === '' || whole.length > 200) return unknownGpu(whole);
  const instance = instances.Ib(whole)
- if (instance) return problem.uw({gpu: gpuOfInstance(instance), count: instance.count, note: null});
+ if (instance) return problem.uw({gpu: cut(instance.gpu, instance.share), count: instance.count, note: null});
  const {name, count} = splitCount(whole)
  if (count === 0) return problem.MB('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' });
  const bytes = SIZE.test(name) ? units_bytes.z_(name) : null
@@ -8579,7 +8303,7 @@ function lookUpGpu(text) {
   if (bytes > 0) return problem.uw({gpu: bareGpu(bytes), count, note: null});
   return problem.MB('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })
  }
- const slice = sliceNamed(name, count)
+ const slice = sliceNamed(name, count) ?? vgpuNamed(name, count)
  if (slice) return slice;
  const {words, gigabytes, size} = wordsOf(name), literal = gigabytes === null ? void 0 : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`), exact = literal ?? byKey.get(words.join('')) ?? cardsNamed(words), rows = exact ?? cardsInside(words)
  if (rows === null) return unknownGpu(whole);
@@ -8655,6 +8379,91 @@ function ggmlBytes(type, count) {
  return Math.ceil(count / type.block) * type.bytes
 }
  },
+ 5794: function(_module, exports_, require_) {
+require_.d(exports_, {IM: () => ggufMix, wb: () => ggufTag, y: () => mixBytes})
+var _ggml_types_js__0 = require_(3107)
+const half = layers => {
+ let count = 0
+ const eighth = Math.floor(layers / 8)
+ for (let i = 0; i < layers; i++) if (i < eighth || i >= Math.floor(7 * layers / 8) || (i - eighth) % 3 == 2) count++;
+ return layers > 0 ? count / layers : 0
+}, first = count => layers => Math.min(1, count / Math.max(1, layers)), firstEighth = layers => layers > 0 ? Math.floor(layers / 8) / layers : 0, RECIPES = {
+ Q2_K: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q3_K', () => 1]], attentionOut: 'Q3_K'},
+ Q2_K_S: {base: 'Q2_K', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ Q3_K_S: {base: 'Q3_K', output: 'Q6_K'},
+ Q3_K_M: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', first(2)], ['Q4_K', layers => 1 - first(2)(layers)]], down: [['Q4_K', half]], attentionOut: 'Q4_K'},
+ Q3_K_L: {base: 'Q3_K', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', () => 1]], attentionOut: 'Q5_K'},
+ Q4_0: {base: 'Q4_0', output: 'Q6_K'},
+ Q4_1: {base: 'Q4_1', output: 'Q6_K'},
+ Q5_0: {base: 'Q5_0', output: 'Q6_K'},
+ Q5_1: {base: 'Q5_1', output: 'Q6_K'},
+ Q4_K_S: {base: 'Q4_K', output: 'Q6_K', value: [['Q5_K', first(4)]], down: [['Q5_K', firstEighth]]},
+ Q4_K_M: {base: 'Q4_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
+ Q5_K_S: {base: 'Q5_K', output: 'Q6_K'},
+ Q5_K_M: {base: 'Q5_K', output: 'Q6_K', value: [['Q6_K', half]], down: [['Q6_K', half]]},
+ Q6_K: {base: 'Q6_K', output: 'Q6_K'},
+ Q8_0: {base: 'Q8_0', output: 'Q8_0'},
+ IQ1_S: {base: 'IQ1_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
+ IQ1_M: {base: 'IQ1_M', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', () => 1]]},
+ IQ2_XXS: {base: 'IQ2_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
+ IQ2_XS: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q2_K', firstEighth]]},
+ IQ2_S: {base: 'IQ2_XS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
+ IQ2_M: {base: 'IQ2_S', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['IQ3_S', firstEighth]]},
+ IQ3_XXS: {base: 'IQ3_XXS', output: 'Q5_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ IQ3_XS: {base: 'IQ3_XXS', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', firstEighth]]},
+ IQ3_S: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]]},
+ IQ3_M: {base: 'IQ3_S', output: 'Q6_K', value: [['Q4_K', () => 1]], down: [['Q4_K', () => 1]], attentionOut: 'Q4_K'},
+ IQ4_NL: {base: 'IQ4_NL', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
+ IQ4_XS: {base: 'IQ4_XS', output: 'Q6_K', value: [['Q5_K', () => 1]], down: [['Q5_K', firstEighth]]},
+ TQ1_0: {base: 'TQ1_0', output: 'Q6_K'},
+ TQ2_0: {base: 'TQ2_0', output: 'Q6_K'},
+ MXFP4: {base: 'MXFP4', output: 'Q8_0'},
+ MXFP4_BF16: {base: 'MXFP4', output: 'BF16'},
+ NVFP4: {base: 'NVFP4', output: 'Q8_0'},
+ F16: {base: 'F16', output: 'F16'},
+ BF16: {base: 'BF16', output: 'BF16'},
+ F32: {base: 'F32', output: 'F32'}
+}, SAME = {Q3_K: 'Q3_K_M', Q4_K: 'Q4_K_M', Q5_K: 'Q5_K_M', Q2_K_XL: 'Q2_K', Q3_K_XL: 'Q3_K_L', Q4_K_XL: 'Q4_K_M', Q5_K_XL: 'Q5_K_M', Q6_K_XL: 'Q6_K', Q6_K_L: 'Q6_K', Q4_K_L: 'Q4_K_M', Q5_K_L: 'Q5_K_M', Q2_K_L: 'Q2_K', Q8_K_XL: 'Q8_0', Q8_0_XL: 'Q8_0', MXFP4_MOE: 'MXFP4', FP16: 'F16'}, FALLBACK = {
+ Q2_K: 'Q4_0',
+ Q3_K: 'IQ4_NL',
+ Q4_K: 'Q5_0',
+ Q5_K: 'Q5_1',
+ Q6_K: 'Q8_0',
+ IQ4_XS: 'IQ4_NL',
+ TQ1_0: 'Q4_0',
+ TQ2_0: 'Q4_0'
+}, TAG = /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE|_BF16)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
+function ggufTag(text) {
+ let found = null
+ for (const match of text.slice(-300).matchAll(TAG)) found = match[1].toUpperCase();
+ return found
+}
+function ggufMix(tag) {
+ const upper = tag.toUpperCase(), plain = upper.startsWith('UD-') ? upper.slice(3) : upper, name = SAME[plain] ?? plain, recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : null
+ if (recipe === null) return null;
+ const published = plain !== upper || plain in SAME
+ return { tag: upper, spread: /^(?:B?F16|F32)$/.test(name) ? 0 : published ? .1 : .02, types: (part, layers, rowLength) => sharesOf(recipe, part, layers).map(([type, share]) => ({ type: fitting(type, rowLength), share })) }
+}
+function sharesOf(recipe, part, layers) {
+ if (part === 'router') return [['F32', 1]];
+ if (part === 'output') return [[recipe.output, 1]];
+ if (recipe.base === 'MXFP4' && part !== 'expert') return [[recipe.output, 1]];
+ if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]];
+ const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : void 0
+ if (!better) return [[recipe.base, 1]];
+ const shares = better.map(([type, share]) => [type, share(layers)]), rest = 1 - shares.reduce((sum, [, share]) => sum + share, 0)
+ return rest > 1e-9 ? [...shares, [recipe.base, rest]] : shares
+}
+function fitting(name, rowLength) {
+ const type = _ggml_types_js__0.NL(name) ?? _ggml_types_js__0.NL('F16')
+ if (rowLength % type.block === 0) return type;
+ const other = _ggml_types_js__0.NL(FALLBACK[name] ?? 'IQ4_NL')
+ return rowLength % other.block === 0 ? other : _ggml_types_js__0.NL('F16')
+}
+function mixBytes(mix, part, layers, rows, rowLength) {
+ return mix.types(part, layers, rowLength).reduce((sum, {type, share}) => sum + share * rows * _ggml_types_js__0.V_(type, rowLength), 0)
+}
+ },
  3923: function(_module, exports_, require_) {
 require_.d(exports_, {B8: () => parseSafetensors, Zj: () => tensorFacts, gT: () => headerLength, oB: () => parseShardIndex})
 var _problem_js__0 = require_(8007)
@@ -8685,8 +8494,7 @@ const MOST_HEADER = 25e6, MOST_DIMENSION = 2 ** 32, MOST_ELEMENTS = 2 ** 52, DTY
 function headerLength(start) {
  if (start.length < 8) return _problem_js__0.MB('checkpoint-invalid', 'safetensors: the file is shorter than 8 bytes');
  const length = Number(new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true))
- return length >= 2 && length <= MOST_HEADER ? _problem_js__0.uw(length) : (0, 
- _problem_js__0.MB)('checkpoint-invalid', `safetensors: header of ${length} bytes, expected 2 to ${MOST_HEADER}`)
+ return length >= 2 && length <= MOST_HEADER ? _problem_js__0.uw(length) : _problem_js__0.MB('checkpoint-invalid', `safetensors: header of ${length} bytes, expected 2 to ${MOST_HEADER}`)
 }
 function parseSafetensors(start) {
  const length = headerLength(start)
@@ -8731,8 +8539,7 @@ function parseShardIndex(json) {
  if (!isRecord(json) || !isRecord(map)) return _problem_js__0.MB('checkpoint-invalid', 'index.json has no weight_map');
  const files = new Set
  for (const file of Object.values(map)) {
-  if (typeof file != 'string' || file.includes('..') || file.startsWith('/')) return (0, 
-  _problem_js__0.MB)('checkpoint-invalid', 'index.json names a file that is no name in the repository')
+  if (typeof file != 'string' || file.includes('..') || file.startsWith('/')) return _problem_js__0.MB('checkpoint-invalid', 'index.json names a file that is no name in the repository')
   files.add(file)
  }
  const metadata = json['metadata'], size = isRecord(metadata) ? metadata['total_size'] : void 0, valid = typeof size == 'number' && Number.isSafeInteger(size) && size > 0
@@ -8829,8 +8636,7 @@ function bitsPerWeight(method, bits) {
 const noModules = {matches: () => false, byLayer: false}
 function moduleList(value, field) {
  if (value === void 0 || value === null) return problem.uw(noModules);
- if (!Array.isArray(value) || value.length > 2e5 || value.some(entry => typeof entry != 'string')) return (0, 
- problem.MB)('config-invalid', `config.json: ${field} is no list of module names`)
+ if (!Array.isArray(value) || value.length > 2e5 || value.some(entry => typeof entry != 'string')) return problem.MB('config-invalid', `config.json: ${field} is no list of module names`)
  const plain = new Set, tests = []
  for (const entry of value) {
   if (entry === '') continue;
@@ -8909,13 +8715,11 @@ function uniform(layout, more = {}) {
 const asObject = value => typeof value == 'object' && value !== null && !Array.isArray(value) ? value : null
 function bitsOf(value, otherwise, field) {
  if (value === void 0 || value === null) return problem.uw(otherwise);
- return typeof value == 'number' && Number.isInteger(value) && value >= 1 && value <= 16 ? (0, 
- problem.uw)(value) : problem.MB('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a whole number of bits`)
+ return typeof value == 'number' && Number.isInteger(value) && value >= 1 && value <= 16 ? problem.uw(value) : problem.MB('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a whole number of bits`)
 }
 function groupOf(value, otherwise, field) {
  if (value === void 0 || value === null) return problem.uw(otherwise);
- return typeof value == 'number' && Number.isInteger(value) && (value === -1 || value >= 1 && value <= 16777216) ? (0, 
- problem.uw)(value) : problem.MB('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a group size`)
+ return typeof value == 'number' && Number.isInteger(value) && (value === -1 || value >= 1 && value <= 16777216) ? problem.uw(value) : problem.MB('config-invalid', `config.json: ${field} is ${JSON.stringify(value)}, expected a group size`)
 }
 function skipList(json, keys) {
  for (const key of keys) if (json[key] !== void 0 && json[key] !== null) return moduleList(json[key], `quantization_config.${key}`);
@@ -8988,8 +8792,7 @@ function weightLayout(weights, format, inputs, field) {
  if (bits.value === 8 && (float || format === 'int-quantized' || format === 'naive-quantized')) {
   const kind = float ? 'fp8' : 'int8'
   if (float && group.value === 32) return problem.uw(microscaled(8));
-  if (strategy === 'block' && Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) return (0, 
-  problem.uw)(fp8Block(block[0], block[1], 2))
+  if (strategy === 'block' && Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) return problem.uw(fp8Block(block[0], block[1], 2))
   if (strategy === 'channel') return problem.uw(byteChannel(kind));
   return problem.uw(byteTensor(kind, inputs !== null && inputs['dynamic'] !== true))
  }
@@ -9082,43 +8885,33 @@ function algorithmLayout(algorithm, groupSize, field) {
  if (!group.ok) return group;
  switch (algorithm) {
  case 'FP8':
-  return problem.uw(byteTensor('fp8', true));
-
+  return problem.uw(byteTensor('fp8', true))
  case 'FP8_PER_CHANNEL_PER_TOKEN':
-  return problem.uw(byteChannel('fp8'));
-
+  return problem.uw(byteChannel('fp8'))
  case 'FP8_PB_WO':
  case 'FP8_PB_REAL':
-  return problem.uw(fp8Block(128, 128));
-
+  return problem.uw(fp8Block(128, 128))
  case 'NVFP4':
  case 'NVFP4_AWQ':
  case 'W4A8_NVFP4_FP8':
-  return problem.uw(nvfp4(2));
-
+  return problem.uw(nvfp4(2))
  case 'W4A16_NVFP4':
-  return problem.uw(nvfp4(1));
-
+  return problem.uw(nvfp4(1))
  case 'MXFP4':
  case 'W4A8_MXFP4_FP8':
-  return problem.uw(microscaled(4));
-
+  return problem.uw(microscaled(4))
  case 'MXFP8':
-  return problem.uw(microscaled(8));
-
+  return problem.uw(microscaled(8))
  case 'W8A8_SQ_PER_CHANNEL':
  case 'INT8_SQ':
  case 'W8A16':
-  return problem.uw(byteChannel('int8'));
-
+  return problem.uw(byteChannel('int8'))
  case 'W4A16_AWQ':
  case 'INT4_AWQ':
  case 'W4A8_AWQ':
-  return problem.uw(awq(4, group.value, false));
-
+  return problem.uw(awq(4, group.value, false))
  case 'W4A16':
-  return problem.uw(affine('int', 4, group.value));
-
+  return problem.uw(affine('int', 4, group.value))
  default:
   return problem.MB('config-invalid', `config.json: ${field}.quant_algo ${JSON.stringify(algorithm)} is not known`)
  }
@@ -9154,8 +8947,7 @@ const aqlm = derived(json => {
  const type = JSON.stringify(json['quant_type'] ?? '').toLowerCase(), size = /"group_size":\s*(\d{1,6})/.exec(type), group = size ? Number(size[1]) : 128
  if (type.includes('int4') || type.includes('uint4')) return problem.uw(affine('torchao', 4, group));
  if (type.includes('nvfp4')) return problem.uw(nvfp4(1));
- if (type.includes('mxfp4') || type.includes('mx') && type.includes('float4')) return (0, 
- problem.uw)(microscaled(4))
+ if (type.includes('mxfp4') || type.includes('mx') && type.includes('float4')) return problem.uw(microscaled(4))
  if (type.includes('float8') || type.includes('fp8')) return problem.uw(byteChannel('fp8'));
  if (type.includes('int8')) return problem.uw(byteChannel('int8'));
  return problem.MB('config-invalid', 'config.json: quantization_config.quant_type of torchao is not known')
@@ -9277,8 +9069,7 @@ const isExpert = split => split === 'expert-column' || split === 'expert-row', m
   if (!skip.ok) return skip;
   const fourBit = (config['expert_dtype'] ?? (config['model_type'] === 'deepseek_v4' ? 'fp4' : null)) === 'fp4', block = json['weight_block_size']
   let layout
-  if (block === void 0 || block === null) layout = byteTensor('fp8', json['activation_scheme'] === 'static'); else if (Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) layout = fp8Block(block[0], block[1], fourBit ? 1 : 4); else return (0, 
-  problem.MB)('config-invalid', `config.json: quantization_config.weight_block_size is ${JSON.stringify(block)}`)
+  if (block === void 0 || block === null) layout = byteTensor('fp8', json['activation_scheme'] === 'static'); else if (Array.isArray(block) && block.length === 2 && block.every(n => Number.isInteger(n) && n > 0)) layout = fp8Block(block[0], block[1], fourBit ? 1 : 4); else return problem.MB('config-invalid', `config.json: quantization_config.weight_block_size is ${JSON.stringify(block)}`)
   const scheme = uniform(layout, {skip: skip.value, reach}), base = fourBit ? fourBitExperts(scheme) : scheme
   return json['quant_algo'] === 'MIXED_PRECISION' ? modelopt(json, base) : problem.uw(base)
  },
@@ -9431,8 +9222,7 @@ function onlineScheme(asked) {
  if (name === 'experts_int8') return problem.uw(expertsOnly(byteChannel('int8')));
  const layout = Object.hasOwn(ONLINE, name) ? ONLINE[name] : void 0
  if (layout) return problem.uw(uniform(layout, {basis: 'derived'}));
- return CHECKPOINT_ONLY.has(name) ? problem.MB('setting-invalid', `quantization ${name} needs a checkpoint in that format; config.json declares none`) : (0, 
- problem.MB)('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`)
+ return CHECKPOINT_ONLY.has(name) ? problem.MB('setting-invalid', `quantization ${name} needs a checkpoint in that format; config.json declares none`) : problem.MB('setting-invalid', `quantization ${JSON.stringify(asked.slice(0, 40))} is not known`)
 }
 function expertsOnly(layout) {
  return { name: `${layout.name} experts`, basis: 'derived', byLayer: false, kvCacheDtype: null, layoutOf: module => module.weight.split.startsWith('expert') ? layout : null }
@@ -9443,8 +9233,7 @@ function storageOf(shape, config, asked) {
  if (size === null) return problem.MB('setting-invalid', `dtype ${asked.dtype} is not known`);
  const declared = declaredScheme(config)
  if (!declared.ok) return declared;
- const online = declared.value === null && asked.quantization !== null ? onlineScheme(asked.quantization) : (0, 
- problem.uw)(null)
+ const online = declared.value === null && asked.quantization !== null ? onlineScheme(asked.quantization) : problem.uw(null)
  if (!online.ok) return online;
  const scheme = declared.value ?? online.value
  if (scheme === null) return problem.uw({scheme: asked.dtype, basis: 'exact', bytes: plainBytes(size), dtype: asked.dtype, kvCacheDtype: null});
@@ -9512,9 +9301,8 @@ class Config {
   return this.nameInFile(name) !== null
  }
  nameInFile(name) {
-  if (name in this.json) return name;
   for (const alias of this.aliases[name] ?? []) if (alias in this.json) return alias;
-  return null
+  return name in this.json ? name : null
  }
  raw(name) {
   const own = this.nameInFile(name), value = own !== null ? this.json[own] : this.defaults[name]
@@ -9632,9 +9420,17 @@ require_.d(exports_, {p: () => unknownCheckpoint})
 const unknownCheckpoint = {totalBytes: null, elementsByDtype: null, tensors: null}
  },
  4126: function(_module, exports_, require_) {
-require_.d(exports_, {$h: () => uniformStack, Go: () => noLayers, QC: () => decoderFacts, US: () => stackOf, Uy: () => equalToClasses, hQ: () => encoderStack, r$: () => checkpointDtype, rJ: () => layerKinds, zb: () => layerCount})
+require_.d(exports_, {$h: () => uniformStack, BG: () => usual, Go: () => noLayers, QC: () => decoderFacts, US: () => stackOf, Uy: () => equalToClasses, hQ: () => encoderStack, r$: () => checkpointDtype, rJ: () => layerKinds, zb: () => layerCount})
 var _config_js__0 = require_(401)
-const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared', MOST_LAYERS = 1e4
+const equalToClasses = 'equal to the classes of transformers 5.24 on every config compared', USUAL = {
+ vocab: 'vocab_size',
+ hidden: 'hidden_size',
+ width: 'intermediate_size',
+ layers: 'num_hidden_layers',
+ heads: 'num_attention_heads',
+ kvHeads: 'num_key_value_heads',
+ context: 'max_position_embeddings'
+}, usual = defaults => Object.fromEntries(Object.entries(defaults).map(([name, value]) => [USUAL[name] ?? name, value])), MOST_LAYERS = 1e4
 function layerCount(config, name = "num_hidden_layers") {
  const layers = config.size(name)
  return layers <= MOST_LAYERS ? layers : config.invalid(name, `is ${layers}, expected at most ${MOST_LAYERS}`)
@@ -9704,7 +9500,7 @@ function checkpointDtype(config) {
  return null
 }
  },
- 6608: function(_module, exports_, require_) {
+ 2748: function(_module, exports_, require_) {
 require_.d(exports_, {families: () => families, F: () => shapeOf})
 var problem = require_(8007), models_config = require_(401), blocks_ = require_(339)
 function attentionWeights(a) {
@@ -9774,8 +9570,7 @@ function decoderShape(row, config) {
  })
 }
 function dimsOf(row, config) {
- const hidden = config.size(row.names?.hidden ?? 'hidden_size'), layers = row.layers?.(config) ?? (0, 
- family.zb)(config, row.names?.layers), heads = config.size(row.names?.heads ?? 'num_attention_heads'), kvHeads = row.kvHeads?.(config, heads) ?? config.sizeOrNull('num_key_value_heads') ?? heads, divided = () => dividedHeadDim(config, hidden, heads, row.names?.heads), headDim = row.headDim === 'divide' ? divided() : row.headDim?.(config, hidden, heads) ?? config.sizeOrNull('head_dim') ?? divided(), width = row.width?.(config, hidden) ?? config.size('intermediate_size')
+ const hidden = config.size(row.names?.hidden ?? 'hidden_size'), layers = row.layers?.(config) ?? family.zb(config, row.names?.layers), heads = config.size(row.names?.heads ?? 'num_attention_heads'), kvHeads = row.kvHeads?.(config, heads) ?? config.sizeOrNull('num_key_value_heads') ?? heads, divided = () => dividedHeadDim(config, hidden, heads, row.names?.heads), headDim = row.headDim === 'divide' ? divided() : row.headDim?.(config, hidden, heads) ?? config.sizeOrNull('head_dim') ?? divided(), width = row.width?.(config, hidden) ?? config.size('intermediate_size')
  return {config, hidden, layers, heads, kvHeads, headDim, width, vocabulary: config.size('vocab_size')}
 }
 function dividedHeadDim(config, hidden, heads, name = "num_attention_heads") {
@@ -9783,8 +9578,7 @@ function dividedHeadDim(config, hidden, heads, name = "num_attention_heads") {
  return dim >= 1 ? dim : config.invalid(name, `is ${heads}, more than the hidden size ${hidden}`)
 }
 function plainWindows(d) {
- const window = d.config.sizeOrNull('sliding_window'), off = !d.config.flag('use_sliding_window', true), kinds = (0, 
- family.rJ)(d.config, d.layers)
+ const window = d.config.sizeOrNull('sliding_window'), off = !d.config.flag('use_sliding_window', true), kinds = family.rJ(d.config, d.layers)
  if (window === null || off) return new Array(d.layers).fill(null);
  if (kinds === null) return new Array(d.layers).fill(window);
  return kinds.map(kind => kind === 'sliding_attention' ? window : null)
@@ -9813,7 +9607,7 @@ function assemble(config, parts) {
  if (architecture.head === 'sequence') head.push(blocks_.kz('score', labelCount(config), width));
  if (architecture.head === 'token') head.push(blocks_.kz('score', labelCount(config), width, {bias: true}));
  if (architecture.head === 'span') head.push(blocks_.kz('qa_outputs', 2, width, {bias: true}));
- const own = isOwnClass(architecture, parts.type, parts.classes), known = own && VERIFIED.includes(architecture.head)
+ const own = isOwnClass(architecture, parts.type, parts.classes), known = own && VERIFIED.includes(architecture.head) && !config.flag('add_cross_attention')
  return {
   family: parts.type,
   modelType: config.text('model_type') ?? parts.type,
@@ -9829,8 +9623,7 @@ function assemble(config, parts) {
  }
 }
 function assembleEncoderDecoder(config, parts) {
- const architecture = architectureOf(config), {head, ending} = architecture, own = isOwnClass(architecture, parts.type, parts.classes), verified = ending !== 'ForCausalLM' && ['lm', 'none', ...parts.verifiedHeads ?? []].includes(head), encoderOnly = ending === 'EncoderModel', decoderOnly = ending === 'ForCausalLM', lm = head === 'lm' || head === 'other', hidden = parts.facts.hidden, copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies, rows = parts.headRows ?? parts.facts.vocabulary, plain = n => [(0, 
- blocks_.kz)('classifier', n, hidden, {bias: true})], classifier = head === 'sequence' ? parts.classifier ?? plain : plain, labels = head === 'choice' ? 1 : labelCount(config), tower = {
+ const architecture = architectureOf(config), {head, ending} = architecture, own = isOwnClass(architecture, parts.type, parts.classes), verified = ending !== 'ForCausalLM' && ['lm', 'none', ...parts.verifiedHeads ?? []].includes(head), encoderOnly = ending === 'EncoderModel', decoderOnly = ending === 'ForCausalLM', lm = head === 'lm' || head === 'other', hidden = parts.facts.hidden, copies = parts.tied || decoderOnly ? [] : encoderOnly ? parts.untiedCopies.slice(0, 1) : parts.untiedCopies, rows = parts.headRows ?? parts.facts.vocabulary, plain = n => [blocks_.kz('classifier', n, hidden, {bias: true})], classifier = head === 'sequence' ? parts.classifier ?? plain : plain, labels = head === 'choice' ? 1 : labelCount(config), tower = {
   name: 'encoder',
   role: 'encoder',
   ...parts.encoder
@@ -9856,9 +9649,7 @@ const defaults = {vocab_size: 50265, max_position_embeddings: 1024, encoder_laye
 }, attentionOf = (hidden, heads, headDim, prefix) => ({hidden, heads, kvHeads: heads, headDim, qkvBias: true, outBias: true, prefix, out: 'out_proj'}), square = a => attentionWeights(a).map(weight => ({...weight, out: a.hidden, in: a.hidden}))
 function bartLayer(self, width, cross) {
  const h = self.hidden
- return [...square(self), blocks_.xb('self_attn_layer_norm', h, true), ...cross ? [...square(cross), (0, 
- blocks_.xb)('encoder_attn_layer_norm', h, true)] : [], ...plainFeedForward(h, width, true, ['fc1', 'fc2']), (0, 
- blocks_.xb)('final_layer_norm', h, true)]
+ return [...square(self), blocks_.xb('self_attn_layer_norm', h, true), ...cross ? [...square(cross), blocks_.xb('encoder_attn_layer_norm', h, true)] : [], ...plainFeedForward(h, width, true, ['fc1', 'fc2']), blocks_.xb('final_layer_norm', h, true)]
 }
 const crossCache = (self, encoderTokens) => {
  const heads = keyValueHeads(self)
@@ -9880,14 +9671,12 @@ function shape(rule, file) {
   const heads = config.size(`${half}_attention_heads`)
   return attentionOf(hidden, heads, dividedHeadDim(config, hidden, heads, `${half}_attention_heads`), prefix)
  }, self = attention('decoder', 'self_attn'), tablesOf = half => {
-  const rows = rule.positions === 'none' ? 0 : positionsOf(half) + (rule.positions === 'offset' ? 2 : 0)
-  return [ ...rows === 0 ? [] : [ blocks_.$4(rows, hidden, `model.${half}.embed_positions`) ], ...rule.embeddingNorm ? [ (0, 
-  blocks_.xb)(`model.${half}.layernorm_embedding`, hidden, true) ] : [], ...rule.beside?.(half, config) ?? [] ]
+  const first = {none: 0, stored: 0, offset: 2, padded: config.count('pad_token_id', 1) + 1}[rule.positions], rows = rule.positions === 'none' ? 0 : positionsOf(half) + first
+  return [ ...rows === 0 ? [] : [ blocks_.$4(rows, hidden, `model.${half}.embed_positions`) ], ...rule.embeddingNorm ? [ blocks_.xb(`model.${half}.layernorm_embedding`, hidden, true) ] : [], ...rule.beside?.(half, config) ?? [] ]
  }, finalNormOf = half => rule.finalNorm ? [ blocks_.xb(`model.${half}.layer_norm`, hidden, true) ] : [], stackFor = half => {
   const cross = half === 'decoder' ? attention(half, 'encoder_attn') : null, plain = bartLayer(attention(half, 'self_attn'), config.size(`${half}_ffn_dim`), cross), weights = rule.adjust?.(plain, half, config) ?? plain, step = rule.sparseStep?.(half, config) ?? 0, isSparse = layer => step > 0 && (layer + 1) % step === 0
   return family.US(family.zb(config, `${half}_layers`), i => isSparse(i) ? `moe ${half}` : half, (i, name) => ({ name, weights: isSparse(i) ? expertsInstead(weights, config) : weights, cache: half === 'decoder' ? crossCache(self, positionsOf('encoder')) : [] }))
- }, decoder = stackFor('decoder'), encoderTable = blocks_.xP(own?.encoder ?? vocabulary, hidden, 'model.encoder.embed_tokens'), decoderTable = (0, 
- blocks_.xP)(vocabulary, hidden, 'model.decoder.embed_tokens')
+ }, decoder = stackFor('decoder'), encoderTable = blocks_.xP(own?.encoder ?? vocabulary, hidden, 'model.encoder.embed_tokens'), decoderTable = blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens')
  return assembleEncoderDecoder(config, {
   type: rule.type,
   classes: rule.classes ?? [],
@@ -9928,8 +9717,7 @@ const bart = [{type: 'bart', positions: 'offset', embeddingNorm: true, finalNorm
 } ].map(bartFamily), attentionBias = (weights, bias) => weights.map(weight => /_attn\./.test(weight.name) ? { ...weight, bias } : weight)
 function prompts(config) {
  const hidden = config.size('d_model'), middle = config.size('prompt_mid_dim'), width = 2 * config.size('decoder_layers') * hidden
- return [ 'self_attn_prompt', 'cross_attn_prompt' ].flatMap(name => [ blocks_.$4(config.size('prompt_length'), hidden, `${name}.prompt_embedding`), (0, 
- blocks_.fi)(`${name}.prompt_trans.1`, middle, hidden, { bias: true }), blocks_.nM(`${name}.prompt_trans.3`, width, middle, { bias: true }) ])
+ return [ 'self_attn_prompt', 'cross_attn_prompt' ].flatMap(name => [ blocks_.$4(config.size('prompt_length'), hidden, `${name}.prompt_embedding`), blocks_.fi(`${name}.prompt_trans.1`, middle, hidden, { bias: true }), blocks_.nM(`${name}.prompt_trans.3`, width, middle, { bias: true }) ])
 }
 const bart_relatives_types = [{type: 'plbart', positions: 'offset', embeddingNorm: true, finalNorm: false, defaults: {vocab_size: 50005, encoder_layers: 6, encoder_ffn_dim: 3072, encoder_attention_heads: 12, decoder_layers: 6, decoder_ffn_dim: 3072, decoder_attention_heads: 12, d_model: 768}}, {
  type: 'blenderbot',
@@ -9953,8 +9741,7 @@ const bart_relatives_types = [{type: 'plbart', positions: 'offset', embeddingNor
  defaults: {max_encoder_position_embeddings: 16384, max_decoder_position_embeddings: 1024},
  adjust: (weights, half, config) => {
   if (half === 'decoder') return weights;
-  const hidden = config.size('d_model'), second = ['query', 'key', 'value'].map(name => (0, 
-  blocks_.fi)(`self_attn.longformer_self_attn.${name}_global`, hidden, hidden, { bias: true }))
+  const hidden = config.size('d_model'), second = ['query', 'key', 'value'].map(name => blocks_.fi(`self_attn.longformer_self_attn.${name}_global`, hidden, hidden, { bias: true }))
   return [...weights, ...second]
  }
 }, {
@@ -9971,17 +9758,16 @@ const bart_relatives_types = [{type: 'plbart', positions: 'offset', embeddingNor
  embeddingNorm: false,
  finalNorm: true,
  defaults: {vocab_size: 96103, max_position_embeddings: 16384, encoder_layers: 16, decoder_layers: 16, num_global_tokens: 32},
- adjust: (weights, half, config) => [...attentionBias(weights, false), ...half === 'encoder' ? [(0, 
- blocks_.xb)('global_self_attn_layer_norm', config.size('d_model'), true)] : []],
+ adjust: (weights, half, config) => [...attentionBias(weights, false), ...half === 'encoder' ? [blocks_.xb('global_self_attn_layer_norm', config.size('d_model'), true)] : []],
  beside: (half, config) => half === 'encoder' ? [blocks_.$4(config.size('num_global_tokens'), config.size('d_model'), 'embed_global')] : []
 }, {
  type: 'fsmt',
- positions: 'offset',
+ positions: 'padded',
  embeddingNorm: false,
  finalNorm: false,
- defaults: {vocab_size: 42024, src_vocab_size: 42024, tgt_vocab_size: 42024, tie_word_embeddings: false},
- aliases: {vocab_size: ['tgt_vocab_size']},
- ownTables: config => config.flag('tie_word_embeddings') ? null : {encoder: config.size('src_vocab_size'), decoder: config.size('tgt_vocab_size')}
+ defaults: {src_vocab_size: 42024, vocab_size: 42024, tie_word_embeddings: false},
+ aliases: {vocab_size: ['vocab_size', 'tgt_vocab_size']},
+ ownTables: config => config.flag('tie_word_embeddings') ? null : {encoder: config.size('src_vocab_size'), decoder: config.size('vocab_size')}
 }, {
  type: 'prophetnet',
  positions: 'stored',
@@ -9991,9 +9777,8 @@ const bart_relatives_types = [{type: 'plbart', positions: 'offset', embeddingNor
  aliases: {encoder_layers: ['num_encoder_layers'], encoder_attention_heads: ['num_encoder_attention_heads', 'num_attention_heads'], decoder_layers: ['num_decoder_layers'], decoder_attention_heads: ['num_decoder_attention_heads']},
  adjust: (weights, half, config) => {
   if (half === 'encoder') return weights;
-  const rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = (0, 
-  blocks_.kz)('self_attn.relative_pos_embeddings', rows, config.size('d_model'), {bias: true})
-  return [...weights, relative]
+  const crosses = config.flag('add_cross_attention', true), rows = config.size('num_buckets') * config.size('decoder_attention_heads'), relative = blocks_.kz('self_attn.relative_pos_embeddings', rows, config.size('d_model'), {bias: true})
+  return [...weights.filter(weight => crosses || !weight.name.startsWith('encoder_attn')), relative]
  },
  beside: (half, config) => half === 'decoder' ? [blocks_.$4(config.size('ngram'), config.size('d_model'), 'ngram_embeddings')] : []
 }, {
@@ -10003,8 +9788,7 @@ const bart_relatives_types = [{type: 'plbart', positions: 'offset', embeddingNor
  finalNorm: true,
  defaults: {vocab_size: 128112, num_experts: 128, encoder_sparse_step: 4, decoder_sparse_step: 4},
  sparseStep: (half, config) => config.count(`${half}_sparse_step`)
-}], bartRelatives = bart_relatives_types.map(bartFamily), denseTransform = (d, width = d.hidden, names = ['cls.predictions.transform.dense', 'cls.predictions.transform.LayerNorm']) => [(0, 
-blocks_.kz)(names[0], width, d.hidden, {bias: true}), blocks_.xb(names[1], width, true)], densePooler = d => [blocks_.kz('pooler.dense', d.hidden, d.hidden, {bias: true})]
+}], bartRelatives = bart_relatives_types.map(bartFamily), denseTransform = (d, width = d.hidden, names = ['cls.predictions.transform.dense', 'cls.predictions.transform.LayerNorm']) => [blocks_.kz(names[0], width, d.hidden, {bias: true}), blocks_.xb(names[1], width, true)], densePooler = d => [blocks_.kz('pooler.dense', d.hidden, d.hidden, {bias: true})]
 function encoder(row) {
  return {name: row.type, modelTypes: [row.type, ...row.also ?? []], verified: row.exact === false ? 'same blocks as verified types' : family.Uy, shape: file => encoderShape(row, file.with({tie_word_embeddings: true, ...row.defaults}, row.aliases))}
 }
@@ -10018,7 +9802,7 @@ function encoderShape(row, config) {
  return {
   family: row.type,
   modelType: type,
-  count: own && verified && row.exact !== false && type === row.type && assumed === null ? 'exact' : 'derived',
+  count: own && verified && row.exact !== false && type === row.type && assumed === null && !config.flag('add_cross_attention') ? 'exact' : 'derived',
   embedding: row.embedding(d),
   layers: first.length === 0 ? family.$h(stored, layer) : {kinds: [{...layer, name: 'first encoder', weights: weights.filter(w => !first.includes(w.name))}, layer], order: Array.from({length: stored}, (_, i) => Math.min(i, 1))},
   final: [...row.body?.(d) ?? [], ...head.weights],
@@ -10030,31 +9814,24 @@ function encoderShape(row, config) {
  }
 }
 function headOf(row, d, head) {
- const pooler = row.pooler?.(d) ?? [], lm = row.lm(d), tied = lm.tied ?? d.config.flag('tie_word_embeddings'), classifier = labels => (0, 
- blocks_.kz)('classifier', labels, d.hidden, {bias: true}), before = row.sequence === 'transform' ? lm.transform : []
+ const pooler = row.pooler?.(d) ?? [], lm = row.lm(d), tied = lm.tied ?? d.config.flag('tie_word_embeddings'), classifier = labels => blocks_.kz('classifier', labels, d.hidden, {bias: true}), before = row.sequence === 'transform' ? lm.transform : []
  switch (head) {
  case 'lm':
-  return {weights: maskedHead(d, lm, tied), tied};
-
+  return {weights: maskedHead(d, lm, tied), tied}
  case 'pretraining':
-  return {weights: [...pooler, ...maskedHead(d, lm, tied), nextSentence(d)], tied};
-
+  return {weights: [...pooler, ...maskedHead(d, lm, tied), nextSentence(d)], tied}
  case 'next-sentence':
-  return {weights: [...pooler, nextSentence(d)], tied: false};
-
+  return {weights: [...pooler, nextSentence(d)], tied: false}
  case 'sequence':
   {
    const dense = blocks_.kz('classifier.dense', d.hidden, d.hidden, {bias: true}), pooled = row.sequence === 'dense' ? [dense] : row.classifierPooler?.(d) ?? pooler
    return {weights: [...before, ...pooled, classifier(labelCount(d.config))], tied: false}
   }
-
  case 'choice':
-  return {weights: [...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1)], tied: false};
-
+  return {weights: [...before, ...row.classifierPooler?.(d) ?? pooler, classifier(1)], tied: false}
  case 'token':
  case 'span':
-  return {weights: [...before, classifier(labelCount(d.config))], tied: false};
-
+  return {weights: [...before, classifier(labelCount(d.config))], tied: false}
  case 'none':
  case 'other':
   return {weights: pooler, tied: false}
@@ -10070,64 +9847,52 @@ function maskedHead(d, lm, tied) {
 const norms = (d, names, bias = false) => names.map(name => blocks_.xb(name, d.hidden, bias)), layerNorms = (d, bias = false) => norms(d, ['input_layernorm', 'post_attention_layernorm'], bias), llamaLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)], attentionWithFlag = d => {
  const bias = d.config.flag('attention_bias')
  return attentionWeights({...d, qkvBias: bias, outBias: bias})
-}, llamaDefaults = {
- vocab_size: 32e3,
- hidden_size: 4096,
- intermediate_size: 11008,
- num_hidden_layers: 32,
- num_attention_heads: 32,
- max_position_embeddings: 2048
-}, assumedHeadDim = config => config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null, llama = [ { type: 'llama', also: [ 'Yi', 'aquila', 'xverse' ], defaults: llamaDefaults, layer: llamaLayer }, {
- type: 'iquestcoder',
- classes: ['Llama', 'IQuestCoder'],
- defaults: {vocab_size: 76800, hidden_size: 5120, intermediate_size: 27648, num_hidden_layers: 80, num_attention_heads: 40, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072},
+}, llamaDefaults = family.BG({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048}), assumedHeadDim = config => config.sizeOrNull('head_dim') === null ? 'head_dim missing: hidden_size / num_attention_heads assumed' : null, llama = [{
+ type: 'llama',
+ also: ['Yi', 'aquila', 'xverse'],
+ defaults: llamaDefaults,
  layer: llamaLayer
-}, {
+}, {type: 'iquestcoder', classes: ['Llama', 'IQuestCoder'], defaults: family.BG({vocab: 76800, hidden: 5120, width: 27648, layers: 80, heads: 40, kvHeads: 8, head_dim: 128, context: 131072}), layer: llamaLayer}, {
  type: 'internlm3',
  classes: ['Llama'],
- defaults: {...llamaDefaults, vocab_size: 128512, intermediate_size: 10240, num_hidden_layers: 48, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 32768},
+ defaults: family.BG({...llamaDefaults, vocab: 128512, width: 10240, layers: 48, kvHeads: 2, head_dim: 128, context: 32768}),
  aliases: {attention_bias: ['qkv_bias'], mlp_bias: ['bias']},
  layer: llamaLayer
-}, {type: 'mistral', defaults: {...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096}, layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
+}, {type: 'mistral', defaults: family.BG({...llamaDefaults, width: 14336, kvHeads: 8, context: 131072, sliding_window: 4096}), layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
  type: 'ministral',
- defaults: {...llamaDefaults, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 131072, sliding_window: 4096},
+ defaults: family.BG({...llamaDefaults, width: 14336, kvHeads: 8, context: 131072, sliding_window: 4096}),
  layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
  assumed: assumedHeadDim
-}, {type: 'ministral3', defaults: {...llamaDefaults, vocab_size: 131072, intermediate_size: 14336, num_hidden_layers: 34, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 262144}, layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
+}, {type: 'ministral3', defaults: family.BG({...llamaDefaults, vocab: 131072, width: 14336, layers: 34, kvHeads: 8, head_dim: 128, context: 262144}), layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
  type: 'granite',
  defaults: llamaDefaults,
  layer: llamaLayer
 }, {
  type: 'granite_swa',
- defaults: {vocab_size: 100352, hidden_size: 2560, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 20, num_key_value_heads: 4, max_position_embeddings: 8192, sliding_window: 128, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 100352, hidden: 2560, width: 8192, layers: 24, heads: 20, kvHeads: 4, context: 8192, sliding_window: 128, tie_word_embeddings: true}),
  layer: d => [...llamaLayer(d), blocks_.i1('self_attn.sinks', d.heads, 'column')],
  windows: d => alternatingWindows(d, layer => layer % 4 == 0)
 }, {
  type: 'seed_oss',
- defaults: {...llamaDefaults, vocab_size: 155136, intermediate_size: 27648, num_hidden_layers: 64, num_attention_heads: 80, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 524288, attention_bias: true},
+ defaults: family.BG({...llamaDefaults, vocab: 155136, width: 27648, layers: 64, heads: 80, kvHeads: 8, head_dim: 128, context: 524288, attention_bias: true}),
  layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('attention_bias'), outBias: d.config.flag('attention_out_bias')}), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]
-}, {type: 'smollm3', defaults: {...llamaDefaults, vocab_size: 128256, hidden_size: 2048, num_hidden_layers: 36, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 32768, use_sliding_window: false, tie_word_embeddings: true}, layer: llamaLayer}, {
+}, {type: 'smollm3', defaults: family.BG({...llamaDefaults, vocab: 128256, hidden: 2048, layers: 36, heads: 16, kvHeads: 4, context: 32768, use_sliding_window: false, tie_word_embeddings: true}), layer: llamaLayer}, {
  type: 'ernie4_5',
- defaults: {vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 103424, hidden: 1024, width: 3072, layers: 18, heads: 16, kvHeads: 2, head_dim: 128, context: 131072, tie_word_embeddings: true}),
  layer: d => {
   const bias = d.config.flag('use_bias')
   return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...gatedFeedForward(d.hidden, d.width, bias), ...layerNorms(d)]
  }
-}].map(decoder), bertDefaults = {vocab_size: 30522, hidden_size: 768, num_hidden_layers: 12, num_attention_heads: 12, intermediate_size: 3072, max_position_embeddings: 512, type_vocab_size: 2}
+}].map(decoder), bertDefaults = family.BG({vocab: 30522, hidden: 768, layers: 12, heads: 12, width: 3072, context: 512, type_vocab_size: 2})
 function bertEmbedding(d, width = d.hidden) {
  const types = d.config.count('type_vocab_size')
- return [blocks_.xP(d.vocabulary, width, 'embeddings.word_embeddings'), (0, 
- blocks_.$4)(d.config.size('max_position_embeddings'), width, 'embeddings.position_embeddings'), ...types > 0 ? [(0, 
- blocks_.$4)(types, width, 'embeddings.token_type_embeddings')] : [], (0, 
- blocks_.xb)('embeddings.LayerNorm', width, true)]
+ return [blocks_.xP(d.vocabulary, width, 'embeddings.word_embeddings'), blocks_.$4(d.config.size('max_position_embeddings'), width, 'embeddings.position_embeddings'), ...types > 0 ? [blocks_.$4(types, width, 'embeddings.token_type_embeddings')] : [], blocks_.xb('embeddings.LayerNorm', width, true)]
 }
 function bertAttention(d, bias = true) {
  const all = d.heads * d.headDim, kv = {bias, kvHeads: d.heads}
- return [blocks_.fi('attention.self.query', all, d.hidden, {bias}), blocks_.sn('attention.self.key', all, d.hidden, 'kv', kv), blocks_.sn('attention.self.value', all, d.hidden, 'kv', kv), (0,
- blocks_.nM)('attention.output.dense', d.hidden, d.hidden, {bias: true})]
+ return [blocks_.fi('attention.self.query', all, d.hidden, {bias}), blocks_.sn('attention.self.key', all, d.hidden, 'kv', kv), blocks_.sn('attention.self.value', all, d.hidden, 'kv', kv), blocks_.nM('attention.output.dense', d.hidden, d.hidden, {bias: true})]
 }
-const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, ['intermediate.dense', 'output.dense']), bertNorms = d => [(0, 
-blocks_.xb)('attention.output.LayerNorm', d.hidden, true), blocks_.xb('output.LayerNorm', d.hidden, true)], bertLayer = d => [...bertAttention(d), ...bertFeedForward(d), ...bertNorms(d)], bertLike = {
+const bertFeedForward = d => plainFeedForward(d.hidden, d.width, true, ['intermediate.dense', 'output.dense']), bertNorms = d => [blocks_.xb('attention.output.LayerNorm', d.hidden, true), blocks_.xb('output.LayerNorm', d.hidden, true)], bertLayer = d => [...bertAttention(d), ...bertFeedForward(d), ...bertNorms(d)], bertLike = {
  defaults: bertDefaults,
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
@@ -10135,8 +9900,7 @@ blocks_.xb)('attention.output.LayerNorm', d.hidden, true), blocks_.xb('output.La
  layer: bertLayer,
  pooler: densePooler,
  lm: d => ({transform: denseTransform(d), width: d.hidden, bias: 'shared'})
-}, postNormGated = (d, bias) => [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...gatedFeedForward(d.hidden, d.width).map(w => bias && w.name === 'mlp.down_proj' ? {...w, bias: true} : w), blocks_.xb('post_attention_layernorm', d.hidden, true), (0,
-blocks_.xb)('post_mlp_layernorm', d.hidden, true)], withoutPositions = d => bertEmbedding(d).filter(w => !w.name.endsWith('position_embeddings')), robertaHead = d => ({transform: denseTransform(d, d.hidden, ['lm_head.dense', 'lm_head.layer_norm']), width: d.hidden, bias: 'shared'})
+}, postNormGated = (d, bias) => [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...gatedFeedForward(d.hidden, d.width).map(w => bias && w.name === 'mlp.down_proj' ? {...w, bias: true} : w), blocks_.xb('post_attention_layernorm', d.hidden, true), blocks_.xb('post_mlp_layernorm', d.hidden, true)], withoutPositions = d => bertEmbedding(d).filter(w => !w.name.endsWith('position_embeddings')), robertaHead = d => ({transform: denseTransform(d, d.hidden, ['lm_head.dense', 'lm_head.layer_norm']), width: d.hidden, bias: 'shared'})
 function modernLayer(d) {
  const bias = d.config.flag('attention_bias'), mlpBias = d.config.flag('mlp_bias'), normBias = d.config.flag('norm_bias'), all = d.heads * d.headDim
  return [blocks_.xb('attn_norm', d.hidden, normBias), blocks_.sn('attn.Wqkv', 3 * all, d.hidden, 'qkv', {bias, kvHeads: d.heads, kvWidth: 2 * all}), blocks_.nM('attn.Wo', d.hidden, d.hidden, {
@@ -10145,8 +9909,7 @@ function modernLayer(d) {
 }
 function squareDistilAttention(d) {
  const kv = {bias: true, kvHeads: d.heads}
- return [blocks_.fi('attention.q_lin', d.hidden, d.hidden, {bias: true}), blocks_.sn('attention.k_lin', d.hidden, d.hidden, 'kv', kv), (0,
- blocks_.sn)('attention.v_lin', d.hidden, d.hidden, 'kv', kv), blocks_.nM('attention.out_lin', d.hidden, d.hidden, {bias: true})]
+ return [blocks_.fi('attention.q_lin', d.hidden, d.hidden, {bias: true}), blocks_.sn('attention.k_lin', d.hidden, d.hidden, 'kv', kv), blocks_.sn('attention.v_lin', d.hidden, d.hidden, 'kv', kv), blocks_.nM('attention.out_lin', d.hidden, d.hidden, {bias: true})]
 }
 const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaults: {...bertDefaults, vocab_size: 50265}, lm: robertaHead, sequence: 'dense'}, {...bertLike, type: 'xlm-roberta', classes: ['XLMRoberta'], lm: robertaHead, sequence: 'dense'}, {
  ...bertLike,
@@ -10161,15 +9924,14 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
  aliases: {dim: ['hidden_size'], n_layers: ['num_hidden_layers'], n_heads: ['num_attention_heads']},
  width: config => config.size('hidden_dim'),
  embedding: d => bertEmbedding(d).filter(w => !w.name.endsWith('token_type_embeddings')),
- layer: d => [...squareDistilAttention(d), ...plainFeedForward(d.hidden, d.width, true, ['ffn.lin1', 'ffn.lin2']), (0, 
- blocks_.xb)('sa_layer_norm', d.hidden, true), blocks_.xb('output_layer_norm', d.hidden, true)],
+ layer: d => [...squareDistilAttention(d), ...plainFeedForward(d.hidden, d.width, true, ['ffn.lin1', 'ffn.lin2']), blocks_.xb('sa_layer_norm', d.hidden, true), blocks_.xb('output_layer_norm', d.hidden, true)],
  pooler: () => [],
  lm: d => ({transform: denseTransform(d, d.hidden, ['vocab_transform', 'vocab_layer_norm']), width: d.hidden, bias: 'own'}),
  sequence: 'dense'
 }, {
  ...bertLike,
  type: 'electra',
- defaults: {...bertDefaults, embedding_size: 128, hidden_size: 256, num_attention_heads: 4, intermediate_size: 1024},
+ defaults: family.BG({...bertDefaults, embedding_size: 128, hidden: 256, heads: 4, width: 1024}),
  embedding: d => {
   const width = d.config.size('embedding_size'), project = blocks_.kz('embeddings_project', d.hidden, width, {bias: true})
   return [...bertEmbedding(d, width), ...width === d.hidden ? [] : [project]]
@@ -10202,7 +9964,7 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
  lm: d => ({transform: denseTransform(d), width: d.hidden, bias: 'own'})
 }, {
  type: 'eurobert',
- defaults: {vocab_size: 128256, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 8192, tie_word_embeddings: false},
+ defaults: family.BG({vocab: 128256, hidden: 768, width: 3072, layers: 12, heads: 12, context: 8192, tie_word_embeddings: false}),
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden)],
  layer: llamaLayer,
  body: d => [blocks_.xb('model.norm', d.hidden)],
@@ -10210,23 +9972,22 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
  sequence: 'dense'
 }, {
  type: 'modernbert',
- defaults: {vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, decoder_bias: true},
+ defaults: family.BG({vocab: 50368, hidden: 768, width: 1152, layers: 22, heads: 12, context: 8192, decoder_bias: true}),
  headDim: 'divide',
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), (0, 
- blocks_.xb)('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), blocks_.xb('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
  layer: modernLayer,
  firstLayerLacks: ['attn_norm'],
  body: d => [blocks_.xb('model.final_norm', d.hidden, d.config.flag('norm_bias'))],
  pooler: () => [],
  sequence: 'transform',
  lm: d => ({transform: [blocks_.kz('head.dense', d.hidden, d.hidden, {bias: d.config.flag('classifier_bias')}), blocks_.xb('head.norm', d.hidden, d.config.flag('norm_bias'))], width: d.hidden, bias: d.config.flag('decoder_bias') ? 'own' : 'none'})
-}].map(encoder), largeDefaults = {
+}].map(encoder), largeDefaults = family.BG({
  ...bertDefaults,
- hidden_size: 1024,
- num_hidden_layers: 24,
- num_attention_heads: 16,
- intermediate_size: 4096
-}, embeddingWithout = (d, ...endings) => bertEmbedding(d).filter(weight => !endings.some(ending => weight.name.endsWith(ending))), shiftedPositions = d => bertEmbedding(d).map(weight => weight.name.endsWith('position_embeddings') ? {
+ hidden: 1024,
+ layers: 24,
+ heads: 16,
+ width: 4096
+}), embeddingWithout = (d, ...endings) => bertEmbedding(d).filter(weight => !endings.some(ending => weight.name.endsWith(ending))), shiftedPositions = d => bertEmbedding(d).map(weight => weight.name.endsWith('position_embeddings') ? {
  ...weight,
  out: weight.out + 2
 } : weight), bert_relatives_types = [{...bertLike, type: 'bert-generation', defaults: {...largeDefaults, vocab_size: 50358}, embedding: d => embeddingWithout(d, 'token_type_embeddings'), pooler: () => [], lm: d => ({transform: [], width: d.hidden, bias: 'shared'})}, {
@@ -10248,8 +10009,7 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
  ...bertLike,
  type: 'layoutlm',
  defaults: {...bertDefaults, max_2d_position_embeddings: 1024},
- embedding: d => [...bertEmbedding(d), ...['x', 'y', 'h', 'w'].map(axis => (0, 
- blocks_.$4)(d.config.size('max_2d_position_embeddings'), d.hidden, `embeddings.${axis}_position_embeddings`)) ],
+ embedding: d => [...bertEmbedding(d), ...['x', 'y', 'h', 'w'].map(axis => blocks_.$4(d.config.size('max_2d_position_embeddings'), d.hidden, `embeddings.${axis}_position_embeddings`)) ],
  body: densePooler,
  pooler: () => []
 }, { ...bertLike, type: 'longformer', layer: d => [ ...bertLayer(d), ...[ 'query', 'key', 'value' ].map(name => blocks_.fi(`attention.self.${name}_global`, d.hidden, d.hidden, { bias: true })) ], sequence: 'dense' }, {
@@ -10261,7 +10021,7 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
 }, {...bertLike, type: 'roberta-prelayernorm', defaults: {...bertDefaults, vocab_size: 50265}, body: d => [blocks_.xb('LayerNorm', d.hidden, true)], sequence: 'dense'}, {
  ...bertLike,
  type: 'xlm-roberta-xl',
- defaults: {...bertDefaults, vocab_size: 250880, hidden_size: 2560, num_hidden_layers: 36, num_attention_heads: 32, intermediate_size: 10240, max_position_embeddings: 514, type_vocab_size: 1},
+ defaults: family.BG({...bertDefaults, vocab: 250880, hidden: 2560, layers: 36, heads: 32, width: 10240, context: 514, type_vocab_size: 1}),
  embedding: d => embeddingWithout(d, 'LayerNorm'),
  body: d => [blocks_.xb('encoder.LayerNorm', d.hidden, true)],
  sequence: 'dense'
@@ -10274,8 +10034,7 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
    weight: blocks_.$4(d.config.size(`${kind}_vocab_size`), d.config.size(`${kind}_embed_dim`), `embeddings.${kind}_embed`),
    used: d.config.flag(`enable_${kind}`)
   })), joined = d.hidden + tables.reduce((sum, table) => sum + (table.used ? table.weight.in : 0), 0)
-  return [...bertEmbedding(d), ...tables.map(table => table.weight), ...d.config.flag('concat_input') ? [(0, 
-  blocks_.kz)('embeddings.map_inputs_layer', d.hidden, joined, {bias: true})] : []]
+  return [...bertEmbedding(d), ...tables.map(table => table.weight), ...d.config.flag('concat_input') ? [blocks_.kz('embeddings.map_inputs_layer', d.hidden, joined, {bias: true})] : []]
  }
 }, {
  ...bertLike,
@@ -10283,9 +10042,7 @@ const bert = [{...bertLike, type: 'bert'}, {...bertLike, type: 'roberta', defaul
  defaults: {...bertDefaults, vocab_size: 5e4, max_position_embeddings: 1536},
  embedding: d => {
   const width = narrowWidth(d)
-  return [...bertEmbedding(d, width).filter(weight => !weight.name.endsWith('position_embeddings')), (0, 
-  blocks_.$4)(d.config.size('max_position_embeddings'), d.headDim, 'encoder.embed_positions'), ...width === d.hidden ? [] : [(0, 
-  blocks_.kz)('embeddings_project', d.hidden, width, {bias: true})]]
+  return [...bertEmbedding(d, width).filter(weight => !weight.name.endsWith('position_embeddings')), blocks_.$4(d.config.size('max_position_embeddings'), d.headDim, 'encoder.embed_positions'), ...width === d.hidden ? [] : [blocks_.kz('embeddings_project', d.hidden, width, {bias: true})]]
  },
  pooler: () => [],
  lm: d => ({transform: denseTransform(d, narrowWidth(d)), width: narrowWidth(d), bias: 'shared'}),
@@ -10323,13 +10080,10 @@ function withHeadConvolution(d, key) {
  const kernel = d.config.sizeOrNull(key)
  return [...bertLayer(d), ...kernel === null ? [] : [blocks_.xT('attention.self.conv', d.heads, kernel, false)]]
 }
-const bertRelatives = bert_relatives_types.map(encoder), grouped = (name, out, input, groups) => (0, 
-blocks_.fi)(name, out, Math.floor(input / groups), { bias: true }), groupedParameter = (name, out, input, groups) => [ blocks_.fi(name, groups * Math.floor(out / groups), Math.floor(input / groups)), (0,
-blocks_.i1)(`${name}.bias`, out, 'column') ], narrowEmbedding = (d, width, mapping) => [ ...bertEmbedding(d, width), (0, 
-blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
+const bertRelatives = bert_relatives_types.map(encoder), grouped = (name, out, input, groups) => blocks_.fi(name, out, Math.floor(input / groups), { bias: true }), groupedParameter = (name, out, input, groups) => [ blocks_.fi(name, groups * Math.floor(out / groups), Math.floor(input / groups)), blocks_.i1(`${name}.bias`, out, 'column') ], narrowEmbedding = (d, width, mapping) => [ ...bertEmbedding(d, width), blocks_.kz(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
  ...bertLike,
  type: 'albert',
- defaults: {...bertDefaults, vocab_size: 3e4, embedding_size: 128, hidden_size: 4096, num_hidden_groups: 1, num_attention_heads: 64, intermediate_size: 16384, inner_group_num: 1},
+ defaults: family.BG({...bertDefaults, vocab: 3e4, embedding_size: 128, hidden: 4096, num_hidden_groups: 1, heads: 64, width: 16384, inner_group_num: 1}),
  embedding: d => narrowEmbedding(d, d.config.size('embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  stored: d => d.config.size('num_hidden_groups') * d.config.size('inner_group_num'),
  lm: d => {
@@ -10339,7 +10093,7 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
 }, {
  ...bertLike,
  type: 'rembert',
- defaults: {...bertDefaults, vocab_size: 250300, hidden_size: 1152, num_hidden_layers: 32, num_attention_heads: 18, input_embedding_size: 256, output_embedding_size: 1664, intermediate_size: 4608},
+ defaults: family.BG({...bertDefaults, vocab: 250300, hidden: 1152, layers: 32, heads: 18, input_embedding_size: 256, output_embedding_size: 1664, width: 4608}),
  embedding: d => narrowEmbedding(d, d.config.size('input_embedding_size'), 'encoder.embedding_hidden_mapping_in'),
  lm: d => {
   const width = d.config.size('output_embedding_size')
@@ -10367,8 +10121,7 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
  defaults: {...bertDefaults, q_groups: 4, k_groups: 4, v_groups: 4, post_attention_groups: 1, intermediate_groups: 4, output_groups: 4},
  embedding: d => {
   const width = d.config.sizeOrNull('embedding_size') ?? d.hidden
-  return [...bertEmbedding(d, width).filter(weight => weight.kind !== 'norm'), (0, 
-  blocks_.xb)('embeddings.LayerNorm', d.hidden, true)]
+  return [...bertEmbedding(d, width).filter(weight => weight.kind !== 'norm'), blocks_.xb('embeddings.LayerNorm', d.hidden, true)]
  },
  layer: d => [grouped('attention.query', d.hidden, d.hidden, d.config.size('q_groups')), grouped('attention.key', d.hidden, d.hidden, d.config.size('k_groups')), grouped('attention.value', d.hidden, d.hidden, d.config.size('v_groups')), grouped('post_attention.conv1d', d.hidden, d.hidden, d.config.size('post_attention_groups')), grouped('intermediate.conv1d', d.width, d.hidden, d.config.size('intermediate_groups')), grouped('output.conv1d', d.hidden, d.width, d.config.size('output_groups')), ...bertNorms(d)],
  body: densePooler,
@@ -10377,27 +10130,23 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
  ...bertLike,
  type: 'tapas',
  defaults: {...bertDefaults, max_position_embeddings: 1024, type_vocab_size: 0, type_vocab_sizes: [3, 256, 256, 2, 256, 256, 10]},
- embedding: d => [...bertEmbedding(d), ...(d.config.list('type_vocab_sizes') ?? []).map((rows, i) => typeof rows == 'number' && Number.isSafeInteger(rows) && rows >= 1 ? (0, 
- blocks_.$4)(rows, d.hidden, `embeddings.token_type_embeddings_${i}`) : d.config.invalid('type_vocab_sizes', 'holds an entry that is no whole number of at least 1')) ]
+ embedding: d => [...bertEmbedding(d), ...(d.config.list('type_vocab_sizes') ?? []).map((rows, i) => typeof rows == 'number' && Number.isSafeInteger(rows) && rows >= 1 ? blocks_.$4(rows, d.hidden, `embeddings.token_type_embeddings_${i}`) : d.config.invalid('type_vocab_sizes', 'holds an entry that is no whole number of at least 1')) ]
 }, {
  ...bertLike,
  type: 'luke',
  defaults: {...bertDefaults, vocab_size: 50267, entity_vocab_size: 5e5, entity_emb_size: 256, use_entity_aware_attention: true},
  embedding: d => {
   const width = d.config.size('entity_emb_size'), tables = bertEmbedding(d).filter(weight => !weight.name.endsWith('word_embeddings'))
-  return [...bertEmbedding(d), blocks_.$4(d.config.size('entity_vocab_size'), width, 'entity_embeddings.entity_embeddings'), ...width === d.hidden ? [] : [(0, 
-  blocks_.kz)('entity_embeddings.entity_embedding_dense', d.hidden, width) ], ...tables.map(weight => ({ ...weight, name: `entity_${weight.name}` })) ]
+  return [...bertEmbedding(d), blocks_.$4(d.config.size('entity_vocab_size'), width, 'entity_embeddings.entity_embeddings'), ...width === d.hidden ? [] : [blocks_.kz('entity_embeddings.entity_embedding_dense', d.hidden, width) ], ...tables.map(weight => ({ ...weight, name: `entity_${weight.name}` })) ]
  },
- layer: d => [...bertLayer(d), ...d.config.flag('use_entity_aware_attention') ? ['w2e', 'e2w', 'e2e'].map(name => (0, 
- blocks_.fi)(`attention.self.${name}_query`, d.hidden, d.hidden, { bias: true })) : [] ],
+ layer: d => [...bertLayer(d), ...d.config.flag('use_entity_aware_attention') ? ['w2e', 'e2w', 'e2e'].map(name => blocks_.fi(`attention.self.${name}_query`, d.hidden, d.hidden, { bias: true })) : [] ],
  body: densePooler,
  pooler: () => [],
  derivedHeads: ['token'],
  lm: function lukeHead(d) {
   const width = d.config.size('entity_emb_size'), rows = d.config.size('entity_vocab_size'), tied = d.config.flag('tie_word_embeddings')
   return {
-   transform: [...denseTransform(d), blocks_.kz('entity_predictions.transform.dense', width, d.hidden, {bias: true}), blocks_.xb('entity_predictions.transform.LayerNorm', width, true), (0,
-   blocks_.i1)('entity_predictions.bias', rows), ...tied ? [] : [blocks_.kz('entity_predictions.decoder', rows, width)]],
+   transform: [...denseTransform(d), blocks_.kz('entity_predictions.transform.dense', width, d.hidden, {bias: true}), blocks_.xb('entity_predictions.transform.LayerNorm', width, true), blocks_.i1('entity_predictions.bias', rows), ...tied ? [] : [blocks_.kz('entity_predictions.decoder', rows, width)]],
    width: d.hidden,
    bias: tied ? 'own' : 'shared',
    tied: false
@@ -10413,9 +10162,7 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
  },
  layer: function convLayer(d) {
   const heads = Math.max(1, Math.floor(d.heads / d.config.size('head_ratio'))), all = heads * Math.floor(Math.floor(d.hidden / heads) / 2), kernel = d.config.size('conv_kernel_size'), groups = d.config.size('num_groups')
-  return [ ...[ 'query', 'key', 'value', 'conv_out_layer' ].map(name => blocks_.fi(`attention.self.${name}`, all, d.hidden, { bias: true })), blocks_.xT('attention.self.key_conv_attn_layer.depthwise', d.hidden, kernel, false), (0,
-  blocks_.xT)('attention.self.key_conv_attn_layer.pointwise', all, d.hidden, true), (0, 
-  blocks_.fi)('attention.self.conv_kernel_layer', heads * kernel, all, {bias: true}), blocks_.nM('attention.output.dense', d.hidden, d.hidden, {
+  return [ ...[ 'query', 'key', 'value', 'conv_out_layer' ].map(name => blocks_.fi(`attention.self.${name}`, all, d.hidden, { bias: true })), blocks_.xT('attention.self.key_conv_attn_layer.depthwise', d.hidden, kernel, false), blocks_.xT('attention.self.key_conv_attn_layer.pointwise', all, d.hidden, true), blocks_.fi('attention.self.conv_kernel_layer', heads * kernel, all, {bias: true}), blocks_.nM('attention.output.dense', d.hidden, d.hidden, {
    bias: true
   }), ...groupedParameter('intermediate.dense', d.width, d.hidden, groups), ...groupedParameter('output.dense', d.hidden, d.width, groups), ...bertNorms(d)]
  },
@@ -10428,17 +10175,14 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
 }, {
  ...bertLike,
  type: 'mobilebert',
- defaults: {...bertDefaults, hidden_size: 512, num_hidden_layers: 24, num_attention_heads: 4, intermediate_size: 512, embedding_size: 128, intra_bottleneck_size: 128, num_feedforward_networks: 4, trigram_input: true, use_bottleneck: true, key_query_shared_bottleneck: true},
+ defaults: family.BG({...bertDefaults, hidden: 512, layers: 24, heads: 4, width: 512, embedding_size: 128, intra_bottleneck_size: 128, num_feedforward_networks: 4, trigram_input: true, use_bottleneck: true, key_query_shared_bottleneck: true}),
  embedding: d => {
   const width = d.config.size('embedding_size'), input = d.config.flag('trigram_input') ? 3 * width : width
   return [...bertEmbedding(d).map(weight => weight.name.endsWith('word_embeddings') ? {...weight, in: width} : weight), blocks_.kz('embeddings.embedding_transformation', d.hidden, input, {bias: true})]
  },
  layer: function mobileLayer(d) {
-  const bottleneck = d.config.flag('use_bottleneck'), narrow = d.config.size('intra_bottleneck_size'), inner = d.config.sizeOrNull('true_hidden_size') ?? (bottleneck ? narrow : d.hidden), all = d.heads * Math.floor(inner / d.heads), dense = (name, out, input) => (0, 
-  blocks_.fi)(name, out, input, { bias: true }), narrowing = name => [ dense(`${name}.dense`, narrow, d.hidden), blocks_.xb(`${name}.LayerNorm`, narrow, true) ], feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), (0,
-  blocks_.nM)(`${prefix}output.dense`, inner, d.width, { bias: true }), blocks_.xb(`${prefix}output.LayerNorm`, inner, true) ]
-  return [dense('attention.self.query', all, inner), dense('attention.self.key', all, inner), dense('attention.self.value', all, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), (0, 
-  blocks_.nM)('attention.output.dense', inner, inner, {bias: true}), blocks_.xb('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
+  const bottleneck = d.config.flag('use_bottleneck'), narrow = d.config.size('intra_bottleneck_size'), inner = d.config.sizeOrNull('true_hidden_size') ?? (bottleneck ? narrow : d.hidden), all = d.heads * Math.floor(inner / d.heads), dense = (name, out, input) => blocks_.fi(name, out, input, { bias: true }), narrowing = name => [ dense(`${name}.dense`, narrow, d.hidden), blocks_.xb(`${name}.LayerNorm`, narrow, true) ], feedForward = prefix => [ dense(`${prefix}intermediate.dense`, d.width, inner), blocks_.nM(`${prefix}output.dense`, inner, d.width, { bias: true }), blocks_.xb(`${prefix}output.LayerNorm`, inner, true) ]
+  return [dense('attention.self.query', all, inner), dense('attention.self.key', all, inner), dense('attention.self.value', all, d.config.flag('use_bottleneck_attention') ? inner : d.hidden), blocks_.nM('attention.output.dense', inner, inner, {bias: true}), blocks_.xb('attention.output.LayerNorm', inner, true), ...feedForward(''), ...feedForward('ffn.').map(weight => ({
    ...weight,
    copies: d.config.size('num_feedforward_networks') - 1
   })), ...bottleneck ? [dense('output.bottleneck.dense', d.hidden, inner), blocks_.xb('output.bottleneck.LayerNorm', d.hidden, true), ...narrowing('bottleneck.input'), ...d.config.flag('key_query_shared_bottleneck') ? narrowing('bottleneck.attention') : []] : []]
@@ -10447,16 +10191,7 @@ blocks_.kz)(mapping, d.hidden, width, {bias: true})], bert_variants_types = [{
   const width = d.config.size('embedding_size'), rest = blocks_.kz('cls.predictions.dense', d.hidden - width, d.vocabulary)
   return {transform: [...denseTransform(d), ...width < d.hidden ? [rest] : []], width, bias: 'shared'}
  }
-}], bertVariants = bert_variants_types.map(encoder), cohere_defaults = {
- vocab_size: 256e3,
- hidden_size: 8192,
- intermediate_size: 22528,
- num_hidden_layers: 40,
- num_attention_heads: 64,
- max_position_embeddings: 8192,
- tie_word_embeddings: true
-}, parallelLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), (0, 
-blocks_.xb)('input_layernorm', d.hidden)], cohere = [{type: 'cohere', defaults: cohere_defaults, layer: d => [...parallelLayer(d), ...d.config.flag('use_qk_norm') ? queryKeyNorms(d, 'wide') : []]}, {
+}], bertVariants = bert_variants_types.map(encoder), cohere_defaults = family.BG({vocab: 256e3, hidden: 8192, width: 22528, layers: 40, heads: 64, context: 8192, tie_word_embeddings: true}), parallelLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), blocks_.xb('input_layernorm', d.hidden)], cohere = [{type: 'cohere', defaults: cohere_defaults, layer: d => [...parallelLayer(d), ...d.config.flag('use_qk_norm') ? queryKeyNorms(d, 'wide') : []]}, {
  type: 'cohere2',
  defaults: {...cohere_defaults, sliding_window: 4096},
  layer: parallelLayer,
@@ -10497,9 +10232,12 @@ function readText(row, config, nested, architecture) {
   ...part.json,
   ...row.text.fields?.(config),
   model_type: type
- }, {architectures: _, ...bare} = json, head = multimodal_headOf(architecture, config), read = tied => nested(new models_config.TS({...bare, ...head, ...tied}, {}, {}, part.path), type), top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false)
- if (row.tie === 'nested' || row.tie === 'either' && !top) return read({});
- return read({tie_word_embeddings: row.tie === 'never' ? false : top})
+ }, {architectures: _, ...bare} = json, head = multimodal_headOf(architecture, config), top = config.flag('tie_word_embeddings', row.tiedByDefault ?? false), tied = row.tie === 'nested' || row.tie === 'either' && !top ? {} : {
+  tie_word_embeddings: row.tie === 'never' ? false : top
+ }, text = nested(new models_config.TS({...bare, ...head, ...tied}, {}, {}, part.path), type)
+ if (isOwn || said === row.text.type) return text;
+ const closed = row.text.own !== void 0 || row.text.type.endsWith('_text'), flag = tied.tie_word_embeddings, otherwise = flag !== void 0 && architecture.head === 'lm' && text.tied !== flag
+ return {...text, count: closed || otherwise ? 'derived' : text.count, final: text.final.filter(weight => weight.name !== 'lm_head.bias').map(weight => weight.name === 'lm_head' ? {...weight, bias: false} : weight)}
 }
 function multimodal_headOf(architecture, config) {
  if (architecture.head === 'none') return {architectures: ['Model']};
@@ -10522,12 +10260,9 @@ function projector(weights, name = "multi_modal_projector") {
  return {name, role: 'projector', weights, stack: family.Go}
 }
 function encoderLayer(l) {
- const attention = l.names?.attention ?? 'self_attn', mlp = l.names?.mlp ?? 'mlp', inner = l.attention ?? l.hidden, bias = l.qkvBias ?? true, projections = l.fused ? [(0, 
- blocks_.fi)(`${attention}.qkv`, 3 * inner, l.hidden, { bias }) ] : [ blocks_.fi(`${attention}.q_proj`, inner, l.hidden, { bias }), blocks_.fi(`${attention}.k_proj`, inner, l.hidden, {
+ const attention = l.names?.attention ?? 'self_attn', mlp = l.names?.mlp ?? 'mlp', inner = l.attention ?? l.hidden, bias = l.qkvBias ?? true, projections = l.fused ? [blocks_.fi(`${attention}.qkv`, 3 * inner, l.hidden, { bias }) ] : [ blocks_.fi(`${attention}.q_proj`, inner, l.hidden, { bias }), blocks_.fi(`${attention}.k_proj`, inner, l.hidden, {
   bias: l.keyBias ?? bias
- }), blocks_.fi(`${attention}.v_proj`, inner, l.hidden, { bias }) ], mlpBias = { bias: l.mlpBias ?? true }, feed = l.gated ? [ blocks_.fi(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), (0,
- blocks_.fi)(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), blocks_.nM(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ (0, 
- blocks_.fi)(`${mlp}.fc1`, l.width, l.hidden, mlpBias), blocks_.nM(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ]
+ }), blocks_.fi(`${attention}.v_proj`, inner, l.hidden, { bias }) ], mlpBias = { bias: l.mlpBias ?? true }, feed = l.gated ? [ blocks_.fi(`${mlp}.gate_proj`, l.width, l.hidden, mlpBias), blocks_.fi(`${mlp}.up_proj`, l.width, l.hidden, mlpBias), blocks_.nM(`${mlp}.down_proj`, l.hidden, l.width, mlpBias) ] : [ blocks_.fi(`${mlp}.fc1`, l.width, l.hidden, mlpBias), blocks_.nM(`${mlp}.fc2`, l.hidden, l.width, mlpBias) ]
  return [ ...projections, blocks_.nM(`${attention}.${l.names?.out ?? 'out_proj'}`, l.hidden, inner, { bias: l.outBias ?? true }), ...feed, ...(l.norms ?? [ 'layer_norm1', 'layer_norm2' ]).map(name => blocks_.xb(name, l.hidden, !l.rms)) ]
 }
 function sides(config, name) {
@@ -10567,34 +10302,30 @@ function siglip(config, head) {
 }
 function siglip2(config) {
  const {hidden, width} = widths(config), [height, breadth] = sides(config, 'patch_size')
- return plainEncoder(config, [blocks_.kz('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, {bias: true}), blocks_.$4(config.size('num_patches'), hidden, 'embeddings.position_embedding'), (0,
- blocks_.xb)('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : []], {hidden, width})
+ return plainEncoder(config, [blocks_.kz('embeddings.patch_embedding', hidden, config.size('num_channels') * height * breadth, {bias: true}), blocks_.$4(config.size('num_patches'), hidden, 'embeddings.position_embedding'), blocks_.xb('post_layernorm', hidden, true), ...config.flag('vision_use_head') ? poolingHead(hidden, width) : []], {hidden, width})
 }
 function aimv2(config) {
  const {hidden, width} = widths(config), bias = config.flag('qkv_bias')
- return plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), ...config.flag('is_native') ? [] : [patchPositions('embeddings.position_embedding', config, hidden)], (0,
- blocks_.xb)('embeddings.rms_norm', hidden), blocks_.xb('rms_norm', hidden)], {hidden, width, qkvBias: bias, outBias: bias, mlpBias: config.flag('mlp_bias'), gated: true, rms: true, norms: ['rms_norm1', 'rms_norm2'], names: {attention: 'attention', mlp: 'ffn'}})
+ return plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), ...config.flag('is_native') ? [] : [patchPositions('embeddings.position_embedding', config, hidden)], blocks_.xb('embeddings.rms_norm', hidden), blocks_.xb('rms_norm', hidden)], {hidden, width, qkvBias: bias, outBias: bias, mlpBias: config.flag('mlp_bias'), gated: true, rms: true, norms: ['rms_norm1', 'rms_norm2'], names: {attention: 'attention', mlp: 'ffn'}})
 }
-const siglipDefaults = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, vision_use_head: true}, idefics3Defaults = {
- ...siglipDefaults,
- hidden_size: 1152,
- num_attention_heads: 16,
- patch_size: 32
-}, classes = [{types: ['siglip_vision_model', 'siglip'], defaults: siglipDefaults, read: config => siglip(config, config.flag('vision_use_head'))}, {types: ['siglip2_vision_model'], defaults: {...siglipDefaults, num_patches: 256}, read: siglip2}, {
+const siglipDefaults = family.BG({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16, vision_use_head: true}), idefics3Defaults = {...siglipDefaults, hidden_size: 1152, num_attention_heads: 16, patch_size: 32}, classes = [{
+ types: ['siglip_vision_model', 'siglip'],
+ defaults: siglipDefaults,
+ read: config => siglip(config, config.flag('vision_use_head'))
+}, {types: ['siglip2_vision_model'], defaults: {...siglipDefaults, num_patches: 256}, read: siglip2}, {
  types: ['cosmos3_edge_vision'],
- defaults: {...siglipDefaults, hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_patches: 256, vision_use_head: false},
+ defaults: family.BG({...siglipDefaults, hidden: 1152, width: 4304, layers: 27, heads: 16, num_patches: 256, vision_use_head: false}),
  read: siglip2
 }, {
  types: ['clip_vision_model', 'clip'],
  defaults: {...siglipDefaults, patch_size: 32},
  read: function clip(config) {
   const {hidden, width} = widths(config)
-  return plainEncoder(config, [blocks_.i1('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {bias: false}), patchPositions('embeddings.position_embedding', config, hidden, 1), blocks_.xb('pre_layrnorm', hidden, true), (0,
-  blocks_.xb)('post_layernorm', hidden, true)], {hidden, width})
+  return plainEncoder(config, [blocks_.i1('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {bias: false}), patchPositions('embeddings.position_embedding', config, hidden, 1), blocks_.xb('pre_layrnorm', hidden, true), blocks_.xb('post_layernorm', hidden, true)], {hidden, width})
  }
 }, {
  types: ['pixtral', 'pixtral_vision'],
- defaults: {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: 1024, patch_size: 16},
+ defaults: family.BG({hidden: 1024, width: 4096, layers: 24, heads: 16, num_channels: 3, image_size: 1024, patch_size: 16}),
  read: function pixtral(config) {
   const {hidden, width} = widths(config)
   return plainEncoder(config, [patchConv('patch_conv', config, hidden, {bias: false}), blocks_.xb('ln_pre', hidden)], {
@@ -10611,25 +10342,22 @@ const siglipDefaults = {hidden_size: 768, intermediate_size: 3072, num_hidden_la
  }
 }, {types: ['idefics3_vision', 'idefics3', 'smolvlm_vision'], defaults: idefics3Defaults, read: config => siglip(config, false)}, {types: ['idefics2_vision', 'idefics2'], defaults: {...siglipDefaults, patch_size: 32}, read: config => siglip(config, false)}, {
  types: ['internvl_vision', 'qianfan_ocr_vision'],
- defaults: {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, num_channels: 3, image_size: [448, 448], patch_size: [14, 14], attention_bias: false, use_absolute_position_embeddings: true, use_mean_pooling: true},
+ defaults: family.BG({hidden: 1024, width: 4096, layers: 24, heads: 16, num_channels: 3, image_size: [448, 448], patch_size: [14, 14], attention_bias: false, use_absolute_position_embeddings: true, use_mean_pooling: true}),
  read: function internVit(config) {
   const {hidden, width} = widths(config)
-  return plainEncoder(config, [blocks_.i1('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [(0, 
-  blocks_.i1)('embeddings.mask_token', hidden)] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
+  return plainEncoder(config, [blocks_.i1('embeddings.cls_token', hidden), ...config.flag('use_mask_token') ? [blocks_.i1('embeddings.mask_token', hidden)] : [], patchConv('embeddings.patch_embeddings.projection', config, hidden, {
    bias: true
-  }), ...config.flag('use_absolute_position_embeddings') ? [patchPositions('embeddings.position_embeddings', config, hidden, 1)] : [], ...config.flag('use_mean_pooling') ? [] : [(0, 
-  blocks_.xb)('layernorm', hidden, true)]], {
+  }), ...config.flag('use_absolute_position_embeddings') ? [patchPositions('embeddings.position_embeddings', config, hidden, 1)] : [], ...config.flag('use_mean_pooling') ? [] : [blocks_.xb('layernorm', hidden, true)]], {
    hidden,
    width,
    qkvBias: config.flag('attention_bias'),
    rms: config.text('norm_type') === 'rms_norm',
    norms: ['layernorm_before', 'layernorm_after'],
    names: {attention: 'attention', out: 'projection_layer'},
-   more: [blocks_.i1('lambda_1', hidden), blocks_.i1('lambda_2', hidden), ...config.flag('use_qk_norm') ? [(0, 
-   blocks_.xb)('attention.q_norm', hidden), blocks_.xb('attention.k_norm', hidden)] : []]
+   more: [blocks_.i1('lambda_1', hidden), blocks_.i1('lambda_2', hidden), ...config.flag('use_qk_norm') ? [blocks_.xb('attention.q_norm', hidden), blocks_.xb('attention.k_norm', hidden)] : []]
   })
  }
-}, {types: ['aimv2_vision_model'], defaults: {hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 8, num_channels: 3, image_size: 224, patch_size: 14}, read: aimv2}], byType = new Map(classes.flatMap(row => row.types.map(type => [type, row])))
+}, {types: ['aimv2_vision_model'], defaults: family.BG({hidden: 1024, width: 2816, layers: 24, heads: 8, num_channels: 3, image_size: 224, patch_size: 14}), read: aimv2}], byType = new Map(classes.flatMap(row => row.types.map(type => [type, row])))
 function knownEncoder(config) {
  const type = config.text('model_type')
  return type !== null && byType.has(type) ? encoderOf(config, type) : null
@@ -10645,7 +10373,7 @@ function patchMatrix(name, config, hidden, frames, channels) {
 }
 const throughInner = (input, inner, out, bias) => [blocks_.fi('linear_1', inner, input, {bias}), blocks_.nM('linear_2', out, inner, {bias})], cosmos = [decoder({
  type: 'cosmos3_edge_text',
- defaults: {vocab_size: 131072, hidden_size: 2048, intermediate_size: 9216, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072},
+ defaults: family.BG({vocab: 131072, hidden: 2048, width: 9216, layers: 28, heads: 16, kvHeads: 8, head_dim: 128, context: 131072}),
  layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias'), ['mlp.fc1', 'mlp.fc2']), ...layerNorms(d)]
 }), multimodal({
  type: 'cosmos3_edge',
@@ -10668,10 +10396,7 @@ function relativePositions(config) {
 }
 function debertaEmbedding(d) {
  const width = embeddingWidth(d), kinds = d.config.count('type_vocab_size'), positions = d.config.size('max_position_embeddings')
- return [blocks_.xP(d.vocabulary, width, 'embeddings.word_embeddings'), ...d.config.flag('position_biased_input', true) ? [(0, 
- blocks_.$4)(positions, width, 'embeddings.position_embeddings')] : [], ...kinds > 0 ? [(0, 
- blocks_.$4)(kinds, width, 'embeddings.token_type_embeddings')] : [], ...width === d.hidden ? [] : [(0, 
- blocks_.kz)('embeddings.embed_proj', d.hidden, width)], blocks_.xb('embeddings.LayerNorm', d.hidden, true)]
+ return [blocks_.xP(d.vocabulary, width, 'embeddings.word_embeddings'), ...d.config.flag('position_biased_input', true) ? [blocks_.$4(positions, width, 'embeddings.position_embeddings')] : [], ...kinds > 0 ? [blocks_.$4(kinds, width, 'embeddings.token_type_embeddings')] : [], ...width === d.hidden ? [] : [blocks_.kz('embeddings.embed_proj', d.hidden, width)], blocks_.xb('embeddings.LayerNorm', d.hidden, true)]
 }
 function relativeTable(d, rows) {
  return d.config.flag('relative_attention') ? [blocks_.$4(rows, d.hidden, 'encoder.rel_embeddings')] : []
@@ -10687,22 +10412,16 @@ function debertaHead(d) {
 const deberta_types = [{
  ...bertLike,
  type: 'deberta-v2',
- defaults: {...bertDefaults, vocab_size: 128100, hidden_size: 1536, num_hidden_layers: 24, num_attention_heads: 24, intermediate_size: 6144, type_vocab_size: 0, legacy: true},
+ defaults: family.BG({...bertDefaults, vocab: 128100, hidden: 1536, layers: 24, heads: 24, width: 6144, type_vocab_size: 0, legacy: true}),
  headDim: (config, hidden, heads) => config.sizeOrNull('attention_head_size') ?? Math.floor(hidden / heads),
  embedding: debertaEmbedding,
  layer: d => {
-  const all = d.heads * d.headDim, relative = d.config.flag('relative_attention') && !d.config.flag('share_att_key'), position = name => (0, 
-  blocks_.fi)(`attention.self.${name}`, all, d.hidden, { bias: true }), kv = { bias: true, kvHeads: d.heads }
-  return [position('query_proj'), blocks_.sn('attention.self.key_proj', all, d.hidden, 'kv', kv), (0, 
-  blocks_.sn)('attention.self.value_proj', all, d.hidden, 'kv', kv), ...relative && hasPositionAttention(d.config, 'c2p') ? [position('pos_key_proj')] : [], ...relative && hasPositionAttention(d.config, 'p2c') ? [position('pos_query_proj')] : [], (0, 
-  blocks_.nM)('attention.output.dense', d.hidden, d.hidden, {bias: true}), ...bertFeedForward(d), ...bertNorms(d)]
+  const all = d.heads * d.headDim, relative = d.config.flag('relative_attention') && !d.config.flag('share_att_key'), position = name => blocks_.fi(`attention.self.${name}`, all, d.hidden, { bias: true }), kv = { bias: true, kvHeads: d.heads }
+  return [position('query_proj'), blocks_.sn('attention.self.key_proj', all, d.hidden, 'kv', kv), blocks_.sn('attention.self.value_proj', all, d.hidden, 'kv', kv), ...relative && hasPositionAttention(d.config, 'c2p') ? [position('pos_key_proj')] : [], ...relative && hasPositionAttention(d.config, 'p2c') ? [position('pos_query_proj')] : [], blocks_.nM('attention.output.dense', d.hidden, d.hidden, {bias: true}), ...bertFeedForward(d), ...bertNorms(d)]
  },
  body: d => {
   const buckets = d.config.number('position_buckets') ?? -1, kernel = d.config.count('conv_kernel_size'), groups = d.config.sizeOrNull('conv_groups') ?? 1, normed = (d.config.text('norm_rel_ebd') ?? 'none').toLowerCase().split('|').map(part => part.trim())
-  return [...relativeTable(d, 2 * (buckets > 0 ? buckets : relativePositions(d.config))), ...normed.includes('layer_norm') ? [(0, 
-  blocks_.xb)('encoder.LayerNorm', d.hidden, true)] : [], ...kernel > 0 ? [(0, 
-  blocks_.xT)('encoder.conv.conv', d.hidden, Math.floor(d.hidden / groups) * kernel, true), (0, 
-  blocks_.xb)('encoder.conv.LayerNorm', d.hidden, true)] : []]
+  return [...relativeTable(d, 2 * (buckets > 0 ? buckets : relativePositions(d.config))), ...normed.includes('layer_norm') ? [blocks_.xb('encoder.LayerNorm', d.hidden, true)] : [], ...kernel > 0 ? [blocks_.xT('encoder.conv.conv', d.hidden, Math.floor(d.hidden / groups) * kernel, true), blocks_.xb('encoder.conv.LayerNorm', d.hidden, true)] : []]
  },
  pooler: () => [],
  classifierPooler: pooler,
@@ -10717,10 +10436,7 @@ const deberta_types = [{
   return [blocks_.sn('attention.self.in_proj', 3 * all, d.hidden, 'qkv', {
    kvHeads: d.heads,
    kvWidth: 2 * all
-  }), blocks_.i1('attention.self.q_bias', all, 'column'), blocks_.i1('attention.self.v_bias', all, 'column'), ...relative && hasPositionAttention(d.config, 'c2p') ? [(0, 
-  blocks_.fi)('attention.self.pos_proj', all, d.hidden)] : [], ...relative && hasPositionAttention(d.config, 'p2c') ? [(0, 
-  blocks_.fi)('attention.self.pos_q_proj', all, d.hidden, { bias: true }) ] : [], ...talking ? [ 'logits', 'weights' ].map(name => blocks_.kz(`attention.self.head_${name}_proj`, d.heads, d.heads)) : [], (0,
-  blocks_.nM)('attention.output.dense', d.hidden, d.hidden, {bias: true}), ...bertFeedForward(d), ...bertNorms(d)]
+  }), blocks_.i1('attention.self.q_bias', all, 'column'), blocks_.i1('attention.self.v_bias', all, 'column'), ...relative && hasPositionAttention(d.config, 'c2p') ? [blocks_.fi('attention.self.pos_proj', all, d.hidden)] : [], ...relative && hasPositionAttention(d.config, 'p2c') ? [blocks_.fi('attention.self.pos_q_proj', all, d.hidden, { bias: true }) ] : [], ...talking ? [ 'logits', 'weights' ].map(name => blocks_.kz(`attention.self.head_${name}_proj`, d.heads, d.heads)) : [], blocks_.nM('attention.output.dense', d.hidden, d.hidden, {bias: true}), ...bertFeedForward(d), ...bertNorms(d)]
  },
  body: d => relativeTable(d, 2 * relativePositions(d.config)),
  pooler: () => [],
@@ -10728,19 +10444,14 @@ const deberta_types = [{
  lm: debertaHead
 }], deberta = deberta_types.map(encoder)
 function latentAttentionWeights(a) {
- const prefix = a.prefix ?? 'self_attn', bias = a.bias ?? false, queryWidth = a.heads * (a.nope + a.rope)
- return [ ...a.queryRank === null ? [ blocks_.fi(`${prefix}.q_proj`, queryWidth, a.hidden) ] : [ (0, 
- blocks_.kz)(`${prefix}.q_a_proj`, a.queryRank, a.hidden, { bias }), blocks_.xb(`${prefix}.q_a_layernorm`, a.queryRank), blocks_.fi(`${prefix}.q_b_proj`, queryWidth, a.queryRank) ], (0,
- blocks_.kz)(`${prefix}.kv_a_proj_with_mqa`, a.latent + a.rope, a.hidden, { bias }), blocks_.xb(`${prefix}.kv_a_layernorm`, a.latent), blocks_.fi(`${prefix}.kv_b_proj`, a.heads * (a.nope + a.valueDim), a.latent), (0,
- blocks_.nM)(`${prefix}.o_proj`, a.hidden, a.heads * a.valueDim, { bias }) ]
+ const prefix = a.prefix ?? 'self_attn', bias = a.bias ?? false, queryWidth = a.heads * (a.queryDim ?? a.nope + a.rope)
+ return [ ...a.queryRank === null ? [ blocks_.fi(`${prefix}.q_proj`, queryWidth, a.hidden) ] : [ blocks_.kz(`${prefix}.q_a_proj`, a.queryRank, a.hidden, { bias }), blocks_.xb(`${prefix}.q_a_layernorm`, a.queryRank), blocks_.fi(`${prefix}.q_b_proj`, queryWidth, a.queryRank) ], blocks_.kz(`${prefix}.kv_a_proj_with_mqa`, a.latent + a.rope, a.hidden, { bias }), blocks_.xb(`${prefix}.kv_a_layernorm`, a.latent), blocks_.fi(`${prefix}.kv_b_proj`, a.heads * (a.nope + a.valueDim), a.latent), blocks_.nM(`${prefix}.o_proj`, a.hidden, a.heads * a.valueDim, { bias }) ]
 }
 function latentCache(a) {
  return {kind: 'mla', latent: a.latent, rope: a.rope}
 }
 function indexerWeights(i, prefix = "self_attn.indexer") {
- return [ blocks_.kz(`${prefix}.wq_b`, i.heads * i.dim, i.queryRank), (0, 
- blocks_.kz)(`${prefix}.wk`, i.dim, i.hidden), blocks_.xb(`${prefix}.k_norm`, i.dim, true), (0, 
- blocks_.kz)(`${prefix}.weights_proj`, i.heads, i.hidden) ]
+ return [ blocks_.kz(`${prefix}.wq_b`, i.heads * i.dim, i.queryRank), blocks_.kz(`${prefix}.wk`, i.dim, i.hidden), blocks_.xb(`${prefix}.k_norm`, i.dim, true), blocks_.kz(`${prefix}.weights_proj`, i.heads, i.hidden) ]
 }
 function mixtureWeights(m) {
  const prefix = m.prefix ?? 'mlp', [gate, up, down] = m.names ?? ['gate_proj', 'up_proj', 'down_proj'], input = m.expertHidden ?? m.hidden, expert = (name, out, inner, split) => ({
@@ -10762,8 +10473,7 @@ function correctionBias(experts, module) {
  return { ...blocks_.i1(`${module}.e_score_correction_bias`, experts), elementBytes: 4, unbuilt: 'stored' }
 }
 function sharedExpert(hidden, width, options = {}) {
- return [...gatedFeedForward(hidden, width, options.bias ?? false, options.prefix ?? 'mlp.shared_experts'), ...options.gate ? [(0, 
- blocks_.kz)(options.gate, 1, hidden)] : []]
+ return [...gatedFeedForward(hidden, width, options.bias ?? false, options.prefix ?? 'mlp.shared_experts'), ...options.gate ? [blocks_.kz(options.gate, 1, hidden)] : []]
 }
 function layered(row) {
  return {name: row.type, modelTypes: [row.type, ...row.also ?? []], verified: row.verified ?? family.Uy, shape: file => layeredShape(row, file.with({tie_word_embeddings: false, ...row.defaults}, row.aliases))}
@@ -10805,10 +10515,7 @@ function predictionLayers(count, d, parts, copies) {
  if (count === 0) return null;
  return partsStack(count, () => [...parts, {
   name: 'mtp',
-  weights: () => [blocks_.kz('eh_proj', d.hidden, 2 * d.hidden), (0, 
-  blocks_.xb)('enorm', d.hidden), blocks_.xb('hnorm', d.hidden), (0, 
-  blocks_.xb)('shared_head.norm', d.hidden), ...copies ? [blocks_.xP(d.vocabulary, d.hidden, 'embed_tokens'), (0, 
-  blocks_.gs)(d.vocabulary, d.hidden, false, 'shared_head.head')] : []]
+  weights: () => [blocks_.kz('eh_proj', d.hidden, 2 * d.hidden), blocks_.xb('enorm', d.hidden), blocks_.xb('hnorm', d.hidden), blocks_.xb('shared_head.norm', d.hidden), ...copies ? [blocks_.xP(d.vocabulary, d.hidden, 'embed_tokens'), blocks_.gs(d.vocabulary, d.hidden, false, 'shared_head.head')] : []]
  }])
 }
 function sparseFrom(config, layers, first) {
@@ -10821,20 +10528,7 @@ function sharedMixture(d, experts, shared, options = {}) {
 }
 const glm_moe_types = [{
  type: 'glm4_moe',
- defaults: {
-  vocab_size: 151552,
-  hidden_size: 4096,
-  intermediate_size: 10944,
-  num_hidden_layers: 46,
-  num_attention_heads: 96,
-  num_key_value_heads: 8,
-  max_position_embeddings: 131072,
-  moe_intermediate_size: 1408,
-  num_experts_per_tok: 8,
-  n_shared_experts: 1,
-  n_routed_experts: 128,
-  first_k_dense_replace: 1
- },
+ defaults: family.BG({vocab: 151552, hidden: 4096, width: 10944, layers: 46, heads: 96, kvHeads: 8, context: 131072, moe_intermediate_size: 1408, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1}),
  aliases: {n_routed_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
  read: config => {
   const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), dense = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => [...attentionWeights({
@@ -10845,7 +10539,7 @@ const glm_moe_types = [{
  }
 }, {
  type: 'dots1',
- defaults: {vocab_size: 152064, hidden_size: 4608, intermediate_size: 10944, num_hidden_layers: 62, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 2048, moe_intermediate_size: 1408, first_k_dense_replace: 0},
+ defaults: family.BG({vocab: 152064, hidden: 4608, width: 10944, layers: 62, heads: 32, kvHeads: 32, context: 2048, moe_intermediate_size: 1408, first_k_dense_replace: 0}),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: config => {
   const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), dense = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => [...attentionWeights({
@@ -10857,14 +10551,14 @@ const glm_moe_types = [{
  }
 }, {
  type: 'ernie4_5_moe',
- defaults: {
-  vocab_size: 103424,
-  hidden_size: 2560,
-  intermediate_size: 12288,
-  num_hidden_layers: 28,
-  num_attention_heads: 20,
-  num_key_value_heads: 4,
-  max_position_embeddings: 131072,
+ defaults: family.BG({
+  vocab: 103424,
+  hidden: 2560,
+  width: 12288,
+  layers: 28,
+  heads: 20,
+  kvHeads: 4,
+  context: 131072,
   moe_intermediate_size: 1536,
   moe_num_experts: 64,
   moe_k: 6,
@@ -10873,7 +10567,7 @@ const glm_moe_types = [{
   moe_layer_end_index: -1,
   moe_layer_interval: 1,
   tie_word_embeddings: true
- },
+ }),
  aliases: {moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok']},
  read: config => {
   const d = sizesOf(config), bias = config.flag('use_bias'), experts = config.size('moe_num_experts'), perToken = config.size('moe_k'), width = config.size('moe_intermediate_size'), shared = config.count('moe_num_shared_experts'), interval = config.size('moe_layer_interval'), first = config.count('moe_layer_start_index'), end = config.number('moe_layer_end_index') ?? -1, last = end === -1 ? d.layers - 1 : end, full = attentionPart(d, null, () => attentionWeights({
@@ -10888,22 +10582,22 @@ const glm_moe_types = [{
 }, {
  type: 'llama4_text',
  classes: ['Llama4'],
- defaults: {
-  vocab_size: 202048,
-  hidden_size: 5120,
-  intermediate_size: 8192,
+ defaults: family.BG({
+  vocab: 202048,
+  hidden: 5120,
+  width: 8192,
   intermediate_size_mlp: 16384,
-  num_hidden_layers: 48,
-  num_attention_heads: 40,
-  num_key_value_heads: 8,
+  layers: 48,
+  heads: 40,
+  kvHeads: 8,
   head_dim: 128,
-  max_position_embeddings: 131072,
+  context: 131072,
   num_experts_per_tok: 1,
   num_local_experts: 16,
   interleave_moe_layer_step: 1,
   no_rope_layer_interval: 4,
   attention_chunk_size: 8192
- },
+ }),
  read: config => {
   const d = sizesOf(config), bias = config.flag('attention_bias'), chunk = config.sizeOrNull('attention_chunk_size'), interval = config.size('no_rope_layer_interval'), rotary = config.list('no_rope_layers') ?? [], usesRope = i => rotary.length > 0 ? rotary[i] !== 0 : (i + 1) % interval !== 0, listed = config.list('moe_layers'), step = config.size('interleave_moe_layer_step'), sparse = i => listed ? listed.includes(i) : (i + 1) % step === 0, experts = config.size('num_local_experts'), perToken = config.size('num_experts_per_tok'), width = config.size('intermediate_size'), attention = local => {
    const cache = local && chunk !== null ? {kind: 'chunked', chunk, ...keyValueHeads(d)} : attentionCache(null, keyValueHeads(d))
@@ -10958,14 +10652,14 @@ function patternTypes(config) {
  if (typeof pattern == 'string') return [...pattern].map(letter => letter === 'F' ? 'full' : 'shared');
  return config.list('index_topk_pattern')
 }
-const v3Defaults = {
- vocab_size: 129280,
- hidden_size: 7168,
- intermediate_size: 18432,
+const v3Defaults = family.BG({
+ vocab: 129280,
+ hidden: 7168,
+ width: 18432,
  moe_intermediate_size: 2048,
- num_hidden_layers: 61,
- num_attention_heads: 128,
- num_key_value_heads: 128,
+ layers: 61,
+ heads: 128,
+ kvHeads: 128,
  n_shared_experts: 1,
  n_routed_experts: 256,
  kv_lora_rank: 512,
@@ -10975,16 +10669,16 @@ const v3Defaults = {
  qk_nope_head_dim: 128,
  num_experts_per_tok: 8,
  first_k_dense_replace: 3,
- max_position_embeddings: 4096
-}, expertAliases = {n_routed_experts: ['num_local_experts', 'num_experts']}, v3Aliases = {...expertAliases, num_nextn_predict_layers: ['num_mtp_layers']}, deepseek = [{
+ context: 4096
+}), expertAliases = {n_routed_experts: ['num_local_experts', 'num_experts']}, v3Aliases = {...expertAliases, num_nextn_predict_layers: ['num_mtp_layers']}, deepseek = [{
  type: 'deepseek_v2',
- defaults: {
-  vocab_size: 102400,
-  hidden_size: 4096,
-  intermediate_size: 11008,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  max_position_embeddings: 2048,
+ defaults: family.BG({
+  vocab: 102400,
+  hidden: 4096,
+  width: 11008,
+  layers: 32,
+  heads: 32,
+  context: 2048,
   first_k_dense_replace: 0,
   kv_lora_rank: 512,
   q_lora_rank: 1536,
@@ -10994,7 +10688,7 @@ const v3Defaults = {
   qk_rope_head_dim: 64,
   v_head_dim: 128,
   moe_intermediate_size: 1407
- },
+ }),
  aliases: expertAliases,
  read: config => latentMixture(config, {mlpBias: true, copies: true})
 }, {type: 'deepseek_v3', defaults: v3Defaults, aliases: v3Aliases, read: config => latentMixture(config, {copies: true})}, {
@@ -11007,18 +10701,18 @@ const v3Defaults = {
 }, {
  type: 'sarvam_mla',
  classes: ['DeepseekV3'],
- defaults: {...v3Defaults, vocab_size: 262144, hidden_size: 4096, intermediate_size: 16384, num_hidden_layers: 32, num_attention_heads: 64, num_key_value_heads: null, n_routed_experts: 128, q_lora_rank: null, first_k_dense_replace: 1},
- aliases: v3Aliases,
+ defaults: family.BG({...v3Defaults, vocab: 262144, hidden: 4096, width: 16384, layers: 32, heads: 64, kvHeads: null, n_routed_experts: 128, q_lora_rank: null, first_k_dense_replace: 1}),
+ aliases: {...v3Aliases, n_shared_experts: ['num_shared_experts']},
  read: config => latentMixture(config, {copies: true})
 }, {
  type: 'axk1',
- defaults: {...v3Defaults, vocab_size: 163840, num_attention_heads: 64, num_key_value_heads: 64, n_routed_experts: 192, first_k_dense_replace: 1, max_position_embeddings: 32768},
+ defaults: family.BG({...v3Defaults, vocab: 163840, heads: 64, kvHeads: 64, n_routed_experts: 192, first_k_dense_replace: 1, context: 32768}),
  aliases: v3Aliases,
  read: config => latentMixture(config, {copies: false, moreMoe: hidden => [blocks_.xb('mlp.post_mlp_layernorm', hidden)]})
 }, {
  type: 'deepseek',
  verified: 'published total of DeepSeek-MoE 16B',
- defaults: {vocab_size: 102400, hidden_size: 4096, intermediate_size: 11008, moe_intermediate_size: 1407, num_hidden_layers: 30, num_attention_heads: 32, max_position_embeddings: 2048},
+ defaults: family.BG({vocab: 102400, hidden: 4096, width: 11008, moe_intermediate_size: 1407, layers: 30, heads: 32, context: 2048}),
  aliases: expertAliases,
  read: function firstMixture(config) {
   const d = sizesOf(config), bias = config.flag('attention_bias'), experts = config.size('n_routed_experts'), first = config.count('first_k_dense_replace'), every = config.sizeOrNull('moe_layer_freq') ?? 1, sparse = config.has('mlp_layer_types') ? sparseFrom(config, d.layers, first) : i => i >= first && i % every === 0, full = attentionPart(d, null, () => attentionWeights({
@@ -11030,19 +10724,19 @@ const v3Defaults = {
  }
 }, {type: 'deepseek_v32', defaults: {...v3Defaults, max_position_embeddings: 163840, index_head_dim: 128, index_n_heads: 64}, aliases: expertAliases, read: config => latentMixture(config, {indexer: everyLayer, copies: true})}, {
  type: 'glm_moe_dsa',
- defaults: {...v3Defaults, vocab_size: 154880, hidden_size: 6144, intermediate_size: 12288, num_hidden_layers: 78, num_attention_heads: 64, num_key_value_heads: 64, q_lora_rank: 2048, v_head_dim: 256, qk_nope_head_dim: 192, max_position_embeddings: 202752, index_head_dim: 128, index_n_heads: 32},
+ defaults: family.BG({...v3Defaults, vocab: 154880, hidden: 6144, width: 12288, layers: 78, heads: 64, kvHeads: 64, q_lora_rank: 2048, v_head_dim: 256, qk_nope_head_dim: 192, context: 202752, index_head_dim: 128, index_n_heads: 32}),
  aliases: expertAliases,
  read: config => latentMixture(config, {indexer: listedIndexers, copies: false})
 }, {
  type: 'glm4_moe_lite',
- defaults: {
-  vocab_size: 154880,
-  hidden_size: 2048,
-  intermediate_size: 10240,
+ defaults: family.BG({
+  vocab: 154880,
+  hidden: 2048,
+  width: 10240,
   moe_intermediate_size: 1536,
-  num_hidden_layers: 47,
-  num_attention_heads: 20,
-  num_key_value_heads: 20,
+  layers: 47,
+  heads: 20,
+  kvHeads: 20,
   n_shared_experts: 1,
   n_routed_experts: 64,
   kv_lora_rank: 512,
@@ -11051,20 +10745,23 @@ const v3Defaults = {
   v_head_dim: 256,
   qk_nope_head_dim: 192,
   num_experts_per_tok: 4,
-  max_position_embeddings: 202752
- },
+  context: 202752
+ }),
  aliases: {n_routed_experts: ['num_local_experts']},
- read: config => latentMixture(config, {firstSparse: () => 1, copies: true})
+ read: config => {
+  const rope = config.size('qk_rope_head_dim'), exact = (config.sizeOrNull('head_dim') ?? rope) === rope
+  return {...latentMixture(config, {firstSparse: () => 1, copies: true}), exact}
+ }
 }, {
  type: 'mistral4',
- defaults: {
-  vocab_size: 131072,
-  hidden_size: 4096,
-  intermediate_size: 12288,
+ defaults: family.BG({
+  vocab: 131072,
+  hidden: 4096,
+  width: 12288,
   moe_intermediate_size: 2048,
-  num_hidden_layers: 36,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
+  layers: 36,
+  heads: 32,
+  kvHeads: 32,
   n_shared_experts: 1,
   n_routed_experts: 128,
   kv_lora_rank: 256,
@@ -11074,8 +10771,8 @@ const v3Defaults = {
   qk_nope_head_dim: 64,
   num_experts_per_tok: 4,
   first_k_dense_replace: 0,
-  max_position_embeddings: 1048576
- },
+  context: 1048576
+ }),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: config => latentMixture(config, {copies: false})
 }].map(layered), RATIOS = {sliding_attention: 0, compressed_sparse_attention: 4, heavily_compressed_attention: 128}
@@ -11093,57 +10790,43 @@ function compressRatios(config, layers) {
 const float32 = weight => ({...weight, elementBytes: 4})
 function compressorWeights(prefix, hidden, width, ratio) {
  const series = ratio === 4 ? 2 * width : width
- return [ blocks_.kz(`${prefix}.kv_proj`, series, hidden), blocks_.kz(`${prefix}.gate_proj`, series, hidden), float32((0, 
- blocks_.i1)(`${prefix}.position_bias`, ratio * series)), blocks_.xb(`${prefix}.kv_norm`, width) ]
+ return [ blocks_.kz(`${prefix}.kv_proj`, series, hidden), blocks_.kz(`${prefix}.gate_proj`, series, hidden), float32(blocks_.i1(`${prefix}.position_bias`, ratio * series)), blocks_.xb(`${prefix}.kv_norm`, width) ]
 }
 function hyperConnection(name, hidden, streams) {
  return mixing(name, (2 + streams) * streams, streams * hidden, 3)
 }
 function mixing(name, outputs, inputs, scales) {
- return [ blocks_.i1(`${name}.fn`, outputs * inputs), blocks_.i1(`${name}.base`, outputs), (0, 
- blocks_.i1)(`${name}.scale`, scales) ].map(float32)
+ return [ blocks_.i1(`${name}.fn`, outputs * inputs), blocks_.i1(`${name}.base`, outputs), blocks_.i1(`${name}.scale`, scales) ].map(float32)
 }
 function attention(d, ratio, streams) {
- const {config, hidden, heads, headDim} = d, rank = config.size('q_lora_rank'), groups = config.size('o_groups'), outRank = config.size('o_lora_rank'), indexDim = config.size('index_head_dim'), a = 'self_attn', indexer = () => [ ...compressorWeights(`${a}.compressor.indexer`, hidden, indexDim, ratio), (0, 
- blocks_.kz)(`${a}.compressor.indexer.q_b_proj`, config.size('index_n_heads') * indexDim, rank), (0, 
- blocks_.kz)(`${a}.compressor.indexer.weights_proj`, config.size('index_n_heads'), hidden) ]
+ const {config, hidden, heads, headDim} = d, rank = config.size('q_lora_rank'), groups = config.size('o_groups'), outRank = config.size('o_lora_rank'), indexDim = config.size('index_head_dim'), a = 'self_attn', indexer = () => [ ...compressorWeights(`${a}.compressor.indexer`, hidden, indexDim, ratio), blocks_.kz(`${a}.compressor.indexer.q_b_proj`, config.size('index_n_heads') * indexDim, rank), blocks_.kz(`${a}.compressor.indexer.weights_proj`, config.size('index_n_heads'), hidden) ]
  return {
   name: ratio === 0 ? 'window' : `compressed ${ratio}`,
-  weights: () => [ blocks_.kz(`${a}.q_a_proj`, rank, hidden), blocks_.xb(`${a}.q_a_norm`, rank), (0, 
-  blocks_.fi)(`${a}.q_b_proj`, heads * headDim, rank), blocks_.kz(`${a}.kv_proj`, headDim, hidden), (0, 
-  blocks_.xb)(`${a}.kv_norm`, headDim), blocks_.fi(`${a}.o_a_proj`, groups * outRank, Math.floor(heads * headDim / groups)), (0, 
-  blocks_.nM)(`${a}.o_b_proj`, hidden, groups * outRank), float32(blocks_.i1(`${a}.sinks`, heads, 'column')), ...ratio === 0 ? [] : compressorWeights(`${a}.compressor`, hidden, headDim, ratio), ...ratio === 4 ? indexer() : [], ...hyperConnection('attn_hc', hidden, streams), (0, 
-  blocks_.xb)('input_layernorm', hidden)],
+  weights: () => [ blocks_.kz(`${a}.q_a_proj`, rank, hidden), blocks_.xb(`${a}.q_a_norm`, rank), blocks_.fi(`${a}.q_b_proj`, heads * headDim, rank), blocks_.kz(`${a}.kv_proj`, headDim, hidden), blocks_.xb(`${a}.kv_norm`, headDim), blocks_.fi(`${a}.o_a_proj`, groups * outRank, Math.floor(heads * headDim / groups)), blocks_.nM(`${a}.o_b_proj`, hidden, groups * outRank), float32(blocks_.i1(`${a}.sinks`, heads, 'column')), ...ratio === 0 ? [] : compressorWeights(`${a}.compressor`, hidden, headDim, ratio), ...ratio === 4 ? indexer() : [], ...hyperConnection('attn_hc', hidden, streams), blocks_.xb('input_layernorm', hidden)],
   cache: [{kind: 'compressed-mla', ratio, window: config.size('sliding_window'), headDim, rope: config.size('qk_rope_head_dim'), indexDim}]
  }
 }
 function predictions(d, layer, head) {
  const {config, hidden, vocabulary} = d, taps = config.list('dspark_target_layer_ids')?.length ?? 0, layers = taps || config.count('num_nextn_predict_layers')
  if (layers === 0) return null;
- const part = (name, ...weights) => ({name, weights: () => weights}), joins = taps > 0 ? part('taps', blocks_.kz('main_proj', hidden, taps * hidden), (0,
- blocks_.xb)('main_norm', hidden)) : part('mtp', ...['e_proj', 'h_proj'].map(name => (0, 
- blocks_.kz)(name, hidden, hidden)), ...['enorm', 'hnorm'].map(name => (0, 
- blocks_.xb)(name, hidden))), rank = taps > 0 ? config.size('dspark_markov_rank') : 0, draft = [(0, 
- blocks_.i1)('confidence_head.proj', hidden + rank), blocks_.xP(vocabulary, rank, 'markov_head.markov_w1'), (0, 
- blocks_.gs)(vocabulary, rank, false, 'markov_head.markov_w2')], end = part('head', ...head, (0, 
- blocks_.xb)('norm', hidden), ...taps > 0 ? draft : []), only = (i, at, own) => taps > 0 && i !== at ? [] : [own]
+ const part = (name, ...weights) => ({name, weights: () => weights}), joins = taps > 0 ? part('taps', blocks_.kz('main_proj', hidden, taps * hidden), blocks_.xb('main_norm', hidden)) : part('mtp', ...['e_proj', 'h_proj'].map(name => blocks_.kz(name, hidden, hidden)), ...['enorm', 'hnorm'].map(name => blocks_.xb(name, hidden))), rank = taps > 0 ? config.size('dspark_markov_rank') : 0, draft = [blocks_.i1('confidence_head.proj', hidden + rank), blocks_.xP(vocabulary, rank, 'markov_head.markov_w1'), blocks_.gs(vocabulary, rank, false, 'markov_head.markov_w2')], end = part('head', ...head, blocks_.xb('norm', hidden), ...taps > 0 ? draft : []), only = (i, at, own) => taps > 0 && i !== at ? [] : [own]
  return partsStack(layers, i => [...layer, ...only(i, 0, joins), ...only(i, layers - 1, end)])
 }
 const deepseekV4Family = layered({
  type: 'deepseek_v4',
- defaults: {
-  vocab_size: 129280,
-  hidden_size: 4096,
+ defaults: family.BG({
+  vocab: 129280,
+  hidden: 4096,
   moe_intermediate_size: 2048,
-  num_hidden_layers: 43,
-  num_attention_heads: 64,
-  num_key_value_heads: 1,
+  layers: 43,
+  heads: 64,
+  kvHeads: 1,
   head_dim: 512,
   q_lora_rank: 1024,
   qk_rope_head_dim: 64,
   num_experts_per_tok: 6,
   n_routed_experts: 256,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   hc_mult: 4,
   sliding_window: 128,
   o_groups: 8,
@@ -11152,7 +10835,7 @@ const deepseekV4Family = layered({
   index_head_dim: 128,
   num_nextn_predict_layers: 1,
   num_hash_layers: 3
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts'], moe_intermediate_size: ['intermediate_size']},
  read: function deepseekV4(config) {
   const hidden = config.size('hidden_size'), d = {
@@ -11165,8 +10848,7 @@ const deepseekV4Family = layered({
    vocabulary: config.size('vocab_size')
   }, streams = config.size('hc_mult'), ratio = compressRatios(config, d.layers), experts = config.size('n_routed_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('moe_intermediate_size'), moe = (router, name) => ({
    name,
-   weights: () => [...mixtureWeights({hidden, width, experts, perToken}), router, ...gatedFeedForward(hidden, width, config.flag('mlp_bias'), 'mlp.shared_experts'), ...hyperConnection('ffn_hc', hidden, streams), (0,
-   blocks_.xb)('post_attention_layernorm', hidden)]
+   weights: () => [...mixtureWeights({hidden, width, experts, perToken}), router, ...gatedFeedForward(hidden, width, config.flag('mlp_bias'), 'mlp.shared_experts'), ...hyperConnection('ffn_hc', hidden, streams), blocks_.xb('post_attention_layernorm', hidden)]
   }), scored = moe(correctionBias(experts, 'mlp.gate'), 'moe'), hashed = moe({
    ...blocks_.i1('mlp.gate.tid2eid', d.vocabulary * (perToken ?? 0)),
    elementBytes: 8,
@@ -11174,10 +10856,62 @@ const deepseekV4Family = layered({
   }, 'hashed moe'), hashLayers = config.count('num_hash_layers'), head = mixing('hc_head', streams, streams * hidden, 1), mixers = new Map([0, 4, 128].map(r => [r, attention(d, r, streams)]))
   return {sizes: d, layer: i => [mixers.get(ratio(i)), i < hashLayers ? hashed : scored], final: [blocks_.xb('model.norm', hidden), ...head], intermediate: width, experts, expertsPerToken: perToken, mtp: predictions(d, [mixers.get(0), scored], head)}
  }
-}), exaone = [{
+}), dotsPyramid = Array.from({length: 42}, (_, i) => i < 25 ? 0 : Math.min(64, 4 * (i - 24)))
+function dots3Visual(file, out) {
+ const config = file.with(family.BG({hidden: 1536, width: 4224, moe_intermediate_size: 2112, layers: 42, heads: 24, num_channels: 3, patch_size: 14, num_local_experts: 64, num_experts_per_tok: 2, spatial_merge_size: 2}), {
+  hidden_size: ['embed_dim'],
+  num_attention_heads: ['num_heads'],
+  attention_bias: ['use_bias'],
+  num_experts_per_tok: ['capacity_factor']
+ }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = family.zb(config), kinds = family.rJ(config, layers, 'mlp_layer_types'), pyramid = config.list('pyramid_num_routed') ?? (kinds ? null : dotsPyramid), own = config.nested('per_layer_config'), expertsOf = i => {
+  const listed = pyramid?.[i] ?? 0
+  if (pyramid) return Number.isSafeInteger(listed) ? Math.max(0, Number(listed)) : 0;
+  if (kinds?.[i] !== 'sparse') return 0;
+  return own?.nested(String(i))?.sizeOrNull('num_local_experts') ?? config.size('num_local_experts')
+ }, bias = config.flag('attention_bias'), mlpBias = config.flag('mlp_bias'), width = config.size('intermediate_size'), headDim = dividedHeadDim(config, hidden, heads), whole = encoderLayer({
+  hidden,
+  width,
+  fused: true,
+  gated: true,
+  rms: true,
+  qkvBias: bias,
+  outBias: bias,
+  mlpBias,
+  norms: ['norm1', 'norm2'],
+  names: {attention: 'attn', out: 'proj'}
+ }), attention = [...whole.filter(w => !w.name.startsWith('mlp.')), blocks_.xb('attn.q_norm', headDim), blocks_.xb('attn.k_norm', headDim)], merged = hidden * config.size('spatial_merge_size') ** 2
+ return {
+  weights: [patchConv('patch_embed.proj', config, hidden, {bias: true}), blocks_.xb('patch_embed.norm', hidden), blocks_.xb('norm', hidden), blocks_.xb('merger.ln_q', hidden, true), ...throughInner(merged, merged, out, true)],
+  stack: family.US(layers, i => `${expertsOf(i)} experts`, (i, name) => ({
+   name,
+   weights: [...attention, ...expertsOf(i) === 0 ? whole.filter(w => w.name.startsWith('mlp.')) : mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: expertsOf(i), perToken: config.sizeOrNull('num_experts_per_tok')})],
+   cache: []
+  })),
+  heads,
+  width: out
+ }
+}
+function dots3Audio(file, out) {
+ const audio = file.with(family.BG({
+  hidden: 1280,
+  width: 5120,
+  layers: 32,
+  heads: 20,
+  feature_size: 128,
+  downsample_hidden_size: 480,
+  attention_bias: true
+ })), whisper = audio.nested('whisper_config'), size = (name, other) => whisper?.sizeOrNull(other) ?? audio.size(name), hidden = size('hidden_size', 'd_model'), inner = audio.size('downsample_hidden_size'), bias = audio.flag('attention_bias'), layers = size('num_hidden_layers', 'encoder_layers'), computed = inner * Math.floor((size('feature_size', 'num_mel_bins') + 7) / 8)
+ return {
+  weights: [blocks_.xT('conv_stem.convs.0', inner, 9, true), ...[1, 2].map(i => blocks_.xT(`conv_stem.convs.${i}`, inner, 9 * inner, true)), blocks_.kz('conv_stem.conv_out', hidden, audio.sizeOrNull('conv_output_size') ?? computed), blocks_.xb('layer_norm', hidden), blocks_.xb('adapter.norm', hidden, true), ...throughInner(hidden, out, out, true)],
+  stack: family.$h(layers, {name: 'encoder', weights: encoderLayer({hidden, width: size('intermediate_size', 'encoder_ffn_dim'), gated: true, rms: true, qkvBias: bias, keyBias: false, outBias: bias, names: {out: 'o_proj'}}), cache: []}),
+  heads: size('num_attention_heads', 'encoder_attention_heads'),
+  width: out
+ }
+}
+const dots3Vision = multimodal({type: 'dots3_note', text: {type: 'dots3_note_text'}, towers: m => [tower('vision_tower', 'vision', dots3Visual(m.part('vision_config'), m.hidden)), tower('audio_tower', 'audio', dots3Audio(m.part('audio_config'), m.hidden))]}), exaone = [{
  type: 'exaone',
  classes: ['Llama'],
- defaults: {...llamaDefaults, vocab_size: 102400, intermediate_size: 14336, num_key_value_heads: 8, max_position_embeddings: 4096},
+ defaults: family.BG({...llamaDefaults, vocab: 102400, width: 14336, kvHeads: 8, context: 4096}),
  aliases: {num_hidden_layers: ['num_layers']},
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.wte')],
  layer: d => {
@@ -11189,7 +10923,7 @@ const deepseekV4Family = layered({
  final: d => [blocks_.xb('transformer.ln_f', d.hidden)]
 }, {
  type: 'exaone4',
- defaults: {...llamaDefaults, vocab_size: 102400, intermediate_size: 16384, num_key_value_heads: 32, sliding_window: 4096},
+ defaults: family.BG({...llamaDefaults, vocab: 102400, width: 16384, kvHeads: 32, sliding_window: 4096}),
  layer: d => [...attentionWeights(d), ...queryKeyNorms(d, 'head'), ...gatedFeedForward(d.hidden, d.width), ...norms(d, ['post_attention_layernorm', 'post_feedforward_layernorm'])],
  windows: function exaoneWindows(d) {
   const pattern = d.config.raw('sliding_window_pattern')
@@ -11210,12 +10944,11 @@ function falconNorms(d) {
 const neox = {
  type: 'gpt_neox',
  classes: ['GPTNeoX'],
- defaults: {vocab_size: 50432, hidden_size: 6144, num_hidden_layers: 44, num_attention_heads: 64, intermediate_size: 24576, max_position_embeddings: 2048, attention_bias: true},
+ defaults: family.BG({vocab: 50432, hidden: 6144, layers: 44, heads: 64, width: 24576, context: 2048, attention_bias: true}),
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'gpt_neox.embed_in')],
- layer: d => [...wholeFused(d, d.config.flag('attention_bias'), ['attention.query_key_value', 'attention.dense']), ...plainFeedForward(d.hidden, d.width, true, feedForwardNames), (0, 
- blocks_.xb)('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
+ layer: d => [...wholeFused(d, d.config.flag('attention_bias'), ['attention.query_key_value', 'attention.dense']), ...plainFeedForward(d.hidden, d.width, true, feedForwardNames), blocks_.xb('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
  final: d => [blocks_.xb('gpt_neox.final_layer_norm', d.hidden, true)]
 }
 function falconAttention(d, bias) {
@@ -11225,24 +10958,21 @@ function falconAttention(d, bias) {
 const falcon = [neox, {
  ...neox,
  type: 'gpt_neox_japanese',
- defaults: {vocab_size: 32e3, hidden_size: 2560, num_hidden_layers: 32, num_attention_heads: 32, intermediate_multiple_size: 4, max_position_embeddings: 2048, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 32e3, hidden: 2560, layers: 32, heads: 32, intermediate_multiple_size: 4, context: 2048, tie_word_embeddings: true}),
  classes: [],
  width: (config, hidden) => hidden * config.size('intermediate_multiple_size'),
- layer: d => [...wholeFused(d, false, ['attention.query_key_value', 'attention.dense']), ...plainFeedForward(d.hidden, d.width, false, feedForwardNames), (0, 
- blocks_.xb)('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
+ layer: d => [...wholeFused(d, false, ['attention.query_key_value', 'attention.dense']), ...plainFeedForward(d.hidden, d.width, false, feedForwardNames), blocks_.xb('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
  final: d => [blocks_.i1('attention.dense_bias', d.hidden), blocks_.xb('gpt_neox_japanese.final_layer_norm', d.hidden, true)]
 }, {
  type: 'bloom',
- defaults: {vocab_size: 250880, n_embed: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true},
- names: {hidden: 'n_embed', layers: 'n_layer', heads: 'n_head'},
- aliases: {n_embed: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads']},
+ defaults: {vocab_size: 250880, hidden_size: 64, n_layer: 2, n_head: 8, tie_word_embeddings: true},
+ names: {layers: 'n_layer', heads: 'n_head'},
+ aliases: {hidden_size: ['n_embed'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads']},
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
  width: (_, hidden) => 4 * hidden,
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.word_embeddings'), (0, 
- blocks_.xb)('transformer.word_embeddings_layernorm', d.hidden, true)],
- layer: d => [...wholeFused(d, true, ['self_attention.query_key_value', 'self_attention.dense']), ...plainFeedForward(d.hidden, d.width, true, feedForwardNames), (0, 
- blocks_.xb)('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.word_embeddings'), blocks_.xb('transformer.word_embeddings_layernorm', d.hidden, true)],
+ layer: d => [...wholeFused(d, true, ['self_attention.query_key_value', 'self_attention.dense']), ...plainFeedForward(d.hidden, d.width, true, feedForwardNames), blocks_.xb('input_layernorm', d.hidden, true), blocks_.xb('post_attention_layernorm', d.hidden, true)],
  final: d => [blocks_.xb('transformer.ln_f', d.hidden, true)]
 }, {
  type: 'mpt',
@@ -11253,13 +10983,12 @@ const falcon = [neox, {
  kvHeads: (_, heads) => heads,
  width: (_, hidden) => 4 * hidden,
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.wte')],
- layer: d => [...wholeFused(d, false, ['attn.Wqkv', 'attn.out_proj']), ...plainFeedForward(d.hidden, d.width, false, ['ffn.up_proj', 'ffn.down_proj']), (0, 
- blocks_.xb)('norm_1', d.hidden), blocks_.xb('norm_2', d.hidden)],
+ layer: d => [...wholeFused(d, false, ['attn.Wqkv', 'attn.out_proj']), ...plainFeedForward(d.hidden, d.width, false, ['ffn.up_proj', 'ffn.down_proj']), blocks_.xb('norm_1', d.hidden), blocks_.xb('norm_2', d.hidden)],
  final: d => [blocks_.xb('transformer.norm_f', d.hidden)]
 }, {
  type: 'falcon',
  also: ['RefinedWeb', 'RefinedWebModel'],
- defaults: {vocab_size: 65024, hidden_size: 4544, num_hidden_layers: 32, num_attention_heads: 71, multi_query: true, parallel_attn: true, max_position_embeddings: 2048, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 65024, hidden: 4544, layers: 32, heads: 71, multi_query: true, parallel_attn: true, context: 2048, tie_word_embeddings: true}),
  aliases: {hidden_size: ['n_embed'], num_hidden_layers: ['n_layer'], num_attention_heads: ['n_head'], num_kv_heads: ['n_head_kv']},
  headDim: 'divide',
  kvHeads: (config, heads) => {
@@ -11280,10 +11009,7 @@ function gatedDeltaWeights(g, input, prefix = "linear_attn") {
   apart: [['in_proj_qkv', keys + values], ['in_proj_z', values], ['in_proj_b', g.valueHeads], ['in_proj_a', g.valueHeads]],
   separate: [ [ 'q_proj', keys / 2 ], [ 'k_proj', keys / 2 ], [ 'v_proj', values ], [ 'g_proj', values ], [ 'b_proj', g.valueHeads ], [ 'a_proj', g.valueHeads ] ]
  }, [normName, outName] = input === 'separate' ? ['o_norm', 'o_proj'] : ['norm', 'out_proj']
- return [ ...inputs[input].map(([name, out]) => blocks_.fi(`${prefix}.${name}`, out, g.hidden)), (0, 
- blocks_.xT)(`${prefix}.conv1d`, keys + values, g.kernel, false, 'column'), (0, 
- blocks_.i1)(`${prefix}.A_log`, g.valueHeads, 'column'), blocks_.i1(`${prefix}.dt_bias`, g.valueHeads, 'column'), (0, 
- blocks_.xb)(`${prefix}.${normName}`, g.valueDim), blocks_.nM(`${prefix}.${outName}`, g.hidden, values) ]
+ return [ ...inputs[input].map(([name, out]) => blocks_.fi(`${prefix}.${name}`, out, g.hidden)), blocks_.xT(`${prefix}.conv1d`, keys + values, g.kernel, false, 'column'), blocks_.i1(`${prefix}.A_log`, g.valueHeads, 'column'), blocks_.i1(`${prefix}.dt_bias`, g.valueHeads, 'column'), blocks_.xb(`${prefix}.${normName}`, g.valueDim), blocks_.nM(`${prefix}.${outName}`, g.hidden, values) ]
 }
 function gatedDeltaCache(g) {
  const {keyHeads, valueHeads, keyDim, valueDim, kernel} = g
@@ -11291,45 +11017,31 @@ function gatedDeltaCache(g) {
 }
 function mamba2Weights(m, prefix = "mamba") {
  const convWidth = m.inner + 2 * m.groups * m.state
- return [ blocks_.fi(`${prefix}.in_proj`, m.inner + convWidth + m.heads, m.hidden, { bias: m.inBias }), blocks_.xT(`${prefix}.conv1d`, convWidth, m.kernel, m.convBias, 'column'), (0,
- blocks_.i1)(`${prefix}.A_log`, m.heads, 'column'), blocks_.i1(`${prefix}.D`, m.heads, 'column'), (0, 
- blocks_.i1)(`${prefix}.dt_bias`, m.heads, 'column'), ...m.norm ? [ blocks_.i1(`${prefix}.norm`, m.inner, 'column') ] : [], (0, 
- blocks_.nM)(`${prefix}.out_proj`, m.hidden, m.inner, { bias: m.outBias }) ]
+ return [ blocks_.fi(`${prefix}.in_proj`, m.inner + convWidth + m.heads, m.hidden, { bias: m.inBias }), blocks_.xT(`${prefix}.conv1d`, convWidth, m.kernel, m.convBias, 'column'), blocks_.i1(`${prefix}.A_log`, m.heads, 'column'), blocks_.i1(`${prefix}.D`, m.heads, 'column'), blocks_.i1(`${prefix}.dt_bias`, m.heads, 'column'), ...m.norm ? [ blocks_.i1(`${prefix}.norm`, m.inner, 'column') ] : [], blocks_.nM(`${prefix}.out_proj`, m.hidden, m.inner, { bias: m.outBias }) ]
 }
 function mamba2Cache(m) {
  const {inner, kernel, groups, state, heads, headDim} = m
  return {kind: 'mamba2', inner, kernel, groups, state, heads, headDim}
 }
 function mamba1Weights(m, prefix = "mamba") {
- return [ blocks_.fi(`${prefix}.in_proj`, 2 * m.inner, m.hidden, { bias: m.projBias }), blocks_.xT(`${prefix}.conv1d`, m.inner, m.kernel, m.convBias, 'column'), (0,
- blocks_.nM)(`${prefix}.x_proj`, m.rank + 2 * m.state, m.inner), blocks_.fi(`${prefix}.dt_proj`, m.inner, m.rank, { bias: true }), {
+ return [ blocks_.fi(`${prefix}.in_proj`, 2 * m.inner, m.hidden, { bias: m.projBias }), blocks_.xT(`${prefix}.conv1d`, m.inner, m.kernel, m.convBias, 'column'), blocks_.nM(`${prefix}.x_proj`, m.rank + 2 * m.state, m.inner), blocks_.fi(`${prefix}.dt_proj`, m.inner, m.rank, { bias: true }), {
   ...blocks_.xT(`${prefix}.A_log`, m.inner, m.state, false, 'column'),
   kind: 'other'
- }, blocks_.i1(`${prefix}.D`, m.inner, 'column'), blocks_.nM(`${prefix}.out_proj`, m.hidden, m.inner, { bias: m.projBias }), ...m.innerNorms ? [ blocks_.xb(`${prefix}.dt_layernorm`, m.rank), (0,
- blocks_.xb)(`${prefix}.b_layernorm`, m.state), blocks_.xb(`${prefix}.c_layernorm`, m.state) ] : [] ]
+ }, blocks_.i1(`${prefix}.D`, m.inner, 'column'), blocks_.nM(`${prefix}.out_proj`, m.hidden, m.inner, { bias: m.projBias }), ...m.innerNorms ? [ blocks_.xb(`${prefix}.dt_layernorm`, m.rank), blocks_.xb(`${prefix}.b_layernorm`, m.state), blocks_.xb(`${prefix}.c_layernorm`, m.state) ] : [] ]
 }
 function mamba1Cache(m) {
  return {kind: 'mamba1', inner: m.inner, kernel: m.kernel, state: m.state}
 }
 function shortConvWeights(hidden, kernel, bias, prefix = "conv") {
- return [ blocks_.fi(`${prefix}.in_proj`, 3 * hidden, hidden, { bias }), blocks_.xT(`${prefix}.conv`, hidden, kernel, bias, 'column'), (0,
- blocks_.nM)(`${prefix}.out_proj`, hidden, hidden, { bias }) ]
+ return [ blocks_.fi(`${prefix}.in_proj`, 3 * hidden, hidden, { bias }), blocks_.xT(`${prefix}.conv`, hidden, kernel, bias, 'column'), blocks_.nM(`${prefix}.out_proj`, hidden, hidden, { bias }) ]
 }
 function lightningWeights(l, prefix = "self_attn") {
  const width = l.heads * l.headDim
- return [ blocks_.fi(`${prefix}.qkv_proj`, 3 * width, l.hidden), (0, 
- blocks_.fi)(`${prefix}.output_gate`, width, l.hidden), blocks_.i1(`${prefix}.norm`, width, 'column'), (0, 
- blocks_.nM)(`${prefix}.out_proj`, l.hidden, width) ]
+ return [ blocks_.fi(`${prefix}.qkv_proj`, 3 * width, l.hidden), blocks_.fi(`${prefix}.output_gate`, width, l.hidden), blocks_.i1(`${prefix}.norm`, width, 'column'), blocks_.nM(`${prefix}.out_proj`, l.hidden, width) ]
 }
 function kimiDeltaWeights(k, prefix = "self_attn") {
  const width = k.heads * k.headDim
- return [ blocks_.fi(`${prefix}.q_proj`, width, k.hidden), blocks_.fi(`${prefix}.k_proj`, width, k.hidden), (0, 
- blocks_.fi)(`${prefix}.v_proj`, width, k.hidden), blocks_.xT(`${prefix}.conv1d`, 3 * width, k.kernel, false, 'column'), (0, 
- blocks_.kz)(`${prefix}.f_a_proj`, k.headDim, k.hidden), blocks_.fi(`${prefix}.f_b_proj`, width, k.headDim), (0, 
- blocks_.i1)(`${prefix}.dt_bias`, width, 'column'), blocks_.i1(`${prefix}.A_log`, k.heads, 'column'), (0, 
- blocks_.fi)(`${prefix}.b_proj`, k.heads, k.hidden), blocks_.kz(`${prefix}.g_a_proj`, k.headDim, k.hidden), (0, 
- blocks_.fi)(`${prefix}.g_b_proj`, width, k.headDim), blocks_.xb(`${prefix}.o_norm`, k.headDim), (0, 
- blocks_.nM)(`${prefix}.o_proj`, k.hidden, width) ]
+ return [ blocks_.fi(`${prefix}.q_proj`, width, k.hidden), blocks_.fi(`${prefix}.k_proj`, width, k.hidden), blocks_.fi(`${prefix}.v_proj`, width, k.hidden), blocks_.xT(`${prefix}.conv1d`, 3 * width, k.kernel, false, 'column'), blocks_.kz(`${prefix}.f_a_proj`, k.headDim, k.hidden), blocks_.fi(`${prefix}.f_b_proj`, width, k.headDim), blocks_.i1(`${prefix}.dt_bias`, width, 'column'), blocks_.i1(`${prefix}.A_log`, k.heads, 'column'), blocks_.fi(`${prefix}.b_proj`, k.heads, k.hidden), blocks_.kz(`${prefix}.g_a_proj`, k.headDim, k.hidden), blocks_.fi(`${prefix}.g_b_proj`, width, k.headDim), blocks_.xb(`${prefix}.o_norm`, k.headDim), blocks_.nM(`${prefix}.o_proj`, k.hidden, width) ]
 }
 function slidingLatent(config, layer) {
  const perLayer = config.nested('per_layer_config')?.nested(String(layer)), size = (name, otherwise) => perLayer?.sizeOrNull(name) ?? config.sizeOrNull(`swa_${name}`) ?? otherwise, nope = size('qk_nope_head_dim', 192)
@@ -11346,35 +11058,21 @@ function slidingLatent(config, layer) {
 }
 const gated_latent_types = [{
  type: 'youtu',
- defaults: {
-  vocab_size: 128256,
-  hidden_size: 2048,
-  intermediate_size: 6144,
-  num_hidden_layers: 32,
-  num_attention_heads: 16,
-  num_key_value_heads: 16,
-  kv_lora_rank: 512,
-  q_lora_rank: 1536,
-  qk_rope_head_dim: 64,
-  v_head_dim: 128,
-  qk_nope_head_dim: 128,
-  max_position_embeddings: 131072,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 128256, hidden: 2048, width: 6144, layers: 32, heads: 16, kvHeads: 16, kv_lora_rank: 512, q_lora_rank: 1536, qk_rope_head_dim: 64, v_head_dim: 128, qk_nope_head_dim: 128, context: 131072, tie_word_embeddings: true}),
  read: function youtu(config) {
   const {sizes, attention} = latentSizes(config), width = config.size('intermediate_size'), mixer = {name: 'mla', weights: () => [...latentAttentionWeights(attention), blocks_.xb('input_layernorm', sizes.hidden)], cache: [latentCache(attention)]}
   return {sizes, layer: () => [mixer, densePart(sizes, width)], intermediate: width}
  }
 }, {
  type: 'axk2',
- defaults: {
-  vocab_size: 163840,
-  hidden_size: 2048,
-  intermediate_size: 5120,
+ defaults: family.BG({
+  vocab: 163840,
+  hidden: 2048,
+  width: 5120,
   moe_intermediate_size: 512,
-  num_hidden_layers: 48,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
+  layers: 48,
+  heads: 32,
+  kvHeads: 32,
   n_shared_experts: 1,
   n_routed_experts: 128,
   kv_lora_rank: 128,
@@ -11383,32 +11081,30 @@ const gated_latent_types = [{
   v_head_dim: 64,
   qk_nope_head_dim: 64,
   num_experts_per_tok: 8,
-  max_position_embeddings: 131072,
+  context: 131072,
   index_head_dim: 128,
   index_n_heads: 16,
   gated_norm_rank: 16
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: function axk2(config) {
-  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, rank = config.size('q_lora_rank'), gateRank = config.size('gated_norm_rank'), dim = config.size('index_head_dim'), every = config.sizeOrNull('moe_layer_freq') ?? 1, from = sparseFrom(config, sizes.layers, config.count('first_k_dense_replace', 1)), sparse = i => from(i) && (config.has('mlp_layer_types') || i % every === 0), gate = name => [(0, 
-  blocks_.kz)(`${name}.mlp.fc1`, gateRank, hidden), blocks_.kz(`${name}.mlp.fc2`, hidden, gateRank) ], mixer = {
+  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, rank = config.size('q_lora_rank'), gateRank = config.size('gated_norm_rank'), dim = config.size('index_head_dim'), every = config.sizeOrNull('moe_layer_freq') ?? 1, from = sparseFrom(config, sizes.layers, config.count('first_k_dense_replace', 1)), sparse = i => from(i) && (config.has('mlp_layer_types') || i % every === 0), gate = name => [blocks_.kz(`${name}.mlp.fc1`, gateRank, hidden), blocks_.kz(`${name}.mlp.fc2`, hidden, gateRank) ], mixer = {
    name: 'mla',
-   weights: () => [...latentAttentionWeights(attention).filter(w => w.name !== 'self_attn.q_b_proj'), (0, 
-   blocks_.fi)('self_attn.q_gate_proj', heads * (attention.nope + attention.rope + attention.valueDim), 2 * rank), ...indexerWeights({hidden, queryRank: rank, heads: config.size('index_n_heads'), dim}), blocks_.xb('input_layernorm.norm', hidden), ...gate('input_layernorm')],
+   weights: () => [...latentAttentionWeights(attention).filter(w => w.name !== 'self_attn.q_b_proj'), blocks_.fi('self_attn.q_gate_proj', heads * (attention.nope + attention.rope + attention.valueDim), 2 * rank), ...indexerWeights({hidden, queryRank: rank, heads: config.size('index_n_heads'), dim}), blocks_.xb('input_layernorm.norm', hidden), ...gate('input_layernorm')],
    cache: [latentCache(attention), {kind: 'indexer', dim}]
   }, experts = config.size('n_routed_experts'), mixture = sharedMixture(sizes, experts, config.count('n_shared_experts')), moe = {...mixture, weights: () => [...mixture.weights(), ...gate('post_attention_layernorm')]}, width = config.size('intermediate_size'), dense = densePart(sizes, width)
   return {sizes, layer: i => [mixer, sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
 }, {
  type: 'hy_v4',
- defaults: {
-  vocab_size: 120832,
-  hidden_size: 2816,
-  intermediate_size: 6912,
+ defaults: family.BG({
+  vocab: 120832,
+  hidden: 2816,
+  width: 6912,
   moe_intermediate_size: 768,
-  num_hidden_layers: 34,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
+  layers: 34,
+  heads: 32,
+  kvHeads: 32,
   n_routed_experts: 256,
   n_shared_experts: 1,
   num_experts_per_tok: 8,
@@ -11420,18 +11116,13 @@ const gated_latent_types = [{
   index_head_dim: 128,
   index_n_heads: 16,
   hc_mult: 4,
-  max_position_embeddings: 262144
- },
+  context: 262144
+ }),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: function hunyuan4(config) {
-  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), listed = (0, 
-  family.rJ)(config, sizes.layers, 'indexer_types'), indexed = i => listed ? listed[i] !== 'shared' : i === 0 || (i - 1) % 4 == 0, connection = name => [(0, 
-  blocks_.i1)(`${name}.fn`, 2 * streams * streams * hidden), blocks_.i1(`${name}.base`, 2 * streams), (0, 
-  blocks_.i1)(`${name}.scale`, 2) ], attend = own => ({
+  const {sizes, attention} = latentSizes(config), {hidden, heads} = sizes, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), listed = family.rJ(config, sizes.layers, 'indexer_types'), indexed = i => listed ? listed[i] !== 'shared' : i === 0 || (i - 1) % 4 == 0, connection = name => [blocks_.i1(`${name}.fn`, 2 * streams * streams * hidden), blocks_.i1(`${name}.base`, 2 * streams), blocks_.i1(`${name}.scale`, 2) ], attend = own => ({
    name: own ? 'mla' : 'mla shared-index',
-   weights: () => [...latentAttentionWeights(attention), ...own ? indexerWeights({hidden, queryRank: config.size('q_lora_rank'), heads: config.size('index_n_heads'), dim}) : [], blocks_.fi('self_attn.gate_proj', heads * attention.valueDim, hidden), (0,
-   blocks_.i1)('self_attn.sinks', heads, 'column'), ...connection('attn_hc'), (0, 
-   blocks_.xb)('input_layernorm', hidden)],
+   weights: () => [...latentAttentionWeights(attention), ...own ? indexerWeights({hidden, queryRank: config.size('q_lora_rank'), heads: config.size('index_n_heads'), dim}) : [], blocks_.fi('self_attn.gate_proj', heads * attention.valueDim, hidden), blocks_.i1('self_attn.sinks', heads, 'column'), ...connection('attn_hc'), blocks_.xb('input_layernorm', hidden)],
    cache: own ? [latentCache(attention), {kind: 'indexer', dim}] : [latentCache(attention)]
   }), mixers = {own: attend(true), shared: attend(false)}, sparse = sparseFrom(config, sizes.layers, 1), experts = config.size('n_routed_experts'), withConnection = part => ({
    ...part,
@@ -11440,8 +11131,7 @@ const gated_latent_types = [{
   return {
    sizes,
    layer: i => [indexed(i) ? mixers.own : mixers.shared, sparse(i) ? moe : dense],
-   final: [blocks_.xb('model.norm', hidden), blocks_.i1('model.hc_head.hc_fn', streams * streams * hidden), (0, 
-   blocks_.i1)('model.hc_head.hc_base', streams), blocks_.i1('model.hc_head.hc_scale', 1)],
+   final: [blocks_.xb('model.norm', hidden), blocks_.i1('model.hc_head.hc_fn', streams * streams * hidden), blocks_.i1('model.hc_head.hc_base', streams), blocks_.i1('model.hc_head.hc_scale', 1)],
    intermediate: width,
    experts,
    expertsPerToken: config.sizeOrNull('num_experts_per_tok')
@@ -11449,14 +11139,14 @@ const gated_latent_types = [{
  }
 }, {
  type: 'bailing_hybrid',
- defaults: {
-  vocab_size: 157184,
-  hidden_size: 2560,
-  intermediate_size: 6144,
+ defaults: family.BG({
+  vocab: 157184,
+  hidden: 2560,
+  width: 6144,
   moe_intermediate_size: 768,
-  num_hidden_layers: 42,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
+  layers: 42,
+  heads: 32,
+  kvHeads: 32,
   head_dim: 128,
   n_shared_experts: 1,
   kv_lora_rank: 512,
@@ -11464,40 +11154,37 @@ const gated_latent_types = [{
   qk_rope_head_dim: 64,
   v_head_dim: 128,
   qk_nope_head_dim: 128,
-  num_experts: 512,
+  num_local_experts: 512,
   num_experts_per_tok: 8,
   first_k_dense_replace: 2,
   short_conv_kernel_size: 4,
   layer_group_size: 6,
-  max_position_embeddings: 262144
- },
- aliases: {num_experts: ['num_local_experts'], n_shared_experts: ['num_shared_experts']},
+  context: 262144
+ }),
+ aliases: {num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts']},
  read: function bailing(config) {
-  const {sizes: d, attention} = latentSizes(config), {hidden, heads} = d, linearHeads = config.sizeOrNull('linear_num_heads') ?? heads, headDim = config.sizeOrNull('linear_head_dim') ?? config.size('head_dim'), kernel = config.sizeOrNull('linear_conv_kernel_dim') ?? config.size('short_conv_kernel_size'), group = config.size('layer_group_size'), kinds = (0, 
-  family.rJ)(config, d.layers), isFull = i => kinds ? kinds[i] === 'full_attention' : (i + 1) % group === 0, full = {
+  const {sizes: d, attention} = latentSizes(config), {hidden, heads} = d, linearHeads = config.sizeOrNull('linear_num_heads') ?? heads, headDim = config.sizeOrNull('linear_head_dim') ?? config.size('head_dim'), kernel = config.sizeOrNull('linear_conv_kernel_dim') ?? config.size('short_conv_kernel_size'), group = config.size('layer_group_size'), kinds = family.rJ(config, d.layers), isFull = i => kinds ? kinds[i] === 'full_attention' : (i + 1) % group === 0, full = {
    name: 'mla',
-   weights: () => [...latentAttentionWeights(attention), blocks_.fi('self_attn.g_proj', heads, hidden), (0, 
-   blocks_.xb)('input_layernorm', hidden)],
+   weights: () => [...latentAttentionWeights(attention), blocks_.fi('self_attn.g_proj', heads, hidden), blocks_.xb('input_layernorm', hidden)],
    cache: [latentCache(attention)]
   }, lowRank = /\.(f|g)_[ab]_proj$/, linear = {
    name: 'kda',
-   weights: () => [...kimiDeltaWeights({hidden, heads: linearHeads, headDim, kernel}).filter(w => !lowRank.test(w.name)), blocks_.fi('self_attn.f_proj', linearHeads * headDim, hidden), (0,
-   blocks_.fi)('self_attn.g_proj', linearHeads * headDim, hidden), blocks_.xb('input_layernorm', hidden)],
+   weights: () => [...kimiDeltaWeights({hidden, heads: linearHeads, headDim, kernel}).filter(w => !lowRank.test(w.name)), blocks_.fi('self_attn.f_proj', linearHeads * headDim, hidden), blocks_.fi('self_attn.g_proj', linearHeads * headDim, hidden), blocks_.xb('input_layernorm', hidden)],
    cache: [{kind: 'kda', heads: linearHeads, headDim, kernel}]
-  }, experts = config.size('num_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
+  }, experts = config.size('num_local_experts'), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), moe = sharedMixture(d, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(d, width)
   return {sizes: d, layer: i => [isFull(i) ? full : linear, sparse(i) ? moe : dense], tied: false, intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
 }, {
  type: 'dots3_note_text',
  classes: ['Dots3Note'],
- defaults: {
-  vocab_size: 152064,
-  hidden_size: 5120,
-  intermediate_size: 13824,
+ defaults: family.BG({
+  vocab: 152064,
+  hidden: 5120,
+  width: 13824,
   moe_intermediate_size: 1536,
-  num_hidden_layers: 46,
-  num_attention_heads: 128,
-  num_key_value_heads: 128,
+  layers: 46,
+  heads: 128,
+  kvHeads: 128,
   n_shared_experts: 1,
   n_routed_experts: 256,
   kv_lora_rank: 512,
@@ -11506,19 +11193,16 @@ const gated_latent_types = [{
   v_head_dim: 128,
   qk_nope_head_dim: 128,
   num_experts_per_tok: 8,
-  max_position_embeddings: 524288,
+  context: 524288,
   index_head_dim: 128,
   index_n_heads: 64,
   shared_experts_intermediate_size: 1536
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts'], shared_experts_intermediate_size: ['moe_shared_expert_intermediate_size']},
  read: function dots3(config) {
-  const {sizes, attention} = latentSizes(config), {hidden, layers} = sizes, dim = config.size('index_head_dim'), kinds = (0, 
-  family.rJ)(config, layers), slides = i => kinds ? kinds[i] === 'sliding_attention' : i >= 2 && i % 4 != 1, window = config.sizeOrNull('sliding_window') ?? config.sizeOrNull('sliding_window_size') ?? 512, firstSliding = Array.from({
+  const {sizes, attention} = latentSizes(config), {hidden, layers} = sizes, dim = config.size('index_head_dim'), kinds = family.rJ(config, layers), slides = i => kinds ? kinds[i] === 'sliding_attention' : i >= 2 && i % 4 != 1, window = config.sizeOrNull('sliding_window') ?? config.sizeOrNull('sliding_window_size') ?? 512, firstSliding = Array.from({
    length: layers
-  }, (_, i) => i).find(slides) ?? 0, local = slidingLatent(config, firstSliding), gated = a => [...latentAttentionWeights(a), (0, 
-  blocks_.xb)('self_attn.k_rope_only_layernorm', a.rope), blocks_.fi('self_attn.g_proj', a.heads, hidden), (0, 
-  blocks_.xb)('input_layernorm', hidden)], full = {name: 'mla', weights: () => [...gated(attention), ...indexerWeights({hidden, queryRank: config.size('q_lora_rank'), heads: config.size('index_n_heads'), dim})], cache: [latentCache(attention), {kind: 'indexer', dim}]}, sliding = {
+  }, (_, i) => i).find(slides) ?? 0, local = slidingLatent(config, firstSliding), gated = a => [...latentAttentionWeights(a), blocks_.xb('self_attn.k_rope_only_layernorm', a.rope), blocks_.fi('self_attn.g_proj', a.heads, hidden), blocks_.xb('input_layernorm', hidden)], full = {name: 'mla', weights: () => [...gated(attention), ...indexerWeights({hidden, queryRank: config.size('q_lora_rank'), heads: config.size('index_n_heads'), dim})], cache: [latentCache(attention), {kind: 'indexer', dim}]}, sliding = {
    name: `sliding mla ${window}`,
    weights: () => gated(local),
    cache: [{kind: 'mla', latent: local.latent, rope: local.rope, window}]
@@ -11528,33 +11212,20 @@ const gated_latent_types = [{
   }, sparse = sparseFrom(config, layers, config.count('first_k_dense_replace', 1)), width = config.size('intermediate_size'), dense = densePart(sizes, width)
   return {sizes, layer: i => [slides(i) ? sliding : full, sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
-}], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d)], sandwichNorms = d => norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']), gemma2Defaults = {
- vocab_size: 256e3,
- hidden_size: 2304,
- intermediate_size: 9216,
- num_hidden_layers: 26,
- num_attention_heads: 8,
- num_key_value_heads: 4,
- head_dim: 256,
- max_position_embeddings: 8192,
- sliding_window: 4096,
- tie_word_embeddings: true
-}
+}], gatedLatent = gated_latent_types.map(layered), sandwichLayer = d => [...attentionWithFlag(d), ...gatedFeedForward(d.hidden, d.width), ...sandwichNorms(d)], sandwichNorms = d => norms(d, ['input_layernorm', 'post_attention_layernorm', 'pre_feedforward_layernorm', 'post_feedforward_layernorm']), gemma2Defaults = family.BG({vocab: 256e3, hidden: 2304, width: 9216, layers: 26, heads: 8, kvHeads: 4, head_dim: 256, context: 8192, sliding_window: 4096, tie_word_embeddings: true})
 function perLayerEmbedding(d, width) {
  if (width === 0) return [];
  const all = d.layers * width
- return [blocks_.xP(d.config.size('vocab_size_per_layer_input'), all, 'model.embed_tokens_per_layer'), (0, 
- blocks_.fi)('model.per_layer_model_projection', all, d.hidden), blocks_.xb('model.per_layer_projection_norm', width)]
+ return [blocks_.xP(d.config.size('vocab_size_per_layer_input'), all, 'model.embed_tokens_per_layer'), blocks_.fi('model.per_layer_model_projection', all, d.hidden), blocks_.xb('model.per_layer_projection_norm', width)]
 }
 function perLayerGate(d, width) {
  if (width === 0) return [];
- return [blocks_.kz('per_layer_input_gate', width, d.hidden), blocks_.kz('per_layer_projection', d.hidden, width), (0, 
- blocks_.xb)('post_per_layer_input_norm', d.hidden)]
+ return [blocks_.kz('per_layer_input_gate', width, d.hidden), blocks_.kz('per_layer_projection', d.hidden, width), blocks_.xb('post_per_layer_input_norm', d.hidden)]
 }
 function withoutOwnKeys(weights) {
  return weights.map(weight => weight.split === 'kv' || weight.name.endsWith('.k_norm') ? {...weight, unbuilt: weight.unbuilt ?? 'stored'} : weight)
 }
-const gemma = [{type: 'gemma', defaults: {vocab_size: 256e3, hidden_size: 3072, intermediate_size: 24576, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 16, head_dim: 256, max_position_embeddings: 8192, tie_word_embeddings: true}, layer: llamaLayer}, {
+const gemma = [{type: 'gemma', defaults: family.BG({vocab: 256e3, hidden: 3072, width: 24576, layers: 28, heads: 16, kvHeads: 16, head_dim: 256, context: 8192, tie_word_embeddings: true}), layer: llamaLayer}, {
  type: 'gemma2',
  defaults: gemma2Defaults,
  layer: sandwichLayer,
@@ -11573,15 +11244,15 @@ const gemma = [{type: 'gemma', defaults: {vocab_size: 256e3, hidden_size: 3072, 
  layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width), ...norms(d, ['input_layernorm', 'pre_feedforward_layernorm'])],
  windows: d => alternatingWindows(d, layer => layer % 2 == 1),
  exact: false
-}].map(decoder), gemma3n_defaults = {
- vocab_size: 262400,
- hidden_size: 2048,
- intermediate_size: 16384,
- num_hidden_layers: 35,
- num_attention_heads: 8,
- num_key_value_heads: 2,
+}].map(decoder), gemma3n_defaults = family.BG({
+ vocab: 262400,
+ hidden: 2048,
+ width: 16384,
+ layers: 35,
+ heads: 8,
+ kvHeads: 2,
  head_dim: 256,
- max_position_embeddings: 32768,
+ context: 32768,
  sliding_window: 512,
  vocab_size_per_layer_input: 262144,
  hidden_size_per_layer_input: 256,
@@ -11589,15 +11260,12 @@ const gemma = [{type: 'gemma', defaults: {vocab_size: 256e3, hidden_size: 3072, 
  num_kv_shared_layers: 15,
  laurel_rank: 64,
  tie_word_embeddings: true
-}
+})
 function altUp(hidden, inputs) {
- return [blocks_.i1('altup.correct_output_scale', hidden), blocks_.kz('altup.correction_coefs', inputs, inputs), (0, 
- blocks_.kz)('altup.prediction_coefs', inputs * inputs, inputs), blocks_.kz('altup.modality_router', inputs, hidden), (0, 
- blocks_.xb)('altup.router_norm', hidden)]
+ return [blocks_.i1('altup.correct_output_scale', hidden), blocks_.kz('altup.correction_coefs', inputs, inputs), blocks_.kz('altup.prediction_coefs', inputs * inputs, inputs), blocks_.kz('altup.modality_router', inputs, hidden), blocks_.xb('altup.router_norm', hidden)]
 }
 function laurel(hidden, rank) {
- return [blocks_.fi('laurel.linear_left', rank, hidden), blocks_.fi('laurel.linear_right', hidden, rank), (0, 
- blocks_.xb)('laurel.post_laurel_norm', hidden)]
+ return [blocks_.fi('laurel.linear_left', rank, hidden), blocks_.fi('laurel.linear_right', hidden, rank), blocks_.xb('laurel.post_laurel_norm', hidden)]
 }
 function widthsOf(config, layers) {
  const value = config.raw('intermediate_size')
@@ -11633,22 +11301,22 @@ const gemma3n = {
    facts: {hidden: d.hidden, layers: d.layers, vocabulary: d.vocabulary, heads: d.heads, kvHeads: d.kvHeads, headDim: d.headDim, intermediate: Math.max(...widths)}
   })
  }
-}, gemma4_defaults = {
- vocab_size: 262144,
- hidden_size: 2304,
- intermediate_size: 9216,
- num_hidden_layers: 30,
- num_attention_heads: 8,
- num_key_value_heads: 4,
+}, gemma4_defaults = family.BG({
+ vocab: 262144,
+ hidden: 2304,
+ width: 9216,
+ layers: 30,
+ heads: 8,
+ kvHeads: 4,
  head_dim: 256,
  global_head_dim: 512,
- max_position_embeddings: 131072,
+ context: 131072,
  sliding_window: 512,
  vocab_size_per_layer_input: 262144,
  hidden_size_per_layer_input: 256,
  num_kv_shared_layers: 0,
  tie_word_embeddings: true
-}
+})
 function fullLayers(d) {
  const kinds = family.rJ(d.config, d.layers)
  return Array.from({length: d.layers}, (_, i) => {
@@ -11695,7 +11363,7 @@ function gemma4_shape(type, more, file) {
 }
 const unifiedDefaults = {hidden_size_per_layer_input: 0, sliding_window: 1024, max_position_embeddings: 262144}
 function assistantShape(config) {
- const text = config.nested('text_config') ?? new models_config.TS({}, {}, {}, 'text_config.'), layers = text.count('num_hidden_layers', gemma4_defaults.num_hidden_layers), shared = text.count('num_kv_shared_layers') || layers, json = {
+ const text = config.nested('text_config') ?? new models_config.TS({}, {}, {}, 'text_config.'), layers = text.with(gemma4_defaults).size('num_hidden_layers'), shared = text.count('num_kv_shared_layers') || layers, json = {
   ...text.json,
   num_kv_shared_layers: shared,
   tie_word_embeddings: config.flag('tie_word_embeddings', true)
@@ -11706,8 +11374,7 @@ function assistantShape(config) {
   modelType: config.text('model_type') ?? 'gemma4_unified_assistant',
   count: body.count,
   embedding: [...body.embedding, blocks_.kz('pre_projection', body.facts.hidden, 2 * outer)],
-  final: [...body.final, blocks_.kz('post_projection', outer, body.facts.hidden), ...ordered ? [(0, 
-  blocks_.kz)('masked_embedding.centroids', config.size('num_centroids'), body.facts.hidden)] : []]
+  final: [...body.final, blocks_.kz('post_projection', outer, body.facts.hidden), ...ordered ? [blocks_.kz('masked_embedding.centroids', config.size('num_centroids'), body.facts.hidden)] : []]
  }
 }
 const gemma4_family = (type, more = {}) => ({name: type, modelTypes: [type], verified: family.Uy, shape: config => gemma4_shape(type, more, config)}), gemma4 = [gemma4_family('gemma4_text'), gemma4_family('gemma4_unified_text', unifiedDefaults), {
@@ -11750,8 +11417,7 @@ function genericMultimodal(config, nested) {
   if (!known) guessed += blocks_.X5(encoder.weights) + count.fi(encoder.stack);
   if (role === 'vision') heads ??= encoder.heads;
   towers.push({name, role, weights: encoder.weights, stack: encoder.stack})
-  const hidden = text.facts.hidden, inner = own.raw('out_hidden_size') === void 0 ? hidden : 4 * encoder.width, input = own.raw('out_hidden_size') === void 0 ? encoder.width : inner, weights = [(0, 
-  blocks_.fi)('linear_1', inner, input, {bias: true}), blocks_.nM('linear_2', hidden, inner, {bias: true})]
+  const hidden = text.facts.hidden, inner = own.raw('out_hidden_size') === void 0 ? hidden : 4 * encoder.width, input = own.raw('out_hidden_size') === void 0 ? encoder.width : inner, weights = [blocks_.fi('linear_1', inner, input, {bias: true}), blocks_.nM('linear_2', hidden, inner, {bias: true})]
   towers.push({ name: `${name} projector`, role: 'projector', weights, stack: family.Go })
   notes.push(`${name}: a projector of two matrices assumed`)
  }
@@ -11763,22 +11429,14 @@ function textPart(config) {
  const key = textKeyOf(config), part = key === null ? config : config.nested(key), tie = config.json['tie_word_embeddings'], json = Object.entries({...part.json, ...tie === void 0 ? {} : {tie_word_embeddings: tie}}), towers = new Set(towerKeys.map(([name]) => name))
  return new models_config.TS(Object.fromEntries(json.filter(([name]) => !towers.has(name))), {}, {}, part.path)
 }
-const generic_multimodal_aliases = {
- hidden_size: ['embed_dim', 'd_model', 'width'],
- num_hidden_layers: ['depth', 'encoder_layers', 'layers', 'num_layers'],
- num_attention_heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'],
- intermediate_size: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim']
-}
+const generic_multimodal_aliases = family.BG({hidden: ['embed_dim', 'd_model', 'width'], layers: ['depth', 'encoder_layers', 'layers', 'num_layers'], heads: ['num_heads', 'heads', 'encoder_attention_heads', 'attention_heads'], width: ['encoder_ffn_dim', 'ffn_dim', 'mlp_dim']})
 function plainTower(file) {
  const config = file.with({num_channels: 3}, {
   ...generic_multimodal_aliases,
   num_channels: ['in_channels', 'in_chans']
- }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), ratio = config.number('mlp_ratio'), width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4))), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [(0, 
- blocks_.xT)('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true)] : patch !== null ? [(0, 
- blocks_.xT)('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
+ }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), ratio = config.number('mlp_ratio'), width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4))), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [blocks_.xT('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true)] : patch !== null ? [blocks_.xT('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
  return {
-  weights: [...stem, ...positions > 0 ? [blocks_.$4(positions, hidden, 'position_embedding')] : [], (0, 
-  blocks_.xb)('post_layernorm', hidden, true)],
+  weights: [...stem, ...positions > 0 ? [blocks_.$4(positions, hidden, 'position_embedding')] : [], blocks_.xb('post_layernorm', hidden, true)],
   stack: family.hQ(config, encoderLayer({hidden, width})),
   heads: config.sizeOrNull('num_attention_heads'),
   width: hidden
@@ -11858,7 +11516,7 @@ function familyShape(family, config, nested) {
   throw error
  }
 }
-const glm_defaults = {vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, attention_bias: true}, glmLayer = d => [...attentionWeights({
+const glm_defaults = family.BG({vocab: 151552, hidden: 4096, width: 13696, layers: 40, heads: 32, kvHeads: 2, head_dim: 128, context: 131072, attention_bias: true}), glmLayer = d => [...attentionWeights({
  ...d,
  qkvBias: d.config.flag('attention_bias')
 }), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)], glm = [{type: 'glm', defaults: glm_defaults, layer: glmLayer}, {type: 'glm4', defaults: glm_defaults, layer: d => [...glmLayer(d), ...norms(d, ['post_self_attn_layernorm', 'post_mlp_layernorm'])]}, {
@@ -11877,7 +11535,87 @@ const glm_defaults = {vocab_size: 151552, hidden_size: 4096, intermediate_size: 
   return [...fusedAttentionWeights({...d, qkvBias: bias || d.config.flag('add_qkv_bias'), outBias: bias}, ['self_attention.query_key_value', 'self_attention.dense']), ...fusedGatedFeedForward(d.hidden, d.width, bias, ['mlp.dense_h_to_4h', 'mlp.dense_4h_to_h']), ...layerNorms(d)]
  },
  final: d => d.config.flag('post_layer_norm') ? [blocks_.xb('transformer.encoder.final_layernorm', d.hidden)] : []
-}].map(decoder)
+}].map(decoder), visualAliases = {depth: ['num_hidden_layers'], num_heads: ['num_attention_heads']}
+function patchEmbed(config, hidden, bias) {
+ return patchConv('patch_embed.proj', config, hidden, {bias, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]})
+}
+function merger(config, hidden, out, normed, prefix = "merger") {
+ const inner = hidden * config.size('spatial_merge_size') ** 2
+ return [ { ...normed, name: `${prefix}.${normed.name}` }, blocks_.fi(`${prefix}.linear_fc1`, inner, inner, { bias: true }), blocks_.nM(`${prefix}.linear_fc2`, out, inner, { bias: true }) ]
+}
+const names = {attention: 'attn', out: 'proj', mlp: 'mlp'}
+function blocks(config, weights, layer, hidden) {
+ return {weights, stack: family.$h(family.zb(config, 'depth'), {name: 'block', weights: layer, cache: []}), heads: config.sizeOrNull('num_heads'), width: hidden}
+}
+function qwen25Visual(file) {
+ const config = file.with(qwen25Defaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size')
+ return blocks(config, [patchEmbed(config, hidden, false), ...merger(config, hidden, out, blocks_.xb('ln_q', hidden))], encoderLayer({hidden, width: config.size('intermediate_size'), fused: true, gated: true, rms: true, norms: ['norm1', 'norm2'], names}), out)
+}
+function qwen3Visual(file, deepstack) {
+ const config = file.with(qwen3Defaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = hidden * config.size('spatial_merge_size') ** 2, deep = deepstack ? (config.list('deepstack_visual_indexes') ?? []).length : 0
+ return blocks(config, [patchEmbed(config, hidden, true), blocks_.$4(config.size('num_position_embeddings'), hidden, 'pos_embed'), ...merger(config, hidden, out, blocks_.xb('norm', hidden, true)), ...Array.from({ length: deep }, (_, i) => merger(config, hidden, out, blocks_.xb('norm', inner, true), `deepstack_merger_list.${i}`)).flat() ], encoderLayer({
+  hidden,
+  width: config.size('intermediate_size'),
+  fused: true,
+  norms: ['norm1', 'norm2'],
+  names
+ }), out)
+}
+function glmVisual(file) {
+ const config = file.with(glmDefaults, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = config.size('intermediate_size'), merge = config.size('spatial_merge_size')
+ return blocks(config, [patchPositions('embeddings.position_embedding', config, hidden), patchEmbed(config, hidden, true), blocks_.xb('post_conv_layernorm', hidden), blocks_.xb('post_layernorm', hidden), blocks_.xT('downsample', out, hidden * merge * merge, true), blocks_.fi('merger.proj', out, out), blocks_.xb('merger.post_projection_norm', out, true), blocks_.fi('merger.gate_proj', inner, out), blocks_.fi('merger.up_proj', inner, out), blocks_.nM('merger.down_proj', out, inner)], encoderLayer({hidden, width: out, fused: true, gated: true, rms: true, qkvBias: config.flag('attention_bias'), outBias: false, mlpBias: false, norms: ['norm1', 'norm2'], names}), out)
+}
+const qwen2Defaults = {depth: 32, embed_dim: 1280, hidden_size: 3584, mlp_ratio: 4, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2}, qwen25Defaults = {
+ depth: 32,
+ hidden_size: 3584,
+ intermediate_size: 3420,
+ num_heads: 16,
+ in_channels: 3,
+ patch_size: 14,
+ spatial_merge_size: 2,
+ temporal_patch_size: 2,
+ out_hidden_size: 3584
+}, qwen3Defaults = {depth: 27, hidden_size: 1152, intermediate_size: 4304, num_heads: 16, in_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 3584, num_position_embeddings: 2304, deepstack_visual_indexes: [8, 16, 24]}, glmDefaults = {
+ depth: 24,
+ hidden_size: 1536,
+ intermediate_size: 13696,
+ attention_bias: false,
+ num_heads: 12,
+ in_channels: 3,
+ image_size: 336,
+ patch_size: 14,
+ spatial_merge_size: 2,
+ temporal_patch_size: 2,
+ out_hidden_size: 4096
+}, qwen2Text = own => ({type: 'qwen2', own: [own], flat: true, defaults: family.BG({vocab: 152064, hidden: 8192, width: 29568, layers: 80, heads: 64, kvHeads: 8, context: 32768, use_sliding_window: false})}), glm4vText = {
+ type: 'glm4',
+ own: ['glm4v_text'],
+ fields: () => ({attention_bias: true}),
+ defaults: family.BG({vocab: 151552, hidden: 4096, width: 13696, layers: 40, heads: 32, kvHeads: 2, context: 32768, head_dim: null})
+}, visual = read => m => [tower('visual', 'vision', read(m.part('vision_config')))], qwen3VlText = {max_position_embeddings: 128e3}, qwenVl = [{
+ type: 'qwen2_vl',
+ text: qwen2Text('qwen2_vl_text'),
+ tie: 'either',
+ towers: visual(function qwen2Visual(file) {
+  const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
+  if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
+  const out = config.size('hidden_size')
+  return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, blocks_.xb('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
+ })
+}, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
+ type: 'cosmos3_omni',
+ text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText},
+ towers: visual(config => qwen3Visual(config, true))
+}, {type: 'qwen3_vl_moe', text: {type: 'qwen3_vl_moe_text'}, towers: visual(config => qwen3Visual(config, true))}, {type: 'qwen3_5', text: {type: 'qwen3_5_text'}, towers: visual(config => qwen3Visual(config, false))}, {
+ type: 'qwen3_5_moe',
+ text: {type: 'qwen3_5_moe_text'},
+ towers: visual(config => qwen3Visual(config, false))
+}, {type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glmga', classes: ['Glm46V'], text: glm4vText, towers: visual(glmVisual)}, {type: 'glm46v', text: glm4vText, towers: visual(glmVisual)}, {
+ type: 'glm4v_moe',
+ text: {type: 'glm4v_moe_text'},
+ tie: 'either',
+ towers: visual(glmVisual)
+}].map(multimodal)
 function indexerOwners(config, layers) {
  const listed = family.rJ(config, layers, 'indexer_types')
  if (listed) return i => listed[i] !== 'shared';
@@ -11899,12 +11637,9 @@ function glmOcrVisual(file, mergerWidth) {
   temporal_patch_size: 2,
   out_hidden_size: 1536,
   projection_intermediate_size: 10240
- }), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = mergerWidth(config, out), merge = config.size('spatial_merge_size'), bias = config.flag('attention_bias'), headDim = dividedHeadDim(config, hidden, config.size('num_heads'), 'num_heads')
+ }, visualAliases), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = mergerWidth(config, out), merge = config.size('spatial_merge_size'), bias = config.flag('attention_bias'), headDim = dividedHeadDim(config, hidden, config.size('num_heads'), 'num_heads')
  return {
-  weights: [patchConv('patch_embed.proj', config, hidden, {bias: true, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]}), blocks_.xb('post_layernorm', hidden), blocks_.xT('downsample', out, hidden * merge * merge, true), (0,
-  blocks_.fi)('merger.proj', out, out), blocks_.xb('merger.post_projection_norm', out, true), (0, 
-  blocks_.fi)('merger.gate_proj', inner, out), blocks_.fi('merger.up_proj', inner, out), (0, 
-  blocks_.nM)('merger.down_proj', out, inner)],
+  weights: [patchConv('patch_embed.proj', config, hidden, {bias: true, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]}), blocks_.xb('post_layernorm', hidden), blocks_.xT('downsample', out, hidden * merge * merge, true), blocks_.fi('merger.proj', out, out), blocks_.xb('merger.post_projection_norm', out, true), blocks_.fi('merger.gate_proj', inner, out), blocks_.fi('merger.up_proj', inner, out), blocks_.nM('merger.down_proj', out, inner)],
   stack: family.$h(family.zb(config, 'depth'), {
    name: 'block',
    weights: [...encoderLayer({
@@ -11927,14 +11662,14 @@ function glmOcrVisual(file, mergerWidth) {
 }
 const glm_next_text = {
  type: 'glm5_next_text',
- defaults: {
-  vocab_size: 154880,
-  hidden_size: 4096,
-  intermediate_size: 12288,
+ defaults: family.BG({
+  vocab: 154880,
+  hidden: 4096,
+  width: 12288,
   moe_intermediate_size: 2048,
-  num_hidden_layers: 45,
-  num_attention_heads: 64,
-  num_key_value_heads: 64,
+  layers: 45,
+  heads: 64,
+  kvHeads: 64,
   n_shared_experts: 1,
   n_routed_experts: 288,
   num_experts_per_tok: 8,
@@ -11942,7 +11677,7 @@ const glm_next_text = {
   q_lora_rank: 1536,
   v_head_dim: 256,
   qk_nope_head_dim: 256,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   index_head_dim: 128,
   index_n_heads: 32,
   index_kpool: 16,
@@ -11950,7 +11685,7 @@ const glm_next_text = {
   linear_num_heads: 64,
   linear_conv_kernel_dim: 4,
   hc_mult: 4
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: function glm5Next(config) {
   const nope = config.size('qk_nope_head_dim'), sizes = {...sizesOf(config), headDim: nope, valueDim: config.size('v_head_dim')}, {hidden, heads, layers} = sizes, rank = config.size('q_lora_rank'), attention = {
@@ -11967,30 +11702,23 @@ const glm_next_text = {
    heads: nested?.sizeOrNull('num_heads') ?? config.size('linear_num_heads'),
    headDim: nested?.sizeOrNull('head_dim') ?? config.size('linear_head_dim'),
    kernel: nested?.sizeOrNull('short_conv_kernel_size') ?? config.size('linear_conv_kernel_dim')
-  }, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), connection = name => [(0, 
-  blocks_.i1)(`${name}.fn`, (2 + streams) * streams * streams * hidden), (0, 
-  blocks_.i1)(`${name}.base`, (2 + streams) * streams), blocks_.i1(`${name}.scale`, 3) ], around = [ (0, 
-  blocks_.xb)('input_layernorm', hidden), ...connection('attn_hc'), ...connection('ffn_hc')], linear = {name: 'kda', weights: () => [...kimiDeltaWeights(delta), ...around], cache: [{kind: 'kda', ...delta}]}, full = own => ({
+  }, streams = config.size('hc_mult'), dim = config.size('index_head_dim'), connection = name => [blocks_.i1(`${name}.fn`, (2 + streams) * streams * streams * hidden), blocks_.i1(`${name}.base`, (2 + streams) * streams), blocks_.i1(`${name}.scale`, 3) ], around = [ blocks_.xb('input_layernorm', hidden), ...connection('attn_hc'), ...connection('ffn_hc')], linear = {name: 'kda', weights: () => [...kimiDeltaWeights(delta), ...around], cache: [{kind: 'kda', ...delta}]}, full = own => ({
    name: own ? 'mla' : 'mla shared-index',
-   weights: () => [...latentAttentionWeights(attention), ...own ? [...indexerWeights({hidden, queryRank: rank, heads: config.size('index_n_heads'), dim}), blocks_.i1('self_attn.indexer.index_kpool_compress_ape', config.size('index_kpool') * dim), (0,
-   blocks_.kz)('self_attn.indexer.index_kpool_compress_gate', dim, hidden)] : [], ...around],
+   weights: () => [...latentAttentionWeights(attention), ...own ? [...indexerWeights({hidden, queryRank: rank, heads: config.size('index_n_heads'), dim}), blocks_.i1('self_attn.indexer.index_kpool_compress_ape', config.size('index_kpool') * dim), blocks_.kz('self_attn.indexer.index_kpool_compress_gate', dim, hidden)] : [], ...around],
    cache: [latentCache(attention), ...own ? [{kind: 'indexer', dim}] : []]
   }), kinds = family.rJ(config, layers), isLinear = i => kinds ? kinds[i] === 'linear_attention' : i % 4 != 3, owns = indexerOwners(config, layers), sparse = sparseFrom(config, layers, 3), experts = config.size('n_routed_experts'), moe = sharedMixture(sizes, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(sizes, width)
   return {sizes, layer: i => [isLinear(i) ? linear : full(owns(i)), sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
 }, glm_next_types = [{
  type: 'glm_ocr',
- text: {type: 'glm4', own: ['glm_ocr_text'], fields: () => ({attention_bias: false}), defaults: {vocab_size: 59392, hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 131072, head_dim: null}},
+ text: {type: 'glm4', own: ['glm_ocr_text'], fields: () => ({attention_bias: false}), defaults: family.BG({vocab: 59392, hidden: 1024, width: 4096, layers: 16, heads: 16, kvHeads: 8, context: 131072, head_dim: null})},
  tie: 'either',
  towers: m => [tower('visual', 'vision', glmOcrVisual(m.part('vision_config'), (config, out) => out * config.size('in_channels')))]
 }, {type: 'glm5_next', text: {type: 'glm5_next_text', flat: true}, towers: m => [tower('visual', 'vision', glmOcrVisual(m.part('vision_config'), config => config.size('projection_intermediate_size')))]}], glmNext = [layered(glm_next_text), ...glm_next_types.map(multimodal)], gptNames = {
  hidden: 'n_embd',
  layers: 'n_layer',
  heads: 'n_head'
-}, gptAliases = {n_embd: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'], n_positions: ['max_position_embeddings']}, gpt_innerWidth = (config, hidden) => config.sizeOrNull('n_inner') ?? 4 * hidden, gptEmbedding = (d, positions) => [(0,
-blocks_.xP)(d.vocabulary, d.hidden, 'transformer.wte'), blocks_.$4(positions, d.hidden, 'transformer.wpe')], gptNorms = d => [(0, 
-blocks_.xb)('ln_1', d.hidden, true), blocks_.xb('ln_2', d.hidden, true)], finalNorm = d => [(0, 
-blocks_.xb)('transformer.ln_f', d.hidden, true)], gpt2 = {
+}, gptAliases = {n_embd: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'], n_positions: ['max_position_embeddings']}, gpt_innerWidth = (config, hidden) => config.sizeOrNull('n_inner') ?? 4 * hidden, gptEmbedding = (d, positions) => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.wte'), blocks_.$4(positions, d.hidden, 'transformer.wpe')], gptNorms = d => [blocks_.xb('ln_1', d.hidden, true), blocks_.xb('ln_2', d.hidden, true)], finalNorm = d => [blocks_.xb('transformer.ln_f', d.hidden, true)], gpt2 = {
  type: 'gpt2',
  defaults: {vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12, tie_word_embeddings: true},
  names: gptNames,
@@ -12008,13 +11736,11 @@ function wholeWidth(d) {
 }
 const gpt_types = [gpt2, {...gpt2, type: 'gpt-sw3', classes: ['GPT2']}, {...gpt2, type: 'openai-gpt', defaults: {...gpt2.defaults, vocab_size: 40478, n_positions: 512}, final: () => []}, {
  type: 'biogpt',
- defaults: {vocab_size: 42384, hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096, max_position_embeddings: 1024, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 42384, hidden: 1024, layers: 24, heads: 16, width: 4096, context: 1024, tie_word_embeddings: true}),
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'biogpt.embed_tokens'), (0, 
- blocks_.$4)(d.config.size('max_position_embeddings') + 2, d.hidden, 'biogpt.embed_positions')],
- layer: d => [...squareAttention(d, {prefix: 'self_attn', qkvBias: true, outBias: true}), ...plainFeedForward(d.hidden, d.width, true, ['fc1', 'fc2']), blocks_.xb('self_attn_layer_norm', d.hidden, true), (0,
- blocks_.xb)('final_layer_norm', d.hidden, true)],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'biogpt.embed_tokens'), blocks_.$4(d.config.size('max_position_embeddings') + 2, d.hidden, 'biogpt.embed_positions')],
+ layer: d => [...squareAttention(d, {prefix: 'self_attn', qkvBias: true, outBias: true}), ...plainFeedForward(d.hidden, d.width, true, ['fc1', 'fc2']), blocks_.xb('self_attn_layer_norm', d.hidden, true), blocks_.xb('final_layer_norm', d.hidden, true)],
  final: d => [blocks_.xb('biogpt.layer_norm', d.hidden, true)]
 }, {
  type: 'gpt_bigcode',
@@ -12032,7 +11758,7 @@ const gpt_types = [gpt2, {...gpt2, type: 'gpt-sw3', classes: ['GPT2']}, {...gpt2
  final: finalNorm
 }, {
  type: 'gpt_neo',
- defaults: {vocab_size: 50257, max_position_embeddings: 2048, hidden_size: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 50257, context: 2048, hidden: 2048, num_layers: 24, num_heads: 16, window_size: 256, tie_word_embeddings: true}),
  names: {layers: 'num_layers', heads: 'num_heads'},
  aliases: {num_layers: ['num_hidden_layers'], num_heads: ['num_attention_heads']},
  headDim: 'divide',
@@ -12054,22 +11780,19 @@ const gpt_types = [gpt2, {...gpt2, type: 'gpt-sw3', classes: ['GPT2']}, {...gpt2
  kvHeads: (_, heads) => heads,
  width: gpt_innerWidth,
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'transformer.wte')],
- layer: d => [...squareAttention(d, {prefix: 'attn'}), ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc_in', 'mlp.fc_out']), (0,
- blocks_.xb)('ln_1', d.hidden, true)],
+ layer: d => [...squareAttention(d, {prefix: 'attn'}), ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc_in', 'mlp.fc_out']), blocks_.xb('ln_1', d.hidden, true)],
  final: finalNorm,
  headBias: () => true
 }, {
  type: 'opt',
- defaults: {vocab_size: 50272, hidden_size: 768, num_hidden_layers: 12, ffn_dim: 3072, max_position_embeddings: 2048, num_attention_heads: 12, enable_bias: true, do_layer_norm_before: true, layer_norm_elementwise_affine: true, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 50272, hidden: 768, layers: 12, ffn_dim: 3072, context: 2048, heads: 12, enable_bias: true, do_layer_norm_before: true, layer_norm_elementwise_affine: true, tie_word_embeddings: true}),
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
  width: config => config.size('ffn_dim'),
  headWidth: (config, hidden) => config.sizeOrNull('word_embed_proj_dim') ?? hidden,
  embedding: d => {
   const width = d.config.sizeOrNull('word_embed_proj_dim') ?? d.hidden
-  return [blocks_.xP(d.vocabulary, width, 'model.decoder.embed_tokens'), (0, 
-  blocks_.$4)(d.config.size('max_position_embeddings') + 2, d.hidden, 'model.decoder.embed_positions'), ...(width === d.hidden ? [] : [(0, 
-  blocks_.nM)('model.decoder.project_in', d.hidden, width)]).map(replicate)]
+  return [blocks_.xP(d.vocabulary, width, 'model.decoder.embed_tokens'), blocks_.$4(d.config.size('max_position_embeddings') + 2, d.hidden, 'model.decoder.embed_positions'), ...(width === d.hidden ? [] : [blocks_.nM('model.decoder.project_in', d.hidden, width)]).map(replicate)]
  },
  layer: d => {
   const bias = d.config.flag('enable_bias')
@@ -12077,11 +11800,9 @@ const gpt_types = [gpt2, {...gpt2, type: 'gpt-sw3', classes: ['GPT2']}, {...gpt2
  },
  final: d => {
   const width = d.config.sizeOrNull('word_embed_proj_dim') ?? d.hidden
-  return [...d.config.flag('do_layer_norm_before') && !d.config.flag('_remove_final_layer_norm') ? optNorms(d, ['model.decoder.final_layer_norm']) : [], ...(width === d.hidden ? [] : [(0, 
-  blocks_.nM)('model.decoder.project_out', width, d.hidden)]).map(replicate)]
+  return [...d.config.flag('do_layer_norm_before') && !d.config.flag('_remove_final_layer_norm') ? optNorms(d, ['model.decoder.final_layer_norm']) : [], ...(width === d.hidden ? [] : [blocks_.nM('model.decoder.project_out', width, d.hidden)]).map(replicate)]
  }
-}], replicate = weight => ({...weight, split: 'none'}), optNorms = (d, names) => d.config.flag('layer_norm_elementwise_affine') ? names.map(name => (0,
-blocks_.xb)(name, d.hidden, true)) : []
+}], replicate = weight => ({...weight, split: 'none'}), optNorms = (d, names) => d.config.flag('layer_norm_elementwise_affine') ? names.map(name => blocks_.xb(name, d.hidden, true)) : []
 function squareAttention(d, more) {
  return attentionWeights({...d, ...more, out: 'out_proj'}).map(weight => ({...weight, out: d.hidden, in: d.hidden}))
 }
@@ -12129,8 +11850,7 @@ function inklingVisual(file, out) {
  return {
   weights: [...scales.slice(1).flatMap((to, i) => {
    const from = scales[i], input = from.width * Math.floor(to.frames / from.frames) * Math.floor(to.side / from.side) ** 2, isLast = i === layers - 1, output = isLast ? out : to.width, name = `encoder_layers.${i}`
-   return [ blocks_.kz(`${name}.projection`, output, input), ...isLast ? [] : [ (0, 
-   blocks_.xb)(`${name}.layer_norm`, output) ] ]
+   return [ blocks_.kz(`${name}.projection`, output, input), ...isLast ? [] : [ blocks_.xb(`${name}.layer_norm`, output) ] ]
   }), blocks_.xb('final_norm', out)],
   stack: family.Go,
   heads: null,
@@ -12143,7 +11863,7 @@ const inklingVision = multimodal({
  text: {type: 'inkling_text'},
  tie: 'never',
  towers: m => {
-  const audio = m.part('audio_config').with({n_mel_bins: 80, mel_vocab_size: 256}), sounds = audio.size('n_mel_bins') * audio.size('mel_vocab_size')
+  const audio = m.part('audio_config').with({n_mel_bins: 80, mel_vocab_size: 256}, {n_mel_bins: ['num_codebooks'], mel_vocab_size: ['codebook_size']}), sounds = audio.size('n_mel_bins') * audio.size('mel_vocab_size')
   return [tower('vision_tower', 'vision', inklingVisual(m.part('vision_config'), m.hidden)), tower('audio_tower', 'audio', {weights: [blocks_.xP(sounds, m.hidden, 'embed_audio_tokens'), blocks_.xb('norm', m.hidden)], stack: family.Go, heads: null, width: m.hidden})]
  }
 })
@@ -12153,8 +11873,7 @@ function inkling2(config) {
   heads: config.size('swa_num_attention_heads'),
   kvHeads: config.size('swa_num_key_value_heads'),
   headDim: config.size('swa_head_dim')
- }, {hidden, layers} = full, kernel = config.size('conv_kernel_size'), window = config.size('sliding_window_size'), kinds = (0, 
- family.rJ)(config, layers), isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 != 0, loop = loopOf(config), relative = config.size('d_rel'), mixer = i => {
+ }, {hidden, layers} = full, kernel = config.size('conv_kernel_size'), window = config.size('sliding_window_size'), kinds = family.rJ(config, layers), isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 != 0, loop = loopOf(config), relative = config.size('d_rel'), mixer = i => {
   const slides = isSliding(i), d = slides ? sliding : full, width = d.heads * d.headDim, kvWidth = d.kvHeads * d.headDim, loops = loop !== null && i >= loop.start && i < loop.end, states = [kvWidth, kvWidth, hidden, hidden].map(w => ({
    kind: 'short-conv',
    width: w,
@@ -12162,16 +11881,7 @@ function inkling2(config) {
   })), cache = [attentionCache(slides ? window : null, keyValueHeads(d)), ...states]
   return {
    name: `${slides ? `sliding ${window}` : 'full'}${loops ? ' looped' : ''}${i === 0 ? ' first' : ''}`,
-   weights: () => [...attentionWeights(d), blocks_.fi('self_attn.gate_proj', d.heads * d.headDim, hidden), (0, 
-   blocks_.fi)('self_attn.sink_proj', d.heads, hidden), blocks_.i1('self_attn.q_proj.norm.scale', width, 'column'), (0, 
-   blocks_.fi)('self_attn.relative_position_bias.linear', d.heads * relative, hidden), (0, 
-   blocks_.i1)('self_attn.relative_position_bias.norm.scale', d.heads * relative, 'column'), (0, 
-   blocks_.i1)('self_attn.relative_position_bias.proj', relative * (slides ? window : config.size('rel_extent'))), ...['k_proj', 'v_proj'].flatMap(name => [(0, 
-   blocks_.xT)(`self_attn.${name}.sconv`, kvWidth, kernel, false, 'column'), ...slides ? [] : [ (0, 
-   blocks_.fi)(`self_attn.${name}.sconv.weight_proj`, d.kvHeads * kernel, hidden) ] ]), ...[ 'post_attention', 'post_mlp' ].map(name => (0, 
-   blocks_.xT)(`${name}_convolution`, hidden, kernel, false)), ...(slides ? [ 'input_layernorm' ] : [ 'q_input_layernorm', 'k_input_layernorm', 'v_input_layernorm' ]).map(name => (0, 
-   blocks_.xb)(name, hidden)), ...i === 0 ? [] : [blocks_.i1('attention_input.query', (slides ? 1 : 3) * hidden)], (0, 
-   blocks_.i1)('mlp_input.query', hidden), ...loops ? ['q', 'k', 'v', 'mlp'].flatMap(name => messageGate(name, hidden, loop.rank)) : []],
+   weights: () => [...attentionWeights(d), blocks_.fi('self_attn.gate_proj', d.heads * d.headDim, hidden), blocks_.fi('self_attn.sink_proj', d.heads, hidden), blocks_.i1('self_attn.q_proj.norm.scale', width, 'column'), blocks_.fi('self_attn.relative_position_bias.linear', d.heads * relative, hidden), blocks_.i1('self_attn.relative_position_bias.norm.scale', d.heads * relative, 'column'), blocks_.i1('self_attn.relative_position_bias.proj', relative * (slides ? window : config.size('rel_extent'))), ...['k_proj', 'v_proj'].flatMap(name => [blocks_.xT(`self_attn.${name}.sconv`, kvWidth, kernel, false, 'column'), ...slides ? [] : [ blocks_.fi(`self_attn.${name}.sconv.weight_proj`, d.kvHeads * kernel, hidden) ] ]), ...[ 'post_attention', 'post_mlp' ].map(name => blocks_.xT(`${name}_convolution`, hidden, kernel, false)), ...(slides ? [ 'input_layernorm' ] : [ 'q_input_layernorm', 'k_input_layernorm', 'v_input_layernorm' ]).map(name => blocks_.xb(name, hidden)), ...i === 0 ? [] : [blocks_.i1('attention_input.query', (slides ? 1 : 3) * hidden)], blocks_.i1('mlp_input.query', hidden), ...loops ? ['q', 'k', 'v', 'mlp'].flatMap(name => messageGate(name, hidden, loop.rank)) : []],
    cache: loops ? Array.from({length: loop.passes}, () => cache).flat() : cache
   }
  }, experts = config.size('n_routed_experts'), width = config.size('moe_intermediate_size'), perToken = config.sizeOrNull('num_experts_per_tok'), moe = feedPart('moe', full, () => mixtureWeights({hidden, width, experts, perToken}))
@@ -12179,16 +11889,14 @@ function inkling2(config) {
   sizes: full,
   layer: i => [mixer(i), moe],
   embedding: [blocks_.xP(full.vocabulary, hidden), blocks_.xb('model.embed_tokens.embed_norm', hidden)],
-  final: [blocks_.xb('model.norm', hidden), blocks_.i1('model.final_input.query', hidden), ...loop && loop.end > loop.start ? [(0, 
-  blocks_.i1)('model.message_input.query', 4 * (loop.end - loop.start) * hidden)] : []],
+  final: [blocks_.xb('model.norm', hidden), blocks_.i1('model.final_input.query', hidden), ...loop && loop.end > loop.start ? [blocks_.i1('model.message_input.query', 4 * (loop.end - loop.start) * hidden)] : []],
   headRows: config.size('unpadded_vocab_size'),
   tied: false,
   experts,
   expertsPerToken: config.sizeOrNull('num_experts_per_tok')
  }
 }
-const messageGate = (name, hidden, rank) => [ blocks_.kz(`${name}_message_gate.down_proj`, rank, 2 * hidden), (0, 
-blocks_.kz)(`${name}_message_gate.forget_gate_proj`, hidden, rank), blocks_.kz(`${name}_message_gate.message_gate_proj`, hidden, rank) ]
+const messageGate = (name, hidden, rank) => [ blocks_.kz(`${name}_message_gate.down_proj`, rank, 2 * hidden), blocks_.kz(`${name}_message_gate.forget_gate_proj`, hidden, rank), blocks_.kz(`${name}_message_gate.message_gate_proj`, hidden, rank) ]
 function loopOf(config) {
  if (config.sizeOrNull('loop_gate_rank') === null) return null;
  const own = config.nested('loop_config'), passes = own?.sizeOrNull('num_passes') ?? config.size('loop_num_passes')
@@ -12199,13 +11907,13 @@ function loopOf(config) {
   rank: own?.sizeOrNull('gate_rank') ?? config.size('loop_gate_rank')
  }
 }
-const inkling2Defaults = {
- vocab_size: 201024,
+const inkling2Defaults = family.BG({
+ vocab: 201024,
  unpadded_vocab_size: 200058,
- hidden_size: 4608,
- num_hidden_layers: 48,
- num_attention_heads: 48,
- num_key_value_heads: 8,
+ hidden: 4608,
+ layers: 48,
+ heads: 48,
+ kvHeads: 8,
  head_dim: 128,
  swa_num_attention_heads: 48,
  swa_num_key_value_heads: 8,
@@ -12213,31 +11921,20 @@ const inkling2Defaults = {
  sliding_window_size: 1024,
  d_rel: 16,
  rel_extent: 1024,
- max_position_embeddings: 1048576,
+ context: 1048576,
  conv_kernel_size: 4,
  moe_intermediate_size: 2304,
  n_routed_experts: 384,
  num_experts_per_tok: 8
-}, inkling2Aliases = {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length'], moe_intermediate_size: ['intermediate_size']}
+}), inkling2Aliases = {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length'], moe_intermediate_size: ['intermediate_size']}
 function inkling2Visual(file, out) {
- const config = file.with({
-  hidden_size: 1024,
-  num_hidden_layers: 23,
-  num_attention_heads: 16,
-  num_channels: 3,
-  patch_size: 20,
-  mlp_ratio: 4,
-  spatial_merge_size: 2,
-  posemb_grid_size: 32,
-  projection_hidden_dim: 4096,
-  projector_bias: false
+ const config = file.with(family.BG({hidden: 1024, layers: 23, heads: 16, num_channels: 3, patch_size: 20, mlp_ratio: 4, spatial_merge_size: 2, posemb_grid_size: 32, projection_hidden_dim: 4096, projector_bias: false}), {
+  patch_size: ['native_patch_size'],
+  spatial_merge_size: ['adapter_merge_size']
  }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 4, width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
  const merged = hidden * config.size('spatial_merge_size') ** 2
- return plainEncoder(config, [patchMatrix('embeddings.patch_embedding', config, hidden, 1, config.size('num_channels')), (0, 
- blocks_.$4)(config.size('posemb_grid_size') ** 2, hidden, 'embeddings.position_embedding'), (0, 
- blocks_.i1)('embeddings.class_embedding', hidden), blocks_.i1('embeddings.cls_position_embedding', hidden), (0, 
- blocks_.xb)('pre_layernorm', hidden, true), ...throughInner(merged, config.size('projection_hidden_dim'), out, config.flag('projector_bias'))], {
+ return plainEncoder(config, [patchMatrix('embeddings.patch_embedding', config, hidden, 1, config.size('num_channels')), blocks_.$4(config.size('posemb_grid_size') ** 2, hidden, 'embeddings.position_embedding'), blocks_.i1('embeddings.class_embedding', hidden), blocks_.i1('embeddings.cls_position_embedding', hidden), blocks_.xb('pre_layernorm', hidden, true), ...throughInner(merged, config.size('projection_hidden_dim'), out, config.flag('projector_bias'))], {
   hidden,
   width,
   norms: ['layernorm_before', 'layernorm_after'],
@@ -12252,7 +11949,7 @@ const inkling2Towers = m => [tower('vision_tower', 'vision', inkling2Visual(m.pa
 }], inkling2Family = [...[{type: 'inkling2_text', classes: ['Inkling2'], defaults: inkling2Defaults, aliases: inkling2Aliases, read: inkling2}, {
  type: 'inkling2_loop_text',
  classes: ['Inkling2Loop'],
- defaults: {...inkling2Defaults, hidden_size: 2304, num_hidden_layers: 24, num_attention_heads: 24, swa_num_attention_heads: 24, moe_intermediate_size: 1152, n_routed_experts: 128, loop_layer_index_start: 6, loop_layer_index_end: 18, loop_num_passes: 3, loop_gate_rank: 64},
+ defaults: family.BG({...inkling2Defaults, hidden: 2304, layers: 24, heads: 24, swa_num_attention_heads: 24, moe_intermediate_size: 1152, n_routed_experts: 128, loop_layer_index_start: 6, loop_layer_index_end: 18, loop_num_passes: 3, loop_gate_rank: 64}),
  aliases: inkling2Aliases,
  read: inkling2
 }].map(layered), ...inkling2_types.map(multimodal)]
@@ -12262,14 +11959,12 @@ function lfmMixers(d) {
   full: attentionPart(d, null, () => [...attentionWeights({...d, out: 'out_proj'}), blocks_.xb('self_attn.q_layernorm', d.headDim), blocks_.xb('self_attn.k_layernorm', d.headDim)]),
   conv: {
    name: 'short-conv',
-   weights: () => [...shortConvWeights(d.hidden, kernel, d.config.flag('conv_bias')), (0, 
-   blocks_.xb)('operator_norm', d.hidden)],
+   weights: () => [...shortConvWeights(d.hidden, kernel, d.config.flag('conv_bias')), blocks_.xb('operator_norm', d.hidden)],
    cache: [{kind: 'short-conv', width: d.hidden, kernel}]
   }
  }
 }
-const lfmFeed = (hidden, width) => [blocks_.fi('feed_forward.w1', width, hidden), (0, 
-blocks_.fi)('feed_forward.w3', width, hidden), blocks_.nM('feed_forward.w2', hidden, width)]
+const lfmFeed = (hidden, width) => [blocks_.fi('feed_forward.w1', width, hidden), blocks_.fi('feed_forward.w3', width, hidden), blocks_.nM('feed_forward.w2', hidden, width)]
 function lfmWidth(config) {
  const given = config.sizeOrNull('block_ff_dim') ?? config.size('intermediate_size')
  if (!config.flag('block_auto_adjust_ff_dim')) return given;
@@ -12280,41 +11975,14 @@ function lfmWidth(config) {
 }
 const lfmTie = config => config.has('tie_embedding') ? {tied: config.flag('tie_embedding', true)} : {}, lfm_types = [{
  type: 'lfm2',
- defaults: {
-  vocab_size: 65536,
-  hidden_size: 2560,
-  intermediate_size: 12288,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 128e3,
-  conv_L_cache: 3,
-  block_multiple_of: 256,
-  block_ffn_dim_multiplier: 1,
-  block_auto_adjust_ff_dim: true,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 65536, hidden: 2560, width: 12288, layers: 32, heads: 32, kvHeads: 8, context: 128e3, conv_L_cache: 3, block_multiple_of: 256, block_ffn_dim_multiplier: 1, block_auto_adjust_ff_dim: true, tie_word_embeddings: true}),
  read: function lfm2(config) {
   const d = sizesOf(config), kinds = family.rJ(config, d.layers), listed = config.list('full_attn_idxs'), isFull = i => kinds ? kinds[i] !== 'conv' : listed === null || listed.includes(i), {full, conv} = lfmMixers(d), width = lfmWidth(config), feed = feedPart('dense', d, () => lfmFeed(d.hidden, width))
   return {sizes: d, layer: i => [isFull(i) ? full : conv, feed], final: [blocks_.xb('model.embedding_norm', d.hidden)], intermediate: width, ...lfmTie(config)}
  }
 }, {
  type: 'lfm2_moe',
- defaults: {
-  vocab_size: 65536,
-  hidden_size: 2048,
-  intermediate_size: 7168,
-  moe_intermediate_size: 1792,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 128e3,
-  conv_L_cache: 3,
-  num_dense_layers: 2,
-  num_experts_per_tok: 4,
-  num_experts: 32,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 65536, hidden: 2048, width: 7168, moe_intermediate_size: 1792, layers: 32, heads: 32, kvHeads: 8, context: 128e3, conv_L_cache: 3, num_dense_layers: 2, num_experts_per_tok: 4, num_experts: 32, tie_word_embeddings: true}),
  read: function lfm2Moe(config) {
   const d = sizesOf(config), kinds = family.rJ(config, d.layers)
   if (kinds === null) return config.invalid('layer_types', 'is missing');
@@ -12330,21 +11998,7 @@ const lfmTie = config => config.has('tie_embedding') ? {tied: config.flag('tie_e
  }
 }, {
  type: 'lfm3',
- defaults: {
-  vocab_size: 128e3,
-  hidden_size: 2048,
-  intermediate_size: 7680,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_key_value_heads: 4,
-  head_dim: 128,
-  max_position_embeddings: 128e3,
-  conv_L_cache: 7,
-  sliding_window: 256,
-  use_sandwich_norm: true,
-  use_attention_gate: true,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 128e3, hidden: 2048, width: 7680, layers: 24, heads: 16, kvHeads: 4, head_dim: 128, context: 128e3, conv_L_cache: 7, sliding_window: 256, use_sandwich_norm: true, use_attention_gate: true, tie_word_embeddings: true}),
  read: function lfm3(config) {
   const d = sizesOf(config), kinds = family.rJ(config, d.layers), kindOf = i => kinds?.[i] ?? (i % 4 == 2 ? 'full_attention' : i % 4 == 0 && i > 0 ? 'sliding_attention' : 'conv'), window = config.sizeOrNull('sliding_window'), bias = config.flag('attention_bias'), kernel = config.size('conv_L_cache'), sandwich = config.flag('use_sandwich_norm'), gate = config.flag('use_attention_gate'), attention = w => attentionPart(d, w, () => [...attentionWeights({
    ...d,
@@ -12352,27 +12006,14 @@ const lfmTie = config => config.has('tie_embedding') ? {tied: config.flag('tie_e
    outBias: bias
   }), ...queryKeyNorms(d, 'head'), ...gate ? [blocks_.fi('self_attn.g_proj', d.heads, d.hidden)] : []]), conv = {
    name: 'short-conv',
-   weights: () => [...shortConvWeights(d.hidden, kernel, config.flag('conv_bias')), (0, 
-   blocks_.xb)('operator_norm', d.hidden)],
+   weights: () => [...shortConvWeights(d.hidden, kernel, config.flag('conv_bias')), blocks_.xb('operator_norm', d.hidden)],
    cache: [{kind: 'short-conv', width: d.hidden, kernel}]
-  }, mixers = new Map([['full_attention', attention(null)], ['sliding_attention', attention(window)], ['conv', conv]]), width = config.size('intermediate_size'), feed = feedPart('dense', d, () => [...lfmFeed(d.hidden, width), ...sandwich ? [(0, 
-  blocks_.xb)('post_operator_norm', d.hidden), blocks_.xb('post_ffn_norm', d.hidden)] : []])
+  }, mixers = new Map([['full_attention', attention(null)], ['sliding_attention', attention(window)], ['conv', conv]]), width = config.size('intermediate_size'), feed = feedPart('dense', d, () => [...lfmFeed(d.hidden, width), ...sandwich ? [blocks_.xb('post_operator_norm', d.hidden), blocks_.xb('post_ffn_norm', d.hidden)] : []])
   return { sizes: d, layer: i => [ mixers.get(kindOf(i)) ?? config.invalid('layer_types', `holds ${JSON.stringify(kindOf(i))}`), feed ], final: [ blocks_.xb('model.embedding_norm', d.hidden) ], intermediate: width }
  }
 }], lfm = lfm_types.map(layered)
 function lfm3Visual(file) {
- const config = file.with({
-  hidden_size: 1024,
-  intermediate_size: 2560,
-  in_channels: 3,
-  patch_size: 16,
-  temporal_patch_size: 2,
-  num_hidden_layers: 14,
-  num_attention_heads: 16,
-  num_key_value_heads: 8,
-  conv_kernel_size: 3
- }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = (0, 
- family.zb)(config), kinds = family.rJ(config, layers), isConv = i => kinds ? kinds[i] === 'conv' : i < 2 || i % 2 == 1, headDim = dividedHeadDim(config, hidden, heads), attention = {
+ const config = file.with(family.BG({hidden: 1024, width: 2560, in_channels: 3, patch_size: 16, temporal_patch_size: 2, layers: 14, heads: 16, kvHeads: 8, conv_kernel_size: 3})), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), layers = family.zb(config), kinds = family.rJ(config, layers), isConv = i => kinds ? kinds[i] === 'conv' : i < 2 || i % 2 == 1, headDim = dividedHeadDim(config, hidden, heads), attention = {
   hidden,
   heads,
   kvHeads: config.size('num_key_value_heads'),
@@ -12380,14 +12021,10 @@ function lfm3Visual(file) {
   out: 'out_proj'
  }, kernel = config.size('conv_kernel_size'), frames = sides(config, 'temporal_patch_size')[0]
  return {
-  weights: [patchMatrix('patch_embed', config, hidden, frames, config.size('in_channels')), (0, 
-  blocks_.xb)('embedding_norm', hidden)],
+  weights: [patchMatrix('patch_embed', config, hidden, frames, config.size('in_channels')), blocks_.xb('embedding_norm', hidden)],
   stack: family.US(layers, i => isConv(i) ? 'conv' : 'attention', (i, name) => ({
    name,
-   weights: [...isConv(i) ? [blocks_.fi('conv.in_proj', 3 * hidden, hidden), (0, 
-   blocks_.xT)('conv.spatial_conv', hidden, kernel * kernel, false, 'column'), (0, 
-   blocks_.nM)('conv.out_proj', hidden, hidden)] : [...attentionWeights(attention), ...queryKeyNorms(attention, 'head')], ...lfmFeed(hidden, config.size('intermediate_size')), (0, 
-   blocks_.xb)('operator_norm', hidden), blocks_.xb('ffn_norm', hidden)],
+   weights: [...isConv(i) ? [blocks_.fi('conv.in_proj', 3 * hidden, hidden), blocks_.xT('conv.spatial_conv', hidden, kernel * kernel, false, 'column'), blocks_.nM('conv.out_proj', hidden, hidden)] : [...attentionWeights(attention), ...queryKeyNorms(attention, 'head')], ...lfmFeed(hidden, config.size('intermediate_size')), blocks_.xb('operator_norm', hidden), blocks_.xb('ffn_norm', hidden)],
    cache: []
   })),
   heads,
@@ -12417,7 +12054,7 @@ function latentMixturePart(d, experts, shared, latent) {
 const linear_hybrid_types = [{
  type: 'minimax',
  also: ['minimax_text_01', 'MiniMaxText01', 'minimax_m1', 'MiniMaxM1'],
- defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_experts_per_tok: 2, num_local_experts: 8},
+ defaults: family.BG({vocab: 32e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_experts_per_tok: 2, num_local_experts: 8}),
  aliases: {num_local_experts: ['num_experts']},
  read: function minimax(config) {
   const d = sizesOf(config), kinds = family.rJ(config, d.layers), listed = config.list('attn_type_list'), isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed[i] === 1 : (i + 1) % 2 == 1, experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), full = attentionPart(d, null, () => attentionWeights(d)), linear = {
@@ -12429,31 +12066,30 @@ const linear_hybrid_types = [{
  }
 }, {
  type: 'kimi_linear',
- defaults: {
-  vocab_size: 163840,
-  hidden_size: 2304,
-  intermediate_size: 9216,
+ defaults: family.BG({
+  vocab: 163840,
+  hidden: 2304,
+  width: 9216,
   moe_intermediate_size: 1024,
-  num_hidden_layers: 27,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
-  num_shared_experts: 1,
+  layers: 27,
+  heads: 32,
+  kvHeads: 32,
+  n_shared_experts: 1,
   kv_lora_rank: 512,
   q_lora_rank: null,
   qk_rope_head_dim: 64,
   v_head_dim: 128,
   qk_nope_head_dim: 128,
-  num_experts: 256,
+  num_local_experts: 256,
   num_experts_per_tok: 8,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   linear_head_dim: 128,
   linear_num_heads: 32,
   linear_conv_kernel_dim: 4
- },
- aliases: {num_experts: ['num_local_experts'], num_shared_experts: ['n_shared_experts'], num_experts_per_tok: ['num_experts_per_token'], max_position_embeddings: ['model_max_length']},
+ }),
+ aliases: {num_local_experts: ['num_experts'], n_shared_experts: ['num_shared_experts'], num_experts_per_tok: ['num_experts_per_token'], max_position_embeddings: ['model_max_length']},
  read: function kimiLinear(file) {
-  const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = (0, 
-  family.rJ)(file, d.layers), listed = linear?.list('full_attn_layers') ?? null, isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 == 0, sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1)), experts = file.size('num_experts'), full = {
+  const linear = file.nested('linear_attn_config'), own = (name, other) => linear?.sizeOrNull(name) ?? file.size(other), {sizes: d, attention} = latentSizes(file), heads = own('num_heads', 'linear_num_heads'), headDim = own('head_dim', 'linear_head_dim'), kernel = own('short_conv_kernel_size', 'linear_conv_kernel_dim'), kinds = family.rJ(file, d.layers), listed = linear?.list('full_attn_layers') ?? null, isFull = i => kinds ? kinds[i] === 'full_attention' : listed ? listed.includes(i + 1) : i > 0 && i % 4 == 0, sparse = sparseFrom(file, d.layers, file.count('first_k_dense_replace', 1)), experts = file.size('num_local_experts'), full = {
    name: 'mla',
    weights: () => [...latentAttentionWeights(attention), blocks_.xb('input_layernorm', d.hidden)],
    cache: [latentCache(attention)]
@@ -12461,7 +12097,7 @@ const linear_hybrid_types = [{
    name: 'kda',
    weights: () => [...kimiDeltaWeights({hidden: d.hidden, heads, headDim, kernel}), blocks_.xb('input_layernorm', d.hidden)],
    cache: [{kind: 'kda', heads, headDim, kernel}]
-  }, latent = file.sizeOrNull('routed_expert_hidden_size'), shared = file.count('num_shared_experts'), moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent), width = file.size('intermediate_size'), dense = densePart(d, width)
+  }, latent = file.sizeOrNull('routed_expert_hidden_size'), shared = file.count('n_shared_experts'), moe = latent === null ? sharedMixture(d, experts, shared) : latentMixturePart(d, experts, shared, latent), width = file.size('intermediate_size'), dense = densePart(d, width)
   return {
    sizes: d,
    layer: i => [isFull(i) ? full : delta, sparse(i) ? moe : dense],
@@ -12475,7 +12111,7 @@ const linear_hybrid_types = [{
  }
 }, {
  type: 'olmo_hybrid',
- defaults: {vocab_size: 100352, hidden_size: 3840, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 30, max_position_embeddings: 65536, linear_conv_kernel_dim: 4},
+ defaults: family.BG({vocab: 100352, hidden: 3840, width: 11008, layers: 32, heads: 30, context: 65536, linear_conv_kernel_dim: 4}),
  read: function olmoHybrid(config) {
   const d = sizesOf(config), keyHeads = config.sizeOrNull('linear_num_key_heads') ?? d.heads, keyDim = config.sizeOrNull('linear_key_head_dim') ?? Math.max(Math.floor(.75 * d.hidden / keyHeads), 1), g = {
    hidden: d.hidden,
@@ -12495,27 +12131,25 @@ const linear_hybrid_types = [{
   }, width = config.size('intermediate_size'), feed = feedPart('dense', d, () => gatedFeedForward(d.hidden, width))
   return {sizes: d, layer: i => [isFull(i) ? full : linear, feed], intermediate: width}
  }
-}], linearHybrid = linear_hybrid_types.map(layered), apertusLayer = d => [...attentionWithFlag(d), ...queryKeyNorms(d, 'head'), ...plainFeedForward(d.hidden, d.width, false), ...d.config.text('hidden_act') === 'xielu' ? [(0, 
-blocks_.i1)('mlp.act_fn', 2)] : [], ...norms(d, ['attention_layernorm', 'feedforward_layernorm'])], apertusDefaults = {...llamaDefaults, vocab_size: 131072, intermediate_size: 14336, max_position_embeddings: 65536, hidden_act: 'xielu'}
+}], linearHybrid = linear_hybrid_types.map(layered), apertusLayer = d => [...attentionWithFlag(d), ...queryKeyNorms(d, 'head'), ...plainFeedForward(d.hidden, d.width, false), ...d.config.text('hidden_act') === 'xielu' ? [blocks_.i1('mlp.act_fn', 2)] : [], ...norms(d, ['attention_layernorm', 'feedforward_layernorm'])], apertusDefaults = family.BG({...llamaDefaults, vocab: 131072, width: 14336, context: 65536, hidden_act: 'xielu'})
 function dogeExperts(d) {
  if (!d.config.flag('is_moe')) return [];
  const experts = d.config.size('num_experts')
- return [blocks_.fi('mlp.router_gate', 2 * Math.floor(Math.sqrt(experts)), d.hidden), (0, 
- blocks_.$4)(experts, d.hidden, 'mlp.down_embed'), blocks_.$4(experts, d.hidden, 'mlp.up_embed')]
+ return [blocks_.fi('mlp.router_gate', 2 * Math.floor(Math.sqrt(experts)), d.hidden), blocks_.$4(experts, d.hidden, 'mlp.down_embed'), blocks_.$4(experts, d.hidden, 'mlp.up_embed')]
 }
 const llamaRelatives = [{
  type: 'cwm',
- defaults: {vocab_size: 128256, hidden_size: 6144, intermediate_size: 21504, num_hidden_layers: 64, num_attention_heads: 48, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, sliding_window: 8192},
+ defaults: family.BG({vocab: 128256, hidden: 6144, width: 21504, layers: 64, heads: 48, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: 8192}),
  layer: d => [...attentionWeights(d), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)],
  windows: d => alternatingWindows(d, layer => layer % 4 == 0)
-}, {type: 'arcee', defaults: {...llamaDefaults, hidden_size: 2560, intermediate_size: 18432, max_position_embeddings: 4096}, layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]}, {
+}, {type: 'arcee', defaults: family.BG({...llamaDefaults, hidden: 2560, width: 18432, context: 4096}), layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d)]}, {
  type: 'jais2',
- defaults: {vocab_size: 150272, hidden_size: 3328, intermediate_size: 26624, num_hidden_layers: 32, num_attention_heads: 26, max_position_embeddings: 8192, attention_bias: true, mlp_bias: true},
+ defaults: family.BG({vocab: 150272, hidden: 3328, width: 26624, layers: 32, heads: 26, context: 8192, attention_bias: true, mlp_bias: true}),
  layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true)],
  final: d => [blocks_.xb('model.norm', d.hidden, true)]
 }, {
  type: 'nemotron',
- defaults: {vocab_size: 256e3, hidden_size: 6144, intermediate_size: 24576, num_hidden_layers: 32, num_attention_heads: 48, max_position_embeddings: 4096},
+ defaults: family.BG({vocab: 256e3, hidden: 6144, width: 24576, layers: 32, heads: 48, context: 4096}),
  layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, d.config.flag('mlp_bias')), ...layerNorms(d, true)],
  final: d => [blocks_.xb('model.norm', d.hidden, true)],
  assumed: config => config.sizeOrNull('num_key_value_heads') === null ? 'num_key_value_heads missing: as many as heads assumed' : null
@@ -12523,35 +12157,28 @@ const llamaRelatives = [{
  type: 'hunyuan_v1_dense',
  classes: ['HunYuanDenseV1'],
  defaults: {...llamaDefaults, vocab_size: 290943},
- layer: d => [...attentionWithFlag(d), blocks_.xb('self_attn.query_layernorm', d.headDim), (0, 
- blocks_.xb)('self_attn.key_layernorm', d.headDim), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
+ layer: d => [...attentionWithFlag(d), blocks_.xb('self_attn.query_layernorm', d.headDim), blocks_.xb('self_attn.key_layernorm', d.headDim), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
  assumed: assumedHeadDim
 }, {
  type: 'bitnet',
- defaults: {vocab_size: 128256, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 30, num_attention_heads: 20, num_key_value_heads: 5, max_position_embeddings: 2048},
- layer: d => [...attentionWithFlag(d), blocks_.xb('self_attn.attn_sub_norm', d.hidden), ...gatedFeedForward(d.hidden, d.width), (0, 
- blocks_.xb)('mlp.ffn_sub_norm', d.width), ...layerNorms(d)]
-}, {
- type: 'nanochat',
- defaults: {vocab_size: 50304, hidden_size: 768, intermediate_size: 8192, num_hidden_layers: 12, num_attention_heads: 6, max_position_embeddings: 2048},
- layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])],
- final: () => []
-}, {type: 'apertus1p5_text', defaults: {...apertusDefaults, vocab_size: 266752}, layer: apertusLayer, headRows: config => config.sizeOrNull('output_vocab_size')}, {
- type: 'hyperclovax',
- defaults: {...llamaDefaults, use_post_norm: true},
- layer: d => [...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : []]
-}, {
+ defaults: family.BG({vocab: 128256, hidden: 2560, width: 6912, layers: 30, heads: 20, kvHeads: 5, context: 2048}),
+ layer: d => [...attentionWithFlag(d), blocks_.xb('self_attn.attn_sub_norm', d.hidden), ...gatedFeedForward(d.hidden, d.width), blocks_.xb('mlp.ffn_sub_norm', d.width), ...layerNorms(d)]
+}, {type: 'nanochat', defaults: family.BG({vocab: 50304, hidden: 768, width: 8192, layers: 12, heads: 6, context: 2048}), layer: d => [...attentionWithFlag(d), ...plainFeedForward(d.hidden, d.width, false, ['mlp.fc1', 'mlp.fc2'])], final: () => []}, {
+ type: 'apertus1p5_text',
+ defaults: {...apertusDefaults, vocab_size: 266752},
+ layer: apertusLayer,
+ headRows: config => config.sizeOrNull('output_vocab_size')
+}, {type: 'hyperclovax', defaults: {...llamaDefaults, use_post_norm: true}, layer: d => [...llamaLayer(d), ...d.config.flag('use_post_norm') ? norms(d, ['post_norm1', 'post_norm2']) : []]}, {
  type: 'hrm_text',
- defaults: {vocab_size: 151808, hidden_size: 1536, intermediate_size: 4096, num_hidden_layers: 16, num_attention_heads: 12, head_dim: 128, max_position_embeddings: 2048},
+ defaults: family.BG({vocab: 151808, hidden: 1536, width: 4096, layers: 16, heads: 12, head_dim: 128, context: 2048}),
  layers: config => 2 * family.zb(config, config.sizeOrNull('num_layers_per_stack') === null ? 'num_hidden_layers' : 'num_layers_per_stack'),
  kvHeads: (_, heads) => heads,
  layer: d => [...attentionWithFlag(d), blocks_.fi('self_attn.gate_proj', d.heads * d.headDim, d.hidden, {bias: d.config.flag('attention_bias')}), ...gatedFeedForward(d.hidden, d.width, d.config.flag('mlp_bias'))],
  final: d => [blocks_.i1('model.z_L_init', d.hidden)]
 }, {
  type: 'doge',
- defaults: {vocab_size: 32768, hidden_size: 1024, intermediate_size: 2048, num_hidden_layers: 32, num_attention_heads: 8, max_position_embeddings: 2048, num_experts: 16384},
- layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head'), blocks_.i1('self_attn.A', d.kvHeads), (0, 
- blocks_.fi)('self_attn.dt_proj', d.kvHeads, d.kvHeads * d.headDim, {bias: d.config.flag('attention_bias')}), blocks_.i1('input_residual', d.hidden), blocks_.i1('post_attention_residual', d.hidden), ...dogeExperts(d)],
+ defaults: family.BG({vocab: 32768, hidden: 1024, width: 2048, layers: 32, heads: 8, context: 2048, num_experts: 16384}),
+ layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head'), blocks_.i1('self_attn.A', d.kvHeads), blocks_.fi('self_attn.dt_proj', d.kvHeads, d.kvHeads * d.headDim, {bias: d.config.flag('attention_bias')}), blocks_.i1('input_residual', d.hidden), blocks_.i1('post_attention_residual', d.hidden), ...dogeExperts(d)],
  assumed: config => config.flag('is_moe') ? 'experts counted by the class, not verified' : null
 }].map(decoder)
 function halved(config) {
@@ -12560,12 +12187,12 @@ function halved(config) {
 }
 const longcatFlash = layered({
  type: 'longcat_flash',
- defaults: {
-  vocab_size: 131072,
-  hidden_size: 6144,
+ defaults: family.BG({
+  vocab: 131072,
+  hidden: 6144,
   num_layers: 28,
-  num_attention_heads: 64,
-  max_position_embeddings: 131072,
+  heads: 64,
+  context: 131072,
   ffn_hidden_size: 12288,
   q_lora_rank: 1536,
   kv_lora_rank: 512,
@@ -12576,17 +12203,17 @@ const longcatFlash = layered({
   n_routed_experts: 512,
   zero_expert_num: 256,
   expert_ffn_hidden_size: 2048
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts'], moe_topk: ['num_experts_per_tok'], ffn_hidden_size: ['intermediate_size'], expert_ffn_hidden_size: ['moe_intermediate_size']},
  read: function longcat(config) {
   const layers = config.has('num_layers') ? config.size('num_layers') : halved(config), {sizes, attention} = latentSizes(config.with({num_hidden_layers: 2 * layers})), d = {
    ...sizes,
    layers
-  }, {hidden} = d, experts = config.size('n_routed_experts'), identity = config.count('zero_expert_num'), perToken = config.size('moe_topk'), width = config.size('expert_ffn_hidden_size'), dense = config.size('ffn_hidden_size'), half = i => [...latentAttentionWeights({
+  }, {hidden} = d, experts = config.size('n_routed_experts'), identity = config.count('zero_expert_num'), perToken = config.size('moe_topk'), width = config.size('expert_ffn_hidden_size'), dense = config.size('ffn_hidden_size'), queryDim = config.sizeOrNull('qk_head_dim'), half = i => [...latentAttentionWeights({
    ...attention,
+   queryDim,
    prefix: `self_attn.${i}`
-  }), ...gatedFeedForward(hidden, dense, false, `mlps.${i}`), blocks_.xb(`input_layernorm.${i}`, hidden), (0, 
-  blocks_.xb)(`post_attention_layernorm.${i}`, hidden) ], idle = name => ({ name: `mlp.experts.${name}`, out: width, in: hidden, copies: identity, active: 0, bias: false, kind: 'linear', split: 'expert-column', transformersOnly: true })
+  }), ...gatedFeedForward(hidden, dense, false, `mlps.${i}`), blocks_.xb(`input_layernorm.${i}`, hidden), blocks_.xb(`post_attention_layernorm.${i}`, hidden) ], idle = name => ({ name: `mlp.experts.${name}`, out: width, in: hidden, copies: identity, active: 0, bias: false, kind: 'linear', split: 'expert-column', transformersOnly: true })
   return {
    sizes: d,
    layer: () => [{
@@ -12609,10 +12236,9 @@ function mamba1Layer(config, hidden) {
  const mixer = {hidden, inner: mamba_innerWidth(config, hidden), state: config.size('state_size'), rank: timeStepRank(config, hidden), kernel: config.size('conv_kernel'), convBias: config.flag('use_conv_bias'), projBias: config.flag('use_bias'), innerNorms: false}
  return {name: 'mamba', weights: [blocks_.xb('norm', hidden), ...mamba1Weights(mixer, 'mixer')], cache: [mamba1Cache(mixer)]}
 }
-const mambaDefaults = {vocab_size: 50280, hidden_size: 768, state_size: 16, num_hidden_layers: 32, expand: 2, conv_kernel: 4, use_conv_bias: true, time_step_rank: 'auto', tie_word_embeddings: true}
+const mambaDefaults = family.BG({vocab: 50280, hidden: 768, state_size: 16, layers: 32, expand: 2, conv_kernel: 4, use_conv_bias: true, time_step_rank: 'auto', tie_word_embeddings: true})
 function mamba_shape(row, file) {
- const config = file.with(row.defaults), hidden = config.size('hidden_size'), layers = (0, 
- family.zb)(config), vocabulary = config.size('vocab_size')
+ const config = file.with(row.defaults), hidden = config.size('hidden_size'), layers = family.zb(config), vocabulary = config.size('vocab_size')
  return assemble(config, {
   type: row.type,
   classes: [],
@@ -12625,7 +12251,7 @@ function mamba_shape(row, file) {
 }
 const mamba = [{type: 'mamba', defaults: mambaDefaults, layer: mamba1Layer}, {type: 'falcon_mamba', defaults: mambaDefaults, layer: mamba1Layer}, {
  type: 'mamba2',
- defaults: {vocab_size: 32768, hidden_size: 4096, num_heads: 128, head_dim: 64, state_size: 128, num_hidden_layers: 64, expand: 2, conv_kernel: 4, n_groups: 8, use_conv_bias: true, tie_word_embeddings: false},
+ defaults: family.BG({vocab: 32768, hidden: 4096, num_heads: 128, head_dim: 64, state_size: 128, layers: 64, expand: 2, conv_kernel: 4, n_groups: 8, use_conv_bias: true, tie_word_embeddings: false}),
  layer: function mamba2Layer(config, hidden) {
   const mixer = {
    hidden,
@@ -12677,35 +12303,19 @@ const flaggedAttention = d => {
 function feedForwardPart(d, width, bias = false) {
  return {
   name: 'dense',
-  weights: () => [...gatedFeedForward(d.hidden, width, bias, 'feed_forward'), (0, 
-  blocks_.xb)('pre_ff_layernorm', d.hidden)]
+  weights: () => [...gatedFeedForward(d.hidden, width, bias, 'feed_forward'), blocks_.xb('pre_ff_layernorm', d.hidden)]
  }
 }
-const bambaDefaults = {
- vocab_size: 128e3,
- hidden_size: 4096,
- intermediate_size: 14336,
- num_hidden_layers: 32,
- num_attention_heads: 32,
- num_key_value_heads: 8,
- max_position_embeddings: 262144,
- mamba_n_heads: 128,
- mamba_d_head: 'auto',
- mamba_n_groups: 1,
- mamba_d_state: 256,
- mamba_d_conv: 4,
- mamba_expand: 2,
- mamba_conv_bias: true
-}, mamba_hybrid_types = [{
+const bambaDefaults = family.BG({vocab: 128e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 262144, mamba_n_heads: 128, mamba_d_head: 'auto', mamba_n_groups: 1, mamba_d_state: 256, mamba_d_conv: 4, mamba_expand: 2, mamba_conv_bias: true}), mamba_hybrid_types = [{
  type: 'jamba',
- defaults: {
-  vocab_size: 65536,
-  hidden_size: 4096,
-  intermediate_size: 14336,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  max_position_embeddings: 262144,
+ defaults: family.BG({
+  vocab: 65536,
+  hidden: 4096,
+  width: 14336,
+  layers: 32,
+  heads: 32,
+  kvHeads: 8,
+  context: 262144,
   num_experts_per_tok: 2,
   num_experts: 16,
   expert_layer_period: 2,
@@ -12717,7 +12327,7 @@ const bambaDefaults = {
   mamba_expand: 2,
   mamba_dt_rank: 'auto',
   mamba_conv_bias: true
- },
+ }),
  aliases: {num_experts: ['num_local_experts']},
  read: function jamba(config) {
   const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), every = (period, offset) => {
@@ -12747,11 +12357,10 @@ const bambaDefaults = {
  }
 }, {
  type: 'granitemoehybrid',
- defaults: {...bambaDefaults, vocab_size: 32e3, intermediate_size: 11008, num_key_value_heads: null, max_position_embeddings: 2048, num_local_experts: 8, num_experts_per_tok: 2, shared_intermediate_size: 1024},
+ defaults: family.BG({...bambaDefaults, vocab: 32e3, width: 11008, kvHeads: null, context: 2048, num_local_experts: 8, num_experts_per_tok: 2, shared_intermediate_size: 1024}),
  aliases: {layer_types: ['layers_block_type']},
  read: function granite(config) {
-  const d = sizesOf(config), experts = config.count('num_local_experts'), perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null, width = config.size('intermediate_size'), kinds = (0, 
-  family.rJ)(config, d.layers), isAttention = i => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention', full = attentionPart(d, null, () => flaggedAttention(d)), mamba = mamba2Part(mamba2Sizes(config, d.hidden)), shared = config.count('shared_intermediate_size'), feed = {
+  const d = sizesOf(config), experts = config.count('num_local_experts'), perToken = experts > 0 ? config.count('num_experts_per_tok') || null : null, width = config.size('intermediate_size'), kinds = family.rJ(config, d.layers), isAttention = i => kinds?.[i] === 'attention' || kinds?.[i] === 'full_attention', full = attentionPart(d, null, () => flaggedAttention(d)), mamba = mamba2Part(mamba2Sizes(config, d.hidden)), shared = config.count('shared_intermediate_size'), feed = {
    name: experts > 0 ? 'moe' : 'dense',
    weights: () => [...experts > 0 ? mixtureWeights({hidden: d.hidden, width, experts, perToken, prefix: 'block_sparse_moe', router: 'block_sparse_moe.router.layer'}) : [], ...sharedExpert(d.hidden, shared, {prefix: 'shared_mlp'}), blocks_.xb('post_attention_layernorm', d.hidden)]
   }
@@ -12781,7 +12390,7 @@ const mimo_types = [{
  type: 'mimo',
  classes: ['MiMo'],
  verified: 'published total of MiMo-7B',
- defaults: {vocab_size: 151680, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 32768, attention_bias: true},
+ defaults: family.BG({vocab: 151680, hidden: 4096, width: 11008, layers: 36, heads: 32, kvHeads: 8, context: 32768, attention_bias: true}),
  read: config => {
   const d = sizesOf(config), full = attentionPart(d, null, () => attentionWeights({...d, qkvBias: config.flag('attention_bias')})), width = config.size('intermediate_size'), dense = densePart(d, width)
   return {sizes: d, layer: () => [full, dense], intermediate: width, mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [full, dense], false)}
@@ -12789,21 +12398,7 @@ const mimo_types = [{
 }, {
  type: 'mimo_v2_flash',
  classes: ['MiMoV2Flash'],
- defaults: {
-  vocab_size: 152576,
-  hidden_size: 4096,
-  intermediate_size: 16384,
-  num_hidden_layers: 48,
-  num_attention_heads: 64,
-  num_key_value_heads: 4,
-  head_dim: 192,
-  v_head_dim: 128,
-  max_position_embeddings: 131072,
-  sliding_window: 129,
-  moe_intermediate_size: 2048,
-  num_experts_per_tok: 8,
-  n_routed_experts: 256
- },
+ defaults: family.BG({vocab: 152576, hidden: 4096, width: 16384, layers: 48, heads: 64, kvHeads: 4, head_dim: 192, v_head_dim: 128, context: 131072, sliding_window: 129, moe_intermediate_size: 2048, num_experts_per_tok: 8, n_routed_experts: 256}),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: config => {
   const d = {...sizesOf(config), valueDim: config.size('v_head_dim')}, sliding = {...d, kvHeads: 2 * d.kvHeads}, kept = {
@@ -12817,14 +12412,14 @@ const mimo_types = [{
  }
 }], mimo = mimo_types.map(layered), mistralLarge4Text = layered({
  type: 'mistral_large4_text',
- defaults: {
-  vocab_size: 204800,
-  hidden_size: 6144,
-  intermediate_size: 24576,
+ defaults: family.BG({
+  vocab: 204800,
+  hidden: 6144,
+  width: 24576,
   moe_intermediate_size: 6144,
-  num_hidden_layers: 72,
-  num_attention_heads: 64,
-  num_key_value_heads: 64,
+  layers: 72,
+  heads: 64,
+  kvHeads: 64,
   n_shared_experts: 1,
   n_routed_experts: 128,
   num_experts_per_tok: 4,
@@ -12832,19 +12427,18 @@ const mimo_types = [{
   qk_rope_head_dim: 64,
   v_head_dim: 128,
   qk_nope_head_dim: 64,
-  max_position_embeddings: 1048576,
+  context: 1048576,
   index_head_dim: 128,
   index_n_heads: 32,
   first_k_dense_replace: 1
- },
+ }),
  aliases: {n_routed_experts: ['num_local_experts', 'num_experts']},
  read: function mistralLarge4(config) {
   const rope = config.size('qk_rope_head_dim'), nope = config.size('qk_nope_head_dim'), sizes = {
    ...sizesOf(config),
    headDim: nope + rope,
    valueDim: config.size('v_head_dim')
-  }, {hidden, heads, layers} = sizes, every = config.sizeOrNull('no_rope_layer_interval') ?? 4, rotary = config.list('no_rope_layers'), rotates = i => rotary ? rotary[i] === 1 || rotary[i] === true : (i + 1) % every !== 0, sources = config.list('kv_source_layers'), reads = i => sources !== null && sources[i] !== i, owns = indexerOwners(config, layers), dim = config.size('index_head_dim'), indexHeads = config.size('index_n_heads'), scaling = (name, width) => (0, 
-  blocks_.i1)(`${name}.softmax_scaling`, 2 * width), mixer = i => {
+  }, {hidden, heads, layers} = sizes, every = config.sizeOrNull('no_rope_layer_interval') ?? 4, rotary = config.list('no_rope_layers'), rotates = i => rotary ? rotary[i] === 1 || rotary[i] === true : (i + 1) % every !== 0, sources = config.list('kv_source_layers'), reads = i => sources !== null && sources[i] !== i, owns = indexerOwners(config, layers), dim = config.size('index_head_dim'), indexHeads = config.size('index_n_heads'), scaling = (name, width) => blocks_.i1(`${name}.softmax_scaling`, 2 * width), mixer = i => {
    const attention = {hidden, heads, queryRank: null, latent: config.size('kv_lora_rank'), nope: rotates(i) ? nope : nope + rope, rope: rotates(i) ? rope : 0, valueDim: config.size('v_head_dim'), bias: config.flag('attention_bias')}, cache = reads(i) ? [] : [latentCache(attention)]
    return {
     name: `mla${rotates(i) ? '' : ' no-rope'}${reads(i) ? ' shared-kv' : ''}${owns(i) ? '' : ' shared-index'}`,
@@ -12853,8 +12447,7 @@ const mimo_types = [{
      queryRank: hidden,
      heads: indexHeads,
      dim
-    }), blocks_.xb('self_attn.indexer.q_input_norm', hidden, true), scaling('self_attn.indexer', indexHeads)] : [], (0, 
-    blocks_.xb)('input_layernorm', hidden)],
+    }), blocks_.xb('self_attn.indexer.q_input_norm', hidden, true), scaling('self_attn.indexer', indexHeads)] : [], blocks_.xb('input_layernorm', hidden)],
     cache: owns(i) ? [...cache, {kind: 'indexer', dim}] : cache
    }
   }, sparse = sparseFrom(config, layers, config.count('first_k_dense_replace')), experts = config.size('n_routed_experts'), moe = sharedMixture(sizes, experts, config.count('n_shared_experts')), width = config.size('intermediate_size'), dense = densePart(sizes, width)
@@ -12874,23 +12467,17 @@ function uniform(config, u) {
 const mixtral_flaggedAttention = d => {
  const bias = d.config.flag('attention_bias')
  return attentionWeights({...d, qkvBias: bias, outBias: bias})
-}, blockSparse = {prefix: 'block_sparse_moe'}, mixtralNames = {...blockSparse, names: ['w1', 'w3', 'w2']}, graniteDefaults = {
- vocab_size: 32e3,
- hidden_size: 4096,
- intermediate_size: 11008,
- num_hidden_layers: 32,
- num_attention_heads: 32,
- max_position_embeddings: 2048,
- num_local_experts: 8,
- num_experts_per_tok: 2
-}, graniteMixture = {...blockSparse, router: 'block_sparse_moe.router.layer'}, mixtral_types = [{
+}, blockSparse = {prefix: 'block_sparse_moe'}, mixtralNames = {...blockSparse, names: ['w1', 'w3', 'w2']}, graniteDefaults = family.BG({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_local_experts: 8, num_experts_per_tok: 2}), graniteMixture = {
+ ...blockSparse,
+ router: 'block_sparse_moe.router.layer'
+}, mixtral_types = [{
  type: 'mixtral',
- defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 14336, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_local_experts: 8, num_experts_per_tok: 2},
+ defaults: family.BG({vocab: 32e3, hidden: 4096, width: 14336, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_local_experts: 8, num_experts_per_tok: 2}),
  aliases: {num_local_experts: ['num_experts']},
  read: config => uniform(config, {experts: 'num_local_experts', attention: attentionWeights, mixture: () => mixtralNames, windows: plainWindows})
 }, {
  type: 'minimax_m2',
- defaults: {vocab_size: 200064, hidden_size: 3072, intermediate_size: 1536, num_hidden_layers: 62, num_attention_heads: 48, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 196608, num_local_experts: 256, num_experts_per_tok: 8},
+ defaults: family.BG({vocab: 200064, hidden: 3072, width: 1536, layers: 62, heads: 48, kvHeads: 8, head_dim: 128, context: 196608, num_local_experts: 256, num_experts_per_tok: 8}),
  aliases: {num_local_experts: ['num_experts']},
  read: config => uniform(config, {experts: 'num_local_experts', attention: d => [...attentionWeights(d), ...queryKeyNorms(d, 'wide')], mixture: () => ({...mixtralNames, routerFloat32: true}), more: d => [correctionBias(d.config.size('num_local_experts'), 'block_sparse_moe')]})
 }, {type: 'granitemoe', defaults: graniteDefaults, read: config => uniform(config, {experts: 'num_local_experts', attention: mixtral_flaggedAttention, mixture: () => graniteMixture})}, {
@@ -12908,7 +12495,7 @@ const mixtral_flaggedAttention = d => {
 }, {
  type: 'phimoe',
  also: ['PhiMoE'],
- defaults: {vocab_size: 32064, hidden_size: 4096, intermediate_size: 6400, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072, num_local_experts: 16, num_experts_per_tok: 2},
+ defaults: family.BG({vocab: 32064, hidden: 4096, width: 6400, layers: 32, heads: 32, kvHeads: 8, context: 131072, num_local_experts: 16, num_experts_per_tok: 2}),
  read: config => uniform(config, {
   experts: 'num_local_experts',
   attention: mixtral_flaggedAttention,
@@ -12920,38 +12507,36 @@ const mixtral_flaggedAttention = d => {
  })
 }, {
  type: 'olmoe',
- defaults: {vocab_size: 50304, hidden_size: 2048, intermediate_size: 2048, num_hidden_layers: 16, num_attention_heads: 16, max_position_embeddings: 4096, num_experts: 64, num_experts_per_tok: 8},
+ defaults: family.BG({vocab: 50304, hidden: 2048, width: 2048, layers: 16, heads: 16, context: 4096, num_experts: 64, num_experts_per_tok: 8}),
  aliases: {num_experts: ['num_local_experts']},
  read: config => uniform(config, {
   experts: 'num_experts',
-  attention: d => [...mixtral_flaggedAttention(d), blocks_.xb('self_attn.q_norm', d.hidden), (0, 
-  blocks_.xb)('self_attn.k_norm', Math.floor(d.hidden / d.heads) * d.kvHeads) ]
+  attention: d => [...mixtral_flaggedAttention(d), blocks_.xb('self_attn.q_norm', d.hidden), blocks_.xb('self_attn.k_norm', Math.floor(d.hidden / d.heads) * d.kvHeads) ]
  })
 }, {
  type: 'flex_olmo',
- defaults: {vocab_size: 100352, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096, num_experts: 7, num_experts_per_tok: 5},
+ defaults: family.BG({vocab: 100352, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 4096, num_experts: 7, num_experts_per_tok: 5}),
  aliases: {num_experts: ['num_local_experts']},
  read: config => uniform(config, {experts: 'num_experts', attention: d => [...mixtral_flaggedAttention(d), ...queryKeyNorms(d, 'wide')]})
 }, {
  type: 'hunyuan_v1_moe',
  classes: ['HunYuanMoEV1'],
  also: ['hunyuan'],
- defaults: {vocab_size: 290943, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, num_experts: 1, moe_topk: 1},
+ defaults: family.BG({vocab: 290943, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_experts: 1, moe_topk: 1}),
  aliases: {moe_topk: ['num_experts_per_tok'], num_experts: ['num_local_experts']},
  read: config => ({
   ...uniform(config, {
    experts: 'num_experts',
    perToken: 'moe_topk',
-   attention: d => [...mixtral_flaggedAttention(d), blocks_.xb('self_attn.query_layernorm', d.headDim), (0, 
-   blocks_.xb)('self_attn.key_layernorm', d.headDim)],
+   attention: d => [...mixtral_flaggedAttention(d), blocks_.xb('self_attn.query_layernorm', d.headDim), blocks_.xb('self_attn.key_layernorm', d.headDim)],
    mixture: () => ({router: 'mlp.gate.wg'}),
    more: d => sharedExpert(d.hidden, config.size('intermediate_size'), {prefix: 'mlp.shared_mlp'})
   }),
-  ...config.sizeOrNull('head_dim') === null ? { exact: false, notes: [ 'head_dim missing: hidden_size / num_attention_heads assumed' ] } : {}
+  ...config.sizeOrNull('head_dim') === null ? {exact: false, notes: ['head_dim missing: hidden_size / num_attention_heads assumed']} : {}
  })
 }, {
  type: 'gpt_oss',
- defaults: {vocab_size: 201088, hidden_size: 2880, intermediate_size: 2880, num_hidden_layers: 36, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 64, max_position_embeddings: 131072, sliding_window: 128, attention_bias: true, num_local_experts: 128, num_experts_per_tok: 4},
+ defaults: family.BG({vocab: 201088, hidden: 2880, width: 2880, layers: 36, heads: 64, kvHeads: 8, head_dim: 64, context: 131072, sliding_window: 128, attention_bias: true, num_local_experts: 128, num_experts_per_tok: 4}),
  aliases: {num_local_experts: ['num_experts']},
  read: config => uniform(config, {
   experts: 'num_local_experts',
@@ -12970,8 +12555,7 @@ const mixtral_flaggedAttention = d => {
   const d = {
    ...sizesOf(config, {hidden: 'd_model', layers: 'n_layers', heads: 'n_heads'}),
    kvHeads: attention.size('kv_n_heads')
-  }, experts = ffn.size('moe_num_experts'), perToken = ffn.size('moe_top_k'), width = ffn.size('ffn_hidden_size'), kvWidth = 2 * d.kvHeads * d.headDim, full = attentionPart(d, null, () => [(0, 
-  blocks_.sn)('norm_attn_norm.attn.Wqkv', d.hidden + kvWidth, d.hidden, 'qkv', {kvHeads: d.kvHeads, kvWidth}), blocks_.nM('norm_attn_norm.attn.out_proj', d.hidden, d.hidden)]), moe = feedPart('moe', d, () => mixtureWeights({
+  }, experts = ffn.size('moe_num_experts'), perToken = ffn.size('moe_top_k'), width = ffn.size('ffn_hidden_size'), kvWidth = 2 * d.kvHeads * d.headDim, full = attentionPart(d, null, () => [blocks_.sn('norm_attn_norm.attn.Wqkv', d.hidden + kvWidth, d.hidden, 'qkv', {kvHeads: d.kvHeads, kvWidth}), blocks_.nM('norm_attn_norm.attn.out_proj', d.hidden, d.hidden)]), moe = feedPart('moe', d, () => mixtureWeights({
    hidden: d.hidden,
    width,
    experts,
@@ -12984,11 +12568,10 @@ const mixtral_flaggedAttention = d => {
  }
 }], mixtral = mixtral_types.map(layered), modernBertDecoder = decoder({
  type: 'modernbert-decoder',
- defaults: {vocab_size: 50368, hidden_size: 768, intermediate_size: 1152, num_hidden_layers: 22, num_attention_heads: 12, max_position_embeddings: 8192, sliding_window: 64, decoder_bias: true, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 50368, hidden: 768, width: 1152, layers: 22, heads: 12, context: 8192, sliding_window: 64, decoder_bias: true, tie_word_embeddings: true}),
  headDim: 'divide',
  kvHeads: (_, heads) => heads,
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), (0, 
- blocks_.xb)('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'model.embeddings.tok_embeddings'), blocks_.xb('model.embeddings.norm', d.hidden, d.config.flag('norm_bias'))],
  layer: function modernbert_decoder_layer(d) {
   const bias = d.config.flag('attention_bias'), all = d.heads * d.headDim
   return modernLayer(d).flatMap(weight => weight.name === 'attn.Wqkv' ? [blocks_.fi('attn.q_proj', all, d.hidden, {bias}), blocks_.sn('attn.k_proj', all, d.hidden, 'kv', {bias, kvHeads: d.heads}), blocks_.sn('attn.v_proj', all, d.hidden, 'kv', {
@@ -13003,14 +12586,12 @@ const mixtral_flaggedAttention = d => {
  },
  final: d => {
   const normBias = d.config.flag('norm_bias'), dense = blocks_.kz('lm_head.dense', d.hidden, d.hidden, {bias: d.config.flag('classifier_bias')})
-  return [blocks_.xb('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, (0, 
-  blocks_.xb)('lm_head.norm', d.hidden, normBias)] : []]
+  return [blocks_.xb('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, blocks_.xb('lm_head.norm', d.hidden, normBias)] : []]
  },
  headBias: config => config.flag('decoder_bias')
 })
 function whisperStem(hidden, mels, positions) {
- return [blocks_.xT('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true), (0, 
- blocks_.$4)(positions, hidden, 'embed_positions'), blocks_.xb('layer_norm', hidden, true)]
+ return [blocks_.xT('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true), blocks_.$4(positions, hidden, 'embed_positions'), blocks_.xb('layer_norm', hidden, true)]
 }
 function whisperLayer(hidden, width) {
  return encoderLayer({hidden, width, keyBias: false, norms: ['self_attn_layer_norm', 'final_layer_norm']})
@@ -13031,17 +12612,16 @@ function visionTower(m, otherwise, absent, name = "vision_tower") {
 }
 const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector_bias") => m => {
  const {encoder, named} = visionTower(m, otherwise, absent), bias = m.config.flag(biasKey, true)
- return [named, projector(twoLayers(encoder.width * featureLayers(m), m.hidden, bias)), ...newline ? [projector([(0, 
- blocks_.i1)('image_newline', m.hidden)], 'model')] : []]
-}, clipLarge = {hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14}, siglipSo400m = {
- hidden_size: 1152,
- intermediate_size: 4304,
- num_hidden_layers: 26,
- num_attention_heads: 16,
+ return [named, projector(twoLayers(encoder.width * featureLayers(m), m.hidden, bias)), ...newline ? [projector([blocks_.i1('image_newline', m.hidden)], 'model')] : []]
+}, clipLarge = family.BG({hidden: 1024, width: 4096, layers: 24, heads: 16, image_size: 336, patch_size: 14}), siglipSo400m = family.BG({
+ hidden: 1152,
+ width: 4304,
+ layers: 26,
+ heads: 16,
  image_size: 384,
  patch_size: 14,
  vision_use_head: false
-}, merged = (width, factor) => width * factor * factor, pixtralTowers = absent => m => {
+}), merged = (width, factor) => width * factor * factor, pixtralTowers = absent => m => {
  const {encoder, named} = visionTower(m, 'pixtral', absent), merge = merged(encoder.width, m.config.size('spatial_merge_size'))
  return [named, projector([blocks_.xb('norm', encoder.width), blocks_.kz('patch_merger.merging_layer', encoder.width, merge), ...twoLayers(encoder.width * featureLayers(m), m.hidden, m.config.flag('multimodal_projector_bias'))])]
 }, idefics3Towers = otherwise => m => {
@@ -13053,8 +12633,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
  text: {type: 'gemma3_text'},
  towers: m => {
   const {encoder, named} = visionTower(m, 'siglip_vision_model', {})
-  return [named, projector([blocks_.kz('mm_input_projection_weight', encoder.width, m.hidden), (0, 
-  blocks_.xb)('mm_soft_emb_norm', encoder.width)])]
+  return [named, projector([blocks_.kz('mm_input_projection_weight', encoder.width, m.hidden), blocks_.xb('mm_soft_emb_norm', encoder.width)])]
  }
 }), llava_types = [{type: 'llava', text: {type: 'llama'}, tie: 'either', towers: llavaTowers('clip_vision_model', clipLarge, false)}, {type: 'llava_next', text: {type: 'llama'}, towers: llavaTowers('clip_vision_model', clipLarge, true)}, {
  type: 'llava_next_video',
@@ -13063,10 +12642,11 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
  towers: llavaTowers('clip_vision_model', clipLarge, true)
 }, {type: 'llava_onevision', text: {type: 'qwen2'}, tie: 'either', towers: llavaTowers('siglip_vision_model', siglipSo400m, true)}, {
  type: 'vipllava',
- defaults: {vision_feature_layers: [-2, -5, -8, -11, 6]},
+ defaults: {vision_feature_layer: [-2, -5, -8, -11, 6]},
+ aliases: {vision_feature_layer: ['vision_feature_layers']},
  text: {type: 'llama'},
  towers: m => {
-  const {encoder, named} = visionTower(m, 'clip_vision_model', clipLarge), listed = m.config.raw('vision_feature_layers'), input = encoder.width * (Array.isArray(listed) ? listed.length : 1)
+  const {encoder, named} = visionTower(m, 'clip_vision_model', clipLarge), input = encoder.width * featureLayers(m)
   return [named, projector([blocks_.xb('projector_layernorm', input, true), ...twoLayers(input, m.hidden, true)])]
  }
 }, {
@@ -13079,15 +12659,16 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
 }, {
  type: 'mistral3',
  defaults: {spatial_merge_size: 2},
- text: {type: 'mistral', absent: {vocab_size: 131072, hidden_size: 5120, intermediate_size: 32768, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, sliding_window: null}},
+ text: {type: 'mistral', absent: family.BG({vocab: 131072, hidden: 5120, width: 32768, layers: 40, heads: 32, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: null})},
  tiedByDefault: true,
  towers: pixtralTowers({...clipLarge, image_size: 1540})
-}, {type: 'mistral_large4', defaults: {spatial_merge_size: 2}, text: {type: 'mistral_large4_text'}, towers: pixtralTowers({hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 30, num_attention_heads: 16, image_size: 1540, patch_size: 14})}, gemma3('gemma3', {
- tiedByDefault: true
-}), gemma3('shieldgemma2', {classes: ['Gemma3'], tie: 'either'}), {
+}, {type: 'mistral_large4', defaults: {spatial_merge_size: 2}, text: {type: 'mistral_large4_text'}, towers: pixtralTowers(family.BG({hidden: 2048, width: 6144, layers: 30, heads: 16, image_size: 1540, patch_size: 14}))}, gemma3('gemma3', {tiedByDefault: true}), gemma3('shieldgemma2', {
+ classes: ['Gemma3'],
+ tie: 'either'
+}), {
  type: 'paligemma',
  defaults: {projection_dim: 2048},
- text: {type: 'gemma', absent: {vocab_size: 257152, hidden_size: 2048, intermediate_size: 16384, num_hidden_layers: 18, num_attention_heads: 8, num_key_value_heads: 1}},
+ text: {type: 'gemma', absent: family.BG({vocab: 257152, hidden: 2048, width: 16384, layers: 18, heads: 8, kvHeads: 1})},
  tiedByDefault: true,
  towers: m => {
   const absent = {...siglipSo400m, intermediate_size: 4096, num_hidden_layers: 27, image_size: 224}, {encoder, named} = visionTower(m, 'siglip_vision_model', absent), width = m.config.size('projection_dim')
@@ -13099,7 +12680,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
  text: {type: 'cohere2'},
  tiedByDefault: true,
  towers: m => {
-  const {encoder, named} = visionTower(m, 'siglip_vision_model', {hidden_size: 1152, intermediate_size: 3072, num_hidden_layers: 27, num_attention_heads: 12, image_size: 512}), inner = m.config.size('alignment_intermediate_size'), input = merged(encoder.width, m.config.size('downsample_factor'))
+  const absent = family.BG({hidden: 1152, width: 3072, layers: 27, heads: 12, image_size: 512}), {encoder, named} = visionTower(m, 'siglip_vision_model', absent), inner = m.config.size('alignment_intermediate_size'), input = merged(encoder.width, m.config.size('downsample_factor'))
   return [ named, projector([ blocks_.fi('linear_1', inner, input, { bias: true }), blocks_.nM('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }) ]) ]
  }
 }, {
@@ -13110,8 +12691,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
  exact: false,
  towers: m => {
   const {encoder, named} = visionTower(m, 'siglip_vision_model', siglipSo400m), inner = m.config.sizeOrNull('alignment_intermediate_size') ?? m.hidden, input = merged(encoder.width, m.config.size('downsample_factor'))
-  return [named, projector([blocks_.xb('layernorm', input, true), (0, 
-  blocks_.fi)('linear_1', inner, input, { bias: true }), blocks_.nM('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }) ]) ]
+  return [named, projector([blocks_.xb('layernorm', input, true), blocks_.fi('linear_1', inner, input, { bias: true }), blocks_.nM('linear_2', m.hidden, Math.floor(inner / 2), { bias: true }) ]) ]
  }
 }, {type: 'idefics3', defaults: {scale_factor: 2}, text: {type: 'llama'}, towers: idefics3Towers('idefics3_vision')}, {type: 'smolvlm', defaults: {scale_factor: 2}, text: {type: 'llama'}, towers: idefics3Towers('smolvlm_vision')}, {
  type: 'modernvbert',
@@ -13137,8 +12717,7 @@ const llavaTowers = (otherwise, absent, newline, biasKey = "multimodal_projector
  tiedByDefault: true,
  towers: m => {
   const {encoder, named} = visionTower(m, 'siglip2_vision_model', {}), input = merged(encoder.width, m.config.size('downsample_factor')), inner = m.config.size('projector_hidden_size')
-  return [named, projector([...m.config.flag('projector_use_layernorm') ? [(0, 
-  blocks_.xb)('layer_norm', input, true)] : [], ...twoLayers(input, m.hidden, m.config.flag('projector_bias'), inner)])]
+  return [named, projector([...m.config.flag('projector_use_layernorm') ? [blocks_.xb('layer_norm', input, true)] : [], ...twoLayers(input, m.hidden, m.config.flag('projector_bias'), inner)])]
  }
 }]
 function shuffleFactor(m) {
@@ -13150,14 +12729,14 @@ const llava = llava_types.map(multimodal), whisperLarge = {num_mel_bins: 128, en
  encoder_attention_heads: ['num_attention_heads'],
  encoder_ffn_dim: ['intermediate_size'],
  d_model: ['hidden_size']
-}
-function whisperEncoder(file) {
- const config = file.with(whisperLarge, whisperAliases), hidden = config.size('d_model')
+}, newerAliases = Object.fromEntries(Object.entries(whisperAliases).map(([name, others]) => [name, [name, ...others]]))
+function whisperEncoder(file, aliases = whisperAliases) {
+ const config = file.with(whisperLarge, aliases), hidden = config.size('d_model')
  return {weights: whisperStem(hidden, config.size('num_mel_bins'), config.size('max_source_positions')), stack: family.hQ(config, whisperLayer(hidden, config.size('encoder_ffn_dim')), 'encoder_layers'), heads: config.size('encoder_attention_heads'), width: hidden}
 }
-const voxtralText = {vocab_size: 131072, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 30, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072}
+const voxtralText = family.BG({vocab: 131072, hidden: 3072, width: 8192, layers: 30, kvHeads: 8, head_dim: 128, context: 131072})
 function realtimeEncoder(file) {
- const config = file.with({...whisperLarge, encoder_attention_heads: 32, head_dim: 64}, whisperAliases), hidden = config.size('d_model'), weights = encoderLayer({
+ const config = file.with({...whisperLarge, encoder_attention_heads: 32, head_dim: 64}, newerAliases), hidden = config.size('d_model'), weights = encoderLayer({
   hidden,
   width: config.size('encoder_ffn_dim'),
   attention: config.size('encoder_attention_heads') * config.size('head_dim'),
@@ -13167,8 +12746,7 @@ function realtimeEncoder(file) {
   rms: true
  }).map(weight => weight.name === 'mlp.down_proj' ? {...weight, bias: true} : weight)
  return {
-  weights: [blocks_.xT('embedder.conv1', hidden, 3 * config.size('num_mel_bins'), true), (0, 
-  blocks_.xT)('embedder.conv2', hidden, 3 * hidden, true), blocks_.xb('norm', hidden)],
+  weights: [blocks_.xT('embedder.conv1', hidden, 3 * config.size('num_mel_bins'), true), blocks_.xT('embedder.conv2', hidden, 3 * hidden, true), blocks_.xb('norm', hidden)],
   stack: family.hQ(config, weights, 'encoder_layers'),
   heads: config.size('encoder_attention_heads'),
   width: hidden
@@ -13179,7 +12757,7 @@ const flamingo = type => ({
  text: {type: 'qwen2'},
  tie: 'never',
  towers: m => {
-  const encoder = whisperEncoder(m.part('audio_config')), bias = m.config.flag('projector_bias', true)
+  const encoder = whisperEncoder(m.part('audio_config'), newerAliases), bias = m.config.flag('projector_bias', true)
   return [tower('audio_tower', 'audio', encoder), projector(twoLayers(encoder.width, m.hidden, bias))]
  }
 })
@@ -13187,8 +12765,7 @@ function qwen25Audio(file) {
  const config = file.with({...whisperLarge, output_dim: 3584}, whisperAliases), encoder = whisperEncoder(config), output = config.size('output_dim')
  return {
   ...encoder,
-  weights: [...encoder.weights.filter(weight => weight.name !== 'embed_positions'), (0, 
-  blocks_.$4)(2, output, 'audio_bos_eos_token'), blocks_.kz('proj', output, encoder.width, {bias: true})],
+  weights: [...encoder.weights.filter(weight => weight.name !== 'embed_positions'), blocks_.$4(2, output, 'audio_bos_eos_token'), blocks_.kz('proj', output, encoder.width, {bias: true})],
   width: output
  }
 }
@@ -13199,9 +12776,7 @@ function qwen3Audio(file, defaults = {}) {
   ...defaults
  }, whisperAliases), hidden = config.size('d_model'), channels = config.size('downsample_hidden_size'), halved = features => Math.floor((features + 1) / 2), features = halved(halved(halved(config.size('num_mel_bins'))))
  return {
-  weights: [blocks_.xT('conv2d1', channels, 9, true), blocks_.xT('conv2d2', channels, 9 * channels, true), (0, 
-  blocks_.xT)('conv2d3', channels, 9 * channels, true), blocks_.kz('conv_out', hidden, channels * features), (0, 
-  blocks_.xb)('ln_post', hidden, true)],
+  weights: [blocks_.xT('conv2d1', channels, 9, true), blocks_.xT('conv2d2', channels, 9 * channels, true), blocks_.xT('conv2d3', channels, 9 * channels, true), blocks_.kz('conv_out', hidden, channels * features), blocks_.xb('ln_post', hidden, true)],
   stack: family.hQ(config, encoderLayer({hidden, width: config.size('encoder_ffn_dim'), norms: ['self_attn_layer_norm', 'final_layer_norm']}), 'encoder_layers'),
   heads: config.size('encoder_attention_heads'),
   width: hidden
@@ -13232,8 +12807,8 @@ const audio_language_types = [{
  text: {type: 'llama', own: ['llama'], defaults: voxtralText},
  tie: 'never',
  towers: m => {
-  const config = m.part('audio_config').with(whisperLarge, whisperAliases)
-  return [tower('audio_tower', 'audio', whisperEncoder(config)), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false))]
+  const config = m.part('audio_config').with(whisperLarge, newerAliases)
+  return [tower('audio_tower', 'audio', whisperEncoder(config, newerAliases)), projector(twoLayers(config.size('encoder_ffn_dim'), m.hidden, false))]
  }
 }, {
  type: 'voxtral_realtime',
@@ -13245,122 +12820,33 @@ const audio_language_types = [{
   return [tower('audio_tower', 'audio', encoder), projector(twoLayers(input, m.hidden, false))]
  },
  finish: function steered(shape) {
-  const h = shape.facts.hidden, delay = [blocks_.kz('ada_rms_norm.linear1', 32, h), (0, 
-  blocks_.kz)('ada_rms_norm.linear2', h, 32)], kinds = shape.layers.kinds.map(kind => ({...kind, weights: [...kind.weights, ...delay]}))
+  const h = shape.facts.hidden, delay = [blocks_.kz('ada_rms_norm.linear1', 32, h), blocks_.kz('ada_rms_norm.linear2', h, 32)], kinds = shape.layers.kinds.map(kind => ({...kind, weights: [...kind.weights, ...delay]}))
   return {...shape, layers: {...shape.layers, kinds}}
  },
  exact: false
 }, {
  type: 'glmasr',
- text: {type: 'llama', own: ['llama'], defaults: {vocab_size: 59264, hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 4, max_position_embeddings: 8192}},
+ text: {type: 'llama', own: ['llama'], defaults: family.BG({vocab: 59264, hidden: 2048, width: 6144, layers: 28, heads: 16, kvHeads: 4, context: 8192})},
  tiedByDefault: true,
  towers: m => {
   const config = m.part('audio_config').with(whisperLarge, whisperAliases), bias = {bias: true}
-  return [tower('audio_tower', 'audio', glmEncoder(config)), projector([blocks_.fi('linear_1', 2 * m.hidden, config.size('encoder_ffn_dim'), bias), (0, 
-  blocks_.nM)('linear_2', m.hidden, 2 * m.hidden, bias)])]
+  return [tower('audio_tower', 'audio', glmEncoder(config)), projector([blocks_.fi('linear_1', 2 * m.hidden, config.size('encoder_ffn_dim'), bias), blocks_.nM('linear_2', m.hidden, 2 * m.hidden, bias)])]
  }
 }, flamingo('audioflamingo3'), flamingo('musicflamingo'), {
  type: 'qwen3_asr',
- text: {type: 'qwen3', absent: {hidden_size: 2048, intermediate_size: 6144, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 65536, tie_word_embeddings: true}},
+ text: {type: 'qwen3', absent: family.BG({hidden: 2048, width: 6144, layers: 28, heads: 16, kvHeads: 8, context: 65536, tie_word_embeddings: true})},
  tiedByDefault: true,
  towers: m => {
   const config = m.part('audio_config'), encoder = qwen3Audio(config, {encoder_layers: 24, encoder_attention_heads: 16, encoder_ffn_dim: 4096, d_model: 1024})
   return [tower('audio_tower', 'audio', encoder), projector(qwen3AudioProjection(config, encoder.width))]
  }
 }], audioLanguage = audio_language_types.map(multimodal)
-function patchEmbed(config, hidden, bias) {
- return patchConv('patch_embed.proj', config, hidden, {bias, channels: 'in_channels', frames: sides(config, 'temporal_patch_size')[0]})
-}
-function merger(config, hidden, out, normed, prefix = "merger") {
- const inner = hidden * config.size('spatial_merge_size') ** 2
- return [ { ...normed, name: `${prefix}.${normed.name}` }, blocks_.fi(`${prefix}.linear_fc1`, inner, inner, { bias: true }), blocks_.nM(`${prefix}.linear_fc2`, out, inner, { bias: true }) ]
-}
-const names = {attention: 'attn', out: 'proj', mlp: 'mlp'}
-function blocks(config, weights, layer, hidden) {
- return {weights, stack: family.$h(family.zb(config, 'depth'), {name: 'block', weights: layer, cache: []}), heads: config.sizeOrNull('num_heads'), width: hidden}
-}
-function qwen25Visual(file) {
- const config = file.with(qwen25Defaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size')
- return blocks(config, [patchEmbed(config, hidden, false), ...merger(config, hidden, out, (0, 
- blocks_.xb)('ln_q', hidden))], encoderLayer({hidden, width: config.size('intermediate_size'), fused: true, gated: true, rms: true, norms: ['norm1', 'norm2'], names}), out)
-}
-function qwen3Visual(file, deepstack) {
- const config = file.with(qwen3Defaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = hidden * config.size('spatial_merge_size') ** 2, deep = deepstack ? (config.list('deepstack_visual_indexes') ?? []).length : 0
- return blocks(config, [patchEmbed(config, hidden, true), blocks_.$4(config.size('num_position_embeddings'), hidden, 'pos_embed'), ...merger(config, hidden, out, (0, 
- blocks_.xb)('norm', hidden, true)), ...Array.from({ length: deep }, (_, i) => merger(config, hidden, out, blocks_.xb('norm', inner, true), `deepstack_merger_list.${i}`)).flat() ], encoderLayer({
-  hidden,
-  width: config.size('intermediate_size'),
-  fused: true,
-  norms: ['norm1', 'norm2'],
-  names
- }), out)
-}
-function glmVisual(file) {
- const config = file.with(glmDefaults), hidden = config.size('hidden_size'), out = config.size('out_hidden_size'), inner = config.size('intermediate_size'), merge = config.size('spatial_merge_size')
- return blocks(config, [patchPositions('embeddings.position_embedding', config, hidden), patchEmbed(config, hidden, true), (0, 
- blocks_.xb)('post_conv_layernorm', hidden), blocks_.xb('post_layernorm', hidden), (0, 
- blocks_.xT)('downsample', out, hidden * merge * merge, true), blocks_.fi('merger.proj', out, out), (0, 
- blocks_.xb)('merger.post_projection_norm', out, true), blocks_.fi('merger.gate_proj', inner, out), (0, 
- blocks_.fi)('merger.up_proj', inner, out), blocks_.nM('merger.down_proj', out, inner)], encoderLayer({hidden, width: out, fused: true, gated: true, rms: true, qkvBias: config.flag('attention_bias'), outBias: false, mlpBias: false, norms: ['norm1', 'norm2'], names}), out)
-}
-const qwen2Defaults = {depth: 32, embed_dim: 1280, hidden_size: 3584, mlp_ratio: 4, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_patch_size: 2}, qwen25Defaults = {
- depth: 32,
- hidden_size: 3584,
- intermediate_size: 3420,
- num_heads: 16,
- in_channels: 3,
- patch_size: 14,
- spatial_merge_size: 2,
- temporal_patch_size: 2,
- out_hidden_size: 3584
-}, qwen3Defaults = {depth: 27, hidden_size: 1152, intermediate_size: 4304, num_heads: 16, in_channels: 3, patch_size: 16, spatial_merge_size: 2, temporal_patch_size: 2, out_hidden_size: 3584, num_position_embeddings: 2304, deepstack_visual_indexes: [8, 16, 24]}, glmDefaults = {
- depth: 24,
- hidden_size: 1536,
- intermediate_size: 13696,
- attention_bias: false,
- num_heads: 12,
- in_channels: 3,
- image_size: 336,
- patch_size: 14,
- spatial_merge_size: 2,
- temporal_patch_size: 2,
- out_hidden_size: 4096
-}, qwen2Text = own => ({type: 'qwen2', own: [own], flat: true, defaults: {vocab_size: 152064, hidden_size: 8192, intermediate_size: 29568, num_hidden_layers: 80, num_attention_heads: 64, num_key_value_heads: 8, max_position_embeddings: 32768, use_sliding_window: false}}), glm4vText = {
- type: 'glm4',
- own: ['glm4v_text'],
- fields: () => ({attention_bias: true}),
- defaults: {vocab_size: 151552, hidden_size: 4096, intermediate_size: 13696, num_hidden_layers: 40, num_attention_heads: 32, num_key_value_heads: 2, max_position_embeddings: 32768, head_dim: null}
-}, visual = read => m => [tower('visual', 'vision', read(m.part('vision_config')))], qwen3VlText = {max_position_embeddings: 128e3}, qwenVl = [{
- type: 'qwen2_vl',
- text: qwen2Text('qwen2_vl_text'),
- tie: 'either',
- towers: visual(function qwen2Visual(file) {
-  const config = file.with(qwen2Defaults), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
-  if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-  const out = config.size('hidden_size')
-  return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, (0, 
-  blocks_.xb)('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
- })
-}, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
- type: 'cosmos3_omni',
- text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText},
- towers: visual(config => qwen3Visual(config, true))
-}, {type: 'qwen3_vl_moe', text: {type: 'qwen3_vl_moe_text'}, towers: visual(config => qwen3Visual(config, true))}, {type: 'qwen3_5', text: {type: 'qwen3_5_text'}, towers: visual(config => qwen3Visual(config, false))}, {
- type: 'qwen3_5_moe',
- text: {type: 'qwen3_5_moe_text'},
- towers: visual(config => qwen3Visual(config, false))
-}, {type: 'glm4v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glmga', classes: ['Glm46V'], text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {type: 'glm46v', text: glm4vText, tie: 'either', towers: visual(glmVisual)}, {
- type: 'glm4v_moe',
- text: {type: 'glm4v_moe_text'},
- tie: 'either',
- towers: visual(glmVisual)
-}].map(multimodal)
 function samTower(file) {
- const config = file.with({
-  hidden_size: 768,
+ const config = file.with(family.BG({
+  hidden: 768,
   output_channels: 256,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
+  layers: 12,
+  heads: 12,
   num_channels: 3,
   image_size: 1024,
   patch_size: 16,
@@ -13370,8 +12856,7 @@ function samTower(file) {
   window_size: 14,
   global_attn_indexes: [2, 5, 8, 11],
   mlp_dim: 3072
- }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ (0, 
- blocks_.i1)('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), blocks_.i1('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim)] : [], layer = encoderLayer({
+ })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ blocks_.i1('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), blocks_.i1('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim)] : [], layer = encoderLayer({
   hidden,
   width: config.size('mlp_dim'),
   fused: true,
@@ -13379,31 +12864,27 @@ function samTower(file) {
   names: {attention: 'attn', out: 'proj'}
  })
  return undivided({
-  weights: [...config.flag('use_abs_pos') ? [patchPositions('pos_embed', config, hidden)] : [], patchConv('patch_embed.projection', config, hidden, {bias: true}), blocks_.xT('neck.conv1', channels, hidden, false), blocks_.xb('neck.layer_norm1', channels, true), (0,
-  blocks_.xT)('neck.conv2', channels, 9 * channels, false), blocks_.xb('neck.layer_norm2', channels, true)],
+  weights: [...config.flag('use_abs_pos') ? [patchPositions('pos_embed', config, hidden)] : [], patchConv('patch_embed.projection', config, hidden, {bias: true}), blocks_.xT('neck.conv1', channels, hidden, false), blocks_.xb('neck.layer_norm1', channels, true), blocks_.xT('neck.conv2', channels, 9 * channels, false), blocks_.xb('neck.layer_norm2', channels, true)],
   stack: family.US(family.zb(config), i => global.has(i) ? 'global encoder' : 'windowed encoder', (i, name) => ({name, weights: [...layer, ...relative(global.has(i) ? reach : config.size('window_size'))], cache: []})),
   heads,
   width: channels
  })
 }
 function pooledAttention(adapter) {
- const config = adapter.with({
+ const config = adapter.with(family.BG({
   vision_feature_layer: [24, 18],
-  hidden_size: 1152,
-  num_attention_heads: 16,
-  num_key_value_heads: 16,
+  hidden: 1152,
+  heads: 16,
+  kvHeads: 16,
   head_dim: 72,
   attention_bias: true,
-  intermediate_size: 18944,
+  width: 18944,
   text_hidden_size: 3584,
   mlp_bias: false
- }), hidden = config.size('hidden_size'), input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1), headDim = config.size('head_dim'), queries = config.size('num_attention_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, bias = {
+ })), hidden = config.size('hidden_size'), input = hidden * Math.max((config.list('vision_feature_layer') ?? []).length, 1), headDim = config.size('head_dim'), queries = config.size('num_attention_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, bias = {
   bias: config.flag('attention_bias')
  }, width = config.size('intermediate_size'), mlpBias = {bias: config.flag('mlp_bias')}
- return [blocks_.kz('image_pooling_2d.q_proj', queries, input, bias), (0, 
- blocks_.kz)('image_pooling_2d.k_proj', keys, input, bias), blocks_.kz('image_pooling_2d.v_proj', keys, input, bias), (0, 
- blocks_.kz)('image_pooling_2d.o_proj', hidden, queries, bias), blocks_.fi('image_projector.gate_proj', width, hidden, mlpBias), (0, 
- blocks_.fi)('image_projector.up_proj', width, hidden, mlpBias), blocks_.nM('image_projector.down_proj', config.size('text_hidden_size'), width)]
+ return [blocks_.kz('image_pooling_2d.q_proj', queries, input, bias), blocks_.kz('image_pooling_2d.k_proj', keys, input, bias), blocks_.kz('image_pooling_2d.v_proj', keys, input, bias), blocks_.kz('image_pooling_2d.o_proj', hidden, queries, bias), blocks_.fi('image_projector.gate_proj', width, hidden, mlpBias), blocks_.fi('image_projector.up_proj', width, hidden, mlpBias), blocks_.nM('image_projector.down_proj', config.size('text_hidden_size'), width)]
 }
 function molmoText(shape, config) {
  const text = (config.nested('text_config') ?? config).with({additional_vocab_size: 128}), extra = blocks_.$4(text.count('additional_vocab_size'), shape.facts.hidden, 'model.new_embedding'), kinds = shape.layers.kinds.map(kind => ({
@@ -13414,41 +12895,37 @@ function molmoText(shape, config) {
 }
 const document_vision_types = [{
  type: 'got_ocr2',
- text: {type: 'qwen2', absent: {vocab_size: 151860, hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24, num_attention_heads: 16, num_key_value_heads: 16}},
+ text: {type: 'qwen2', absent: family.BG({vocab: 151860, hidden: 1024, width: 2816, layers: 24, heads: 16, kvHeads: 16})},
  tiedByDefault: true,
  towers: function gotTowers(m) {
   const encoder = samTower(m.part('vision_config'))
-  return [tower('vision_tower', 'vision', encoder), projector([blocks_.xT('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), (0, 
-  blocks_.xT)('conv_upsampler2', m.hidden, 18 * encoder.width, false), (0, 
-  blocks_.kz)('multimodal_projector', m.hidden, m.hidden, {bias: true})])]
+  return [tower('vision_tower', 'vision', encoder), projector([blocks_.xT('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), blocks_.xT('conv_upsampler2', m.hidden, 18 * encoder.width, false), blocks_.kz('multimodal_projector', m.hidden, m.hidden, {bias: true})])]
  }
 }, {
  type: 'lighton_ocr',
  defaults: {spatial_merge_size: 2},
- text: {type: 'qwen3', absent: {hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 28, num_attention_heads: 16, num_key_value_heads: 8, max_position_embeddings: 40960}},
+ text: {type: 'qwen3', absent: family.BG({hidden: 1024, width: 3072, layers: 28, heads: 16, kvHeads: 8, context: 40960})},
  tiedByDefault: true,
  towers: function lightOnTowers(m) {
   const encoder = encoderOf(m.part('vision_config', {image_size: 1540, patch_size: 14}), 'pixtral'), merge = encoder.width * m.config.size('spatial_merge_size') ** 2
-  return [tower('vision_encoder', 'vision', encoder), projector([blocks_.xb('norm', encoder.width), (0, 
-  blocks_.kz)('patch_merger.merging_layer', encoder.width, merge), ...twoLayers(encoder.width, m.hidden, false)], 'vision_projection')]
+  return [tower('vision_encoder', 'vision', encoder), projector([blocks_.xb('norm', encoder.width), blocks_.kz('patch_merger.merging_layer', encoder.width, merge), ...twoLayers(encoder.width, m.hidden, false)], 'vision_projection')]
  }
 }, {
  type: 'paddleocr_vl',
- text: {type: 'ernie4_5', own: ['paddleocr_vl_text'], defaults: {vocab_size: 103424, hidden_size: 1024, intermediate_size: 3072, num_hidden_layers: 18, num_attention_heads: 16, num_key_value_heads: 2, head_dim: 128}},
+ text: {type: 'ernie4_5', own: ['paddleocr_vl_text'], defaults: family.BG({vocab: 103424, hidden: 1024, width: 3072, layers: 18, heads: 16, kvHeads: 2, head_dim: 128})},
  tie: 'either',
  tiedByDefault: true,
  towers: function paddleTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1152,
-   intermediate_size: 4304,
-   num_hidden_layers: 27,
-   num_attention_heads: 16,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 1152,
+   width: 4304,
+   layers: 27,
+   heads: 16,
    num_channels: 3,
    image_size: 384,
    patch_size: 14,
    spatial_merge_size: 2
-  }), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), blocks_.$4(patchCount(config), hidden, 'embeddings.position_embedding'), (0,
-  blocks_.xb)('post_layernorm', hidden, true)], {hidden, width: config.size('intermediate_size')}), inner = hidden * config.size('spatial_merge_size') ** 2
+  })), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), blocks_.$4(patchCount(config), hidden, 'embeddings.position_embedding'), blocks_.xb('post_layernorm', hidden, true)], {hidden, width: config.size('intermediate_size')}), inner = hidden * config.size('spatial_merge_size') ** 2
   return [tower('visual.vision_model', 'vision', encoder), projector([blocks_.xb('pre_norm', hidden, true), ...twoLayers(inner, m.hidden, true, inner)], 'projector')]
  }
 }, {
@@ -13456,22 +12933,25 @@ const document_vision_types = [{
  text: {type: 'ernie4_5_vl_moe_text'},
  tiedByDefault: true,
  towers: function ernieTowers(m) {
-  const config = m.part('vision_config').with({depth: 32, hidden_size: 1280, intermediate_size: 5120, num_heads: 16, in_channels: 3, patch_size: 14, spatial_merge_size: 2, temporal_merge_size: 2}), hidden = config.size('hidden_size'), patch = patchConv('patch_embed.proj', config, hidden, {
-   bias: false,
-   channels: 'in_channels'
-  }), encoder = plainEncoder(config, [blocks_.kz(patch.name, patch.out, patch.in), (0, 
-  blocks_.xb)('ln', hidden, true)], {hidden, width: config.size('intermediate_size'), fused: true, norms: ['norm1', 'norm2'], names: {attention: 'attn', out: 'proj'}}, {layers: 'depth', heads: 'num_heads'}), inner = hidden * config.size('spatial_merge_size') ** 2, bias = {
+  const config = m.part('vision_config').with({
+   depth: 32,
+   hidden_size: 1280,
+   intermediate_size: 5120,
+   num_heads: 16,
+   in_channels: 3,
+   patch_size: 14,
+   spatial_merge_size: 2,
+   temporal_merge_size: 2
+  }, visualAliases), hidden = config.size('hidden_size'), patch = patchConv('patch_embed.proj', config, hidden, {bias: false, channels: 'in_channels'}), encoder = plainEncoder(config, [blocks_.kz(patch.name, patch.out, patch.in), blocks_.xb('ln', hidden, true)], {hidden, width: config.size('intermediate_size'), fused: true, norms: ['norm1', 'norm2'], names: {attention: 'attn', out: 'proj'}}, {layers: 'depth', heads: 'num_heads'}), inner = hidden * config.size('spatial_merge_size') ** 2, bias = {
    bias: true
-  }, resampler = (name, input) => [ blocks_.kz(`${name}.fc1`, inner, input, bias), (0, 
-  blocks_.kz)(`${name}.fc2`, inner, inner, bias), blocks_.xb(`${name}.ln`, inner, true) ]
-  return [tower('vision_tower', 'vision', encoder), projector([...resampler('spatial_linear', inner), ...resampler('temporal_linear', inner * config.size('temporal_merge_size')), (0, 
-  blocks_.kz)('mlp', m.hidden, inner, bias), blocks_.xb('after_norm', m.hidden)], 'resampler_model')]
+  }, resampler = (name, input) => [ blocks_.kz(`${name}.fc1`, inner, input, bias), blocks_.kz(`${name}.fc2`, inner, inner, bias), blocks_.xb(`${name}.ln`, inner, true) ]
+  return [tower('vision_tower', 'vision', encoder), projector([...resampler('spatial_linear', inner), ...resampler('temporal_linear', inner * config.size('temporal_merge_size')), blocks_.kz('mlp', m.hidden, inner, bias), blocks_.xb('after_norm', m.hidden)], 'resampler_model')]
  }
 }, {
  type: 'exaone4_5',
  text: {type: 'exaone4'},
  towers: function exaoneTowers(m) {
-  const config = m.part('vision_config').with({num_key_value_heads: 8, num_heads: 16}), encoder = qwen25Visual(config), heads = config.size('num_heads'), kvHeads = config.size('num_key_value_heads'), kinds = encoder.stack.kinds.map(kind => ({
+  const config = m.part('vision_config').with({num_key_value_heads: 8, num_heads: 16}, visualAliases), encoder = qwen25Visual(config), heads = config.size('num_heads'), kvHeads = config.size('num_key_value_heads'), kinds = encoder.stack.kinds.map(kind => ({
    ...kind,
    weights: kind.weights.map(weight => weight.name === 'attn.qkv' ? { ...weight, out: Math.floor(weight.in / heads) * (heads + 2 * kvHeads) } : weight)
   }))
@@ -13495,29 +12975,36 @@ const document_vision_types = [{
  }
 }, {
  type: 'molmo2',
- text: {type: 'qwen3', own: ['molmo2_text'], defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 12288, num_hidden_layers: 36, num_attention_heads: 32, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 36864}},
+ text: {
+  type: 'qwen3',
+  own: ['molmo2_text'],
+  defaults: family.BG({vocab: 151936, hidden: 4096, width: 12288, layers: 36, heads: 32, kvHeads: 8, head_dim: 128, context: 36864}),
+  fields: config => {
+   const bias = config.nested('text_config')?.raw('qkv_bias')
+   return bias === void 0 ? {} : {attention_bias: bias}
+  }
+ },
  tie: 'never',
  towers: function molmoTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1152,
-   intermediate_size: 4304,
-   num_hidden_layers: 25,
-   num_attention_heads: 16,
-   num_key_value_heads: 16,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 1152,
+   width: 4304,
+   layers: 25,
+   heads: 16,
+   kvHeads: 16,
    head_dim: 72,
    image_size: [378, 378],
    patch_size: 14,
    num_channels: 3,
    attention_bias: true
-  }), hidden = config.size('hidden_size'), bias = config.flag('attention_bias'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = patchConv('patch_embedding', config, hidden, {
+  })), hidden = config.size('hidden_size'), bias = config.flag('attention_bias'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = patchConv('patch_embedding', config, hidden, {
    bias: true
   }), positions = config.sizeOrNull('num_position_embeddings') ?? patchCount(config), layer = encoderLayer({ hidden, width: config.size('intermediate_size'), attention: heads * headDim, qkvBias: bias, outBias: bias, names: { out: 'o_proj' } }).map(weight => /\.[kv]_proj$/.test(weight.name) ? {
    ...weight,
    out: keys
   } : weight)
   return [tower('vision_tower', 'vision', {
-   weights: [blocks_.i1('positional_embedding', positions * hidden), (0, 
-   blocks_.kz)(patch.name, patch.out, patch.in, {bias: true})],
+   weights: [blocks_.i1('positional_embedding', positions * hidden), blocks_.kz(patch.name, patch.out, patch.in, {bias: true})],
    stack: family.hQ(config, layer),
    heads,
    width: hidden
@@ -13526,60 +13013,35 @@ const document_vision_types = [{
  finish: molmoText
 }], documentVision = document_vision_types.map(multimodal)
 function ocrTowers(m, ownPatches) {
- const vision = m.part('vision_config'), nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`), sam = samTower(nested('sam_config')), [first, second] = downsampled(nested('sam_config')), config = nested('encoder_config').with({
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_channels: 3,
-  image_size: 224,
-  patch_size: 14
- }), hidden = config.size('hidden_size'), side = Math.floor(config.size('image_size') / config.size('patch_size')), patch = config.size('num_channels') * config.size('patch_size') ** 2
+ const vision = m.part('vision_config'), nested = name => vision.nested(name) ?? new models_config.TS({}, {}, {}, `${vision.path}${name}.`), sam = samTower(nested('sam_config')), [first, second] = downsampled(nested('sam_config')), config = nested('encoder_config').with(family.BG({ hidden: 1024, width: 4096, layers: 24, heads: 16, num_channels: 3, image_size: 224, patch_size: 14 })), hidden = config.size('hidden_size'), side = Math.floor(config.size('image_size') / config.size('patch_size')), patch = config.size('num_channels') * config.size('patch_size') ** 2
  return [tower('sam_model', 'vision', {
   ...sam,
-  weights: [...sam.weights, blocks_.xT('net_2', first, 9 * sam.width, false), (0, 
-  blocks_.xT)('net_3', second, 9 * first, false)]
+  weights: [...sam.weights, blocks_.xT('net_2', first, 9 * sam.width, false), blocks_.xT('net_3', second, 9 * first, false)]
  }), tower('vision_model', 'vision', {
-  weights: [blocks_.i1('embeddings.class_embedding', hidden), ...ownPatches ? [(0, 
-  blocks_.xT)('embeddings.patch_embedding', hidden, patch, false)] : [], (0, 
-  blocks_.$4)(side * side + 1, hidden, 'embeddings.position_embedding'), (0, 
-  blocks_.xb)('pre_layrnorm', hidden, true)],
+  weights: [blocks_.i1('embeddings.class_embedding', hidden), ...ownPatches ? [blocks_.xT('embeddings.patch_embedding', hidden, patch, false)] : [], blocks_.$4(side * side + 1, hidden, 'embeddings.position_embedding'), blocks_.xb('pre_layrnorm', hidden, true)],
   stack: family.hQ(config, encoderLayer({hidden, width: config.size('intermediate_size')})),
   heads: config.size('num_attention_heads'),
   width: hidden
  }), projector([blocks_.kz('layers', m.hidden, second + hidden, {bias: true})], 'projector'), separators(m)]
 }
-const separators = m => projector([blocks_.i1('image_newline', m.hidden), (0, 
-blocks_.i1)('view_seperator', m.hidden)], 'model')
+const separators = m => projector([blocks_.i1('image_newline', m.hidden), blocks_.i1('view_seperator', m.hidden)], 'model')
 function downsampled(config) {
  const [first, second] = config.with({downsample_channels: [512, 1024]}).list('downsample_channels') ?? [], valid = size => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 1e6
  return valid(first) && valid(second) ? [first, second] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1')
 }
 function vl2Towers(m) {
- const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = {
-  hidden_size: hidden,
-  intermediate_size: Math.max(1, Math.trunc(hidden * ratio)),
-  num_hidden_layers: vision.size('layers'),
-  num_attention_heads: vision.size('heads'),
+ const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = family.BG({
+  hidden,
+  width: Math.max(1, Math.trunc(hidden * ratio)),
+  layers: vision.size('layers'),
+  heads: vision.size('heads'),
   image_size: vision.size('image_size'),
   patch_size: vision.size('patch_size'),
   vision_use_head: true
- }, encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model'), merge = (m.optional('projector_config') ?? file).with({downsample_ratio: 2}).size('downsample_ratio')
+ }), encoder = encoderOf(new models_config.TS(fields, {}, {}, file.path), 'siglip_vision_model'), merge = (m.optional('projector_config') ?? file).with({downsample_ratio: 2}).size('downsample_ratio')
  return [tower('vision', 'vision', encoder), projector([blocks_.fi('layers.1', m.hidden, encoder.width * merge * merge, {bias: true}), blocks_.nM('layers.3', m.hidden, m.hidden, {bias: true})], 'projector'), separators(m)]
 }
-const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText = {
- vocab_size: 129280,
- hidden_size: 1280,
- intermediate_size: 6848,
- moe_intermediate_size: 896,
- num_hidden_layers: 12,
- num_attention_heads: 10,
- n_routed_experts: 64,
- n_shared_experts: 2,
- first_k_dense_replace: 1,
- num_experts_per_tok: 6,
- tie_word_embeddings: false
-}, deepseek_vision_types = [{
+const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText = family.BG({vocab: 129280, hidden: 1280, width: 6848, moe_intermediate_size: 896, layers: 12, heads: 10, n_routed_experts: 64, n_shared_experts: 2, first_k_dense_replace: 1, num_experts_per_tok: 6, tie_word_embeddings: false}), deepseek_vision_types = [{
  type: 'deepseek_vl_hybrid',
  text: {type: 'llama'},
  tiedByDefault: true,
@@ -13588,9 +13050,7 @@ const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText
   return [tower('vision_model', 'vision', encoder), tower('high_res_vision_model', 'vision', sam), projector([...sam.weights.filter(weight => weight.name.startsWith('neck.')).map(weight => ({
    ...weight,
    name: `high_res_vision_${weight.name}`
-  })), blocks_.xT('high_res_vision_proj.conv1', 2 * sam.width, 9 * sam.width, false), (0, 
-  blocks_.xT)('high_res_vision_proj.conv2', 4 * sam.width, 18 * sam.width, false), (0, 
-  blocks_.i1)('high_res_vision_alpha', 1), blocks_.kz('vision_proj', half, encoder.width, {bias: true}), blocks_.kz('high_res_vision_proj', half, 4 * sam.width, {bias: true}), blocks_.kz('proj', m.hidden, m.hidden, {bias: true})], 'aligner')]
+  })), blocks_.xT('high_res_vision_proj.conv1', 2 * sam.width, 9 * sam.width, false), blocks_.xT('high_res_vision_proj.conv2', 4 * sam.width, 18 * sam.width, false), blocks_.i1('high_res_vision_alpha', 1), blocks_.kz('vision_proj', half, encoder.width, {bias: true}), blocks_.kz('high_res_vision_proj', half, 4 * sam.width, {bias: true}), blocks_.kz('proj', m.hidden, m.hidden, {bias: true})], 'aligner')]
  }
 }, {type: 'unlimited_ocr', text: {type: 'deepseek', own: ['unlimited_ocr_text'], defaults: ocrText, fields: () => ({head_dim: null})}, towers: m => ocrTowers(m, false)}, {
  type: 'DeepseekOCR',
@@ -13608,22 +13068,13 @@ const isOcr = config => architectureOf(config).prefix === 'DeepseekOCR', ocrText
  exact: false
 }], isPlain = text => text?.json['use_mla'] === false || text?.json['v_head_dim'] === 0, deepseekVision = deepseek_vision_types.map(multimodal)
 function conformerLayer(c) {
- const h = c.hidden, feed = name => [ blocks_.xb(`${name}.pre_layer_norm`, h), (0, 
- blocks_.fi)(`${name}.ffw_layer_1`, 4 * h, h), blocks_.nM(`${name}.ffw_layer_2`, h, 4 * h), (0, 
- blocks_.xb)(`${name}.post_layer_norm`, h) ], headDim = Math.floor(h / c.heads), inner = headDim * c.heads
- return [...feed('ffw_layer_start'), blocks_.xb('attention.pre_attn_norm', h), ...['q_proj', 'k_proj', 'v_proj', 'pos_proj'].map(name => (0, 
- blocks_.fi)(`attention.attn.${name}`, inner, h)), blocks_.i1('attention.attn.per_dim_scale', headDim), (0, 
- blocks_.nM)('attention.post', h, h), blocks_.xb('attention.post_norm', h), (0, 
- blocks_.xb)('lconv1d.pre_layer_norm', h), blocks_.fi('lconv1d.linear_start', 2 * h, h), (0, 
- blocks_.xT)('lconv1d.depthwise_conv1d', h, c.kernel, false), blocks_.xb('lconv1d.conv_norm', h), (0, 
- blocks_.nM)('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), blocks_.xb('norm', h)]
+ const h = c.hidden, feed = name => [ blocks_.xb(`${name}.pre_layer_norm`, h), blocks_.fi(`${name}.ffw_layer_1`, 4 * h, h), blocks_.nM(`${name}.ffw_layer_2`, h, 4 * h), blocks_.xb(`${name}.post_layer_norm`, h) ], headDim = Math.floor(h / c.heads), inner = headDim * c.heads
+ return [...feed('ffw_layer_start'), blocks_.xb('attention.pre_attn_norm', h), ...['q_proj', 'k_proj', 'v_proj', 'pos_proj'].map(name => blocks_.fi(`attention.attn.${name}`, inner, h)), blocks_.i1('attention.attn.per_dim_scale', headDim), blocks_.nM('attention.post', h, h), blocks_.xb('attention.post_norm', h), blocks_.xb('lconv1d.pre_layer_norm', h), blocks_.fi('lconv1d.linear_start', 2 * h, h), blocks_.xT('lconv1d.depthwise_conv1d', h, c.kernel, false), blocks_.xb('lconv1d.conv_norm', h), blocks_.nM('lconv1d.linear_end', h, h), ...feed('ffw_layer_end'), blocks_.xb('norm', h)]
 }
 function conformer(config, c, layers, more = []) {
  const [first, second] = c.channels
  return undivided({
-  weights: [blocks_.xT('subsample_conv_projection.conv_0', first, 9, false), (0, 
-  blocks_.xb)('subsample_conv_projection.norm_0', first), blocks_.xT('subsample_conv_projection.conv_1', second, 9 * first, false), (0, 
-  blocks_.xb)('subsample_conv_projection.norm_1', second), blocks_.kz('subsample_conv_projection.input_proj_linear', c.hidden, c.input), ...more],
+  weights: [blocks_.xT('subsample_conv_projection.conv_0', first, 9, false), blocks_.xb('subsample_conv_projection.norm_0', first), blocks_.xT('subsample_conv_projection.conv_1', second, 9 * first, false), blocks_.xb('subsample_conv_projection.norm_1', second), blocks_.kz('subsample_conv_projection.input_proj_linear', c.hidden, c.input), ...more],
   stack: family.$h(family.zb(config, layers), {name: 'conformer', weights: conformerLayer(c), cache: []}),
   heads: c.heads,
   width: c.hidden
@@ -13635,20 +13086,19 @@ function channels(config, name) {
 }
 const gemma_multimodal_halved = features => Math.floor((features - 1) / 2) + 1
 function embedder(m, name, vocabulary, width) {
- return projector([blocks_.$4(vocabulary, width, 'embedding'), blocks_.xb('hard_embedding_norm', width), (0, 
- blocks_.xb)('soft_embedding_norm', width), blocks_.kz('embedding_projection', m.hidden, width)], name)
+ return projector([blocks_.$4(vocabulary, width, 'embedding'), blocks_.xb('hard_embedding_norm', width), blocks_.xb('soft_embedding_norm', width), blocks_.kz('embedding_projection', m.hidden, width)], name)
 }
 function gemma4Vision(file) {
- const config = file.with({
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_hidden_layers: 16,
-  num_attention_heads: 12,
-  num_key_value_heads: 12,
+ const config = file.with(family.BG({
+  hidden: 768,
+  width: 3072,
+  layers: 16,
+  heads: 12,
+  kvHeads: 12,
   head_dim: 64,
   patch_size: 16,
   position_embedding_size: 10240
- }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = config.size('patch_size'), layer = encoderLayer({
+ })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.size('head_dim'), keys = config.size('num_key_value_heads') * headDim, patch = config.size('patch_size'), layer = encoderLayer({
   hidden,
   width: config.size('intermediate_size'),
   attention: heads * headDim,
@@ -13661,10 +13111,8 @@ function gemma4Vision(file) {
   names: {out: 'o_proj'}
  }).map(weight => /\.[kv]_proj$/.test(weight.name) ? { ...weight, out: keys } : weight)
  return undivided({
-  weights: [blocks_.$4(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), (0, 
-  blocks_.kz)('patch_embedder.input_proj', hidden, 3 * patch * patch)],
-  stack: family.hQ(config, [...layer, blocks_.xb('self_attn.q_norm', headDim), (0, 
-  blocks_.xb)('self_attn.k_norm', headDim)]),
+  weights: [blocks_.$4(2 * config.size('position_embedding_size'), hidden, 'patch_embedder.position_embedding_table'), blocks_.kz('patch_embedder.input_proj', hidden, 3 * patch * patch)],
+  stack: family.hQ(config, [...layer, blocks_.xb('self_attn.q_norm', headDim), blocks_.xb('self_attn.k_norm', headDim)]),
   heads,
   width: hidden
  })
@@ -13700,7 +13148,7 @@ const projection = (m, name, width) => projector([blocks_.kz('embedding_projecti
    const encoder = gemma4Vision(seen)
    towers.push(tower('vision_tower', 'vision', encoder), projection(m, 'embed_vision', encoder.width))
   }
-  const heard = m.optional('audio_config')?.with({hidden_size: 1024, num_hidden_layers: 12, num_attention_heads: 8, subsampling_conv_channels: [128, 32], conv_kernel_size: 5, output_proj_dims: 1536})
+  const heard = m.optional('audio_config')?.with(family.BG({hidden: 1024, layers: 12, heads: 8, subsampling_conv_channels: [128, 32], conv_kernel_size: 5, output_proj_dims: 1536}))
   if (heard) {
    const sizes = channels(heard, 'subsampling_conv_channels'), hidden = heard.size('hidden_size'), output = heard.size('output_proj_dims'), sized = {
     hidden,
@@ -13720,9 +13168,7 @@ const projection = (m, name, width) => projector([blocks_.kz('embedding_projecti
  towers: function unifiedTowers(m) {
   const towers = [], seen = m.optional('vision_config')?.with({patch_size: 16, pooling_kernel_size: 3, mm_embed_dim: 3840, mm_posemb_size: 1120, output_proj_dims: 3840})
   if (seen) {
-   const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2, width = seen.size('mm_embed_dim'), weights = [(0, 
-   blocks_.xb)('patch_ln1', pixels, true), blocks_.kz('patch_dense', width, pixels, {bias: true}), blocks_.xb('patch_ln2', width, true), blocks_.$4(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), (0,
-   blocks_.xb)('pos_norm', width, true)]
+   const pixels = 3 * (seen.size('patch_size') * seen.size('pooling_kernel_size')) ** 2, width = seen.size('mm_embed_dim'), weights = [blocks_.xb('patch_ln1', pixels, true), blocks_.kz('patch_dense', width, pixels, {bias: true}), blocks_.xb('patch_ln2', width, true), blocks_.$4(2 * seen.size('mm_posemb_size'), width, 'pos_embedding'), blocks_.xb('pos_norm', width, true)]
    towers.push(tower('vision_embedder', 'vision', {weights, stack: family.Go, heads: null, width}), projection(m, 'vision_embedder.multimodal_embedder', seen.size('output_proj_dims')))
   }
   const heard = m.optional('audio_config')?.with({audio_embed_dim: 640})
@@ -13736,28 +13182,22 @@ const projection = (m, name, width) => projector([blocks_.kz('embedding_projecti
  read: config => {
   const d = sizesOf(config), intermediate = config.size('intermediate_size'), crossing = new Set(config.list('cross_attention_layers') ?? crossLayers), own = attentionPart(d, null, () => attentionWeights(d)), dense = densePart(d, intermediate), cross = {
    name: 'cross',
-   weights: () => [...attentionWeights({...d, prefix: 'cross_attn'}), ...queryKeyNorms(d, 'head', 'cross_attn'), blocks_.i1('cross_attn_attn_gate', 1), (0,
-   blocks_.i1)('cross_attn_mlp_gate', 1), blocks_.xb('input_layernorm', d.hidden)],
+   weights: () => [...attentionWeights({...d, prefix: 'cross_attn'}), ...queryKeyNorms(d, 'head', 'cross_attn'), blocks_.i1('cross_attn_attn_gate', 1), blocks_.i1('cross_attn_mlp_gate', 1), blocks_.xb('input_layernorm', d.hidden)],
    cache: [{kind: 'cross', encoderTokens: config.size('cross_attention_tokens'), ...keyValueHeads(d)}]
   }
   return {sizes: d, layer: i => [crossing.has(i) ? cross : own, dense], intermediate, embedding: [blocks_.xP(d.vocabulary + 8, d.hidden)], tied: false}
  }
-}), siglipSizes = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16}
+}), siglipSizes = family.BG({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16})
 function siglipLike(config, more, learned = true) {
  const hidden = config.size('hidden_size')
- return plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), ...learned ? [patchPositions('embeddings.position_embedding', config, hidden)] : [], (0,
- blocks_.xb)('post_layernorm', hidden, true), ...more], {hidden, width: config.size('intermediate_size')})
+ return plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), ...learned ? [patchPositions('embeddings.position_embedding', config, hidden)] : [], blocks_.xb('post_layernorm', hidden, true), ...more], {hidden, width: config.size('intermediate_size')})
 }
 function miniCpmTowers(m) {
  const config = m.part('vision_config').with({...siglipSizes, window_kernel_size: [2, 2]}), hidden = config.size('hidden_size'), window = more_vision_area(config, 'window_kernel_size'), inner = hidden * window, bias = {bias: true}, [q, k, v, out] = encoderLayer({
   hidden,
   width: hidden
- }), merger = [ ...[ q, k, v, out ].map(weight => ({ ...weight, name: `vit_merger.${weight.name}` })), blocks_.xb('vit_merger.layer_norm1', hidden, true), blocks_.xb('vit_merger.pre_norm', inner, true), (0,
- blocks_.kz)('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias), (0, 
- blocks_.kz)('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias)], merge = hidden * more_vision_area(m.config, 'merge_kernel_size'), times = (0, 
- family.zb)(m.config, 'merger_times')
- return [ tower('vision_tower', 'vision', siglipLike(config, merger)), projector(Array.from({ length: times }, (_, i) => [ blocks_.xb(`mlp.${i}.pre_norm`, merge, true), blocks_.kz(`mlp.${i}.linear_1`, merge, merge, bias), (0,
- blocks_.kz)(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, bias) ]).flat(), 'merger') ]
+ }), merger = [ ...[ q, k, v, out ].map(weight => ({ ...weight, name: `vit_merger.${weight.name}` })), blocks_.xb('vit_merger.layer_norm1', hidden, true), blocks_.xb('vit_merger.pre_norm', inner, true), blocks_.kz('vit_merger.linear_1', config.size('intermediate_size') * window, inner, bias), blocks_.kz('vit_merger.linear_2', hidden, config.size('intermediate_size') * window, bias)], merge = 4 * hidden, times = family.zb(m.config, 'merger_times')
+ return [ tower('vision_tower', 'vision', siglipLike(config, merger)), projector(Array.from({ length: times }, (_, i) => [ blocks_.xb(`mlp.${i}.pre_norm`, merge, true), blocks_.kz(`mlp.${i}.linear_1`, merge, merge, bias), blocks_.kz(`mlp.${i}.linear_2`, i === times - 1 ? m.hidden : hidden, merge, bias) ]).flat(), 'merger') ]
 }
 function more_vision_area(config, name) {
  const [height, width] = config.list(name) ?? [], valid = side => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024
@@ -13766,7 +13206,7 @@ function more_vision_area(config, name) {
 const miniCpm = (type, classes, tied) => ({
  type,
  classes,
- defaults: {merge_kernel_size: [2, 2], merger_times: 1},
+ defaults: {merger_times: 1},
  text: {type: 'qwen3_5_text'},
  tiedByDefault: tied,
  towers: miniCpmTowers
@@ -13781,26 +13221,25 @@ const miniCpm = (type, classes, tied) => ({
 }, {
  type: 'hy_v4_vl',
  classes: ['HYV4VL'],
- text: {type: 'hy_v4', own: ['hy_v4_vl_text'], defaults: {hidden_size: 6144, intermediate_size: 18432, moe_intermediate_size: 2048, num_hidden_layers: 78, num_attention_heads: 64, num_key_value_heads: 64, q_lora_rank: 2048, index_n_heads: 32}},
+ text: {type: 'hy_v4', own: ['hy_v4_vl_text'], defaults: family.BG({hidden: 6144, width: 18432, moe_intermediate_size: 2048, layers: 78, heads: 64, kvHeads: 64, q_lora_rank: 2048, index_n_heads: 32})},
  towers: function hunyuanTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1536,
-   intermediate_size: 6144,
-   num_hidden_layers: 40,
-   num_attention_heads: 16,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 1536,
+   width: 6144,
+   layers: 40,
+   heads: 16,
    num_channels: 3,
    patch_size: 16,
    max_image_size: 2048,
    out_hidden_size: 6144,
    spatial_merge_size: 2
-  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
+  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = Math.floor(hidden / heads), inner = hidden * config.size('spatial_merge_size') ** 2, output = config.size('out_hidden_size'), side = Math.floor(config.size('max_image_size') / config.size('patch_size'))
   return [tower('vision_tower', 'vision', plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), blocks_.$4(side * side + 1, hidden, 'embeddings.position_embedding')], {
    hidden,
    width: config.size('intermediate_size'),
    attention: heads * headDim,
    names: {out: 'o_proj'}
-  })), projector([blocks_.i1('image_newline', output), blocks_.xT('proj_conv', inner, inner, true), (0, 
-  blocks_.xT)('proj_out', output, inner, true), blocks_.xb('before_rms', hidden)], 'vision_tower.patch_merger')]
+  })), projector([blocks_.i1('image_newline', output), blocks_.xT('proj_conv', inner, inner, true), blocks_.xT('proj_out', output, inner, true), blocks_.xb('before_rms', hidden)], 'vision_tower.patch_merger')]
  }
 }, {
  type: 'qianfan_ocr',
@@ -13812,43 +13251,33 @@ const miniCpm = (type, classes, tied) => ({
  }
 }], moreVision = more_vision_types.map(multimodal)
 function vision(file) {
- const config = file.with({hidden_size: 1152, intermediate_size: 4304, num_hidden_layers: 27, num_attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14}), hidden = config.size('hidden_size'), width = config.size('intermediate_size')
- return plainEncoder(config, [blocks_.i1('global_img_feature_extensor', hidden), (0, 
- blocks_.i1)('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {bias: true}), patchPositions('img_processor.embeddings.position_embedding', config, hidden), (0,
- blocks_.xb)('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width)], {hidden, width})
+ const config = file.with(family.BG({hidden: 1152, width: 4304, layers: 27, heads: 16, num_channels: 3, image_size: 448, patch_size: 14})), hidden = config.size('hidden_size'), width = config.size('intermediate_size')
+ return plainEncoder(config, [blocks_.i1('global_img_feature_extensor', hidden), blocks_.i1('sub_img_feature_extensor', hidden), patchConv('img_processor.embeddings.patch_embedding', config, hidden, {bias: true}), patchPositions('img_processor.embeddings.position_embedding', config, hidden), blocks_.xb('img_processor.post_layernorm', hidden, true), ...poolingHead(hidden, width)], {hidden, width})
 }
 function subsampling(config, hidden) {
- const channels = config.size('nemo_conv_channels'), steps = Math.floor(Math.log2(config.size('time_reduction'))), again = Array.from({length: Math.max(steps - 1, 0)}, (_, i) => [blocks_.xT("embed.conv." + (3 * i + 2), channels, 9, true), (0,
- blocks_.xT)("embed.conv." + (3 * i + 3), channels, channels, true)]).flat(), output = channels * config.size('nemo_final_size')
- return [blocks_.xT('embed.conv.0', channels, 9, true), ...again, (0, 
- blocks_.kz)('embed.out', hidden, output, {bias: true})]
+ const channels = config.size('nemo_conv_channels'), steps = Math.floor(Math.log2(config.size('time_reduction'))), again = Array.from({length: Math.max(steps - 1, 0)}, (_, i) => [blocks_.xT("embed.conv." + (3 * i + 2), channels, 9, true), blocks_.xT("embed.conv." + (3 * i + 3), channels, channels, true) ]).flat(), halved = Math.ceil(config.size('input_size') / 2 ** steps), output = channels * (config.sizeOrNull('nemo_final_size') ?? halved)
+ return [blocks_.xT('embed.conv.0', channels, 9, true), ...again, blocks_.kz('embed.out', hidden, output, {bias: true})]
 }
 function phi4_multimodal_conformer(config, hidden) {
- const width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), inner = Math.floor(hidden / heads) * heads, outer = config.size('ext_pw_out_channel'), bias = { bias: true }
- return [...conformerFeed('feed_forward_in', hidden, width, true), ...['q_proj', 'k_proj', 'v_proj'].map(name => (0, 
- blocks_.fi)(`self_attn.${name}`, inner, hidden, bias)), blocks_.nM('self_attn.o_proj', hidden, inner, bias), (0, 
- blocks_.xb)('conv.layer_norm', hidden, true), blocks_.i1('conv.glu.b1', outer), (0, 
- blocks_.i1)('conv.glu.b2', outer), blocks_.xT('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), (0, 
- blocks_.xT)('conv.dw_sep_conv_1d.dw_conv', hidden, config.size('kernel_size'), true), (0, 
- blocks_.xT)('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), hidden, true), (0, 
- blocks_.xT)('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), (0, 
- blocks_.xb)('layer_norm_att', hidden, true), blocks_.xb('layer_norm', hidden, true)]
+ const width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), inner = Math.floor(hidden / heads) * heads, outer = config.size('ext_pw_out_channel'), deep = hidden * config.size('depthwise_multiplier'), bias = { bias: true }
+ return [...conformerFeed('feed_forward_in', hidden, width, true), ...['q_proj', 'k_proj', 'v_proj'].map(name => blocks_.fi(`self_attn.${name}`, inner, hidden, bias)), blocks_.nM('self_attn.o_proj', hidden, inner, bias), blocks_.xb('conv.layer_norm', hidden, true), blocks_.i1('conv.glu.b1', outer), blocks_.i1('conv.glu.b2', outer), blocks_.xT('conv.glu.ext_pw_conv_1d', 2 * outer, hidden, true), blocks_.xT('conv.dw_sep_conv_1d.dw_conv', deep, config.size('kernel_size'), true), blocks_.xT('conv.dw_sep_conv_1d.pw_conv', config.size('depthwise_separable_out_channel'), deep, true), blocks_.xT('conv.ext_pw_conv_1d', outer, hidden, true), ...conformerFeed('feed_forward_out', hidden, width, true), blocks_.xb('layer_norm_att', hidden, true), blocks_.xb('layer_norm', hidden, true)]
 }
-const audioDefaults = {
- hidden_size: 1024,
- intermediate_size: 1536,
+const audioDefaults = family.BG({
+ hidden: 1024,
+ width: 1536,
  num_blocks: 24,
- num_attention_heads: 16,
+ heads: 16,
  ext_pw_out_channel: 1024,
  depthwise_separable_out_channel: 1024,
+ depthwise_multiplier: 1,
  kernel_size: 3,
  time_reduction: 8,
  bias_max_distance: 1e3,
  bias_symmetric: false,
  nemo_conv_channels: 1024,
  downsample_rate: 1,
- nemo_final_size: 10
-}
+ input_size: 80
+})
 function audio(config) {
  const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), buckets = (config.flag('bias_symmetric') ? 1 : 2) * config.size('bias_max_distance')
  return {
@@ -13860,15 +13289,14 @@ function audio(config) {
 }
 const phi4Multimodal = multimodal({
  type: 'phi4_multimodal',
- text: {type: 'phi3', flat: true, defaults: {vocab_size: 200064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 8, max_position_embeddings: 131072}},
+ text: {type: 'phi3', flat: true, defaults: family.BG({vocab: 200064, hidden: 3072, width: 8192, layers: 32, heads: 32, kvHeads: 8, context: 131072})},
  towers: function towers(m) {
-  const seen = vision(m.part('vision_config')), heard = audio(m.part('audio_config').with(audioDefaults)), pair = (up, down, input) => [(0, 
-  blocks_.fi)(up, m.hidden, input, {bias: true}), blocks_.nM(down, m.hidden, m.hidden, {bias: true})]
+  const seen = vision(m.part('vision_config')), heard = audio(m.part('audio_config').with(audioDefaults)), pair = (up, down, input) => [blocks_.fi(up, m.hidden, input, {bias: true}), blocks_.nM(down, m.hidden, m.hidden, {bias: true})]
   return [tower('embed_tokens_extend.image_embed', 'vision', seen), tower('embed_tokens_extend.audio_embed', 'audio', heard), projector([...pair('image_embed.img_projection_up', 'image_embed.img_projection_down', seen.width), ...pair('audio_embed.up_proj_for_speech', 'audio_embed.down_proj_for_speech', heard.width), ...pair('audio_embed.up_proj_for_vision_speech', 'audio_embed.down_proj_for_vision_speech', heard.width)], 'embed_tokens_extend')]
  }
 })
 function blipVision(m) {
- const config = m.part('vision_config').with({hidden_size: 1408, intermediate_size: 6144, num_hidden_layers: 39, num_attention_heads: 16, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: true}), hidden = config.size('hidden_size')
+ const config = m.part('vision_config').with(family.BG({hidden: 1408, width: 6144, layers: 39, heads: 16, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: true})), hidden = config.size('hidden_size')
  return plainEncoder(config, [blocks_.i1('embeddings.class_embedding', hidden), patchPositions('embeddings.position_embedding', config, hidden, 1), patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), blocks_.xb('post_layernorm', hidden, true)], {
   hidden,
   width: config.size('intermediate_size'),
@@ -13878,27 +13306,21 @@ function blipVision(m) {
  })
 }
 function queryTransformer(file, seen, text) {
- const config = file.with({
-  vocab_size: 30522,
-  hidden_size: 768,
-  num_hidden_layers: 12,
-  num_attention_heads: 12,
-  intermediate_size: 3072,
-  max_position_embeddings: 512,
+ const config = file.with(family.BG({
+  vocab: 30522,
+  hidden: 768,
+  layers: 12,
+  heads: 12,
+  width: 3072,
+  context: 512,
   cross_attention_frequency: 2,
   encoder_hidden_size: 1408,
   use_qformer_text_input: false
- }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), input = seen ?? config.size('encoder_hidden_size'), every = config.size('cross_attention_frequency'), reads = text === 'always' || config.flag('use_qformer_text_input'), bias = {
+ })), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), input = seen ?? config.size('encoder_hidden_size'), every = config.size('cross_attention_frequency'), reads = text === 'always' || config.flag('use_qformer_text_input'), bias = {
   bias: true
- }, attention = (name, keys) => [ blocks_.fi(`${name}.attention.query`, hidden, hidden, bias), (0, 
- blocks_.fi)(`${name}.attention.key`, hidden, keys, bias), blocks_.fi(`${name}.attention.value`, hidden, keys, bias), (0, 
- blocks_.nM)(`${name}.output.dense`, hidden, hidden, bias), blocks_.xb(`${name}.output.LayerNorm`, hidden, true) ], feed = suffix => [ (0, 
- blocks_.fi)(`intermediate${suffix}.dense`, width, hidden, bias), blocks_.nM(`output${suffix}.dense`, hidden, width, bias), (0, 
- blocks_.xb)(`output${suffix}.LayerNorm`, hidden, true) ]
+ }, attention = (name, keys) => [ blocks_.fi(`${name}.attention.query`, hidden, hidden, bias), blocks_.fi(`${name}.attention.key`, hidden, keys, bias), blocks_.fi(`${name}.attention.value`, hidden, keys, bias), blocks_.nM(`${name}.output.dense`, hidden, hidden, bias), blocks_.xb(`${name}.output.LayerNorm`, hidden, true) ], feed = suffix => [ blocks_.fi(`intermediate${suffix}.dense`, width, hidden, bias), blocks_.nM(`output${suffix}.dense`, hidden, width, bias), blocks_.xb(`output${suffix}.LayerNorm`, hidden, true) ]
  return {
-  weights: [...text === 'always' ? [blocks_.xP(config.size('vocab_size'), hidden, 'embeddings.word_embeddings'), (0, 
-  blocks_.$4)(config.size('max_position_embeddings'), hidden, 'embeddings.position_embeddings')] : [], (0, 
-  blocks_.xb)('layernorm', hidden, true)],
+  weights: [...text === 'always' ? [blocks_.xP(config.size('vocab_size'), hidden, 'embeddings.word_embeddings'), blocks_.$4(config.size('max_position_embeddings'), hidden, 'embeddings.position_embeddings')] : [], blocks_.xb('layernorm', hidden, true)],
   stack: family.US(family.zb(config), i => i % every === 0 ? 'crossing' : 'plain', (i, name) => ({name, weights: [...attention('attention', hidden), ...i % every === 0 ? attention('crossattention', input) : [], ...feed('_query'), ...reads ? feed('') : []], cache: []})),
   heads: config.size('num_attention_heads'),
   width: hidden
@@ -13906,40 +13328,23 @@ function queryTransformer(file, seen, text) {
 }
 const blipTowers = text => m => {
  const vision = blipVision(m), query = queryTransformer(m.part('qformer_config'), vision.width, text)
- return [tower('vision_model', 'vision', vision), tower('qformer', 'projector', query), projector([(0, 
- blocks_.i1)('query_tokens', m.config.size('num_query_tokens') * query.width), (0, 
- blocks_.kz)('language_projection', m.hidden, query.width, {bias: true})], 'model')]
+ return [tower('vision_model', 'vision', vision), tower('qformer', 'projector', query), projector([blocks_.i1('query_tokens', m.config.size('num_query_tokens') * query.width), blocks_.kz('language_projection', m.hidden, query.width, {bias: true})], 'model')]
 }
 function graniteSpeechTowers(m) {
- const config = m.part('encoder_config').with({
-  input_dim: 160,
-  num_layers: 10,
-  hidden_dim: 1024,
-  feedforward_mult: 4,
-  num_heads: 8,
-  output_dim: 42,
-  max_pos_emb: 512,
-  conv_kernel_size: 15,
-  conv_expansion_factor: 2
+ const config = m.part('encoder_config').with({input_dim: 160, num_layers: 10, hidden_dim: 1024, feedforward_mult: 4, num_heads: 8, output_dim: 42, max_pos_emb: 512, conv_kernel_size: 15, conv_expansion_factor: 2}, {
+  input_dim: ['num_mel_bins'],
+  num_layers: ['num_hidden_layers'],
+  hidden_dim: ['hidden_size'],
+  num_heads: ['num_attention_heads']
  }), hidden = config.size('hidden_dim'), heads = config.size('num_heads'), headDim = config.sizeOrNull('dim_head') ?? Math.max(1, Math.floor(hidden / heads)), inner = heads * headDim, width = hidden * config.size('feedforward_mult'), channels = hidden * config.size('conv_expansion_factor'), output = config.size('output_dim'), bias = {
   bias: true
- }, feed = name => [ blocks_.xb(`${name}.pre_norm`, hidden, true), (0, 
- blocks_.fi)(`${name}.up_proj`, width, hidden, bias), blocks_.nM(`${name}.down_proj`, hidden, width, bias) ], conformer = [ ...feed('ff1'), (0, 
- blocks_.xb)('attn.pre_norm', hidden, true), blocks_.fi('attn.to_q', inner, hidden), (0, 
- blocks_.fi)('attn.to_kv', 2 * inner, hidden), blocks_.nM('attn.to_out', hidden, inner, bias), (0, 
- blocks_.$4)(2 * config.size('max_pos_emb') + 1, headDim, 'attn.rel_pos_emb'), (0, 
- blocks_.xb)('conv.norm', hidden, true), blocks_.xT('conv.up_conv', 2 * channels, hidden, true), (0, 
- blocks_.xT)('conv.depth_conv', channels, config.size('conv_kernel_size'), false), (0, 
- blocks_.xb)('conv.batch_norm', channels, true), blocks_.xT('conv.down_conv', hidden, channels, true), ...feed('ff2'), (0, 
- blocks_.xb)('post_norm', hidden, true)], encoder = {
-  weights: [blocks_.kz('input_linear', hidden, config.size('input_dim'), bias), (0, 
-  blocks_.kz)('out', output, hidden, bias), blocks_.kz('out_mid', hidden, output, bias)],
+ }, feed = name => [ blocks_.xb(`${name}.pre_norm`, hidden, true), blocks_.fi(`${name}.up_proj`, width, hidden, bias), blocks_.nM(`${name}.down_proj`, hidden, width, bias) ], conformer = [ ...feed('ff1'), blocks_.xb('attn.pre_norm', hidden, true), blocks_.fi('attn.to_q', inner, hidden), blocks_.fi('attn.to_kv', 2 * inner, hidden), blocks_.nM('attn.to_out', hidden, inner, bias), blocks_.$4(2 * config.size('max_pos_emb') + 1, headDim, 'attn.rel_pos_emb'), blocks_.xb('conv.norm', hidden, true), blocks_.xT('conv.up_conv', 2 * channels, hidden, true), blocks_.xT('conv.depth_conv', channels, config.size('conv_kernel_size'), false), blocks_.xb('conv.batch_norm', channels, true), blocks_.xT('conv.down_conv', hidden, channels, true), ...feed('ff2'), blocks_.xb('post_norm', hidden, true)], encoder = {
+  weights: [blocks_.kz('input_linear', hidden, config.size('input_dim'), bias), blocks_.kz('out', output, hidden, bias), blocks_.kz('out_mid', hidden, output, bias)],
   stack: family.$h(family.zb(config, 'num_layers'), {name: 'conformer', weights: conformer, cache: []}),
   heads,
   width: hidden
  }, query = queryTransformer(m.part('projector_config'), null, 'flag'), queries = Math.floor(m.config.size('window_size') / m.config.size('downsample_rate'))
- return [tower('encoder', 'audio', encoder), tower('projector.qformer', 'projector', query), projector([(0, 
- blocks_.i1)('query', queries * query.width), blocks_.kz('linear', m.hidden, query.width, bias)], 'projector')]
+ return [tower('encoder', 'audio', encoder), tower('projector.qformer', 'projector', query), projector([blocks_.i1('query', queries * query.width), blocks_.kz('linear', m.hidden, query.width, bias)], 'projector')]
 }
 const blip = (type, classes, text) => ({type, classes, defaults: {num_query_tokens: 32}, text: {type: 'opt'}, tie: 'nested', towers: blipTowers(text)}), query_transformers_granite = type => ({
  type,
@@ -13953,12 +13358,9 @@ const blip = (type, classes, text) => ({type, classes, defaults: {num_query_toke
  text: {type: 'aria_text'},
  towers: function ariaTowers(m) {
   const encoder = encoderOf(m.part('vision_config'), 'idefics3_vision'), h = encoder.width
-  return [tower('vision_tower', 'vision', encoder), projector([blocks_.i1('query', m.config.size('max_value_projector_patch_to_query_dict') * h), ...['q_proj', 'k_proj', 'v_proj'].map(name => (0, 
-  blocks_.kz)(`cross_attn.${name}`, h, h)), blocks_.kz('cross_attn.multihead_attn.in_proj', 3 * h, h, { bias: true }), blocks_.kz('cross_attn.multihead_attn.out_proj', h, h, { bias: true }), blocks_.kz('cross_attn.linear', h, h, {
+  return [tower('vision_tower', 'vision', encoder), projector([blocks_.i1('query', m.config.size('max_value_projector_patch_to_query_dict') * h), ...['q_proj', 'k_proj', 'v_proj'].map(name => blocks_.kz(`cross_attn.${name}`, h, h)), blocks_.kz('cross_attn.multihead_attn.in_proj', 3 * h, h, { bias: true }), blocks_.kz('cross_attn.multihead_attn.out_proj', h, h, { bias: true }), blocks_.kz('cross_attn.linear', h, h, {
    bias: true
-  }), blocks_.xb('cross_attn.layer_norm', h, true), blocks_.xb('cross_attn.layer_norm_kv', h, true), (0, 
-  blocks_.xb)('layer_norm', h, true), blocks_.fi('feed_forward.linear_in', m.hidden, h), (0, 
-  blocks_.nM)('feed_forward.linear_out', m.hidden, m.hidden)])]
+  }), blocks_.xb('cross_attn.layer_norm', h, true), blocks_.xb('cross_attn.layer_norm_kv', h, true), blocks_.xb('layer_norm', h, true), blocks_.fi('feed_forward.linear_in', m.hidden, h), blocks_.nM('feed_forward.linear_out', m.hidden, m.hidden)])]
  }
 }, {
  type: 'idefics2',
@@ -13970,15 +13372,8 @@ const blip = (type, classes, text) => ({type, classes, defaults: {num_query_toke
    resampler_n_heads: 16,
    resampler_head_dim: 96,
    num_key_value_heads: 4
-  }), h = m.hidden, width = m.text.facts.intermediate ?? 4 * h, headDim = config.size('resampler_head_dim'), queries = config.size('resampler_n_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, layer = [(0, 
-  blocks_.xb)('input_latents_norm', h), blocks_.xb('input_context_norm', h), (0, 
-  blocks_.fi)('self_attn.q_proj', queries, h), blocks_.fi('self_attn.k_proj', keys, h), (0, 
-  blocks_.fi)('self_attn.v_proj', keys, h), blocks_.nM('self_attn.o_proj', h, queries), (0, 
-  blocks_.xb)('post_attention_layernorm', h), blocks_.fi('mlp.gate_proj', 4 * h, h), (0, 
-  blocks_.fi)('mlp.up_proj', 4 * h, h), blocks_.nM('mlp.down_proj', h, 4 * h)], perceiver = {
-   weights: [blocks_.i1('latents', config.size('resampler_n_latents') * h), (0, 
-   blocks_.xb)('norm', h), blocks_.fi('modality_projection.gate_proj', width, encoder.width), (0, 
-   blocks_.fi)('modality_projection.up_proj', width, encoder.width), blocks_.nM('modality_projection.down_proj', h, width)],
+  }), h = m.hidden, width = m.text.facts.intermediate ?? 4 * h, headDim = config.size('resampler_head_dim'), queries = config.size('resampler_n_heads') * headDim, keys = config.size('num_key_value_heads') * headDim, layer = [blocks_.xb('input_latents_norm', h), blocks_.xb('input_context_norm', h), blocks_.fi('self_attn.q_proj', queries, h), blocks_.fi('self_attn.k_proj', keys, h), blocks_.fi('self_attn.v_proj', keys, h), blocks_.nM('self_attn.o_proj', h, queries), blocks_.xb('post_attention_layernorm', h), blocks_.fi('mlp.gate_proj', 4 * h, h), blocks_.fi('mlp.up_proj', 4 * h, h), blocks_.nM('mlp.down_proj', h, 4 * h)], perceiver = {
+   weights: [blocks_.i1('latents', config.size('resampler_n_latents') * h), blocks_.xb('norm', h), blocks_.fi('modality_projection.gate_proj', width, encoder.width), blocks_.fi('modality_projection.up_proj', width, encoder.width), blocks_.nM('modality_projection.down_proj', h, width)],
    stack: family.$h(family.zb(config, 'resampler_depth'), {name: 'perceiver', weights: layer, cache: []}),
    heads: null,
    width: h
@@ -13988,7 +13383,7 @@ const blip = (type, classes, text) => ({type, classes, defaults: {num_query_toke
 }], queryTransformers = query_transformers_types.map(multimodal), qwenOmni = [{
  type: 'qwen2_5_omni_thinker',
  classes: ['Qwen2_5OmniThinker', 'Qwen2_5Omni'],
- text: {type: 'qwen2', own: ['qwen2_5_omni_text'], defaults: {vocab_size: 152064, hidden_size: 3584, intermediate_size: 18944, num_hidden_layers: 28, num_attention_heads: 28, num_key_value_heads: 4}},
+ text: {type: 'qwen2', own: ['qwen2_5_omni_text'], defaults: family.BG({vocab: 152064, hidden: 3584, width: 18944, layers: 28, heads: 28, kvHeads: 4})},
  towers: m => [tower('audio_tower', 'audio', qwen25Audio(m.part('audio_config'))), tower('visual', 'vision', qwen25Visual(m.part('vision_config')))]
 }, {
  type: 'qwen3_omni_moe_thinker',
@@ -14006,20 +13401,19 @@ const blip = (type, classes, text) => ({type, classes, defaults: {num_query_toke
  pos_emb_width: ['init_pos_emb_width']
 }
 function kimiTowers(m) {
- const config = m.part('vision_config').with({
-  hidden_size: 1152,
-  intermediate_size: 4304,
-  num_hidden_layers: 27,
-  num_attention_heads: 16,
+ const config = m.part('vision_config').with(family.BG({
+  hidden: 1152,
+  width: 4304,
+  layers: 27,
+  heads: 16,
   num_channels: 3,
   patch_size: 14,
   pos_emb_height: 64,
   pos_emb_width: 64,
   merge_kernel_size: [2, 2]
- }, kimiAliases), hidden = config.size('hidden_size'), bias = config.flag('linear_bias', true), attentionBias = config.flag('attn_bias', true), rms = config.text('norm_type') === 'rmsnorm', encoder = plainEncoder(config, [patchConv('patch_embed.proj', config, hidden, {
+ }), kimiAliases), hidden = config.size('hidden_size'), bias = config.flag('linear_bias', true), attentionBias = config.flag('attn_bias', true), rms = config.text('norm_type') === 'rmsnorm', encoder = plainEncoder(config, [patchConv('patch_embed.proj', config, hidden, {
   bias: config.flag('patch_embed_proj_bias', true)
- }), blocks_.$4(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), (0, 
- blocks_.xb)('final_layernorm', hidden, !rms)], {
+ }), blocks_.$4(config.size('pos_emb_height') * config.size('pos_emb_width'), hidden, 'patch_embed.pos_emb'), blocks_.xb('final_layernorm', hidden, !rms)], {
   hidden,
   width: config.size('intermediate_size'),
   attention: config.sizeOrNull('qkv_hidden_size') ?? hidden,
@@ -14030,36 +13424,31 @@ function kimiTowers(m) {
   norms: ['norm1', 'norm2'],
   names: {attention: 'attn', out: 'proj'}
  }), [height, width] = kernel(config), inner = hidden * height * width
- return [tower('vision_tower', 'vision', encoder), projector([blocks_.xb('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms), (0, 
- blocks_.kz)('in_proj', inner, inner, {bias}), blocks_.kz('out_proj', m.hidden, inner, {bias})], 'mm_projector')]
+ return [tower('vision_tower', 'vision', encoder), projector([blocks_.xb('pre_norm', m.config.sizeOrNull('projection_hidden_size') ?? hidden, !rms), blocks_.kz('in_proj', inner, inner, {bias}), blocks_.kz('out_proj', m.hidden, inner, {bias})], 'mm_projector')]
 }
 function kernel(config) {
  const list = config.list('merge_kernel_size') ?? [], [height, width] = list, valid = side => Number.isInteger(side) && Number(side) >= 1 && Number(side) <= 1024
  return valid(height) && valid(width) ? [height, width] : config.invalid('merge_kernel_size', 'is not a list of two whole numbers')
 }
-const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size: 5120, num_hidden_layers: 32, num_global_layers: 8, attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14, max_num_tiles: 4, vision_output_dim: 7680}, {
+const mllamaVision = config => config.with(family.BG({hidden: 1280, width: 5120, layers: 32, num_global_layers: 8, attention_heads: 16, num_channels: 3, image_size: 448, patch_size: 14, max_num_tiles: 4, vision_output_dim: 7680}), {
  attention_heads: ['num_attention_heads']
 }), vision_language_types = [{
  type: 'llama4',
  text: {type: 'llama4_text'},
  tie: 'nested',
  towers: function llama4Towers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 768,
-   intermediate_size: 5632,
-   num_hidden_layers: 34,
-   num_attention_heads: 16,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 768,
+   width: 5632,
+   layers: 34,
+   heads: 16,
    num_channels: 3,
    image_size: 448,
    patch_size: 14,
    vision_output_dim: 7680,
    projector_input_dim: 4096,
    projector_output_dim: 4096
-  }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), patch = patchConv('patch_embedding.linear', config, hidden, {bias: false}), adapted = config.size('projector_output_dim'), encoder = plainEncoder(config, [(0,
-  blocks_.i1)('class_embedding', hidden), patchPositions('positional_embedding_vlm', config, hidden, 1), (0, 
-  blocks_.kz)(patch.name, patch.out, patch.in), blocks_.xb('layernorm_pre', hidden, true), (0, 
-  blocks_.xb)('layernorm_post', hidden, true), blocks_.fi('vision_adapter.mlp.fc1', config.size('projector_input_dim'), width), (0, 
-  blocks_.nM)('vision_adapter.mlp.fc2', adapted, adapted)], {hidden, width, attention: wholeHeads(hidden, config.size('num_attention_heads')), norms: ['input_layernorm', 'post_attention_layernorm'], names: {out: 'o_proj'}}), input = config.size('vision_output_dim')
+  })), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), patch = patchConv('patch_embedding.linear', config, hidden, {bias: false}), adapted = config.size('projector_output_dim'), encoder = plainEncoder(config, [blocks_.i1('class_embedding', hidden), patchPositions('positional_embedding_vlm', config, hidden, 1), blocks_.kz(patch.name, patch.out, patch.in), blocks_.xb('layernorm_pre', hidden, true), blocks_.xb('layernorm_post', hidden, true), blocks_.fi('vision_adapter.mlp.fc1', config.size('projector_input_dim'), width), blocks_.nM('vision_adapter.mlp.fc2', adapted, adapted)], {hidden, width, attention: wholeHeads(hidden, config.size('num_attention_heads')), norms: ['input_layernorm', 'post_attention_layernorm'], names: {out: 'o_proj'}}), input = config.size('vision_output_dim')
   return [tower('vision_model', 'vision', encoder), projector([blocks_.fi('linear_1', m.hidden, input)])]
  }
 }, {type: 'kimi_k25', defaults: {projection_hidden_size: 1152}, text: {type: 'deepseek_v3', own: ['kimi_k2']}, tiedByDefault: true, towers: kimiTowers}, {type: 'kimi_k3', text: {type: 'kimi_linear'}, towers: kimiTowers, exact: false}, {
@@ -14069,37 +13458,33 @@ const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size
  text: {type: 'minimax_m3_vl_text'},
  tie: 'either',
  towers: function minimaxTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1280,
-   intermediate_size: 5120,
-   num_hidden_layers: 32,
-   num_attention_heads: 16,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 1280,
+   width: 5120,
+   layers: 32,
+   heads: 16,
    num_channels: 3,
    patch_size: 14,
    temporal_patch_size: 2,
    spatial_merge_size: 2
-  }), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.proj', config, hidden, {bias: false, frames: config.size('temporal_patch_size')}), blocks_.xb('pre_layrnorm', hidden, true)], {
+  })), hidden = config.size('hidden_size'), encoder = plainEncoder(config, [patchConv('embeddings.proj', config, hidden, {bias: false, frames: config.size('temporal_patch_size')}), blocks_.xb('pre_layrnorm', hidden, true)], {
    hidden,
    width: config.size('intermediate_size')
   }), inner = m.config.size('projector_hidden_size'), bias = {bias: true}
-  return [tower('vision_tower', 'vision', encoder), projector([blocks_.fi('linear_1', inner, hidden, bias), (0, 
-  blocks_.nM)('linear_2', m.hidden, inner, bias), blocks_.fi('merge_linear_1', inner, m.hidden * config.size('spatial_merge_size') ** 2, bias), (0, 
-  blocks_.nM)('merge_linear_2', m.hidden, inner, bias)])]
+  return [tower('vision_tower', 'vision', encoder), projector([blocks_.fi('linear_1', inner, hidden, bias), blocks_.nM('linear_2', m.hidden, inner, bias), blocks_.fi('merge_linear_1', inner, m.hidden * config.size('spatial_merge_size') ** 2, bias), blocks_.nM('merge_linear_2', m.hidden, inner, bias)])]
  }
 }, {
  type: 'step3p7',
  defaults: {projector_bias: false},
- text: {type: 'step3p5'},
- tie: 'never',
+ text: {type: 'step3p5', own: []},
  towers: function stepTowers(m) {
-  const config = m.part('vision_config').with({ hidden_size: 1536, num_hidden_layers: 47, num_attention_heads: 16, num_channels: 3, image_size: 728, patch_size: 14, mlp_ratio: 8960 / 1536 }, {
+  const config = m.part('vision_config').with(family.BG({ hidden: 1536, layers: 47, heads: 16, num_channels: 3, image_size: 728, patch_size: 14, mlp_ratio: 8960 / 1536 }), {
    hidden_size: ['width'],
    num_hidden_layers: ['layers'],
    num_attention_heads: ['heads']
   }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 0, width = Math.trunc(hidden * ratio)
   if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-  const encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: false}), patchPositions('embeddings.position_embedding', config, hidden), blocks_.xb('pre_layernorm', hidden, true), (0,
-  blocks_.xT)('downsampler1', 2 * hidden, 9 * hidden, true), blocks_.xT('downsampler2', 4 * hidden, 18 * hidden, true)], {
+  const encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: false}), patchPositions('embeddings.position_embedding', config, hidden), blocks_.xb('pre_layernorm', hidden, true), blocks_.xT('downsampler1', 2 * hidden, 9 * hidden, true), blocks_.xT('downsampler2', 4 * hidden, 18 * hidden, true)], {
    hidden,
    width,
    norms: ['layernorm_before', 'layernorm_after'],
@@ -14113,21 +13498,20 @@ const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size
  text: {type: 'qwen2'},
  tiedByDefault: true,
  towers: function ovisTowers(m) {
-  const config = m.part('vision_config').with({
-   hidden_size: 1024,
-   intermediate_size: 2816,
-   num_hidden_layers: 24,
-   num_attention_heads: 8,
+  const config = m.part('vision_config').with(family.BG({
+   hidden: 1024,
+   width: 2816,
+   layers: 24,
+   heads: 8,
    num_channels: 3,
    image_size: 224,
    patch_size: 14,
-   vocab_size: 16384,
+   vocab: 16384,
    hidden_stride: 1,
    num_visual_indicator_tokens: 5
-  }), encoder = aimv2(config), vocabulary = config.size('vocab_size'), tokens = vocabulary - config.count('num_visual_indicator_tokens')
+  })), encoder = aimv2(config), vocabulary = config.size('vocab_size'), tokens = vocabulary - config.count('num_visual_indicator_tokens')
   if (tokens < 1) return config.invalid('num_visual_indicator_tokens', `leaves no token of ${vocabulary}`);
-  const stride = config.size('hidden_stride'), head = [blocks_.kz('head_linear', tokens, encoder.width * stride * stride), (0, 
-  blocks_.xb)('head_norm', tokens, true)]
+  const stride = config.size('hidden_stride'), head = [blocks_.kz('head_linear', tokens, encoder.width * stride * stride), blocks_.xb('head_norm', tokens, true)]
   return [tower('vision_tower', 'vision', {...encoder, weights: [...encoder.weights, ...head]}), projector([blocks_.$4(vocabulary, m.config.size('hidden_size'), 'visual_embeddings_table')], 'model')]
  },
  finish: function ovisHead(shape, config) {
@@ -14137,7 +13521,7 @@ const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size
  }
 }, {
  type: 'mllama',
- text: {type: 'mllama_text_model', fields: config => ({cross_attention_tokens: imageTokens(config)})},
+ text: {type: 'mllama_text_model', own: [], fields: config => ({cross_attention_tokens: imageTokens(config)})},
  tie: 'never',
  towers: function mllamaTowers(m) {
   const config = mllamaVision(m.part('vision_config')), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), positions = patchCount(config) + 1, tiles = config.size('max_num_tiles'), ratios = (config.list('supported_aspect_ratios')?.length ?? 8) + 1, layer = encoderLayer({
@@ -14149,15 +13533,12 @@ const mllamaVision = config => config.with({hidden_size: 1280, intermediate_size
    norms: ['input_layernorm', 'post_attention_layernorm'],
    names: {out: 'o_proj'}
   }), tileEmbedding = name => [ blocks_.i1(`${name}.gate`, 1), blocks_.$4(ratios, tiles * hidden, `${name}.embedding`) ], local = {
-   weights: [blocks_.i1('class_embedding', hidden), patchConv('patch_embedding', config, hidden, {bias: false}), blocks_.i1('gated_positional_embedding.gate', 1), blocks_.$4(positions, hidden, 'gated_positional_embedding.embedding'), (0,
-   blocks_.$4)(ratios, tiles * positions * hidden, 'gated_positional_embedding.tile_embedding'), ...tileEmbedding('pre_tile_positional_embedding'), ...tileEmbedding('post_tile_positional_embedding'), (0, 
-   blocks_.xb)('layernorm_pre', hidden, true), blocks_.xb('layernorm_post', hidden, true)],
+   weights: [blocks_.i1('class_embedding', hidden), patchConv('patch_embedding', config, hidden, {bias: false}), blocks_.i1('gated_positional_embedding.gate', 1), blocks_.$4(positions, hidden, 'gated_positional_embedding.embedding'), blocks_.$4(ratios, tiles * positions * hidden, 'gated_positional_embedding.tile_embedding'), ...tileEmbedding('pre_tile_positional_embedding'), ...tileEmbedding('post_tile_positional_embedding'), blocks_.xb('layernorm_pre', hidden, true), blocks_.xb('layernorm_post', hidden, true)],
    stack: family.hQ(config, layer),
    heads: config.size('attention_heads'),
    width: hidden
   }, global = {...local, weights: [], stack: family.$h(family.zb(config, 'num_global_layers'), {name: 'global encoder', weights: [...layer, blocks_.i1('gate_attn', 1), blocks_.i1('gate_ffn', 1)], cache: []})}, output = config.size('vision_output_dim')
-  return [tower('vision_model', 'vision', local), tower('vision_model.global_transformer', 'vision', global), projector([(0, 
-  blocks_.fi)('multi_modal_projector', m.hidden, output, {bias: true})], 'model')]
+  return [tower('vision_model', 'vision', local), tower('vision_model.global_transformer', 'vision', global), projector([blocks_.fi('multi_modal_projector', m.hidden, output, {bias: true})], 'model')]
  },
  finish: (shape, config) => architectureOf(config).ending === 'ForCausalLM' ? {...shape, towers: [], count: 'derived'} : shape
 }]
@@ -14167,18 +13548,7 @@ function imageTokens(config) {
 }
 const visionLanguage = vision_language_types.map(multimodal)
 function internVision(m) {
- const config = m.part('vision_config').with({
-  hidden_size: 3200,
-  intermediate_size: 12800,
-  num_hidden_layers: 48,
-  num_attention_heads: 25,
-  num_channels: 3,
-  image_size: 224,
-  patch_size: 14,
-  qkv_bias: false,
-  qk_normalization: true,
-  norm_type: 'rms_norm'
- }), hidden = config.size('hidden_size'), layer = encoderLayer({
+ const config = m.part('vision_config').with(family.BG({hidden: 3200, width: 12800, layers: 48, heads: 25, num_channels: 3, image_size: 224, patch_size: 14, qkv_bias: false, qk_normalization: true, norm_type: 'rms_norm'})), hidden = config.size('hidden_size'), layer = encoderLayer({
   hidden,
   width: config.size('intermediate_size'),
   fused: true,
@@ -14186,17 +13556,15 @@ function internVision(m) {
   rms: config.text('norm_type') === 'rms_norm',
   norms: ['norm1', 'norm2'],
   names: {attention: 'attn', out: 'proj'}
- }), normed = config.flag('qk_normalization') ? [blocks_.xb('attn.q_norm', hidden), (0, 
- blocks_.xb)('attn.k_norm', hidden)] : []
+ }), normed = config.flag('qk_normalization') ? [blocks_.xb('attn.q_norm', hidden), blocks_.xb('attn.k_norm', hidden)] : []
  return {
   weights: [blocks_.i1('embeddings.class_embedding', hidden), patchConv('embeddings.patch_embedding', config, hidden, {bias: true}), patchPositions('embeddings.position_embedding', config, hidden, 1)],
-  stack: family.hQ(config, [...layer, ...normed, blocks_.i1('ls1', hidden), (0, 
-  blocks_.i1)('ls2', hidden)]),
+  stack: family.hQ(config, [...layer, ...normed, blocks_.i1('ls1', hidden), blocks_.i1('ls2', hidden)]),
   heads: config.size('num_attention_heads'),
   width: hidden
  }
 }
-const clipLarge336 = {model_type: 'clip_vision_model', hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 24, num_attention_heads: 16, image_size: 336, patch_size: 14}, remote_vision_types = [{
+const clipLarge336 = family.BG({model_type: 'clip_vision_model', hidden: 1024, width: 4096, layers: 24, heads: 16, image_size: 336, patch_size: 14}), remote_vision_types = [{
  type: 'internvl_chat',
  also: ['h2ovl_chat'],
  classes: ['InternVLChat', 'H2OVLChat'],
@@ -14214,8 +13582,7 @@ const clipLarge336 = {model_type: 'clip_vision_model', hidden_size: 1024, interm
  text: {type: 'phi3', flat: true},
  towers: function phi3Towers(m) {
   const encoder = encoderOf(new models_config.TS(clipLarge336, {}, {}, 'img_processor.'), 'clip_vision_model'), input = 4 * encoder.width
-  return [tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([(0, 
-  blocks_.i1)('glb_GN', input), blocks_.i1('sub_GN', input), ...twoLayers(input, m.hidden, true)], 'model.vision_embed_tokens')]
+  return [tower('model.vision_embed_tokens.img_processor', 'vision', encoder), projector([blocks_.i1('glb_GN', input), blocks_.i1('sub_GN', input), ...twoLayers(input, m.hidden, true)], 'model.vision_embed_tokens')]
  },
  exact: false,
  verified: 'published total of Phi-3.5-vision'
@@ -14251,9 +13618,7 @@ const clipLarge336 = {model_type: 'clip_vision_model', hidden_size: 1024, interm
    ...vision.json,
    num_hidden_layers: Math.max(layers, 1)
   }, encoder = encoderOf(new models_config.TS(sized, {}, {}, vision.path), 'siglip_vision_model'), h = m.hidden
-  return [tower('vpm', 'vision', encoder), projector([blocks_.i1('query', m.config.size('query_num') * h), (0, 
-  blocks_.kz)('kv_proj', h, encoder.width), blocks_.fi('attn.in_proj', 3 * h, h, {bias: true}), blocks_.nM('attn.out_proj', h, h, {bias: true}), ...['ln_q', 'ln_kv', 'ln_post'].map(name => blocks_.xb(name, h, true)), (0,
-  blocks_.i1)('proj', h * h)], 'resampler')]
+  return [tower('vpm', 'vision', encoder), projector([blocks_.i1('query', m.config.size('query_num') * h), blocks_.kz('kv_proj', h, encoder.width), blocks_.fi('attn.in_proj', 3 * h, h, {bias: true}), blocks_.nM('attn.out_proj', h, h, {bias: true}), ...['ln_q', 'ln_kv', 'ln_post'].map(name => blocks_.xb(name, h, true)), blocks_.i1('proj', h * h)], 'resampler')]
  },
  exact: false,
  verified: 'published total of MiniCPM-V 2.6'
@@ -14262,7 +13627,7 @@ function vision_encoders_encoderShape(config, type, parts) {
  const {exact, facts, ...weights} = parts
  return {family: type, modelType: config.text('model_type') ?? type, count: exact ? 'exact' : 'derived', ...weights, tied: false, mtp: null, facts: family.QC(config, {layers: weights.layers.order.length, vocabulary: 0, task: 'embed', ...facts}), notes: []}
 }
-const vitDefaults = {hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true}
+const vitDefaults = family.BG({hidden: 768, width: 3072, layers: 12, heads: 12, num_channels: 3, image_size: 224, patch_size: 16, qkv_bias: true})
 function aloneShape(type, config) {
  const encoder = encoderOf(config, type)
  return vision_encoders_encoderShape(config, type, { exact: isOwnClass(architectureOf(config), `${type}_vision`, [ type ]), embedding: encoder.weights, layers: encoder.stack, final: [], towers: [], facts: { hidden: encoder.width, heads: encoder.heads, visionHeads: encoder.heads } })
@@ -14276,15 +13641,14 @@ function twoTowersShape(row, config) {
  }
  return vision_encoders_encoderShape(config, row.type, {
   exact: isOwnClass(architectureOf(config), row.type) && architectureOf(config).head === 'none',
-  embedding: [blocks_.xP(vocabulary, hidden, 'text_model.embeddings.token_embedding'), (0, 
-  blocks_.$4)(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding')],
+  embedding: [blocks_.xP(vocabulary, hidden, 'text_model.embeddings.token_embedding'), blocks_.$4(text.size('max_position_embeddings'), hidden, 'text_model.embeddings.position_embedding')],
   layers: family.$h(family.zb(text), {name: 'text encoder', weights: encoderLayer({hidden, width}), cache: []}),
   final: [blocks_.xb('text_model.final_layer_norm', hidden, true), ...row.joint(config, text, hidden, vision)],
   towers: [seen],
   facts: { hidden, vocabulary, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, contextLength: text.size('max_position_embeddings'), visionHeads: vision.heads, multimodal: true }
  })
 }
-const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072, num_hidden_layers: 12, num_attention_heads: 12, max_position_embeddings: 64}, siglipJoint = (_, text, hidden) => [blocks_.kz('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, {
+const siglipText = family.BG({vocab: 32e3, hidden: 768, width: 3072, layers: 12, heads: 12, context: 64}), siglipJoint = (_, text, hidden) => [blocks_.kz('text_model.head', text.sizeOrNull('projection_size') ?? hidden, hidden, {
  bias: true
 }), blocks_.i1('logit_scale', 1), blocks_.i1('logit_bias', 1)], twoTowers = [{type: 'siglip', vision: 'siglip_vision_model', textDefaults: siglipText, joint: siglipJoint}, {type: 'siglip2', vision: 'siglip2_vision_model', textDefaults: siglipText, joint: siglipJoint}, {
  type: 'clip',
@@ -14292,22 +13656,19 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
  textDefaults: {vocab_size: 49408, hidden_size: 512, intermediate_size: 2048, num_hidden_layers: 12, num_attention_heads: 8, max_position_embeddings: 77},
  joint: (config, _, hidden, vision) => {
   const joint = config.sizeOrNull('projection_dim') ?? 512
-  return [blocks_.kz('visual_projection', joint, vision.width), blocks_.kz('text_projection', joint, hidden), (0, 
-  blocks_.i1)('logit_scale', 1)]
+  return [blocks_.kz('visual_projection', joint, vision.width), blocks_.kz('text_projection', joint, hidden), blocks_.i1('logit_scale', 1)]
  }
 }], visionEncoders = [{
  name: 'vit',
  modelTypes: ['vit'],
  verified,
  shape: function vitShape(file) {
-  const config = file.with(vitDefaults), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), architecture = architectureOf(config), classifies = architecture.prefix?.endsWith('ForImageClassification') === true, bare = architecture.head === 'none', pooled = config.sizeOrNull('pooler_output_size') ?? hidden, head = classifies ? [(0, 
-  blocks_.kz)('classifier', labelCount(config), hidden, {bias: true})] : []
+  const config = file.with(vitDefaults), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), heads = config.size('num_attention_heads'), architecture = architectureOf(config), classifies = architecture.prefix?.endsWith('ForImageClassification') === true, bare = architecture.head === 'none', pooled = config.sizeOrNull('pooler_output_size') ?? hidden, head = classifies ? [blocks_.kz('classifier', labelCount(config), hidden, {bias: true})] : []
   return vision_encoders_encoderShape(config, 'vit', {
    exact: (classifies || bare) && (config.text('model_type') ?? 'vit') === 'vit',
    embedding: [blocks_.i1('vit.embeddings.cls_token', hidden), patchPositions('vit.embeddings.position_embeddings', config, hidden, 1), patchConv('vit.embeddings.patch_embeddings.projection', config, hidden, {bias: true})],
    layers: family.hQ(config, encoderLayer({ hidden, width, attention: heads * Math.floor(hidden / heads), qkvBias: config.flag('qkv_bias', true), norms: [ 'layernorm_before', 'layernorm_after' ], names: { attention: 'attention', out: 'o_proj' } })),
-   final: [blocks_.xb('vit.layernorm', hidden, true), ...bare ? [(0, 
-   blocks_.kz)('pooler.dense', pooled, hidden, {bias: true})] : head],
+   final: [blocks_.xb('vit.layernorm', hidden, true), ...bare ? [blocks_.kz('pooler.dense', pooled, hidden, {bias: true})] : head],
    towers: [],
    facts: { hidden, heads, kvHeads: heads, headDim: Math.floor(hidden / heads), intermediate: width, visionHeads: heads }
   })
@@ -14325,7 +13686,7 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
   if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
   return vision_encoders_encoderShape(config, 'dinov2', {
    exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
-   embedding: [blocks_.i1('embeddings.cls_token', hidden), blocks_.i1('embeddings.mask_token', hidden), patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {bias: true})],
+   embedding: [blocks_.i1('embeddings.cls_token', hidden), ...config.flag('use_mask_token', true) ? [blocks_.i1('embeddings.mask_token', hidden)] : [], patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {bias: true})],
    layers: family.hQ(config, [...encoderLayer({
     hidden,
     width,
@@ -14348,21 +13709,7 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
 }))], multimodalFamilies = [...audioLanguage, ...deepseekVision, ...documentVision, ...gemmaMultimodal, ...llava, mllamaText, ...moreVision, phi4Multimodal, ...queryTransformers, ...qwenOmni, ...qwenVl, ...remoteVision, ...visionEncoders, ...visionLanguage], multimodal_text_types = [{
  type: 'glm4v_moe_text',
  classes: ['Glm4vMoe'],
- defaults: {
-  vocab_size: 151424,
-  hidden_size: 4096,
-  intermediate_size: 10944,
-  num_hidden_layers: 46,
-  num_attention_heads: 96,
-  num_key_value_heads: 8,
-  max_position_embeddings: 65536,
-  attention_bias: true,
-  moe_intermediate_size: 1408,
-  num_experts_per_tok: 8,
-  n_shared_experts: 1,
-  n_routed_experts: 128,
-  first_k_dense_replace: 1
- },
+ defaults: family.BG({vocab: 151424, hidden: 4096, width: 10944, layers: 46, heads: 96, kvHeads: 8, context: 65536, attention_bias: true, moe_intermediate_size: 1408, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1}),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: function glmText(config) {
   const d = sizesOf(config), experts = config.size('n_routed_experts'), first = config.count('first_k_dense_replace'), full = attentionPart(d, null, () => attentionWeights({
@@ -14374,20 +13721,7 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
 }, {
  type: 'ernie4_5_vl_moe_text',
  classes: ['Ernie4_5_VLMoe'],
- defaults: {
-  vocab_size: 103424,
-  hidden_size: 2560,
-  intermediate_size: 12288,
-  num_hidden_layers: 28,
-  num_attention_heads: 20,
-  num_key_value_heads: 4,
-  max_position_embeddings: 131072,
-  moe_intermediate_size: [1536, 512],
-  moe_k: 6,
-  moe_num_experts: 64,
-  moe_num_shared_experts: 2,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 103424, hidden: 2560, width: 12288, layers: 28, heads: 20, kvHeads: 4, context: 131072, moe_intermediate_size: [1536, 512], moe_k: 6, moe_num_experts: 64, moe_num_shared_experts: 2, tie_word_embeddings: true}),
  aliases: {moe_num_experts: ['num_experts'], moe_k: ['num_experts_per_tok']},
  read: function ernieText(config) {
   const d = sizesOf(config), bias = config.flag('use_bias'), pair = name => {
@@ -14411,33 +13745,15 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
 }, {
  type: 'minimax_m3_vl_text',
  classes: ['MiniMaxM3VL', 'MiniMaxM3Sparse'],
- defaults: {
-  vocab_size: 200064,
-  hidden_size: 6144,
-  intermediate_size: 3072,
-  num_hidden_layers: 60,
-  num_attention_heads: 64,
-  num_key_value_heads: 4,
-  head_dim: 128,
-  max_position_embeddings: 524288,
-  num_experts_per_tok: 4,
-  num_local_experts: 128,
-  dense_intermediate_size: 12288,
-  shared_intermediate_size: 3072,
-  index_n_heads: 4,
-  index_head_dim: 128
- },
+ defaults: family.BG({vocab: 200064, hidden: 6144, width: 3072, layers: 60, heads: 64, kvHeads: 4, head_dim: 128, context: 524288, num_experts_per_tok: 4, num_local_experts: 128, dense_intermediate_size: 12288, shared_intermediate_size: 3072, index_n_heads: 4, index_head_dim: 128}),
+ aliases: {num_local_experts: ['num_experts']},
  read: function minimaxM3(file) {
-  const legacy = file.nested('sparse_attention_config'), index = (own, old) => legacy?.sizeOrNull(old) ?? file.size(own), d = sizesOf(file), indexHeads = index('index_n_heads', 'sparse_num_index_heads'), indexDim = index('index_head_dim', 'sparse_index_dim'), kinds = (0, 
-  family.rJ)(file, d.layers), frequency = legacy?.list('sparse_attention_freq') ?? null, indexed = i => kinds ? kinds[i] === 'minimax_m3_sparse' : frequency !== null && Boolean(frequency[i]), listed = Array.isArray(file.raw('moe_layer_freq')) ? file.list('moe_layer_freq') : null, mlpKinds = (0, 
-  family.rJ)(file, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : listed === null || Boolean(listed[i]), experts = file.size('num_local_experts'), perToken = file.sizeOrNull('num_experts_per_tok'), shared = file.size('shared_intermediate_size'), plain = attentionPart(d, null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), indexKey = {
+  const legacy = file.nested('sparse_attention_config'), index = (own, old) => legacy?.sizeOrNull(old) ?? file.size(own), d = sizesOf(file), indexHeads = index('index_n_heads', 'sparse_num_index_heads'), indexDim = index('index_head_dim', 'sparse_index_dim'), kinds = family.rJ(file, d.layers), frequency = legacy?.list('sparse_attention_freq') ?? null, indexed = i => kinds ? kinds[i] === 'minimax_m3_sparse' : frequency !== null && Boolean(frequency[i]), listed = Array.isArray(file.raw('moe_layer_freq')) ? file.list('moe_layer_freq') : null, mlpKinds = family.rJ(file, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : listed === null || Boolean(listed[i]), experts = file.size('num_local_experts'), perToken = file.sizeOrNull('num_experts_per_tok'), shared = file.size('shared_intermediate_size'), plain = attentionPart(d, null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), indexKey = {
    kind: 'indexer',
    dim: indexDim
   }, selecting = {
    name: 'full indexed',
-   weights: () => [...plain.weights(), blocks_.kz('self_attn.indexer.q_proj', indexHeads * indexDim, d.hidden), (0, 
-   blocks_.kz)('self_attn.indexer.k_proj', indexDim, d.hidden), blocks_.xb('self_attn.indexer.q_norm', indexDim), (0, 
-   blocks_.xb)('self_attn.indexer.k_norm', indexDim)],
+   weights: () => [...plain.weights(), blocks_.kz('self_attn.indexer.q_proj', indexHeads * indexDim, d.hidden), blocks_.kz('self_attn.indexer.k_proj', indexDim, d.hidden), blocks_.xb('self_attn.indexer.q_norm', indexDim), blocks_.xb('self_attn.indexer.k_norm', indexDim)],
    cache: [...plain.cache ?? [], indexKey]
   }, fused = (prefix, width) => fusedGatedFeedForward(d.hidden, width, false, [ `${prefix}.gate_up_proj`, `${prefix}.down_proj` ]), moe = feedPart('moe', d, () => [ ...mixtureWeights({
    hidden: d.hidden,
@@ -14452,12 +13768,10 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
 }, {
  type: 'step3p5',
  classes: ['Step3p7'],
- defaults: {vocab_size: 128815, hidden_size: 4096, intermediate_size: 11264, num_hidden_layers: 45, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 128e3, num_experts_per_tok: 8, n_routed_experts: 288, moe_intermediate_size: 1280, share_expert_dim: 1280},
+ defaults: family.BG({vocab: 128815, hidden: 4096, width: 11264, layers: 45, heads: 64, kvHeads: 8, head_dim: 128, context: 128e3, num_experts_per_tok: 8, n_routed_experts: 288, moe_intermediate_size: 1280, share_expert_dim: 1280}),
  aliases: {n_routed_experts: ['moe_num_experts', 'num_local_experts', 'num_experts'], num_key_value_heads: ['num_attention_groups'], num_experts_per_tok: ['moe_top_k']},
  read: function step(config) {
-  const d = sizesOf(config), bias = config.flag('attention_bias'), mlpBias = config.flag('mlp_bias'), other = config.nested('attention_other_setting'), slidingHeads = config.sizeOrNull('num_sliding_attention_heads') ?? other?.sizeOrNull('num_attention_heads'), kinds = (0, 
-  family.rJ)(config, d.layers), window = config.sizeOrNull('sliding_window'), raw = config.raw('moe_layers_enum'), marked = typeof raw == 'string' ? raw.split(',').map(Number) : config.list('moe_layers_enum'), first = config.count('first_k_dense_replace', 3), mlpKinds = (0, 
-  family.rJ)(config, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : marked ? marked.includes(i) : i >= first, experts = config.size('n_routed_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), attention = sliding => {
+  const d = sizesOf(config), bias = config.flag('attention_bias'), mlpBias = config.flag('mlp_bias'), other = config.nested('attention_other_setting'), slidingHeads = config.sizeOrNull('num_sliding_attention_heads') ?? other?.sizeOrNull('num_attention_heads'), kinds = family.rJ(config, d.layers), window = config.sizeOrNull('sliding_window'), raw = config.raw('moe_layers_enum'), marked = typeof raw == 'string' ? raw.split(',').map(Number) : config.list('moe_layers_enum'), first = config.count('first_k_dense_replace', 3), mlpKinds = family.rJ(config, d.layers, 'mlp_layer_types'), sparse = i => mlpKinds ? mlpKinds[i] === 'sparse' : marked ? marked.includes(i) : i >= first, experts = config.size('n_routed_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), attention = sliding => {
    const own = sliding ? {...d, heads: slidingHeads ?? d.heads} : d
    return attentionPart(own, sliding ? window : null, () => [...attentionWeights({...own, qkvBias: bias, outBias: bias}), ...queryKeyNorms(own, 'head'), blocks_.fi('self_attn.g_proj', own.heads, d.hidden)])
   }, mixers = {full: attention(false), sliding: attention(true)}, moe = feedPart('moe', d, () => [...mixtureWeights({hidden: d.hidden, width: config.size('moe_intermediate_size'), experts, perToken, prefix: 'moe'}), ...sharedExpert(d.hidden, config.size('share_expert_dim'), {
@@ -14474,27 +13788,14 @@ const siglipText = {vocab_size: 32e3, hidden_size: 768, intermediate_size: 3072,
    exact: config.list('architectures') === null
   }
  }
-}], multimodalText = multimodal_text_types.map(layered), outputGate = d => (0, 
-blocks_.fi)('self_attn.gate_proj', d.heads * d.headDim, d.hidden)
+}], multimodalText = multimodal_text_types.map(layered), outputGate = d => blocks_.fi('self_attn.gate_proj', d.heads * d.headDim, d.hidden)
 function museVisual(file) {
- const config = file.with({
-  patch_size: 14,
-  pos_emb_height: 32,
-  pos_emb_width: 32,
-  num_attention_heads: 16,
-  num_hidden_layers: 50,
-  hidden_size: 1536,
-  intermediate_size: 8960,
-  patch_temporal: 2
- }), hidden = config.size('hidden_size'), positions = config.size('pos_emb_height') * config.size('pos_emb_width')
- return plainEncoder(config, [patchMatrix('patch_embedder.patch_embedding', config, hidden, config.size('patch_temporal'), 3), (0, 
- blocks_.$4)(positions, hidden, 'patch_embedder.position_embedding_table'), (0, 
- blocks_.xb)('ln_pre', hidden, true), blocks_.xb('ln_post', hidden, true)], {hidden, width: config.size('intermediate_size'), norms: ['norm1', 'norm2'], names: {attention: 'attn', out: 'proj'}})
+ const config = file.with(family.BG({patch_size: 14, pos_emb_height: 32, pos_emb_width: 32, heads: 16, layers: 50, hidden: 1536, width: 8960, patch_temporal: 2})), hidden = config.size('hidden_size'), positions = config.size('pos_emb_height') * config.size('pos_emb_width')
+ return plainEncoder(config, [patchMatrix('patch_embedder.patch_embedding', config, hidden, config.size('patch_temporal'), 3), blocks_.$4(positions, hidden, 'patch_embedder.position_embedding_table'), blocks_.xb('ln_pre', hidden, true), blocks_.xb('ln_post', hidden, true)], {hidden, width: config.size('intermediate_size'), norms: ['norm1', 'norm2'], names: {attention: 'attn', out: 'proj'}})
 }
 const museVision = m => {
  const inner = m.config.size('projector_hidden_size')
- return [tower('vision_tower', 'vision', museVisual(m.part('vision_config'))), projector([...throughInner(m.config.size('out_hidden_size'), inner, inner, false), (0, 
- blocks_.kz)('vision_projection', m.hidden, inner)], 'vision_adapter')]
+ return [tower('vision_tower', 'vision', museVisual(m.part('vision_config'))), projector([...throughInner(m.config.size('out_hidden_size'), inner, inner, false), blocks_.kz('vision_projection', m.hidden, inner)], 'vision_adapter')]
 }
 function museAudio(file, out) {
  const config = file.with({
@@ -14508,8 +13809,7 @@ function museAudio(file, out) {
  if (!(ratio > 0 && ratio <= 1e3)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
  return {
   weights: [...widths.flatMap((width, i) => {
-   const inner = Math.max(1, Math.trunc(width * ratio)), block = [ blocks_.xT(`layers.${i}.conv_blocks.conv`, width, kernel, true), (0, 
-   blocks_.xb)(`layers.${i}.conv_blocks.norm`, width), blocks_.fi(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), blocks_.nM(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, { bias: true }) ]
+   const inner = Math.max(1, Math.trunc(width * ratio)), block = [ blocks_.xT(`layers.${i}.conv_blocks.conv`, width, kernel, true), blocks_.xb(`layers.${i}.conv_blocks.norm`, width), blocks_.fi(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), blocks_.nM(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, { bias: true }) ]
    return [ blocks_.kz(`layers.${i}.patch_embedder.proj`, width, (widths[i - 1] ?? 1) * (patches[i] ?? 1), { bias: true }), blocks_.xb(`layers.${i}.patch_embedder.norm`, width), ...block.map(weight => ({ ...weight, copies: depths[i] ?? 1 })) ]
   }), blocks_.xb('norm', last), blocks_.kz('proj', out, last, {bias: true}), blocks_.xb('post_proj_norm', out)],
   stack: family.Go,
@@ -14517,35 +13817,13 @@ function museAudio(file, out) {
   width: out
  }
 }
-const muse_types = [{type: 'muse_glimmer', defaults: {out_hidden_size: 6144, projector_hidden_size: 4096}, text: {type: 'muse_glimmer_text'}, towers: museVision}, {
- type: 'muse_spark',
- defaults: {out_hidden_size: 6144, projector_hidden_size: 4096},
- text: {type: 'muse_spark_text'},
- tie: 'never',
- towers: m => [...museVision(m), tower('audio_tower', 'audio', museAudio(m.part('audio_config'), m.hidden))]
-}], muse = [layered({
+const spark = {
  type: 'muse_spark_text',
- defaults: {
-  vocab_size: 202048,
-  hidden_size: 8192,
-  intermediate_size: 16384,
-  num_hidden_layers: 62,
-  num_attention_heads: 128,
-  num_key_value_heads: 16,
-  head_dim: 64,
-  max_position_embeddings: 1048576,
-  sliding_window: 2048,
-  moe_intermediate_size: 4096,
-  num_local_experts: 256,
-  num_experts_per_tok: 8,
-  moe_hidden_size: 4096
- },
+ defaults: family.BG({vocab: 202048, hidden: 8192, width: 16384, layers: 62, heads: 128, kvHeads: 16, head_dim: 64, context: 1048576, sliding_window: 2048, moe_intermediate_size: 4096, num_local_experts: 256, num_experts_per_tok: 8, moe_hidden_size: 4096}),
  read: function museSpark(config) {
-  const d = sizesOf(config), {hidden, layers} = d, bias = config.flag('attention_bias'), windows = alternatingWindows(d, i => (layers - 1 - i) % 4 == 0), inner = config.size('moe_hidden_size'), experts = config.size('num_local_experts'), kinds = (0, 
-  family.rJ)(config, layers, 'mlp_layer_types'), width = config.size('intermediate_size'), mixer = window => ({
+  const d = sizesOf(config), {hidden, layers} = d, bias = config.flag('attention_bias'), windows = alternatingWindows(d, i => (layers - 1 - i) % 4 == 0), inner = config.size('moe_hidden_size'), experts = config.size('num_local_experts'), kinds = family.rJ(config, layers, 'mlp_layer_types'), width = config.size('intermediate_size'), mixer = window => ({
    name: window === null ? 'full' : `sliding ${window}`,
-   weights: () => [...attentionWeights({...d, qkvBias: bias, outBias: bias}), outputGate(d), blocks_.xb('input_layernorm', hidden), blocks_.xb('post_feedforward_layernorm', hidden), (0,
-   blocks_.i1)('post_attention_residual_gate.gate', hidden), blocks_.i1('post_feedforward_residual_gate.gate', hidden)],
+   weights: () => [...attentionWeights({...d, qkvBias: bias, outBias: bias}), outputGate(d), blocks_.xb('input_layernorm', hidden), blocks_.xb('post_feedforward_layernorm', hidden), blocks_.i1('post_attention_residual_gate.gate', hidden), blocks_.i1('post_feedforward_residual_gate.gate', hidden)],
    cache: [attentionCache(window, keyValueHeads(d))]
   }), moe = feedPart('moe', d, () => [...mixtureWeights({
    hidden,
@@ -14553,13 +13831,18 @@ const muse_types = [{type: 'muse_glimmer', defaults: {out_hidden_size: 6144, pro
    experts,
    perToken: config.sizeOrNull('num_experts_per_tok'),
    expertHidden: inner
-  }), blocks_.kz('mlp.pre_expert_proj', inner, hidden), blocks_.xb('mlp.pre_expert_norm', inner), (0, 
-  blocks_.xb)('mlp.experts.post_expert_norm', inner), blocks_.kz('mlp.post_expert_proj', hidden, inner)]), dense = densePart(d, width)
+  }), blocks_.kz('mlp.pre_expert_proj', inner, hidden), blocks_.xb('mlp.pre_expert_norm', inner), blocks_.xb('mlp.experts.post_expert_norm', inner), blocks_.kz('mlp.post_expert_proj', hidden, inner)]), dense = densePart(d, width)
   return {sizes: d, layer: i => [mixer(windows[i] ?? null), kinds && kinds[i] !== 'sparse' ? dense : moe], tied: false, intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
  }
-}), decoder({
+}, muse_types = [{type: 'muse_glimmer', defaults: {out_hidden_size: 6144, projector_hidden_size: 4096}, text: {type: 'muse_glimmer_text'}, towers: museVision}, {
+ type: 'muse_spark',
+ defaults: {out_hidden_size: 6144, projector_hidden_size: 4096},
+ text: {type: 'muse_spark_text'},
+ tie: 'never',
+ towers: m => [...museVision(m), tower('audio_tower', 'audio', museAudio(m.part('audio_config'), m.hidden))]
+}], muse = [layered(spark), decoder({
  type: 'muse_glimmer_text',
- defaults: {vocab_size: 202048, hidden_size: 6656, intermediate_size: 19968, num_hidden_layers: 52, num_attention_heads: 32, num_key_value_heads: 2, head_dim: 128, max_position_embeddings: 131072, sliding_window: 2048},
+ defaults: family.BG({vocab: 202048, hidden: 6656, width: 19968, layers: 52, heads: 32, kvHeads: 2, head_dim: 128, context: 131072, sliding_window: 2048}),
  windows: d => alternatingWindows(d, i => i % 4 == 3),
  layer: d => [...attentionWithFlag(d), outputGate(d), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d), ...norms(d, ['pre_feedforward_layernorm', 'post_feedforward_layernorm'])]
 }), ...muse_types.map(multimodal)], BLOCKS = {M: 'mamba2', '*': 'full', '-': 'dense', E: 'moe', mamba: 'mamba2', linear_attention: 'mamba2', attention: 'full', full_attention: 'full', mlp: 'dense', moe: 'moe'}
@@ -14580,19 +13863,18 @@ function expertWeights(d) {
   prefix: 'mixer',
   plain: true,
   ...latent === null ? {} : {expertHidden: latent}
- }), ...plainFeedForward(d.hidden, shared, bias, ['mixer.shared_experts.up_proj', 'mixer.shared_experts.down_proj']), ...latent === null ? [] : [(0, 
- blocks_.kz)('mixer.fc1_latent_proj', latent, d.hidden, {bias}), blocks_.kz('mixer.fc2_latent_proj', d.hidden, latent, {bias})]]
+ }), ...plainFeedForward(d.hidden, shared, bias, ['mixer.shared_experts.up_proj', 'mixer.shared_experts.down_proj']), ...latent === null ? [] : [blocks_.kz('mixer.fc1_latent_proj', latent, d.hidden, {bias}), blocks_.kz('mixer.fc2_latent_proj', d.hidden, latent, {bias})]]
 }
 const nemotronHybrid = layered({
  type: 'nemotron_h',
- defaults: {
-  vocab_size: 131072,
-  hidden_size: 4096,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
+ defaults: family.BG({
+  vocab: 131072,
+  hidden: 4096,
+  heads: 32,
+  kvHeads: 8,
   head_dim: 128,
-  max_position_embeddings: 4096,
-  intermediate_size: 21504,
+  context: 4096,
+  width: 21504,
   ssm_state_size: 128,
   mamba_num_heads: 128,
   mamba_head_dim: 64,
@@ -14604,7 +13886,7 @@ const nemotronHybrid = layered({
   moe_intermediate_size: 7688,
   moe_shared_expert_intermediate_size: 7688,
   num_experts_per_tok: 2
- },
+ }),
  aliases: {layers_block_type: ['layer_types'], n_routed_experts: ['num_local_experts'], n_groups: ['mamba_n_groups'], conv_kernel: ['mamba_d_conv'], use_conv_bias: ['mamba_conv_bias']},
  read: function nemotronH(config) {
   const order = nemotron_h_blocks(config, 'layers_block_type', 'hybrid_override_pattern') ?? ['mamba2', 'moe', 'full', 'dense'], d = {
@@ -14644,7 +13926,7 @@ const nemotronHybrid = layered({
    mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, predicted.map(name => parts[name]), false)
   }
  }
-}), nemotron_nas_defaults = {vocab_size: 128256, hidden_size: 8192, num_hidden_layers: 80, num_attention_heads: 64, max_position_embeddings: 131072, tie_word_embeddings: false}
+}), nemotron_nas_defaults = family.BG({vocab: 128256, hidden: 8192, layers: 80, heads: 64, context: 131072, tie_word_embeddings: false})
 function halfOf(config, block, part, key) {
  const half = nemotron_nas_isObject(block) ? block[part] : void 0
  if (!nemotron_nas_isObject(half)) return config.invalid('block_configs', `has a block without ${part}`);
@@ -14690,73 +13972,43 @@ const nemotron_nas_isObject = value => typeof value == 'object' && value !== nul
  const bias = d.config.flag('attention_bias')
  return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...queryKeyNorms(d, 'head')]
 }
-function mixturePart(d, expertsKey, more = []) {
+function mixturePart(d, more = []) {
  const {config, hidden} = d, shared = config.sizeOrNull('shared_expert_intermediate_size')
- return feedPart('moe', d, () => [...mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: config.size(expertsKey), perToken: config.sizeOrNull('num_experts_per_tok')}), ...shared === null ? [] : sharedExpert(hidden, shared, {prefix: 'mlp.shared_expert'}), ...more])
+ return feedPart('moe', d, () => [...mixtureWeights({hidden, width: config.size('moe_intermediate_size'), experts: config.size('num_experts'), perToken: config.sizeOrNull('num_experts_per_tok')}), ...shared === null ? [] : sharedExpert(hidden, shared, {prefix: 'mlp.shared_expert'}), ...more])
 }
-const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')}), newer_mixtures_types = [{
+const facts = d => ({experts: d.config.size('num_experts'), expertsPerToken: d.config.sizeOrNull('num_experts_per_tok')}), newer_mixtures_types = [{
  type: 'mellum',
- defaults: {vocab_size: 98304, hidden_size: 2304, intermediate_size: 7168, num_hidden_layers: 28, num_attention_heads: 32, num_key_value_heads: 4, head_dim: 128, max_position_embeddings: 131072, sliding_window: 1024, moe_intermediate_size: 896, num_experts_per_tok: 8, num_local_experts: 64},
- aliases: {num_local_experts: ['num_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
+ defaults: family.BG({vocab: 98304, hidden: 2304, width: 7168, layers: 28, heads: 32, kvHeads: 4, head_dim: 128, context: 131072, sliding_window: 1024, moe_intermediate_size: 896, num_experts_per_tok: 8, num_experts: 64}),
+ aliases: {num_experts: ['num_local_experts'], num_nextn_predict_layers: ['num_mtp_layers']},
  read: function mellum(config) {
-  const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = (0, 
-  family.rJ)(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d, 'num_local_experts'), width = config.size('intermediate_size')
-  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe], intermediate: width, exact: config.sizeOrNull('num_nextn_predict_layers') === null, ...facts(d, 'num_local_experts')}
+  const d = sizesOf(config), windows = alternatingWindows(d, () => true), feeds = family.rJ(config, d.layers, 'mlp_layer_types'), moe = mixturePart(d), width = config.size('intermediate_size')
+  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => flagged(d)), feeds && feeds[i] !== 'sparse' ? densePart(d, width) : moe], intermediate: width, exact: config.sizeOrNull('num_nextn_predict_layers') === null, ...facts(d)}
  }
 }, {
  type: 'kolibri1',
- defaults: {
-  vocab_size: 128e3,
-  hidden_size: 2560,
-  num_hidden_layers: 50,
-  num_attention_heads: 48,
-  num_key_value_heads: 4,
-  head_dim: 128,
-  max_position_embeddings: 262144,
-  sliding_window: 513,
-  moe_intermediate_size: 512,
-  shared_expert_intermediate_size: 512,
-  num_experts_per_tok: 6,
-  num_local_experts: 384
- },
- aliases: {num_local_experts: ['num_experts']},
+ defaults: family.BG({vocab: 128e3, hidden: 2560, layers: 50, heads: 48, kvHeads: 4, head_dim: 128, context: 262144, sliding_window: 513, moe_intermediate_size: 512, shared_expert_intermediate_size: 512, num_experts_per_tok: 6, num_experts: 384}),
+ aliases: {num_experts: ['num_local_experts']},
  read: function kolibri(config) {
-  const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 == 0), after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => (0, 
-  blocks_.xb)(name, d.hidden)), moe = mixturePart(d, 'num_local_experts', after)
-  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), moe], ...facts(d, 'num_local_experts')}
+  const d = sizesOf(config), windows = alternatingWindows(d, i => (i + 1) % 5 == 0), after = ['post_self_attn_layernorm', 'post_mlp_layernorm'].map(name => blocks_.xb(name, d.hidden)), moe = mixturePart(d, after)
+  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')]), moe], ...facts(d)}
  }
 }, {
  type: 'flint',
- defaults: {
-  vocab_size: 150144,
-  hidden_size: 2048,
-  intermediate_size: 6144,
-  num_hidden_layers: 49,
-  num_attention_heads: 32,
-  num_key_value_heads: 4,
-  head_dim: 128,
-  max_position_embeddings: 262144,
-  sliding_window: 513,
-  decoder_sparse_step: 1,
-  moe_intermediate_size: 512,
-  shared_expert_intermediate_size: 1024,
-  num_experts_per_tok: 6,
-  num_experts: 256
- },
+ defaults: family.BG({vocab: 150144, hidden: 2048, width: 6144, layers: 49, heads: 32, kvHeads: 4, head_dim: 128, context: 262144, sliding_window: 513, decoder_sparse_step: 1, moe_intermediate_size: 512, shared_expert_intermediate_size: 1024, num_experts_per_tok: 6, num_experts: 256}),
  read: function flint(config) {
-  const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 == 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1]), step = config.size('decoder_sparse_step'), moe = mixturePart(d, 'num_experts'), width = config.size('intermediate_size'), dense = densePart(d, width)
-  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...flagged(d), blocks_.i1('self_attn.sinks', d.heads, 'column')]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe], intermediate: width, ...facts(d, 'num_experts')}
+  const d = sizesOf(config), windows = alternatingWindows(d, i => i < 2 || i % 4 == 1 || i === d.layers - 1), denseLayers = new Set(config.list('mlp_only_layers') ?? [0, 1]), step = config.size('decoder_sparse_step'), moe = mixturePart(d), width = config.size('intermediate_size'), dense = densePart(d, width)
+  return {sizes: d, layer: i => [attentionPart(d, windows[i] ?? null, () => [...flagged(d), blocks_.i1('self_attn.sinks', d.heads, 'column')]), denseLayers.has(i) || (i + 1) % step !== 0 ? dense : moe], intermediate: width, ...facts(d)}
  }
 }, {
  type: 'lara_mini',
- defaults: {
-  vocab_size: 151936,
-  hidden_size: 1024,
-  num_hidden_layers: 34,
-  num_attention_heads: 16,
-  num_key_value_heads: 4,
+ defaults: family.BG({
+  vocab: 151936,
+  hidden: 1024,
+  layers: 34,
+  heads: 16,
+  kvHeads: 4,
   head_dim: 128,
-  max_position_embeddings: 131072,
+  context: 131072,
   sliding_window: 512,
   linear_conv_kernel_dim: 4,
   linear_key_head_dim: 128,
@@ -14768,10 +14020,9 @@ const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPe
   num_experts_per_tok: 4,
   num_experts: 128,
   tie_word_embeddings: true
- },
+ }),
  read: function lara(config) {
-  const d = sizesOf(config), pattern = ['linear_attention', 'sliding_attention', 'linear_attention', 'full_attention', 'sliding_attention'], kinds = (0, 
-  family.rJ)(config, d.layers) ?? Array.from({length: d.layers}, (_, i) => pattern[i % 5]), window = config.size('sliding_window'), delta = {
+  const d = sizesOf(config), pattern = ['linear_attention', 'sliding_attention', 'linear_attention', 'full_attention', 'sliding_attention'], kinds = family.rJ(config, d.layers) ?? Array.from({length: d.layers}, (_, i) => pattern[i % 5]), window = config.size('sliding_window'), delta = {
    hidden: d.hidden,
    keyHeads: config.size('linear_num_key_heads'),
    valueHeads: config.size('linear_num_value_heads'),
@@ -14782,18 +14033,18 @@ const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPe
    name: 'linear',
    weights: () => [...gatedDeltaWeights(delta, 'apart'), blocks_.xb('input_layernorm', d.hidden)],
    cache: [gatedDeltaCache(delta)]
-  }, moe = mixturePart(d, 'num_experts'), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
-  return {sizes: d, layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe], ...facts(d, 'num_experts')}
+  }, moe = mixturePart(d), attention = kind => attentionPart(d, kind === 'sliding_attention' ? window : null, () => flagged(d))
+  return {sizes: d, layer: i => [kinds[i] === 'linear_attention' ? linear : attention(kinds[i]), moe], ...facts(d)}
  }
 }, {
  type: 'inkling_text',
  classes: ['Inkling'],
- defaults: {
-  vocab_size: 201024,
-  hidden_size: 6144,
-  num_hidden_layers: 66,
-  num_attention_heads: 64,
-  num_key_value_heads: 8,
+ defaults: family.BG({
+  vocab: 201024,
+  hidden: 6144,
+  layers: 66,
+  heads: 64,
+  kvHeads: 8,
   head_dim: 128,
   swa_num_attention_heads: 64,
   swa_num_key_value_heads: 16,
@@ -14801,14 +14052,14 @@ const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPe
   sliding_window_size: 512,
   d_rel: 16,
   rel_extent: 1024,
-  max_position_embeddings: 131072,
+  context: 131072,
   conv_kernel_size: 4,
-  intermediate_size: 24576,
+  width: 24576,
   moe_intermediate_size: 3072,
   n_routed_experts: 256,
   num_experts_per_tok: 6,
   n_shared_experts: 2
- },
+ }),
  aliases: {sliding_window_size: ['sliding_window'], n_routed_experts: ['num_local_experts'], conv_kernel_size: ['sconv_kernel_size'], max_position_embeddings: ['model_max_length']},
  read: function inkling(config) {
   const full = sizesOf(config), sliding = {
@@ -14816,22 +14067,17 @@ const facts = (d, expertsKey) => ({experts: d.config.size(expertsKey), expertsPe
    heads: config.size('swa_num_attention_heads'),
    kvHeads: config.size('swa_num_key_value_heads'),
    headDim: config.size('swa_head_dim')
-  }, {hidden, layers} = full, kernel = config.size('conv_kernel_size'), window = config.size('sliding_window_size'), kinds = (0, 
-  family.rJ)(config, layers), isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 != 0, convolution = (name, width) => (0, 
-  blocks_.xT)(`${name}.conv1d`, width, kernel, false, 'column'), mixer = (d, span) => {
+  }, {hidden, layers} = full, kernel = config.size('conv_kernel_size'), window = config.size('sliding_window_size'), kinds = family.rJ(config, layers), isSliding = i => kinds ? kinds[i] === 'hybrid_sliding' : (i + 1) % 6 != 0, convolution = (name, width) => blocks_.xT(`${name}.conv1d`, width, kernel, false, 'column'), mixer = (d, span) => {
    const extent = span ?? config.size('rel_extent'), kvWidth = d.kvHeads * d.headDim, attention = d, states = [kvWidth, kvWidth, hidden, hidden].map(width => ({kind: 'short-conv', width, kernel}))
    return {
     name: span === null ? 'full' : `sliding ${span}`,
-    weights: () => [...attentionWeights(attention), ...queryKeyNorms(attention, 'head'), (0, 
-    blocks_.fi)('self_attn.r_proj', d.heads * config.size('d_rel'), hidden), {
+    weights: () => [...attentionWeights(attention), ...queryKeyNorms(attention, 'head'), blocks_.fi('self_attn.r_proj', d.heads * config.size('d_rel'), hidden), {
      ...blocks_.kz('self_attn.rel_logits.proj', config.size('d_rel'), extent),
      kind: 'other'
-    }, ...[ 'k_sconv', 'v_sconv' ].map(name => convolution(`self_attn.${name}`, kvWidth)), ...[ 'attn_sconv', 'mlp_sconv' ].map(name => convolution(name, hidden)), (0, 
-    blocks_.xb)('input_layernorm', hidden)],
+    }, ...[ 'k_sconv', 'v_sconv' ].map(name => convolution(`self_attn.${name}`, kvWidth)), ...[ 'attn_sconv', 'mlp_sconv' ].map(name => convolution(name, hidden)), blocks_.xb('input_layernorm', hidden)],
     cache: [attentionCache(span, keyValueHeads(attention)), ...states]
    }
-  }, experts = config.size('n_routed_experts'), shared = config.count('n_shared_experts'), width = config.size('moe_intermediate_size'), dense = config.size('intermediate_size'), feeds = (0, 
-  family.rJ)(config, layers, 'mlp_layer_types'), scale = blocks_.i1('mlp.global_scale', 1), moe = feedPart('moe', full, () => [...mixtureWeights({
+  }, experts = config.size('n_routed_experts'), shared = config.count('n_shared_experts'), width = config.size('moe_intermediate_size'), dense = config.size('intermediate_size'), feeds = family.rJ(config, layers, 'mlp_layer_types'), scale = blocks_.i1('mlp.global_scale', 1), moe = feedPart('moe', full, () => [...mixtureWeights({
    hidden,
    width,
    experts,
@@ -14861,42 +14107,27 @@ function openMixture(config, v) {
   qkvBias,
   outBias: v.outBias && qkvBias
  }), ...v.queryKeyNorms ? queryKeyNorms(d, 'head') : []]), moe = sharedMixture(d, experts, config.count(v.shared), {bias}), width = config.sizeOrNull('intermediate_size'), dense = densePart(d, width ?? 1, bias)
- return {sizes: d, layer: i => [full, sparse(i) ? moe : dense], intermediate: width, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
+ return {sizes: d, layer: i => [full, sparse(i) ? moe : dense], intermediate: width, exact: v.shared !== 'num_shared_experts' || config.count(v.shared) > 0, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok')}
 }
 const openMoe = [{
  type: 'solar_open',
- defaults: {vocab_size: 196608, hidden_size: 4096, num_hidden_layers: 48, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, moe_intermediate_size: 1280, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128},
+ defaults: family.BG({vocab: 196608, hidden: 4096, layers: 48, heads: 64, kvHeads: 8, head_dim: 128, context: 131072, moe_intermediate_size: 1280, num_experts_per_tok: 8, n_shared_experts: 1, n_routed_experts: 128}),
  aliases: {n_routed_experts: ['num_local_experts']},
  read: config => openMixture(config, {experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: false, outBias: false, first: () => 0})
 }, {
  type: 'sarvam_moe',
  classes: ['Glm4Moe'],
- defaults: {
-  vocab_size: 262144,
-  hidden_size: 4096,
-  intermediate_size: 8192,
-  num_hidden_layers: 19,
-  num_attention_heads: 64,
-  num_key_value_heads: 4,
-  head_dim: 64,
-  max_position_embeddings: 131072,
-  moe_intermediate_size: 1024,
-  num_experts_per_tok: 6,
-  n_shared_experts: 1,
-  n_routed_experts: 128,
-  first_k_dense_replace: 1,
-  use_qk_norm: true
- },
- aliases: {n_routed_experts: ['num_local_experts', 'num_experts']},
+ defaults: family.BG({vocab: 262144, hidden: 4096, width: 8192, layers: 19, heads: 64, kvHeads: 4, head_dim: 64, context: 131072, moe_intermediate_size: 1024, num_experts_per_tok: 6, n_shared_experts: 1, n_routed_experts: 128, first_k_dense_replace: 1, use_qk_norm: true}),
+ aliases: {n_routed_experts: ['num_local_experts', 'num_experts'], n_shared_experts: ['num_shared_experts'], attention_bias: ['use_qkv_bias']},
  read: config => openMixture(config, {experts: 'n_routed_experts', shared: 'n_shared_experts', queryKeyNorms: config.flag('use_qk_norm'), outBias: false, first: c => c.count('first_k_dense_replace')})
 }, {
  type: 'hy_v3',
- defaults: {vocab_size: 120832, hidden_size: 4096, intermediate_size: 13312, num_hidden_layers: 80, num_attention_heads: 64, num_key_value_heads: 8, head_dim: 128, max_position_embeddings: 131072, num_experts: 192, num_experts_per_tok: 8, num_shared_experts: 1, moe_intermediate_size: 1536},
+ defaults: family.BG({vocab: 120832, hidden: 4096, width: 13312, layers: 80, heads: 64, kvHeads: 8, head_dim: 128, context: 131072, num_experts: 192, num_experts_per_tok: 8, num_shared_experts: 1, moe_intermediate_size: 1536}),
  aliases: {num_experts: ['num_local_experts']},
  read: config => openMixture(config, {experts: 'num_experts', shared: 'num_shared_experts', queryKeyNorms: true, outBias: true, first: () => 1, mlpBias: true})
 }, {
  type: 'aria_text',
- defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 4096, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, moe_num_experts: 8, moe_topk: 2, moe_num_shared_experts: 2},
+ defaults: family.BG({vocab: 32e3, hidden: 4096, width: 4096, layers: 32, heads: 32, context: 2048, moe_num_experts: 8, moe_topk: 2, moe_num_shared_experts: 2}),
  read: function ariaText(config) {
   const d = sizesOf(config), bias = config.flag('attention_bias'), width = config.size('intermediate_size'), experts = config.size('moe_num_experts'), perToken = config.sizeOrNull('moe_topk'), shared = config.size('moe_num_shared_experts'), full = attentionPart(d, null, () => attentionWeights({
    ...d,
@@ -14908,7 +14139,7 @@ const openMoe = [{
 }, {
  type: 'arctic',
  verified: 'by rule; agrees with the published 480 billion',
- defaults: {vocab_size: 32e3, hidden_size: 7168, intermediate_size: 4864, num_hidden_layers: 35, num_attention_heads: 56, num_key_value_heads: 8, max_position_embeddings: 4096, num_local_experts: 128, num_experts_per_tok: 2, moe_layer_frequency: 1, parallel_attn_mlp_res: true},
+ defaults: family.BG({vocab: 32e3, hidden: 7168, width: 4864, layers: 35, heads: 56, kvHeads: 8, context: 4096, num_local_experts: 128, num_experts_per_tok: 2, moe_layer_frequency: 1, parallel_attn_mlp_res: true}),
  read: function arctic(config) {
   const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), every = config.size('moe_layer_frequency'), residual = config.flag('parallel_attn_mlp_res'), full = attentionPart(d, null, () => attentionWeights(d)), moe = feedPart('moe', d, () => [...mixtureWeights({
    hidden: d.hidden,
@@ -14924,16 +14155,14 @@ const openMoe = [{
  type: 'grok-1',
  classes: ['Grok1'],
  verified: 'by rule; agrees with the published 314 billion',
- defaults: {vocab_size: 131072, hidden_size: 6144, intermediate_size: 32768, num_hidden_layers: 64, num_attention_heads: 48, num_key_value_heads: 8, max_position_embeddings: 8192, num_experts: 8, num_experts_per_tok: 2, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 131072, hidden: 6144, width: 32768, layers: 64, heads: 48, kvHeads: 8, context: 8192, num_experts: 8, num_experts_per_tok: 2, tie_word_embeddings: true}),
  read: function grok(config) {
-  const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), full = attentionPart(d, null, () => [...attentionWeights(d), (0, 
-  blocks_.xb)('post_attn_norm', d.hidden)]), moe = feedPart('moe', d, () => [...mixtureWeights({hidden: d.hidden, width, experts, perToken, prefix: 'moe_block'}), blocks_.xb('post_moe_norm', d.hidden)])
+  const d = sizesOf(config), width = config.size('intermediate_size'), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), full = attentionPart(d, null, () => [...attentionWeights(d), blocks_.xb('post_attn_norm', d.hidden)]), moe = feedPart('moe', d, () => [...mixtureWeights({hidden: d.hidden, width, experts, perToken, prefix: 'moe_block'}), blocks_.xb('post_moe_norm', d.hidden)])
   return {sizes: d, layer: () => [full, moe], intermediate: width, experts, expertsPerToken: perToken, exact: false}
  }
-}].map(layered), plainHead = d => ({transform: [], width: d.hidden, bias: 'own'}), relativeVectors = (all, prefix) => [...['r_w_bias', 'r_r_bias', 'r_s_bias'].map(name => (0,
-blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embed`, 2 * all, 'column') ], otherEncoders = [ {
+}].map(layered), plainHead = d => ({transform: [], width: d.hidden, bias: 'own'}), relativeVectors = (all, prefix) => [...['r_w_bias', 'r_r_bias', 'r_s_bias'].map(name => blocks_.i1(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embed`, 2 * all, 'column') ], otherEncoders = [ {
  type: 'esmc',
- defaults: {vocab_size: 64, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 80, num_attention_heads: 40, max_position_embeddings: 2048, tie_word_embeddings: false},
+ defaults: family.BG({vocab: 64, hidden: 2560, width: 6912, layers: 80, heads: 40, context: 2048, tie_word_embeddings: false}),
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden)],
  layer: d => [...llamaLayer(d).map(weight => weight.kind === 'norm' ? {...weight, bias: true} : weight), blocks_.xb('self_attn.q_norm', d.hidden), blocks_.xb('self_attn.k_norm', d.hidden)],
  sequence: 'dense',
@@ -14941,7 +14170,7 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
  lm: d => ({transform: denseTransform(d), width: d.hidden, bias: 'own', tied: false})
 }, {
  type: 'ultrabert',
- defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 32768, prediction_head_size: 768, tie_word_embeddings: false},
+ defaults: family.BG({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 32768, prediction_head_size: 768, tie_word_embeddings: false}),
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden)],
  layer: llamaLayer,
  body: d => [blocks_.xb('norm', d.hidden)],
@@ -14955,14 +14184,10 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
  names: {hidden: 'd_model', layers: 'n_layer', heads: 'n_head'},
  aliases: {vocab_size: ['n_token'], d_model: ['hidden_size'], n_layer: ['num_hidden_layers'], n_head: ['num_attention_heads'], head_dim: ['d_head']},
  width: config => config.size('d_inner'),
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'word_embedding'), (0, 
- blocks_.$4)(1, d.hidden, 'mask_emb')],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'word_embedding'), blocks_.$4(1, d.hidden, 'mask_emb')],
  layer: d => {
   const all = d.heads * d.headDim
-  return [ ...[ 'q', 'k', 'v', 'r' ].map(name => blocks_.fi(`rel_attn.${name}`, all, d.hidden)), (0, 
-  blocks_.nM)('rel_attn.o', d.hidden, all), ...relativeVectors(all, 'rel_attn'), (0, 
-  blocks_.xb)('rel_attn.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ff.layer_1', 'ff.layer_2']), (0, 
-  blocks_.xb)('ff.layer_norm', d.hidden, true)]
+  return [ ...[ 'q', 'k', 'v', 'r' ].map(name => blocks_.fi(`rel_attn.${name}`, all, d.hidden)), blocks_.nM('rel_attn.o', d.hidden, all), ...relativeVectors(all, 'rel_attn'), blocks_.xb('rel_attn.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ff.layer_1', 'ff.layer_2']), blocks_.xb('ff.layer_norm', d.hidden, true)]
  },
  derivedHeads: ['sequence'],
  lm: plainHead
@@ -14979,16 +14204,13 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
  },
  headDim: config => config.size('d_head'),
  width: config => config.size('d_inner'),
- embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'embeddings.word_embeddings'), (0, 
- blocks_.xb)('embeddings.layer_norm', d.hidden, true)],
+ embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'embeddings.word_embeddings'), blocks_.xb('embeddings.layer_norm', d.hidden, true)],
  layer: d => {
   const all = d.heads * d.headDim
   return [blocks_.fi('attention.q_head', all, d.hidden), blocks_.sn('attention.k_head', all, d.hidden, 'kv', {bias: true, kvHeads: d.heads}), blocks_.sn('attention.v_head', all, d.hidden, 'kv', {
    bias: true,
    kvHeads: d.heads
-  }), blocks_.i1('attention.r_kernel', d.hidden * all, 'column'), ...relativeVectors(all, 'attention'), (0, 
-  blocks_.nM)('attention.post_proj', d.hidden, all, {bias: true}), blocks_.xb('attention.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ffn.linear_1', 'ffn.linear_2']), (0,
-  blocks_.xb)('ffn.layer_norm', d.hidden, true)]
+  }), blocks_.i1('attention.r_kernel', d.hidden * all, 'column'), ...relativeVectors(all, 'attention'), blocks_.nM('attention.post_proj', d.hidden, all, {bias: true}), blocks_.xb('attention.layer_norm', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ffn.linear_1', 'ffn.linear_2']), blocks_.xb('ffn.layer_norm', d.hidden, true)]
  },
  derivedHeads: ['sequence', 'token', 'none'],
  lm: plainHead
@@ -15001,17 +14223,13 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
  width: (_, hidden) => 4 * hidden,
  embedding: d => {
   const languages = d.config.size('n_langs')
-  return [blocks_.xP(d.vocabulary, d.hidden, 'transformer.embeddings'), (0, 
-  blocks_.$4)(d.config.size('max_position_embeddings'), d.hidden, 'transformer.position_embeddings'), ...languages > 1 && d.config.flag('use_lang_emb', true) ? [(0, 
-  blocks_.$4)(languages, d.hidden, 'transformer.lang_embeddings')] : [], (0, 
-  blocks_.xb)('transformer.layer_norm_emb', d.hidden, true)]
+  return [blocks_.xP(d.vocabulary, d.hidden, 'transformer.embeddings'), blocks_.$4(d.config.size('max_position_embeddings'), d.hidden, 'transformer.position_embeddings'), ...languages > 1 && d.config.flag('use_lang_emb', true) ? [blocks_.$4(languages, d.hidden, 'transformer.lang_embeddings')] : [], blocks_.xb('transformer.layer_norm_emb', d.hidden, true)]
  },
  layer: d => [...attentionWeights({...d, prefix: 'attentions', qkvBias: true, outBias: true, out: 'out_lin'}).map(weight => ({
   ...weight,
   out: d.hidden,
   in: d.hidden
- })), blocks_.xb('layer_norm1', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ffns.lin1', 'ffns.lin2']), (0, 
- blocks_.xb)('layer_norm2', d.hidden, true)],
+ })), blocks_.xb('layer_norm1', d.hidden, true), ...plainFeedForward(d.hidden, d.width, true, ['ffns.lin1', 'ffns.lin2']), blocks_.xb('layer_norm2', d.hidden, true)],
  assumed: config => config.flag('asm') || !config.flag('is_encoder', true) ? 'counted as an encoder with a plain output matrix' : null,
  derivedHeads: ['sequence'],
  lm: plainHead
@@ -15019,21 +14237,15 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
  type: 'phi',
  also: ['mixformer-sequential', 'phi-msft'],
  classes: ['MixFormerSequential'],
- defaults: {vocab_size: 51200, hidden_size: 2048, intermediate_size: 8192, num_hidden_layers: 24, num_attention_heads: 32, max_position_embeddings: 2048},
+ defaults: family.BG({vocab: 51200, hidden: 2048, width: 8192, layers: 24, heads: 32, context: 2048}),
  aliases: {hidden_size: ['n_embd'], num_hidden_layers: ['n_layer'], num_attention_heads: ['n_head'], intermediate_size: ['n_inner']},
  width: (config, hidden) => config.sizeOrNull('intermediate_size') ?? 4 * hidden,
- layer: d => [...attentionWeights({...d, qkvBias: true, outBias: true, out: 'dense'}), ...d.config.flag('qk_layernorm') ? [blocks_.xb('self_attn.q_layernorm', d.headDim, true), (0,
- blocks_.xb)('self_attn.k_layernorm', d.headDim, true)] : [], ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc1', 'mlp.fc2']), (0, 
- blocks_.xb)('input_layernorm', d.hidden, true)],
+ layer: d => [...attentionWeights({...d, qkvBias: true, outBias: true, out: 'dense'}), ...d.config.flag('qk_layernorm') ? [blocks_.xb('self_attn.q_layernorm', d.headDim, true), blocks_.xb('self_attn.k_layernorm', d.headDim, true)] : [], ...plainFeedForward(d.hidden, d.width, true, ['mlp.fc1', 'mlp.fc2']), blocks_.xb('input_layernorm', d.hidden, true)],
  final: d => [blocks_.xb('model.final_layernorm', d.hidden, true)],
  headBias: () => true
-}, {
- type: 'phi3',
- defaults: {vocab_size: 32064, hidden_size: 3072, intermediate_size: 8192, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 4096},
- layer: d => [...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)]
-}, {
+}, {type: 'phi3', defaults: family.BG({vocab: 32064, hidden: 3072, width: 8192, layers: 32, heads: 32, context: 4096}), layer: d => [...fusedAttentionWeights(d, ['self_attn.qkv_proj', 'self_attn.o_proj']), ...fusedGatedFeedForward(d.hidden, d.width), ...layerNorms(d)]}, {
  type: 'starcoder2',
- defaults: {vocab_size: 49152, hidden_size: 3072, intermediate_size: 12288, num_hidden_layers: 30, num_attention_heads: 24, num_key_value_heads: 2, max_position_embeddings: 4096, use_bias: true, tie_word_embeddings: true},
+ defaults: family.BG({vocab: 49152, hidden: 3072, width: 12288, layers: 30, heads: 24, kvHeads: 2, context: 4096, use_bias: true, tie_word_embeddings: true}),
  layer: d => {
   const bias = d.config.flag('use_bias')
   return [...attentionWeights({...d, qkvBias: bias, outBias: bias}), ...plainFeedForward(d.hidden, d.width, bias, ['mlp.c_fc', 'mlp.c_proj']), ...layerNorms(d, true)]
@@ -15042,12 +14254,9 @@ blocks_.i1)(`${prefix}.${name}`, all, 'column')), blocks_.i1(`${prefix}.seg_embe
 }, {
  type: 'stablelm',
  also: ['stablelm_epoch'],
- defaults: {vocab_size: 50304, hidden_size: 2560, intermediate_size: 6912, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 4096},
+ defaults: family.BG({vocab: 50304, hidden: 2560, width: 6912, layers: 32, heads: 32, kvHeads: 32, context: 4096}),
  headDim: 'divide',
- layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('use_qkv_bias')}).map(weight => weight.name === 'self_attn.o_proj' ? {...weight, in: d.hidden} : weight), ...d.config.flag('qk_layernorm') ? [blocks_.xb('self_attn.q_layernorm.norms', d.heads * d.headDim), (0,
- blocks_.xb)('self_attn.k_layernorm.norms', d.kvHeads * d.headDim)] : [], ...gatedFeedForward(d.hidden, d.width), (0, 
- blocks_.xb)('input_layernorm', d.hidden, true), ...d.config.flag('use_parallel_residual') ? [] : [(0, 
- blocks_.xb)('post_attention_layernorm', d.hidden, true)]],
+ layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('use_qkv_bias')}).map(weight => weight.name === 'self_attn.o_proj' ? {...weight, in: d.hidden} : weight), ...d.config.flag('qk_layernorm') ? [blocks_.xb('self_attn.q_layernorm.norms', d.heads * d.headDim), blocks_.xb('self_attn.k_layernorm.norms', d.kvHeads * d.headDim)] : [], ...gatedFeedForward(d.hidden, d.width), blocks_.xb('input_layernorm', d.hidden, true), ...d.config.flag('use_parallel_residual') ? [] : [blocks_.xb('post_attention_layernorm', d.hidden, true)]],
  final: d => [blocks_.xb('model.norm', d.hidden, true)]
 }].map(decoder)
 function qwenWindows(d) {
@@ -15057,12 +14266,12 @@ function qwenWindows(d) {
 }
 const qwen = [{
  type: 'qwen2',
- defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, max_position_embeddings: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28},
+ defaults: family.BG({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kvHeads: 32, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28}),
  layer: d => [...attentionWeights({...d, qkvBias: true}), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d)],
  windows: qwenWindows
 }, {
  type: 'qwen3',
- defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, num_key_value_heads: 32, head_dim: 128, max_position_embeddings: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28},
+ defaults: family.BG({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kvHeads: 32, head_dim: 128, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28}),
  layer: d => [...llamaLayer(d), ...queryKeyNorms(d, 'head')],
  windows: qwenWindows
 }].map(decoder)
@@ -15110,14 +14319,14 @@ function deltaHybrid(config, input, feed, mtpLayers) {
 }
 const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, linear_value_head_dim: 128, linear_num_key_heads: 16, linear_num_value_heads: 32, full_attention_interval: 4}, qwenMoe = [{
  type: 'qwen2_moe',
- defaults: {
-  vocab_size: 151936,
-  hidden_size: 2048,
-  intermediate_size: 5632,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_key_value_heads: 16,
-  max_position_embeddings: 32768,
+ defaults: family.BG({
+  vocab: 151936,
+  hidden: 2048,
+  width: 5632,
+  layers: 24,
+  heads: 16,
+  kvHeads: 16,
+  context: 32768,
   use_sliding_window: false,
   sliding_window: 4096,
   max_window_layers: 28,
@@ -15127,64 +14336,23 @@ const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, lin
   num_experts_per_tok: 4,
   num_experts: 60,
   qkv_bias: true
- },
+ }),
  read: config => attentionOnly(config, 'num_experts', config.count('shared_expert_intermediate_size'), d => attentionWeights({...d, qkvBias: config.flag('qkv_bias')}))
 }, {
  type: 'qwen3_moe',
- defaults: {
-  vocab_size: 151936,
-  hidden_size: 2048,
-  intermediate_size: 6144,
-  num_hidden_layers: 24,
-  num_attention_heads: 32,
-  num_key_value_heads: 4,
-  max_position_embeddings: 32768,
-  use_sliding_window: false,
-  sliding_window: 4096,
-  max_window_layers: 28,
-  decoder_sparse_step: 1,
-  moe_intermediate_size: 768,
-  num_experts_per_tok: 8,
-  num_local_experts: 128
- },
- aliases: {num_local_experts: ['num_experts']},
- read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention)
+ defaults: family.BG({vocab: 151936, hidden: 2048, width: 6144, layers: 24, heads: 32, kvHeads: 4, context: 32768, use_sliding_window: false, sliding_window: 4096, max_window_layers: 28, decoder_sparse_step: 1, moe_intermediate_size: 768, num_experts_per_tok: 8, num_experts: 128}),
+ aliases: {num_experts: ['num_local_experts']},
+ read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
 }, {
  type: 'qwen3_vl_moe_text',
  classes: ['Qwen3VLMoe'],
- defaults: {
-  vocab_size: 151936,
-  hidden_size: 2048,
-  intermediate_size: 5632,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  num_key_value_heads: 16,
-  max_position_embeddings: 128e3,
-  decoder_sparse_step: 1,
-  moe_intermediate_size: 1408,
-  num_experts_per_tok: 4,
-  num_local_experts: 60,
-  tie_word_embeddings: true
- },
- aliases: {num_local_experts: ['num_experts']},
- read: config => attentionOnly(config, 'num_local_experts', 0, normedAttention)
+ defaults: family.BG({vocab: 151936, hidden: 2048, width: 5632, layers: 24, heads: 16, kvHeads: 16, context: 128e3, decoder_sparse_step: 1, moe_intermediate_size: 1408, num_experts_per_tok: 4, num_experts: 60, tie_word_embeddings: true}),
+ aliases: {num_experts: ['num_local_experts']},
+ read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
 }, {
  type: 'qwen3_omni_moe_text',
  classes: ['Qwen3OmniMoe', 'Qwen3OmniMoeThinker'],
- defaults: {
-  vocab_size: 3584,
-  hidden_size: 2048,
-  intermediate_size: 18944,
-  num_hidden_layers: 28,
-  num_attention_heads: 28,
-  num_key_value_heads: 4,
-  max_position_embeddings: 32768,
-  decoder_sparse_step: 1,
-  moe_intermediate_size: 768,
-  num_experts_per_tok: 8,
-  num_experts: 128,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 3584, hidden: 2048, width: 18944, layers: 28, heads: 28, kvHeads: 4, context: 32768, decoder_sparse_step: 1, moe_intermediate_size: 768, num_experts_per_tok: 8, num_experts: 128, tie_word_embeddings: true}),
  aliases: {num_experts: ['num_local_experts']},
  read: config => attentionOnly(config, 'num_experts', 0, normedAttention)
 }, {
@@ -15228,7 +14396,7 @@ const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, lin
 }].map(layered), remoteCode = [{
  type: 'qwen',
  classes: ['QWen'],
- defaults: {vocab_size: 151936, hidden_size: 4096, intermediate_size: 22016, num_hidden_layers: 32, num_attention_heads: 32, kv_channels: 128, no_bias: true, seq_length: 8192},
+ defaults: family.BG({vocab: 151936, hidden: 4096, width: 22016, layers: 32, heads: 32, kv_channels: 128, no_bias: true, seq_length: 8192}),
  headDim: config => config.size('kv_channels'),
  kvHeads: (_, heads) => heads,
  width: config => Math.floor(config.size('intermediate_size') / 2),
@@ -15257,8 +14425,7 @@ const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, lin
  embedding: d => [blocks_.xP(d.vocabulary, d.hidden, 'model.tok_embeddings')],
  layer: d => {
   const bias = d.config.flag('bias')
-  return [...fusedAttentionWeights({...d, qkvBias: bias, outBias: bias}, ['attention.wqkv', 'attention.wo']), blocks_.fi('feed_forward.w1', d.width, d.hidden), (0,
-  blocks_.fi)('feed_forward.w3', d.width, d.hidden), blocks_.nM('feed_forward.w2', d.hidden, d.width), ...norms(d, ['attention_norm', 'ffn_norm'])]
+  return [...fusedAttentionWeights({...d, qkvBias: bias, outBias: bias}, ['attention.wqkv', 'attention.wo']), blocks_.fi('feed_forward.w1', d.width, d.hidden), blocks_.fi('feed_forward.w3', d.width, d.hidden), blocks_.nM('feed_forward.w2', d.hidden, d.width), ...norms(d, ['attention_norm', 'ffn_norm'])]
  },
  exact: false
 }, {
@@ -15270,26 +14437,19 @@ const linearDefaults = {linear_conv_kernel_dim: 4, linear_key_head_dim: 128, lin
  exact: false
 }, {
  type: 'orion',
- defaults: {...llamaDefaults, vocab_size: 84608, hidden_size: 5120, intermediate_size: 15360, num_hidden_layers: 40, num_attention_heads: 40},
+ defaults: family.BG({...llamaDefaults, vocab: 84608, hidden: 5120, width: 15360, layers: 40, heads: 40}),
  layer: d => [...attentionWeights({...d, qkvBias: d.config.flag('attention_bias')}), ...gatedFeedForward(d.hidden, d.width), ...layerNorms(d, true)],
  final: d => [blocks_.xb('model.norm', d.hidden, true)],
  exact: false
-}, {type: 'minicpm', classes: ['MiniCPM'], defaults: {...llamaDefaults, vocab_size: 122753, hidden_size: 2304, intermediate_size: 5760, num_hidden_layers: 40, num_attention_heads: 36, tie_word_embeddings: true}, layer: llamaLayer, exact: false}].map(decoder), rwkv_defaults = {
- vocab_size: 50277,
- hidden_size: 4096,
- num_hidden_layers: 32,
+}, {type: 'minicpm', classes: ['MiniCPM'], defaults: family.BG({...llamaDefaults, vocab: 122753, hidden: 2304, width: 5760, layers: 40, heads: 36, tie_word_embeddings: true}), layer: llamaLayer, exact: false}].map(decoder), rwkv_defaults = family.BG({
+ vocab: 50277,
+ hidden: 4096,
+ layers: 32,
  context_length: 1024,
  tie_word_embeddings: false
-}
+})
 function layerWeights(hidden, attention, width, first) {
- return [...first ? [blocks_.xb('pre_ln', hidden, true)] : [], (0, 
- blocks_.xb)('ln1', hidden, true), blocks_.xb('ln2', hidden, true), (0, 
- blocks_.i1)('attention.time_decay', attention, 'column'), blocks_.i1('attention.time_first', attention, 'column'), ...['attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance'].map(name => (0, 
- blocks_.i1)(name, hidden)), blocks_.fi('attention.key', attention, hidden), (0, 
- blocks_.fi)('attention.value', attention, hidden), blocks_.fi('attention.receptance', attention, hidden), (0, 
- blocks_.nM)('attention.output', hidden, attention), blocks_.i1('feed_forward.time_mix_key', hidden), (0, 
- blocks_.i1)('feed_forward.time_mix_receptance', hidden), blocks_.fi('feed_forward.key', width, hidden), (0, 
- blocks_.fi)('feed_forward.receptance', hidden, hidden), blocks_.nM('feed_forward.value', hidden, width)]
+ return [...first ? [blocks_.xb('pre_ln', hidden, true)] : [], blocks_.xb('ln1', hidden, true), blocks_.xb('ln2', hidden, true), blocks_.i1('attention.time_decay', attention, 'column'), blocks_.i1('attention.time_first', attention, 'column'), ...['attention.time_mix_key', 'attention.time_mix_value', 'attention.time_mix_receptance'].map(name => blocks_.i1(name, hidden)), blocks_.fi('attention.key', attention, hidden), blocks_.fi('attention.value', attention, hidden), blocks_.fi('attention.receptance', attention, hidden), blocks_.nM('attention.output', hidden, attention), blocks_.i1('feed_forward.time_mix_key', hidden), blocks_.i1('feed_forward.time_mix_receptance', hidden), blocks_.fi('feed_forward.key', width, hidden), blocks_.fi('feed_forward.receptance', hidden, hidden), blocks_.nM('feed_forward.value', hidden, width)]
 }
 const rwkv = {
  name: 'rwkv',
@@ -15332,27 +14492,22 @@ const speech = [{
  modelTypes: ['moonshine'],
  verified: speech_verified,
  shape: function moonshine(file) {
-  const config = file.with({vocab_size: 32768, hidden_size: 288, intermediate_size: 1152, encoder_num_hidden_layers: 6, decoder_num_hidden_layers: 6, encoder_num_attention_heads: 8, max_position_embeddings: 512, tie_word_embeddings: true}, {
+  const config = file.with(family.BG({vocab: 32768, hidden: 288, width: 1152, encoder_num_hidden_layers: 6, decoder_num_hidden_layers: 6, encoder_num_attention_heads: 8, context: 512, tie_word_embeddings: true}), {
    decoder_num_hidden_layers: ['num_hidden_layers']
-  }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), vocabulary = config.size('vocab_size'), layers = (0, 
-  family.zb)(config, 'decoder_num_hidden_layers'), self = halfAttention(config, hidden, 'encoder_num_attention_heads', 'encoder_num_key_value_heads', config.flag('attention_bias'))
+  }), hidden = config.size('hidden_size'), width = config.size('intermediate_size'), vocabulary = config.size('vocab_size'), layers = family.zb(config, 'decoder_num_hidden_layers'), self = halfAttention(config, hidden, 'encoder_num_attention_heads', 'encoder_num_key_value_heads', config.flag('attention_bias'))
   return assembleEncoderDecoder(config, {
    type: 'moonshine',
    exact: true,
    embedding: [blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens')],
    encoder: {
-    weights: [blocks_.xT('conv1', hidden, 127, false), blocks_.xT('conv2', 2 * hidden, 7 * hidden, true), (0, 
-    blocks_.xT)('conv3', hidden, 6 * hidden, true), blocks_.xb('groupnorm', hidden, true), (0, 
-    blocks_.xb)('layer_norm', hidden)],
-    stack: family.hQ(config, [...attentionWeights(self), ...plainFeedForward(hidden, width, true, ['mlp.fc1', 'mlp.fc2']), (0, 
-    blocks_.xb)('input_layernorm', hidden), blocks_.xb('post_attention_layernorm', hidden)], 'encoder_num_hidden_layers')
+    weights: [blocks_.xT('conv1', hidden, 127, false), blocks_.xT('conv2', 2 * hidden, 7 * hidden, true), blocks_.xT('conv3', hidden, 6 * hidden, true), blocks_.xb('groupnorm', hidden, true), blocks_.xb('layer_norm', hidden)],
+    stack: family.hQ(config, [...attentionWeights(self), ...plainFeedForward(hidden, width, true, ['mlp.fc1', 'mlp.fc2']), blocks_.xb('input_layernorm', hidden), blocks_.xb('post_attention_layernorm', hidden)], 'encoder_num_hidden_layers')
    },
    decoder: family.$h(layers, {
     name: 'decoder',
     weights: [...attentionWeights(self), ...attentionWeights({...self, prefix: 'encoder_attn'}), blocks_.fi('mlp.fc1', 2 * width, hidden, {bias: true}), blocks_.nM('mlp.fc2', hidden, width, {
      bias: true
-    }), ...['input_layernorm', 'post_attention_layernorm', 'final_layernorm'].map(name => (0, 
-    blocks_.xb)(name, hidden))],
+    }), ...['input_layernorm', 'post_attention_layernorm', 'final_layernorm'].map(name => blocks_.xb(name, hidden))],
     cache: crossCache(self, 1250)
    }),
    final: [blocks_.xb('model.decoder.norm', hidden)],
@@ -15382,8 +14537,7 @@ const speech = [{
    input_feat_per_channel: 80,
    input_channels: 1,
    tie_word_embeddings: true
-  }, {d_model: ['hidden_size'], encoder_layers: ['num_hidden_layers'], encoder_attention_heads: ['num_attention_heads']}), hidden = config.size('d_model'), vocabulary = config.size('vocab_size'), layers = (0,
-  family.zb)(config, 'decoder_layers'), attention = (half, prefix) => ({ ...halfAttention(config, hidden, `${half}_attention_heads`, null, true), outBias: true, prefix, out: 'out_proj' }), self = attention('decoder', 'self_attn'), width = config.size('decoder_ffn_dim')
+  }, {d_model: ['hidden_size'], encoder_layers: ['num_hidden_layers'], encoder_attention_heads: ['num_attention_heads']}), hidden = config.size('d_model'), vocabulary = config.size('vocab_size'), layers = family.zb(config, 'decoder_layers'), attention = (half, prefix) => ({ ...halfAttention(config, hidden, `${half}_attention_heads`, null, true), outBias: true, prefix, out: 'out_proj' }), self = attention('decoder', 'self_attn'), width = config.size('decoder_ffn_dim')
   return assembleEncoderDecoder(config, {
    type: 'speech_to_text',
    classes: ['Speech2Text'],
@@ -15411,15 +14565,15 @@ function speechToTextShape(config, parts) {
   encoder: {weights: parts.weights, stack: parts.stack},
   decoder: stack,
   final: parts.final,
-  untiedCopies: [],
+  untiedCopies: parts.shared ? [blocks_.xP(vocabulary, hidden, parts.shared)] : [],
   tied: config.flag('tie_word_embeddings', true),
   facts: {hidden, layers: stack.order.length, vocabulary, heads: self.heads, kvHeads: self.kvHeads, headDim: self.headDim, intermediate: width}
  })
 }
-const seamlessDefaults = {
- vocab_size: 256102,
- hidden_size: 1024,
- max_position_embeddings: 1024,
+const seamlessDefaults = family.BG({
+ vocab: 256102,
+ hidden: 1024,
+ context: 1024,
  decoder_layers: 24,
  decoder_ffn_dim: 8192,
  decoder_attention_heads: 16,
@@ -15433,40 +14587,29 @@ const seamlessDefaults = {
  conv_depthwise_kernel_size: 31,
  left_max_position_embeddings: 64,
  right_max_position_embeddings: 8
-}
+})
 function speechAttention(hidden, heads) {
  const kv = {bias: true, kvHeads: heads}
- return [blocks_.fi('self_attn.linear_q', hidden, hidden, {bias: true}), blocks_.sn('self_attn.linear_k', hidden, hidden, 'kv', kv), (0,
- blocks_.sn)('self_attn.linear_v', hidden, hidden, 'kv', kv), blocks_.nM('self_attn.linear_out', hidden, hidden, {bias: true})]
+ return [blocks_.fi('self_attn.linear_q', hidden, hidden, {bias: true}), blocks_.sn('self_attn.linear_k', hidden, hidden, 'kv', kv), blocks_.sn('self_attn.linear_v', hidden, hidden, 'kv', kv), blocks_.nM('self_attn.linear_out', hidden, hidden, {bias: true})]
 }
 function speech_encoders_conformerLayer(config, hidden, distances) {
  const width = config.size('speech_encoder_intermediate_size'), heads = config.size('speech_encoder_attention_heads'), names = part => [ `${part}.intermediate_dense`, `${part}.output_dense` ], reach = config.size('left_max_position_embeddings') + config.size('right_max_position_embeddings') + 1, headDim = dividedHeadDim(config, hidden, heads, 'speech_encoder_attention_heads')
- return [...plainFeedForward(hidden, width, true, names('ffn1')), ...speechAttention(hidden, heads), ...distances ? [(0, 
- blocks_.$4)(reach, headDim, 'self_attn.distance_embedding')] : [blocks_.fi('self_attn.linear_pos', hidden, hidden), (0, 
- blocks_.i1)('self_attn.pos_bias_u', hidden, 'column'), blocks_.i1('self_attn.pos_bias_v', hidden, 'column')], (0, 
- blocks_.xb)('conv_module.layer_norm', hidden, true), blocks_.xT('conv_module.pointwise_conv1', 2 * hidden, hidden, false), (0, 
- blocks_.xT)('conv_module.depthwise_conv', hidden, config.size('conv_depthwise_kernel_size'), false), (0, 
- blocks_.xb)('conv_module.inner_norm', hidden, true), blocks_.xT('conv_module.pointwise_conv2', hidden, hidden, false), ...plainFeedForward(hidden, width, true, names('ffn2')), ...['ffn1_layer_norm', 'self_attn_layer_norm', 'ffn2_layer_norm', 'final_layer_norm'].map(name => (0, 
- blocks_.xb)(name, hidden, true))]
+ return [...plainFeedForward(hidden, width, true, names('ffn1')), ...speechAttention(hidden, heads), ...distances ? [blocks_.$4(reach, headDim, 'self_attn.distance_embedding')] : [blocks_.fi('self_attn.linear_pos', hidden, hidden), blocks_.i1('self_attn.pos_bias_u', hidden, 'column'), blocks_.i1('self_attn.pos_bias_v', hidden, 'column')], blocks_.xb('conv_module.layer_norm', hidden, true), blocks_.xT('conv_module.pointwise_conv1', 2 * hidden, hidden, false), blocks_.xT('conv_module.depthwise_conv', hidden, config.size('conv_depthwise_kernel_size'), false), blocks_.xb('conv_module.inner_norm', hidden, true), blocks_.xT('conv_module.pointwise_conv2', hidden, hidden, false), ...plainFeedForward(hidden, width, true, names('ffn2')), ...['ffn1_layer_norm', 'self_attn_layer_norm', 'ffn2_layer_norm', 'final_layer_norm'].map(name => blocks_.xb(name, hidden, true))]
 }
 function adapterLayer(config, hidden) {
  const kernel = config.size('adaptor_kernel_size'), width = config.size('speech_encoder_intermediate_size')
- return [ ...[ 'residual', 'self_attn', 'ffn' ].map(name => blocks_.xb(`${name}_layer_norm`, hidden, true)), ...[ 'residual_conv', 'self_attn_conv' ].map(name => (0, 
- blocks_.xT)(name, 2 * hidden, kernel * hidden, true)), ...speechAttention(hidden, config.size('speech_encoder_attention_heads')), ...plainFeedForward(hidden, width, true, ['ffn.intermediate_dense', 'ffn.output_dense'])]
+ return [ ...[ 'residual', 'self_attn', 'ffn' ].map(name => blocks_.xb(`${name}_layer_norm`, hidden, true)), ...[ 'residual_conv', 'self_attn_conv' ].map(name => blocks_.xT(name, 2 * hidden, kernel * hidden, true)), ...speechAttention(hidden, config.size('speech_encoder_attention_heads')), ...plainFeedForward(hidden, width, true, ['ffn.intermediate_dense', 'ffn.output_dense'])]
 }
 function seamless(type, distances, file) {
- const config = file.with(seamlessDefaults, {decoder_layers: ['num_hidden_layers'], decoder_attention_heads: ['num_attention_heads']}), hidden = config.size('hidden_size'), features = config.size('feature_projection_input_dim'), conformers = (0,
- family.zb)(config, 'speech_encoder_layers'), adapters = config.flag('add_adapter') ? (0, 
- family.zb)(config, 'num_adapter_layers') : 0
+ const config = file.with(seamlessDefaults, {decoder_layers: ['num_hidden_layers'], decoder_attention_heads: ['num_attention_heads']}), hidden = config.size('hidden_size'), features = config.size('feature_projection_input_dim'), conformers = family.zb(config, 'speech_encoder_layers'), adapters = config.flag('add_adapter') ? family.zb(config, 'num_adapter_layers') : 0
  return speechToTextShape(config, {
   type,
-  weights: [blocks_.xb('feature_projection.layer_norm', features, true), (0, 
-  blocks_.kz)('feature_projection.projection', hidden, features, {
+  weights: [blocks_.xb('feature_projection.layer_norm', features, true), blocks_.kz('feature_projection.projection', hidden, features, {
    bias: true
-  }), blocks_.xb('encoder.layer_norm', hidden, true), ...plainFeedForward(hidden, config.size('speech_encoder_intermediate_size'), true, ['intermediate_ffn.intermediate_dense', 'intermediate_ffn.output_dense']), (0, 
-  blocks_.xb)('inner_layer_norm', hidden, true)],
+  }), blocks_.xb('encoder.layer_norm', hidden, true), ...plainFeedForward(hidden, config.size('speech_encoder_intermediate_size'), true, ['intermediate_ffn.intermediate_dense', 'intermediate_ffn.output_dense']), blocks_.xb('inner_layer_norm', hidden, true)],
   stack: family.US(conformers + adapters, i => i < conformers ? 'conformer' : 'adapter', (i, name) => ({name, weights: i < conformers ? speech_encoders_conformerLayer(config, hidden, distances) : adapterLayer(config, hidden), cache: []})),
-  final: [blocks_.xb('text_decoder.layer_norm', hidden, true)]
+  final: [blocks_.xb('text_decoder.layer_norm', hidden, true)],
+  shared: 'shared'
  })
 }
 function sizes(config, name) {
@@ -15510,11 +14653,7 @@ const speech_encoders_verified = `${family.Uy}, speech to text`, speechEncoders 
   }, taps = config.size('num_conv_pos_embeddings'), perGroup = Math.floor(hidden / config.size('num_conv_pos_embedding_groups')), last = widths.at(-1)
   return speechToTextShape(config, {
    type: 'speecht5',
-   weights: [ ...widths.map((width, i) => blocks_.xT(`feature_encoder.conv_layers.${i}`, width, (widths[i - 1] ?? 1) * kernels[i], config.flag('conv_bias'))), (0, 
-   blocks_.xb)('feature_encoder.conv_layers.0.layer_norm', widths[0], true), (0, 
-   blocks_.xb)('feature_projection.layer_norm', last, true), blocks_.kz('feature_projection.projection', hidden, last, {bias: true}), blocks_.i1('masked_spec_embed', hidden), blocks_.xT('pos_conv_embed.conv', hidden, perGroup * taps, true), (0,
-   blocks_.i1)('pos_conv_embed.conv.weight_g', taps), blocks_.xb('layer_norm', hidden, true), (0, 
-   blocks_.$4)(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k')],
+   weights: [ ...widths.map((width, i) => blocks_.xT(`feature_encoder.conv_layers.${i}`, width, (widths[i - 1] ?? 1) * kernels[i], config.flag('conv_bias'))), blocks_.xb('feature_encoder.conv_layers.0.layer_norm', widths[0], true), blocks_.xb('feature_projection.layer_norm', last, true), blocks_.kz('feature_projection.projection', hidden, last, {bias: true}), blocks_.i1('masked_spec_embed', hidden), blocks_.xT('pos_conv_embed.conv', hidden, perGroup * taps, true), blocks_.i1('pos_conv_embed.conv.weight_g', taps), blocks_.xb('layer_norm', hidden, true), blocks_.$4(2 * config.size('encoder_max_relative_position'), headDim, 'embed_positions.pe_k')],
    stack: family.hQ(config, bartLayer(self, config.size('encoder_ffn_dim'), null), 'encoder_layers'),
    final: []
   })
@@ -15530,24 +14669,16 @@ function t5Attention(hidden, heads, headDim, prefix) {
  return [ blocks_.fi(`${prefix}.q`, inner, hidden), blocks_.sn(`${prefix}.k`, inner, hidden, 'kv', { kvHeads: heads }), blocks_.sn(`${prefix}.v`, inner, hidden, 'kv', { kvHeads: heads }), blocks_.nM(`${prefix}.o`, hidden, inner) ]
 }
 function t5FeedForward(hidden, width, gated) {
- return [ ...(gated ? [ 'wi_0', 'wi_1' ] : [ 'wi' ]).map(name => blocks_.fi(`DenseReluDense.${name}`, width, hidden)), (0, 
- blocks_.nM)('DenseReluDense.wo', hidden, width)]
+ return [ ...(gated ? [ 'wi_0', 'wi_1' ] : [ 'wi' ]).map(name => blocks_.fi(`DenseReluDense.${name}`, width, hidden)), blocks_.nM('DenseReluDense.wo', hidden, width)]
 }
 function switchExperts(config, hidden, width) {
  const copies = config.size('num_experts'), expert = {copies, active: 1}
- return [blocks_.kz('mlp.router.classifier', copies, hidden, {bias: config.flag('router_bias')}), blocks_.sn('mlp.experts.wi', width, hidden, 'expert-column', expert), (0,
- blocks_.sn)('mlp.experts.wo', hidden, width, 'expert-row', expert)]
+ return [blocks_.kz('mlp.router.classifier', copies, hidden, {bias: config.flag('router_bias')}), blocks_.sn('mlp.experts.wi', width, hidden, 'expert-column', expert), blocks_.sn('mlp.experts.wo', hidden, width, 'expert-row', expert)]
 }
 function t5Shape(rule, file) {
- const config = file.with({...t5_defaults, ...rule.defaults}, t5_aliases), hidden = config.size('d_model'), heads = config.size('num_heads'), headDim = config.size('d_kv'), width = config.size('d_ff'), vocabulary = config.size('vocab_size'), encoderLayers = (0,
- family.zb)(config, 'num_layers'), layers = config.sizeOrNull('num_decoder_layers') === null ? encoderLayers : (0, 
- family.zb)(config, 'num_decoder_layers'), gated = config.flag('is_gated_act', (config.text('feed_forward_proj') ?? '').startsWith('gated')), relative = (0, 
- blocks_.$4)(config.size('relative_attention_num_buckets'), heads, 'SelfAttention.relative_attention_bias'), kv = {kvHeads: heads, keyDim: headDim, valueDim: headDim}, sparseFeedForward = rule.isSparse ? switchExperts(config, hidden, width) : [], layer = (cross, first, sparse) => ({
+ const config = file.with({...t5_defaults, ...rule.defaults}, t5_aliases), hidden = config.size('d_model'), heads = config.size('num_heads'), headDim = config.size('d_kv'), width = config.size('d_ff'), vocabulary = config.size('vocab_size'), encoderLayers = family.zb(config, 'num_layers'), layers = config.sizeOrNull('num_decoder_layers') === null ? encoderLayers : family.zb(config, 'num_decoder_layers'), gated = config.flag('is_gated_act', (config.text('feed_forward_proj') ?? '').startsWith('gated')), relative = blocks_.$4(config.size('relative_attention_num_buckets'), heads, 'SelfAttention.relative_attention_bias'), kv = {kvHeads: heads, keyDim: headDim, valueDim: headDim}, sparseFeedForward = rule.isSparse ? switchExperts(config, hidden, width) : [], layer = (cross, first, sparse) => ({
   name: `${first ? 'first ' : ''}${sparse ? 'moe ' : ''}${cross ? 'decoder' : 'encoder'}`,
-  weights: [...t5Attention(hidden, heads, headDim, 'SelfAttention'), ...first || rule.relativeIn === 'every' ? [relative] : [], (0, 
-  blocks_.xb)('SelfAttention.layer_norm', hidden), ...cross ? [...t5Attention(hidden, heads, headDim, 'EncDecAttention'), (0, 
-  blocks_.xb)('EncDecAttention.layer_norm', hidden)] : [], ...sparse ? sparseFeedForward : t5FeedForward(hidden, width, gated), (0, 
-  blocks_.xb)('DenseReluDense.layer_norm', hidden)],
+  weights: [...t5Attention(hidden, heads, headDim, 'SelfAttention'), ...first || rule.relativeIn === 'every' ? [relative] : [], blocks_.xb('SelfAttention.layer_norm', hidden), ...cross ? [...t5Attention(hidden, heads, headDim, 'EncDecAttention'), blocks_.xb('EncDecAttention.layer_norm', hidden)] : [], ...sparse ? sparseFeedForward : t5FeedForward(hidden, width, gated), blocks_.xb('DenseReluDense.layer_norm', hidden)],
   cache: cross ? [{kind: 'full', ...kv}, {kind: 'cross', encoderTokens: 512, ...kv}] : []
  }), stack = (count, cross) => {
   const sparse = i => rule.isSparse?.(i, cross, config, count) ?? false
@@ -15565,7 +14696,7 @@ function t5Shape(rule, file) {
   facts: {hidden, layers, vocabulary, heads, kvHeads: heads, headDim, intermediate: width}
  })
 }
-const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 9216, num_hidden_layers: 26, num_attention_heads: 8, num_key_value_heads: 4, head_dim: 256, max_position_embeddings: 8192, sliding_window: 4096}, t5_types = [{type: 't5', relativeIn: 'first'}, {
+const gemmaDefaults = family.BG({vocab: 256e3, hidden: 2304, width: 9216, layers: 26, heads: 8, kvHeads: 4, head_dim: 256, context: 8192, sliding_window: 4096}), t5_types = [{type: 't5', relativeIn: 'first'}, {
  type: 'mt5',
  relativeIn: 'first',
  defaults: {vocab_size: 250112, d_ff: 1024, num_layers: 8, num_heads: 6, feed_forward_proj: 'gated-gelu'}
@@ -15590,10 +14721,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  defaults: {vocab_size: 33201, d_model: 1024, d_ff: 4096, num_layers: 24, num_heads: 16, max_2d_position_embeddings: 1024, patch_size: 16, num_channels: 3},
  beside: function udopTables(config) {
   const hidden = config.size('d_model'), patch = config.size('num_channels') * config.size('patch_size') ** 2, cells = config.size('max_2d_position_embeddings')
-  return [...['patch_embed.proj', 'encoder.embed_patches.proj'].map(name => (0, 
-  blocks_.xT)(name, hidden, patch, true)), ...['x', 'y'].map(axis => (0, 
-  blocks_.$4)(cells, hidden, `cell_2d_embedding.${axis}_position_embeddings`)), ...[ '1d', 'horizontal', 'vertical', 'decoder' ].map(name => (0, 
-  blocks_.$4)(32, config.size('num_heads'), `relative_bias.${name}`)) ]
+  return [...['patch_embed.proj', 'encoder.embed_patches.proj'].map(name => blocks_.xT(name, hidden, patch, true)), ...['x', 'y'].map(axis => blocks_.$4(cells, hidden, `cell_2d_embedding.${axis}_position_embeddings`)), ...[ '1d', 'horizontal', 'vertical', 'decoder' ].map(name => blocks_.$4(32, config.size('num_heads'), `relative_bias.${name}`)) ]
  },
  exact: 'lm'
 }], t5_verified = family.Uy, t5 = [...t5_types.map(rule => ({name: rule.type, modelTypes: [rule.type], verified: rule.exact === false ? 'same blocks as verified types' : t5_verified, shape: config => t5Shape(rule, config)})), {
@@ -15613,8 +14741,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
    exact: tied,
    embedding: [blocks_.xP(decoder.vocabulary, decoder.hidden, 'model.decoder.embed_tokens')],
    encoder: {
-    weights: [blocks_.xP(encoder.vocabulary, encoder.hidden, 'embed_tokens'), (0, 
-    blocks_.xb)('norm', encoder.hidden)],
+    weights: [blocks_.xP(encoder.vocabulary, encoder.hidden, 'embed_tokens'), blocks_.xb('norm', encoder.hidden)],
     stack: windowStack(encoder.layers, windows(encoder), null, () => layer(encoder))
    },
    decoder: family.US(decoder.layers, i => decoderWindows[i] === null ? 'decoder' : 'sliding decoder', (i, name) => ({name, weights: decoderLayer, cache: [attentionCache(decoderWindows[i] ?? null, heads), {kind: 'cross', encoderTokens, ...heads}]})),
@@ -15633,8 +14760,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  modelTypes: ['trocr'],
  verified: family.Uy,
  shape: function trocr_shape(file) {
-  const config = file.with(trocr_defaults, trocr_aliases), hidden = config.size('d_model'), layers = (0, 
-  family.zb)(config, 'decoder_layers'), vocabulary = config.size('vocab_size'), heads = config.size('decoder_attention_heads'), width = config.size('decoder_ffn_dim'), outer = config.sizeOrNull('cross_attention_hidden_size') ?? hidden, headDim = dividedHeadDim(config, hidden, heads, 'decoder_attention_heads'), self = {
+  const config = file.with(trocr_defaults, trocr_aliases), hidden = config.size('d_model'), layers = family.zb(config, 'decoder_layers'), vocabulary = config.size('vocab_size'), heads = config.size('decoder_attention_heads'), width = config.size('decoder_ffn_dim'), outer = config.sizeOrNull('cross_attention_hidden_size') ?? hidden, headDim = dividedHeadDim(config, hidden, heads, 'decoder_attention_heads'), self = {
    hidden,
    heads,
    kvHeads: heads,
@@ -15647,9 +14773,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
    type: 'trocr',
    classes: [],
    exact: true,
-   embedding: [blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens'), ...config.flag('use_learned_position_embeddings') ? [(0, 
-   blocks_.$4)(positions + 2, hidden, 'model.decoder.embed_positions')] : [], ...config.flag('layernorm_embedding') ? [(0, 
-   blocks_.xb)('model.decoder.layernorm_embedding', hidden, true)] : []],
+   embedding: [blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens'), ...config.flag('use_learned_position_embeddings') ? [blocks_.$4(positions + 2, hidden, 'model.decoder.embed_positions')] : [], ...config.flag('layernorm_embedding') ? [blocks_.xb('model.decoder.layernorm_embedding', hidden, true)] : []],
    layers: family.$h(layers, {name: 'decoder', weights, cache: crossCache(self, 578)}),
    final: [],
    facts: {hidden, layers, vocabulary, heads, kvHeads: heads, headDim, intermediate: width}
@@ -15673,20 +14797,16 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  modelTypes: ['whisper'],
  verified: family.Uy,
  shape: function whisper_shape(file) {
-  const config = file.with(whisper_defaults, whisper_aliases), hidden = config.size('d_model'), vocabulary = config.size('vocab_size'), layers = (0, 
-  family.zb)(config, 'decoder_layers'), frames = config.size('max_source_positions'), attention = (half, prefix) => {
+  const config = file.with(whisper_defaults, whisper_aliases), hidden = config.size('d_model'), vocabulary = config.size('vocab_size'), layers = family.zb(config, 'decoder_layers'), frames = config.size('max_source_positions'), attention = (half, prefix) => {
    const heads = config.size(`${half}_attention_heads`), headDim = dividedHeadDim(config, hidden, heads, `${half}_attention_heads`)
    return {hidden, heads, kvHeads: heads, headDim, qkvBias: true, outBias: true, prefix, out: 'out_proj'}
   }, self = attention('decoder', 'self_attn'), width = config.size('decoder_ffn_dim')
   return assembleEncoderDecoder(config, {
    type: 'whisper',
    exact: true,
-   embedding: [blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens'), (0, 
-   blocks_.$4)(config.size('max_target_positions'), hidden, 'model.decoder.embed_positions')],
+   embedding: [blocks_.xP(vocabulary, hidden, 'model.decoder.embed_tokens'), blocks_.$4(config.size('max_target_positions'), hidden, 'model.decoder.embed_positions')],
    encoder: {
-    weights: [blocks_.xT('conv1', hidden, 3 * config.size('num_mel_bins'), true), (0, 
-    blocks_.xT)('conv2', hidden, 3 * hidden, true), blocks_.$4(frames, hidden, 'embed_positions'), (0, 
-    blocks_.xb)('layer_norm', hidden, true)],
+    weights: [blocks_.xT('conv1', hidden, 3 * config.size('num_mel_bins'), true), blocks_.xT('conv2', hidden, 3 * hidden, true), blocks_.$4(frames, hidden, 'embed_positions'), blocks_.xb('layer_norm', hidden, true)],
     stack: family.hQ(config, withoutKeyBias(bartLayer(attention('encoder', 'self_attn'), config.size('encoder_ffn_dim'), null)), 'encoder_layers')
    },
    decoder: family.$h(layers, {name: 'decoder', weights: withoutKeyBias(bartLayer(self, width, attention('decoder', 'encoder_attn'))), cache: crossCache(self, frames)}),
@@ -15701,26 +14821,9 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  return attentionWeights({...d, qkvBias: bias, outBias: bias})
 }, windowed_moe_types = [{
  type: 'afmoe',
- defaults: {
-  vocab_size: 200192,
-  hidden_size: 2048,
-  intermediate_size: 6144,
-  moe_intermediate_size: 1408,
-  num_hidden_layers: 32,
-  num_dense_layers: 1,
-  num_attention_heads: 16,
-  head_dim: 128,
-  max_position_embeddings: 16384,
-  num_experts: 64,
-  num_experts_per_tok: 6,
-  num_shared_experts: 2,
-  global_attn_every_n_layers: 4,
-  sliding_window: 1024
- },
+ defaults: family.BG({vocab: 200192, hidden: 2048, width: 6144, moe_intermediate_size: 1408, layers: 32, num_dense_layers: 1, heads: 16, head_dim: 128, context: 16384, num_experts: 64, num_experts_per_tok: 6, num_shared_experts: 2, global_attn_every_n_layers: 4, sliding_window: 1024}),
  read: function afmoe(config) {
-  const d = sizesOf(config), every = config.size('global_attn_every_n_layers'), windows = alternatingWindows(d, i => (i + 1) % every === 0), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('moe_intermediate_size'), shared = config.count('num_shared_experts'), first = config.count('num_dense_layers'), intermediate = config.size('intermediate_size'), outerNorms = ['post_attention_layernorm', 'post_mlp_layernorm'].map(name => (0, 
-  blocks_.xb)(name, d.hidden)), attention = window => attentionPart(d, window, () => [...windowed_moe_flagged(d), ...queryKeyNorms(d, 'head'), (0, 
-  blocks_.fi)('self_attn.gate_proj', d.heads * d.headDim, d.hidden)]), feed = (name, weights) => ({name, weights: () => [...weights(), blocks_.xb('pre_mlp_layernorm', d.hidden), ...outerNorms]}), moe = feed('moe', () => [...mixtureWeights({
+  const d = sizesOf(config), every = config.size('global_attn_every_n_layers'), windows = alternatingWindows(d, i => (i + 1) % every === 0), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('moe_intermediate_size'), shared = config.count('num_shared_experts'), first = config.count('num_dense_layers'), intermediate = config.size('intermediate_size'), outerNorms = ['post_attention_layernorm', 'post_mlp_layernorm'].map(name => blocks_.xb(name, d.hidden)), attention = window => attentionPart(d, window, () => [...windowed_moe_flagged(d), ...queryKeyNorms(d, 'head'), blocks_.fi('self_attn.gate_proj', d.heads * d.headDim, d.hidden)]), feed = (name, weights) => ({name, weights: () => [...weights(), blocks_.xb('pre_mlp_layernorm', d.hidden), ...outerNorms]}), moe = feed('moe', () => [...mixtureWeights({
    hidden: d.hidden,
    width,
    experts,
@@ -15731,21 +14834,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  }
 }, {
  type: 'cohere2_moe',
- defaults: {
-  vocab_size: 256e3,
-  hidden_size: 8192,
-  intermediate_size: 22528,
-  num_hidden_layers: 40,
-  num_attention_heads: 64,
-  head_dim: 128,
-  max_position_embeddings: 8192,
-  sliding_window: 4096,
-  num_experts_per_tok: 2,
-  num_experts: 8,
-  prefix_dense_sliding_window_pattern: 1,
-  sliding_window_pattern: 4,
-  tie_word_embeddings: true
- },
+ defaults: family.BG({vocab: 256e3, hidden: 8192, width: 22528, layers: 40, heads: 64, head_dim: 128, context: 8192, sliding_window: 4096, num_experts_per_tok: 2, num_experts: 8, prefix_dense_sliding_window_pattern: 1, sliding_window_pattern: 4, tie_word_embeddings: true}),
  read: function cohereMoe(config) {
   const d = sizesOf(config), first = config.count('first_k_dense_replace'), every = config.size('sliding_window_pattern'), prefixEvery = config.size('prefix_dense_sliding_window_pattern'), windows = alternatingWindows(d, i => i < first ? (i + 1) % prefixEvery === 0 : (i - first + 1) % every == 0, 1), sparse = sparseFrom(config, d.layers, first), experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('num_shared_experts'), denseWidth = config.sizeOrNull('prefix_dense_intermediate_size') ?? width, moe = {
    name: 'moe',
@@ -15755,51 +14844,20 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  }
 }, {
  type: 'exaone_moe',
- defaults: {
-  vocab_size: 102400,
-  hidden_size: 4096,
-  intermediate_size: 16384,
-  num_hidden_layers: 32,
-  num_attention_heads: 32,
-  num_key_value_heads: 32,
-  max_position_embeddings: 2048,
-  sliding_window: 4096,
-  sliding_window_pattern: 4,
-  first_k_dense_replace: 1,
-  moe_intermediate_size: 1024,
-  num_experts: 64,
-  num_experts_per_tok: 8,
-  num_shared_experts: 1
- },
+ defaults: family.BG({vocab: 102400, hidden: 4096, width: 16384, layers: 32, heads: 32, kvHeads: 32, context: 2048, sliding_window: 4096, sliding_window_pattern: 4, first_k_dense_replace: 1, moe_intermediate_size: 1024, num_experts: 64, num_experts_per_tok: 8, num_shared_experts: 1}),
  read: function exaoneMoe(config) {
   const d = sizesOf(config), pattern = config.raw('sliding_window_pattern'), every = typeof pattern == 'string' ? pattern.length : config.count('sliding_window_pattern'), windows = alternatingWindows(d, i => every > 0 && (i + 1) % every === 0), sparse = sparseFrom(config, d.layers, config.count('first_k_dense_replace')), experts = config.size('num_experts'), moe = sharedMixture(d, experts, config.count('num_shared_experts')), intermediate = config.size('intermediate_size'), dense = densePart(d, intermediate), attention = window => attentionPart(d, window, () => [...attentionWeights(d), ...queryKeyNorms(d, 'head')])
   return {sizes: d, layer: i => [attention(windows[i] ?? null), sparse(i) ? moe : dense], intermediate, experts, expertsPerToken: config.sizeOrNull('num_experts_per_tok'), mtp: predictionLayers(config.count('num_nextn_predict_layers'), d, [attention(null), dense], false)}
  }
 }, {
  type: 'laguna',
- defaults: {
-  vocab_size: 100352,
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 40,
-  num_attention_heads: 48,
-  num_key_value_heads: 8,
-  head_dim: 128,
-  max_position_embeddings: 131072,
-  sliding_window: 512,
-  moe_intermediate_size: 512,
-  shared_expert_intermediate_size: 512,
-  num_experts_per_tok: 8,
-  num_experts: 256,
-  gating: true
- },
+ defaults: family.BG({vocab: 100352, hidden: 2048, width: 8192, layers: 40, heads: 48, kvHeads: 8, head_dim: 128, context: 131072, sliding_window: 512, moe_intermediate_size: 512, shared_expert_intermediate_size: 512, num_experts_per_tok: 8, num_experts: 256, gating: true}),
  read: function laguna(config) {
   const d = sizesOf(config), perLayer = config.list('num_attention_heads_per_layer'), headsOf = i => {
    const heads = perLayer?.[i] ?? d.heads
    return typeof heads == 'number' && Number.isInteger(heads) && heads > 0 ? heads : config.invalid('num_attention_heads_per_layer', `holds ${JSON.stringify(heads)}, expected whole numbers`)
   }, kinds = family.rJ(config, d.layers), window = config.sizeOrNull('sliding_window'), sparse = sparseFrom(config, d.layers, 1), gating = config.raw('gating'), wide = gating !== true && gating !== 'per-head', experts = config.size('num_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), intermediate = config.size('intermediate_size'), attention = i => {
-   const own = {...d, heads: headsOf(i)}, part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [...windowed_moe_flagged(own), ...queryKeyNorms(own, 'head'), (0,
-   blocks_.fi)('self_attn.g_proj', wide ? own.heads * own.headDim : own.heads, d.hidden)])
+   const own = {...d, heads: headsOf(i)}, part = attentionPart(own, kinds?.[i] === 'sliding_attention' ? window : null, () => [...windowed_moe_flagged(own), ...queryKeyNorms(own, 'head'), blocks_.fi('self_attn.g_proj', wide ? own.heads * own.headDim : own.heads, d.hidden)])
    return { ...part, name: `${part.name} ${own.heads} heads` }
   }, moe = feedPart('moe', d, () => [...mixtureWeights({hidden: d.hidden, width: config.size('moe_intermediate_size'), experts, perToken}), blocks_.i1('mlp.gate.e_score_correction_bias', experts), ...sharedExpert(d.hidden, config.size('shared_expert_intermediate_size'), {
    prefix: 'mlp.shared_experts'
@@ -15808,7 +14866,7 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
  }
 }, {
  type: 'granitemoe_swa',
- defaults: {vocab_size: 32e3, hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32, num_attention_heads: 32, max_position_embeddings: 2048, num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 128},
+ defaults: family.BG({vocab: 32e3, hidden: 4096, width: 11008, layers: 32, heads: 32, context: 2048, num_local_experts: 8, num_experts_per_tok: 2, sliding_window: 128}),
  read: function graniteWindowed(config) {
   const d = sizesOf(config), windows = alternatingWindows(d, i => i % 4 == 0), experts = config.size('num_local_experts'), perToken = config.sizeOrNull('num_experts_per_tok'), width = config.size('intermediate_size'), shared = config.count('shared_intermediate_size'), moe = feedPart('moe', d, () => [...mixtureWeights({
    hidden: d.hidden,
@@ -15817,20 +14875,18 @@ const gemmaDefaults = {vocab_size: 256e3, hidden_size: 2304, intermediate_size: 
    perToken,
    prefix: 'block_sparse_moe',
    router: 'block_sparse_moe.router.layer'
-  }), ...shared > 0 ? sharedExpert(d.hidden, shared, {prefix: 'shared_mlp'}) : []]), attention = window => attentionPart(d, window, () => [...windowed_moe_flagged(d), (0,
-  blocks_.i1)('self_attn.sinks', d.heads, 'column')])
+  }), ...shared > 0 ? sharedExpert(d.hidden, shared, {prefix: 'shared_mlp'}) : []]), attention = window => attentionPart(d, window, () => [...windowed_moe_flagged(d), blocks_.i1('self_attn.sinks', d.heads, 'column')])
   return {sizes: d, layer: i => [attention(windows[i] ?? null), moe], intermediate: width, experts, expertsPerToken: perToken}
  }
 }], windowedMoe = windowed_moe_types.map(layered)
 function half(config, name, otherwise, ending, nested) {
- const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, json = { ...inner?.json, model_type: type, architectures: [ `${type}${ending}` ] }
+ const inner = config.nested(name), type = inner?.text('model_type') ?? otherwise, own = { model_type: type, architectures: [ `${type}${ending}` ], add_cross_attention: false }, json = { ...inner?.json, ...own }
  return nested(new models_config.TS(json, {}, {}, `${name}.`))
 }
 const join = stacks => stacks.reduce((all, stack) => ({kinds: [...all.kinds, ...stack.kinds], order: [...all.order, ...stack.order.map(kind => kind + all.kinds.length)]}), {kinds: [], order: []})
 function crossAttention(hidden, heads) {
  const matrix = (name, split) => blocks_.sn(`crossattention.${name}`, hidden, hidden, split, { bias: true, ...split === 'kv' ? { kvHeads: heads } : {} })
- return [matrix('self.query', 'column'), matrix('self.key', 'kv'), matrix('self.value', 'kv'), matrix('output.dense', 'row'), (0, 
- blocks_.xb)('crossattention.output.LayerNorm', hidden, true)]
+ return [matrix('self.query', 'column'), matrix('self.key', 'kv'), matrix('self.value', 'kv'), matrix('output.dense', 'row'), blocks_.xb('crossattention.output.LayerNorm', hidden, true)]
 }
 function generating(decoder, cross, encoderTokens) {
  const {heads, kvHeads, headDim} = decoder.facts
@@ -15842,8 +14898,7 @@ function wrapped_encoder_decoder_shape(wrapper, config, nested) {
  const encoder = half(config, 'encoder', wrapper.encoder, 'Model', nested), decoder = half(config, 'decoder', 'bert', 'ForCausalLM', nested), inner = config.nested('decoder'), cross = !decoder.layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'cross')) && (inner?.flag('add_cross_attention') ?? true) ? crossAttention(decoder.facts.hidden, decoder.facts.heads ?? 1) : [], widths = [encoder.facts.hidden, decoder.facts.hidden], bridged = widths[0] !== widths[1] && (inner?.sizeOrNull('cross_attention_hidden_size') ?? null) === null, tower = {
   name: 'encoder',
   role: wrapper.role,
-  weights: [...encoder.embedding, ...encoder.final, ...encoder.towers.flatMap(part => part.weights), ...bridged ? [(0, 
-  blocks_.kz)('enc_to_dec_proj', widths[1], widths[0], {bias: true})] : []],
+  weights: [...encoder.embedding, ...encoder.final, ...encoder.towers.flatMap(part => part.weights), ...bridged ? [blocks_.kz('enc_to_dec_proj', widths[1], widths[0], {bias: true})] : []],
   stack: join([encoder.layers, ...encoder.towers.map(part => part.stack)])
  }
  return {
@@ -15862,7 +14917,7 @@ const wrappedEncoderDecoders = [{type: 'encoder-decoder', encoder: 'bert', role:
  modelTypes: [wrapper.type],
  verified: family.Uy,
  shape: (config, nested) => wrapped_encoder_decoder_shape(wrapper, config, nested)
-})), xlstm_defaults = {vocab_size: 50304, hidden_size: 4096, num_hidden_layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64}
+})), xlstm_defaults = family.BG({vocab: 50304, hidden: 4096, layers: 32, num_heads: 8, qk_dim_factor: .5, v_dim_factor: 1, ffn_proj_factor: 2.667, ffn_round_up_to_multiple_of: 64})
 function scaled(config, key, hidden) {
  const width = Math.floor((config.number(key) ?? 1) * hidden)
  return width >= 1 && width < 2 ** 40 ? width : config.invalid(key, 'gives no usable width')
@@ -15872,16 +14927,13 @@ const xlstm = {
  modelTypes: ['xlstm'],
  verified: family.Uy,
  shape: function xlstm_shape(file) {
-  const config = file.with(xlstm_defaults), hidden = config.size('hidden_size'), layers = (0, 
-  family.zb)(config, config.sizeOrNull('num_blocks') === null ? 'num_hidden_layers' : 'num_blocks'), vocabulary = config.size('vocab_size'), heads = config.size('num_heads'), keys = scaled(config, 'qk_dim_factor', hidden), values = scaled(config, 'v_dim_factor', hidden), multiple = config.size('ffn_round_up_to_multiple_of'), widened = (config.number('ffn_proj_factor') ?? 1) * hidden, width = Math.floor((widened + multiple - 1) / multiple) * multiple
+  const config = file.with(xlstm_defaults), hidden = config.size('hidden_size'), layers = family.zb(config, config.sizeOrNull('num_blocks') === null ? 'num_hidden_layers' : 'num_blocks'), vocabulary = config.size('vocab_size'), heads = config.size('num_heads'), keys = scaled(config, 'qk_dim_factor', hidden), values = scaled(config, 'v_dim_factor', hidden), multiple = config.size('ffn_round_up_to_multiple_of'), widened = (config.number('ffn_proj_factor') ?? 1) * hidden, width = Math.floor((widened + multiple - 1) / multiple) * multiple
   if (!(width >= 1 && width < 2 ** 40)) config.invalid('ffn_proj_factor', 'gives no usable width');
   const bias = config.flag('use_bias'), weights = [blocks_.fi('mlstm_layer.q', keys, hidden, {bias}), blocks_.fi('mlstm_layer.k', keys, hidden, {bias}), blocks_.fi('mlstm_layer.v', values, hidden, {
    bias
   }), blocks_.fi('mlstm_layer.ogate_preact', values, hidden, {bias}), blocks_.kz('mlstm_layer.igate_preact', heads, hidden, {bias: true}), blocks_.kz('mlstm_layer.fgate_preact', heads, hidden, {
    bias: true
-  }), blocks_.xb('mlstm_layer.multihead_norm', heads * Math.floor(values / heads), bias), (0, 
-  blocks_.nM)('mlstm_layer.out_proj', hidden, values, {bias}), blocks_.xb('norm_mlstm', hidden, bias), blocks_.xb('norm_ffn', hidden, bias), (0,
-  blocks_.fi)('ffn.proj_up_gate', width, hidden, {bias}), blocks_.fi('ffn.proj_up', width, hidden, {bias}), blocks_.nM('ffn.proj_down', hidden, width, {bias})]
+  }), blocks_.xb('mlstm_layer.multihead_norm', heads * Math.floor(values / heads), bias), blocks_.nM('mlstm_layer.out_proj', hidden, values, {bias}), blocks_.xb('norm_mlstm', hidden, bias), blocks_.xb('norm_ffn', hidden, bias), blocks_.fi('ffn.proj_up_gate', width, hidden, {bias}), blocks_.fi('ffn.proj_up', width, hidden, {bias}), blocks_.nM('ffn.proj_down', hidden, width, {bias})]
   return assemble(config, {
    type: 'xlstm',
    classes: [],
@@ -15897,8 +14949,7 @@ const xlstm = {
 }
 function blockWeights(b) {
  const {hidden} = b.sizes
- return [...attentionWeights({...b.sizes, hidden: b.input, prefix: 'shared_transformer.self_attn'}).map(w => w.name.endsWith('o_proj') ? {...w, out: hidden} : w), ...b.feed, blocks_.xb('shared_transformer.input_layernorm', b.input), (0,
- blocks_.xb)('shared_transformer.pre_ff_layernorm', hidden)]
+ return [...attentionWeights({...b.sizes, hidden: b.input, prefix: 'shared_transformer.self_attn'}).map(w => w.name.endsWith('o_proj') ? {...w, out: hidden} : w), ...b.feed, blocks_.xb('shared_transformer.input_layernorm', b.input), blocks_.xb('shared_transformer.pre_ff_layernorm', hidden)]
 }
 function hybridLayers(config, pattern) {
  const list = config.list('layers_block_type')
@@ -15921,15 +14972,15 @@ function stack(hybrid, mixer, block, weightsOf) {
 }
 const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
  type: 'zamba',
- defaults: {
-  vocab_size: 32e3,
-  hidden_size: 3712,
-  intermediate_size: 14848,
-  num_hidden_layers: 76,
-  num_attention_heads: 16,
-  num_key_value_heads: 16,
+ defaults: family.BG({
+  vocab: 32e3,
+  hidden: 3712,
+  width: 14848,
+  layers: 76,
+  heads: 16,
+  kvHeads: 16,
   n_mamba_heads: 2,
-  max_position_embeddings: 4096,
+  context: 4096,
   attn_layer_period: 6,
   attn_layer_offset: 4,
   mamba_d_state: 16,
@@ -15938,7 +14989,7 @@ const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
   mamba_dt_rank: 'auto',
   mamba_conv_bias: true,
   tie_word_embeddings: true
- },
+ }),
  aliases: {layers_block_type: ['layer_types'], attention_head_dim: ['head_dim']},
  read: function zamba(config) {
   const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), headDim = config.sizeOrNull('attention_head_dim') ?? Math.max(Math.floor(2 * hidden / heads), 1), period = config.size('attn_layer_period'), offset = config.count('attn_layer_offset'), hybrid = hybridLayers(config, () => [ false, false, true, ...Array.from({
@@ -15974,8 +15025,8 @@ const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
  }
 }, {
  type: 'zamba2',
- defaults: {vocab_size: 32e3, hidden_size: 2560, num_attention_heads: 32, max_position_embeddings: 4096, n_mamba_heads: 8, mamba_ngroups: 1, mamba_d_state: 64, mamba_d_conv: 4, mamba_expand: 2, num_mem_blocks: 1, adapter_rank: 128, tie_word_embeddings: true},
- aliases: {layers_block_type: ['layer_types']},
+ defaults: family.BG({vocab: 32e3, hidden: 2560, heads: 32, context: 4096, n_mamba_heads: 8, mamba_ngroups: 1, mamba_d_state: 64, mamba_d_conv: 4, mamba_expand: 2, num_mem_blocks: 1, adapter_rank: 128, tie_word_embeddings: true}),
+ aliases: {layers_block_type: ['layer_types'], attention_head_dim: ['head_dim']},
  read: function zamba2(config) {
   const hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), hybrid = hybridLayers(config, () => Array.from({length: 54}, (_, i) => ZAMBA2_HYBRID.includes(i))), sizes = {
    config,
@@ -15997,8 +15048,7 @@ const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
    inBias: bias,
    outBias: bias,
    norm: true
-  }, count = config.size('num_mem_blocks'), rank = config.size('adapter_rank'), uses = hybrid.filter(Boolean).length, names = ['shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj'], adapter = (name, input, output) => [(0, 
-  blocks_.kz)(`shared_transformer.${name}.0`, rank, input), blocks_.fi(`shared_transformer.${name}.1`, output, rank) ], attentionAdapters = config.flag('use_shared_attention_adapter') ? [ 'q', 'k', 'v' ].flatMap(x => adapter(`self_attn.linear_${x}_adapter`, input, input)) : [], adapters = [ ...adapter('feed_forward.gate_up_proj_adapter', hidden, 2 * width), ...attentionAdapters ]
+  }, count = config.size('num_mem_blocks'), rank = config.size('adapter_rank'), uses = config.list('hybrid_layer_ids')?.length ?? hybrid.filter(Boolean).length, names = ['shared_transformer.feed_forward.gate_up_proj', 'shared_transformer.feed_forward.down_proj'], adapter = (name, input, output) => [blocks_.kz(`shared_transformer.${name}.0`, rank, input), blocks_.fi(`shared_transformer.${name}.1`, output, rank) ], attentionAdapters = config.flag('use_shared_attention_adapter') ? [ 'q', 'k', 'v' ].flatMap(x => adapter(`self_attn.linear_${x}_adapter`, input, input)) : [], adapters = [ ...adapter('feed_forward.gate_up_proj_adapter', hidden, 2 * width), ...attentionAdapters ]
   return {
    sizes,
    layer: stack(hybrid, {weights: () => [...mamba2Weights(m), blocks_.xb('input_layernorm', hidden)], cache: [mamba2Cache(m)]}, {hidden, heads: {kind: 'full', ...keyValueHeads(sizes)}, count, shared: config.flag('tie_word_embeddings')}, block => {
@@ -16009,7 +15059,7 @@ const ZAMBA2_HYBRID = [6, 12, 18, 24, 30, 36, 42, 47, 51], zamba_types = [{
    intermediate: width
   }
  }
-}], families = [...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...cosmos, ...glmNext, inklingVision, ...inkling2Family, lfmVision, mistralLarge4Text, ...muse, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zamba_types.map(layered)], families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family])))
+}], families = [...bart, ...bartRelatives, ...bert, ...bertRelatives, ...bertVariants, ...cohere, ...deberta, ...deepseek, deepseekV4Family, ...exaone, ...falcon, ...gatedLatent, ...gemma, gemma3n, ...gemma4, ...glm, ...glmMoe, ...gpt, ...lfm, ...linearHybrid, ...llama, ...llamaRelatives, longcatFlash, ...mamba, ...mambaHybrid, ...mimo, ...mixtral, modernBertDecoder, ...multimodalFamilies, ...multimodalText, nemotronHybrid, nemotronNas, ...newerMixtures, ...cosmos, dots3Vision, ...glmNext, inklingVision, ...inkling2Family, lfmVision, mistralLarge4Text, ...muse, ...olmo, ...openMoe, ...otherEncoders, ...phi, ...qwen, ...qwenMoe, ...remoteCode, rwkv, ...speech, ...speechEncoders, ...t5, trocr, whisper, ...windowedMoe, ...wrappedEncoderDecoders, xlstm, ...zamba_types.map(layered)], families_byType = new Map(families.flatMap(family => family.modelTypes.map(type => [type, family])))
 function shapeOf(json) {
  try {
   return problem.uw(read(new models_config.TS(json)))
@@ -16099,8 +15149,7 @@ function discard(path) {
  } catch {}
 }
 function isFacts(json) {
- return _config_text_js__2.Gv(json) && json['source'] === 'hub' && (0, 
- _config_text_js__2.Gv)(json['config']) && _config_text_js__2.Gv(json['checkpoint'])
+ return _config_text_js__2.Gv(json) && json['source'] === 'hub' && _config_text_js__2.Gv(json['config']) && _config_text_js__2.Gv(json['checkpoint'])
 }
  },
  938: function(_module, exports_, require_) {
@@ -16208,8 +15257,7 @@ function readGguf(bytes) {
  } catch (error) {
   if (error instanceof ShortRead) {
    const wanted = Math.max(error.needed, 2 * bytes.length)
-   return wanted > MOST_HEADER || bytes.length >= MOST_HEADER ? problem.MB('checkpoint-invalid', `GGUF header of more than ${MOST_HEADER} bytes`) : (0, 
-   problem.uw)({kind: 'more', bytes: wanted})
+   return wanted > MOST_HEADER || bytes.length >= MOST_HEADER ? problem.MB('checkpoint-invalid', `GGUF header of more than ${MOST_HEADER} bytes`) : problem.uw({kind: 'more', bytes: wanted})
   }
   if (error instanceof Malformed) return problem.MB('checkpoint-invalid', `GGUF header: ${error.message}`);
   throw error
@@ -16249,44 +15297,31 @@ const FIXED = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12:
 function readValue(reader, type, depth) {
  switch (type) {
  case 0:
-  return reader.u8();
-
+  return reader.u8()
  case 1:
-  return reader.i8();
-
+  return reader.i8()
  case 2:
-  return reader.u16();
-
+  return reader.u16()
  case 3:
-  return reader.i16();
-
+  return reader.i16()
  case 4:
-  return reader.u32();
-
+  return reader.u32()
  case 5:
-  return reader.i32();
-
+  return reader.i32()
  case 6:
-  return reader.f32();
-
+  return reader.f32()
  case 7:
-  return reader.u8() !== 0;
-
+  return reader.u8() !== 0
  case 8:
-  return gguf_text(reader);
-
+  return gguf_text(reader)
  case 9:
-  return readList(reader, depth);
-
+  return readList(reader, depth)
  case 10:
-  return reader.u64();
-
+  return reader.u64()
  case 11:
-  return reader.i64();
-
+  return reader.i64()
  case 12:
-  return reader.f64();
-
+  return reader.f64()
  default:
   throw new Malformed(`value type ${type} is not known`)
  }
@@ -16376,8 +15411,7 @@ async function ggufFacts(files, readerOf) {
   parts.push(part.value)
  }
  const whole = joinGguf(parts)
- return whole === null ? problem.MB('checkpoint-invalid', 'no GGUF file') : (0, 
- problem.uw)(whole)
+ return whole === null ? problem.MB('checkpoint-invalid', 'no GGUF file') : problem.uw(whole)
 }
 async function ggufHeader(file, read) {
  for (let wanted = GGUF_FIRST_READ; ;) {
@@ -16599,8 +15633,7 @@ class Asker {
  }
  async file(reference, sha, file, limit, range) {
   const path = file.split('/').map(encodeURIComponent).join('/'), answer = await this.get(`/${idPath(reference.id)}/resolve/${sha}/${path}`, limit, range)
-  if (answer.kind === 'answer' && (answer.status === 200 || answer.status === 206)) return (0, 
-  problem.uw)(answer.body)
+  if (answer.kind === 'answer' && (answer.status === 200 || answer.status === 206)) return problem.uw(answer.body)
   return {ok: false, problem: this.problem(answer, reference, file)}
  }
  problem(answer, reference, file) {
@@ -16613,8 +15646,7 @@ async function infoOf(asker, reference) {
  const revision = encodeURIComponent(reference.revision ?? 'HEAD'), query = [ 'sha', 'safetensors', 'siblings' ].map(field => `expand=${field}`).join('&'), answer = await asker.get(`/api/models/${idPath(reference.id)}/revision/${revision}?${query}`, INFO_LIMIT)
  if (answer.kind !== 'answer' || answer.status !== 200) return {ok: false, problem: asker.problem(answer, reference, null)};
  const json = parsed(answer.body), sha = config_text.Gv(json) ? json['sha'] : null
- if (!config_text.Gv(json) || typeof sha != 'string' || !isSha(sha)) return (0, 
- problem.MB)('network', `${reference.id}: the Hub's answer is not the expected JSON`, { hint: 'a proxy may have answered in its place; check HF_ENDPOINT' })
+ if (!config_text.Gv(json) || typeof sha != 'string' || !isSha(sha)) return problem.MB('network', `${reference.id}: the Hub's answer is not the expected JSON`, { hint: 'a proxy may have answered in its place; check HF_ENDPOINT' })
  return problem.uw({sha, elements: elementsOf(json['safetensors']), files: filesOf(json['siblings'])})
 }
 function parsed(body) {
@@ -16635,8 +15667,7 @@ function filesOf(siblings) {
  return siblings.slice(0, MOST_FILES).map(file => config_text.Gv(file) ? file['rfilename'] : null).filter(name => typeof name == 'string')
 }
 async function factsAt(asker, reference, info) {
- const has = name => info.files.length === 0 || info.files.includes(name), ggufOnly = !has('config.json') || !info.files.some(name => /\.(safetensors|bin|pth?)$/.test(name)), gguf = reference.variant !== null || ggufOnly ? (0, 
- headers.xW)(info.files, reference.variant) : null
+ const has = name => info.files.length === 0 || info.files.includes(name), ggufOnly = !has('config.json') || !info.files.some(name => /\.(safetensors|bin|pth?)$/.test(name)), gguf = reference.variant !== null || ggufOnly ? headers.xW(info.files, reference.variant) : null
  if (gguf !== null) return gguf.ok ? ggufAt(asker, reference, info, gguf.value) : named(reference, gguf.problem);
  if (!has('config.json')) return {ok: false, problem: noConfig(reference)};
  const file = await asker.file(reference, info.sha, 'config.json', config_text.PS)
@@ -16670,8 +15701,7 @@ function noConfig(reference) {
 }
 const ELEMENT_BYTES = {F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1}, PACKED = new Set(['I32', 'I64', 'I16', 'U8', 'I8'])
 async function checkpointOf(asker, reference, info, config) {
- const {elements} = info, counted = elements === null ? null : countedBytes(elements, (0, 
- config_text.$h)(config))
+ const {elements} = info, counted = elements === null ? null : countedBytes(elements, config_text.$h(config))
  if (counted !== null) return problem.uw({totalBytes: counted, elementsByDtype: elements, tensors: null});
  for (const name of ['model.safetensors.index.json', 'pytorch_model.bin.index.json']) {
   if (!info.files.includes(name)) continue;
@@ -16726,8 +15756,7 @@ async function localFacts(repository, path, id, at, variant = null) {
 function rangeOf(repository, file) {
  return async (start, end) => {
   const bytes = await repository.readBytes(file, start, end)
-  return bytes === null ? _problem_js__3.MB('checkpoint-invalid', `${file} cannot be read`) : (0, 
-  _problem_js__3.uw)(bytes)
+  return bytes === null ? _problem_js__3.MB('checkpoint-invalid', `${file} cannot be read`) : _problem_js__3.uw(bytes)
  }
 }
 async function ggufIn(repository, folder, inside, variant) {
@@ -16812,8 +15841,7 @@ function lockEntry(facts, today) {
  return {revision: facts.revision ?? '', locked: today, config: lockedConfig(facts.config), bytes: facts.checkpoint.totalBytes, tensors: facts.checkpoint.elementsByDtype, ...facts.gguf === void 0 ? {} : {gguf: facts.gguf}}
 }
 function lockedConfig(config) {
- const labels = config['id2label'], kept = Object.entries(config).filter(([key]) => !WITHOUT_EFFECT.has(key)), own = Object.fromEntries(kept.map(([key, value]) => [key, (0, 
- _config_text_js__0.Gv)(value) ? lockedConfig(value) : value]))
+ const labels = config['id2label'], kept = Object.entries(config).filter(([key]) => !WITHOUT_EFFECT.has(key)), own = Object.fromEntries(kept.map(([key, value]) => [key, _config_text_js__0.Gv(value) ? lockedConfig(value) : value]))
  return _config_text_js__0.Gv(labels) && own['num_labels'] === void 0 ? {...own, num_labels: Object.keys(labels).length} : own
 }
  },
@@ -16831,41 +15859,21 @@ function lockedFacts(lock, reference) {
  8390: function(_module, exports_, require_) {
 require_.d(exports_, {j: () => hubReference})
 var problem = require_(8007)
-const PRESETS = {
- 'llama-3.1-8b-instruct': 'meta-llama/Llama-3.1-8B-Instruct',
- 'llama-3.3-70b-instruct': 'meta-llama/Llama-3.3-70B-Instruct',
- 'deepseek-r1-0528': 'deepseek-ai/DeepSeek-R1-0528',
- 'deepseek-v3-0324': 'deepseek-ai/DeepSeek-V3-0324',
- 'deepseek-r1-distill-qwen-14b': 'deepseek-ai/DeepSeek-R1-Distill-Qwen-14B',
- 'deepseek-r1-distill-llama-8b': 'deepseek-ai/DeepSeek-R1-Distill-Llama-8B',
- 'falcon-7b': 'tiiuae/falcon-7b',
- 'falcon-7b-instruct': 'tiiuae/falcon-7b-instruct',
- 'falcon-40b': 'tiiuae/falcon-40b',
- 'falcon-40b-instruct': 'tiiuae/falcon-40b-instruct',
+const NAMED_ALIKE = "meta-llama/Llama-3.1-8B-Instruct meta-llama/Llama-3.3-70B-Instruct deepseek-ai/DeepSeek-R1-0528 deepseek-ai/DeepSeek-V3-0324 deepseek-ai/DeepSeek-R1-Distill-Qwen-14B deepseek-ai/DeepSeek-R1-Distill-Llama-8B tiiuae/falcon-7b tiiuae/falcon-7b-instruct tiiuae/falcon-40b tiiuae/falcon-40b-instruct microsoft/phi-2 microsoft/Phi-3-mini-4k-instruct microsoft/Phi-3-mini-128k-instruct microsoft/Phi-3-medium-4k-instruct microsoft/Phi-3-medium-128k-instruct microsoft/Phi-3.5-mini-instruct microsoft/Phi-4-mini-instruct microsoft/phi-4 Qwen/Qwen2.5-Coder-7B-Instruct Qwen/Qwen2.5-Coder-32B-Instruct openai/gpt-oss-20b openai/gpt-oss-120b".split(' '), PRESETS = {
  'mistral-7b': 'mistralai/Mistral-7B-v0.3',
  'mistral-7b-instruct': 'mistralai/Mistral-7B-Instruct-v0.3',
  'ministral-3-3b-instruct': 'mistralai/Ministral-3-3B-Instruct-2512',
  'ministral-3-8b-instruct': 'mistralai/Ministral-3-8B-Instruct-2512',
  'ministral-3-14b-instruct': 'mistralai/Ministral-3-14B-Instruct-2512',
  'mistral-large-3-675b-instruct': 'mistralai/Mistral-Large-3-675B-Instruct-2512',
- 'phi-2': 'microsoft/phi-2',
- 'phi-3-mini-4k-instruct': 'microsoft/Phi-3-mini-4k-instruct',
- 'phi-3-mini-128k-instruct': 'microsoft/Phi-3-mini-128k-instruct',
- 'phi-3-medium-4k-instruct': 'microsoft/Phi-3-medium-4k-instruct',
- 'phi-3-medium-128k-instruct': 'microsoft/Phi-3-medium-128k-instruct',
- 'phi-3.5-mini-instruct': 'microsoft/Phi-3.5-mini-instruct',
- 'phi-4-mini-instruct': 'microsoft/Phi-4-mini-instruct',
- 'phi-4': 'microsoft/phi-4',
- 'qwen2.5-coder-7b-instruct': 'Qwen/Qwen2.5-Coder-7B-Instruct',
- 'qwen2.5-coder-32b-instruct': 'Qwen/Qwen2.5-Coder-32B-Instruct',
  'gemma-3-4b-instruct': 'google/gemma-3-4b-it',
- 'gemma-3-27b-instruct': 'google/gemma-3-27b-it',
- 'gpt-oss-20b': 'openai/gpt-oss-20b',
- 'gpt-oss-120b': 'openai/gpt-oss-120b'
+ 'gemma-3-27b-instruct': 'google/gemma-3-27b-it'
 }
 function presetId(id) {
  const name = id.startsWith('kaito:') ? id.slice(6).toLowerCase() : null
- return name !== null && Object.hasOwn(PRESETS, name) ? PRESETS[name] : null
+ if (name === null) return null;
+ if (Object.hasOwn(PRESETS, name)) return PRESETS[name];
+ return NAMED_ALIKE.find(known => known.toLowerCase().endsWith(`/${name}`)) ?? null
 }
 const LONGEST_ID = 200, PART = /^\w(?:[\w.-]*\w)?$/, WEIGHTS_FILE = /\.(gguf|ggml|safetensors|bin|pth?|nemo|engine)$/i
 function hubReference(reference) {
@@ -16912,7 +15920,7 @@ function effectiveForDeployment(policy, deployment) {
  2327: function(_module, exports_, require_) {
 require_.d(exports_, {j: () => POLICY_FILES, t: () => loadPolicy})
 var _parse_js__0 = require_(9355), _policy_js__1 = require_(4193)
-const POLICY_FILES = [ '.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml' ]
+const POLICY_FILES = ['.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml']
 async function loadPolicy(repository, named) {
  if (named !== void 0) {
   const text = await repository.read(named)
@@ -16966,10 +15974,11 @@ async function parsePolicy(text, file) {
   return refused(file, error instanceof RangeError ? 'the policy is nested too deeply' : error.message)
  }
  if (value === null || value === void 0) return refused(file, 'the policy is empty', 'start it with version: 1, or delete the file');
- if (typeof value != 'object' || Array.isArray(value)) return refused(file, `the policy is ${(0, 
- problems.SP)(value)}, expected keys such as version, defaults and rules`)
- const places = new Places(document, file, lines), checked = dist.xLC(schema.w, value, {abortPipeEarly: true}), complaints = [...problems.vX(schema.w, value), ...problems.Cv(checked.issues ?? [])]
- if (checked.success) complaints.push(...meaningComplaints(checked.output));
+ if (typeof value != 'object' || Array.isArray(value)) return refused(file, `the policy is ${problems.SP(value)}, expected keys such as version, defaults and rules`)
+ const places = new Places(document, file, lines), checked = dist.xLC(schema.w, value, {
+  abortPipeEarly: true
+ }), complaints = [ ...problems.vX(schema.w, value), ...problems.Cv(checked.issues ?? []) ], trail = path => `${path.join('\0')}\0`, told = complaints.map(({path}) => trail(path)), isTold = ({path}) => told.some(one => one.startsWith(trail(path)))
+ complaints.push(...meaningComplaints(value).filter(complaint => !isTold(complaint)))
  if (complaints.length > 0 || !checked.success) return {ok: false, problems: complaints.map(complaint => asProblem(complaint, places)).sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)};
  return {ok: true, value: await policyOf(checked.output, file, places)}
 }
@@ -17007,9 +16016,7 @@ class Places {
  #walk(path) {
   let node = this.#document.contents, key = null
   for (const part of path) {
-   const whole = browser_dist.Vj(node) ? node.resolve(this.#document) ?? null : node, pair = (0, 
-   browser_dist.jh)(whole) ? whole.items.find(item => browser_dist.jn(item.key) && String(item.key.value) === String(part)) : void 0, next = (0, 
-   browser_dist.oP)(whole) ? whole.items[Number(part)] : pair?.value
+   const whole = browser_dist.Vj(node) ? node.resolve(this.#document) ?? null : node, pair = browser_dist.jh(whole) ? whole.items.find(item => browser_dist.jn(item.key) && String(item.key.value) === String(part)) : void 0, next = browser_dist.oP(whole) ? whole.items[Number(part)] : pair?.value
    key = pair?.key ?? null
    if (next === void 0 || next === null) break;
    node = next
@@ -17021,29 +16028,22 @@ class Places {
   return {file: this.#file, line: Math.max(1, line), column: Math.max(1, col)}
  }
 }
-function meaningComplaints(policy) {
- const found = [], add = (path, message, hint) => found.push({path, aboutKey: false, message, hint})
- policy.exemptions?.forEach(({until}, i) => {
-  if (until !== void 0 && !isDate(until)) add([ 'exemptions', i, 'until' ], `exemptions[${i}].until is ${(0, 
-  problems.SP)(until)}, which is no date`, 'write year-month-day')
- })
+function meaningComplaints(value) {
+ const found = [], add = (path, message, hint) => found.push({path, aboutKey: false, message, hint}), policy = value, maps = of => Object.entries(typeof of == 'object' ? of ?? {} : {}).filter(([, one]) => typeof one == 'object' && one !== null)
+ for (const [i, {until}] of maps(policy['exemptions'])) if (typeof until == 'string' && !isDate(until)) add([ 'exemptions', Number(i), 'until' ], `exemptions[${i}].until is ${problems.SP(until)}, which is no date`, 'write year-month-day')
  const target = (path, text) => {
-  const gpu = text === void 0 ? null : look_up.lookUpGpu(text)
+  const gpu = typeof text == 'string' ? look_up.lookUpGpu(text) : null
   if (gpu && !gpu.ok) add(path, `${problems.LF(path)}: ${gpu.problem.message}`, gpu.problem.hint ?? 'name another GPU');
+ }, rules = maps(policy['rules'])
+ for (const [key, one] of maps({defaults: policy['defaults']})) target([key, 'target'], one['target']);
+ for (const [i, rule] of rules) target(['rules', Number(i), 'target'], rule['target']);
+ for (const [id, model] of maps(policy['models'])) {
+  const at = ['models', id], {path} = model
+  if (model['id'] === void 0 && path === void 0) add(at, `${problems.LF(at)} says neither id nor path`, 'give { id: org/name } or { path: folder }');
+  if (typeof path == 'string' && (path.startsWith('/') || path.split('/').includes('..'))) add([ ...at, 'path' ], `${problems.LF([ ...at, 'path' ])} is ${problems.SP(path)}, outside the repository`, 'give a path relative to its root')
+  if (model['revision'] !== void 0 && model['id'] === void 0) add([ ...at, 'revision' ], `${problems.LF([ ...at, 'revision' ])} has no effect without id`, 'a path is read as it stands in the repository')
  }
- target(['defaults', 'target'], policy.defaults?.target)
- for (const [i, rule] of (policy.rules ?? []).entries()) target(['rules', i, 'target'], rule.target);
- for (const [id, model] of Object.entries(policy.models ?? {})) {
-  const at = ['models', id]
-  if (model.id === void 0 && model.path === void 0) add(at, `${problems.LF(at)} says neither id nor path`, 'give { id: org/name } or { path: folder }');
-  if (model.path !== void 0 && (model.path.startsWith('/') || model.path.split('/').includes('..'))) add([ ...at, 'path' ], `${(0, 
-  problems.LF)([ ...at, 'path' ])} is ${problems.SP(model.path)}, outside the repository`, 'give a path relative to its root')
-  if (model.revision !== void 0 && model.id === void 0) add([ ...at, 'revision' ], `${(0, 
-  problems.LF)([ ...at, 'revision' ])} has no effect without id`, 'a path is read as it stands in the repository')
- }
- policy.rules?.forEach((rule, i) => {
-  if (!rule.paths && !rule.models && !rule.engines && !rule.deployments && i < policy.rules.length - 1) add([ 'rules', i ], `rules[${i}] has no selector and hides the rules after it`, 'add paths, models, engines or deployments, or use defaults');
- })
+ for (const [i, rule] of rules.slice(0, -1)) if (![ 'paths', 'models', 'engines', 'deployments' ].some(key => rule[key])) add([ 'rules', Number(i) ], `rules[${i}] has no selector and hides the rules after it`, 'add paths, models, engines or deployments, or use defaults');
  return found
 }
 function isDate(text) {
@@ -17160,8 +16160,7 @@ function complaintsOf(issues) {
   const path = (issue.path ?? []).map(item => item.key)
   if (issue.type === 'strict_object' && issue.expected === 'never') return [];
   if (issue.type === 'strict_object' && issue.path?.at(-1)?.origin === 'key') return [ { path: path.slice(0, -1), aboutKey: false, message: `${pathText(path)} is missing`, hint: hintFor(path) } ];
-  const choices = issue.type === 'picklist' ? [ ...(issue.expected ?? '').matchAll(/"([^"]*)"/g) ].map(m => m[1]) : null, what = choices === null ? issue.message : `one of ${choices.join(', ')}`, near = choices !== null && typeof issue.input == 'string' ? (0, 
-  _units_suggest_js__0.k)(issue.input, choices) : null, message = `${pathText(path) || 'the policy'} is ${shown(issue.input)}, expected ${what}`
+  const choices = issue.type === 'picklist' ? [ ...(issue.expected ?? '').matchAll(/"([^"]*)"/g) ].map(m => m[1]) : null, what = choices === null ? issue.message : `one of ${choices.join(', ')}`, near = choices !== null && typeof issue.input == 'string' ? _units_suggest_js__0.k(issue.input, choices) : null, message = `${pathText(path) || 'the policy'} is ${shown(issue.input)}, expected ${what}`
   return [ near === null ? { path, aboutKey: false, message } : { path, aboutKey: false, message, hint: `did you mean ${near}?` } ]
  })
 }
@@ -17387,15 +16386,19 @@ function fitted(cells, columns, style) {
  return widths
 }
  },
+ 3101: function(_module, exports_, require_) {
+require_.d(exports_, {Z: () => isExempted})
+const isExempted = row => row.exemption !== null && !row.exemption.expired
+ },
  474: function(_module, exports_, require_) {
 require_.d(exports_, {
  H0: () => isRefused,
  LS: () => plural,
  MT: () => verdictLine,
+ WN: () => countsText,
  Z3: () => targetText,
  Z9: () => placeText,
  _: () => coverageText,
- cN: () => refusedText,
  k0: () => changeText,
  md: () => worstFirst,
  mx: () => deltaText,
@@ -17426,7 +16429,7 @@ function deltaText(bytes) {
 }
 const STATUS_ORDER = ['exceeds', 'tight', 'unknown', 'fits', 'skipped']
 function worstFirst(deployments) {
- const rank = d => STATUS_ORDER.indexOf(d.verdict.status)
+ const rank = d => 2 * STATUS_ORDER.indexOf(d.verdict.status) - (isRefused(d) ? 1 : 0)
  return [...deployments].sort((a, b) => rank(a) - rank(b) || (a.location.file < b.location.file ? -1 : a.location.file > b.location.file ? 1 : a.location.line - b.location.line))
 }
 const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`
@@ -17437,20 +16440,18 @@ function coverageText(report) {
  return [ `${plural(report.counts.filesRead, 'file')} read`, plural(report.counts.deployments, 'deployment'), ...report.notUnderstood.length > 0 ? [ `${report.notUnderstood.length} not understood (${skipped.join(', ')})` ] : [] ].join(', ')
 }
 const isRefused = row => row.findings.some(finding => finding.severity === 'error')
-function refusedText(report) {
- const count = report.deployments.filter(isRefused).length
- return count === 0 ? '' : `; the engine refuses ${count}`
+function countsText(report) {
+ const {counts} = report, kinds = ['exceeds', 'tight', 'unknown', 'exempted', 'fits', 'skipped'].filter(kind => counts[kind] > 0)
+ if (kinds.length === 0) return 'no deployment of a model was found';
+ const said = kinds.map((kind, i) => {
+  const count = counts[kind], verbs = {exceeds: ['exceeds its GPU', 'exceed their GPUs'], fits: ['fits', 'fit']}[kind], verb = verbs?.[count === 1 ? 0 : 1]
+  return i > 0 ? `${count} ${verb ?? kind}` : `${plural(count, 'deployment')} ${verb ?? `${count === 1 ? 'is' : 'are'} ${kind}`}`
+ }), refused = report.deployments.filter(isRefused).length
+ return `${said.join(', ')}${refused === 0 ? '' : `; the engine refuses ${refused}`}`
 }
 function verdictLine(report) {
- const {counts} = report, said = []
- if (counts.exceeds > 0) said.push(`${counts.exceeds} ${counts.exceeds === 1 ? 'exceeds its GPU' : 'exceed their GPUs'}`);
- if (counts.tight > 0) said.push(`${counts.tight} tight`);
- if (counts.unknown > 0) said.push(`${counts.unknown} unknown`);
- if (counts.fits > 0) said.push(`${counts.fits} ${counts.fits === 1 ? 'fits' : 'fit'}`);
- if (counts.skipped > 0) said.push(`${counts.skipped} skipped`);
- if (counts.exempted > 0) said.push(`${counts.exempted} exempted`);
- const what = counts.deployments === 0 ? 'no deployment found' : `${plural(counts.deployments, 'deployment')}: ${said.join(', ')}${refusedText(report)}`, soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
- return `${report.verdict.toUpperCase()} ${what}${soft}`
+ const soft = report.enforced || report.verdict === 'pass' ? '' : ' (warn-only: the job does not fail)'
+ return `${report.verdict.toUpperCase()} ${countsText(report)}${soft}`
 }
 function changeText(change) {
  if (change.flag !== null) return change.flag;
@@ -17563,10 +16564,8 @@ function sizeOf(path) {
 }
 function inside(base, path) {
  try {
-  const real = node_fs__0.realpathSync(node_path__1.join(base, path)), way = (0, 
-  node_path__1.relative)(base, real)
-  return way === '..' || way.startsWith(`..${node_path__1.sep}`) || (0, 
-  node_path__1.resolve)(way) === way ? null : real
+  const real = node_fs__0.realpathSync(node_path__1.join(base, path)), way = node_path__1.relative(base, real)
+  return way === '..' || way.startsWith(`..${node_path__1.sep}`) || node_path__1.resolve(way) === way ? null : real
  } catch {
   return null
  }
@@ -17617,8 +16616,7 @@ require_.d(exports_, {BK: () => helpText, IN: () => helpFlag, lR: () => readArgu
 var node_util__0 = require_(7975), _problem_js__2 = require_(8007), _units_suggest_js__1 = require_(4630)
 const helpFlag = {name: 'help', type: 'boolean', short: 'h', help: 'show this help'}
 function readArguments(argv, flags) {
- const byName = new Map(flags.map(flag => [ flag.name, flag ])), normal = argv.map((word, i) => word.startsWith('--') && word !== '--' && !argv.slice(0, i).includes('--') ? word.replace(/^--[^=]*/, name => `--${name.slice(2).replaceAll('_', '-')}`) : word), {tokens} = (0, 
- node_util__0.parseArgs)({
+ const byName = new Map(flags.map(flag => [ flag.name, flag ])), normal = argv.map((word, i) => word.startsWith('--') && word !== '--' && !argv.slice(0, i).includes('--') ? word.replace(/^--[^=]*/, name => `--${name.slice(2).replaceAll('_', '-')}`) : word), {tokens} = node_util__0.parseArgs({
   args: normal,
   strict: false,
   tokens: true,
@@ -17636,8 +16634,7 @@ function readArguments(argv, flags) {
    return _problem_js__2.MB('usage', `unknown flag ${token.rawName}`, { hint: near === null ? 'see --help' : `did you mean --${near}?` })
   }
   if (flag.type === 'boolean') {
-   if (token.value === void 0) on[flag.name] = true; else if (token.value === 'true' || token.value === 'false') on[flag.name] = token.value === 'true'; else return (0, 
-   _problem_js__2.MB)('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected true or false`)
+   if (token.value === void 0) on[flag.name] = true; else if (token.value === 'true' || token.value === 'false') on[flag.name] = token.value === 'true'; else return _problem_js__2.MB('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected true or false`)
    continue
   }
   if (token.value === '' && flag.optional) continue;
@@ -17719,7 +16716,7 @@ function shortCount(n) {
  return String(n)
 }
 const documentGib = x => rounding.W(x, 2)
-var weights = require_(339), models_config = require_(401), count = require_(6476), family = require_(4126), families = require_(6608), problem = require_(8007), suggest = require_(4630)
+var weights = require_(339), models_config = require_(401), count = require_(6476), family = require_(4126), families = require_(2748), problem = require_(8007), suggest = require_(4630)
 function calculate(name, facts, request, tables, engine) {
  const read = families.F(facts.config)
  if (!read.ok) return read;
@@ -17735,10 +16732,7 @@ function calculate(name, facts, request, tables, engine) {
   loraRank: request.loraRank,
   tensorParallel: request.tp,
   maxNumTokens: request.maxNumTokens
- }, rows = dtypes.map(dtype => ruleRow(model, dtype, sizes)), embedding = shape.tied ? (0, 
- weights.X5)(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0, routed = (0, 
- count.pW)(shape).filter(entry => entry.weight.split.startsWith('expert')).reduce((sum, entry) => sum + entry.times * (0, 
- weights.X5)([entry.weight]), 0)
+ }, rows = dtypes.map(dtype => ruleRow(model, dtype, sizes)), embedding = shape.tied ? weights.X5(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0, routed = count.pW(shape).filter(entry => entry.weight.split.startsWith('expert')).reduce((sum, entry) => sum + entry.times * weights.X5([entry.weight]), 0)
  return problem.uw({
   name,
   architecture: textType(facts.config) ?? shape.modelType,
@@ -17824,7 +16818,7 @@ function document_document(calculation) {
   }
  }
 }
-var engines = require_(2728), memory_parts = require_(9256)
+var engines = require_(4026), memory_parts = require_(9256)
 const PACKED = {bits: 4, group_size: 128}, ASKED = {
  fp32: {dtype: 'float32', quantization: null},
  fp16: {dtype: 'float16', quantization: null},
@@ -17879,10 +16873,7 @@ function rowOf(engine, model, request, dtype, gpu) {
   gpusPerReplica: request.tp * request.pp,
   concurrency: request.batch,
   draft: null
- }, {estimate} = engine.estimate(input), parts = estimate.perGpu.parts, named = names => (0, 
- memory_parts.cz)(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected, weights = named(['weights']), kvCache = named(['kvCache', 'recurrentState']), other = (0, 
- memory_parts.cz)(parts.filter(part => !['weights', 'kvCache', 'recurrentState'].includes(part.name)).map(part => part.bytes)), total = (0, 
- memory_parts.cz)(parts.map(part => part.bytes))
+ }, {estimate} = engine.estimate(input), parts = estimate.perGpu.parts, named = names => memory_parts.cz(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected, weights = named(['weights']), kvCache = named(['kvCache', 'recurrentState']), other = memory_parts.cz(parts.filter(part => !['weights', 'kvCache', 'recurrentState'].includes(part.name)).map(part => part.bytes)), total = memory_parts.cz(parts.map(part => part.bytes))
  return {dtype, scheme: schemeOf(parts, asked, keeps ? ownMethod : null), weights, kvCache, other, total, differs: difference(model, request, dtype, weights, kvCache, other, total)}
 }
 function sameMethod(dtype, method) {
@@ -17903,23 +16894,15 @@ const RULE_BYTES = {fp32: 4, fp16: 2, bf16: 2, fp8: 1, int8: 1}
 function difference(model, request, dtype, weights, kvCache, other, total) {
  const ruleTotal = model.parameters * (RULE_BYTES[dtype] ?? .5) * 1.2 / request.tp / request.pp
  if (Math.abs(ruleTotal - total.expected) <= .2 * total.expected) return null;
- const says = `the rule says ${bytes.ip(ruleTotal)}, the engine needs ${(0, 
- bytes.ip)(total.expected)}`, ruleWeights = ruleTotal / 1.2, reasons = [ [ kvCache, `KV cache is not in the rule's total: ${(0, 
- bytes.ip)(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens` ], [ weights - ruleWeights, `weights that stay in 16 bit, scales and copies on every rank: ${(0, 
- bytes.ip)(weights)} GiB where the rule divides to ${bytes.ip(ruleWeights)}` ], [ other.expected - .2 * ruleWeights, `working memory does not scale with the weights: ${(0, 
- bytes.ip)(other.expected)} GiB where the rule adds a fifth, ${bytes.ip(.2 * ruleWeights)}` ] ], under = ruleTotal < total.expected, [, why] = under ? reasons.reduce((a, b) => b[0] > a[0] ? b : a) : [ 0, `the rule adds a fifth of the weights, ${(0, 
- bytes.ip)(.2 * ruleWeights)} GiB, where the engine needs ${bytes.ip(kvCache + other.expected)} GiB beside them` ]
+ const says = `the rule says ${bytes.ip(ruleTotal)}, the engine needs ${bytes.ip(total.expected)}`, ruleWeights = ruleTotal / 1.2, reasons = [ [ kvCache, `KV cache is not in the rule's total: ${bytes.ip(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens` ], [ weights - ruleWeights, `weights that stay in 16 bit, scales and copies on every rank: ${bytes.ip(weights)} GiB where the rule divides to ${bytes.ip(ruleWeights)}` ], [ other.expected - .2 * ruleWeights, `working memory does not scale with the weights: ${bytes.ip(other.expected)} GiB where the rule adds a fifth, ${bytes.ip(.2 * ruleWeights)}` ] ], under = ruleTotal < total.expected, [, why] = under ? reasons.reduce((a, b) => b[0] > a[0] ? b : a) : [ 0, `the rule adds a fifth of the weights, ${bytes.ip(.2 * ruleWeights)} GiB, where the engine needs ${bytes.ip(kvCache + other.expected)} GiB beside them` ]
  return `${why} (${says})`
 }
 var grid = require_(1719), data = require_(5109)
-const two = x => rounding.v(x, 2), headed = (title, style) => grid.LV(title, style.width).map(line => style.paint('strong', line)), under = (text, style) => (0, 
-grid.LV)(text, style.width - 2).map(line => `  ${line}`)
+const two = x => rounding.v(x, 2), headed = (title, style) => grid.LV(title, style.width).map(line => style.paint('strong', line)), under = (text, style) => grid.LV(text, style.width - 2).map(line => `  ${line}`)
 function panel(title, lines, style) {
  if (!style.boxes) return `${title}\n${lines.map(line => `  ${line}`).join('\n')}\n`;
- const inner = Math.max(grid.F1(title) + 2, ...lines.map(grid.F1)), rule = inner + 2 - (0, 
- grid.F1)(title) - 2
- return `${[ `\u256d${'\u2500'.repeat(Math.floor(rule / 2))} ${style.paint('strong', title)} ${'\u2500'.repeat(Math.ceil(rule / 2))}\u256e`, ...lines.map(line => `\u2502 ${line}${' '.repeat(inner - (0, 
- grid.F1)(line))} \u2502`), `\u2570${'\u2500'.repeat(inner + 2)}\u256f` ].join('\n')}\n`
+ const inner = Math.max(grid.F1(title) + 2, ...lines.map(grid.F1)), rule = inner + 2 - grid.F1(title) - 2
+ return `${[ `\u256d${'\u2500'.repeat(Math.floor(rule / 2))} ${style.paint('strong', title)} ${'\u2500'.repeat(Math.ceil(rule / 2))}\u256e`, ...lines.map(line => `\u2502 ${line}${' '.repeat(inner - grid.F1(line))} \u2502`), `\u2570${'\u2500'.repeat(inner + 2)}\u256f` ].join('\n')}\n`
 }
 function need(gib, tables) {
  const {green, yellow} = tables.display.thresholds, tone = gib < green ? 'good' : gib < yellow ? 'warn' : 'bad'
@@ -17928,17 +16911,13 @@ function need(gib, tables) {
 const byName = rows => [...rows].sort((a, b) => a.dtype.name.toLowerCase() < b.dtype.name.toLowerCase() ? -1 : a.dtype.name === b.dtype.name ? 0 : 1)
 function information(calculation, style) {
  const {model, request} = calculation, active = calculation.activeParameters
- return panel('Model Information', [ `Model: ${calculation.name}`, `Architecture: ${calculation.architecture}`, `Parameters: ${(0, 
- bytes.zD)(model.parameters)} (${shortCount(model.parameters)})${calculation.count === 'exact' ? '' : ', derived'}`, ...active !== model.parameters ? [ `Active per token: ${(0, 
- bytes.zD)(active)} (${shortCount(active)})` ] : [], ...request.verbose && calculation.originalCount !== null ? [ `As the original counts (tied weights at each use): ${(0, 
- bytes.zD)(calculation.originalCount)}` ] : [], ...calculation.configDtype === null ? [] : [ `Original torch_dtype: ${calculation.configDtype}` ], `${calculation.detected ? 'Recommended dtype' : 'User specified dtype'}: ${calculation.rows.map(row => row.dtype.name.toUpperCase()).join(', ')}`, `Facts from: ${calculation.source}` ], style)
+ return panel('Model Information', [ `Model: ${calculation.name}`, `Architecture: ${calculation.architecture}`, `Parameters: ${bytes.zD(model.parameters)} (${shortCount(model.parameters)})${calculation.count === 'exact' ? '' : ', derived'}`, ...active !== model.parameters ? [ `Active per token: ${bytes.zD(active)} (${shortCount(active)})` ] : [], ...request.verbose && calculation.originalCount !== null ? [ `As the original counts (tied weights at each use): ${bytes.zD(calculation.originalCount)}` ] : [], ...calculation.configDtype === null ? [] : [ `Original torch_dtype: ${calculation.configDtype}` ], `${calculation.detected ? 'Recommended dtype' : 'User specified dtype'}: ${calculation.rows.map(row => row.dtype.name.toUpperCase()).join(', ')}`, `Facts from: ${calculation.source}` ], style)
 }
 function memoryTable(calculations, tables, style) {
  const {request} = calculations[0], several = calculations.length > 1, number = title => ({title, align: 'right'}), columns = [...several ? [{title: 'Model', flexible: true}] : [], {
   title: 'Data Type'
  }, number('Model Size'), number('Activation'), number('KV Cache'), number('Inference Total'), number('Training (Adam)'), number('LoRA') ], rows = calculations.flatMap(calculation => byName(calculation.rows).map(row => [ ...several ? [ calculation.name ] : [], row.dtype.name.toUpperCase(), two(row.weights), two(row.activation), two(row.kvCache), need(row.inference, tables), need(row.training, tables), need(row.lora, tables) ])), title = `Memory Requirements by Data Type and Scenario (Batch Size: ${request.batch}, Sequence Length: ${request.sequence})`
- return [...headed(title, style), ...grid.LV('Rule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total', style.width), (0, 
- grid.Vg)(columns, rows, style) ].join('\n')
+ return [...headed(title, style), ...grid.LV('Rule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total', style.width), grid.Vg(columns, rows, style) ].join('\n')
 }
 function render_engineTable(calculation, style) {
  const {engine, request} = calculation
@@ -17946,13 +16925,11 @@ function render_engineTable(calculation, style) {
  const number = title => ({title, align: 'right'}), columns = [{title: 'Data Type'}, {
   title: 'Weights as',
   flexible: true
- }, number('Weights'), number('KV Cache'), number('Other'), number('Total per GPU'), number('Range')], rows = engine.rows.map(row => [row.dtype.toUpperCase(), row.scheme, (0, 
- bytes.ip)(row.weights), bytes.ip(row.kvCache), bytes.ip(row.other.expected), {
+ }, number('Weights'), number('KV Cache'), number('Other'), number('Total per GPU'), number('Range')], rows = engine.rows.map(row => [row.dtype.toUpperCase(), row.scheme, bytes.ip(row.weights), bytes.ip(row.kvCache), bytes.ip(row.other.expected), {
   text: bytes.ip(row.total.expected),
   tone: 'strong'
  }, `${bytes.ip(row.total.low)} to ${bytes.ip(row.total.high)}` ]), title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`, differs = engine.rows.flatMap(row => row.differs === null ? [] : under(`${row.dtype.toUpperCase()}: ${row.differs}`, style))
- return [...headed(title, style), ...grid.LV("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width), (0, 
- grid.Vg)(columns, rows, style).trimEnd(), ...engine.notes.flatMap(note => grid.LV(note, style.width)), ...differs.length > 0 ? [ 'Where the rule of thumb is off by more than 20 %:', ...differs ] : [], '' ].join('\n')
+ return [...headed(title, style), ...grid.LV("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width), grid.Vg(columns, rows, style).trimEnd(), ...engine.notes.flatMap(note => grid.LV(note, style.width)), ...differs.length > 0 ? [ 'Where the rule of thumb is off by more than 20 %:', ...differs ] : [], '' ].join('\n')
 }
 function minimum(gib) {
  const step = data.T3.find(size => gib <= size)
@@ -17960,7 +16937,7 @@ function minimum(gib) {
  return { text: `${step}GB+`, tone: step <= 8 ? 'good' : step <= 24 ? 'warn' : 'bad' }
 }
 function parallelTable(calculation, row, tables, style) {
- const size = title => ({ title, align: 'right' }), columns = [ { title: 'Strategy' }, size('TP'), size('PP'), size('EP'), size('DP'), size('Memory/GPU'), size('Min GPU') ], rows = data.YL.map(([name, tp, pp, ep, dp]) => {
+ const size = title => ({title, align: 'right'}), columns = [{title: 'Strategy'}, size('TP'), size('PP'), size('EP'), size('DP'), size('Memory/GPU'), size('Min GPU')], rows = data.YL.map(([name, tp, pp, ep, dp]) => {
   const memory = dividedBy(row.inference, tp, pp, ep)
   return [name, String(tp), String(pp), String(ep), String(dp), need(memory, tables), minimum(memory)]
  }), {tp, pp, ep} = calculation.request
@@ -17968,8 +16945,7 @@ function parallelTable(calculation, row, tables, style) {
   const routed = row.inference * calculation.routedShare, memory = (row.inference - routed) / tp / pp + routed / tp / pp / (calculation.routedShare > 0 ? ep : 1)
   rows.push(['Requested', String(tp), String(pp), String(ep), '1', need(memory, tables), minimum(memory)])
  }
- return `${style.paint('strong', `Parallelization Strategies (${row.dtype.name.toUpperCase()} Inference, GiB)`)}\n${(0, 
- grid.Vg)(columns, rows, style)}`
+ return `${style.paint('strong', `Parallelization Strategies (${row.dtype.name.toUpperCase()} Inference, GiB)`)}\n${grid.Vg(columns, rows, style)}`
 }
 function gpuMatrix(row, tables, style) {
  const {preferredCategories, maxGpuDisplay} = tables.display, rank = category => {
@@ -17982,12 +16958,10 @@ function gpuMatrix(row, tables, style) {
   text: `${gpu.memoryGb}GB`,
   tone: gpu.memoryGib >= 40 ? 'good' : gpu.memoryGib >= 16 ? 'warn' : 'bad'
  }, mark(row.inference <= gpu.memoryGib), mark(row.training <= gpu.memoryGib), mark(row.lora <= gpu.memoryGib) ]), cut = shown.length < ordered.length ? `${ordered.length - shown.length} more not shown (max_gpu_display ${maxGpuDisplay})\n` : ''
- return `${style.paint('strong', `GPU Compatibility Matrix (${row.dtype.name.toUpperCase()}, rule of thumb)`)}\n${(0, 
- grid.Vg)([ { title: 'GPU Type' }, { title: 'Memory', align: 'right' }, { title: 'Inference' }, { title: 'Training' }, { title: 'LoRA' } ], rows, style)}${cut}`
+ return `${style.paint('strong', `GPU Compatibility Matrix (${row.dtype.name.toUpperCase()}, rule of thumb)`)}\n${grid.Vg([ { title: 'GPU Type' }, { title: 'Memory', align: 'right' }, { title: 'Inference' }, { title: 'Training' }, { title: 'LoRA' } ], rows, style)}${cut}`
 }
 function minimumPanel(row, style) {
- return panel('Minimum GPU Requirements', [ `Single GPU Inference: ${rounding.v(row.inference, 1)} GiB`, `Single GPU Training: ${(0, 
- rounding.v)(row.training, 1)} GiB`, `Single GPU LoRA: ${rounding.v(row.lora, 1)} GiB` ], style)
+ return panel('Minimum GPU Requirements', [ `Single GPU Inference: ${rounding.v(row.inference, 1)} GiB`, `Single GPU Training: ${rounding.v(row.training, 1)} GiB`, `Single GPU LoRA: ${rounding.v(row.lora, 1)} GiB` ], style)
 }
 function calculationText(calculations, tables, style, engineFirst = false) {
  const parts = calculations.map(calculation => information(calculation, style)), engines = calculations.flatMap(calculation => {
@@ -18005,12 +16979,10 @@ function calculationText(calculations, tables, style, engineFirst = false) {
  }
  const notices = [...new Set(calculations.flatMap(calculation => calculation.notices))]
  if (calculations.some(calculation => calculation.detected)) notices.push('Use --dtype to specify a different type, or see --list_types for all options');
- return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.flatMap(notice => (0, 
- grid.LV)(notice, style.width)).join('\n')}\n` : ''}`
+ return `${parts.map(part => part.trimEnd()).join('\n\n')}\n${notices.length > 0 ? `\n${notices.flatMap(notice => grid.LV(notice, style.width)).join('\n')}\n` : ''}`
 }
 function typesText(tables, style) {
- const types = grid.Vg([ { title: 'Data Type' }, { title: 'Bytes/Param', align: 'right' }, { title: 'Description', flexible: true } ], tables.dataTypes.map(row => [ row.name.toUpperCase(), String(row.bytesPerParameter), row.description ]), style), gpus = (0,
- grid.Vg)([{title: 'GPU Name'}, {title: 'Memory (GB)', align: 'right'}, {title: 'Category'}, {title: 'Architecture'}], tables.gpus.map(gpu => [gpu.name, String(gpu.memoryGb), gpu.category, gpu.architecture]), style)
+ const types = grid.Vg([{title: 'Data Type'}, {title: 'Bytes/Param', align: 'right'}, {title: 'Description', flexible: true}], tables.dataTypes.map(row => [row.name.toUpperCase(), String(row.bytesPerParameter), row.description]), style), gpus = grid.Vg([{title: 'GPU Name'}, {title: 'Memory (GB)', align: 'right'}, {title: 'Category'}, {title: 'Architecture'}], tables.gpus.map(gpu => [gpu.name, String(gpu.memoryGb), gpu.category, gpu.architecture]), style)
  return `${style.paint('strong', 'Available Data Types:')}\n${types}\n${style.paint('strong', 'Available GPU Types:')}\n${gpus}`
 }
 const ALGORITHMS = {
@@ -18031,8 +17003,7 @@ const ALGORITHMS = {
 }
 function resolveRequest(given, yaml) {
  const file = yaml ?? {}, build = section(file, 'build_config'), kv = section(file, 'kv_cache_config'), quant = section(file, 'quant_config'), lora = section(file, 'lora_config'), notices = []
- for (const name of ['build_config', 'kv_cache_config', 'quant_config', 'lora_config']) if (file[name] !== void 0 && file[name] !== null && section(file, name) !== file[name]) return (0, 
- problem.MB)('usage', `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
+ for (const name of ['build_config', 'kv_cache_config', 'quant_config', 'lora_config']) if (file[name] !== void 0 && file[name] !== null && section(file, name) !== file[name]) return problem.MB('usage', `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
  for (const name of WITHOUT_EFFECT) if (name in file) notices.push(`options file: ${name} has no effect on the estimate`);
  if (lora['lora_dir'] !== void 0) notices.push('options file: lora_config.lora_dir has no effect on the estimate');
  const size = (name, flag, key, value, otherwise) => {
@@ -18164,7 +17135,7 @@ function readDisplay(value, file) {
  return problem.uw({maxGpuDisplay: most === void 0 ? null : most, preferredCategories: categories, thresholds: {green, yellow}})
 }
 var find_model = require_(2485), write_text = require_(1428), terminal_arguments = require_(5769), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
-const flags = [ { name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id, org/name; several, or positional, print one table' }, { name: 'model-path', type: 'text', shows: 'DIR', help: "local directory with the model's config.json" }, {
+const flags = [{name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id, org/name; several, or positional, print one table'}, {name: 'model-path', type: 'text', shows: 'DIR', help: "local directory with the model's config.json"}, {
  name: 'dtype',
  type: 'text',
  shows: 'LIST',
@@ -18198,8 +17169,7 @@ const flags = [ { name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face 
  name: 'version',
  type: 'boolean',
  help: 'print the version'
-}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc [estimate] --model ID [FLAG ...]', 'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.', flags, [ 'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.', '', 'Examples:', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --max_batch_size 4 --max_seq_len 4096', '  hf-vram-calc Qwen/Qwen3-32B --tp 2 --log_level verbose', '  hf-vram-calc --extra_llm_api_options options.yaml --output_json result.json' ].join('\n')), calculateCommand = (0, 
-command.G)(flags, help, async (options, process) => {
+}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc [estimate] --model ID [FLAG ...]', 'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.', flags, [ 'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.', '', 'Examples:', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --max_batch_size 4 --max_seq_len 4096', '  hf-vram-calc Qwen/Qwen3-32B --tp 2 --log_level verbose', '  hf-vram-calc --extra_llm_api_options options.yaml --output_json result.json' ].join('\n')), calculateCommand = command.G(flags, help, async (options, process) => {
  if (options.on['version']) {
   const {version} = await Promise.resolve().then(require_.bind(require_, 7992))
   process.stdout.write(`hf-vram-calc ${version}\n`)
@@ -18216,7 +17186,7 @@ command.G)(flags, help, async (options, process) => {
   process.stdout.write(typesText(tables.value, style))
   return 0
  }
- if (first.model === null && first.modelPath === null) return terminal_process.T(process, [ { code: 'usage', message: 'no model is named', hint: 'give --model ORG/NAME, or --list_types for what is known' } ]);
+ if (first.model === null && first.modelPath === null) return terminal_process.T(process, [{code: 'usage', message: 'no model is named', hint: 'give --model ORG/NAME, or --list_types for what is known'}]);
  const gpu = await targetGpu(options.text['target'])
  if (!gpu.ok) return terminal_process.T(process, [gpu.problem]);
  const unknown = wanted.map(request => unknownType(request, tables.value)).find(problem => problem !== null)
@@ -18323,15 +17293,14 @@ async function localModel(path, name, process) {
  return localFacts(workingTree(folder), '.', name ?? path, {file: path, line: 1, column: 1})
 }
 function writeDocument(path, calculations) {
- const content = calculations.length === 1 ? document_document(calculations[0]) : calculations.map(document_document), hindered = (0, 
- write_text.x)(path, `${JSON.stringify(content, null, 2)}\n`)
+ const content = calculations.length === 1 ? document_document(calculations[0]) : calculations.map(document_document), hindered = write_text.x(path, `${JSON.stringify(content, null, 2)}\n`)
  return hindered === null ? null : { code: 'usage', message: `the JSON file cannot be written: ${hindered}` }
 }
  },
  8046: function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {checkCommand: () => checkCommand, openRepository: () => openRepository, surveyFlags: () => surveyFlags, surveyRepository: () => surveyRepository})
-var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(2728), bytes = require_(7731), hardware_gpu = require_(8251), instances = require_(2097), look_up = require_(5372)
+var external_node_fs_ = require_(3024), external_node_path_ = require_(6760), engines = require_(4026), bytes = require_(7731), hardware_gpu = require_(8251), instances = require_(2097), look_up = require_(5372)
 const NO_GPU = {
  cpu: 'runs on the CPU',
  tpu: 'runs on TPUs',
@@ -18472,8 +17441,7 @@ function shapeOfGguf(gguf) {
   const value = gguf.keys[key], first = Array.isArray(value) ? value[0] : value
   return typeof first == 'number' && Number.isInteger(first) && first > 0 ? first : null
  }, hidden = number('embedding_length'), layers = number('block_count'), vocabulary = number('vocab_size') ?? gguf.vocabulary
- if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return (0, 
- lib_problem.MB)('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, { hint: 'the file may be broken; convert it again' })
+ if (hidden === null || layers === null || vocabulary === null || layers > 1e4) return lib_problem.MB('checkpoint-invalid', `the GGUF header of ${gguf.architecture} lacks embedding_length, block_count or a vocabulary`, { hint: 'the file may be broken; convert it again' })
  const heads = number('attention.head_count'), kvHeads = number('attention.head_count_kv') ?? heads, headDim = number('attention.key_length') ?? (heads === null ? null : Math.floor(hidden / heads)), cache = kvHeads === null || headDim === null ? [] : [ {
   kind: 'full',
   kvHeads,
@@ -18524,7 +17492,7 @@ function weightOf(tensor, name) {
  const [input = 1, out = 1, copies = 1] = tensor.dims, vector = tensor.dims.length < 2
  return { name: name.replace(/\.weight$/, ''), out: vector ? input : out, in: vector ? 1 : input, copies, bias: false, kind: vector ? 'norm' : name.includes('embd') ? 'embedding' : 'linear', split: 'none' }
 }
-var families = require_(6608), deployment_policy = require_(6787)
+var families = require_(2748), deployment_policy = require_(6787)
 function isExpired(exemption, now) {
  return exemption.until !== null && now.toISOString().slice(0, 10) > exemption.until
 }
@@ -18563,9 +17531,8 @@ function otherSets(question, found) {
 }
 const has = (question, setting, value = 1) => flags.u(question.engine.name, setting, value) !== null, pool = (question, goal) => {
  const given = verdict_trial.ss(question, 'kvCacheMemoryBytes'), kv = question.answer.estimate.kvCache
- if (typeof given != 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null;
- const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = (0, 
- verdict_trial.CD)(question, {settings: {kvCacheMemoryBytes: bytes}})
+ if (typeof given != 'number' || kv?.bytesPerMaxLengthRequest == null) return null;
+ const bytes = Math.ceil(kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01 / 2 ** 20) * 2 ** 20, trial = verdict_trial.CD(question, {settings: {kvCacheMemoryBytes: bytes}})
  return goal.passes(trial) ? verdict_trial.SM(question, trial, 'a pool that holds the request') : null
 }, fraction = (question, goal) => {
  const {gpu} = question.input, now = verdict_trial.ss(question, 'memoryFraction')
@@ -18580,7 +17547,7 @@ const has = (question, setting, value = 1) => flags.u(question.engine.name, sett
  const trial = search.m8(question, {}, goal)
  if (trial === null) return null;
  const length = trial.change.settings?.maxModelLen
- return length < SHORTEST_CONTEXT ? null : verdict_trial.SM(question, trial, 'longest context that fits')
+ return length < SHORTEST_CONTEXT ? null : verdict_trial.SM(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
 }
 function halved(question, setting, least, goal, memoryFraction) {
  const now = verdict_trial.ss(question, setting)
@@ -18630,8 +17597,7 @@ function weightBytes(question) {
 }
 const parallel = (question, goal) => {
  const axes = ['tensorParallel', 'pipelineParallel'].filter(axis => has(question, axis))
- for (const axis of axes.length > 0 ? axes : ['tensorParallel']) for (const size of (0, 
- search.wt)(question, axis)) {
+ for (const axis of axes.length > 0 ? axes : ['tensorParallel']) for (const size of search.wt(question, axis)) {
   const trial = verdict_trial.CD(question, search.ci(question, axis, size))
   if (goal.passes(trial)) return verdict_trial.SM(question, trial, gpusNote(question, trial));
  }
@@ -18642,38 +17608,30 @@ function gpusNote(question, trial) {
  return gpusPerReplica !== null && needed <= gpusPerReplica ? `uses ${needed} of the ${gpusPerReplica} GPUs that are asked for` : `needs ${needed} x ${gpu?.name ?? 'GPUs'}`
 }
 const expertParallel = (question, goal) => {
- const {experts} = question.input.shape.facts, ranks = verdict_trial.N1(question, 'tensorParallel', 1) * (0, 
- verdict_trial.N1)(question, 'dataParallel', 1)
+ const {experts} = question.input.shape.facts, ranks = verdict_trial.N1(question, 'tensorParallel', 1) * verdict_trial.N1(question, 'dataParallel', 1)
  if (experts === null || ranks < 2 || !has(question, 'expertParallel') || verdict_trial.ss(question, 'expertParallel') === true) return null;
  const trial = verdict_trial.CD(question, {settings: {expertParallel: true}})
  return goal.passes(trial) ? verdict_trial.SM(question, trial, 'whole experts on each GPU') : null
 }, gpu = (question, goal) => {
- const trial = verdict_trial.mR(search.X7(question, question.input.gpu), card => (0, 
- verdict_trial.CD)(question, {gpu: card}), goal.passes)
+ const trial = verdict_trial.mR(search.X7(question, question.input.gpu), card => verdict_trial.CD(question, {gpu: card}), goal.passes)
  return trial && verdict_trial.SM(question, trial, 'the smallest larger GPU that fits')
 }, offload = (question, goal) => {
  const {perGpu} = question.answer.estimate
  if (perGpu.budgetBytes === null || !has(question, 'cpuOffloadBytes') || verdict_trial.N1(question, 'cpuOffloadBytes', 0) > 0) return null;
- const most = Math.floor(weightBytes(question) / 2 / bytes.T3), least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / bytes.T3)), steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most), trial = (0, 
- verdict_trial.Ku)(steps, size => verdict_trial.CD(question, {settings: {cpuOffloadBytes: size * bytes.T3}}), goal.passes)
+ const most = Math.floor(weightBytes(question) / 2 / bytes.T3), least = Math.max(1, Math.ceil((perGpu.totalBytes.expected - perGpu.budgetBytes) / bytes.T3)), steps = [ 0, 1, 2, 3, 4, 6, 8 ].map(more => least + more).filter(size => size <= most), trial = verdict_trial.Ku(steps, size => verdict_trial.CD(question, {settings: {cpuOffloadBytes: size * bytes.T3}}), goal.passes)
  return trial && verdict_trial.SM(question, trial, 'part of the weights in CPU memory: much slower')
 }
 function both(question, goal) {
  for (const size of search.wt(question, 'tensorParallel')) {
   const trial = search.m8(question, search.ci(question, 'tensorParallel', size), goal), length = trial?.change.settings?.maxModelLen
-  if (trial && typeof length == 'number' && length >= SHORTEST_CONTEXT) return (0, 
-  verdict_trial.SM)(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${(0, 
-  bytes.zD)(length)} tokens)`)
+  if (trial && typeof length == 'number' && length >= SHORTEST_CONTEXT) return verdict_trial.SM(question, trial, `${gpusNote(question, trial)}, with the longest context that fits there (${bytes.zD(length)} tokens)`)
  }
  return null
 }
 async function assess(declared, policy, ports) {
- const deployment = deployment_policy.Ok(declared, policy), effective = (0, 
- deployment_policy.OX)(policy, deployment)
+ const deployment = deployment_policy.Ok(declared, policy), effective = deployment_policy.OX(policy, deployment)
  if (effective.ignore) return null;
- const settings = settled(deployment.settings, effective), target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, (0, 
- findings.FN)(settings)), model = await modelOf(deployment, policy, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({...deployment, model: deployment.draftModel, unresolved: []}, policy, ports.findModel) : null, engine = deployment.workload === 'train' ? null : (0,
- engines.k)(deployment.engine.name), sharesDevices = deployment.hardware.shared?.kind === 'device', about = {deployment, settings, target, model, draft, effective, exemption: exemptionFor(policy, deployment.id, ports.now), policy}
+ const settings = settled(deployment.settings, effective), target = resolveTarget(deployment.hardware, effective.target ?? null, effective.gpusPerReplica ?? null, findings.FN(settings)), model = await modelOf(deployment, policy, ports.findModel), draft = deployment.draftModel?.id ? await modelOf({...deployment, model: deployment.draftModel, unresolved: []}, policy, ports.findModel) : null, engine = deployment.workload === 'train' ? null : engines.k(deployment.engine.name), sharesDevices = deployment.hardware.shared?.kind === 'device', about = {deployment, settings, target, model, draft, effective, exemption: exemptionFor(policy, deployment.id, ports.now), policy}
  if (!model.ok || engine === null) return {row: rowOf(about, null, null), question: null, sharesDevices};
  const input = {
   shape: model.value.shape,
@@ -18707,13 +17665,11 @@ function settled(declared, effective) {
 }
 async function modelOf(deployment, policy, findModel) {
  const {model, unresolved} = deployment, told = model.id !== null && policy.models.has(model.id)
- if (unresolved.length > 0 && !told && (model.id === null || /[$<{]/.test(model.id))) return problem('unresolved-placeholder', `nothing resolves ${[ ...new Set(unresolved.map(entry => entry.name)) ].join(', ')}`, `give it a default where it is read, or say in the policy what it stands for: models: { ${JSON.stringify(model.id ?? (0, 
- deployment_policy.us)(unresolved[0].name))}: { id: org/name } }`)
+ if (unresolved.length > 0 && !told && (model.id === null || /[$<{]/.test(model.id))) return problem('unresolved-placeholder', `nothing resolves ${[ ...new Set(unresolved.map(entry => entry.name)) ].join(', ')}`, `give it a default where it is read, or say in the policy what it stands for: models: { ${JSON.stringify(model.id ?? deployment_policy.us(unresolved[0].name))}: { id: org/name } }`)
  if (model.id === null) return problem('no-model', 'no model is named', "name it where the engine is started, or leave the deployment out by a rule with ignore: true" + (model.hint ? `; perhaps ${model.hint}` : ''));
  const found = await findModel({id: model.id, revision: model.revision, variant: model.variant ?? null})
  if (!found.ok) return found;
- const {config, gguf} = found.value, shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : (0, 
- families.F)(config)
+ const {config, gguf} = found.value, shape = gguf && config['model_type'] === void 0 ? shapeOfGguf(gguf) : families.F(config)
  return shape.ok ? {ok: true, value: {facts: found.value, shape: shape.value}} : shape
 }
 function problem(code, message, hint) {
@@ -18721,12 +17677,10 @@ function problem(code, message, hint) {
 }
 function obstacles(about) {
  const {deployment, model, target} = about, unsupported = what => ({ code: 'engine-unsupported', message: `${what} is recognised; its memory is not modelled`, hint: 'a rule with ignore: true in the policy leaves it out' })
- return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...deployment.workload === 'serve' && (0, 
- engines.k)(deployment.engine.name) === null ? [unsupported(deployment.engine.name)] : [], ...model.ok ? [] : [model.problem], ...target.problem ? [target.problem] : []]
+ return [ ...deployment.workload === 'train' ? [ unsupported(`training by ${deployment.engine.name}`) ] : [], ...deployment.workload === 'serve' && engines.k(deployment.engine.name) === null ? [unsupported(deployment.engine.name)] : [], ...model.ok ? [] : [model.problem], ...target.problem ? [target.problem] : []]
 }
 function rowOf(about, answer, input) {
- const {deployment, target} = about, gpu = target.target?.gpu ?? null, verdict = (0, 
- judge.S4)({estimate: answer?.estimate ?? null, settings: answer?.settings ?? about.settings, gpu, skip: target.skip, problems: obstacles(about), concurrency: input?.concurrency ?? 1, limits: limitsOf(about)}), common = target.skip === null ? findings.Q0({
+ const {deployment, target} = about, gpu = target.target?.gpu ?? null, verdict = judge.S4({estimate: answer?.estimate ?? null, settings: answer?.settings ?? about.settings, gpu, skip: target.skip, problems: obstacles(about), concurrency: input?.concurrency ?? 1, limits: limitsOf(about)}), common = target.skip === null ? findings.Q0({
   deployment,
   answer,
   gpu,
@@ -18856,14 +17810,12 @@ function stepsFrom(base, head) {
  if (from.draft !== to.draft) input = {...input, draft: to.draft};
  return steps
 }
-var deployments = require_(5002), run = require_(6375), version = require_(7992)
+var deployments = require_(5002), report_report = require_(3101), run = require_(6375), version = require_(7992)
 async function check(input) {
- const head = await survey(input.head, input.policy, input), base = input.base === null ? null : await survey(input.base, input.policy, input), comparison = base === null ? null : compare(head.judged, base.judged), shared = (0, 
- findings.Qz)(head.judged.map(sharerOf)), {policy} = input, judged = head.judged.map((one, i) => {
+ const head = await survey(input.head, input.policy, input), base = input.base === null ? null : await survey(input.base, input.policy, input), comparison = base === null ? null : compare(head.judged, base.judged), shared = findings.Qz(head.judged.map(sharerOf)), {policy} = input, judged = head.judged.map((one, i) => {
   const row = {...one.row, baseline: comparison?.baselines[i] ?? null}, more = [shared.get(row.id) ?? null, run.Yu(row, policy.gate)].filter(finding => finding !== null)
   return {...one, row: {...row, findings: [...row.findings, ...more]}}
- }), rows = judged.map(one => one.row), problems = head.extraction.problems, verdict = (0, 
- run.ZH)(rows, head.extraction.notUnderstood, problems, policy.gate)
+ }), rows = judged.map(one => one.row), problems = head.extraction.problems, verdict = run.ZH(rows, head.extraction.notUnderstood, problems, policy.gate)
  return {
   report: {
    schemaVersion: 1,
@@ -18886,11 +17838,11 @@ async function survey(repository, policy, input) {
 }
 function sharerOf({row, sharesDevices}) {
  const fraction = row.settings.memoryFraction?.effective ?? row.settings.memoryFraction?.value
- return {id: row.id, card: sharesDevices ? row.location.file : null, fraction: typeof fraction == 'number' ? fraction : null, place: row.location}
+ return {id: row.id, card: sharesDevices ? row.location.file : null, refuses: row.engine.name === 'vllm', fraction: typeof fraction == 'number' ? fraction : null, place: row.location}
 }
 function countsOf(rows, extraction) {
- const exempted = row => row.exemption !== null && !row.exemption.expired, count = status => rows.filter(row => row.verdict.status === status && !exempted(row)).length
- return {deployments: rows.length, fits: count('fits'), tight: count('tight'), exceeds: count('exceeds'), unknown: count('unknown'), skipped: count('skipped'), exempted: rows.filter(exempted).length, filesRead: extraction.counts.filesRead, filesParsed: extraction.counts.filesParsed}
+ const count = status => rows.filter(row => row.verdict.status === status && !report_report.Z(row)).length
+ return {deployments: rows.length, fits: count('fits'), tight: count('tight'), exceeds: count('exceeds'), unknown: count('unknown'), skipped: count('skipped'), exempted: rows.filter(report_report.Z).length, filesRead: extraction.counts.filesRead, filesParsed: extraction.counts.filesParsed}
 }
 async function policyReport(input, rows, verdict, head) {
  const {policy, policyFacts} = input, failing = rows.filter(row => run.e9({...row, exemption: null}, policy.gate).length > 0).map(row => row.id), unused = unusedExemptions(policy, failing).map(problem => ({
@@ -18900,9 +17852,8 @@ async function policyReport(input, rows, verdict, head) {
  return {file: policyFacts?.file ?? policy.file, from: policyFacts?.from ?? (policy.file === null ? 'defaults' : 'head'), edited: input.headPolicy ? await editedBy(input, input.headPolicy, verdict, head) : null, messages: [...policyFacts?.messages ?? [], ...unused, ...causes]}
 }
 async function editedBy(input, headPolicy, verdict, head) {
- const declared = [...head.extraction.deployments, ...input.extra ?? []], judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null), own = (0, 
- run.ZH)(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate), word = (text, soft) => `${text}${soft ? ' (warn-only)' : ''}`
- return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's policy decides: ${word(verdict, input.policy.warnOnly)}. With the changed policy it would be: ${word(own, headPolicy.warnOnly)}.` }
+ const declared = [...head.extraction.deployments, ...input.extra ?? []], judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null), own = run.ZH(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate), word = (text, soft) => `${text}${soft ? ' (warn-only)' : ''}`
+ return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
 }
 var find_model = require_(2485), load = require_(2327), dist = require_(7934), suggest = require_(4630), parse = require_(9355), policy_problems = require_(8423), schema = require_(2580), policy_settings = require_(8082)
 const known = dist.rej({...schema.w.entries, ...schema.y}), LISTS = new Set(['fail-on']), NUMBERS = new Set(['gpus-per-replica', 'min-concurrency']), FLAGS = new Set(['only-new', 'warn-only'])
@@ -18913,8 +17864,7 @@ function withOverrides(policy, overrides, name = key => `--${key}`) {
   code: 'usage',
   message: message.replace(/^[\w-]+(\[\d+\])?/, name(String(path[0]))),
   ...hint ? {hint} : {}
- })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = checked.success && checked.output.target !== void 0 ? (0, 
- look_up.lookUpGpu)(checked.output.target) : null
+ })), settings = settingsFrom(set ?? [], name('set'), problems), gpu = overrides.target?.trim() ? look_up.lookUpGpu(overrides.target.trim()) : null
  if (gpu && !gpu.ok) problems.push({ ...gpu.problem, code: 'usage', message: `${name('target')}: ${gpu.problem.message}` });
  if (problems.length > 0 || !checked.success) return {ok: false, problems};
  const value = checked.output, told = (key, told) => ({ value: told, text: `${name(key)} ${overrides[key]}`, from: 'flag' }), choices = {
@@ -18999,13 +17949,13 @@ const WORD = { exceeds: '\u274c&nbsp;exceeds', tight: '\u26a0\ufe0f&nbsp;tight',
  error: '\u274c ERROR'
 }
 function reportMarkdown(report, context, budget) {
- const ordered = words.md(report.deployments), listed = {news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row)))}, all = listed.news.length, least = {rows: all, named: 10, unchanged: false, assumptions: false, remedies: 0}, ladder = [{
-  ...least,
-  named: 50,
-  unchanged: true,
-  assumptions: true,
-  remedies: 4
- }, {...least, named: 50, unchanged: true, remedies: 4}, {...least, remedies: 3}, {...least, remedies: 1}, least], within = detail => {
+ const ordered = words.md(report.deployments), listed = {headline: headline(report), news: groupsOf(ordered.filter(isNews)), quiet: groupsOf(ordered.filter(row => !isNews(row)))}, all = listed.news.length, least = {
+  rows: all,
+  named: 10,
+  unchanged: false,
+  assumptions: false,
+  remedies: 0
+ }, named = all > 5 ? least.named : 50, ladder = [{...least, named, unchanged: true, assumptions: true, remedies: 4}, {...least, named, unchanged: true, remedies: 4}, {...least, remedies: 3}, {...least, remedies: 1}, least], within = detail => {
   const text = render(report, listed, context, detail, budget)
   return budget.measure(text) <= budget.limit ? text : null
  }
@@ -19024,8 +17974,11 @@ const deploymentsOf = groups => groups.flatMap(group => group.rows)
 function groupsOf(rows) {
  const groups = new Map
  for (const row of rows) {
-  const cells = cellsOf(row), key = JSON.stringify(cells), known = groups.get(key)
-  if (known) known.rows.push(row); else groups.set(key, {rows: [row], cells});
+  const cells = cellsOf(row), lineless = {...cells, why: cells.why.replace(OWN_LINE, '')}, key = JSON.stringify(lineless), known = groups.get(key)
+  if (!known) groups.set(key, {rows: [row], cells}); else {
+   known.rows.push(row)
+   if (known.cells.why !== cells.why) known.cells = lineless;
+  }
  }
  return [...groups.values()]
 }
@@ -19034,9 +17987,9 @@ function isNews(row) {
  return row.verdict.status === 'exceeds' || row.verdict.status === 'tight' || row.verdict.status === 'unknown' || row.findings.some(finding => finding.severity === 'error')
 }
 function render(report, listed, context, detail, budget) {
- const news = deploymentsOf(listed.news), quiet = deploymentsOf(listed.quiet), compared = report.deployments.some(row => row.baseline), shown = listed.news.slice(0, detail.rows), parts = [headline(report, [...news, ...quiet])]
- for (const notice of context.notices) parts.push(`> [!NOTE]\n> ${prose(notice)}`);
- if (report.policy?.edited) parts.push(`> [!IMPORTANT]\n> ${prose(report.policy.edited.message)}`);
+ const news = deploymentsOf(listed.news), quiet = deploymentsOf(listed.quiet), compared = report.deployments.some(row => row.baseline), shown = listed.news.slice(0, detail.rows), parts = [listed.headline]
+ for (const notice of context.notices) parts.push(markdown_alert('NOTE', notice));
+ if (report.policy?.edited) parts.push(markdown_alert('IMPORTANT', report.policy.edited.message));
  if (shown.length > 0) parts.push(table(shown, compared, context, detail.named));
  const missing = news.length - deploymentsOf(shown).length
  if (missing > 0) parts.push(`**${words.LS(missing, 'more deployment is', 'more deployments are')} not shown here**; see ${budget.elsewhere}.`);
@@ -19058,16 +18011,18 @@ function render(report, listed, context, detail, budget) {
  parts.push(footer(report, context))
  return `${parts.join('\n\n')}\n`
 }
-function headline(report, ordered) {
- const worst = ordered.find(row => row.estimate !== null && row.verdict.status !== 'skipped'), {counts} = report, soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)'
- if (counts.deployments === 0) return `### ${HEAD[report.verdict]}${soft}: no deployment of a model was found`;
- const said = [ [ counts.exceeds, 'exceeds its GPU', 'exceed their GPUs', 'exceeds' ], [ counts.tight, 'is tight', 'are tight', 'tight' ], [ counts.unknown, 'is unknown', 'are unknown', 'unknown' ], [ counts.exempted, 'is exempted', 'are exempted', 'exempted' ], [ counts.fits, 'fits', 'fit', counts.fits === 1 ? 'fits' : 'fit' ], [ counts.skipped, 'is skipped', 'are skipped', 'skipped' ] ].filter(([count]) => count > 0), counted = said.map(([count, one, many, short], i) => i > 0 ? `${count} ${short}` : (0, 
- words.LS)(count, `deployment ${one}`, `deployments ${many}`)), what = counted.join(', ') + (0, 
- words.cN)(report)
- if (!worst) return `### ${HEAD[report.verdict]}${soft}: ${what}`;
- const {needs, has} = words.w6(worst), change = worst.baseline?.deltaBytes ? ` (${(0, 
- words.mx)(worst.baseline.deltaBytes)} GiB)` : '', fullest = has === '-' ? '' : `\n\nFullest: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB** of **${has} GiB** per GPU${change}`
- return `### ${HEAD[report.verdict]}${soft}: ${what}${fullest}`
+const markdown_alert = (kind, text) => `> [!${kind}]\n> ${prose(text[0].toUpperCase() + text.slice(1))}`
+function headline(report) {
+ let worst = null, most = Number.NEGATIVE_INFINITY
+ for (const row of report.deployments) {
+  if (row.estimate === null || row.verdict.status === 'skipped') continue;
+  const filled = (words.w6(row).share ?? 0) - (report_report.Z(row) ? 1e6 : 0)
+  if (filled > most) [worst, most] = [row, filled];
+ }
+ const soft = report.enforced || report.verdict !== 'fail' ? '' : ' (warn-only)', title = `### ${HEAD[report.verdict]}${soft}: ${words.WN(report)}`
+ if (!worst) return title;
+ const {needs, has} = words.w6(worst), change = worst.baseline?.deltaBytes ? ` (${words.mx(worst.baseline.deltaBytes)} GiB)` : ''
+ return has === '-' ? title : `${title}\n\nFullest GPU: ${code(worst.model.id ?? worst.id)} needs **${needs} GiB**${change} and has **${has} GiB**`
 }
 function fileLink(row, context) {
  const label = code(`${row.file}:${row.line}`)
@@ -19088,20 +18043,18 @@ function firstOf(all, most, text) {
  return [ ...all.slice(0, most).map(text), ...more > 0 ? [ `and ${more} more` ] : [] ]
 }
 function cellsOf(row) {
- const {needs, has, share} = words.w6(row), {baseline} = row, bytes = baseline?.deltaBytes ?? 0, delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${(0, 
- words.mx)(bytes)}&nbsp;GiB`, word = row.verdict.status === 'fits' && words.H0(row) ? '\u26a0\ufe0f&nbsp;fits, refused' : WORD[row.verdict.status], status = row.exemption && !row.exemption.expired ? `${word}, exempted` : word, memory = [ code((0, 
- words.Z3)(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)), `${Math.round(share * 100)} %` ] ].join('<br>')
+ const {needs, has, share} = words.w6(row), {baseline} = row, bytes = baseline?.deltaBytes ?? 0, delta = baseline?.change === 'new' ? 'new' : bytes === 0 ? '' : `${words.mx(bytes)}&nbsp;GiB`, word = row.verdict.status === 'fits' && words.H0(row) ? '\u26a0\ufe0f&nbsp;fits, refused' : WORD[row.verdict.status], status = report_report.Z(row) ? `${word}, exempted` : word, memory = [ code(words.Z3(row)), ...row.estimate === null ? [] : [ `${needs} / ${has}` ], ...share === null ? [] : [ code(bar(share)), `${Math.round(share * 100)} %` ] ].join('<br>')
  return {status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row)}
 }
 function why(row) {
- const said = row.verdict.status === 'fits' ? [] : row.verdict.reasons.map(reason => prose(here(reason.message, row), 400))
+ const said = (row.baseline?.causes ?? []).map(cause => `${words.mx(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))} \u2192 ${code(shown(cause.to))}`)
+ if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)));
  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too');
- for (const cause of row.baseline?.causes ?? []) said.push(`${words.mx(cause.deltaBytes)} by ${code(cause.setting)} ${code(shown(cause.from))} \u2192 ${code(shown(cause.to))}`);
  for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`);
  if (row.exemption) said.push(`${words.vg(row.exemption)}: ${prose(row.exemption.reason, 200)}`);
  return said.join('<br>') || ' '
 }
-const here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
+const OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
 function shown(value) {
  return value === null || value === void 0 ? 'unset' : typeof value == 'string' ? value : JSON.stringify(value)
 }
@@ -19125,8 +18078,7 @@ function folded(title, body) {
 function assumptionText(groups) {
  return firstOf(groups.filter(({rows}) => rows[0].estimate), 40, ({rows}) => {
   const [row] = rows, {perGpu, assumptions} = row.estimate, parts = perGpu.parts.map(part => {
-   const range = part.bytes.low === part.bytes.high ? '' : ` (${bytes.ip(part.bytes.low)} to ${(0, 
-   bytes.ip)(part.bytes.high)})`
+   const range = part.bytes.low === part.bytes.high ? '' : ` (${bytes.ip(part.bytes.low)} to ${bytes.ip(part.bytes.high)})`
    return `  - ${part.name} ${bytes.ip(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
   }), {source, asOf} = row.model, facts = source === null ? '' : `; facts from ${source}${asOf ? ` (${asOf})` : ''}`, more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
   return [ `- ${code(row.id)}${more}${facts}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`) ].join('\n')
@@ -19159,11 +18111,17 @@ const TITLE = {exceeds: 'Does not fit its GPU', tight: 'Barely fits its GPU', un
 function annotationsOf(report) {
  const all = []
  for (const row of report.deployments) {
-  const {status, reasons} = row.verdict, exempt = row.exemption !== null && !row.exemption.expired
+  const {status, reasons} = row.verdict, exempt = report_report.Z(row)
   if (status === 'exceeds' || status === 'tight' || status === 'unknown') {
-   const per = row.estimate?.perGpu, sizes = per && per.budgetBytes !== null ? ` (needs ${(0, 
-   bytes.ip)(per.totalBytes.expected)} of ${bytes.ip(per.budgetBytes)} GiB per GPU)` : '', remedy = row.remedies[0], fix = remedy ? ` Would fit: ${remedy.change.map(words.k0).join(' ')}.` : ''
-   all.push({ level: exempt ? 'notice' : status === 'exceeds' ? 'error' : 'warning', rule: status, ...causingPlace(row), title: TITLE[status], message: `${row.model.id ?? row.id}: ${reasons.map(reason => reason.message).join('; ') || status}${sizes}.${fix}`, fingerprint: `${row.id}:${status}` })
+   const per = row.estimate?.perGpu, sizes = per && per.budgetBytes !== null ? ` (needs ${bytes.ip(per.totalBytes.expected)} of ${bytes.ip(per.budgetBytes)} GiB per GPU)` : '', remedy = row.remedies[0], fix = remedy ? ` Would fit: ${remedy.change.map(words.k0).join(' ')}.` : ''
+   all.push({
+    level: exempt ? 'notice' : status === 'exceeds' && report.verdict === 'fail' ? 'error' : 'warning',
+    rule: status,
+    ...causingPlace(row),
+    title: TITLE[status],
+    message: `${row.model.id ?? row.id}: ${reasons.map(reason => reason.message).join('; ') || status}${sizes}.${fix}`,
+    fingerprint: `${row.id}:${status}`
+   })
   }
   for (const finding of row.findings) all.push({
    level: exempt ? 'notice' : finding.severity,
@@ -19202,7 +18160,7 @@ function reportSarif(report) {
     level: LEVEL[annotation.level],
     message: {text: annotation.message},
     locations: [{physicalLocation: {artifactLocation: {uri: encodedPath(annotation.file), uriBaseId: '%SRCROOT%'}, region: {startLine: Math.max(1, annotation.line), ...annotation.column ? {startColumn: annotation.column} : {}}}}],
-    partialFingerprints: { 'hfVramCalc/v1': annotation.fingerprint }
+    partialFingerprints: {'hfVramCalc/v1': annotation.fingerprint}
    }))
   }]
  }
@@ -19231,15 +18189,12 @@ function reportTable(report, style) {
  for (const problem of report.problems) out.push('', ...grid.LV(lib_problem.fI(problem), style.width));
  for (const message of report.policy?.messages ?? []) out.push('', ...grid.LV(`${message.level}: ${message.message}`, style.width));
  if (report.policy?.edited) out.push('', ...grid.LV(report.policy.edited.message, style.width));
- out.push('', style.paint(VERDICT_TONE[report.verdict], words.MT(report)), style.paint('dim', (0, 
- words._)(report)))
+ out.push('', style.paint(VERDICT_TONE[report.verdict], words.MT(report)), style.paint('dim', words._(report)))
  return `${out.join('\n').replace(/^\n+/, '')}\n`
 }
 function table_cellsOf(row, compared) {
- const {needs, has, share} = words.w6(row), status = row.verdict.status, refused = status === 'fits' && (0, 
- words.H0)(row), word = refused ? 'fits (refused)' : status, delta = row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : (0, 
- words.mx)(row.baseline.deltaBytes)
- return [ { text: row.exemption && !row.exemption.expired ? `${word} (exempt)` : word, tone: refused ? TONE.tight : TONE[status] }, words.Z9(row.location), row.model.id ?? '-', words.Z3(row), needs, has, share === null ? '-' : `${Math.round(100 * share)} %`, ...compared ? [ delta ] : [] ]
+ const {needs, has, share} = words.w6(row), status = row.verdict.status, refused = status === 'fits' && words.H0(row), word = refused ? 'fits (refused)' : status, delta = row.baseline?.change === 'new' ? 'new' : row.baseline?.deltaBytes == null ? '-' : words.mx(row.baseline.deltaBytes)
+ return [ { text: report_report.Z(row) ? `${word} (exempt)` : word, tone: refused ? TONE.tight : TONE[status] }, words.Z9(row.location), row.model.id ?? '-', words.Z3(row), needs, has, share === null ? '-' : `${Math.round(100 * share)} %`, ...compared ? [ delta ] : [] ]
 }
 function indented(text, style, by = "  ") {
  return grid.LV(text, style.width - by.length).map(line => `${by}${line}`)
@@ -19279,7 +18234,7 @@ function reportWorkflowCommands(report) {
  const data = text => text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A'), property = text => data(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
  return cappedAnnotations(annotationsOf(report)).map(a => `::${a.level} file=${property(a.file)},line=${a.line}${a.column ? `,col=${a.column}` : ''},title=${property(a.title)}::${data(a.message)}\n`).join('')
 }
-const external_node_child_process_namespaceObject = require("node:child_process"), GIT_OPTIONS = [ '-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects' ]
+const external_node_child_process_namespaceObject = require("node:child_process"), GIT_OPTIONS = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', '--no-pager', '--no-replace-objects']
 function gitEnvironment() {
  const kept = Object.entries(process.env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY|NAMESPACE|COMMON_DIR|EXTERNAL_DIFF)$/.test(name))
  return {...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: '0', GIT_TERMINAL_PROMPT: '0', LC_ALL: 'C'}
@@ -19294,8 +18249,7 @@ function git(root, ...args) {
 }
 async function commitOf(root, revision) {
  const shown = JSON.stringify(revision.length > 100 ? `${revision.slice(0, 100)}...` : revision), control = [ ...revision ].some(letter => letter.charCodeAt(0) < 32)
- if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return (0, 
- lib_problem.MB)('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
+ if (revision === '' || revision.startsWith('-') || revision.length > 1e3 || control) return lib_problem.MB('revision-missing', `${shown} is no git revision`, { hint: 'give a branch, tag or commit' })
  const answer = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${revision}^{commit}`), hash = answer.stdout.trim()
  if (answer.code === 0 && /^[0-9a-f]{40,64}$/.test(hash)) return lib_problem.uw(hash);
  return lib_problem.MB('revision-missing', `revision ${shown} is not in this repository`, { hint: await whyMissing(root, answer) })
@@ -19432,7 +18386,7 @@ async function follow(entries, asked, object) {
    const folder = passed
    passed = folder === '' ? parts[i] : `${folder}/${parts[i]}`
    const entry = entries.get(passed)
-   if (entry?.link) link = { entry, folder, rest: parts.slice(i + 1).join('/') };
+   if (entry?.link) link = {entry, folder, rest: parts.slice(i + 1).join('/')};
   }
   if (link === null) return entries.get(path) ?? null;
   const bytes = link.entry.size <= 4096 ? await object(link.entry.hash) : null, target = bytes === null ? null : (new TextDecoder).decode(bytes)
@@ -19441,7 +18395,7 @@ async function follow(entries, asked, object) {
  return null
 }
 var working_tree = require_(5795), write_text = require_(1428), solve = require_(6645), terminal_arguments = require_(5769), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
-const STRICTNESS = [ 'fail', 'warn', 'ignore' ], FORMATS = [ 'table', 'markdown', 'json', 'sarif', 'github' ], surveyFlags = [ { name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)' }, {
+const STRICTNESS = ['fail', 'warn', 'ignore'], FORMATS = ['table', 'markdown', 'json', 'sarif', 'github'], surveyFlags = [{name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)'}, {
  name: 'target',
  type: 'text',
  shows: 'GPU[xN]',
@@ -19479,16 +18433,14 @@ const STRICTNESS = [ 'fail', 'warn', 'ignore' ], FORMATS = [ 'table', 'markdown'
  type: 'text',
  values: solve.zr,
  help: 'print the largest or smallest value that fits'
-}, ...surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', check_command_flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).'), checkCommand = (0, 
-command.G)(check_command_flags, help, async (options, process) => {
+}, ...surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', check_command_flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).'), checkCommand = command.G(check_command_flags, help, async (options, process) => {
  const outputs = outputsOf(options.list['output'] ?? [])
  if ('problem' in outputs) return terminal_process.T(process, [outputs.problem]);
  const surveyed = await surveyRepository(options, process)
  if (!surveyed.ok) return terminal_process.T(process, surveyed.problems);
  const {outcome, policy} = surveyed
  for (const {format, file} of outputs) {
-  const at = external_node_path_.resolve(process.cwd(), file), hindered = (0, 
-  write_text.x)(at, formatted(outcome.report, format, grid.sj))
+  const at = external_node_path_.resolve(process.cwd(), file), hindered = write_text.x(at, formatted(outcome.report, format, grid.sj))
   if (hindered !== null) return terminal_process.T(process, [ { code: 'usage', message: `${file} cannot be written: ${hindered}` } ]);
  }
  const solve = options.text['solve']
@@ -19502,8 +18454,7 @@ command.G)(check_command_flags, help, async (options, process) => {
 })
 function solutions(kind, outcome, style) {
  const rows = outcome.judged.map(({row, question}) => {
-  const solved = question === null ? null : solve.kH(kind, question), answer = solved === null ? row.verdict.reasons[0]?.message ?? row.verdict.status : solved.ok ? solved.value.change.map(words.k0).join(' ') || 'as it is' : (0, 
-  lib_problem.fI)(solved.problem), needs = solved?.ok ? bytes.ip(solved.value.totalBytes.expected) : '-'
+  const solved = question === null ? null : solve.kH(kind, question), answer = solved === null ? row.verdict.reasons[0]?.message ?? row.verdict.status : solved.ok ? solved.value.change.map(words.k0).join(' ') || 'as it is' : lib_problem.fI(solved.problem), needs = solved?.ok ? bytes.ip(solved.value.totalBytes.expected) : '-'
   return [row.id, answer, needs, solved?.ok ? solved.value.note : '']
  }), flexible = title => ({title, flexible: true})
  return rows.length === 0 ? 'no deployment was found\n' : grid.Vg([ flexible('Deployment'), flexible(kind), { title: 'Needs, GiB', align: 'right' }, flexible('What') ], rows, style)
@@ -19514,17 +18465,13 @@ function exitCode(report, policy) {
 function formatted(report, format, style) {
  switch (format) {
  case 'json':
-  return reportJson(report);
-
+  return reportJson(report)
  case 'sarif':
-  return reportSarif(report);
-
+  return reportSarif(report)
  case 'github':
-  return reportWorkflowCommands(report);
-
+  return reportWorkflowCommands(report)
  case 'markdown':
-  return reportMarkdown(report, {files: null, headSha: null, runUrl: null, notices: [], collapseUnchanged: true}, {limit: Number.POSITIVE_INFINITY, measure: text => text.length, elsewhere: 'the JSON report'});
-
+  return reportMarkdown(report, {files: null, headSha: null, runUrl: null, notices: [], collapseUnchanged: true}, {limit: Number.POSITIVE_INFINITY, measure: text => text.length, elsewhere: 'the JSON report'})
  case 'table':
   return reportTable(report, style)
  }
@@ -19539,12 +18486,9 @@ function outputsOf(given) {
  return outputs
 }
 async function openRepository(options, process) {
- const cwd = process.cwd(), asked = options.positionals.length > 0 ? options.positionals : ['.'], root = rootOf(asked, cwd), fromRoot = path => (0, 
- external_node_path_.relative)(root, external_node_path_.resolve(cwd, path)).replaceAll('\\', '/') || '.', paths = asked.map(fromRoot), missing = (0, 
- working_tree.missingPaths)(root, paths)
+ const cwd = process.cwd(), asked = options.positionals.length > 0 ? options.positionals : ['.'], root = rootOf(asked, cwd), fromRoot = path => external_node_path_.relative(root, external_node_path_.resolve(cwd, path)).replaceAll('\\', '/') || '.', paths = asked.map(fromRoot), missing = working_tree.missingPaths(root, paths)
  if (missing.length > 0) return {ok: false, problems: missing};
- const whole = working_tree.workingTree(root), named = options.text['config'], loaded = await (named === void 0 ? (0, 
- load.t)(whole) : load.t(besides(external_node_path_.resolve(cwd, named)), fromRoot(named).startsWith('../') ? named : fromRoot(named)))
+ const whole = working_tree.workingTree(root), named = options.text['config'], loaded = await (named === void 0 ? load.t(whole) : load.t(besides(external_node_path_.resolve(cwd, named)), fromRoot(named).startsWith('../') ? named : fromRoot(named)))
  if (!loaded.ok) return loaded;
  const overrides = {
   ...options.text,
@@ -19558,8 +18502,7 @@ async function openRepository(options, process) {
  return {ok: true, root, policy: policy.value, whole, selection: {paths, include, exclude}, lockFile}
 }
 function besides(file) {
- const folder = isFolder(external_node_path_.dirname(file)) ? working_tree.workingTree((0, 
- external_node_path_.dirname)(file)) : null
+ const folder = isFolder(external_node_path_.dirname(file)) ? working_tree.workingTree(external_node_path_.dirname(file)) : null
  return {read: async () => folder?.read(external_node_path_.basename(file)) ?? null, readBytes: async (_path, start, end) => folder?.readBytes(external_node_path_.basename(file), start, end) ?? null}
 }
 async function surveyRepository(options, process) {
@@ -19588,8 +18531,7 @@ function pickOverrides(all) {
 }
 function rootOf(paths, cwd) {
  const only = paths.length === 1 ? external_node_path_.resolve(cwd, paths[0]) : null
- if (only !== null && isFolder(only) && load.j.some(file => external_node_fs_.statSync((0, 
- external_node_path_.resolve)(only, file), {throwIfNoEntry: false})?.isFile())) return only
+ if (only !== null && isFolder(only) && load.j.some(file => external_node_fs_.statSync(external_node_path_.resolve(only, file), {throwIfNoEntry: false})?.isFile())) return only
  const repository = working_tree.gitRootOf(external_node_path_.resolve(cwd, paths[0]))
  if (repository !== null) return repository;
  return only !== null && isFolder(only) && external_node_path_.relative(cwd, only).startsWith('..') ? only : cwd
@@ -19613,18 +18555,12 @@ const command = (flags, help, run) => async (argv, process) => {
 require_.r(exports_)
 require_.d(exports_, {explainCommand: () => explainCommand})
 var weights = require_(339), count = require_(6476), bytes = require_(7731), grid = require_(1719), words = require_(474)
-const rangeText = range => range.low === range.high ? bytes.ip(range.expected) : `${(0, 
-bytes.ip)(range.expected)} (${bytes.ip(range.low)} to ${bytes.ip(range.high)})`
+const rangeText = range => range.low === range.high ? bytes.ip(range.expected) : `${bytes.ip(range.expected)} (${bytes.ip(range.low)} to ${bytes.ip(range.high)})`
 function explainText(row, counts, choices, style) {
- const out = [style.paint('strong', row.id)], say = (text, by = "") => out.push(...(0, 
- grid.LV)(text, style.width - by.length).map(line => by + line))
- say(`${row.engine.name}${row.engine.version === null ? ' (version not stated)' : ` ${row.engine.version}`} at ${(0, 
- words.Z9)(row.location)}, found by the ${row.format} reader`)
+ const out = [style.paint('strong', row.id)], say = (text, by = "") => out.push(...grid.LV(text, style.width - by.length).map(line => by + line))
+ say(`${row.engine.name}${row.engine.version === null ? ' (version not stated)' : ` ${row.engine.version}`} at ${words.Z9(row.location)}, found by the ${row.format} reader`)
  const {model} = row
- say(`Model ${model.id ?? 'not named'}${model.revision ? `@${model.revision}` : ''}: ${model.parameters === null ? 'parameters unknown' : `${(0, 
- bytes.zD)(model.parameters)} parameters (${model.count})`}` + (model.activeParameters !== null && model.activeParameters !== model.parameters ? `, ${(0, 
- bytes.zD)(model.activeParameters)} active per token` : '') + (model.checkpointBytes === null ? '' : `, ${(0, 
- bytes.lP)(model.checkpointBytes)} stored`) + (model.source ? `; facts from ${model.source}${model.asOf ? ` of ${model.asOf}` : ''}` : ''))
+ say(`Model ${model.id ?? 'not named'}${model.revision ? `@${model.revision}` : ''}: ${model.parameters === null ? 'parameters unknown' : `${bytes.zD(model.parameters)} parameters (${model.count})`}` + (model.activeParameters !== null && model.activeParameters !== model.parameters ? `, ${bytes.zD(model.activeParameters)} active per token` : '') + (model.checkpointBytes === null ? '' : `, ${bytes.lP(model.checkpointBytes)} stored`) + (model.source ? `; facts from ${model.source}${model.asOf ? ` of ${model.asOf}` : ''}` : ''))
  say(`Hardware ${words.Z3(row)}${row.target?.memoryBytes ? `, ${bytes.ip(row.target.memoryBytes)} GiB seen by the engine` : ''}${row.target?.text ? ` (${row.target.text}${row.target.file ? `, ${row.target.file}:${row.target.line}` : ''})` : ''}`)
  out.push('', style.paint('strong', 'Settings'))
  const settings = Object.entries(row.settings).map(([name, setting]) => [ name, shown(setting.value) + (setting.effective === void 0 ? '' : ` -> ${shown(setting.effective)}`), setting.from + (setting.file ? ` ${setting.file}:${setting.line}` : ''), setting.text ?? setting.note ?? '' ]), flexible = title => ({
@@ -19634,8 +18570,7 @@ function explainText(row, counts, choices, style) {
  out.push(grid.Vg([{title: 'Setting'}, {title: 'Value'}, flexible('From'), flexible('Evidence')], settings, style).trimEnd())
  if (counts.length > 0) {
   out.push('', style.paint('strong', 'Parameters by block'))
-  out.push(grid.Vg([{title: 'Block', flexible: true}, {title: 'Times', align: 'right'}, {title: 'Each', align: 'right'}, {title: 'All', align: 'right'}, flexible('Formula')], counts.map(count => [count.block, String(count.times), (0,
-  bytes.zD)(count.elements), bytes.zD(count.elements * count.times), count.formula]), style).trimEnd())
+  out.push(grid.Vg([{title: 'Block', flexible: true}, {title: 'Times', align: 'right'}, {title: 'Each', align: 'right'}, {title: 'All', align: 'right'}, flexible('Formula')], counts.map(count => [count.block, String(count.times), bytes.zD(count.elements), bytes.zD(count.elements * count.times), count.formula]), style).trimEnd())
  }
  if (row.estimate) {
   const {perGpu, kvCache, assumptions} = row.estimate
@@ -19648,10 +18583,7 @@ function explainText(row, counts, choices, style) {
    tone: 'strong'
   }, rangeText(perGpu.headroomBytes), '', 'budget less total', '']]], style).trimEnd())
   if (kvCache) {
-   const facts = [ kvCache.bytesPerToken === null ? null : `${bytes.zD(kvCache.bytesPerToken)} B a token`, kvCache.bytesPerMaxLengthRequest === null ? null : `${(0, 
-   bytes.lP)(kvCache.bytesPerMaxLengthRequest)} for one request of full length`, kvCache.availableBytes === null ? null : `${(kvCache.availableBytes / bytes.T3).toFixed(2)} GiB available`, kvCache.capacityTokens === null ? null : `${(0, 
-   bytes.zD)(kvCache.capacityTokens)} tokens fit`, kvCache.maxConcurrency === null ? null : `${kvCache.maxConcurrency.toFixed(2)} requests of full length at once`, kvCache.maxModelLenThatFits === null ? null : `longest context that fits ${(0, 
-   bytes.zD)(kvCache.maxModelLenThatFits)}` ].filter(text => text !== null)
+   const facts = [ kvCache.bytesPerToken === null ? null : `${bytes.zD(kvCache.bytesPerToken)} B a token`, kvCache.bytesPerMaxLengthRequest === null ? null : `${bytes.lP(kvCache.bytesPerMaxLengthRequest)} for one request of full length`, kvCache.availableBytes === null ? null : `${(kvCache.availableBytes / bytes.T3).toFixed(2)} GiB available`, kvCache.capacityTokens === null ? null : `${bytes.zD(kvCache.capacityTokens)} tokens fit`, kvCache.maxConcurrency === null ? null : `${kvCache.maxConcurrency.toFixed(2)} requests of full length at once`, kvCache.maxModelLenThatFits === null ? null : `longest context that fits ${bytes.zD(kvCache.maxModelLenThatFits)}` ].filter(text => text !== null)
    out.push('')
    say(`KV cache: ${facts.join(', ')}`)
   }
@@ -19666,8 +18598,7 @@ function explainText(row, counts, choices, style) {
  }
  if (choices.length > 0) {
   out.push('', style.paint('strong', 'Choices'))
-  out.push(grid.Vg([flexible('GPUs'), {title: 'Longest context', align: 'right'}, {title: 'Requests at once', align: 'right'}, flexible('Note')], choices.map(choice => [choice.gpus, choice.maxModelLen === null ? '-' : (0,
-  bytes.zD)(choice.maxModelLen), choice.concurrency === null ? '-' : choice.concurrency.toFixed(1), choice.note]), style).trimEnd())
+  out.push(grid.Vg([flexible('GPUs'), {title: 'Longest context', align: 'right'}, {title: 'Requests at once', align: 'right'}, flexible('Note')], choices.map(choice => [choice.gpus, choice.maxModelLen === null ? '-' : bytes.zD(choice.maxModelLen), choice.concurrency === null ? '-' : choice.concurrency.toFixed(1), choice.note]), style).trimEnd())
  }
  return `${out.join('\n')}\n`
 }
@@ -19679,8 +18610,7 @@ const flags = [{
  name: 'json',
  type: 'boolean',
  help: "print the deployment's part of the JSON report"
-}, ...check_command.surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]', 'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with\nits formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.', flags), explainCommand = (0, 
-command.G)(flags, help, async (options, process) => {
+}, ...check_command.surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]', 'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with\nits formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.', flags), explainCommand = command.G(flags, help, async (options, process) => {
  const [wanted, ...paths] = options.positionals
  if (wanted === void 0) return terminal_process.T(process, [{code: 'usage', message: 'explain which deployment?', hint: 'give an id of the report: hf-vram-calc check . --format json'}]);
  const surveyed = await check_command.surveyRepository({...options, positionals: paths}, process)
@@ -19695,8 +18625,7 @@ command.G)(flags, help, async (options, process) => {
   }])
  }
  const one = found[0]
- process.stdout.write(options.on['json'] ? `${JSON.stringify(one.row, null, 2)}\n` : explainText(one.row, one.question === null ? [] : countRows(one.question.input.shape), one.question === null ? [] : (0, 
- solve.zM)(one.question), terminal.V(process.stdout, process.env)))
+ process.stdout.write(options.on['json'] ? `${JSON.stringify(one.row, null, 2)}\n` : explainText(one.row, one.question === null ? [] : countRows(one.question.input.shape), one.question === null ? [] : solve.zM(one.question), terminal.V(process.stdout, process.env)))
  return 0
 })
 function countRows(shape) {
@@ -19721,20 +18650,14 @@ const flags = [{name: 'accept-current', type: 'boolean', help: 'record what fail
  type: 'text',
  shows: 'TEAM',
  help: 'owner to name in the exemptions'
-}, {name: 'print', type: 'boolean', help: 'print what would be written, write nothing'}, ..._check_command_js__7.surveyFlags, _arguments_js__6.IN], help = (0,
-_arguments_js__6.BK)('hf-vram-calc init [PATH] [FLAG ...]', 'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing\nfiles are left alone, except that --accept-current adds exemptions to an existing policy.', flags), POLICY = _policy_load_js__2.j[0], WORKFLOW = '.github/workflows/hf-vram-calc.yml', initCommand = (0, 
-_command_js__8.G)(flags, help, async (options, process) => {
+}, {name: 'print', type: 'boolean', help: 'print what would be written, write nothing'}, ..._check_command_js__7.surveyFlags, _arguments_js__6.IN], help = _arguments_js__6.BK('hf-vram-calc init [PATH] [FLAG ...]', 'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing\nfiles are left alone, except that --accept-current adds exemptions to an existing policy.', flags), POLICY = _policy_load_js__2.j[0], WORKFLOW = '.github/workflows/hf-vram-calc.yml', initCommand = _command_js__8.G(flags, help, async (options, process) => {
  const until = options.text['until'] ?? new Date(Date.now() + 7776e6).toISOString().slice(0, 10)
- if (!/^\d{4}-\d{2}-\d{2}$/.test(until) || Number.isNaN(Date.parse(until)) || new Date(until).toISOString().slice(0, 10) !== until) return (0, 
- _process_js__9.T)(process, [ { code: 'usage', message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31` } ])
+ if (!/^\d{4}-\d{2}-\d{2}$/.test(until) || Number.isNaN(Date.parse(until)) || new Date(until).toISOString().slice(0, 10) !== until) return _process_js__9.T(process, [ { code: 'usage', message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31` } ])
  const surveyed = await _check_command_js__7.surveyRepository(options, process)
  if (!surveyed.ok) return _process_js__9.T(process, surveyed.problems);
- const {root, policy, outcome} = surveyed, {report} = outcome, failing = report.deployments.filter(row => (0, 
- _verdict_run_js__5.e9)(row, policy.gate).length > 0), exemptions = options.on['accept-current'] ? exemptionLines(failing, until, options.text['owner'] ?? null) : '', files = [], existing = _policy_load_js__2.j.find(file => (0, 
- node_fs__0.existsSync)(node_path__1.join(root, file)))
+ const {root, policy, outcome} = surveyed, {report} = outcome, failing = report.deployments.filter(row => _verdict_run_js__5.e9(row, policy.gate).length > 0), exemptions = options.on['accept-current'] ? exemptionLines(failing, until, options.text['owner'] ?? null) : '', files = [], existing = _policy_load_js__2.j.find(file => node_fs__0.existsSync(node_path__1.join(root, file)))
  if (existing === void 0) files.push({path: POLICY, text: policyText(report, exemptions)}); else if (exemptions !== '') {
-  const added = withExemptions(node_fs__0.readFileSync((0, 
-  node_path__1.join)(root, existing), 'utf8'), exemptions)
+  const added = withExemptions(node_fs__0.readFileSync(node_path__1.join(root, existing), 'utf8'), exemptions)
   if (added === null) return _process_js__9.T(process, [ { code: 'usage', message: `${existing} has exemptions that are not a block list`, hint: `add these by hand:\n${exemptions}` } ]);
   files.push({path: existing, text: added})
  }
@@ -19744,8 +18667,7 @@ _command_js__8.G)(flags, help, async (options, process) => {
    process.stdout.write(`# ${path}\n${text}\n`)
    continue
   }
-  const hindered = _repository_write_text_js__4.x((0, 
-  node_path__1.join)(root, path), text)
+  const hindered = _repository_write_text_js__4.x(node_path__1.join(root, path), text)
   if (hindered !== null) return _process_js__9.T(process, [ { code: 'usage', message: `${path} cannot be written: ${hindered}` } ]);
   process.stdout.write(`wrote ${path}\n`)
  }
@@ -19755,9 +18677,9 @@ _command_js__8.G)(flags, help, async (options, process) => {
 })
 function summary(report, failing, accepted, until) {
  const lines = [ `${_report_words_js__3.LS(report.counts.deployments, 'deployment')} found, ${failing.length} failing today, ${report.counts.unknown} not judged yet` ]
- if (failing.length > 0) lines.push(accepted ? `they are exempted until ${until}: what fails anew still fails` : 'record them with hf-vram-calc init --accept-current, or set only-new: true');
+ if (failing.length > 0) lines.push(accepted ? `exempted until ${until}: what fails anew still fails` : 'record them with hf-vram-calc init --accept-current, or set only-new: true');
  const blind = report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').length
- if (blind > 0) lines.push(`${blind} do not say on which GPU they run: give a target in the policy`);
+ if (blind > 0) lines.push(`${blind} without a GPU in the files: give a target in the policy`);
  return `${lines.join('\n')}\n`
 }
 const quoted = text => JSON.stringify(text)
@@ -19778,8 +18700,7 @@ function withExemptions(text, exemptions) {
  return rest === '' ? `${text.slice(0, end)}\n${exemptions}${text.slice(end)}` : null
 }
 function policyText(report, exemptions) {
- const rules = [...new Set(report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').map(row => (0, 
- node_path__1.dirname)(row.location.file))) ].sort().slice(0, 20).map(folder => `#   - paths: [${quoted(folder === '.' ? '*' : `${folder}/**`)}]\n#     target: H100-80GB`)
+ const rules = [...new Set(report.deployments.filter(row => row.target?.gpu == null && row.verdict.status === 'unknown').map(row => node_path__1.dirname(row.location.file))) ].sort().slice(0, 20).map(folder => `#   - paths: [${quoted(folder === '.' ? '*' : `${folder}/**`)}]\n#     target: H100-80GB`)
  return [ '# What the GPU-memory gate takes for granted and what it fails on.', '# Every key: https://github.com/org/hf-vram-calc/blob/main/docs/policy.md', 'version: 1', 'fail-on: [exceeds]', 'on-unknown: warn', ...rules.length > 0 ? [ '# These folders do not say on which GPU they run; name it and remove the comment signs:', '# rules:', ...rules ] : [], ...exemptions === '' ? [] : [ 'exemptions:', exemptions ], '' ].join('\n')
 }
 const WORKFLOW_TEXT = "name: gpu memory\non:\n  pull_request:\n  merge_group:\n\npermissions: {}\n\njobs:\n  gate:\n    runs-on: ubuntu-latest\n    permissions:\n      contents: read\n      pull-requests: write # for the comment; the verdict does not need it\n    steps:\n      - uses: actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2\n        with:\n          persist-credentials: false\n      - uses: org/hf-vram-calc@v1\n"
@@ -19810,7 +18731,7 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   }
  },
  engines: async () => {
-  const {engines} = await Promise.resolve().then(require_.bind(require_, 2728))
+  const {engines} = await Promise.resolve().then(require_.bind(require_, 4026))
   return {
    columns: [{title: 'Engine'}, {title: 'Setting'}, flexible('Default'), {title: 'Versions'}, flexible('Source')],
    rows: engines.flatMap(engine => engine.defaults.map(row => [engine.title, row.setting, row.value, row.versions, row.source])),
@@ -19818,11 +18739,11 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   }
  },
  formats: async () => {
-  const {formats} = await Promise.resolve().then(require_.bind(require_, 6597))
+  const {formats} = await Promise.resolve().then(require_.bind(require_, 9910))
   return {columns: [{title: 'Format'}, flexible('What it reads')], rows: formats.map(format => [format.name, format.title]), data: formats.map(format => ({name: format.name, title: format.title}))}
  },
  families: async () => {
-  const {families} = await Promise.resolve().then(require_.bind(require_, 6608))
+  const {families} = await Promise.resolve().then(require_.bind(require_, 2748))
   return {
    columns: [{title: 'Family'}, flexible('Model types'), flexible('Verified by')],
    rows: families.map(family => [family.name, family.modelTypes.join(', '), family.verified]),
@@ -19830,24 +18751,21 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   }
  },
  models: async () => {
-  const [{catalogueBeside}, {openCatalogue}] = await Promise.all([Promise.resolve().then(require_.bind(require_, 8666)), Promise.resolve().then(require_.bind(require_, 8719))]), ids = openCatalogue(catalogueBeside((0, 
-  _find_model_js__0.VA)())).ids()
+  const [{catalogueBeside}, {openCatalogue}] = await Promise.all([Promise.resolve().then(require_.bind(require_, 8666)), Promise.resolve().then(require_.bind(require_, 8719))]), ids = openCatalogue(catalogueBeside(_find_model_js__0.VA())).ids()
   return { columns: [ { title: `${ids.length} models of the catalogue` } ], rows: ids.map(id => [ id ]), data: ids }
  }
 }, flags = [{
  name: 'json',
  type: 'boolean',
  help: 'print JSON'
-}, _arguments_js__3.IN ], help = _arguments_js__3.BK(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags), listCommand = (0, 
-_command_js__4.G)(flags, help, async (options, process) => {
+}, _arguments_js__3.IN ], help = _arguments_js__3.BK(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags), listCommand = _command_js__4.G(flags, help, async (options, process) => {
  const what = options.positionals[0], make = what !== void 0 && Object.hasOwn(LISTS, what) ? LISTS[what] : void 0
  if (what === void 0 || options.positionals.length > 1 || make === void 0) {
   const near = what === void 0 ? null : _units_suggest_js__6.k(what, Object.keys(LISTS))
   return _process_js__7.T(process, [ { code: 'usage', message: what === void 0 ? 'list what?' : `cannot list ${JSON.stringify(options.positionals.join(' '))}`, hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?` } ])
  }
  const listing = await make()
- process.stdout.write(options.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, (0, 
- _terminal_js__5.V)(process.stdout, process.env)))
+ process.stdout.write(options.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, _terminal_js__5.V(process.stdout, process.env)))
  return 0
 })
 function listingText(listing, style) {
@@ -19907,22 +18825,19 @@ const flags = [ { name: 'check', type: 'boolean', help: 'write nothing; exit 1 w
  name: 'offline',
  type: 'boolean',
  help: 'with --check: do not ask whether the upstream has moved'
-}, { name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)' }, { name: 'include', type: 'list', shows: 'GLOB', help: 'only files that match; repeatable' }, {
+}, {name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)'}, {name: 'include', type: 'list', shows: 'GLOB', help: 'only files that match; repeatable'}, {
  name: 'exclude',
  type: 'list',
  shows: 'GLOB',
  help: 'no files that match; repeatable'
-}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc lock [PATH ...] [FLAG ...]', 'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and\nnext year: the commit, the config fields that matter, the tensors by data type.', flags, 'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.'), lockCommand = (0, 
-command.G)(flags, help, async (options, process) => {
+}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc lock [PATH ...] [FLAG ...]', 'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and\nnext year: the commit, the config fields that matter, the tensors by data type.', flags, 'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.'), lockCommand = command.G(flags, help, async (options, process) => {
  const checking = options.on['check'] ?? false
  if (options.on['offline'] && !checking) return terminal_process.T(process, [{code: 'usage', message: 'lock asks the Hub and cannot run --offline', hint: 'lock --check --offline names missing and unused entries'}]);
  const opened = await check_command.openRepository(options, process)
  if (!opened.ok) return terminal_process.T(process, opened.problems);
- const settings = hub_settings.l(process.env, path => external_node_fs_.existsSync(path) ? (0, 
- external_node_fs_.readFileSync)(path, 'utf8') : null)
+ const settings = hub_settings.l(process.env, path => external_node_fs_.existsSync(path) ? external_node_fs_.readFileSync(path, 'utf8') : null)
  if (!settings.ok) return terminal_process.T(process, [settings.problem]);
- const file = opened.lockFile ?? lock_file.LOCK_FILE, text = await opened.whole.read(file, lock_file.LOCK_LIMIT), before = text === null ? (0, 
- problem.uw)(null) : lock_file.parseLock(text, file)
+ const file = opened.lockFile ?? lock_file.LOCK_FILE, text = await opened.whole.read(file, lock_file.LOCK_LIMIT), before = text === null ? problem.uw(null) : lock_file.parseLock(text, file)
  if (!before.ok && checking) return terminal_process.T(process, [before.problem]);
  const input = {
   references: await referencesIn(working_tree.workingTree(opened.root, opened.selection), opened.policy),
@@ -19936,8 +18851,7 @@ command.G)(flags, help, async (options, process) => {
   process.stdout.write(`${file} is up to date\n`)
   return 0
  }
- const {text: renewed, changes, problems} = await renewLock(input), outcome = text === null && changes.length === 0 && problems.length > 0 ? 'not written' : renewed === text ? 'unchanged' : 'written', hindered = outcome === 'written' ? (0, 
- write_text.x)(external_node_path_.join(opened.root, file), renewed) : null
+ const {text: renewed, changes, problems} = await renewLock(input), outcome = text === null && changes.length === 0 && problems.length > 0 ? 'not written' : renewed === text ? 'unchanged' : 'written', hindered = outcome === 'written' ? write_text.x(external_node_path_.join(opened.root, file), renewed) : null
  if (hindered !== null) return terminal_process.T(process, [ { code: 'usage', message: `${file} cannot be written: ${hindered}` } ]);
  process.stdout.write(`${changes.map(line => `${line}\n`).join('')}${file}: ${outcome}\n`)
  return problems.length > 0 ? terminal_process.T(process, problems, 1) : 0
@@ -20078,11 +18992,13 @@ function gpusUsed(settings) {
  return size(tensorParallel) * size(pipelineParallel) * replicas
 }
 function commonFindings(checked) {
- const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], used = gpusUsed(answer?.settings ?? deployment.settings), attentionParallel = deployment.settings.attentionDataParallel !== void 0
+ const {deployment, answer, gpu, gpusPerReplica} = checked, said = new Set([...deployment.findings, ...answer?.findings ?? []].map(finding => finding.code)), list = [], settings = answer?.settings ?? deployment.settings, used = gpusUsed(settings), {file, line} = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = settings, attentionParallel = deployment.settings.attentionDataParallel !== void 0
  if (!said.has('gpus-unequal-parallelism') && used !== null && gpusPerReplica && used !== gpusPerReplica && !attentionParallel) {
-  const at = deployment.hardware.gpusAt ?? deployment.location, {tensorParallel, pipelineParallel, dataParallel} = answer?.settings ?? deployment.settings, product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
-  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file: at.file, line: at.line })
+  const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
+  list.push({ code: 'gpus-unequal-parallelism', severity: gpusPerReplica < used ? 'error' : 'warning', message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`, file, line })
  }
+ const ranks = size(tensorParallel) * size(pipelineParallel)
+ if (gpu?.name.includes(' MIG ') && ranks > 1) list.push({ code: 'mig-ranks', severity: 'warning', message: `${ranks} ranks on MIG instances, which cannot reach each other's memory: NCCL takes them from 2.32 on, as an experiment`, file, line });
  const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
  return [...list, ...card.filter(finding => finding !== null)]
 }
@@ -20095,8 +19011,7 @@ function freeFinding(answer, gpu, deployment) {
  return {
   code: 'free-memory',
   severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
-  message: `${_units_bytes_js__0.lP(budget)} are to be free at the start, of ${(0, 
-  _units_bytes_js__0.lP)(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+  message: `${_units_bytes_js__0.lP(budget)} are to be free at the start, of ${_units_bytes_js__0.lP(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
   file: fraction.file ?? deployment.location.file,
   line: fraction.line ?? deployment.location.line
  }
@@ -20117,8 +19032,7 @@ function outsideFinding(answer, gpu, deployment) {
  return {
   code: 'outside-budget',
   severity: 'warning',
-  message: `${outside.map(part => part.name).join(' and ')} take about ${_units_bytes_js__0.lP(bytes)} beside the engine's budget; ${(0, 
-  _units_bytes_js__0.lP)(Math.max(0, rest))} is left on the card`,
+  message: `${outside.map(part => part.name).join(' and ')} take about ${_units_bytes_js__0.lP(bytes)} beside the engine's budget; ${_units_bytes_js__0.lP(Math.max(0, rest))} is left on the card`,
   file: fraction?.file ?? deployment.location.file,
   line: fraction?.line ?? deployment.location.line
  }
@@ -20130,11 +19044,12 @@ function sharedCardFindings(sharers) {
  for (const group of byCard.values()) {
   const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
   if (group.length < 2 || total <= 1) continue;
+  const refused = group.reduce((sum, sharer) => sum + (sharer.refuses ? sharer.fraction ?? 0 : 0), 0) > 1
   for (const sharer of group) {
    const others = group.filter(other => other !== sharer).map(other => other.id)
    found.set(sharer.id, {
     code: 'card-oversubscribed',
-    severity: 'warning',
+    severity: refused && sharer.refuses ? 'error' : 'warning',
     message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
     file: sharer.place.file,
     line: sharer.place.line
@@ -20160,7 +19075,12 @@ const VLLM = {
  enforceEager: '--enforce-eager',
  cpuOffloadBytes: '--cpu-offload-gb ',
  kvCacheMemoryBytes: '--kv-cache-memory-bytes '
-}, SPELLINGS = {
+}
+function inside(prefix, dash) {
+ const {expertParallel: _experts, enforceEager: _eager, cpuOffloadBytes: _offload, kvCacheMemoryBytes: _pool, ...kept} = VLLM
+ return Object.fromEntries(Object.entries(kept).map(([setting, flag]) => [ setting, `${prefix}${flag.slice(2).trim().replaceAll('-', dash)}: ` ]))
+}
+const SPELLINGS = {
  vllm: VLLM,
  'kserve-hf': VLLM,
  sglang: {
@@ -20177,30 +19097,12 @@ const VLLM = {
  },
  tgi: {maxModelLen: '--max-total-tokens ', memoryFraction: '--cuda-memory-fraction ', maxNumSeqs: '--max-batch-size ', maxNumBatchedTokens: '--max-batch-prefill-tokens ', tensorParallel: '--num-shard ', kvCacheDtype: '--kv-cache-dtype ', quantization: '--quantize '},
  trtllm: {maxModelLen: '--max_seq_len ', memoryFraction: '--kv_cache_free_gpu_memory_fraction ', maxNumSeqs: '--max_batch_size ', maxNumBatchedTokens: '--max_num_tokens ', tensorParallel: '--tp_size ', pipelineParallel: '--pp_size ', kvCacheDtype: 'kv_cache_config.dtype: '},
- kaito: {
-  maxModelLen: 'vllm.max-model-len: ',
-  memoryFraction: 'vllm.gpu-memory-utilization: ',
-  maxNumSeqs: 'vllm.max-num-seqs: ',
-  maxNumBatchedTokens: 'vllm.max-num-batched-tokens: ',
-  tensorParallel: 'vllm.tensor-parallel-size: ',
-  pipelineParallel: 'vllm.pipeline-parallel-size: ',
-  kvCacheDtype: 'vllm.kv-cache-dtype: ',
-  quantization: 'vllm.quantization: '
- },
+ kaito: inside('vllm.', '-'),
  llamacpp: {maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size '},
  ollama: {maxModelLen: 'OLLAMA_CONTEXT_LENGTH=', maxNumSeqs: 'OLLAMA_NUM_PARALLEL=', kvCacheDtype: 'OLLAMA_KV_CACHE_TYPE='},
  lmdeploy: {maxModelLen: '--session-len ', memoryFraction: '--cache-max-entry-count ', maxNumSeqs: '--max-batch-size ', tensorParallel: '--tp '},
  nim: {maxModelLen: 'NIM_MAX_MODEL_LEN='},
- 'ray-llm': {
-  maxModelLen: 'engine_kwargs.max_model_len: ',
-  memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
-  maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
-  maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
-  tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
-  pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
-  kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
-  quantization: 'engine_kwargs.quantization: '
- }
+ 'ray-llm': inside('engine_kwargs.', '_')
 }
 function flagText(engine, setting, value) {
  if (engine === 'llamacpp' && setting === 'kvCacheDtype') return `--cache-type-k ${value} --cache-type-v ${value}`;
@@ -20268,15 +19170,11 @@ const CACHE = ['kvCache', 'recurrentState'], NAMES = {
 function budgetText(about, budget) {
  const fraction = about.settings.memoryFraction?.effective ?? about.settings.memoryFraction?.value, {gpu} = about
  if (gpu === null) return _units_bytes_js__0.lP(budget);
- if (typeof fraction == 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${(0, 
- _units_bytes_js__0.lP)(budget)} (${fraction} of the ${(0, 
- _units_bytes_js__0.lP)(gpu.memoryBytes)} of ${gpu.name})`
- return `${_units_bytes_js__0.lP(budget)} (${gpu.name}, ${(0, 
- _units_bytes_js__0.lP)(gpu.memoryBytes)})`
+ if (typeof fraction == 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${_units_bytes_js__0.lP(budget)} (${fraction} of the ${_units_bytes_js__0.lP(gpu.memoryBytes)} of ${gpu.name})`
+ return `${_units_bytes_js__0.lP(budget)} (${gpu.name}, ${_units_bytes_js__0.lP(gpu.memoryBytes)})`
 }
 function requestsText(about) {
- const length = lengthOf(about.settings.maxModelLen), of = length === null ? '' : ` of ${(0, 
- _units_bytes_js__0.zD)(length)} tokens`
+ const length = lengthOf(about.settings.maxModelLen), of = length === null ? '' : ` of ${_units_bytes_js__0.zD(length)} tokens`
  return about.concurrency === 1 ? `one request${of}` : `${_units_bytes_js__0.zD(about.concurrency)} requests${of} (min-concurrency)`
 }
 function lengthOf(setting) {
@@ -20284,79 +19182,62 @@ function lengthOf(setting) {
  return typeof value == 'number' ? value : null
 }
 function fitsText(about, estimate, budget) {
- const {totalBytes} = estimate.perGpu, range = totalBytes.low === totalBytes.high ? '' : ` (up to ${(0, 
- _units_bytes_js__0.ip)(totalBytes.high)})`, text = `needs ${(0, 
- _units_bytes_js__0.lP)(totalBytes.expected)}${range} of ${budgetText(about, budget)}`, kv = estimate.kvCache
+ const {totalBytes} = estimate.perGpu, range = totalBytes.low === totalBytes.high ? '' : ` (up to ${_units_bytes_js__0.ip(totalBytes.high)})`, text = `needs ${_units_bytes_js__0.lP(totalBytes.expected)}${range} of ${budgetText(about, budget)}`, kv = estimate.kvCache
  if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
  const length = lengthOf(about.settings.maxModelLen)
- return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${(0, 
- _units_bytes_js__0.zD)(length)} tokens`} at once`
+ return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${_units_bytes_js__0.zD(length)} tokens`} at once`
 }
 function tightText(about, estimate, budget) {
- const {totalBytes} = estimate.perGpu, needs = `needs ${_units_bytes_js__0.lP(totalBytes.expected)}, up to ${(0, 
- _units_bytes_js__0.lP)(totalBytes.high)}, of ${budgetText(about, budget)}`
+ const {totalBytes} = estimate.perGpu, needs = `needs ${_units_bytes_js__0.lP(totalBytes.expected)}, up to ${_units_bytes_js__0.lP(totalBytes.high)}, of ${budgetText(about, budget)}`
  if (totalBytes.high > budget) {
   const wide = inBudget(estimate).filter(part => part.bytes.high > part.bytes.expected).sort((a, b) => b.bytes.high - b.bytes.expected - (a.bytes.high - a.bytes.expected))[0]
-  return [ 'tight', `${needs}${wide ? `: ${partName(wide)} may take ${_units_bytes_js__0.ip(wide.bytes.expected)} to ${(0, 
-  _units_bytes_js__0.lP)(wide.bytes.high)}` : ''}` ]
+  return [ 'tight', `${needs}${wide ? `: ${partName(wide)} may take ${_units_bytes_js__0.ip(wide.bytes.expected)} to ${_units_bytes_js__0.lP(wide.bytes.high)}` : ''}` ]
  }
  const reserve = headroomBytes(about.limits.headroom, budget)
- if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${(0, 
- _units_bytes_js__0.lP)(reserve)} stays free` ]
+ if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${_units_bytes_js__0.lP(reserve)} stays free` ]
  return [ 'warn-at', `${needs}: ${Math.round(100 * totalBytes.expected / budget)} %, above the warning line of ${Math.round(100 * (about.limits.warnAt ?? 1))} %` ]
 }
 function exceedsReason(about, estimate, budget) {
- const parts = inBudget(estimate), total = estimate.perGpu.totalBytes.expected, fixed = parts.filter(part => !CACHE.includes(part.name)), weights = fixed.filter(part => part.name === 'weights'), short = `short by ${(0, 
- _units_bytes_js__0.lP)(total - budget)}`, listed = fixed.filter(part => (0, 
- _units_bytes_js__0.ip)(part.bytes.expected) !== _units_bytes_js__0.ip(0)).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${(0, 
- _units_bytes_js__0.ip)(part.bytes.expected)}`).join(', ')
+ const parts = inBudget(estimate), total = estimate.perGpu.totalBytes.expected, fixed = parts.filter(part => !CACHE.includes(part.name)), weights = fixed.filter(part => part.name === 'weights'), short = `short by ${_units_bytes_js__0.lP(total - budget)}`, listed = fixed.filter(part => _units_bytes_js__0.ip(part.bytes.expected) !== _units_bytes_js__0.ip(0)).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${_units_bytes_js__0.ip(part.bytes.expected)}`).join(', ')
  if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
   const pool = estimate.kvCache?.availableBytes ?? 0, one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0
   return {
    code: 'kv-pool-too-small',
-   message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${(0, 
-   _units_bytes_js__0.zD)(lengthOf(about.settings.maxModelLen))} tokens`} needs ${(0, 
-   _units_bytes_js__0.lP)(one)} of KV cache; the pool has ${(0, 
-   _units_bytes_js__0.lP)(pool)}`
+   message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${_units_bytes_js__0.zD(lengthOf(about.settings.maxModelLen))} tokens`} needs ${_units_bytes_js__0.lP(one)} of KV cache; the pool has ${_units_bytes_js__0.lP(pool)}`
   }
  }
  if (expected(weights) > budget) return {
   code: 'weights-exceed',
-  message: `the weights alone need ${_units_bytes_js__0.lP(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${(0, 
-  _units_bytes_js__0.lP)(total)}, ${short}`
+  message: `the weights alone need ${_units_bytes_js__0.lP(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${_units_bytes_js__0.lP(total)}, ${short}`
  }
  const needed = total - expected(fixed)
  if (expected(fixed) > budget) return {
   code: 'no-room-for-kv-cache',
-  message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${(0, 
-  _units_bytes_js__0.lP)(needed)} for ${requestsText(about)}, ${short}`
+  message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${_units_bytes_js__0.lP(needed)} for ${requestsText(about)}, ${short}`
  }
  return {
   code: 'kv-cache-exceeds',
-  message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${(0, 
-  _units_bytes_js__0.lP)(needed)} of KV cache; ${_units_bytes_js__0.lP(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
+  message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${_units_bytes_js__0.lP(needed)} of KV cache; ${_units_bytes_js__0.lP(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
  }
 }
 function settingReason(about, estimate, budget) {
  if (expected(inBudget(estimate).filter(part => !CACHE.includes(part.name))) > budget) return [];
  const setting = about.settings.maxModelLen, length = lengthOf(setting)
  if (setting === void 0 || length === null) return [];
- const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${(0, 
- _units_bytes_js__0.zD)(most)} tokens are expected to fit` : ''
+ const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${_units_bytes_js__0.zD(most)} tokens are expected to fit` : ''
  if (setting.from === 'file') {
   const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
   return [ { code: 'set-by', message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}` } ]
  }
  return [{
   code: 'set-by',
-  message: `${setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes'} ${(0, 
-  _units_bytes_js__0.zD)(length)} tokens${largest}`
+  message: `${setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes'} ${_units_bytes_js__0.zD(length)} tokens${largest}`
  }]
 }
  },
  6375: function(_module, exports_, require_) {
 require_.d(exports_, {Yu: () => increaseFinding, ZH: () => runVerdict, e9: () => failures, nA: () => failureTexts})
-var _units_bytes_js__0 = require_(7731)
+var _report_report_js__1 = require_(3101), _units_bytes_js__0 = require_(7731)
 function isNetwork(deployment) {
  return deployment.verdict.reasons.some(reason => reason.code === 'network' || reason.code === 'rate-limited')
 }
@@ -20369,22 +19250,22 @@ function increasedTooMuch(deployment, limit) {
 function increaseFinding(deployment, gate) {
  const {maxIncrease} = gate
  if (maxIncrease === null || !increasedTooMuch(deployment, maxIncrease)) return null;
- const grown = _units_bytes_js__0.lP(deployment.baseline?.deltaBytes ?? 0), allowed = 'bytes' in maxIncrease ? (0, 
- _units_bytes_js__0.lP)(maxIncrease.bytes) : `${Number((100 * maxIncrease.fraction).toFixed(2))} %`, {file, line} = deployment.location
+ const grown = _units_bytes_js__0.lP(deployment.baseline?.deltaBytes ?? 0), allowed = 'bytes' in maxIncrease ? _units_bytes_js__0.lP(maxIncrease.bytes) : `${Number((100 * maxIncrease.fraction).toFixed(2))} %`, {file, line} = deployment.location
  return { code: 'increase', severity: 'warning', message: `needs ${grown} more per GPU than in the base; max-increase allows ${allowed}`, file, line }
 }
 const CAUSE = {tight: 'fails because fail-on names tight', increase: 'fails because of max-increase', finding: 'fails because fail-on names finding, and there is one of severity error', unknown: 'fails because of on-unknown, on-network-error or fail-on'}, NAMED = 3
 function failureTexts(deployments, gate) {
- return Object.keys(CAUSE).flatMap(reason => {
-  const ids = deployments.filter(row => failures(row, gate).includes(reason)).map(row => row.id)
+ const told = (text, matches) => {
+  const ids = deployments.filter(row => matches(row, failures(row, gate))).map(row => row.id)
   if (ids.length === 0) return [];
   const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : ''
-  return [ `${CAUSE[reason]}: ${ids.slice(0, NAMED).join(', ')}${more}` ]
- })
+  return [ `${text}: ${ids.slice(0, NAMED).join(', ')}${more}` ]
+ }
+ return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('does not fail, because the base exceeds as much and only-new is set', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !_report_report_js__1.Z(row) && why.length === 0)]
 }
 function failures(deployment, gate) {
  const {status} = deployment.verdict
- if (status === 'skipped' || deployment.exemption && !deployment.exemption.expired) return [];
+ if (status === 'skipped' || _report_report_js__1.Z(deployment)) return [];
  const on = new Set(gate.failOn)
  if (gate.maxIncrease !== null) on.add('increase');
  const why = [], grown = increasedTooMuch(deployment, gate.maxIncrease), worse = !gate.onlyNew || !deployment.baseline || deployment.baseline.change === 'new' || (deployment.baseline.deltaBytes ?? 0) > 0, before = deployment.baseline?.status, old = reason => !worse && reason
@@ -20399,7 +19280,7 @@ function failures(deployment, gate) {
  return why
 }
 function runVerdict(deployments, notUnderstood, problems, gate) {
- const counted = deployments.filter(d => !(d.verdict.status === 'skipped' || d.exemption && !d.exemption.expired || d.verdict.status === 'unknown' && (isNetwork(d) ? gate.onNetworkError : gate.onUnknown) === 'ignore'))
+ const counted = deployments.filter(d => !(d.verdict.status === 'skipped' || _report_report_js__1.Z(d) || d.verdict.status === 'unknown' && (isNetwork(d) ? gate.onNetworkError : gate.onUnknown) === 'ignore'))
  if (counted.some(d => failures(d, gate).length > 0)) return 'fail';
  const unread = notUnderstood.length + problems.length > 0
  if (unread && (gate.onUnknown === 'fail' || gate.onUnknown === 'warn' && gate.failOn.includes('unknown'))) return 'fail';
@@ -20411,7 +19292,7 @@ function runVerdict(deployments, notUnderstood, problems, gate) {
  },
  4588: function(_module, exports_, require_) {
 require_.d(exports_, {Ar: () => gpuSets, CU: () => contextUpTo, VB: () => offeredGpus, X7: () => largerGpus, ci: () => withParallel, m8: () => longestContext, tl: () => rankSizes, wt: () => parallelSizes})
-var _hardware_gpus_js__0 = require_(4498), _flags_js__1 = require_(1465), _trial_js__2 = require_(2798)
+var _hardware_gpus_js__0 = require_(4498), _findings_js__1 = require_(8230), _flags_js__2 = require_(1465), _trial_js__3 = require_(2798)
 const OFFERED = {
  NVIDIA: ['NVIDIA T4', 'NVIDIA L4', 'NVIDIA A100 40GB', 'NVIDIA L40S', 'NVIDIA H100 80GB', 'NVIDIA RTX PRO 6000 Blackwell', 'NVIDIA H200 141GB', 'NVIDIA B200', 'NVIDIA B300'].map(_hardware_gpus_js__0.a),
  AMD: ['AMD MI210', 'AMD MI300X', 'AMD MI325X', 'AMD MI355X'].map(_hardware_gpus_js__0.a)
@@ -20421,16 +19302,16 @@ function largerGpus(question, gpu) {
  return offeredGpus(gpu).filter(card => card.memoryBytes > gpu.memoryBytes && card.memoryBytes * share >= .95 * totalBytes.low)
 }
 function longestContext(question, change, goal) {
- const now = _trial_js__2.N1(question, 'maxModelLen', 0)
+ const now = _trial_js__3.N1(question, 'maxModelLen', 0)
  return now <= TOKENS ? null : contextUpTo(question, change, now - 1, goal)
 }
 function contextUpTo(question, change, most, goal) {
  let best = null
- const {kvCache} = question.answer.estimate, now = _trial_js__2.N1(question, 'maxModelLen', most), perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS, fitting = kvCache?.maxModelLenThatFits
- return _trial_js__2.nQ(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, blocks => {
-  const trial = _trial_js__2.CD(question, {...change, settings: {...change.settings, maxModelLen: blocks * TOKENS}}), passes = goal.passes(trial)
+ const {kvCache} = question.answer.estimate, now = _trial_js__3.N1(question, 'maxModelLen', most), perStep = (kvCache?.bytesPerMaxLengthRequest ?? 0) * question.input.concurrency / now * TOKENS, fitting = kvCache?.maxModelLenThatFits
+ return _trial_js__3.nQ(Math.floor(most / TOKENS), (fitting ? Math.min(fitting, most) : most / 2) / TOKENS, blocks => {
+  const trial = _trial_js__3.CD(question, {...change, settings: {...change.settings, maxModelLen: blocks * TOKENS}}), passes = goal.passes(trial)
   if (passes) best = trial;
-  const margin = _trial_js__2.OB(question, trial, goal.tight)
+  const margin = _trial_js__3.OB(question, trial, goal.tight)
   return { passes, steps: margin === null || perStep <= 0 ? null : margin / (perStep * rateOf(question, trial)) }
  }) === 0 ? null : best
 }
@@ -20439,34 +19320,30 @@ function rateOf(question, trial) {
  return now && then ? then / now : 1
 }
 function rankSizes(question, axis, least) {
- const {facts, layers} = question.input.shape, now = _trial_js__2.N1(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = []
- for (let size = Math.max(1, least); size <= most; size *= 2) {
+ const {facts, layers} = question.input.shape, now = _trial_js__3.N1(question, axis, 1), most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0), budget = question.answer.estimate.perGpu.budgetBytes, sizes = [], top = question.input.gpu?.name.includes(' MIG ') ? now : most
+ for (let size = Math.max(1, least); size <= top; size *= 2) {
   const divides = axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0, light = budget === null || fixedBytes(question) * now / size <= budget
   if (divides && light) sizes.push(size);
  }
  return sizes
 }
 function parallelSizes(question, axis) {
- return rankSizes(question, axis, _trial_js__2.N1(question, axis, 1) * 2)
+ return rankSizes(question, axis, _trial_js__3.N1(question, axis, 1) * 2)
 }
 function withParallel(question, axis, size) {
- if (_flags_js__1.u(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
- const sizes = {tensorParallel: 1, pipelineParallel: 1, dataParallel: 1}
- for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel']) sizes[name] = (0, 
- _trial_js__2.N1)(question, name, 1)
- sizes[axis] = size
- return {settings: {[axis]: size}, gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel}
+ if (_flags_js__2.u(question.engine.name, axis, size) === null) return {gpusPerReplica: size};
+ const settings = {...question.answer.settings, [axis]: {value: size, from: 'assumed'}}
+ return {settings: {[axis]: size}, gpusPerReplica: _findings_js__1.FN(settings) ?? size}
 }
 function gpuSets(question) {
- const declared = question.input.settings.tensorParallel !== void 0, now = _trial_js__2.N1(question, 'tensorParallel', 1), found = []
+ const declared = question.input.settings.tensorParallel !== void 0, now = _trial_js__3.N1(question, 'tensorParallel', 1), found = []
  let smallest = Number.POSITIVE_INFINITY
  for (const count of [now, ...parallelSizes(question, 'tensorParallel')]) {
-  const change = count === now ? {} : withParallel(question, 'tensorParallel', count), least = fixedBytes(question) * now / count, cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest), trial = (0, 
-  _trial_js__2.mR)(cards, card => _trial_js__2.CD(question, {...change, gpu: card}), _trial_js__2.Cp.passes), card = trial?.change.gpu
+  const change = count === now ? {} : withParallel(question, 'tensorParallel', count), least = fixedBytes(question) * now / count, cards = offeredGpus(question.input.gpu).filter(card => card.memoryBytes > least && card.memoryBytes < smallest), trial = _trial_js__3.mR(cards, card => _trial_js__3.CD(question, {...change, gpu: card}), _trial_js__3.Cp.passes), card = trial?.change.gpu
   if (trial === null || card === void 0) continue;
   smallest = card.memoryBytes
   const gpus = change.gpusPerReplica ?? question.input.gpusPerReplica ?? count
-  found.push(_trial_js__2.SM(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`))
+  found.push(_trial_js__3.SM(question, trial, `fits on ${gpus === 1 ? 'one' : `${gpus} x`} ${card.name}`))
   if (declared) break;
  }
  return found
@@ -20483,13 +19360,12 @@ function solve(kind, question) {
  if (question.input.gpu === null && kind !== 'gpu') return _problem_js__3.MB('no-target', `${kind} cannot be solved without a GPU`, { hint: 'give one with --target' });
  const solved = SOLVERS[kind](question)
  if (solved) return _problem_js__3.uw(_trial_js__2.SM(question, solved.trial, solved.note));
- const hint = {'max-model-len': 'more GPUs or a larger one', 'max-num-seqs': 'a shorter context', 'tensor-parallel': 'a larger GPU', gpu: 'more GPUs'}[kind]
- return _problem_js__3.MB('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: `it takes ${hint}` })
+ const hint = {'max-model-len': 'more GPUs or a larger one', 'max-num-seqs': 'a shorter context', 'tensor-parallel': 'a larger GPU', gpu: 'more GPUs'}[kind], refusal = question.answer.findings.find(finding => finding.severity === 'error')?.message
+ return _problem_js__3.MB('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: refusal ? `the engine refuses them: ${refusal}` : `it takes ${hint}` })
 }
 const SOLVERS = {
  'max-model-len': question => {
-  const most = question.input.shape.facts.contextLength ?? 1048576, trial = _search_js__1.CU(question, {}, Math.max(most, (0, 
-  _trial_js__2.N1)(question, 'maxModelLen', 1)), _trial_js__2.Cp)
+  const most = question.input.shape.facts.contextLength ?? 1048576, trial = _search_js__1.CU(question, {}, Math.max(most, _trial_js__2.N1(question, 'maxModelLen', 1)), _trial_js__2.Cp)
   return trial && {trial, note: 'longest context that fits'}
  },
  'max-num-seqs': question => {
@@ -20527,8 +19403,7 @@ function choices(question) {
  if (gpu === null) return [];
  const points = []
  for (const size of _search_js__1.tl(question, 'tensorParallel', 1)) {
-  const change = _search_js__1.ci(question, 'tensorParallel', size), now = (0, 
-  _trial_js__2.CD)(question, change), kv = now.answer.estimate.kvCache, count = change.gpusPerReplica ?? size
+  const change = _search_js__1.ci(question, 'tensorParallel', size), now = _trial_js__2.CD(question, change), kv = now.answer.estimate.kvCache, count = change.gpusPerReplica ?? size
   if (now.refused || kv === null) continue;
   const declared = _trial_js__2.N1({ ...question, answer: now.answer }, 'maxModelLen', 0), longest = Math.min(kv.maxModelLenThatFits ?? 0, question.input.shape.facts.contextLength ?? Number.POSITIVE_INFINITY), note = size === 1 ? '' : `tensor parallel ${size}`
   if (kv.maxConcurrency !== null && kv.maxConcurrency >= 1 && declared > 0) points.push({count, length: declared, concurrency: kv.maxConcurrency, note});
@@ -20561,9 +19436,7 @@ function attempt(question, change) {
   gpusPerReplica: change.gpusPerReplica ?? input.gpusPerReplica,
   concurrency: change.concurrency ?? input.concurrency,
   ...change.sibling ? {facts: change.sibling.facts, shape: change.sibling.shape} : {}
- }, answer = question.engine.estimate(changed), refused = answer.findings.some(finding => finding.severity === 'error') || ((0, 
- _findings_js__0.VU)(answer, changed.gpu) ?? 0) > Math.max(0, (0, 
- _findings_js__0.VU)(question.answer, input.gpu) ?? 0)
+ }, answer = question.engine.estimate(changed), refused = answer.findings.some(finding => finding.severity === 'error') || (_findings_js__0.VU(answer, changed.gpu) ?? 0) > Math.max(0, _findings_js__0.VU(question.answer, input.gpu) ?? 0)
  return {change, answer, status: _judge_js__2.c2(answer.estimate, question.limits)?.status ?? null, refused}
 }
 function works(trial, tight = false) {
@@ -20698,7 +19571,7 @@ module.exports = {
  REGEX_SPECIAL_CHARS_BACKREF: /(\\?)((\W)(\3*))/g,
  REGEX_SPECIAL_CHARS_GLOBAL: /([-*+?.^${}(|)[\]])/g,
  REGEX_REMOVE_BACKSLASH: /(?:\[.*?[^\\]\]|\\(?=.))/g,
- REPLACEMENTS: { __proto__: null, '***': '*', '**/**': '**', '**/**/**': '**' },
+ REPLACEMENTS: {__proto__: null, '***': '*', '**/**': '**', '**/**/**': '**'},
  CHAR_0: 48,
  CHAR_9: 57,
  CHAR_UPPERCASE_A: 65,
@@ -21361,7 +20234,7 @@ const constants = require_(5595), utils = require_(4059), {MAX_LENGTH, POSIX_REG
     state.output += prior.output + prev.output
     state.globstar = true
     consume(value + advance())
-    push({ type: 'slash', value: '/', output: '' })
+    push({type: 'slash', value: '/', output: ''})
     continue
    }
    if (prior.type === 'bos' && rest[0] === '/') {
@@ -21371,7 +20244,7 @@ const constants = require_(5595), utils = require_(4059), {MAX_LENGTH, POSIX_REG
     state.output = prev.output
     state.globstar = true
     consume(value + advance())
-    push({ type: 'slash', value: '/', output: '' })
+    push({type: 'slash', value: '/', output: ''})
     continue
    }
    state.output = state.output.slice(0, -prev.output.length)
@@ -21451,29 +20324,21 @@ parse.fastpaths = (input, options) => {
  }, create = str => {
   switch (str) {
   case '*':
-   return `${nodot}${ONE_CHAR}${star}`;
-
+   return `${nodot}${ONE_CHAR}${star}`
   case '.*':
-   return `${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `${DOT_LITERAL}${ONE_CHAR}${star}`
   case '*.*':
-   return `${nodot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `${nodot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`
   case '*/*':
-   return `${nodot}${star}${SLASH_LITERAL}${ONE_CHAR}${slashDot}${star}`;
-
+   return `${nodot}${star}${SLASH_LITERAL}${ONE_CHAR}${slashDot}${star}`
   case '**':
-   return nodot + globstar(opts);
-
+   return nodot + globstar(opts)
   case '**/*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${ONE_CHAR}${star}`
   case '**/*.*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${slashDot}${star}${DOT_LITERAL}${ONE_CHAR}${star}`
   case '**/.*':
-   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${DOT_LITERAL}${ONE_CHAR}${star}`;
-
+   return `(?:${nodot}${globstar(opts)}${SLASH_LITERAL})?${DOT_LITERAL}${ONE_CHAR}${star}`
   default:
    {
     const match = /^(.*?)\.(\w+)$/.exec(str)
@@ -22511,8 +21376,7 @@ class Directives {
   switch (this.yaml.version) {
   case '1.1':
    this.atNextDocument = true
-   break;
-
+   break
   case '1.2':
    this.atNextDocument = false
    this.yaml = {explicit: Directives.defaultYaml.explicit, version: '1.2'}
@@ -22539,7 +21403,6 @@ class Directives {
     this.tags[handle] = prefix
     return true
    }
-
   case '%YAML':
    {
     this.yaml.explicit = true
@@ -22556,7 +21419,6 @@ class Directives {
      return false
     }
    }
-
   default:
    onError(0, `Unknown directive ${name}`, true)
    return false
@@ -22954,16 +21816,13 @@ function foldFlowLines(text, indent, mode = "flow", {indentAtStart, lineWidth = 
    switch (text[i + 1]) {
    case 'x':
     i += 3
-    break;
-
+    break
    case 'u':
     i += 5
-    break;
-
+    break
    case 'U':
     i += 9
-    break;
-
+    break
    default:
     i += 1
    }
@@ -23055,44 +21914,35 @@ function doubleQuotedString(value, ctx) {
     switch (code) {
     case '0000':
      str += '\\0'
-     break;
-
+     break
     case '0007':
      str += '\\a'
-     break;
-
+     break
     case '000b':
      str += '\\v'
-     break;
-
+     break
     case '001b':
      str += '\\e'
-     break;
-
+     break
     case '0085':
      str += '\\N'
-     break;
-
+     break
     case '00a0':
      str += '\\_'
-     break;
-
+     break
     case '2028':
      str += '\\L'
-     break;
-
+     break
     case '2029':
      str += '\\P'
-     break;
-
+     break
     default:
      if (code.substr(0, 2) === '00') str += '\\x' + code.substr(2); else str += json.substr(i, 6);
     }
     i += 5
     start = i + 1
    }
-   break;
-
+   break
   case 'n':
    if (implicitKey || json[i + 2] === '"' || json.length < minMultiLineLength) i += 1; else {
     str += json.slice(start, i) + '\n\n'
@@ -23105,8 +21955,7 @@ function doubleQuotedString(value, ctx) {
     i += 1
     start = i + 1
    }
-   break;
-
+   break
   default:
    i += 1
   }
@@ -23206,17 +22055,13 @@ function stringifyString_stringifyString(item, ctx, onComment, onChompKeep) {
   switch (_type) {
   case Scalar.BLOCK_FOLDED:
   case Scalar.BLOCK_LITERAL:
-   return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep);
-
+   return implicitKey || inFlow ? quotedString(ss.value, ctx) : blockString(ss, ctx, onComment, onChompKeep)
   case Scalar.QUOTE_DOUBLE:
-   return doubleQuotedString(ss.value, ctx);
-
+   return doubleQuotedString(ss.value, ctx)
   case Scalar.QUOTE_SINGLE:
-   return singleQuotedString(ss.value, ctx);
-
+   return singleQuotedString(ss.value, ctx)
   case Scalar.PLAIN:
-   return plainString(ss, ctx, onComment, onChompKeep);
-
+   return plainString(ss, ctx, onComment, onChompKeep)
   default:
    return null
   }
@@ -23254,12 +22099,10 @@ function createStringifyContext(doc, options) {
  switch (opt.collectionStyle) {
  case 'block':
   inFlow = false
-  break;
-
+  break
  case 'flow':
   inFlow = true
-  break;
-
+  break
  default:
   inFlow = null
  }
@@ -24003,12 +22846,10 @@ function int_intResolve(str, offset, radix, {intAsBigInt}) {
   switch (radix) {
   case 2:
    str = `0b${str}`
-   break;
-
+   break
   case 8:
    str = `0o${str}`
-   break;
-
+   break
   case 16:
    str = `0x${str}`
    break
@@ -24366,19 +23207,16 @@ class Document_Document {
   case '1.1':
    if (this.directives) this.directives.yaml.version = '1.1'; else this.directives = new Directives({version: '1.1'});
    opt = {resolveKnownTags: false, schema: 'yaml-1.1'}
-   break;
-
+   break
   case '1.2':
   case 'next':
    if (this.directives) this.directives.yaml.version = version; else this.directives = new Directives({version});
    opt = {resolveKnownTags: true, schema: 'core'}
-   break;
-
+   break
   case null:
    if (this.directives) delete this.directives;
    opt = null
-   break;
-
+   break
   default:
    {
     const sv = JSON.stringify(version)
@@ -24467,8 +23305,7 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
   case 'space':
    if (!flow && (indicator !== 'doc-start' || next?.type !== 'flow-collection') && token.source.includes('\t')) tab = token;
    hasSpace = true
-   break;
-
+   break
   case 'comment':
    {
     if (!hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
@@ -24478,7 +23315,6 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
     atNewline = false
     break
    }
-
   case 'newline':
    if (atNewline) {
     if (comment) comment += token.source; else if (!found || indicator !== 'seq-item-ind') spaceBefore = true;
@@ -24487,8 +23323,7 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
    hasNewline = true
    if (anchor || tag) newlineAfterProp = token;
    hasSpace = true
-   break;
-
+   break
   case 'anchor':
    if (anchor) onError(token, 'MULTIPLE_ANCHORS', 'A node can have at most one anchor');
    if (token.source.endsWith(':')) onError(token.offset + token.source.length - 1, 'BAD_ALIAS', 'Anchor ending in : is ambiguous', true);
@@ -24497,8 +23332,7 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
    atNewline = false
    hasSpace = false
    reqSpace = true
-   break;
-
+   break
   case 'tag':
    if (tag) onError(token, 'MULTIPLE_TAGS', 'A node can have at most one tag');
    tag = token
@@ -24506,16 +23340,14 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
    atNewline = false
    hasSpace = false
    reqSpace = true
-   break;
-
+   break
   case indicator:
    if (anchor || tag) onError(token, 'BAD_PROP_ORDER', `Anchors and tags must be after the ${token.source} indicator`);
    if (found) onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${token.source} in ${flow ?? 'collection'}`);
    found = token
    atNewline = indicator === 'seq-item-ind' || indicator === 'explicit-key-ind'
    hasSpace = false
-   break;
-
+   break
   case 'comma':
    if (flow) {
     if (comma) onError(token, 'UNEXPECTED_TOKEN', `Unexpected , in ${flow}`);
@@ -24524,7 +23356,6 @@ function resolveProps(tokens, {flow, indicator, next, offset, onError, parentInd
     hasSpace = false
     break
    }
-
   default:
    onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${token.type} token`)
    atNewline = false
@@ -24545,16 +23376,14 @@ function containsNewline(key) {
  case 'single-quoted-scalar':
   if (key.source.includes('\n')) return true;
   if (key.end) for (const st of key.end) if (st.type === 'newline') return true;
-  return false;
-
+  return false
  case 'flow-collection':
   for (const it of key.items) {
    for (const st of it.start) if (st.type === 'newline') return true;
    if (it.sep) for (const st of it.sep) if (st.type === 'newline') return true;
    if (containsNewline(it.key) || containsNewline(it.value)) return true;
   }
-  return false;
-
+  return false
  default:
   return true
  }
@@ -24646,8 +23475,7 @@ function resolveEnd(end, offset, reqSpace, onError) {
    switch (type) {
    case 'space':
     hasSpace = true
-    break;
-
+    break
    case 'comment':
     {
      if (reqSpace && !hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
@@ -24656,12 +23484,10 @@ function resolveEnd(end, offset, reqSpace, onError) {
      sep = ''
      break
     }
-
    case 'newline':
     if (comment) sep += source;
     hasSpace = true
-    break;
-
+    break
    default:
     onError(token, 'UNEXPECTED_TOKEN', `Unexpected ${type} at node end`)
    }
@@ -24698,12 +23524,10 @@ function resolveFlowCollection({composeNode, composeEmptyNode}, ctx, fc, onError
     loop: for (const st of start) switch (st.type) {
     case 'comma':
     case 'space':
-     break;
-
+     break
     case 'comment':
      prevItemComment = st.source.substring(1)
-     break loop;
-
+     break loop
     default:
      break loop
     }
@@ -24868,13 +23692,11 @@ function resolve_block_scalar_resolveBlockScalar(ctx, scalar, onError) {
  }
  switch (header.chomp) {
  case '-':
-  break;
-
+  break
  case '+':
   for (let i = chompStart; i < lines.length; ++i) value += '\n' + lines[i][0].slice(trimIndent);
   if (value[value.length - 1] !== '\n') value += '\n';
-  break;
-
+  break
  default:
   value += '\n'
  }
@@ -24901,23 +23723,19 @@ function parseBlockScalarHeader({offset, props}, strict, onError) {
   const token = props[i]
   switch (token.type) {
   case 'space':
-   hasSpace = true;
-
+   hasSpace = true
   case 'newline':
    length += token.source.length
-   break;
-
+   break
   case 'comment':
    if (strict && !hasSpace) onError(token, 'MISSING_CHAR', 'Comments must be separated from other tokens by white space characters');
    length += token.source.length
    comment = token.source.substring(1)
-   break;
-
+   break
   case 'error':
    onError(token, 'UNEXPECTED_TOKEN', token.message)
    length += token.source.length
-   break;
-
+   break
   default:
    {
     onError(token, 'UNEXPECTED_TOKEN', `Unexpected token in block scalar header: ${token.type}`)
@@ -24941,18 +23759,15 @@ function resolve_flow_scalar_resolveFlowScalar(scalar, strict, onError) {
  case 'scalar':
   _type = Scalar.PLAIN
   value = plainValue(source, _onError)
-  break;
-
+  break
  case 'single-quoted-scalar':
   _type = Scalar.QUOTE_SINGLE
   value = singleQuotedValue(source, _onError)
-  break;
-
+  break
  case 'double-quoted-scalar':
   _type = Scalar.QUOTE_DOUBLE
   value = doubleQuotedValue(source, _onError)
-  break;
-
+  break
  default:
   onError(scalar, 'UNEXPECTED_TOKEN', `Expected a flow scalar value, but found: ${type}`)
   return {value: '', type: null, comment: '', range: [offset, offset + source.length, offset + source.length]}
@@ -24965,21 +23780,17 @@ function plainValue(source, onError) {
  switch (source[0]) {
  case '\t':
   badChar = 'a tab character'
-  break;
-
+  break
  case ',':
   badChar = 'flow indicator character ,'
-  break;
-
+  break
  case '%':
   badChar = 'directive indicator character %'
-  break;
-
+  break
  case '|':
  case '>':
   badChar = `block scalar indicator ${source[0]}`
-  break;
-
+  break
  case '@':
  case '`':
   badChar = `reserved character ${source[0]}`
@@ -25146,16 +23957,14 @@ function composeNode(ctx, token, props, onError) {
  case 'alias':
   node = composeAlias(ctx, token, onError)
   if (anchor || tag) onError(token, 'ALIAS_PROPS', 'An alias node must not specify any properties');
-  break;
-
+  break
  case 'scalar':
  case 'single-quoted-scalar':
  case 'double-quoted-scalar':
  case 'block-scalar':
   node = composeScalar(ctx, token, tag, onError)
   if (anchor) node.anchor = anchor.source.substring(1);
-  break;
-
+  break
  case 'block-map':
  case 'block-seq':
  case 'flow-collection':
@@ -25165,8 +23974,7 @@ function composeNode(ctx, token, props, onError) {
   } catch (error) {
    onError(token, 'RESOURCE_EXHAUSTION', error instanceof Error ? error.message : String(error))
   }
-  break;
-
+  break
  default:
   onError(token, 'UNEXPECTED_TOKEN', token.type === 'error' ? token.message : `Unsupported token (type: ${token.type})`)
   isSrcToken = false
@@ -25235,13 +24043,11 @@ function parsePrelude(prelude) {
    comment += (comment === '' ? '' : afterEmptyLine ? '\n\n' : '\n') + (source.substring(1) || ' ')
    atComment = true
    afterEmptyLine = false
-   break;
-
+   break
   case '%':
    if (prelude[i + 1]?.[0] !== '#') i += 1;
    atComment = false
-   break;
-
+   break
   default:
    if (!atComment) afterEmptyLine = true;
    atComment = false
@@ -25305,8 +24111,7 @@ class Composer {
    })
    this.prelude.push(token.source)
    this.atDirectives = true
-   break;
-
+   break
   case 'document':
    {
     const doc = composeDoc(this.options, this.directives, token, this.onError)
@@ -25317,23 +24122,19 @@ class Composer {
     this.atDirectives = false
     break
    }
-
   case 'byte-order-mark':
   case 'space':
-   break;
-
+   break
   case 'comment':
   case 'newline':
    this.prelude.push(token.source)
-   break;
-
+   break
   case 'error':
    {
     const msg = token.source ? `${token.message}: ${JSON.stringify(token.source)}` : token.message, error = new errors_YAMLParseError(getErrorPos(token), 'UNEXPECTED_TOKEN', msg)
     if (this.atDirectives || !this.doc) this.errors.push(error); else this.doc.errors.push(error);
     break
    }
-
   case 'doc-end':
    {
     if (!this.doc) {
@@ -25351,7 +24152,6 @@ class Composer {
     this.doc.range[2] = end.offset
     break
    }
-
   default:
    this.errors.push(new errors_YAMLParseError(getErrorPos(token), 'UNEXPECTED_TOKEN', `Unsupported token ${token.type}`))
   }
@@ -25412,78 +24212,56 @@ function _visit(path, item, visitor) {
 function tokenType(source) {
  switch (source) {
  case "\ufeff":
-  return 'byte-order-mark';
-
+  return 'byte-order-mark'
  case "\x02":
-  return 'doc-mode';
-
+  return 'doc-mode'
  case "\x18":
-  return 'flow-error-end';
-
+  return 'flow-error-end'
  case "\x1f":
-  return 'scalar';
-
+  return 'scalar'
  case '---':
-  return 'doc-start';
-
+  return 'doc-start'
  case '...':
-  return 'doc-end';
-
+  return 'doc-end'
  case '':
  case '\n':
  case '\r\n':
-  return 'newline';
-
+  return 'newline'
  case '-':
-  return 'seq-item-ind';
-
+  return 'seq-item-ind'
  case '?':
-  return 'explicit-key-ind';
-
+  return 'explicit-key-ind'
  case ':':
-  return 'map-value-ind';
-
+  return 'map-value-ind'
  case '{':
-  return 'flow-map-start';
-
+  return 'flow-map-start'
  case '}':
-  return 'flow-map-end';
-
+  return 'flow-map-end'
  case '[':
-  return 'flow-seq-start';
-
+  return 'flow-seq-start'
  case ']':
-  return 'flow-seq-end';
-
+  return 'flow-seq-end'
  case ',':
   return 'comma'
  }
  switch (source[0]) {
  case ' ':
  case '\t':
-  return 'space';
-
+  return 'space'
  case '#':
-  return 'comment';
-
+  return 'comment'
  case '%':
-  return 'directive-line';
-
+  return 'directive-line'
  case '*':
-  return 'alias';
-
+  return 'alias'
  case '&':
-  return 'anchor';
-
+  return 'anchor'
  case '!':
-  return 'tag';
-
+  return 'tag'
  case "'":
-  return 'single-quoted-scalar';
-
+  return 'single-quoted-scalar'
  case '"':
-  return 'double-quoted-scalar';
-
+  return 'double-quoted-scalar'
  case '|':
  case '>':
   return 'block-scalar-header'
@@ -25497,8 +24275,7 @@ function isEmpty(ch) {
  case '\n':
  case '\r':
  case '\t':
-  return true;
-
+  return true
  default:
   return false
  }
@@ -25581,26 +24358,19 @@ class Lexer {
  * parseNext(next) {
   switch (next) {
   case 'stream':
-   return yield* this.parseStream();
-
+   return yield* this.parseStream()
   case 'line-start':
-   return yield* this.parseLineStart();
-
+   return yield* this.parseLineStart()
   case 'block-start':
-   return yield* this.parseBlockStart();
-
+   return yield* this.parseBlockStart()
   case 'doc':
-   return yield* this.parseDocument();
-
+   return yield* this.parseDocument()
   case 'flow':
-   return yield* this.parseFlowCollection();
-
+   return yield* this.parseFlowCollection()
   case 'quoted-scalar':
-   return yield* this.parseQuotedScalar();
-
+   return yield* this.parseQuotedScalar()
   case 'block-scalar':
-   return yield* this.parseBlockScalar();
-
+   return yield* this.parseBlockScalar()
   case 'plain-scalar':
    return yield* this.parsePlainScalar()
   }
@@ -25674,40 +24444,33 @@ class Lexer {
   let n = yield* this.pushIndicators()
   switch (line[n]) {
   case '#':
-   yield* this.pushCount(line.length - n);
-
+   yield* this.pushCount(line.length - n)
   case void 0:
    yield* this.pushNewline()
-   return yield* this.parseLineStart();
-
+   return yield* this.parseLineStart()
   case '{':
   case '[':
    yield* this.pushCount(1)
    this.flowKey = false
    this.flowLevel = 1
-   return 'flow';
-
+   return 'flow'
   case '}':
   case ']':
    yield* this.pushCount(1)
-   return 'doc';
-
+   return 'doc'
   case '*':
    yield* this.pushUntil(isNotAnchorChar)
-   return 'doc';
-
+   return 'doc'
   case '"':
   case "'":
-   return yield* this.parseQuotedScalar();
-
+   return yield* this.parseQuotedScalar()
   case '|':
   case '>':
    n += (yield* this.parseBlockScalarHeader())
    n += (yield* this.pushSpaces(true))
    yield* this.pushCount(line.length - n)
    yield* this.pushNewline()
-   return yield* this.parseBlockScalar();
-
+   return yield* this.parseBlockScalar()
   default:
    return yield* this.parsePlainScalar()
   }
@@ -25738,35 +24501,29 @@ class Lexer {
   n += (yield* this.pushIndicators())
   switch (line[n]) {
   case void 0:
-   return 'flow';
-
+   return 'flow'
   case '#':
    yield* this.pushCount(line.length - n)
-   return 'flow';
-
+   return 'flow'
   case '{':
   case '[':
    yield* this.pushCount(1)
    this.flowKey = false
    this.flowLevel += 1
-   return 'flow';
-
+   return 'flow'
   case '}':
   case ']':
    yield* this.pushCount(1)
    this.flowKey = true
    this.flowLevel -= 1
-   return this.flowLevel ? 'flow' : 'doc';
-
+   return this.flowLevel ? 'flow' : 'doc'
   case '*':
    yield* this.pushUntil(isNotAnchorChar)
-   return 'flow';
-
+   return 'flow'
   case '"':
   case "'":
    this.flowKey = true
-   return yield* this.parseQuotedScalar();
-
+   return yield* this.parseQuotedScalar()
   case ':':
    {
     const next = this.charAt(1)
@@ -25777,7 +24534,6 @@ class Lexer {
      return 'flow'
     }
    }
-
   default:
    this.flowKey = false
    return yield* this.parsePlainScalar()
@@ -25824,20 +24580,17 @@ class Lexer {
   loop: for (let i = this.pos; ch = this.buffer[i]; ++i) switch (ch) {
   case ' ':
    indent += 1
-   break;
-
+   break
   case '\n':
    nl = i
    indent = 0
-   break;
-
+   break
   case '\r':
    {
     const next = this.buffer[i + 1]
     if (!next && !this.atEnd) return this.setNext('block-scalar');
     if (next === '\n') break;
    }
-
   default:
    break loop
   }
@@ -25924,13 +24677,11 @@ class Lexer {
    case '!':
     n += (yield* this.pushTag())
     n += (yield* this.pushSpaces(true))
-    continue loop;
-
+    continue loop
    case '&':
     n += (yield* this.pushUntil(isNotAnchorChar))
     n += (yield* this.pushSpaces(true))
-    continue loop;
-
+    continue loop
    case '-':
    case '?':
    case ':':
@@ -26006,8 +24757,7 @@ function findNonEmptyIndex(list) {
  case 'space':
  case 'comment':
  case 'newline':
-  break;
-
+  break
  default:
   return i
  }
@@ -26020,8 +24770,7 @@ function isFlowToken(token) {
  case 'single-quoted-scalar':
  case 'double-quoted-scalar':
  case 'flow-collection':
-  return true;
-
+  return true
  default:
   return false
  }
@@ -26029,17 +24778,14 @@ function isFlowToken(token) {
 function getPrevProps(parent) {
  switch (parent.type) {
  case 'document':
-  return parent.start;
-
+  return parent.start
  case 'block-map':
   {
    const it = parent.items[parent.items.length - 1]
    return it.sep ?? it.start
   }
-
  case 'block-seq':
-  return parent.items[parent.items.length - 1].start;
-
+  return parent.items[parent.items.length - 1].start
  default:
   return []
  }
@@ -26112,22 +24858,18 @@ class Parser {
     this.atNewLine = true
     this.indent = 0
     if (this.onNewLine) this.onNewLine(this.offset + source.length);
-    break;
-
+    break
    case 'space':
     if (this.atNewLine && source[0] === ' ') this.indent += source.length;
-    break;
-
+    break
    case 'explicit-key-ind':
    case 'map-value-ind':
    case 'seq-item-ind':
     if (this.atNewLine) this.indent += source.length;
-    break;
-
+    break
    case 'doc-mode':
    case 'flow-error-end':
-    return;
-
+    return
    default:
     this.atNewLine = false
    }
@@ -26150,26 +24892,20 @@ class Parser {
   if (!top) return yield* this.stream();
   switch (top.type) {
   case 'document':
-   return yield* this.document(top);
-
+   return yield* this.document(top)
   case 'alias':
   case 'scalar':
   case 'single-quoted-scalar':
   case 'double-quoted-scalar':
-   return yield* this.scalar(top);
-
+   return yield* this.scalar(top)
   case 'block-scalar':
-   return yield* this.blockScalar(top);
-
+   return yield* this.blockScalar(top)
   case 'block-map':
-   return yield* this.blockMap(top);
-
+   return yield* this.blockMap(top)
   case 'block-seq':
-   return yield* this.blockSequence(top);
-
+   return yield* this.blockSequence(top)
   case 'flow-collection':
-   return yield* this.flowCollection(top);
-
+   return yield* this.flowCollection(top)
   case 'doc-end':
    return yield* this.documentEnd(top)
   }
@@ -26190,12 +24926,10 @@ class Parser {
    switch (top.type) {
    case 'document':
     top.value = token
-    break;
-
+    break
    case 'block-scalar':
     top.props.push(token)
-    break;
-
+    break
    case 'block-map':
     {
      const it = top.items[top.items.length - 1]
@@ -26210,21 +24944,18 @@ class Parser {
      }
      break
     }
-
    case 'block-seq':
     {
      const it = top.items[top.items.length - 1]
      if (it.value) top.items.push({start: [], value: token}); else it.value = token;
      break
     }
-
    case 'flow-collection':
     {
      const it = top.items[top.items.length - 1]
      if (!it || it.value) top.items.push({start: [], key: token, sep: []}); else if (it.sep) it.value = token; else Object.assign(it, {key: token, sep: []});
      return
     }
-
    default:
     yield* this.pop()
     yield* this.pop(token)
@@ -26242,15 +24973,13 @@ class Parser {
   switch (this.type) {
   case 'directive-line':
    yield {type: 'directive', offset: this.offset, source: this.source}
-   return;
-
+   return
   case 'byte-order-mark':
   case 'space':
   case 'comment':
   case 'newline':
    yield this.sourceToken
-   return;
-
+   return
   case 'doc-mode':
   case 'doc-start':
    {
@@ -26270,8 +24999,7 @@ class Parser {
     yield* this.pop()
     yield* this.step()
    } else doc.start.push(this.sourceToken)
-   return;
-
+   return
   case 'anchor':
   case 'tag':
   case 'space':
@@ -26303,8 +25031,7 @@ class Parser {
   case 'comment':
   case 'newline':
    scalar.props.push(this.sourceToken)
-   return;
-
+   return
   case 'scalar':
    scalar.source = this.source
    this.atNewLine = true
@@ -26317,8 +25044,7 @@ class Parser {
     }
    }
    yield* this.pop()
-   break;
-
+   break
   default:
    yield* this.pop()
    yield* this.step()
@@ -26333,8 +25059,7 @@ class Parser {
     const end = 'end' in it.value ? it.value.end : void 0, last = Array.isArray(end) ? end[end.length - 1] : void 0
     if (last?.type === 'comment') end?.push(this.sourceToken); else map.items.push({start: [this.sourceToken]});
    } else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken)
-   return;
-
+   return
   case 'space':
   case 'comment':
    if (it.value) map.items.push({start: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else {
@@ -26361,15 +25086,12 @@ class Parser {
      switch (st.type) {
      case 'newline':
       nl.push(i)
-      break;
-
+      break
      case 'space':
-      break;
-
+      break
      case 'comment':
       if (st.indent > map.indent) nl.length = 0;
-      break;
-
+      break
      default:
       nl.length = 0
      }
@@ -26384,8 +25106,7 @@ class Parser {
      map.items.push({start})
      this.onKeyLine = true
     } else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken)
-    return;
-
+    return
    case 'explicit-key-ind':
     if (!it.sep && !it.explicitKey) {
      it.start.push(this.sourceToken)
@@ -26395,8 +25116,7 @@ class Parser {
      map.items.push({start, explicitKey: true})
     } else this.stack.push({type: 'block-map', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken], explicitKey: true}]})
     this.onKeyLine = true
-    return;
-
+    return
    case 'map-value-ind':
     if (it.explicitKey) if (!it.sep) if (includesToken(it.start, 'newline')) Object.assign(it, {key: null, sep: [this.sourceToken]}); else {
      const start = getFirstKeyStartProps(it.start)
@@ -26418,8 +25138,7 @@ class Parser {
      sep: [this.sourceToken]
     }); else if (includesToken(it.sep, 'map-value-ind')) this.stack.push({type: 'block-map', offset: this.offset, indent: this.indent, items: [{start: [], key: null, sep: [this.sourceToken]}]}); else it.sep.push(this.sourceToken)
     this.onKeyLine = true
-    return;
-
+    return
    case 'alias':
    case 'scalar':
    case 'single-quoted-scalar':
@@ -26435,7 +25154,6 @@ class Parser {
      }
      return
     }
-
    default:
     {
      const bv = this.startBlockValue(map)
@@ -26463,8 +25181,7 @@ class Parser {
     const end = 'end' in it.value ? it.value.end : void 0, last = Array.isArray(end) ? end[end.length - 1] : void 0
     if (last?.type === 'comment') end?.push(this.sourceToken); else seq.items.push({start: [this.sourceToken]});
    } else it.start.push(this.sourceToken)
-   return;
-
+   return
   case 'space':
   case 'comment':
    if (it.value) seq.items.push({start: [this.sourceToken]}); else {
@@ -26479,14 +25196,12 @@ class Parser {
     }
     it.start.push(this.sourceToken)
    }
-   return;
-
+   return
   case 'anchor':
   case 'tag':
    if (it.value || this.indent <= seq.indent) break;
    it.start.push(this.sourceToken)
-   return;
-
+   return
   case 'seq-item-ind':
    if (this.indent !== seq.indent) break;
    if (it.value || includesToken(it.start, 'seq-item-ind')) seq.items.push({start: [this.sourceToken]}); else it.start.push(this.sourceToken);
@@ -26515,20 +25230,17 @@ class Parser {
    case 'comma':
    case 'explicit-key-ind':
     if (!it || it.sep) fc.items.push({start: [this.sourceToken]}); else it.start.push(this.sourceToken);
-    return;
-
+    return
    case 'map-value-ind':
     if (!it || it.value) fc.items.push({start: [], key: null, sep: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else Object.assign(it, {key: null, sep: [this.sourceToken]});
-    return;
-
+    return
    case 'space':
    case 'comment':
    case 'newline':
    case 'anchor':
    case 'tag':
     if (!it || it.value) fc.items.push({start: [this.sourceToken]}); else if (it.sep) it.sep.push(this.sourceToken); else it.start.push(this.sourceToken);
-    return;
-
+    return
    case 'alias':
    case 'scalar':
    case 'single-quoted-scalar':
@@ -26538,7 +25250,6 @@ class Parser {
      if (!it || it.value) fc.items.push({start: [], key: fs, sep: []}); else if (it.sep) this.stack.push(fs); else Object.assign(it, {key: fs, sep: []});
      return
     }
-
    case 'flow-map-end':
    case 'flow-seq-end':
     fc.end.push(this.sourceToken)
@@ -26581,18 +25292,14 @@ class Parser {
   case 'scalar':
   case 'single-quoted-scalar':
   case 'double-quoted-scalar':
-   return this.flowScalar(this.type);
-
+   return this.flowScalar(this.type)
   case 'block-scalar-header':
-   return {type: 'block-scalar', offset: this.offset, indent: this.indent, props: [this.sourceToken], source: ''};
-
+   return {type: 'block-scalar', offset: this.offset, indent: this.indent, props: [this.sourceToken], source: ''}
   case 'flow-map-start':
   case 'flow-seq-start':
-   return {type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: []};
-
+   return {type: 'flow-collection', offset: this.offset, indent: this.indent, start: this.sourceToken, items: [], end: []}
   case 'seq-item-ind':
-   return {type: 'block-seq', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken]}]};
-
+   return {type: 'block-seq', offset: this.offset, indent: this.indent, items: [{start: [this.sourceToken]}]}
   case 'explicit-key-ind':
    {
     this.onKeyLine = true
@@ -26600,7 +25307,6 @@ class Parser {
     start.push(this.sourceToken)
     return {type: 'block-map', offset: this.offset, indent: this.indent, items: [{start, explicitKey: true}]}
    }
-
   case 'map-value-ind':
    {
     this.onKeyLine = true
@@ -26631,11 +25337,9 @@ class Parser {
   case 'map-value-ind':
    yield* this.pop()
    yield* this.step()
-   break;
-
+   break
   case 'newline':
-   this.onKeyLine = false;
-
+   this.onKeyLine = false
   case 'space':
   case 'comment':
   default:
@@ -26671,8 +25375,7 @@ function parseDocument(source, options = {}) {
  return doc
 }
  }
-}, __webpack_module_cache__ = {};
-
+}, __webpack_module_cache__ = {}
 function require_(moduleId) {
  var cachedModule = __webpack_module_cache__[moduleId]
  if (cachedModule !== void 0) return cachedModule.exports;
@@ -26685,9 +25388,7 @@ function require_(moduleId) {
  }
  return module.exports
 }
-
 if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
-
 (() => {
  require_.n = module => {
   var getter = module && module.__esModule ? () => module['default'] : () => module
@@ -26695,7 +25396,6 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return getter
  }
 })();
-
 (() => {
  var leafPrototypes, getProto = Object.getPrototypeOf ? obj => Object.getPrototypeOf(obj) : obj => obj.__proto__
  require_.t = function(value, mode) {
@@ -26715,26 +25415,21 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return ns
  }
 })();
-
 (() => {
  require_.d = (exports, definition) => {
   for (var key in definition) if (require_.o(definition, key) && !require_.o(exports, key)) Object.defineProperty(exports, key, {enumerable: true, get: definition[key]});
  }
 })();
-
 (() => {
  require_.o = (obj, prop) => Object.prototype.hasOwnProperty.call(obj, prop)
 })();
-
 (() => {
  require_.r = exports => {
   if (typeof Symbol != 'undefined' && Symbol.toStringTag) Object.defineProperty(exports, Symbol.toStringTag, {value: 'Module'});
   Object.defineProperty(exports, '__esModule', {value: true})
  }
-})();
-
-var suggest = require_(4630), version = require_(7992), terminal_process = require_(9336);
-
+})()
+var suggest = require_(4630), version = require_(7992), terminal_process = require_(9336)
 const COMMANDS = {
  check: async () => (await Promise.resolve().then(require_.bind(require_, 8046))).checkCommand,
  explain: async () => (await Promise.resolve().then(require_.bind(require_, 3603))).explainCommand,
@@ -26742,8 +25437,13 @@ const COMMANDS = {
  init: async () => (await Promise.resolve().then(require_.bind(require_, 3375))).initCommand,
  list: async () => (await Promise.resolve().then(require_.bind(require_, 7725))).listCommand,
  estimate: async () => (await Promise.resolve().then(require_.bind(require_, 3359))).calculateCommand
-}, HELP = "Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n";
-
+}, HELP = "Usage: hf-vram-calc COMMAND [ARGUMENT ...]\n       hf-vram-calc --model ID [FLAG ...]\n\nTells whether a model fits its GPUs before anyone pays for them, and what to change when it does not.\n\nCommands:\n  check [PATH ...]      find deployments in files, estimate, judge; exit 1 when the gate fails\n  explain DEPLOYMENT    the whole derivation of one deployment\n  lock [PATH ...]       pin the facts of the models that the files name\n  init                  write a policy and a workflow for this repository\n  list WHAT             types, gpus, instances, engines, formats, families or models\n  [estimate] --model ID the calculator: memory by data type and scenario, parallel strategies, GPU matrix\n\nhf-vram-calc COMMAND --help shows a command's flags; hf-vram-calc --version the version.\n\nExit codes: 0 passed or calculated, 1 failed or the model cannot be calculated, 2 usage or configuration, 70 a bug.\n\nExamples:\n  hf-vram-calc check deploy/ --target H100-80GB\n  hf-vram-calc check . --base origin/main --fail-on exceeds,increase\n  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --log_level verbose\n"
+function crashed(error, process) {
+ const text = error instanceof Error ? error.message : String(error)
+ process.stderr.write(`hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`)
+ if (process.env['HF_VRAM_CALC_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+ return 70
+}
 async function dispatch(argv, process) {
  const first = argv[0]
  if (first === void 0) {
@@ -26766,7 +25466,7 @@ async function dispatch(argv, process) {
  }
  return (await COMMANDS['estimate']())(argv, process)
 }
-
+process.on('uncaughtException', error => process.exit(crashed(error, process)));
 (async function runCommandLine(argv, process) {
  process.stdout.on('error', error => {
   if (error.code !== 'EPIPE') throw error;
@@ -26774,13 +25474,9 @@ async function dispatch(argv, process) {
  try {
   return await dispatch(argv, process)
  } catch (error) {
-  const text = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`hf-vram-calc: internal error: ${text}\nThis is a bug; run again with HF_VRAM_CALC_DEBUG=1 for the stack and report it.\n`)
-  if (process.env['HF_VRAM_CALC_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return 70
+  return crashed(error, process)
  }
 })(process.argv.slice(2), process).then(code => {
  process.exitCode = code
-});
-
+})
 module.exports = {};

@@ -7,7 +7,7 @@ import { formats } from './formats/index.ts'
 import { chartFolder, isHelmTemplate, substituteValues } from './helm-template.ts'
 import { joinPath } from './path.ts'
 import { Text } from './text.ts'
-import { type Node, stringAt } from './tree.ts'
+import { at, listAt, type Node, stringAt, textAt } from './tree.ts'
 import { parseYaml, type YamlDocument } from './yaml.ts'
 
 /** What a survey looks at. */
@@ -22,7 +22,7 @@ export interface Bounds {
 const MAX_BYTES = 1024 * 1024
 const MAX_DATA_BYTES = 256 * 1024
 const DATA = /\.(?:json|py)$/i
-const PARSED = /\.(?:ya?ml|json)$/i
+const PARSED = /\.(?:ya?ml|json)(?:\.(?:tpl|tftpl|tmpl|template|example|sample|dist))?$/i
 
 const documentFormats = formats.filter((format): format is DocumentFormat => format.kind === 'document')
 const fileFormats = formats.filter((format): format is FileFormat => format.kind === 'file')
@@ -148,7 +148,12 @@ async function readFile(
   }
   const text = Text.file(path, source)
   const template = structured && isHelmTemplate(path, source)
-  const parsed = template ? substituteValues(text, await chartValues(path, repository)) : text
+  const parsed = template
+    ? substituteValues(text, await chartValues(path, repository))
+    : structured && /\{\{-?\s*\.Values\./.test(source)
+      ? // values that name each other, for a chart that expands them
+        substituteValues(text, parseYaml(text)[0]?.root ?? null)
+      : text
   let documents: readonly YamlDocument[] | null = null
   const context: Context = {
     path,
@@ -165,7 +170,18 @@ async function readFile(
     notUnderstood: entry => found.notUnderstood.push({ file: path, ...entry }),
   }
   for (const reader of readers) found.deployments.push(...(await reader.read(context)))
-  if (!structured) return found
+  if (!structured) {
+    // A script that starts nothing itself may write the manifest that it starts.
+    if (found.deployments.length === 0 && path.endsWith('sh') && /compose.* up|kubectl.* (?:apply|create)/.test(source))
+      for (const match of source.matchAll(
+        /<<-?[ \t]*(["']?)(\w+)\1.*\r?\n(?=[\w:'". -]*\r?\n?(?:services|apiVersion):)([\s\S]{1,9999}?)\n[ \t]*\2$/gm,
+      )) {
+        const from = match.index + match[0].indexOf('\n') + 1
+        for (const { root } of parseYaml(text.slice(from, from + match[3]!.length)))
+          if (root) found.deployments.push(...(await readRoot(root, context)))
+      }
+    return found
+  }
   for (const document of context.documents()) await readDocument(document, context, found)
   if (template) asTemplate(source, context, found)
   return found
@@ -232,11 +248,24 @@ async function readDocument(document: YamlDocument, context: Context, found: Fou
 
 /** The first format that claims a document and has something to say about it. */
 async function readRoot(root: Node, context: Context): Promise<readonly Deployment[]> {
+  const values = releaseValues(root)
   for (const format of documentFormats) {
-    const found = format.claims(root, context.path) ? await format.read(root, context) : null
+    const found = format.claims(values ?? root, values ? 'values' : context.path)
+      ? await format.read(values ?? root, context)
+      : null
     if (found !== null) return found
   }
   return []
+}
+
+/** The values that a Flux HelmRelease or an Argo CD Application gives to its chart. */
+function releaseValues(root: Node): Node | null | undefined {
+  if (stringAt(root, 'kind') === 'HelmRelease') return at(root, 'spec', 'values')
+  const helm = [at(root, 'spec', 'source'), ...listAt(root, 'spec', 'sources')]
+    .map(source => at(source, 'helm'))
+    .find(one => one !== undefined)
+  const text = textAt(helm, 'values')
+  return text ? parseYaml(text)[0]?.root : at(helm, 'valuesObject')
 }
 
 function sameObject(a: Deployment, b: Deployment): boolean {

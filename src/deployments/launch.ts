@@ -30,7 +30,9 @@ export function engineStarts(command: Command, depth = 0): Command[] {
     if (written >= 0)
       return scriptStarts(command.files.get(argv[written + 1]!.value)!, command, argv.slice(written + 2), depth + 1)
     const script = shellScript(argv)
-    return script ? scriptStarts(script.text, command, script.rest, depth + 1) : []
+    return script
+      ? scriptStarts(script.text, command, script.rest, depth + 1)
+      : wrapped(command, argv[1]?.value ?? '', depth)
   }
   if (recognise(command)) return [command]
   const file = command.files.get(argv[0]?.value ?? '')
@@ -71,6 +73,20 @@ export function scriptStarts(
   command: Command,
   positional: readonly Text[] | null,
   depth = 0,
+  sources?: ReadonlyMap<string, Text>,
+): Command[] {
+  const found = startsIn(script, command, positional, depth, sources)
+  // What the default of an argument does not start, another argument may.
+  return found.length === 0 && positional === null && /\$\{1:?-/.test(script.value)
+    ? startsIn(script, command, [Text.at(script, '$1'), Text.at(script, '$2')], depth, sources)
+    : found
+}
+
+function startsIn(
+  script: Text,
+  command: Command,
+  positional: readonly Text[] | null,
+  depth: number,
   sources?: ReadonlyMap<string, Text>,
 ): Command[] {
   const ran = runScript(script, { env: command.env, arguments: positional, ...(sources ? { sources } : {}) })
@@ -155,7 +171,9 @@ function wrapped(command: Command, program: string, depth: number): Command[] {
     const last = argv.at(-1)
     if (last && /\s/.test(last.value)) return scriptStarts(last, command, null, depth + 1)
   }
-  if (!WRAPPERS.has(program) && !/^[$\uE000]/.test(argv[0]?.value ?? '')) return []
+  // A container's entry script that is not here hands on what follows it.
+  const handsOn = !command.scripted && /entrypoint|\.sh$/.test(program)
+  if (!handsOn && !WRAPPERS.has(program) && !/^[$\uE000]/.test(argv[0]?.value ?? '')) return []
   const env = new Map(command.env)
   const limit = Math.min(argv.length, 60)
   for (let i = 1; i < limit; i++) {

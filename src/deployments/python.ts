@@ -80,7 +80,8 @@ class Reader {
     }
     if (/^(?:True|False|None)$/.test(text.value))
       return new ScalarNode(text.value === 'None' ? null : text.value === 'True', text, true)
-    const known = this.#constants.get(text.value) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
+    const known =
+      this.#constants.get(text.value.replace('self.', '')) ?? Text.at(text, `\${${text.value.replaceAll('.', '_')}}`)
     return new ScalarNode(known.value, known, true)
   }
 
@@ -114,18 +115,21 @@ class Reader {
   }
 }
 
-/** `NAME = "text"`, `NAME = 2` and the default of `NAME = int(os.environ.get("NAME", 2))` at the start of a line. */
+/** `NAME = "text"`, `NAME = 2` and the default of `NAME = int(os.environ.get("NAME", 2))` at the start of a line, or in a class. */
 export function constantsOf(text: Text): Map<string, Text> {
   const constants = new Map<string, Text>()
   for (const match of text.value.matchAll(
-    /^([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm,
+    /^([ \t]{0,8})(?:self\.)?([A-Za-z_]\w*)\s{0,9}(?::\s{0,9}\w{1,30}\s{0,9})?=\s{0,9}(?:(?:int|float|str)\()?(?:os\.(?:getenv|environ\.get)\(\s{0,9}["']\w{1,60}["'],\s{0,9})?(?:"([^"\n]{0,500})"|'([^'\n]{0,500})'|(\d{1,15}(?:\.\d{1,9})?)|([A-Za-z_]\w{0,60})\){0,2}[ \t]{0,9}(?=#|\r?$))/gm,
   )) {
-    const known = constants.get(match[5] ?? '')
-    if (known) constants.set(match[1]!, known)
-    if (match[5]) continue
-    const value = match[2] ?? match[3] ?? match[4] ?? ''
+    const [, indent, name, double, single, number, other] = match
+    // What a class or a function sets does not change what the file said before.
+    if (indent !== '' && constants.has(name!)) continue
+    const known = constants.get(other ?? '')
+    if (known) constants.set(name!, known)
+    if (other) continue
+    const value = double ?? single ?? number ?? ''
     const from = match.index + match[0].lastIndexOf(value)
-    constants.set(match[1]!, text.slice(from, from + value.length))
+    constants.set(name!, text.slice(from, from + value.length))
   }
   return constants
 }

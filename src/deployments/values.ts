@@ -140,11 +140,15 @@ export function modelFrom(
   const evidence = { at: telling(trimmed), text: shown(trimmed.value).slice(0, 300) }
   if (collector.holes(trimmed)) {
     const rest = withoutPlaceholders(trimmed.value).replace(/^[./\\~]+|[/\\]+$/g, '')
-    const path = /^[/.~$\uE000]/.test(trimmed.value) && /[/\\]/.test(trimmed.value) && rest.length > 0
+    const path =
+      /^[/.~$\uE000]/.test(trimmed.value) &&
+      /[/\\]/.test(trimmed.value) &&
+      rest.length > 0 &&
+      !(/[)`]$/.test(trimmed.value) && /`|\$\(\w*[^\w)]/.test(trimmed.value))
     return { id: path ? shown(trimmed.value) : null, revision: null, ...evidence, ...more }
   }
   return {
-    id: trimmed.value.replace(/^(?:hf|huggingface):\/\//, '').slice(0, 500),
+    id: trimmed.value.replace(/^(?:hf|huggingface):\/\/|"/g, '').slice(0, 500),
     revision: null,
     ...evidence,
     ...more,

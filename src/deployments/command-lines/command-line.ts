@@ -43,6 +43,8 @@ export interface CommandLine {
   readonly program: (argv: readonly string[]) => number
   /** Images whose entry point is the engine, by repository name without registry and tag. */
   readonly image: RegExp
+  /** Flags that only this engine has: with them an image of any name is its server. */
+  readonly telling?: RegExp
   /** Environment variables of this engine that change memory. */
   readonly environment: RegExp
   /** Environment variables that alone show this engine in a container without command and known image. */

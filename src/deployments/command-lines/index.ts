@@ -47,12 +47,14 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
     if (words > 0) return { line, start: { command, args: command.argv.slice(words), form: 'program' } }
   }
   if (command.scripted) return null
+  const [first = '-'] = argv
+  // An image's entry point gets flags, or the model alone: an id, a path that looks like one; programs are neither.
   const bare =
-    argv.length === 0 ||
-    argv[0]!.startsWith('-') ||
-    /^[\w.-]+\/[\w.-]+$/.test(argv[0]!) ||
-    argv[0] === 'serve' ||
-    /^[$\uE000]/.test(argv[0]!)
+    /^(?:-|serve$|v2$|[$\uE000])/.test(first) ||
+    (/^[\w-][\w.-]*\/[\w.-]+$|^\/(?:mnt\/|data\/|\S*(?:model|weights|checkpoint|snapshots|\d[bB](?![a-z])))/.test(
+      first,
+    ) &&
+      !/\s|bin\/|\.(?:sh|py)$/.test(first))
   if (!bare) return null
   const hidden =
     command.image !== null &&
@@ -60,7 +62,11 @@ export function recognise(command: Command): { readonly line: CommandLine; reado
     !/[a-z]/i.test(withoutPlaceholders(command.image.value).replace(/:.*$/, ''))
   if (command.image && !hidden) {
     const name = imageName(command.image.value)
-    const line = NO_ENGINE.test(name) ? undefined : commandLines.find(candidate => candidate.image.test(name))
+    const flags = command.argv.map(word => word.value).join(' ')
+    const line = NO_ENGINE.test(name)
+      ? undefined
+      : (commandLines.find(candidate => candidate.image.test(name)) ??
+        (first.startsWith('-') ? commandLines.find(candidate => candidate.telling?.test(flags)) : undefined))
     if (line) return { line, start: { command, args: command.argv, form: 'image' } }
   }
   const signed = commandLines.find(candidate => candidate.signature?.(command.env))
@@ -83,7 +89,7 @@ export interface Finder {
 /** Reads a command as a deployment; null when it starts no engine that is known. Never throws for any text. */
 export async function deploymentOf(command: Command, finder: Finder, tools: Tools): Promise<Deployment | null> {
   const found = recognise(command)
-  if (!found) return null
+  if (!found || found.start.args.some(word => /^--(?:help|version)$/.test(word.value))) return null
   const reading = await found.line.read(found.start, tools)
   if (!reading) return null
   const { settings, unresolved } = reading.collector

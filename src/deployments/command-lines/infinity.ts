@@ -15,8 +15,16 @@ export const infinity: CommandLine = {
   engine: 'infinity',
   title: 'Infinity: infinity_emb v2, image entry point, INFINITY_ variables',
   marks: ['infinity_emb', '/infinity', 'infinity_', 'engine: infinity'],
-  program: argv => (baseName(argv[0] ?? '') === 'infinity_emb' ? (argv[1] === 'v2' || argv[1] === 'v1' ? 2 : 1) : 0),
-  image: /(?:^|\/)infinity$/,
+  program: argv =>
+    baseName(argv[0] ?? '') === 'infinity_emb'
+      ? /^v[12]$/.test(argv[1] ?? '')
+        ? 2
+        : /^-\w/.test(argv[1] ?? '')
+          ? 0
+          : 1
+      : 0,
+  // infiniflow's is a vector store of that name
+  image: /(?<!infiniflow\/)\binfinity$/,
   environment: /^INFINITY_/,
   read: async start => {
     const args = start.args.filter((word, index) => index > 0 || !/^v[12]$/.test(word.value))
@@ -30,8 +38,10 @@ export const infinity: CommandLine = {
     Object.assign(collector.options, optionsOf(uses))
     const device = lastValue(uses, 'device')?.value.value
     const revision = lastValue(uses, 'revision')
+    const id = lastValue(uses, 'model-id')?.value
     const model = modelFrom(
-      lastValue(uses, 'model-id')?.value,
+      // several models stand in one value: the first is the default
+      id?.slice(0, `${id.value};`.indexOf(';')),
       collector,
       revision ? { revision: revision.value.value } : {},
     )

@@ -21,6 +21,7 @@ export const llamacpp: CommandLine = {
   },
   image:
     /(?:^|\/)(?:llama\.cpp|llama-cpp|llamacpp|llama-server|llama-cpp-server|llamacpp-server|llama-cpp-python)(?:-[a-z0-9-]+)?$/,
+  telling: /(?:^| )(?:--n-gpu-layers|-ngl)\b/,
   environment: /^(?:LLAMA_ARG_|GGML_)/,
   read: async start => readLlamacpp(start),
 }

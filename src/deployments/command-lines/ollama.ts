@@ -7,7 +7,7 @@ export const ollama: CommandLine = {
   title: 'Ollama: ollama serve and run, image entry point, OLLAMA_ variables',
   marks: ['ollama'],
   program: argv => (baseName(argv[0] ?? '') === 'ollama' && /^(?:serve|run|start)$/.test(argv[1] ?? '') ? 1 : 0),
-  image: /(?:^|\/)ollama(?:-[a-z0-9-]+)?$/,
+  image: /(?:^|\/)ollama(?:-[a-z0-9]+)?$/,
   environment:
     /^OLLAMA_(?:CONTEXT_LENGTH|NUM_PARALLEL|KV_CACHE_TYPE|FLASH_ATTENTION|MAX_LOADED_MODELS|GPU_OVERHEAD|SCHED_SPREAD|NUM_GPU|NEW_ENGINE)$/,
   read: async start => readOllama(start),

@@ -27,6 +27,7 @@ export const sglang: CommandLine = {
     if (python) return MODULES.test(python.module) ? python.words + (argv[python.words] === 'serve' ? 1 : 0) : 0
     return baseName(argv[0] ?? '') === 'sglang' && /^(?:serve|launch)/.test(argv[1] ?? '') ? 2 : 0
   },
+  telling: /--mem-fraction-static\b/,
   image: /(?:^|[/-])(?:sglang|sgl-dev|sgl-runtime|sglang-runtime|sglang-[a-z0-9-]+)$/,
   environment: /^(?:SGLANG|SGL)_/,
   read: readSglang,

@@ -28,7 +28,7 @@ const NUMBERS: Readonly<Record<string, readonly [string, Parse<number>]>> = {
   tensorParallel: ['num-shard', positive],
 }
 
-function readTgi(start: Start): EngineReading {
+function readTgi(start: Start): EngineReading | null {
   const { env } = start.command
   const walked = walkFlags(start.args, tgiFlags, style)
   const keyed = start.keys ? keyUses(start.keys, tgiFlags, style).filter(use => use.known) : []
@@ -66,7 +66,9 @@ function readTgi(start: Start): EngineReading {
     collector,
     revision ? { revision: revision.value.value } : {},
   )
-  return { collector, model }
+  const own = start.form === 'image' && !/text-generation|^tgi/.test(baseName(start.command.image?.value ?? ''))
+  // an image of somebody's own that only ends in tgi, and has nothing to say, may be a client
+  return own && uses.length === 0 && model.id === null ? null : { collector, model }
 }
 
 export const tei: CommandLine = {

@@ -24,11 +24,11 @@ import { environmentUses } from './environment.ts'
 export const vllmStyle: FlagStyle = { underscores: true, prefixes: true, dotted: true }
 
 const MODULES =
-  /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|vllm)$/
-const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker)$/
+  /^(?:vllm\.entrypoints\.(?:openai\.)?api_server|vllm\.entrypoints\.cli\.main|vllm\.entrypoints\.openai\.rpc\.server|dynamo\.vllm|trl\.scripts\.vllm_serve|vllm)$/
+const PROGRAMS = /^(?:vllm|vllm-openai|vllm_worker|trl)$/
 /** ms-swift's server, which hands `--vllm_…` on to the backend. */
 const SWIFT = /^(?:[^ ]*\/)?swift (?:deploy|rollout)$/
-const VERBS = /^(?:serve|launch)$/
+const VERBS = /^(?:serve|launch|vllm-serve)$/
 
 export const vllm: CommandLine = {
   engine: 'vllm',
@@ -48,6 +48,7 @@ export const vllm: CommandLine = {
     return script < 0 ? 0 : script + 1
   },
   image: /(?:^|[/-])(?:vllm|vllm-openai|vllm-[a-z0-9.-]+|[a-z0-9-]+-vllm(?:-[a-z0-9-]+)?|llm-d(?:-[a-z]+)?)$/,
+  telling: /--(?:max-model-len|gpu-memory-utilization|max-num-seqs)\b/,
   environment: /^VLLM_/,
   read: readVllm,
 }
@@ -63,23 +64,25 @@ async function readVllm(start: Start, tools: Tools): Promise<EngineReading | nul
   const fromFile = config ? await configFile(config.value, start, tools) : []
   const variables =
     start.form === 'image' && start.args.length === 0
-      ? environmentUses(start.command.env, vllmFlags).filter(use => use.name !== 'model')
+      ? ['', 'VLLM_']
+          .flatMap(prefix => environmentUses(start.command.env, vllmFlags, prefix))
+          .filter(use => use.name !== 'model')
       : []
   const keyed = start.keys ? keyUses(start.keys, vllmFlags, vllmStyle).filter(use => use.known) : []
   const uses = [...variables, ...fromFile, ...keyed, ...walked.uses]
   const named =
     positional && (start.form !== 'image' || positional.value !== 'serve') ? positional : walked.positionals[1]
-  const alone =
-    start.form === 'image' && start.args.length === 0
-      ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
-      : undefined
-  // An image of somebody's own that only has vllm in its name, and nothing else to say, may be anything.
+  const silent = start.form === 'image' && start.args.length === 0
+  const alone = silent
+    ? MODEL_VARIABLES.map(name => start.command.env.get(name)).find(one => one !== undefined)
+    : undefined
+  // An image of somebody's own that only has vllm in its name, and nothing else to say or an address of the server,
+  // may be anything.
   if (
-    start.form === 'image' &&
-    start.args.length === 0 &&
-    !alone &&
+    silent &&
     !start.keys &&
-    !OFFICIAL.test(imageName(start.command.image?.value ?? ''))
+    !OFFICIAL.test(imageName(start.command.image?.value ?? '')) &&
+    (!alone || [...start.command.env.keys()].some(name => /^(?:VLLM|OPENAI|LLM)_.*(?:URL|ENDPOINT|BASE)$/.test(name)))
   )
     return null
   return readVllmUses(uses, named ?? alone ?? null, collector, start)
@@ -158,7 +161,11 @@ export function readVllmUses(
   Object.assign(collector.options, optionsOf(uses))
   const flagged = lastValue(uses, 'model', 'model-path')
   const revision = lastValue(uses, 'revision')
-  const hidden = positional !== null && flagged !== undefined && withoutPlaceholders(positional.value) === ''
+  // A word far behind is no model where a flag names one: the rest of a comment, or of a value that was not quoted.
+  const hidden =
+    positional !== null &&
+    flagged !== undefined &&
+    (withoutPlaceholders(positional.value) === '' || start?.args.slice(0, 2).includes(positional) === false)
   const model = modelFrom(
     hidden ? flagged.value : (positional ?? flagged?.value),
     collector,

@@ -1,7 +1,8 @@
 import type { Command } from '../command.ts'
 import type { Deployment } from '../deployment.ts'
 import type { Context, FileFormat } from '../format.ts'
-import { engineStarts, withScripts } from '../launch.ts'
+import { engineStarts, scriptStarts, withScripts } from '../launch.ts'
+import { interpolate } from '../shell/parameters.ts'
 import { Text } from '../text.ts'
 import { bareCommand, deploymentsOf } from './shell.ts'
 
@@ -17,7 +18,14 @@ export const dockerfile: FileFormat = {
 async function readDockerfile(context: Context): Promise<Deployment[]> {
   const start = dockerfileCommand(context.text)
   // An image that only wraps the engine's own names no model: it declares nothing to judge.
-  const found = await deploymentsOf(engineStarts(await withScripts(start, context)), context, 'dockerfile', 'image')
+  const starts = engineStarts(await withScripts(start, context))
+  // An image of Ollama serves what was pulled while it was built.
+  for (const { 1: line } of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+    const from = context.text.value.indexOf(line!)
+    const run = { ...start, argv: [], files: new Map() }
+    starts.push(...scriptStarts(context.text.slice(from, from + line!.length), run, null))
+  }
+  const found = await deploymentsOf(starts, context, 'dockerfile', 'image')
   return found.filter(deployment => deployment.model.id !== null)
 }
 
@@ -27,9 +35,7 @@ export function dockerfileCommand(text: Text): Command {
   let image: Text | null = null
   let entrypoint: Text[] = []
   let command: Text[] = []
-  for (const match of text.value.matchAll(
-    /^[ \t]*(FROM|ENV|ARG|ENTRYPOINT|CMD)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim,
-  )) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
     const from = match.index + match[0].length - match[2]!.length
     const rest = text.slice(from, from + match[2]!.length).trim()
     switch (match[1]!.toUpperCase()) {
@@ -50,7 +56,10 @@ export function dockerfileCommand(text: Text): Command {
         command = dockerWords(rest)
     }
   }
-  return { ...bareCommand(text), argv: [...entrypoint, ...command], env, image }
+  const argv = [...entrypoint, ...command]
+  // The exec form expands nothing, but what people mean by a variable in it is what the file sets.
+  const meant = /sh$/.test(argv[0]?.value ?? '') ? argv : argv.map(word => interpolate(word, name => env.get(name)))
+  return { ...bareCommand(text), argv: meant, env, image }
 }
 
 function addDockerVariable(env: Map<string, Text>, rest: Text): void {
@@ -64,11 +73,22 @@ function addDockerVariable(env: Map<string, Text>, rest: Text): void {
   if (single) env.set(single[1]!, rest.slice(rest.value.length - single[2]!.length).trim())
 }
 
+/** A JSON string's text without the backslashes before quotes; those at line ends are the shell's to join. */
+function unescaped(text: Text): Text {
+  const parts: Text[] = []
+  let plain = 0
+  for (const match of text.value.matchAll(/\\["\\]/g)) {
+    parts.push(text.slice(plain, match.index))
+    plain = match.index + 1
+  }
+  return Text.join([...parts, text.slice(plain)])
+}
+
 /** `["a", "b"]` or a shell command. */
 function dockerWords(rest: Text): Text[] {
   if (rest.value.startsWith('[')) {
-    const words = [...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
-    return words.map(match => rest.slice(match.index + 1, match.index + 1 + match[1]!.length))
+    const words = [...rest.value.matchAll(/"((?:[^"\\]|\\.)*)"/gs)]
+    return words.map(match => unescaped(rest.slice(match.index + 1, match.index + 1 + match[1]!.length)))
   }
   return [Text.at(rest, 'sh'), Text.at(rest, '-c'), rest]
 }

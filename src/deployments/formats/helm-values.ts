@@ -23,13 +23,13 @@ export const helmValues: DocumentFormat = {
     root.kind === 'map' &&
     at(root, 'apiVersion') === undefined &&
     at(root, 'kind') === undefined &&
-    (/values/i.test(path.split('/').slice(-2).join('/')) ||
-      mapAt(root, 'image') !== undefined ||
+    (/values|overrides?/i.test(path.split('/').slice(-2).join('/')) ||
+      [root, ...root.entries.map(({ value }) => value)].some(map => mapAt(map, 'image') !== undefined) ||
       hasEngineSection(root)),
   read: async (root, context) => {
     const ollama = ollamaModels(root)
     if (ollama.length > 0) return ollama
-    for (const depth of [0, 1, 2]) {
+    for (const depth of [0, 1, 2, 3, 4]) {
       const found: Deployment[] = []
       for (const scope of scopes(root, depth)) {
         const deployment = await scopeDeployment(scope, root as MapNode, context)
@@ -123,7 +123,12 @@ async function scopeDeployment(scope: Scope, root: MapNode, context: Context): P
   const line = started ? (recognise({ ...started, image: null })?.line ?? null) : engineOf(scope, image)
   if (!line) return null
   const inner = started ?? command
-  const args = started ? recognise({ ...started, image: null })!.start.args : argv
+  const nested = ARGUMENTS.flatMap(key => words(at(map, line.engine, key)))
+  const args = started
+    ? recognise({ ...started, image: null })!.start.args
+    : argv.length === 0 && nested[0]?.value.startsWith('-')
+      ? nested
+      : argv
   const config = await configFile(map, context)
   const keys = kebabKeys(
     ...[
@@ -143,7 +148,9 @@ async function scopeDeployment(scope: Scope, root: MapNode, context: Context): P
   const reading = await line.read({ command: full, args, form: image ? 'image' : 'flags', keys }, context)
   if (!reading) return null
   const named =
-    reading.model.id === null && reading.collector.unresolved.length === 0 ? modelText(map, root) : undefined
+    reading.model.id === null && reading.collector.unresolved.length === 0
+      ? (modelText(map, root) ?? command.env.get('LLM_MODEL_ID'))
+      : undefined
   const model = named ? modelFrom(named, reading.collector) : reading.model
   const evidence = args.length > 0 || Object.keys(reading.collector.settings).length > 0 || model.id !== null
   return evidence
@@ -165,7 +172,11 @@ function engineOf(scope: Scope, image: Text | null): CommandLine | null {
   if (byKey) return byKey
   const section = scope.name.split('/').at(-1)?.toLowerCase().replaceAll('-', '')
   const bySection = commandLines.find(line => line.engine === section)
-  if (bySection && (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model'))) return bySection
+  if (
+    bySection &&
+    (ARGUMENTS.some(key => scope.map.get(key)) || scope.map.get('model') || scope.map.get('LLM_MODEL_ID'))
+  )
+    return bySection
   // A chart for one engine keeps its options in a section of that name beside model and job.
   const own = scope.map.get('model')
     ? commandLines.find(
@@ -229,7 +240,19 @@ const MODEL_KEYS = [
   'huggingfaceId',
   'modelPath',
 ]
-const MODEL_SUBKEYS = ['id', 'name', 'repo', 'repository', 'path', 'hfModelId', 'huggingfaceId', 'uri']
+const MODEL_SUBKEYS = [
+  'id',
+  'name',
+  'repo',
+  'repository',
+  'path',
+  'hfModelId',
+  'huggingfaceId',
+  'huggingfaceName',
+  'hfName',
+  'repoId',
+  'uri',
+]
 
 /** Sections beside an engine's that hold its model and options: `modelParameters`, `modelConfig`, `model`. */
 function modelSections(root: MapNode): MapNode[] {

@@ -12,6 +12,7 @@ import { kserve } from './kserve.ts'
 import { kubeai } from './kubeai.ts'
 import { kubernetes } from './kubernetes.ts'
 import { kustomize } from './kustomize.ts'
+import { llamaSwap } from './llama-swap.ts'
 import { llmD } from './llm-d.ts'
 import { makefile } from './makefile.ts'
 import { modal } from './modal.ts'
@@ -46,6 +47,7 @@ export const formats: readonly Format[] = [
   skypilot,
   compose,
   ci,
+  llamaSwap,
   engineConfig,
   helmValues,
   kubernetes,

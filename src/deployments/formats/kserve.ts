@@ -37,7 +37,7 @@ async function inferenceService(root: Node, name: string, context: Context): Pro
   if (!predictor) return []
   const maps = new ConfigMaps(context)
   const metadata = mapAt(root, 'metadata')
-  if (listAt(predictor, 'containers').length > 0)
+  if (listAt(predictor, 'containers').length > 0 || mapAt(predictor, 'container'))
     return podDeployments(predictor, { kind: '', name }, 'kserve', maps, context, metadata)
   const model = mapAt(predictor, 'model') ?? mapAt(predictor, 'huggingface') ?? mapAt(predictor, 'vllm')
   if (!model) return []

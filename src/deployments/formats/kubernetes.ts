@@ -63,7 +63,8 @@ class Walk {
       kind !== undefined && mapAt(node, 'metadata')
         ? { kind, name: stringAt(node, 'metadata', 'name') ?? stringAt(node, 'metadata', 'generateName') ?? '' }
         : owner
-    const group = mapAt(node, 'leaderWorkerTemplate')
+    const group =
+      mapAt(node, 'leaderWorkerTemplate') ?? (node.get('workerTemplate') && node.get('size') ? node : undefined)
     if (group) return this.#leaderWorker(group, own)
     if (mapAt(node, 'headGroupSpec')) return this.#rayGroups(node, own)
     if (isPod(node)) await this.#pod(node, own, null)

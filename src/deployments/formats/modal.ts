@@ -57,7 +57,8 @@ function engineArguments(text: Text, constants: ReadonlyMap<string, Text>): { at
       const value =
         literal !== undefined
           ? formatted(raw, constants)
-          : (constants.get(word) ?? (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`)))
+          : (constants.get(word.replace('self.', '')) ??
+            (/^(?:\d[\d.]*|True|False)$/.test(word) ? raw : Text.at(raw, `\${${word}}`)))
       const truth = word === 'True' ? true : word === 'False' ? false : value.value
       return { key, value: new ScalarNode(truth, value, true) }
     })

@@ -123,6 +123,7 @@ class Run {
         for (const branch of statement.branches) {
           const holds = this.#holds(script, branch.test)
           if (holds === false) continue
+          if (holds === null) this.block(script, branch.test, maybe || undecided, depth)
           const ended = this.block(script, branch.body, maybe || undecided || holds === null, depth)
           if (holds) return ended && !undecided
           undecided = true
@@ -182,6 +183,7 @@ class Run {
       for (const [name, value] of own) this.#set(name, value, maybe)
     }
     const argv = statement.words.slice(first).flatMap(span => expandWord(script.slice(span.from, span.to), scope))
+    if (argv[0]?.value === '!') argv.shift()
     const name = argv[0]?.value
     for (const redirect of statement.redirects) {
       if (redirect.body) this.#heredoc(script, statement, redirect.body, argv)
@@ -193,6 +195,8 @@ class Run {
       return false
     }
     if (name === 'set' && argv.some(word => /^-[a-z]*a/.test(word.value))) this.#exportAll = true
+    if (name === 'set' && argv[1]?.value === '--' && (!maybe || this.#arguments === null))
+      this.#arguments = argv.slice(2)
     if (name === 'source' || name === '.') {
       const file = this.#sources.get(argv[1]?.value ?? '')
       if (file && this.#calls < MAX_CALLS) {
@@ -212,7 +216,7 @@ class Run {
       this.#arguments = before
       return false
     }
-    if (BUILTINS.has(name)) return false
+    if (BUILTINS.has(name) || (name === 'command' && /^-v/i.test(argv[1]?.value ?? ''))) return false
     this.#captured = true
     const env = own.size === 0 ? this.#exported : new Map([...this.#exported, ...own])
     this.commands.push({ argv, env, files: this.#files, maybe })
@@ -257,7 +261,8 @@ class Run {
   }
 
   #set(name: string, value: Text, maybe: boolean): void {
-    if (maybe && this.#variables.has(name)) return
+    // An argument that nobody gave has no value to keep.
+    if (maybe && this.#variables.has(name) && !/^\$\{?[1-9]\}?$/.test(this.#variables.get(name)!.value)) return
     this.#variables.set(name, value)
     if (this.#exportAll || this.#exported.has(name)) this.#export(name, value)
   }

@@ -227,9 +227,11 @@ class Expansion {
   #emitSplit(value: Text): void {
     let first = true
     if (/^\s/.test(value.value) && (this.#parts.length > 0 || this.#open)) this.#end()
-    for (const word of value.value.matchAll(/\S+/g)) {
+    // Quotes in a value group words only under eval, which is what people mean who write them.
+    for (const word of value.value.matchAll(/(?:'[^']*'|"(?:[^"\\]|\\.)*"|[^\s"']|["'])+/g)) {
       if (!first) this.#end()
-      this.#add(value.slice(word.index, word.index + word[0].length))
+      const bare = /^(["']).*\1$/s.test(word[0]) && word[0].length > 1 ? 1 : 0
+      this.#add(value.slice(word.index + bare, word.index + word[0].length - bare))
       first = false
     }
     if (/\s$/.test(value.value) && !first) this.#end()
