@@ -1,3 +1,4 @@
+import type { DataType } from './calculator/data.ts'
 import { detectType } from './calculator/detect.ts'
 import type { Request } from './calculator/request.ts'
 import type { Calculation, EngineTable } from './calculator/result.ts'
@@ -14,13 +15,15 @@ import { bad, good, type Result } from './problem.ts'
 import { closest } from './units/suggest.ts'
 
 /** Computes the engine's table for a model; handed in so that a plain rule-of-thumb run does not load the engines. */
-export type EngineTabler = (model: CalculatedModel, request: Request, dtypes: readonly string[]) => EngineTable | null
+export type EngineTabler = (model: CalculatedModel, request: Request, dtypes: readonly DataType[]) => EngineTable | null
 
 export interface CalculatedModel {
   readonly name: string
   readonly facts: ModelFacts
   readonly shape: ModelShape
   readonly parameters: number
+  /** Share of the parameters that are routed experts, 0 to 1. */
+  readonly routedShare: number
 }
 
 /**
@@ -66,6 +69,7 @@ export function calculate(
   const routed = allWeights(shape)
     .filter(entry => entry.weight.split.startsWith('expert'))
     .reduce((sum, entry) => sum + entry.times * total([entry.weight]), 0)
+  const routedShare = routed / parameters
   return good({
     name,
     architecture: textType(facts.config) ?? shape.modelType,
@@ -73,16 +77,12 @@ export function calculate(
     activeParameters: activeParameterCount(shape),
     count: shape.count,
     originalCount: embedding > 0 ? parameters + embedding : null,
-    routedShare: routed / parameters,
+    routedShare,
     configDtype,
     source: facts.source + (facts.asOf === null ? '' : ` (${facts.asOf})`),
     rows,
     detected,
-    engine: engine(
-      { name, facts, shape, parameters },
-      request,
-      dtypes.map(dtype => dtype.name),
-    ),
+    engine: engine({ name, facts, shape, parameters, routedShare }, request, dtypes),
     notices: [...request.notices, ...notices],
     request,
   })

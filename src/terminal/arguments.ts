@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { bad, good, type Result } from '../problem.ts'
+import { wrap } from '../report/grid.ts'
 import { closest } from '../units/suggest.ts'
 
 /** One flag of a command: what parses it, checks it and prints its help line. */
@@ -102,4 +103,16 @@ export function helpText(usage: string, about: string, flags: readonly Flag[], a
     left[i]!.length < width ? `${left[i]!.padEnd(width)}${flag.help}` : `${left[i]}\n${' '.repeat(width)}${flag.help}`,
   )
   return `Usage: ${usage}\n\n${about}\n\n${lines.join('\n')}\n${after ? `\n${after}\n` : ''}`
+}
+
+/** A help text inside `width` columns: what is too long continues under the start of its explanation. */
+export function wrapHelp(text: string, width: number): string {
+  return text
+    .split('\n')
+    .flatMap(line => {
+      const left = /^ *(?:\S.*?\S {2,})?/.exec(line)![0].slice(0, 40)
+      const [first, ...more] = wrap(line.slice(left.length), width - left.length)
+      return [left + first, ...more.map(rest => ' '.repeat(left.length) + rest)]
+    })
+    .join('\n')
 }
