@@ -24,7 +24,7 @@ function occurs(name: string, pattern: string): boolean {
 }
 
 /** The data type a model's name says, or null. A 4-bit method's name that also says 8 bit is int8 (GPTQ-Int8). */
-function dtypeOfName(id: string): string | null {
+export function dtypeOfName(id: string): string | null {
   const name = id.toLowerCase()
   for (const [dtype, patterns] of NAME_PATTERNS) {
     if (!patterns.some(pattern => occurs(name, pattern))) continue

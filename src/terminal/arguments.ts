@@ -62,7 +62,8 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
     }
     const flag = byName.get(token.name)
     if (!flag) {
-      const near = closest(token.name, byName.keys())
+      const parts = flags.filter(({ name }) => name.includes(token.name))
+      const near = closest(token.name, byName.keys()) ?? (parts.length === 1 ? parts[0]!.name : null)
       return bad('usage', `unknown flag ${token.rawName}`, {
         hint: near === null ? 'see --help' : `did you mean --${near}?`,
       })
@@ -74,7 +75,8 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
       continue
     }
     if (token.value === '' && flag.optional) continue
-    if (token.value === undefined || token.value === '')
+    // What looks like another flag is one, unless it is joined by "=".
+    if (token.value === undefined || token.value === '' || (!token.inlineValue && token.value.startsWith('--')))
       return bad('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
     if (flag.values && !flag.values.includes(token.value)) {
       const near = closest(token.value, flag.values)
