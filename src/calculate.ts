@@ -1,5 +1,5 @@
 import type { DataType } from './calculator/data.ts'
-import { detectType, dtypeOfName } from './calculator/detect.ts'
+import { detectType, dtypeOfName, storedNotice } from './calculator/detect.ts'
 import type { Request } from './calculator/request.ts'
 import type { Calculation, EngineTable } from './calculator/result.ts'
 import { type RuleModel, ruleRow } from './calculator/rule-of-thumb.ts'
@@ -83,7 +83,7 @@ export function calculate(
     rows,
     detected,
     engine: engine({ name, facts, shape, parameters, routedShare }, request, dtypes),
-    notices: [...request.notices, ...notices],
+    notices: [...request.notices, ...notices, ...(detected ? storedNotice(facts.config, dtypes) : [])],
     request,
   })
 }

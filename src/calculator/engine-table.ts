@@ -7,6 +7,7 @@ import { type Part, sum } from '../memory/parts.ts'
 import type { JsonObject } from '../models/config.ts'
 import { gibText } from '../units/bytes.ts'
 import type { DataType } from './data.ts'
+import { storedMethod } from './detect.ts'
 import type { Request } from './request.ts'
 import type { EngineRow } from './result.ts'
 import { requestedShare } from './rule-of-thumb.ts'
@@ -81,8 +82,8 @@ function rowOf(
   const runsGguf = engine.name === 'llamacpp' || engine.name === 'ollama'
   const tag = GGUF_TAGS[dtype]
   if (asked === undefined || (runsGguf && tag === undefined)) return null
-  const { quantization_config: own, quantization: _mlx, compression_config: _old, ...rest } = model.facts.config
-  const ownMethod = typeof own === 'object' && own !== null ? String((own as JsonObject)['quant_method'] ?? '') : ''
+  const { quantization_config: _own, quantization: _mlx, compression_config: _old, ...rest } = model.facts.config
+  const ownMethod = storedMethod(model.facts.config)
   // A checkpoint that already has this type keeps its own layout; any other type replaces it.
   const keeps = !runsGguf && asked.quantization !== null && ownMethod !== '' && sameMethod(dtype, ownMethod)
   const config: JsonObject = keeps

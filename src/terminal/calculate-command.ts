@@ -78,7 +78,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc [estimate] --model ID [FLAG ...]',
-  'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.',
+  'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine really needs for the same settings.',
   flags,
   [
     'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.',
