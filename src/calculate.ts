@@ -1,4 +1,5 @@
-import { detectType } from './calculator/detect.ts'
+import type { DataType } from './calculator/data.ts'
+import { detectType, dtypeOfName, storedNotice } from './calculator/detect.ts'
 import type { Request } from './calculator/request.ts'
 import type { Calculation, EngineTable } from './calculator/result.ts'
 import { type RuleModel, ruleRow } from './calculator/rule-of-thumb.ts'
@@ -10,17 +11,19 @@ import type { ModelFacts } from './models/facts.ts'
 import { checkpointDtype } from './models/families/family.ts'
 import { shapeOf } from './models/families/index.ts'
 import type { ModelShape } from './models/shape.ts'
-import { bad, good, type Result } from './problem.ts'
+import { bad, good, type Problem, type Result } from './problem.ts'
 import { closest } from './units/suggest.ts'
 
 /** Computes the engine's table for a model; handed in so that a plain rule-of-thumb run does not load the engines. */
-export type EngineTabler = (model: CalculatedModel, request: Request, dtypes: readonly string[]) => EngineTable | null
+export type EngineTabler = (model: CalculatedModel, request: Request, dtypes: readonly DataType[]) => EngineTable | null
 
 export interface CalculatedModel {
   readonly name: string
   readonly facts: ModelFacts
   readonly shape: ModelShape
   readonly parameters: number
+  /** Share of the parameters that are routed experts, 0 to 1. */
+  readonly routedShare: number
 }
 
 /**
@@ -66,6 +69,7 @@ export function calculate(
   const routed = allWeights(shape)
     .filter(entry => entry.weight.split.startsWith('expert'))
     .reduce((sum, entry) => sum + entry.times * total([entry.weight]), 0)
+  const routedShare = routed / parameters
   return good({
     name,
     architecture: textType(facts.config) ?? shape.modelType,
@@ -73,17 +77,13 @@ export function calculate(
     activeParameters: activeParameterCount(shape),
     count: shape.count,
     originalCount: embedding > 0 ? parameters + embedding : null,
-    routedShare: routed / parameters,
+    routedShare,
     configDtype,
     source: facts.source + (facts.asOf === null ? '' : ` (${facts.asOf})`),
     rows,
     detected,
-    engine: engine(
-      { name, facts, shape, parameters },
-      request,
-      dtypes.map(dtype => dtype.name),
-    ),
-    notices: [...request.notices, ...notices],
+    engine: engine({ name, facts, shape, parameters, routedShare }, request, dtypes),
+    notices: [...request.notices, ...notices, ...(detected ? storedNotice(facts.config, dtypes) : [])],
     request,
   })
 }
@@ -93,23 +93,27 @@ function chosenTypes(name: string, configDtype: string | null, request: Request,
     const found = detectType(name, configDtype, tables.dataTypes)
     return good({ dtypes: found.dtypes, notices: found.notices, detected: true })
   }
-  const known = tables.dataTypes.map(row => row.name)
-  const wrong = request.dtypes.filter(asked => !known.includes(asked))
-  if (wrong.length > 0) {
-    const near = closest(wrong[0]!, known)
-    return bad(
-      'usage',
-      `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`,
-      {
-        hint: near === null ? 'see --list_types' : `did you mean ${near}?`,
-      },
-    )
-  }
+  const problem = unknownTypes(request.dtypes, tables)
+  if (problem !== null) return { ok: false as const, problem }
   return good({
     dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)!),
     notices: [],
     detected: false,
   })
+}
+
+/** Refuses data types that the table lacks, with the one that another spelling of it ("bfloat16", "BF16") or a slip meant. */
+export function unknownTypes(asked: readonly string[], tables: Tables): Problem | null {
+  const known = tables.dataTypes.map(row => row.name)
+  const wrong = asked.filter(name => !known.includes(name))
+  if (wrong.length === 0) return null
+  const meant = dtypeOfName(wrong[0]!)
+  const near = meant !== null && known.includes(meant) ? meant : closest(wrong[0]!, known)
+  return {
+    code: 'usage',
+    message: `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`,
+    hint: near === null ? 'see --list_types' : `did you mean ${near}?`,
+  }
 }
 
 const HIDDEN = ['hidden_size', 'n_embd', 'd_model']

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import { builtInTables, tablesFrom } from '../../src/calculator/tables-from-files.ts'
+import { displayWidth } from '../../src/report/grid.ts'
 import { runCli, temporaryFolder, writeFiles } from '../helpers/run-action.ts'
 
 /** What people type: the README's examples, and command lines that go wrong. Figures are in recording.test.ts. */
@@ -68,7 +69,7 @@ describe('the README of the original', () => {
     const folder = temporaryFolder()
     writeFiles(folder, {
       'c.yaml':
-        'model: mistralai/Mistral-7B-v0.1\nbuild_config:\n  max_batch_size: 64\n  max_seq_len: 4096\nperformance_options: {cuda_graphs: true}\nquant_config: {quant_algo: FP8}\nkv_cache_config: {dtype: fp8}\n',
+        'model: mistralai/Mistral-7B-v0.1\nbuild_config:\n  max_batch_size: 64\n  max_seq_len: 4096\nperformance_options: {cuda_graphs: true}\nmax_batch_size: 3\nquant_config: {quant_algo: FP8}\nkv_cache_config: {dtype: fp8}\n',
     })
     const run = await runCli(folder, [
       '--extra_llm_api_options',
@@ -81,6 +82,7 @@ describe('the README of the original', () => {
     ])
     expect(run.code).toBe(0)
     expect(run.stdout).toContain('performance_options has no effect')
+    expect(run.stdout).toMatch(/max_batch_size has no effect .* \(did you mean build_config\.max_batch_size\?\)/)
     const [row] = JSON.parse(readFileSync(join(folder, 'r.json'), 'utf8')).memory_requirements
     expect(row).toMatchObject({ dtype: 'FP8', batch_size: 2, sequence_length: 4096 })
   })
@@ -113,6 +115,111 @@ describe('the README of the original', () => {
     expect(run.stdout).not.toContain('Small Card')
     expect(run.stdout).toContain('MY_CUSTOM_INT2')
     expect(run.stdout).not.toContain('H100')
+  })
+})
+
+describe("the engine's table", () => {
+  const estimate = async (...argv: string[]) => {
+    const folder = temporaryFolder()
+    const run = await runCli(folder, [...argv, '--output_json', 'r.json', '--offline'])
+    expect([run.code, run.stderr]).toEqual([0, ''])
+    const { engine_estimate } = JSON.parse(readFileSync(join(folder, 'r.json'), 'utf8'))
+    return {
+      out: run.stdout,
+      rows: engine_estimate.per_gpu as {
+        dtype: string
+        weights_scheme: string
+        weights_bytes: number
+        kv_cache_bytes: number
+        rule_of_thumb_differs: string | null
+      }[],
+    }
+  }
+  const llama = 'meta-llama/Llama-3.1-8B-Instruct'
+
+  test.each(['llamacpp', 'ollama'])('%s runs GGUF files of the types asked for', async engine => {
+    const { out, rows } = await estimate(
+      ...[llama, '--engine', engine, '--dtype', 'bf16,int8,int4,nf4', '--max_batch_size', '64'],
+    )
+    expect(rows.map(row => row.weights_scheme)).toEqual(['GGUF BF16', 'GGUF Q8_0', 'GGUF Q4_K_M'])
+    const bits = rows.map(row => (row.weights_bytes * 8) / 8_030_261_248)
+    expect(bits[0]).toBeGreaterThan(14)
+    expect(bits[1]).toBeGreaterThan(7.5)
+    expect(bits[1]).toBeLessThan(9)
+    expect(bits[2]).toBeLessThan(5.5)
+    // 64 contexts of 2,048 tokens, not one shared by 64 slots.
+    for (const row of rows) expect(row.kv_cache_bytes).toBe(64 * 2048 * 131_072)
+    expect(out).toContain('no layout is known for nf4')
+  })
+
+  test('TGI has no 32 bits, and the row says what it loads instead', async () => {
+    const { rows } = await estimate(llama, '--engine', 'tgi', '--dtype', 'fp32')
+    expect(rows[0]).toMatchObject({
+      weights_scheme: 'float16',
+      rule_of_thumb_differs: expect.stringMatching(/^weights take 14\.9\d GiB where the rule has 29\.92: FP32 needs/),
+    })
+  })
+
+  test.each<[string, string[], RegExp | null]>([
+    ['a small need', [llama], null],
+    [
+      'many long requests',
+      [llama, '--max_batch_size', '64', '--max_seq_len', '8192'],
+      /^KV cache is not in the rule's total, 64\.\d\d GiB at batch 64 x 8192 tokens: BF16 needs 7\d\.\d\d, the rule says 17\.95$/,
+    ],
+    ['four bits', [llama, '--dtype', 'int4'], /^weights take .* \(layers in more bits, scales\): INT4 needs/],
+    [
+      'many ranks',
+      [llama, '--tp', '8'],
+      /^working memory does not scale with the weights, .* GiB where the rule adds 0\.37: BF16 needs/,
+    ],
+    [
+      'expert parallelism',
+      ['Qwen/Qwen3-30B-A3B', '--tp', '2', '--ep', '4'],
+      /copies on every rank; EP shares experts among the TP ranks, no further.*the rule says 9\.82$/,
+    ],
+  ])('one line says why the rule is off by more than a fifth: %s', async (_name, argv, line) => {
+    const { out, rows } = await estimate(...argv)
+    const [differs] = rows.map(row => row.rule_of_thumb_differs)
+    expect(differs).toEqual(line === null ? null : expect.stringMatching(line))
+    expect(out.includes('off by more than 20 %')).toBe(line !== null)
+  })
+
+  test('what the engine would refuse is said', async () => {
+    const { out } = await estimate(llama, '--tp', '3')
+    expect(out).toContain(`vLLM would refuse ${llama}: 32 attention heads do not divide by tensor-parallel-size 3`)
+  })
+
+  test('a checkpoint stored in another type than the recommended one says so', async () => {
+    const { out } = await estimate('deepseek-ai/DeepSeek-V3')
+    expect(out).toMatch(/stored as fp8 \(quantization_config\): --dtype fp8/)
+    expect((await estimate('deepseek-ai/DeepSeek-V3', '--dtype', 'fp8')).out).not.toContain('stored as fp8 (quant')
+  })
+
+  test('several models print one table of each kind', async () => {
+    const run = await runCli(temporaryFolder(), [llama, 'Qwen/Qwen3-30B-A3B', '--dtype', 'bf16,fp8', '--offline'])
+    expect(run.code).toBe(0)
+    for (const title of ['Model Information', 'Memory Requirements by', 'What vLLM Needs'])
+      expect(run.stdout.split(title)).toHaveLength(2)
+    expect(run.stdout.match(/^Qwen\/Qwen3-30B-A3B .*/gm)).toHaveLength(5)
+  })
+
+  test.each([80, 100, 140])('nothing is wider than a terminal of %i columns', async columns => {
+    const models = [llama, 'Qwen/Qwen3-30B-A3B', 'deepseek-ai/DeepSeek-V3']
+    const dtypes = 'fp32,bf16,fp8,int8,int4,mxfp4,nvfp4,awq_int4,gptq_int4,nf4,fp4'
+    const env = { COLUMNS: String(columns) }
+    for (const argv of [
+      [...models, '--offline'],
+      [models[2]!, '--dtype', dtypes, '--log_level', 'verbose', '--max_seq_len', '32768', '--offline'],
+      ['--list_types'],
+      ['--help'],
+      ['estimate', '--help'],
+      ['list', 'gpus'],
+      ['list', 'engines'],
+    ]) {
+      const { stdout } = await runCli(temporaryFolder(), argv, env)
+      expect(stdout.split('\n').filter(line => displayWidth(line) > columns)).toEqual([])
+    }
   })
 })
 
@@ -178,6 +285,45 @@ describe('errors', () => {
       [...model, '--config_dir', 'cfg'],
       2,
       /fp16/,
+    ],
+    [
+      'a data type by another name',
+      { 'model/config.json': llama },
+      [...model, '--dtype', 'bfloat16'],
+      2,
+      /did you mean bf16/,
+    ],
+    ['a slip in a data type', { 'model/config.json': llama }, [...model, '--dtype', 'bf17'], 2, /did you mean bf16/],
+    ['a part of a flag', {}, ['--rank', '8'], 2, /unknown flag --rank \(did you mean --lora-rank\?\)/],
+    ['a flag for a value', {}, ['--model', '--offline'], 2, /--model needs a value: --model ID/],
+    [
+      'a size that is no number in the options file',
+      { 'c.yaml': 'model: a/b\nbuild_config:\n  max_batch_size: many\n' },
+      ['--extra_llm_api_options', 'c.yaml'],
+      2,
+      /c\.yaml:3:19: options file: build_config\.max_batch_size is "many"/,
+    ],
+    [
+      'a section that is no mapping',
+      { 'c.yaml': 'build_config: [3]' },
+      ['--extra_llm_api_options', 'c.yaml'],
+      2,
+      /c\.yaml:1:15: options file: build_config is \[3\], expected a mapping/,
+    ],
+    ['a huge size', { 'model/config.json': llama }, [...model, '--max_seq_len', '99999999999999'], 2, /at most 2\^40/],
+    [
+      'a directory without a config',
+      { 'model/readme.txt': 'x' },
+      model,
+      1,
+      /--model_path "model" holds no config\.json \(give a directory/,
+    ],
+    [
+      'the beginning of an id',
+      {},
+      ['mistralai/Mixtral-8x7B', '--offline'],
+      1,
+      /did you mean mistralai\/Mixtral-8x7B-v0\.1/,
     ],
     ['bad YAML', { 'c.yaml': 'a: [1' }, ['--extra_llm_api_options', 'c.yaml'], 2, /c\.yaml:\d+:\d+/],
     ['a zero size', { 'model/config.json': llama }, [...model, '--max_seq_len', '0'], 2, /max_seq_len/],

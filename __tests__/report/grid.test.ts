@@ -28,6 +28,7 @@ describe('tables', () => {
     ['name it: { "nim:meta/llama": { id: org/name } }', 20, ['name it: {', '"nim:meta/llama": {', 'id: org/name } }']],
     ['part of one line', 7, ['part of', 'one', 'line']],
     ['deploy/some/path/manifest.yaml:120', 20, ['deploy/some/path/', 'manifest.yaml:120']],
+    ["or the checkpoint's scheme", 14, ['or the', "checkpoint's", 'scheme']],
     ['abcdefgh', 3, ['abc', 'def', 'gh']],
   ])('%j in %i columns keeps words whole where it can', (text, width, lines) => {
     expect(wrap(text, width)).toEqual(lines)
@@ -45,6 +46,26 @@ describe('tables', () => {
     const widths = new Set(text.trimEnd().split('\n').map(displayWidth))
     expect([...widths]).toHaveLength(1)
     expect([...widths][0]).toBeLessThanOrEqual(60)
+  })
+
+  test('cells that are not flexible wrap at their words before a table sticks out', () => {
+    const text = grid(
+      [{ title: 'Part' }, { title: 'GiB', align: 'right' }, { title: 'Formula', flexible: true }],
+      [['cudaGraphs (outside)', '-11.60 (-11.80 to -11.44)', 'what is left of the budget']],
+      { ...boxed, width: 46 },
+    )
+    for (const line of text.trimEnd().split('\n')) expect(displayWidth(line)).toBe(46)
+    for (const word of ['cudaGraphs', '(outside)', '-11.60', '(-11.80', '-11.44)']) expect(text).toContain(word)
+  })
+
+  test('a frame for which there is no room is left out, and only then', () => {
+    const columns = ['Size', 'Total', 'Training'].map(title => ({ title, align: 'right' as const }))
+    const rows = [['1249.88', '1499.86', '6499.40']]
+    const wide = 3 * 7 + 1 + 3 * 3
+    expect(grid(columns, rows, { ...boxed, width: wide + 1 })).toContain('┌')
+    const bare = grid(columns, rows, { ...boxed, width: 3 * 7 + 1 + 2 * 2 })
+    expect(bare).toBe(grid(columns, rows, { ...plainStyle, width: 3 * 7 + 1 + 2 * 2 }))
+    expect(bare).not.toMatch(/[│┌]/)
   })
 
   test('plain columns are aligned without boxes', () => {

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../models/config.ts'
 import type { DataType } from './data.ts'
 
 /** Name patterns in order; longer names stand before the names they contain. */
@@ -24,7 +25,7 @@ function occurs(name: string, pattern: string): boolean {
 }
 
 /** The data type a model's name says, or null. A 4-bit method's name that also says 8 bit is int8 (GPTQ-Int8). */
-function dtypeOfName(id: string): string | null {
+export function dtypeOfName(id: string): string | null {
   const name = id.toLowerCase()
   for (const [dtype, patterns] of NAME_PATTERNS) {
     if (!patterns.some(pattern => occurs(name, pattern))) continue
@@ -85,4 +86,26 @@ export function detectType(id: string, configDtype: string | null, table: readon
     `the recommended data type ${wanted} is not in the table: ${other ? `${other.name} is used` : 'all of its types are shown'}`,
   )
   return { dtypes: other ? [other] : table, from, notices }
+}
+
+/** The quantisation method that a config states; '' for none. */
+export function storedMethod(config: JsonObject): string {
+  const own = config['quantization_config']
+  return typeof own === 'object' && own !== null ? String((own as JsonObject)['quant_method'] ?? '') : ''
+}
+
+/** The type of the rule's table for a checkpoint's quantisation. */
+const STORED_TYPES: Readonly<Record<string, string>> = {
+  fp8: 'fp8',
+  mxfp4: 'mxfp4',
+  awq: 'awq_int4',
+  gptq: 'gptq_int4',
+}
+
+/** Says that a checkpoint is stored in another type than its name and dtype recommend. */
+export function storedNotice(config: JsonObject, recommended: readonly DataType[]): string[] {
+  const method = storedMethod(config)
+  const stored = STORED_TYPES[method]
+  if (stored === undefined || recommended.some(dtype => dtype.name === stored || dtype.name === 'int8')) return []
+  return [`The checkpoint is stored as ${method} (quantization_config): --dtype ${stored} shows what an engine loads`]
 }

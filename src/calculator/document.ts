@@ -1,3 +1,4 @@
+import { needText } from './engine-table.ts'
 import type { Calculation } from './result.ts'
 import { documentGib, shortCount } from './rule-of-thumb.ts'
 
@@ -42,7 +43,7 @@ export function document(calculation: Calculation): unknown {
               kv_cache_bytes: row.kvCache,
               other_bytes: row.other,
               total_bytes: row.total,
-              rule_of_thumb_differs: row.differs,
+              rule_of_thumb_differs: row.differs && `${row.differs.why}: ${needText(row)}`,
             })),
             notes: calculation.engine.notes,
           },

@@ -2,8 +2,9 @@ import { type Cell, type Column, displayWidth, grid, type TextStyle, type Tone, 
 import { gibText, grouped } from '../units/bytes.ts'
 import { roundedText } from '../units/rounding.ts'
 import { GPU_STEPS, STRATEGIES } from './data.ts'
+import { needText } from './engine-table.ts'
 import type { Calculation } from './result.ts'
-import { dividedBy, type RuleRow, shortCount } from './rule-of-thumb.ts'
+import { dividedBy, type RuleRow, requestedShare, shortCount } from './rule-of-thumb.ts'
 import type { Tables } from './tables-from-files.ts'
 
 /** The calculator's console output as pure text. */
@@ -18,7 +19,8 @@ const headed = (title: string, style: TextStyle): string[] =>
 const under = (text: string, style: TextStyle): string[] => wrap(text, style.width - 2).map(line => `  ${line}`)
 
 /** Lines in a box on a terminal, indented lines elsewhere. */
-function panel(title: string, lines: readonly string[], style: TextStyle): string {
+function panel(title: string, texts: readonly string[], style: TextStyle): string {
+  const lines = texts.flatMap(text => wrap(text, style.width - 4))
   if (!style.boxes) return `${title}\n${lines.map(line => `  ${line}`).join('\n')}\n`
   const inner = Math.max(displayWidth(title) + 2, ...lines.map(displayWidth))
   const rule = inner + 2 - displayWidth(title) - 2
@@ -57,6 +59,25 @@ function information(calculation: Calculation, style: TextStyle): string {
   return panel('Model Information', lines, style)
 }
 
+/** The same of several models, a row each; their data types stand in the tables below. */
+function informationTable(calculations: readonly Calculation[], style: TextStyle): string {
+  const columns: Column[] = [
+    { title: 'Model', flexible: true },
+    { title: 'Architecture', flexible: true },
+    { title: 'Parameters', align: 'right' },
+    { title: 'Active', align: 'right' },
+    { title: 'Facts from', flexible: true },
+  ]
+  const rows = calculations.map(({ name, architecture, model, activeParameters, count, source }) => [
+    name,
+    architecture,
+    grouped(model.parameters),
+    shortCount(activeParameters),
+    count === 'exact' ? source : `${source}, count derived`,
+  ])
+  return `${style.paint('strong', 'Model Information')}\n${grid(columns, rows, style)}`
+}
+
 function memoryTable(calculations: readonly Calculation[], tables: Tables, style: TextStyle): string {
   const { request } = calculations[0]!
   const several = calculations.length > 1
@@ -89,11 +110,15 @@ function memoryTable(calculations: readonly Calculation[], tables: Tables, style
   return [...headed(title, style), ...wrap(what, style.width), grid(columns, rows, style)].join('\n')
 }
 
-function engineTable(calculation: Calculation, style: TextStyle): string {
-  const { engine, request } = calculation
-  if (engine === null) return ''
+/** The engine's table of all models. */
+function engineTable(calculations: readonly Calculation[], style: TextStyle): string {
+  const { request } = calculations[0]!
+  const several = calculations.length > 1
+  const tables = calculations.flatMap(({ name, engine }) => (engine === null ? [] : [{ name, ...engine }]))
+  if (tables.length === 0) return ''
   const number = (title: string): Column => ({ title, align: 'right' })
   const columns: Column[] = [
+    ...(several ? [{ title: 'Model', flexible: true }] : []),
     { title: 'Data Type' },
     { title: 'Weights as', flexible: true },
     number('Weights'),
@@ -102,25 +127,34 @@ function engineTable(calculation: Calculation, style: TextStyle): string {
     number('Total per GPU'),
     number('Range'),
   ]
-  const rows = engine.rows.map(row => [
-    row.dtype.toUpperCase(),
-    row.scheme,
-    gibText(row.weights),
-    gibText(row.kvCache),
-    gibText(row.other.expected),
-    { text: gibText(row.total.expected), tone: 'strong' as const },
-    `${gibText(row.total.low)} to ${gibText(row.total.high)}`,
-  ])
-  const title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`
-  const differs = engine.rows.flatMap(row =>
-    row.differs === null ? [] : under(`${row.dtype.toUpperCase()}: ${row.differs}`, style),
+  const rows = tables.flatMap(({ name, rows }) =>
+    rows.map(row => [
+      ...(several ? [name] : []),
+      row.dtype.toUpperCase(),
+      row.scheme,
+      gibText(row.weights),
+      gibText(row.kvCache),
+      gibText(row.other.expected),
+      { text: gibText(row.total.expected), tone: 'strong' as const },
+      `${gibText(row.total.low)}-${gibText(row.total.high)}`,
+    ]),
   )
+  const title = `What ${tables[0]!.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`
+  const differs = new Map<string, string[]>()
+  for (const { name, rows } of tables)
+    for (const row of rows)
+      if (row.differs !== null) {
+        const why = (several ? `${name}: ` : '') + row.differs.why
+        differs.set(why, [...(differs.get(why) ?? []), needText(row)])
+      }
+  const notes = new Set(tables.flatMap(table => table.notes))
   return [
     ...headed(title, style),
     ...wrap("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width),
     grid(columns, rows, style).trimEnd(),
-    ...engine.notes.flatMap(note => wrap(note, style.width)),
-    ...(differs.length > 0 ? ['Where the rule of thumb is off by more than 20 %:', ...differs] : []),
+    ...[...notes].flatMap(note => wrap(note, style.width)),
+    ...(differs.size > 0 ? ['Where the rule of thumb is off by more than 20 %:'] : []),
+    ...[...differs].flatMap(([why, needs]) => under(`${why}: ${needs.join('; ')}`, style)),
     '',
   ].join('\n')
 }
@@ -149,8 +183,7 @@ function parallelTable(calculation: Calculation, row: RuleRow, tables: Tables, s
   })
   const { tp, pp, ep } = calculation.request
   if (tp > 1 || pp > 1 || ep > 1) {
-    const routed = row.inference * calculation.routedShare
-    const memory = (row.inference - routed) / tp / pp + routed / tp / pp / (calculation.routedShare > 0 ? ep : 1)
+    const memory = requestedShare(row.inference, calculation.routedShare, calculation.request)
     rows.push(['Requested', String(tp), String(pp), String(ep), '1', need(memory, tables), minimum(memory)])
   }
   return `${style.paint('strong', `Parallelization Strategies (${row.dtype.name.toUpperCase()} Inference, GiB)`)}\n${grid(columns, rows, style)}`
@@ -209,12 +242,10 @@ export function calculationText(
   style: TextStyle,
   engineFirst = false,
 ): string {
-  const parts = calculations.map(calculation => information(calculation, style))
-  const engines = calculations.flatMap(calculation => {
-    const table = engineTable(calculation, style)
-    const name = calculations.length > 1 && table !== '' ? [style.paint('strong', calculation.name)] : []
-    return table === '' ? [] : [...name, table]
-  })
+  const parts = [
+    calculations.length === 1 ? information(calculations[0]!, style) : informationTable(calculations, style),
+  ]
+  const engines = [engineTable(calculations, style)].filter(table => table !== '')
   const rule = memoryTable(calculations, tables, style)
   parts.push(...(engineFirst ? [...engines, rule] : [rule, ...engines]))
   for (const calculation of calculations) {

@@ -1,4 +1,5 @@
-import { bad, good, type Result } from '../problem.ts'
+import { bad, good, type Place, type Result } from '../problem.ts'
+import { closest } from '../units/suggest.ts'
 
 /** What the command line gave for the calculator, as typed; absent means not given. */
 export interface Given {
@@ -54,8 +55,31 @@ const ALGORITHMS: Readonly<Record<string, string>> = {
   w8a16: 'int8',
 }
 
-/** Sections and keys of trtllm-bench's options file that change nothing here; named when they are given. */
-const WITHOUT_EFFECT = ['performance_options', 'decoding_config', 'enable_chunked_prefill']
+/** Keys of trtllm-bench's options file that are read; the others are named as without effect. */
+const READ: Readonly<Record<string, readonly string[]>> = {
+  build_config: ['max_batch_size', 'max_seq_len', 'max_num_tokens'],
+  kv_cache_config: ['dtype'],
+  quant_config: ['quant_algo', 'kv_cache_quant_algo'],
+  lora_config: ['max_lora_rank'],
+}
+const READ_ABOVE = [
+  'model',
+  'model_path',
+  'dtype',
+  'log_level',
+  'config_dir',
+  'list_types',
+  'tensor_parallel_size',
+  'pipeline_parallel_size',
+  'moe_expert_parallel_size',
+]
+const READ_NAMES = [...READ_ABOVE, ...Object.entries(READ).flatMap(([name, keys]) => keys.map(key => `${name}.${key}`))]
+
+/** An options file as read, and where a key of it ("build_config.max_batch_size") stands. */
+export interface OptionsFile {
+  readonly keys: Yaml
+  readonly at: (key: string) => Place | null
+}
 
 type Yaml = { readonly [key: string]: unknown }
 const section = (yaml: Yaml, name: string): Yaml => {
@@ -67,20 +91,31 @@ const section = (yaml: Yaml, name: string): Yaml => {
  * Merges command line over options file over defaults: the command line wins, as the original's README says.
  * Problems: `usage` for sizes that are no whole numbers of at least 1, and unknown log levels.
  */
-export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request> {
-  const file = yaml ?? {}
+export function resolveRequest(given: Given, options: OptionsFile | null): Result<Request> {
+  const file = options?.keys ?? {}
+  const refuse = (key: string, message: string): Result<never> => {
+    const at = options?.at(key) ?? null
+    return bad('usage', message, at === null ? {} : { at })
+  }
   const build = section(file, 'build_config')
   const kv = section(file, 'kv_cache_config')
   const quant = section(file, 'quant_config')
   const lora = section(file, 'lora_config')
   const notices: string[] = []
 
-  for (const name of ['build_config', 'kv_cache_config', 'quant_config', 'lora_config'])
+  for (const name of Object.keys(READ))
     if (file[name] !== undefined && file[name] !== null && section(file, name) !== file[name])
-      return bad('usage', `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
-  for (const name of WITHOUT_EFFECT)
-    if (name in file) notices.push(`options file: ${name} has no effect on the estimate`)
-  if (lora['lora_dir'] !== undefined) notices.push('options file: lora_config.lora_dir has no effect on the estimate')
+      return refuse(name, `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
+  const names = Object.keys(file).flatMap(name =>
+    Object.hasOwn(READ, name) ? Object.keys(section(file, name)).map(key => `${name}.${key}`) : [name],
+  )
+  for (const name of names) {
+    if (READ_NAMES.includes(name)) continue
+    const near = READ_NAMES.find(known => known.split('.').at(-1) === name) ?? closest(name, READ_NAMES)
+    notices.push(
+      `options file: ${name} has no effect on the estimate${near === null ? '' : ` (did you mean ${near}?)`}`,
+    )
+  }
 
   const size = (
     name: string,
@@ -92,10 +127,10 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
     const chosen = flag ?? value ?? otherwise
     const number = typeof chosen === 'number' ? chosen : /^[+-]?\d+$/.test(String(chosen)) ? Number(chosen) : Number.NaN
     if (Number.isInteger(number) && number >= 1 && number <= 2 ** 40) return good(number)
-    return bad(
-      'usage',
-      `${flag !== undefined ? `--${name}` : `options file: ${key}`} is ${JSON.stringify(chosen)}, expected a whole number of at least 1`,
-    )
+    const expected = `expected a whole number of at least 1${number > 2 ** 40 ? ' and at most 2^40' : ''}`
+    return flag !== undefined
+      ? bad('usage', `--${name} is ${JSON.stringify(chosen)}, ${expected}`)
+      : refuse(key, `options file: ${key} is ${JSON.stringify(chosen)}, ${expected}`)
   }
   const sizes = {
     batch: size('max_batch_size', given.maxBatchSize, 'build_config.max_batch_size', build['max_batch_size'], 1),
@@ -121,7 +156,9 @@ export function resolveRequest(given: Given, yaml: Yaml | null): Result<Request>
   }
   const logLevel = given.logLevel ?? text('log_level') ?? 'info'
   if (logLevel !== 'info' && logLevel !== 'verbose')
-    return bad('usage', `log_level is ${JSON.stringify(logLevel)}, expected info or verbose`)
+    return given.logLevel === undefined
+      ? refuse('log_level', `options file: log_level is ${JSON.stringify(logLevel)}, expected info or verbose`)
+      : bad('usage', `--log_level is ${JSON.stringify(logLevel)}, expected info or verbose`)
 
   const kvText =
     typeof kv['dtype'] === 'string' && kv['dtype'].toLowerCase() !== 'auto' ? kv['dtype'].toLowerCase() : null

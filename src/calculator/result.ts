@@ -11,8 +11,8 @@ export interface EngineRow {
   readonly kvCache: number
   readonly other: Range
   readonly total: Range
-  /** Why the rule of thumb is off by more than a fifth; null when it is not. */
-  readonly differs: string | null
+  /** Why the rule of thumb is off by more than a fifth, and its total per GPU; null when it is not. */
+  readonly differs: { readonly why: string; readonly rule: number } | null
 }
 
 export interface EngineTable {

@@ -72,6 +72,16 @@ export function dividedBy(inference: number, tp: number, pp: number, ep: number)
   return memory
 }
 
+/** The same for the sizes asked for; expert parallelism divides the routed experts, which are `routedShare` of all. */
+export function requestedShare(
+  inference: number,
+  routedShare: number,
+  { tp, pp, ep }: { readonly tp: number; readonly pp: number; readonly ep: number },
+): number {
+  const routed = inference * routedShare
+  return (inference - routed) / tp / pp + routed / tp / pp / (routedShare > 0 ? ep : 1)
+}
+
 /** "7.24B", "405.0M": the original's short form. */
 export function shortCount(n: number): string {
   if (n >= 1e9) return `${roundedText(n / 1e9, n >= 1e11 ? 0 : n >= 1e10 ? 1 : 2)}B`

@@ -62,7 +62,10 @@ export function wrap(text: string, width: number): string[] {
       if (/[/#:,_-]/.test(char)) soft = cut
     }
     if (rest[cut] === ' ') space = cut
-    const at = [space, soft].find(place => place > cut / 3) ?? cut
+    // A short word before one that has room on the next line is better than that one broken.
+    const next = /^\S*/.exec(rest.slice(space).trimStart())![0]
+    const whole = space > 0 && displayWidth(next) <= width
+    const at = whole ? space : ([space, soft].find(place => place > cut / 3) ?? cut)
     lines.push(rest.slice(0, at).trimEnd())
     rest = rest.slice(at).trimStart()
   }
@@ -71,7 +74,7 @@ export function wrap(text: string, width: number): string[] {
 }
 
 /** A table as lines joined by newlines, with a trailing newline. Rows shorter than the columns are filled with "". */
-export function grid(columns: readonly Column[], rows: readonly (readonly Cell[])[], style: TextStyle): string {
+export function grid(columns: readonly Column[], rows: readonly (readonly Cell[])[], asked: TextStyle): string {
   const cellWidths = columns.map((_, i) =>
     Math.max(
       0,
@@ -84,7 +87,20 @@ export function grid(columns: readonly Column[], rows: readonly (readonly Cell[]
       ),
     ),
   )
-  const widths = fitted(cellWidths, columns, style)
+  const words = columns.map((_, i) =>
+    Math.max(
+      0,
+      ...rows.flatMap(row =>
+        textOf(row[i] ?? '')
+          .split(/\s/)
+          .map(displayWidth),
+      ),
+    ),
+  )
+  const framed = fitted(cellWidths, words, columns, asked)
+  // A frame for which there is no room is left out.
+  const style = asked.boxes && framed.over > 0 ? { ...asked, boxes: false } : asked
+  const { widths } = style === asked ? framed : fitted(cellWidths, words, columns, style)
   const sides = style.boxes ? { left: '│ ', between: ' │ ', right: ' │' } : { left: '', between: '  ', right: '' }
   const line = (cells: readonly Cell[], forced?: Tone): string[] => {
     const wrapped = columns.map((_, i) =>
@@ -125,27 +141,28 @@ const NARROWEST = 12
 
 /**
  * Column widths that fit: flexible columns give way first, the widest before the others; then titles wrap at their
- * words. What cannot give way sticks out.
+ * words, then cells at theirs. What cannot give way sticks out, by `over`.
  */
-function fitted(cells: readonly number[], columns: readonly Column[], style: TextStyle): number[] {
+function fitted(cells: readonly number[], words: readonly number[], columns: readonly Column[], style: TextStyle) {
+  const titles = columns.map(column => Math.max(...column.title.split(' ').map(displayWidth)))
   const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i]!))
-  const least = columns.map((column, i) => {
-    const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
-    return column.flexible ? Math.min(widths[i]!, NARROWEST) : Math.max(longestWord, cells[i]!)
-  })
+  const stages: ((column: Column, i: number) => number)[] = [
+    (column, i) => (column.flexible ? Math.min(widths[i]!, NARROWEST) : widths[i]!),
+    (column, i) => (column.flexible ? widths[i]! : Math.max(titles[i]!, cells[i]!)),
+    (_, i) => Math.min(widths[i]!, Math.max(titles[i]!, words[i]!)),
+  ]
   const frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
-  for (const flexible of [true, false]) {
+  for (const stage of stages) {
+    const least = columns.map(stage)
     while (over > 0) {
       let widest = -1
-      columns.forEach((column, i) => {
-        if ((column.flexible ?? false) !== flexible || widths[i]! <= least[i]!) return
-        if (widest < 0 || widths[i]! > widths[widest]!) widest = i
-      })
+      for (let i = 0; i < widths.length; i++)
+        if (widths[i]! > least[i]! && (widest < 0 || widths[i]! > widths[widest]!)) widest = i
       if (widest < 0) break
       widths[widest]!--
       over--
     }
   }
-  return widths
+  return { widths, over }
 }

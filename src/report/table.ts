@@ -77,7 +77,10 @@ export function reportTable(report: Report, style: TextStyle): string {
   for (const message of report.policy?.messages ?? [])
     out.push('', ...wrap(`${message.level}: ${message.message}`, style.width))
   if (report.policy?.edited) out.push('', ...wrap(report.policy.edited.message, style.width))
-  out.push('', style.paint(VERDICT_TONE[report.verdict], verdictLine(report)), style.paint('dim', coverageText(report)))
+  const say = (tone: Tone, text: string) => out.push(...wrap(text, style.width).map(line => style.paint(tone, line)))
+  out.push('')
+  say(VERDICT_TONE[report.verdict], verdictLine(report))
+  say('dim', coverageText(report))
   return `${out.join('\n').replace(/^\n+/, '')}\n`
 }
 

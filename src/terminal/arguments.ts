@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { bad, good, type Result } from '../problem.ts'
+import { wrap } from '../report/grid.ts'
 import { closest } from '../units/suggest.ts'
 
 /** One flag of a command: what parses it, checks it and prints its help line. */
@@ -61,7 +62,8 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
     }
     const flag = byName.get(token.name)
     if (!flag) {
-      const near = closest(token.name, byName.keys())
+      const parts = flags.filter(({ name }) => name.includes(token.name))
+      const near = closest(token.name, byName.keys()) ?? (parts.length === 1 ? parts[0]!.name : null)
       return bad('usage', `unknown flag ${token.rawName}`, {
         hint: near === null ? 'see --help' : `did you mean --${near}?`,
       })
@@ -73,7 +75,8 @@ export function readArguments(argv: readonly string[], flags: readonly Flag[]): 
       continue
     }
     if (token.value === '' && flag.optional) continue
-    if (token.value === undefined || token.value === '')
+    // What looks like another flag is one, unless it is joined by "=".
+    if (token.value === undefined || token.value === '' || (!token.inlineValue && token.value.startsWith('--')))
       return bad('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
     if (flag.values && !flag.values.includes(token.value)) {
       const near = closest(token.value, flag.values)
@@ -102,4 +105,16 @@ export function helpText(usage: string, about: string, flags: readonly Flag[], a
     left[i]!.length < width ? `${left[i]!.padEnd(width)}${flag.help}` : `${left[i]}\n${' '.repeat(width)}${flag.help}`,
   )
   return `Usage: ${usage}\n\n${about}\n\n${lines.join('\n')}\n${after ? `\n${after}\n` : ''}`
+}
+
+/** A help text inside `width` columns: what is too long continues under the start of its explanation. */
+export function wrapHelp(text: string, width: number): string {
+  return text
+    .split('\n')
+    .flatMap(line => {
+      const left = /^ *(?:\S.*?\S {2,})?/.exec(line)![0].slice(0, 40)
+      const [first, ...more] = wrap(line.slice(left.length), width - left.length)
+      return [left + first, ...more.map(rest => ' '.repeat(left.length) + rest)]
+    })
+    .join('\n')
 }

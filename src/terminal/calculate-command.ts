@@ -1,10 +1,10 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { calculate } from '../calculate.ts'
+import { calculate, unknownTypes } from '../calculate.ts'
 import { document } from '../calculator/document.ts'
 import { engineTable } from '../calculator/engine-table.ts'
 import { calculationText, typesText } from '../calculator/render.ts'
-import { type Given, type Request, resolveRequest } from '../calculator/request.ts'
+import { type Given, type OptionsFile, type Request, resolveRequest } from '../calculator/request.ts'
 import type { Calculation } from '../calculator/result.ts'
 import { builtInTables, type Tables, tablesFrom } from '../calculator/tables-from-files.ts'
 import { findModelFor } from '../find-model.ts'
@@ -78,7 +78,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc [estimate] --model ID [FLAG ...]',
-  'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.',
+  'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine really needs for the same settings.',
   flags,
   [
     'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.',
@@ -171,10 +171,7 @@ function given(options: Parsed, model: string | null): Given {
   }
 }
 
-async function optionsFile(
-  options: Parsed,
-  process: Process,
-): Promise<Result<{ readonly [key: string]: unknown } | null>> {
+async function optionsFile(options: Parsed, process: Process): Promise<Result<OptionsFile | null>> {
   const file = options.text['extra-llm-api-options']
   if (file === undefined) return good(null)
   let text: string
@@ -183,7 +180,7 @@ async function optionsFile(
   } catch {
     return bad('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
   }
-  const { parseDocument, LineCounter } = await import('yaml')
+  const { isNode, LineCounter, parseDocument } = await import('yaml')
   const lines = new LineCounter()
   const parsed = parseDocument(text, { lineCounter: lines, merge: true })
   const error = parsed.errors[0]
@@ -194,12 +191,21 @@ async function optionsFile(
     })
   }
   const value: unknown = parsed.toJS({ maxAliasCount: 100 })
-  if (value === null) return good({})
+  if (value === null) return good({ keys: {}, at: () => null })
   if (typeof value !== 'object' || Array.isArray(value))
     return bad('usage', `options file ${file} is no mapping`, {
       hint: 'write keys such as build_config: { max_batch_size: 8 }',
     })
-  return good(value as { [key: string]: unknown })
+  return good({
+    keys: value as { [key: string]: unknown },
+    at: key => {
+      const node = parsed.getIn(key.split('.'), true)
+      const start = isNode(node) ? node.range?.[0] : undefined
+      if (start === undefined) return null
+      const { line, col } = lines.linePos(start)
+      return { file, line, column: col }
+    },
+  })
 }
 
 function readTables(directory: string | null, process: Process): Result<Tables> {
@@ -231,14 +237,7 @@ function unknownType(request: Request, tables: Tables): Problem | null {
       message: `the data types of --config_dir (${known.join(', ')}) lack fp16, which the rule computes LoRA with`,
       hint: 'add fp16 with bytes_per_param 2 to data_types.json',
     }
-  const wrong = (request.dtypes ?? []).filter(name => !known.includes(name))
-  if (wrong.length === 0) return null
-  const near = known.find(name => name === wrong[0]!.toLowerCase())
-  return {
-    code: 'usage',
-    message: `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`,
-    hint: near === undefined ? 'see --list_types' : `did you mean ${near}?`,
-  }
+  return unknownTypes(request.dtypes ?? [], tables)
 }
 
 async function calculateOne(
@@ -281,7 +280,11 @@ async function localModel(path: string, name: string | null, process: Process): 
     import('../models/sources/local.ts'),
     import('../repository/working-tree.ts'),
   ])
-  return localFacts(workingTree(folder), '.', name ?? path, { file: path, line: 1, column: 1 })
+  const found = await localFacts(workingTree(folder), '.', name ?? path)
+  if (found.ok || found.problem.code !== 'model-not-found') return found
+  return bad('model-not-found', `--model_path ${JSON.stringify(path)} holds no config.json`, {
+    hint: "give a directory with the model's config.json or GGUF file",
+  })
 }
 
 function writeDocument(path: string, calculations: readonly Calculation[]): Problem | null {

@@ -85,7 +85,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc check [PATH ...] [FLAG ...]',
-  'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.',
+  'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware the files declare, and fails when something does not fit.',
   flags,
   'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).',
 )

@@ -1,5 +1,6 @@
-import { type Flag, type Parsed, readArguments } from './arguments.ts'
+import { type Flag, type Parsed, readArguments, wrapHelp } from './arguments.ts'
 import { type Command, type ExitCode, type Process, refuse } from './process.ts'
+import { styleOf } from './terminal.ts'
 
 /** A command of these flags: refuses arguments it does not know, prints `help` when asked, else runs. */
 export const command =
@@ -8,6 +9,6 @@ export const command =
     const parsed = readArguments(argv, flags)
     if (!parsed.ok) return refuse(process, [parsed.problem])
     if (!parsed.value.on['help']) return run(parsed.value, process)
-    process.stdout.write(help)
+    process.stdout.write(wrapHelp(help, styleOf(process.stdout, process.env).width))
     return 0
   }

@@ -19,7 +19,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]',
-  'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with\nits formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.',
+  'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with its formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.',
   flags,
 )
 

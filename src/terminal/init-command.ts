@@ -25,7 +25,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc init [PATH] [FLAG ...]',
-  'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing\nfiles are left alone, except that --accept-current adds exemptions to an existing policy.',
+  'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing files are left alone, except that --accept-current adds exemptions to an existing policy.',
   flags,
 )
 

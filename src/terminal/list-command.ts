@@ -1,5 +1,5 @@
 import { scriptPath } from '../find-model.ts'
-import { type Cell, type Column, grid, type TextStyle } from '../report/grid.ts'
+import { type Cell, type Column, grid, type TextStyle, wrap } from '../report/grid.ts'
 import { GiB, MiB } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 import { type Flag, helpFlag, helpText } from './arguments.ts'
@@ -12,6 +12,8 @@ interface Listing {
   readonly columns: readonly Column[]
   readonly rows: readonly (readonly Cell[])[]
   readonly data: readonly unknown[]
+  /** The last column repeats long texts: it is printed as numbers of notes below the table. */
+  readonly noted?: boolean
 }
 
 const right = (title: string): Column => ({ title, align: 'right' })
@@ -47,6 +49,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
         gpu.source,
       ]),
       data: gpus.map(({ keys: _keys, ...gpu }) => gpu),
+      noted: true,
     }
   },
   instances: async () => {
@@ -98,6 +101,7 @@ const LISTS: Readonly<Record<string, () => Promise<Listing>>> = {
       columns: [{ title: 'Family' }, flexible('Model types'), flexible('Verified by')],
       rows: families.map(family => [family.name, family.modelTypes.join(', '), family.verified]),
       data: families.map(family => ({ name: family.name, modelTypes: family.modelTypes, verified: family.verified })),
+      noted: true,
     }
   },
   models: async () => {
@@ -139,6 +143,10 @@ export const listCommand = command(flags, help, async (options, process) => {
   return 0
 })
 
-function listingText(listing: Listing, style: TextStyle): string {
-  return grid(listing.columns, listing.rows, style)
+function listingText({ columns, rows, noted }: Listing, style: TextStyle): string {
+  if (!noted) return grid(columns, rows, style)
+  const notes = [...new Set(rows.map(row => String(row.at(-1))))]
+  const numbered = rows.map(row => [...row.slice(0, -1), String(notes.indexOf(String(row.at(-1))) + 1)])
+  const below = notes.flatMap((note, i) => wrap(`${i + 1}: ${note}`, style.width))
+  return `${grid(columns, numbered, style)}${below.join('\n')}\n`
 }

@@ -38,7 +38,7 @@ const flags: readonly Flag[] = [
 
 const help = helpText(
   'hf-vram-calc lock [PATH ...] [FLAG ...]',
-  'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and\nnext year: the commit, the config fields that matter, the tensors by data type.',
+  'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and next year: the commit, the config fields that matter, the tensors by data type.',
   flags,
   'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.',
 )

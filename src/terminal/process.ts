@@ -1,4 +1,5 @@
 import { type Problem, problemText } from '../problem.ts'
+import { wrap } from '../report/grid.ts'
 
 /** What a command line needs of its process; handed in so that tests can give their own. */
 export interface Process {
@@ -13,8 +14,12 @@ export type ExitCode = 0 | 1 | 2 | 70
 
 export type Command = (argv: readonly string[], process: Process) => Promise<ExitCode>
 
-/** Says problems on stderr, one line each, and gives the exit code for them. */
+/** Says problems on stderr, one line each (wrapped at words on a terminal), and gives the exit code for them. */
 export function refuse(process: Process, problems: readonly Problem[], code: 1 | 2 = 2): ExitCode {
-  for (const problem of problems) process.stderr.write(`hf-vram-calc: ${problemText(problem)}\n`)
+  for (const problem of problems) {
+    const text = `hf-vram-calc: ${problemText(problem)}`
+    const { isTTY, columns } = process.stderr
+    process.stderr.write(`${isTTY && columns ? wrap(text, columns).join('\n') : text}\n`)
+  }
   return code
 }

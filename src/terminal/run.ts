@@ -1,6 +1,8 @@
 import { closest } from '../units/suggest.ts'
 import { version } from '../version.ts'
+import { wrapHelp } from './arguments.ts'
 import { type Command, type ExitCode, type Process, refuse } from './process.ts'
+import { styleOf } from './terminal.ts'
 
 /** Commands load on use: a calculation does not pay for YAML, the gate not for the calculator. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -60,7 +62,7 @@ export function crashed(error: unknown, process: Process): ExitCode {
 async function dispatch(argv: readonly string[], process: Process): Promise<ExitCode> {
   const first = argv[0]
   if (first === undefined) {
-    process.stderr.write(HELP)
+    process.stderr.write(wrapHelp(HELP, styleOf(process.stderr, process.env).width))
     return 2
   }
   if (first === '--version' || first === '-V') {
@@ -68,7 +70,7 @@ async function dispatch(argv: readonly string[], process: Process): Promise<Exit
     return 0
   }
   if ((first === '--help' || first === '-h' || first === 'help') && argv.length === 1) {
-    process.stdout.write(HELP)
+    process.stdout.write(wrapHelp(HELP, styleOf(process.stdout, process.env).width))
     return 0
   }
   const load = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined

@@ -1,12 +1,12 @@
-import { styleText } from 'node:util'
 import type { TextStyle, Tone } from '../report/grid.ts'
 
-const FORMAT: Readonly<Record<Tone, Parameters<typeof styleText>[0] | null>> = {
-  good: 'green',
-  warn: 'yellow',
-  bad: ['red', 'bold'],
-  dim: 'dim',
-  strong: 'bold',
+/** What switches a tone on and off. The terminal's own yellow is hard to read on white; this ochre is on neither. */
+const CODES: Readonly<Record<Tone, readonly [string, string] | null>> = {
+  good: ['32', '39'],
+  warn: ['38;5;136', '39'],
+  bad: ['31;1', '22;39'],
+  dim: ['2', '22'],
+  strong: ['1', '22'],
   plain: null,
 }
 
@@ -32,8 +32,8 @@ export function styleOf(stream: Stream, env: NodeJS.ProcessEnv): TextStyle {
     width: Math.max(60, width),
     boxes: stream.isTTY === true,
     paint: (tone, text) => {
-      const format = FORMAT[tone]
-      return colour && format !== null && text !== '' ? styleText(format, text, { validateStream: false }) : text
+      const codes = CODES[tone]
+      return colour && codes !== null && text !== '' ? `\u001b[${codes[0]}m${text}\u001b[${codes[1]}m` : text
     },
   }
 }

@@ -27,7 +27,6 @@ export function samTower(file: Config): Encoder {
       use_rel_pos: true,
       window_size: SAM_WINDOW,
       global_attn_indexes: [2, 5, 8, 11],
-      mlp_dim: 3072,
     }),
   )
   const hidden = config.size('hidden_size')
@@ -45,7 +44,7 @@ export function samTower(file: Config): Encoder {
       : []
   const layer = encoderLayer({
     hidden,
-    width: config.size('mlp_dim'),
+    width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
     fused: true,
     qkvBias: config.flag('qkv_bias'),
     names: { attention: 'attn', out: 'proj' },
@@ -76,7 +75,7 @@ export function samTower(file: Config): Encoder {
 
 /** Two strided convolutions and a matrix behind SAM's tower. */
 function gotTowers(m: Multimodal): NamedTower[] {
-  const encoder = samTower(m.part('vision_config'))
+  const encoder = samTower(m.part('vision_config').with({ mlp_dim: 3072 }))
   return [
     tower('vision_tower', 'vision', encoder),
     projector([

@@ -1,6 +1,6 @@
-import { column, linear, norm, replicated, tokenEmbedding } from '../blocks/weights.ts'
+import { column, linear, norm, replicated, tokenEmbedding, vector } from '../blocks/weights.ts'
 import type { Weight } from '../shape.ts'
-import { architectureOf } from './architecture.ts'
+import { architectureOf, labelCount } from './architecture.ts'
 import { modernLayer } from './bert.ts'
 import { alternatingWindows, type Dims, decoder } from './decoder.ts'
 import { usual } from './family.ts'
@@ -49,7 +49,9 @@ export const modernBertDecoder = decoder({
   final: d => {
     const normBias = d.config.flag('norm_bias')
     const dense = replicated('lm_head.dense', d.hidden, d.hidden, { bias: d.config.flag('classifier_bias') })
+    const classifies = architectureOf(d.config).head === 'sequence' && d.config.flag('classifier_bias')
     return [
+      ...(classifies ? [vector('classifier.bias', labelCount(d.config))] : []),
       norm('model.final_norm', d.hidden, normBias),
       ...(architectureOf(d.config).head !== 'none' ? [dense, norm('lm_head.norm', d.hidden, normBias)] : []),
     ]

@@ -152,6 +152,7 @@ function t5Shape(rule: T5Type, file: Config): ModelShape {
     exact:
       rule.exact !== false &&
       (rule.exact !== 'lm' || architectureOf(config).head === 'lm') &&
+      !config.flag('is_decoder') &&
       config.text('encoder_attention_type') !== 'transient-global',
     embedding: [table('shared')],
     encoder: {

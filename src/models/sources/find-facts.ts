@@ -126,6 +126,7 @@ function nearest(id: string, ids: readonly string[]): string | null {
   const byName = new Map(
     ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known]),
   )
-  const near = closest(wanted.name, byName.keys())
+  const longer = [...byName.keys()].filter(name => name.startsWith(wanted.name)).sort((a, b) => a.length - b.length)
+  const near = closest(wanted.name, byName.keys()) ?? longer[0] ?? null
   return near === null ? null : byName.get(near)!
 }
