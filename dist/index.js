@@ -27677,7 +27677,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   },
   final: d => {
    const normBias = d.config.flag('norm_bias'), dense = replicated('lm_head.dense', d.hidden, d.hidden, {bias: d.config.flag('classifier_bias')})
-   return [norm('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, norm('lm_head.norm', d.hidden, normBias)] : []]
+   return [...architectureOf(d.config).head === 'sequence' && d.config.flag('classifier_bias') ? [vector('classifier.bias', labelCount(d.config))] : [], norm('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, norm('lm_head.norm', d.hidden, normBias)] : []]
   },
   headBias: config => config.flag('decoder_bias')
  })
@@ -27936,11 +27936,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    use_abs_pos: true,
    use_rel_pos: true,
    window_size: 14,
-   global_attn_indexes: [2, 5, 8, 11],
-   mlp_dim: 3072
+   global_attn_indexes: [2, 5, 8, 11]
   })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ vector('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), vector('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [], layer = encoderLayer({
    hidden,
-   width: config.size('mlp_dim'),
+   width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
    fused: true,
    qkvBias: config.flag('qkv_bias'),
    names: {attention: 'attn', out: 'proj'}
@@ -27982,7 +27981,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: {type: 'qwen2', absent: usual({vocab: 151860, hidden: 1024, width: 2816, layers: 24, heads: 16, kvHeads: 16})},
   tiedByDefault: true,
   towers: function gotTowers(m) {
-   const encoder = samTower(m.part('vision_config'))
+   const encoder = samTower(m.part('vision_config').with({mlp_dim: 3072}))
    return [tower('vision_tower', 'vision', encoder), projector([conv('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), conv('conv_upsampler2', m.hidden, 18 * encoder.width, false), replicated('multimodal_projector', m.hidden, m.hidden, {bias: true})])]
   }
  }, {
@@ -29875,7 +29874,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }, table = name => tokenEmbedding(vocabulary, hidden, name)
   return assembleEncoderDecoder(config, {
    type: rule.type,
-   exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
+   exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && !config.flag('is_decoder') && config.text('encoder_attention_type') !== 'transient-global',
    embedding: [table('shared')],
    encoder: {weights: [norm('final_layer_norm', hidden), ...rule.beside?.(config) ?? []], stack: stack(encoderLayers, false)},
    decoder: stack(layers, true),
@@ -41074,19 +41073,18 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     if (/[/#:,_-]/.test(char)) soft = cut;
    }
    if (rest[cut] === ' ') space = cut;
-   const at = [ space, soft ].find(place => place > cut / 3) ?? cut
+   const next = /^\S*/.exec(rest.slice(space).trimStart())[0], at = space > 0 && displayWidth(next) <= width ? space : [ space, soft ].find(place => place > cut / 3) ?? cut
    lines.push(rest.slice(0, at).trimEnd())
    rest = rest.slice(at).trimStart()
   }
   lines.push(rest)
   return lines
  }
- function grid(columns, rows, style) {
-  const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth))))), widths = fitted(cellWidths, columns, style), sides = style.boxes ? { left: '\u2502 ', between: ' \u2502 ', right: ' \u2502' } : {
-   left: '',
-   between: '  ',
-   right: ''
-  }, line = (cells, forced) => {
+ function grid(columns, rows, asked) {
+  const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...grid_textOf(row[i] ?? '').split('\n').map(displayWidth))))), words = columns.map((_, i) => Math.max(0, ...rows.flatMap(row => grid_textOf(row[i] ?? '').split(/\s/).map(displayWidth)))), framed = fitted(cellWidths, words, columns, asked), style = asked.boxes && framed.over > 0 ? {
+   ...asked,
+   boxes: false
+  } : asked, {widths} = style === asked ? framed : fitted(cellWidths, words, columns, style), sides = style.boxes ? { left: '\u2502 ', between: ' \u2502 ', right: ' \u2502' } : { left: '', between: '  ', right: '' }, line = (cells, forced) => {
    const wrapped = columns.map((_, i) => grid_textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i]))), height = Math.max(...wrapped.map(lines => lines.length))
    return Array.from({length: height}, (_, at) => {
     const parts = columns.map((column, i) => {
@@ -41104,23 +41102,20 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return `${out.join('\n')}\n`
  }
  const NARROWEST = 12
- function fitted(cells, columns, style) {
-  const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), least = columns.map((column, i) => {
-   const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
-   return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i])
-  }), frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
+ function fitted(cells, words, columns, style) {
+  const titles = columns.map(column => Math.max(...column.title.split(' ').map(displayWidth))), widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), stages = [(column, i) => column.flexible ? Math.min(widths[i], NARROWEST) : widths[i], (column, i) => column.flexible ? widths[i] : Math.max(titles[i], cells[i]), (_, i) => Math.min(widths[i], Math.max(titles[i], words[i]))], frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
   let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
-  for (const flexible of [true, false]) while (over > 0) {
-   let widest = -1
-   columns.forEach((column, i) => {
-    if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
-    if (widest < 0 || widths[i] > widths[widest]) widest = i;
-   })
-   if (widest < 0) break;
-   widths[widest]--
-   over--
+  for (const stage of stages) {
+   const least = columns.map(stage)
+   while (over > 0) {
+    let widest = -1
+    for (let i = 0; i < widths.length; i++) if (widths[i] > least[i] && (widest < 0 || widths[i] > widths[widest])) widest = i;
+    if (widest < 0) break;
+    widths[widest]--
+    over--
+   }
   }
-  return widths
+  return {widths, over}
  }
  function reportJson(report) {
   const text = JSON.stringify(report, (key, value) => {
@@ -41348,7 +41343,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   for (const problem of report.problems) out.push('', ...wrap((0, lib_problem.fI)(problem), style.width));
   for (const message of report.policy?.messages ?? []) out.push('', ...wrap(`${message.level}: ${message.message}`, style.width));
   if (report.policy?.edited) out.push('', ...wrap(report.policy.edited.message, style.width));
-  out.push('', style.paint(VERDICT_TONE[report.verdict], verdictLine(report)), style.paint('dim', coverageText(report)))
+  const say = (tone, text) => out.push(...wrap(text, style.width).map(line => style.paint(tone, line)))
+  out.push('')
+  say(VERDICT_TONE[report.verdict], verdictLine(report))
+  say('dim', coverageText(report))
   return `${out.join('\n').replace(/^\n+/, '')}\n`
  }
  function table_cellsOf(row, compared) {
@@ -41918,7 +41916,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return {owner: text.slice(0, Math.max(0, cut)).toLowerCase(), name: text.slice(cut + 1).toLowerCase()}
   }, wanted = parts(id), namesake = ids.find(known => parts(known).name === wanted.name)
   if (namesake !== void 0) return namesake;
-  const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), near = suggest_closest(wanted.name, byName.keys())
+  const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), longer = [...byName.keys()].filter(name => name.startsWith(wanted.name)).sort((a, b) => a.length - b.length), near = suggest_closest(wanted.name, byName.keys()) ?? longer[0] ?? null
   return near === null ? null : byName.get(near)
  }
  function hubSettings(env, readFile) {

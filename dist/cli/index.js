@@ -8068,7 +8068,7 @@ function nearest(id, ids) {
   return {owner: text.slice(0, Math.max(0, cut)).toLowerCase(), name: text.slice(cut + 1).toLowerCase()}
  }, wanted = parts(id), namesake = ids.find(known => parts(known).name === wanted.name)
  if (namesake !== void 0) return namesake;
- const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), near = suggest.k(wanted.name, byName.keys())
+ const byName = new Map(ids.filter(known => parts(known).owner === wanted.owner).map(known => [parts(known).name, known])), longer = [...byName.keys()].filter(name => name.startsWith(wanted.name)).sort((a, b) => a.length - b.length), near = suggest.k(wanted.name, byName.keys()) ?? longer[0] ?? null
  return near === null ? null : byName.get(near)
 }
 var hub_settings = require_(5435)
@@ -12586,7 +12586,7 @@ const mixtral_flaggedAttention = d => {
  },
  final: d => {
   const normBias = d.config.flag('norm_bias'), dense = blocks_.kz('lm_head.dense', d.hidden, d.hidden, {bias: d.config.flag('classifier_bias')})
-  return [blocks_.xb('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, blocks_.xb('lm_head.norm', d.hidden, normBias)] : []]
+  return [...architectureOf(d.config).head === 'sequence' && d.config.flag('classifier_bias') ? [blocks_.i1('classifier.bias', labelCount(d.config))] : [], blocks_.xb('model.final_norm', d.hidden, normBias), ...architectureOf(d.config).head !== 'none' ? [dense, blocks_.xb('lm_head.norm', d.hidden, normBias)] : []]
  },
  headBias: config => config.flag('decoder_bias')
 })
@@ -12854,11 +12854,10 @@ function samTower(file) {
   use_abs_pos: true,
   use_rel_pos: true,
   window_size: 14,
-  global_attn_indexes: [2, 5, 8, 11],
-  mlp_dim: 3072
+  global_attn_indexes: [2, 5, 8, 11]
  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ blocks_.i1('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), blocks_.i1('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim)] : [], layer = encoderLayer({
   hidden,
-  width: config.size('mlp_dim'),
+  width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
   fused: true,
   qkvBias: config.flag('qkv_bias'),
   names: {attention: 'attn', out: 'proj'}
@@ -12898,7 +12897,7 @@ const document_vision_types = [{
  text: {type: 'qwen2', absent: family.BG({vocab: 151860, hidden: 1024, width: 2816, layers: 24, heads: 16, kvHeads: 16})},
  tiedByDefault: true,
  towers: function gotTowers(m) {
-  const encoder = samTower(m.part('vision_config'))
+  const encoder = samTower(m.part('vision_config').with({mlp_dim: 3072}))
   return [tower('vision_tower', 'vision', encoder), projector([blocks_.xT('conv_upsampler1', 2 * encoder.width, 9 * encoder.width, false), blocks_.xT('conv_upsampler2', m.hidden, 18 * encoder.width, false), blocks_.kz('multimodal_projector', m.hidden, m.hidden, {bias: true})])]
  }
 }, {
@@ -14686,7 +14685,7 @@ function t5Shape(rule, file) {
  }, table = name => blocks_.xP(vocabulary, hidden, name)
  return assembleEncoderDecoder(config, {
   type: rule.type,
-  exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && config.text('encoder_attention_type') !== 'transient-global',
+  exact: rule.exact !== false && (rule.exact !== 'lm' || architectureOf(config).head === 'lm') && !config.flag('is_decoder') && config.text('encoder_attention_type') !== 'transient-global',
   embedding: [table('shared')],
   encoder: {weights: [blocks_.xb('final_layer_norm', hidden), ...rule.beside?.(config) ?? []], stack: stack(encoderLayers, false)},
   decoder: stack(layers, true),
@@ -16337,19 +16336,18 @@ function wrap(text, width) {
    if (/[/#:,_-]/.test(char)) soft = cut;
   }
   if (rest[cut] === ' ') space = cut;
-  const at = [ space, soft ].find(place => place > cut / 3) ?? cut
+  const next = /^\S*/.exec(rest.slice(space).trimStart())[0], at = space > 0 && displayWidth(next) <= width ? space : [ space, soft ].find(place => place > cut / 3) ?? cut
   lines.push(rest.slice(0, at).trimEnd())
   rest = rest.slice(at).trimStart()
  }
  lines.push(rest)
  return lines
 }
-function grid(columns, rows, style) {
- const widths = fitted(columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth))))), columns, style), sides = style.boxes ? { left: '\u2502 ', between: ' \u2502 ', right: ' \u2502' } : {
-  left: '',
-  between: '  ',
-  right: ''
- }, line = (cells, forced) => {
+function grid(columns, rows, asked) {
+ const cellWidths = columns.map((_, i) => Math.max(0, ...rows.map(row => Math.max(...textOf(row[i] ?? '').split('\n').map(displayWidth))))), words = columns.map((_, i) => Math.max(0, ...rows.flatMap(row => textOf(row[i] ?? '').split(/\s/).map(displayWidth)))), framed = fitted(cellWidths, words, columns, asked), style = asked.boxes && framed.over > 0 ? {
+  ...asked,
+  boxes: false
+ } : asked, {widths} = style === asked ? framed : fitted(cellWidths, words, columns, style), sides = style.boxes ? { left: '\u2502 ', between: ' \u2502 ', right: ' \u2502' } : { left: '', between: '  ', right: '' }, line = (cells, forced) => {
   const wrapped = columns.map((_, i) => textOf(cells[i] ?? '').split('\n').flatMap(text => wrap(text, widths[i]))), height = Math.max(...wrapped.map(lines => lines.length))
   return Array.from({length: height}, (_, at) => {
    const parts = columns.map((column, i) => {
@@ -16367,23 +16365,20 @@ function grid(columns, rows, style) {
  return `${out.join('\n')}\n`
 }
 const NARROWEST = 12
-function fitted(cells, columns, style) {
- const widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), least = columns.map((column, i) => {
-  const longestWord = Math.max(...column.title.split(' ').map(displayWidth))
-  return column.flexible ? Math.min(widths[i], NARROWEST) : Math.max(longestWord, cells[i])
- }), frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
+function fitted(cells, words, columns, style) {
+ const titles = columns.map(column => Math.max(...column.title.split(' ').map(displayWidth))), widths = columns.map((column, i) => Math.max(displayWidth(column.title), cells[i])), stages = [(column, i) => column.flexible ? Math.min(widths[i], NARROWEST) : widths[i], (column, i) => column.flexible ? widths[i] : Math.max(titles[i], cells[i]), (_, i) => Math.min(widths[i], Math.max(titles[i], words[i]))], frame = style.boxes ? 3 * widths.length + 1 : 2 * (widths.length - 1)
  let over = widths.reduce((a, b) => a + b, 0) + frame - style.width
- for (const flexible of [true, false]) while (over > 0) {
-  let widest = -1
-  columns.forEach((column, i) => {
-   if ((column.flexible ?? false) !== flexible || widths[i] <= least[i]) return;
-   if (widest < 0 || widths[i] > widths[widest]) widest = i;
-  })
-  if (widest < 0) break;
-  widths[widest]--
-  over--
+ for (const stage of stages) {
+  const least = columns.map(stage)
+  while (over > 0) {
+   let widest = -1
+   for (let i = 0; i < widths.length; i++) if (widths[i] > least[i] && (widest < 0 || widths[i] > widths[widest])) widest = i;
+   if (widest < 0) break;
+   widths[widest]--
+   over--
+  }
  }
- return widths
+ return {widths, over}
 }
  },
  3101: function(_module, exports_, require_) {
@@ -16611,12 +16606,13 @@ function makeFolder(path) {
  node_fs__0.mkdirSync(path)
 }
  },
- 5769: function(_module, exports_, require_) {
-require_.d(exports_, {BK: () => helpText, IN: () => helpFlag, lR: () => readArguments})
-var node_util__0 = require_(7975), _problem_js__2 = require_(8007), _units_suggest_js__1 = require_(4630)
+ 8699: function(_module, exports_, require_) {
+require_.d(exports_, {IN: () => helpFlag, BK: () => helpText, lR: () => readArguments, Ik: () => wrapHelp})
+const external_node_util_namespaceObject = require("node:util")
+var problem = require_(8007), grid = require_(1719), suggest = require_(4630)
 const helpFlag = {name: 'help', type: 'boolean', short: 'h', help: 'show this help'}
 function readArguments(argv, flags) {
- const byName = new Map(flags.map(flag => [ flag.name, flag ])), normal = argv.map((word, i) => word.startsWith('--') && word !== '--' && !argv.slice(0, i).includes('--') ? word.replace(/^--[^=]*/, name => `--${name.slice(2).replaceAll('_', '-')}`) : word), {tokens} = node_util__0.parseArgs({
+ const byName = new Map(flags.map(flag => [ flag.name, flag ])), normal = argv.map((word, i) => word.startsWith('--') && word !== '--' && !argv.slice(0, i).includes('--') ? word.replace(/^--[^=]*/, name => `--${name.slice(2).replaceAll('_', '-')}`) : word), {tokens} = external_node_util_namespaceObject.parseArgs({
   args: normal,
   strict: false,
   tokens: true,
@@ -16630,22 +16626,22 @@ function readArguments(argv, flags) {
   }
   const flag = byName.get(token.name)
   if (!flag) {
-   const near = _units_suggest_js__1.k(token.name, byName.keys())
-   return _problem_js__2.MB('usage', `unknown flag ${token.rawName}`, { hint: near === null ? 'see --help' : `did you mean --${near}?` })
+   const parts = flags.filter(({name}) => name.includes(token.name)), near = suggest.k(token.name, byName.keys()) ?? (parts.length === 1 ? parts[0].name : null)
+   return problem.MB('usage', `unknown flag ${token.rawName}`, { hint: near === null ? 'see --help' : `did you mean --${near}?` })
   }
   if (flag.type === 'boolean') {
-   if (token.value === void 0) on[flag.name] = true; else if (token.value === 'true' || token.value === 'false') on[flag.name] = token.value === 'true'; else return _problem_js__2.MB('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected true or false`)
+   if (token.value === void 0) on[flag.name] = true; else if (token.value === 'true' || token.value === 'false') on[flag.name] = token.value === 'true'; else return problem.MB('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected true or false`)
    continue
   }
   if (token.value === '' && flag.optional) continue;
-  if (token.value === void 0 || token.value === '') return _problem_js__2.MB('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`);
+  if (token.value === void 0 || token.value === '' || !token.inlineValue && token.value.startsWith('--')) return problem.MB('usage', `--${flag.name} needs a value${flag.shows ? `: --${flag.name} ${flag.shows}` : ''}`)
   if (flag.values && !flag.values.includes(token.value)) {
-   const near = _units_suggest_js__1.k(token.value, flag.values)
-   return _problem_js__2.MB('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected one of ${flag.values.join(', ')}`, { ...near === null ? {} : { hint: `did you mean ${near}?` } })
+   const near = suggest.k(token.value, flag.values)
+   return problem.MB('usage', `--${flag.name} is ${JSON.stringify(token.value)}, expected one of ${flag.values.join(', ')}`, { ...near === null ? {} : { hint: `did you mean ${near}?` } })
   }
   if (flag.type === 'list') list[flag.name] = [...list[flag.name] ?? [], token.value]; else text[flag.name] = token.value;
  }
- return _problem_js__2.uw({positionals, text, list, on})
+ return problem.uw({positionals, text, list, on})
 }
 function helpText(usage, about, flags, after = "") {
  const left = flags.map(flag => {
@@ -16653,6 +16649,12 @@ function helpText(usage, about, flags, after = "") {
   return `  --${flag.name}${value}`
  }), width = Math.min(34, Math.max(...left.map(text => text.length)) + 2)
  return `Usage: ${usage}\n\n${about}\n\n${flags.map((flag, i) => left[i].length < width ? `${left[i].padEnd(width)}${flag.help}` : `${left[i]}\n${' '.repeat(width)}${flag.help}`).join('\n')}\n${after ? `\n${after}\n` : ''}`
+}
+function wrapHelp(text, width) {
+ return text.split('\n').flatMap(line => {
+  const left = /^ *(?:\S.*?\S {2,})?/.exec(line)[0].slice(0, 40), [first, ...more] = grid.LV(line.slice(left.length), width - left.length)
+  return [left + first, ...more.map(rest => ' '.repeat(left.length) + rest)]
+ }).join('\n')
 }
  },
  3359: function(_module, exports_, require_) {
@@ -16693,6 +16695,16 @@ function detectType(id, configDtype, table) {
  notices.push(`the recommended data type ${wanted} is not in the table: ${other ? `${other.name} is used` : 'all of its types are shown'}`)
  return {dtypes: other ? [other] : table, from, notices}
 }
+function storedMethod(config) {
+ const own = config['quantization_config']
+ return typeof own == 'object' && own !== null ? String(own['quant_method'] ?? '') : ''
+}
+const STORED_TYPES = {fp8: 'fp8', mxfp4: 'mxfp4', awq: 'awq_int4', gptq: 'gptq_int4'}
+function storedNotice(config, recommended) {
+ const method = storedMethod(config), stored = STORED_TYPES[method]
+ if (stored === void 0 || recommended.some(dtype => dtype.name === stored || dtype.name === 'int8')) return [];
+ return [ `The checkpoint is stored as ${method} (quantization_config): --dtype ${stored} shows what an engine loads` ]
+}
 var bytes = require_(7731), rounding = require_(8766)
 function kvBytes(dtype) {
  if (dtype.bytesPerParameter < 1 || dtype.name === 'int8') return 2;
@@ -16709,6 +16721,10 @@ function dividedBy(inference, tp, pp, ep) {
  if (ep > 1) memory /= ep;
  return memory
 }
+function requestedShare(inference, routedShare, {tp, pp, ep}) {
+ const routed = inference * routedShare
+ return (inference - routed) / tp / pp + routed / tp / pp / (routedShare > 0 ? ep : 1)
+}
 function shortCount(n) {
  if (n >= 1e9) return `${rounding.v(n / 1e9, n >= 1e11 ? 0 : n >= 1e10 ? 1 : 2)}B`;
  if (n >= 1e6) return `${rounding.v(n / 1e6, 1)}M`;
@@ -16716,12 +16732,12 @@ function shortCount(n) {
  return String(n)
 }
 const documentGib = x => rounding.W(x, 2)
-var weights = require_(339), models_config = require_(401), count = require_(6476), family = require_(4126), families = require_(2748), problem = require_(8007), suggest = require_(4630)
+var weights = require_(339), models_config = require_(401), count = require_(6476), family = require_(4126), families = require_(2748), lib_problem = require_(8007), suggest = require_(4630)
 function calculate(name, facts, request, tables, engine) {
  const read = families.F(facts.config)
  if (!read.ok) return read;
  const shape = read.value
- if (shape.family === 'generic') return problem.MB('architecture-unsupported', `model_type ${JSON.stringify(shape.modelType)} is not known: no figure is computed from a guessed count`, { hint: 'see hf-vram-calc list families; hf-vram-calc check gives a derived estimate' });
+ if (shape.family === 'generic') return lib_problem.MB('architecture-unsupported', `model_type ${JSON.stringify(shape.modelType)} is not known: no figure is computed from a guessed count`, { hint: 'see hf-vram-calc list families; hf-vram-calc check gives a derived estimate' });
  const fields = ruleFields(facts.config, shape)
  if (!fields.ok) return fields;
  const parameters = count.F9(shape), configDtype = dtypeOf(facts.config), types = chosenTypes(name, configDtype, request, tables)
@@ -16732,35 +16748,38 @@ function calculate(name, facts, request, tables, engine) {
   loraRank: request.loraRank,
   tensorParallel: request.tp,
   maxNumTokens: request.maxNumTokens
- }, rows = dtypes.map(dtype => ruleRow(model, dtype, sizes)), embedding = shape.tied ? weights.X5(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0, routed = count.pW(shape).filter(entry => entry.weight.split.startsWith('expert')).reduce((sum, entry) => sum + entry.times * weights.X5([entry.weight]), 0)
- return problem.uw({
+ }, rows = dtypes.map(dtype => ruleRow(model, dtype, sizes)), embedding = shape.tied ? weights.X5(shape.embedding.filter(weight => weight.split === 'vocab').slice(0, 1)) : 0, routedShare = count.pW(shape).filter(entry => entry.weight.split.startsWith('expert')).reduce((sum, entry) => sum + entry.times * weights.X5([ entry.weight ]), 0) / parameters
+ return lib_problem.uw({
   name,
   architecture: textType(facts.config) ?? shape.modelType,
   model,
   activeParameters: count.DF(shape),
   count: shape.count,
   originalCount: embedding > 0 ? parameters + embedding : null,
-  routedShare: routed / parameters,
+  routedShare,
   configDtype,
   source: facts.source + (facts.asOf === null ? '' : ` (${facts.asOf})`),
   rows,
   detected,
-  engine: engine({name, facts, shape, parameters}, request, dtypes.map(dtype => dtype.name)),
-  notices: [...request.notices, ...notices],
+  engine: engine({name, facts, shape, parameters, routedShare}, request, dtypes),
+  notices: [...request.notices, ...notices, ...detected ? storedNotice(facts.config, dtypes) : []],
   request
  })
 }
 function chosenTypes(name, configDtype, request, tables) {
  if (request.dtypes === null) {
   const found = detectType(name, configDtype, tables.dataTypes)
-  return problem.uw({dtypes: found.dtypes, notices: found.notices, detected: true})
+  return lib_problem.uw({dtypes: found.dtypes, notices: found.notices, detected: true})
  }
- const known = tables.dataTypes.map(row => row.name), wrong = request.dtypes.filter(asked => !known.includes(asked))
- if (wrong.length > 0) {
-  const near = suggest.k(wrong[0], known)
-  return problem.MB('usage', `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`, { hint: near === null ? 'see --list_types' : `did you mean ${near}?` })
- }
- return problem.uw({dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)), notices: [], detected: false})
+ const problem = unknownTypes(request.dtypes, tables)
+ if (problem !== null) return {ok: false, problem};
+ return lib_problem.uw({dtypes: request.dtypes.map(asked => tables.dataTypes.find(row => row.name === asked)), notices: [], detected: false})
+}
+function unknownTypes(asked, tables) {
+ const known = tables.dataTypes.map(row => row.name), wrong = asked.filter(name => !known.includes(name))
+ if (wrong.length === 0) return null;
+ const meant = dtypeOfName(wrong[0]), near = meant !== null && known.includes(meant) ? meant : suggest.k(wrong[0], known)
+ return { code: 'usage', message: `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`, hint: near === null ? 'see --list_types' : `did you mean ${near}?` }
 }
 const HIDDEN = ['hidden_size', 'n_embd', 'd_model'], LAYERS = ['num_hidden_layers', 'num_layers', 'n_layer', 'n_layers'], HEADS = ['num_attention_heads', 'n_head', 'num_heads'], KV_BY_ANOTHER_NAME = new Set(['falcon', 'mpt', 'chatglm', 'RefinedWeb', 'RefinedWebModel'])
 function textConfig(config) {
@@ -16776,13 +16795,100 @@ function ruleFields(config, shape) {
   const name = names.find(candidate => candidate in source), value = name === void 0 ? null : source[name]
   return typeof value == 'number' && Number.isInteger(value) && value > 0 ? value : null
  }, hidden = first(HIDDEN) ?? shape.facts.hidden, layers = first(LAYERS) ?? shape.facts.layers, heads = first(HEADS) ?? shape.facts.heads
- if (heads === null) return problem.MB('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, { hint: 'the rule of thumb needs attention heads: this model has none' });
+ if (heads === null) return lib_problem.MB('field-missing', `config.json: missing or malformed ${HEADS.join('/')}`, { hint: 'the rule of thumb needs attention heads: this model has none' });
  const byClass = KV_BY_ANOTHER_NAME.has(shape.modelType) ? heads : shape.facts.kvHeads ?? heads
- return problem.uw({hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? byClass})
+ return lib_problem.uw({hidden, layers, heads, kvHeads: first(['num_key_value_heads']) ?? byClass})
 }
 function dtypeOf(config) {
  return family.r$(new models_config.TS(textConfig(config))) ?? family.r$(new models_config.TS(config))
 }
+var engines = require_(4026), memory_parts = require_(9256)
+const PACKED = {bits: 4, group_size: 128}, ASKED = {
+ fp32: {dtype: 'float32', quantization: null},
+ fp16: {dtype: 'float16', quantization: null},
+ bf16: {dtype: 'bfloat16', quantization: null},
+ fp8: {dtype: null, quantization: {quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [128, 128]}},
+ int8: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_8bit: true}},
+ int4: {dtype: null, quantization: {quant_method: 'gptq', ...PACKED, sym: true, desc_act: false}},
+ gptq_int4: {dtype: null, quantization: {quant_method: 'gptq', ...PACKED, sym: true, desc_act: false}},
+ awq_int4: {dtype: null, quantization: {quant_method: 'awq', ...PACKED, zero_point: true, version: 'gemm'}},
+ nf4: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'nf4'}},
+ fp4: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'fp4'}},
+ mxfp4: {dtype: null, quantization: {quant_method: 'quark', global_quant_config: {weight: {dtype: 'fp4'}}}},
+ nvfp4: {dtype: null, quantization: {quant_method: 'modelopt', quant_algo: 'NVFP4', group_size: 16}}
+}, GGUF_TAGS = {fp32: 'F32', fp16: 'F16', bf16: 'BF16', int8: 'Q8_0', int4: 'Q4_K_M', mxfp4: 'MXFP4', nvfp4: 'NVFP4'}
+function engineTable(engineName, gpu) {
+ const engine = engines.k(engineName)
+ return (model, request, dtypes) => {
+  if (engine === null) return null;
+  const refusals = new Set, rows = dtypes.flatMap(dtype => rowOf(engine, model, request, dtype, gpu, refusals) ?? []), notes = [ ...refusals ].map(message => `${engine.title} would refuse ${model.name}: ${message}`)
+  if (gpu === null && engine.name === 'vllm') notes.push('For the activations the engine defaults of a card below 70 GiB are taken; give --target for another');
+  const left = dtypes.map(dtype => dtype.name).filter(name => !rows.some(row => row.dtype === name))
+  if (left.length > 0) notes.push(`${engine.title}: no layout is known for ${left.join(', ')}`);
+  return rows.length === 0 ? null : {engine: engine.title, rows, notes}
+ }
+}
+const set = value => ({value, from: 'flag'})
+function rowOf(engine, model, request, {name: dtype, bytesPerParameter}, gpu, refusals) {
+ const asked = ASKED[dtype], runsGguf = engine.name === 'llamacpp' || engine.name === 'ollama', tag = GGUF_TAGS[dtype]
+ if (asked === void 0 || runsGguf && tag === void 0) return null;
+ const {quantization_config: _own, quantization: _mlx, compression_config: _old, ...rest} = model.facts.config, ownMethod = storedMethod(model.facts.config), keeps = !runsGguf && asked.quantization !== null && ownMethod !== '' && sameMethod(dtype, ownMethod), config = keeps ? model.facts.config : asked.quantization === null ? rest : {
+  ...rest,
+  quantization_config: asked.quantization
+ }, {gguf: _file, ...facts} = model.facts, settings = {
+  maxModelLen: set(request.sequence * (engine.name === 'llamacpp' ? request.batch : 1)),
+  maxNumSeqs: set(request.batch),
+  tensorParallel: set(request.tp),
+  pipelineParallel: set(request.pp),
+  ...request.ep > 1 ? {expertParallel: set(true)} : {},
+  ...asked.dtype === null ? {} : {dtype: set(asked.dtype)},
+  ...runsGguf ? {quantization: set(tag)} : {},
+  ...request.kvDtype === null ? {} : {kvCacheDtype: set(request.kvDtype)}
+ }, input = {
+  shape: model.shape,
+  facts: {...facts, config, checkpoint: {totalBytes: null, elementsByDtype: null, tensors: null}},
+  settings,
+  options: {},
+  environment: {},
+  version: null,
+  gpu,
+  gpusPerReplica: request.tp * request.pp,
+  concurrency: request.batch,
+  draft: null
+ }, answer = engine.estimate(input)
+ for (const finding of answer.findings) if (finding.severity === 'error') refusals.add(finding.message);
+ const {parts} = answer.estimate.perGpu, bytes = cache => memory_parts.cz(parts.filter(part => part.name !== 'weights' && isCache(part) === cache).map(part => part.bytes)), weights = memory_parts.cz(parts.filter(part => part.name === 'weights').map(part => part.bytes)).expected, kvCache = bytes(true).expected, other = bytes(false), effective = answer.settings.dtype?.effective ?? asked.dtype, row = {
+  dtype,
+  scheme: runsGguf ? `GGUF ${tag}` : keeps ? `as stored (${ownMethod})` : schemeOf(asked, effective),
+  weights,
+  kvCache,
+  other,
+  total: memory_parts.cz(parts.map(part => part.bytes))
+ }
+ return {...row, differs: difference(model, request, engine.name, asked, row, bytesPerParameter)}
+}
+const isCache = part => part.name === 'kvCache' || part.name === 'recurrentState'
+function sameMethod(dtype, method) {
+ if (dtype === 'fp8') return /fp8|compressed-tensors|modelopt$/.test(method);
+ if (dtype === 'awq_int4') return method === 'awq';
+ if (dtype === 'gptq_int4' || dtype === 'int4') return method === 'gptq' || method === 'auto-round';
+ if (dtype === 'mxfp4') return method === 'mxfp4';
+ if (dtype === 'nvfp4') return /nvfp4|modelopt/.test(method);
+ return (dtype === 'nf4' || dtype === 'fp4' || dtype === 'int8') && method === 'bitsandbytes'
+}
+const schemeOf = (asked, effective) => asked.quantization === null ? String(effective) : `${String(asked.quantization['quant_method'])} layout`
+function difference(model, request, engine, asked, row, bytesPerParameter) {
+ const {weights, kvCache, other, total} = row, rule = requestedShare(model.parameters * bytesPerParameter * 1.2, model.routedShare, request)
+ if (Math.abs(rule - total.expected) <= .2 * total.expected) return null;
+ const ruleWeights = rule / 1.2, take = `weights take ${bytes.ip(weights)} GiB where the rule has ${bytes.ip(ruleWeights)}`
+ if (rule > total.expected) return {why: take, rule};
+ const causes = [...asked.quantization === null ? [] : ['layers in more bits, scales'], ...request.tp > 1 ? ['copies on every rank'] : [], ...request.pp > 1 ? [engine === 'tgi' ? 'no pipeline stages' : 'the fullest pipeline stage'] : [], ...request.ep > 1 && model.routedShare > 0 ? ['EP shares experts among the TP ranks, no further'] : []]
+ return {
+  why: [ [ kvCache, `KV cache is not in the rule's total, ${bytes.ip(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens` ], [ weights - ruleWeights, causes.length > 0 ? `${take} (${causes.join('; ')})` : take ], [ other.expected - .2 * ruleWeights, `working memory does not scale with the weights, ${bytes.ip(other.expected)} GiB where the rule adds ${bytes.ip(.2 * ruleWeights)}` ] ].reduce((a, b) => b[0] > a[0] ? b : a)[1],
+  rule
+ }
+}
+const needText = ({dtype, total, differs}) => `${dtype.toUpperCase()} needs ${bytes.ip(total.expected)}, the rule says ${bytes.ip(differs?.rule ?? 0)}`
 function document_document(calculation) {
  const {request, model} = calculation
  return {
@@ -16813,93 +16919,15 @@ function document_document(calculation) {
   })),
   engine_estimate: calculation.engine === null ? null : {
    engine: calculation.engine.engine,
-   per_gpu: calculation.engine.rows.map(row => ({dtype: row.dtype.toUpperCase(), weights_scheme: row.scheme, weights_bytes: row.weights, kv_cache_bytes: row.kvCache, other_bytes: row.other, total_bytes: row.total, rule_of_thumb_differs: row.differs})),
+   per_gpu: calculation.engine.rows.map(row => ({ dtype: row.dtype.toUpperCase(), weights_scheme: row.scheme, weights_bytes: row.weights, kv_cache_bytes: row.kvCache, other_bytes: row.other, total_bytes: row.total, rule_of_thumb_differs: row.differs && `${row.differs.why}: ${needText(row)}` })),
    notes: calculation.engine.notes
   }
  }
 }
-var engines = require_(4026), memory_parts = require_(9256)
-const PACKED = {bits: 4, group_size: 128}, ASKED = {
- fp32: {dtype: 'float32', quantization: null},
- fp16: {dtype: 'float16', quantization: null},
- bf16: {dtype: 'bfloat16', quantization: null},
- fp8: {dtype: null, quantization: {quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [128, 128]}},
- int8: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_8bit: true}},
- int4: {dtype: null, quantization: {quant_method: 'gptq', ...PACKED, sym: true, desc_act: false}},
- gptq_int4: {dtype: null, quantization: {quant_method: 'gptq', ...PACKED, sym: true, desc_act: false}},
- awq_int4: {dtype: null, quantization: {quant_method: 'awq', ...PACKED, zero_point: true, version: 'gemm'}},
- nf4: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'nf4'}},
- fp4: {dtype: null, quantization: {quant_method: 'bitsandbytes', load_in_4bit: true, bnb_4bit_quant_type: 'fp4'}},
- mxfp4: {dtype: null, quantization: {quant_method: 'quark', global_quant_config: {weight: {dtype: 'fp4'}}}},
- nvfp4: {dtype: null, quantization: {quant_method: 'modelopt', quant_algo: 'NVFP4', group_size: 16}}
-}
-function engineTable(engineName, gpu) {
- const engine = engines.k(engineName)
- return (model, request, dtypes) => {
-  if (engine === null) return null;
-  const rows = dtypes.flatMap(dtype => {
-   const row = rowOf(engine, model, request, dtype, gpu)
-   return row === null ? [] : [row]
-  }), notes = []
-  if (gpu === null) notes.push('For the activations the engine defaults of a card below 70 GiB are taken; give --target for another');
-  const left = dtypes.filter(dtype => !(dtype in ASKED))
-  if (left.length > 0) notes.push(`No engine layout is known for ${left.join(', ')}`);
-  return rows.length === 0 ? null : {engine: engine.title, rows, notes}
- }
-}
-const set = value => ({value, from: 'flag'})
-function rowOf(engine, model, request, dtype, gpu) {
- const asked = ASKED[dtype]
- if (asked === void 0) return null;
- const {quantization_config: own, quantization: _mlx, compression_config: _old, ...rest} = model.facts.config, ownMethod = typeof own == 'object' && own !== null ? String(own['quant_method'] ?? '') : '', keeps = asked.quantization !== null && ownMethod !== '' && sameMethod(dtype, ownMethod), config = keeps ? model.facts.config : asked.quantization === null ? rest : {
-  ...rest,
-  quantization_config: asked.quantization
- }, settings = {
-  maxModelLen: set(request.sequence),
-  maxNumSeqs: set(request.batch),
-  tensorParallel: set(request.tp),
-  pipelineParallel: set(request.pp),
-  ...request.ep > 1 ? {expertParallel: set(true)} : {},
-  ...asked.dtype === null ? {} : {dtype: set(asked.dtype)},
-  ...request.kvDtype === null ? {} : {kvCacheDtype: set(request.kvDtype)}
- }, input = {
-  shape: model.shape,
-  facts: {...model.facts, config, checkpoint: {totalBytes: null, elementsByDtype: null, tensors: null}},
-  settings,
-  options: {},
-  environment: {},
-  version: null,
-  gpu,
-  gpusPerReplica: request.tp * request.pp,
-  concurrency: request.batch,
-  draft: null
- }, {estimate} = engine.estimate(input), parts = estimate.perGpu.parts, named = names => memory_parts.cz(parts.filter(part => names.includes(part.name)).map(part => part.bytes)).expected, weights = named(['weights']), kvCache = named(['kvCache', 'recurrentState']), other = memory_parts.cz(parts.filter(part => !['weights', 'kvCache', 'recurrentState'].includes(part.name)).map(part => part.bytes)), total = memory_parts.cz(parts.map(part => part.bytes))
- return {dtype, scheme: schemeOf(parts, asked, keeps ? ownMethod : null), weights, kvCache, other, total, differs: difference(model, request, dtype, weights, kvCache, other, total)}
-}
-function sameMethod(dtype, method) {
- if (dtype === 'fp8') return /fp8|compressed-tensors|modelopt$/.test(method);
- if (dtype === 'awq_int4') return method === 'awq';
- if (dtype === 'gptq_int4' || dtype === 'int4') return method === 'gptq' || method === 'auto-round';
- if (dtype === 'mxfp4') return method === 'mxfp4';
- if (dtype === 'nvfp4') return /nvfp4|modelopt/.test(method);
- return (dtype === 'nf4' || dtype === 'fp4' || dtype === 'int8') && method === 'bitsandbytes'
-}
-function schemeOf(parts, asked, own) {
- if (own !== null) return `as stored (${own})`;
- if (asked.dtype !== null) return asked.dtype;
- const method = String(asked.quantization?.['quant_method'] ?? '')
- return parts.length > 0 ? `a usual ${method} layout` : method
-}
-const RULE_BYTES = {fp32: 4, fp16: 2, bf16: 2, fp8: 1, int8: 1}
-function difference(model, request, dtype, weights, kvCache, other, total) {
- const ruleTotal = model.parameters * (RULE_BYTES[dtype] ?? .5) * 1.2 / request.tp / request.pp
- if (Math.abs(ruleTotal - total.expected) <= .2 * total.expected) return null;
- const says = `the rule says ${bytes.ip(ruleTotal)}, the engine needs ${bytes.ip(total.expected)}`, ruleWeights = ruleTotal / 1.2, reasons = [ [ kvCache, `KV cache is not in the rule's total: ${bytes.ip(kvCache)} GiB at batch ${request.batch} x ${request.sequence} tokens` ], [ weights - ruleWeights, `weights that stay in 16 bit, scales and copies on every rank: ${bytes.ip(weights)} GiB where the rule divides to ${bytes.ip(ruleWeights)}` ], [ other.expected - .2 * ruleWeights, `working memory does not scale with the weights: ${bytes.ip(other.expected)} GiB where the rule adds a fifth, ${bytes.ip(.2 * ruleWeights)}` ] ], under = ruleTotal < total.expected, [, why] = under ? reasons.reduce((a, b) => b[0] > a[0] ? b : a) : [ 0, `the rule adds a fifth of the weights, ${bytes.ip(.2 * ruleWeights)} GiB, where the engine needs ${bytes.ip(kvCache + other.expected)} GiB beside them` ]
- return `${why} (${says})`
-}
 var grid = require_(1719), data = require_(5109)
 const two = x => rounding.v(x, 2), headed = (title, style) => grid.LV(title, style.width).map(line => style.paint('strong', line)), under = (text, style) => grid.LV(text, style.width - 2).map(line => `  ${line}`)
-function panel(title, lines, style) {
+function panel(title, texts, style) {
+ const lines = texts.flatMap(text => grid.LV(text, style.width - 4))
  if (!style.boxes) return `${title}\n${lines.map(line => `  ${line}`).join('\n')}\n`;
  const inner = Math.max(grid.F1(title) + 2, ...lines.map(grid.F1)), rule = inner + 2 - grid.F1(title) - 2
  return `${[ `\u256d${'\u2500'.repeat(Math.floor(rule / 2))} ${style.paint('strong', title)} ${'\u2500'.repeat(Math.ceil(rule / 2))}\u256e`, ...lines.map(line => `\u2502 ${line}${' '.repeat(inner - grid.F1(line))} \u2502`), `\u2570${'\u2500'.repeat(inner + 2)}\u256f` ].join('\n')}\n`
@@ -16913,23 +16941,32 @@ function information(calculation, style) {
  const {model, request} = calculation, active = calculation.activeParameters
  return panel('Model Information', [ `Model: ${calculation.name}`, `Architecture: ${calculation.architecture}`, `Parameters: ${bytes.zD(model.parameters)} (${shortCount(model.parameters)})${calculation.count === 'exact' ? '' : ', derived'}`, ...active !== model.parameters ? [ `Active per token: ${bytes.zD(active)} (${shortCount(active)})` ] : [], ...request.verbose && calculation.originalCount !== null ? [ `As the original counts (tied weights at each use): ${bytes.zD(calculation.originalCount)}` ] : [], ...calculation.configDtype === null ? [] : [ `Original torch_dtype: ${calculation.configDtype}` ], `${calculation.detected ? 'Recommended dtype' : 'User specified dtype'}: ${calculation.rows.map(row => row.dtype.name.toUpperCase()).join(', ')}`, `Facts from: ${calculation.source}` ], style)
 }
+function informationTable(calculations, style) {
+ const rows = calculations.map(({name, architecture, model, activeParameters, count, source}) => [name, architecture, bytes.zD(model.parameters), shortCount(activeParameters), count === 'exact' ? source : `${source}, count derived` ])
+ return `${style.paint('strong', 'Model Information')}\n${grid.Vg([ { title: 'Model', flexible: true }, { title: 'Architecture', flexible: true }, { title: 'Parameters', align: 'right' }, { title: 'Active', align: 'right' }, { title: 'Facts from', flexible: true } ], rows, style)}`
+}
 function memoryTable(calculations, tables, style) {
  const {request} = calculations[0], several = calculations.length > 1, number = title => ({title, align: 'right'}), columns = [...several ? [{title: 'Model', flexible: true}] : [], {
   title: 'Data Type'
  }, number('Model Size'), number('Activation'), number('KV Cache'), number('Inference Total'), number('Training (Adam)'), number('LoRA') ], rows = calculations.flatMap(calculation => byName(calculation.rows).map(row => [ ...several ? [ calculation.name ] : [], row.dtype.name.toUpperCase(), two(row.weights), two(row.activation), two(row.kvCache), need(row.inference, tables), need(row.training, tables), need(row.lora, tables) ])), title = `Memory Requirements by Data Type and Scenario (Batch Size: ${request.batch}, Sequence Length: ${request.sequence})`
  return [...headed(title, style), ...grid.LV('Rule of thumb, GiB: inference = weights x 1.2, training = weights x 4 x 1.3; KV cache and activations are in no total', style.width), grid.Vg(columns, rows, style) ].join('\n')
 }
-function render_engineTable(calculation, style) {
- const {engine, request} = calculation
- if (engine === null) return '';
- const number = title => ({title, align: 'right'}), columns = [{title: 'Data Type'}, {
+function render_engineTable(calculations, style) {
+ const {request} = calculations[0], several = calculations.length > 1, tables = calculations.flatMap(({name, engine}) => engine === null ? [] : [{name, ...engine}])
+ if (tables.length === 0) return '';
+ const number = title => ({title, align: 'right'}), columns = [...several ? [{title: 'Model', flexible: true}] : [], {title: 'Data Type'}, {
   title: 'Weights as',
   flexible: true
- }, number('Weights'), number('KV Cache'), number('Other'), number('Total per GPU'), number('Range')], rows = engine.rows.map(row => [row.dtype.toUpperCase(), row.scheme, bytes.ip(row.weights), bytes.ip(row.kvCache), bytes.ip(row.other.expected), {
+ }, number('Weights'), number('KV Cache'), number('Other'), number('Total per GPU'), number('Range')], rows = tables.flatMap(({name, rows}) => rows.map(row => [...several ? [name] : [], row.dtype.toUpperCase(), row.scheme, bytes.ip(row.weights), bytes.ip(row.kvCache), bytes.ip(row.other.expected), {
   text: bytes.ip(row.total.expected),
   tone: 'strong'
- }, `${bytes.ip(row.total.low)} to ${bytes.ip(row.total.high)}` ]), title = `What ${engine.engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`, differs = engine.rows.flatMap(row => row.differs === null ? [] : under(`${row.dtype.toUpperCase()}: ${row.differs}`, style))
- return [...headed(title, style), ...grid.LV("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width), grid.Vg(columns, rows, style).trimEnd(), ...engine.notes.flatMap(note => grid.LV(note, style.width)), ...differs.length > 0 ? [ 'Where the rule of thumb is off by more than 20 %:', ...differs ] : [], '' ].join('\n')
+ }, `${bytes.ip(row.total.low)}-${bytes.ip(row.total.high)}` ])), title = `What ${tables[0].engine} Needs for the Same Settings (${request.batch} x ${request.sequence} tokens, TP ${request.tp}, PP ${request.pp})`, differs = new Map
+ for (const {name, rows} of tables) for (const row of rows) if (row.differs !== null) {
+  const why = (several ? `${name}: ` : '') + row.differs.why
+  differs.set(why, [...differs.get(why) ?? [], needText(row)])
+ }
+ const notes = new Set(tables.flatMap(table => table.notes))
+ return [...headed(title, style), ...grid.LV("The engine's own accounting, GiB: exact weights and KV cache, ranges for the rest", style.width), grid.Vg(columns, rows, style).trimEnd(), ...[ ...notes ].flatMap(note => grid.LV(note, style.width)), ...differs.size > 0 ? [ 'Where the rule of thumb is off by more than 20 %:' ] : [], ...[ ...differs ].flatMap(([why, needs]) => under(`${why}: ${needs.join('; ')}`, style)), '' ].join('\n')
 }
 function minimum(gib) {
  const step = data.T3.find(size => gib <= size)
@@ -16942,7 +16979,7 @@ function parallelTable(calculation, row, tables, style) {
   return [name, String(tp), String(pp), String(ep), String(dp), need(memory, tables), minimum(memory)]
  }), {tp, pp, ep} = calculation.request
  if (tp > 1 || pp > 1 || ep > 1) {
-  const routed = row.inference * calculation.routedShare, memory = (row.inference - routed) / tp / pp + routed / tp / pp / (calculation.routedShare > 0 ? ep : 1)
+  const memory = requestedShare(row.inference, calculation.routedShare, calculation.request)
   rows.push(['Requested', String(tp), String(pp), String(ep), '1', need(memory, tables), minimum(memory)])
  }
  return `${style.paint('strong', `Parallelization Strategies (${row.dtype.name.toUpperCase()} Inference, GiB)`)}\n${grid.Vg(columns, rows, style)}`
@@ -16964,10 +17001,7 @@ function minimumPanel(row, style) {
  return panel('Minimum GPU Requirements', [ `Single GPU Inference: ${rounding.v(row.inference, 1)} GiB`, `Single GPU Training: ${rounding.v(row.training, 1)} GiB`, `Single GPU LoRA: ${rounding.v(row.lora, 1)} GiB` ], style)
 }
 function calculationText(calculations, tables, style, engineFirst = false) {
- const parts = calculations.map(calculation => information(calculation, style)), engines = calculations.flatMap(calculation => {
-  const table = render_engineTable(calculation, style), name = calculations.length > 1 && table !== '' ? [style.paint('strong', calculation.name)] : []
-  return table === '' ? [] : [...name, table]
- }), rule = memoryTable(calculations, tables, style)
+ const parts = [calculations.length === 1 ? information(calculations[0], style) : informationTable(calculations, style)], engines = [render_engineTable(calculations, style)].filter(table => table !== ''), rule = memoryTable(calculations, tables, style)
  parts.push(...engineFirst ? [...engines, rule] : [rule, ...engines])
  for (const calculation of calculations) {
   if (!calculation.request.verbose) continue;
@@ -16985,31 +17019,32 @@ function typesText(tables, style) {
  const types = grid.Vg([{title: 'Data Type'}, {title: 'Bytes/Param', align: 'right'}, {title: 'Description', flexible: true}], tables.dataTypes.map(row => [row.name.toUpperCase(), String(row.bytesPerParameter), row.description]), style), gpus = grid.Vg([{title: 'GPU Name'}, {title: 'Memory (GB)', align: 'right'}, {title: 'Category'}, {title: 'Architecture'}], tables.gpus.map(gpu => [gpu.name, String(gpu.memoryGb), gpu.category, gpu.architecture]), style)
  return `${style.paint('strong', 'Available Data Types:')}\n${types}\n${style.paint('strong', 'Available GPU Types:')}\n${gpus}`
 }
-const ALGORITHMS = {
- fp8: 'fp8',
- fp16: 'fp16',
- bf16: 'bf16',
- fp32: 'fp32',
- int8: 'int8',
- int4: 'int4',
- nvfp4: 'nvfp4',
- w4a16: 'int4',
- w4a16_awq: 'awq_int4',
- w4a16_gptq: 'gptq_int4',
- w8a16: 'int8'
-}, WITHOUT_EFFECT = ['performance_options', 'decoding_config', 'enable_chunked_prefill'], section = (yaml, name) => {
+const ALGORITHMS = {fp8: 'fp8', fp16: 'fp16', bf16: 'bf16', fp32: 'fp32', int8: 'int8', int4: 'int4', nvfp4: 'nvfp4', w4a16: 'int4', w4a16_awq: 'awq_int4', w4a16_gptq: 'gptq_int4', w8a16: 'int8'}, READ = {
+ build_config: ['max_batch_size', 'max_seq_len', 'max_num_tokens'],
+ kv_cache_config: ['dtype'],
+ quant_config: ['quant_algo', 'kv_cache_quant_algo'],
+ lora_config: ['max_lora_rank']
+}, READ_NAMES = [ 'model', 'model_path', 'dtype', 'log_level', 'config_dir', 'list_types', 'tensor_parallel_size', 'pipeline_parallel_size', 'moe_expert_parallel_size', ...Object.entries(READ).flatMap(([name, keys]) => keys.map(key => `${name}.${key}`)) ], section = (yaml, name) => {
  const value = yaml[name]
  return typeof value == 'object' && value !== null && !Array.isArray(value) ? value : {}
 }
-function resolveRequest(given, yaml) {
- const file = yaml ?? {}, build = section(file, 'build_config'), kv = section(file, 'kv_cache_config'), quant = section(file, 'quant_config'), lora = section(file, 'lora_config'), notices = []
- for (const name of ['build_config', 'kv_cache_config', 'quant_config', 'lora_config']) if (file[name] !== void 0 && file[name] !== null && section(file, name) !== file[name]) return problem.MB('usage', `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`)
- for (const name of WITHOUT_EFFECT) if (name in file) notices.push(`options file: ${name} has no effect on the estimate`);
- if (lora['lora_dir'] !== void 0) notices.push('options file: lora_config.lora_dir has no effect on the estimate');
+function resolveRequest(given, options) {
+ const file = options?.keys ?? {}, refuse = (key, message) => {
+  const at = options?.at(key) ?? null
+  return lib_problem.MB('usage', message, at === null ? {} : {at})
+ }, build = section(file, 'build_config'), kv = section(file, 'kv_cache_config'), quant = section(file, 'quant_config'), lora = section(file, 'lora_config'), notices = []
+ for (const name of Object.keys(READ)) if (file[name] !== void 0 && file[name] !== null && section(file, name) !== file[name]) return refuse(name, `options file: ${name} is ${JSON.stringify(file[name])}, expected a mapping`);
+ const names = Object.keys(file).flatMap(name => Object.hasOwn(READ, name) ? Object.keys(section(file, name)).map(key => `${name}.${key}`) : [ name ])
+ for (const name of names) {
+  if (READ_NAMES.includes(name)) continue;
+  const near = READ_NAMES.find(known => known.split('.').at(-1) === name) ?? suggest.k(name, READ_NAMES)
+  notices.push(`options file: ${name} has no effect on the estimate${near === null ? '' : ` (did you mean ${near}?)`}`)
+ }
  const size = (name, flag, key, value, otherwise) => {
   const chosen = flag ?? value ?? otherwise, number = typeof chosen == 'number' ? chosen : /^[+-]?\d+$/.test(String(chosen)) ? Number(chosen) : Number.NaN
-  if (Number.isInteger(number) && number >= 1 && number <= 2 ** 40) return problem.uw(number);
-  return problem.MB('usage', `${flag !== void 0 ? `--${name}` : `options file: ${key}`} is ${JSON.stringify(chosen)}, expected a whole number of at least 1`)
+  if (Number.isInteger(number) && number >= 1 && number <= 2 ** 40) return lib_problem.uw(number);
+  const expected = "expected a whole number of at least 1" + (number > 2 ** 40 ? ' and at most 2^40' : '')
+  return flag !== void 0 ? lib_problem.MB('usage', `--${name} is ${JSON.stringify(chosen)}, ${expected}`) : refuse(key, `options file: ${key} is ${JSON.stringify(chosen)}, ${expected}`)
  }, sizes = {
   batch: size('max_batch_size', given.maxBatchSize, 'build_config.max_batch_size', build['max_batch_size'], 1),
   sequence: size('max_seq_len', given.maxSeqLen, 'build_config.max_seq_len', build['max_seq_len'], 2048),
@@ -17024,7 +17059,7 @@ function resolveRequest(given, yaml) {
   const entry = file[name]
   return typeof entry == 'string' && entry !== '' ? entry : null
  }, logLevel = given.logLevel ?? text('log_level') ?? 'info'
- if (logLevel !== 'info' && logLevel !== 'verbose') return problem.MB('usage', `log_level is ${JSON.stringify(logLevel)}, expected info or verbose`);
+ if (logLevel !== 'info' && logLevel !== 'verbose') return given.logLevel === void 0 ? refuse('log_level', `options file: log_level is ${JSON.stringify(logLevel)}, expected info or verbose`) : lib_problem.MB('usage', `--log_level is ${JSON.stringify(logLevel)}, expected info or verbose`)
  const kvText = typeof kv['dtype'] == 'string' && kv['dtype'].toLowerCase() !== 'auto' ? kv['dtype'].toLowerCase() : null, kvAlgorithm = typeof quant['kv_cache_quant_algo'] == 'string' ? quant['kv_cache_quant_algo'].toLowerCase() : null
  let dtype = given.dtype ?? text('dtype')?.toLowerCase() ?? null
  const algorithm = quant['quant_algo']
@@ -17040,7 +17075,7 @@ function resolveRequest(given, yaml) {
   const key = kvAlgorithm !== null ? 'quant_config.kv_cache_quant_algo' : 'kv_cache_config.dtype'
   notices.push(`options file: ${key} ${kvAlgorithm ?? kvText} is taken by the engine's table; the rule of thumb knows no KV data type, its KV column follows the type of the weights`)
  }
- return problem.uw({
+ return lib_problem.uw({
   model: given.model ?? text('model'),
   modelPath: given.modelPath ?? text('model_path'),
   dtypes: dtype === null ? null : dtype.split(',').map(name => name.trim()),
@@ -17067,18 +17102,18 @@ function tablesFrom(directory, read) {
  if (!gpus.ok) return gpus;
  const display = parsed(directory, 'display_settings.json', read, readDisplay)
  if (!display.ok) return display;
- return problem.uw({dataTypes: types.value ?? data.dataTypes, gpus: gpus.value ?? data.sL, display: display.value ?? data.gl})
+ return lib_problem.uw({dataTypes: types.value ?? data.dataTypes, gpus: gpus.value ?? data.sL, display: display.value ?? data.gl})
 }
 function parsed(directory, name, read, interpret) {
  const text = read(name)
- if (text === null) return problem.uw(null);
+ if (text === null) return lib_problem.uw(null);
  const file = `${directory.replace(/\/+$/, '')}/${name}`
  let value
  try {
   value = JSON.parse(text.replace(/^\uFEFF/, ''))
  } catch (error) {
   const at = jsonErrorPlace(text, error)
-  return problem.MB('usage', `${name} is not valid JSON: ${error.message.replace(/\s+/g, ' ')}`, { at: { file, ...at }, hint: 'mend the JSON, or remove the file to use the built-in table' })
+  return lib_problem.MB('usage', `${name} is not valid JSON: ${error.message.replace(/\s+/g, ' ')}`, { at: { file, ...at }, hint: 'mend the JSON, or remove the file to use the built-in table' })
  }
  return interpret(value, file)
 }
@@ -17088,7 +17123,7 @@ function jsonErrorPlace(text, error) {
 }
 const isObject = value => typeof value == 'object' && value !== null && !Array.isArray(value), isSize = value => typeof value == 'number' && Number.isFinite(value) && value > 0
 function readDataTypes(value, file) {
- const wrong = message => problem.MB('usage', `${file}: ${message}`)
+ const wrong = message => lib_problem.MB('usage', `${file}: ${message}`)
  if (!isObject(value)) return wrong('expected an object of data types');
  const rows = []
  for (const [name, entry] of Object.entries(value)) {
@@ -17097,10 +17132,10 @@ function readDataTypes(value, file) {
   const description = entry['description']
   rows.push({name, bytesPerParameter: entry['bytes_per_param'], description: typeof description == 'string' ? description : ''})
  }
- return rows.length > 0 ? problem.uw(rows) : wrong('has no data type')
+ return rows.length > 0 ? lib_problem.uw(rows) : wrong('has no data type')
 }
 function readGpus(value, file) {
- const wrong = message => problem.MB('usage', `${file}: ${message}`)
+ const wrong = message => lib_problem.MB('usage', `${file}: ${message}`)
  if (!Array.isArray(value)) return wrong('expected a list of GPUs');
  const rows = []
  for (const entry of value) {
@@ -17116,10 +17151,10 @@ function readGpus(value, file) {
    architecture: typeof entry['architecture'] == 'string' ? entry['architecture'] : 'N/A'
   })
  }
- return rows.length > 0 ? problem.uw(rows) : wrong('has no GPU')
+ return rows.length > 0 ? lib_problem.uw(rows) : wrong('has no GPU')
 }
 function readDisplay(value, file) {
- const wrong = message => problem.MB('usage', `${file}: ${message}`)
+ const wrong = message => lib_problem.MB('usage', `${file}: ${message}`)
  if (!isObject(value)) return wrong('expected an object');
  const most = value['max_gpu_display']
  if (most !== void 0 && !(Number.isInteger(most) && most > 0)) return wrong(`max_gpu_display is ${JSON.stringify(most)}, expected a whole number above 0`);
@@ -17132,9 +17167,9 @@ function readDisplay(value, file) {
   return given === void 0 ? data.gl.thresholds[name] : isSize(given) ? given : null
  }, green = limit('green'), yellow = limit('yellow')
  if (green === null || yellow === null) return wrong('memory_color_thresholds: green and yellow are numbers above 0');
- return problem.uw({maxGpuDisplay: most === void 0 ? null : most, preferredCategories: categories, thresholds: {green, yellow}})
+ return lib_problem.uw({maxGpuDisplay: most === void 0 ? null : most, preferredCategories: categories, thresholds: {green, yellow}})
 }
-var find_model = require_(2485), write_text = require_(1428), terminal_arguments = require_(5769), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
+var find_model = require_(2485), write_text = require_(1428), terminal_arguments = require_(8699), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
 const flags = [{name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id, org/name; several, or positional, print one table'}, {name: 'model-path', type: 'text', shows: 'DIR', help: "local directory with the model's config.json"}, {
  name: 'dtype',
  type: 'text',
@@ -17169,7 +17204,7 @@ const flags = [{name: 'model', type: 'list', shows: 'ID', help: 'Hugging Face id
  name: 'version',
  type: 'boolean',
  help: 'print the version'
-}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc [estimate] --model ID [FLAG ...]', 'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine\nreally needs for the same settings.', flags, [ 'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.', '', 'Examples:', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --max_batch_size 4 --max_seq_len 4096', '  hf-vram-calc Qwen/Qwen3-32B --tp 2 --log_level verbose', '  hf-vram-calc --extra_llm_api_options options.yaml --output_json result.json' ].join('\n')), calculateCommand = command.G(flags, help, async (options, process) => {
+}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc [estimate] --model ID [FLAG ...]', 'Memory of a model by data type and scenario: by the rule of thumb of the original tool, and below it what an engine really needs for the same settings.', flags, [ 'Flags may be spelt with underscores (--max_seq_len). A token for gated models is read from HF_TOKEN.', '', 'Examples:', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1', '  hf-vram-calc --model mistralai/Mistral-7B-v0.1 --dtype bf16,fp8 --max_batch_size 4 --max_seq_len 4096', '  hf-vram-calc Qwen/Qwen3-32B --tp 2 --log_level verbose', '  hf-vram-calc --extra_llm_api_options options.yaml --output_json result.json' ].join('\n')), calculateCommand = command.G(flags, help, async (options, process) => {
  if (options.on['version']) {
   const {version} = await Promise.resolve().then(require_.bind(require_, 7992))
   process.stdout.write(`hf-vram-calc ${version}\n`)
@@ -17236,44 +17271,49 @@ function given(options, model) {
 }
 async function optionsFile(options, process) {
  const file = options.text['extra-llm-api-options']
- if (file === void 0) return problem.uw(null);
+ if (file === void 0) return lib_problem.uw(null);
  let text
  try {
   text = external_node_fs_.readFileSync(external_node_path_.resolve(process.cwd(), file), 'utf8')
  } catch {
-  return problem.MB('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
+  return lib_problem.MB('usage', `options file ${JSON.stringify(file)} cannot be read`, { hint: 'give the path of a YAML file' })
  }
- const {parseDocument, LineCounter} = await Promise.resolve().then(require_.bind(require_, 4844)), lines = new LineCounter, parsed = parseDocument(text, {lineCounter: lines, merge: true}), error = parsed.errors[0]
+ const {isNode, LineCounter, parseDocument} = await Promise.resolve().then(require_.bind(require_, 4844)), lines = new LineCounter, parsed = parseDocument(text, {lineCounter: lines, merge: true}), error = parsed.errors[0]
  if (error) {
   const at = lines.linePos(error.pos[0])
-  return problem.MB('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, { at: { file, line: at.line, column: at.col } })
+  return lib_problem.MB('usage', `options file is not valid YAML: ${error.message.split('\n')[0]}`, { at: { file, line: at.line, column: at.col } })
  }
  const value = parsed.toJS({maxAliasCount: 100})
- if (value === null) return problem.uw({});
- if (typeof value != 'object' || Array.isArray(value)) return problem.MB('usage', `options file ${file} is no mapping`, { hint: 'write keys such as build_config: { max_batch_size: 8 }' });
- return problem.uw(value)
+ if (value === null) return lib_problem.uw({keys: {}, at: () => null});
+ if (typeof value != 'object' || Array.isArray(value)) return lib_problem.MB('usage', `options file ${file} is no mapping`, { hint: 'write keys such as build_config: { max_batch_size: 8 }' });
+ return lib_problem.uw({
+  keys: value,
+  at: key => {
+   const node = parsed.getIn(key.split('.'), true), start = isNode(node) ? node.range?.[0] : void 0
+   if (start === void 0) return null;
+   const {line, col} = lines.linePos(start)
+   return {file, line, column: col}
+  }
+ })
 }
 function readTables(directory, process) {
- if (directory === null) return problem.uw(builtInTables);
+ if (directory === null) return lib_problem.uw(builtInTables);
  const folder = external_node_path_.resolve(process.cwd(), directory)
- if (!external_node_fs_.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return problem.MB('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, { hint: 'give a directory with data_types.json or gpu_types.json' });
+ if (!external_node_fs_.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return lib_problem.MB('path-missing', `--config_dir ${JSON.stringify(directory)} is no directory`, { hint: 'give a directory with data_types.json or gpu_types.json' });
  return tablesFrom(directory, name => {
   const path = external_node_path_.join(folder, name)
   return external_node_fs_.existsSync(path) ? external_node_fs_.readFileSync(path, 'utf8') : null
  })
 }
 async function targetGpu(text) {
- if (text === void 0) return problem.uw(null);
+ if (text === void 0) return lib_problem.uw(null);
  const {lookUpGpu} = await Promise.resolve().then(require_.bind(require_, 5372)), found = lookUpGpu(text)
- return found.ok ? problem.uw(found.value.gpu) : found
+ return found.ok ? lib_problem.uw(found.value.gpu) : found
 }
 function unknownType(request, tables) {
  const known = tables.dataTypes.map(row => row.name)
  if (!known.includes('fp16')) return { code: 'usage', message: `the data types of --config_dir (${known.join(', ')}) lack fp16, which the rule computes LoRA with`, hint: 'add fp16 with bytes_per_param 2 to data_types.json' };
- const wrong = (request.dtypes ?? []).filter(name => !known.includes(name))
- if (wrong.length === 0) return null;
- const near = known.find(name => name === wrong[0].toLowerCase())
- return { code: 'usage', message: `unknown data type ${wrong.map(text => JSON.stringify(text)).join(', ')}; known are ${known.join(', ')}`, hint: near === void 0 ? 'see --list_types' : `did you mean ${near}?` }
+ return unknownTypes(request.dtypes ?? [], tables)
 }
 async function calculateOne(request, options, tables, gpu, process) {
  const facts = request.modelPath === null ? await factsOf(request.model, options, process) : await localModel(request.modelPath, request.model, process)
@@ -17288,9 +17328,10 @@ async function factsOf(model, options, process) {
 }
 async function localModel(path, name, process) {
  const folder = external_node_path_.resolve(process.cwd(), path)
- if (!external_node_fs_.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return problem.MB('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' });
- const [{localFacts}, {workingTree}] = await Promise.all([Promise.resolve().then(require_.bind(require_, 1785)), Promise.resolve().then(require_.bind(require_, 5795))])
- return localFacts(workingTree(folder), '.', name ?? path, {file: path, line: 1, column: 1})
+ if (!external_node_fs_.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return lib_problem.MB('model-not-found', `--model_path ${JSON.stringify(path)} is no directory`, { hint: 'give a directory that holds config.json' });
+ const [{localFacts}, {workingTree}] = await Promise.all([Promise.resolve().then(require_.bind(require_, 1785)), Promise.resolve().then(require_.bind(require_, 5795))]), found = await localFacts(workingTree(folder), '.', name ?? path)
+ if (found.ok || found.problem.code !== 'model-not-found') return found;
+ return lib_problem.MB('model-not-found', `--model_path ${JSON.stringify(path)} holds no config.json`, { hint: "give a directory with the model's config.json or GGUF file" })
 }
 function writeDocument(path, calculations) {
  const content = calculations.length === 1 ? document_document(calculations[0]) : calculations.map(document_document), hindered = write_text.x(path, `${JSON.stringify(content, null, 2)}\n`)
@@ -18189,7 +18230,10 @@ function reportTable(report, style) {
  for (const problem of report.problems) out.push('', ...grid.LV(lib_problem.fI(problem), style.width));
  for (const message of report.policy?.messages ?? []) out.push('', ...grid.LV(`${message.level}: ${message.message}`, style.width));
  if (report.policy?.edited) out.push('', ...grid.LV(report.policy.edited.message, style.width));
- out.push('', style.paint(VERDICT_TONE[report.verdict], words.MT(report)), style.paint('dim', words._(report)))
+ const say = (tone, text) => out.push(...grid.LV(text, style.width).map(line => style.paint(tone, line)))
+ out.push('')
+ say(VERDICT_TONE[report.verdict], words.MT(report))
+ say('dim', words._(report))
  return `${out.join('\n').replace(/^\n+/, '')}\n`
 }
 function table_cellsOf(row, compared) {
@@ -18394,7 +18438,7 @@ async function follow(entries, asked, object) {
  }
  return null
 }
-var working_tree = require_(5795), write_text = require_(1428), solve = require_(6645), terminal_arguments = require_(5769), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
+var working_tree = require_(5795), write_text = require_(1428), solve = require_(6645), terminal_arguments = require_(8699), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
 const STRICTNESS = ['fail', 'warn', 'ignore'], FORMATS = ['table', 'markdown', 'json', 'sarif', 'github'], surveyFlags = [{name: 'config', type: 'text', shows: 'FILE', help: 'policy file (default .github/hf-vram-calc.yml or hf-vram-calc.yml)'}, {
  name: 'target',
  type: 'text',
@@ -18433,7 +18477,7 @@ const STRICTNESS = ['fail', 'warn', 'ignore'], FORMATS = ['table', 'markdown', '
  type: 'text',
  values: solve.zr,
  help: 'print the largest or smallest value that fits'
-}, ...surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware\nthe files declare, and fails when something does not fit.', check_command_flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).'), checkCommand = command.G(check_command_flags, help, async (options, process) => {
+}, ...surveyFlags, terminal_arguments.IN], help = terminal_arguments.BK('hf-vram-calc check [PATH ...] [FLAG ...]', 'Finds model deployments under the paths (default .), estimates the memory each GPU needs, compares it with the hardware the files declare, and fails when something does not fit.', check_command_flags, 'Exit codes: 0 the gate passes, 1 it fails, 2 usage or configuration (also under --warn-only).'), checkCommand = command.G(check_command_flags, help, async (options, process) => {
  const outputs = outputsOf(options.list['output'] ?? [])
  if ('problem' in outputs) return terminal_process.T(process, [outputs.problem]);
  const surveyed = await surveyRepository(options, process)
@@ -18542,12 +18586,12 @@ function isFolder(path) {
  },
  4884: function(_module, exports_, require_) {
 require_.d(exports_, {G: () => command})
-var _arguments_js__0 = require_(5769), _process_js__1 = require_(9336)
+var _arguments_js__0 = require_(8699), _process_js__1 = require_(9336), _terminal_js__2 = require_(7705)
 const command = (flags, help, run) => async (argv, process) => {
  const parsed = _arguments_js__0.lR(argv, flags)
  if (!parsed.ok) return _process_js__1.T(process, [parsed.problem]);
  if (!parsed.value.on['help']) return run(parsed.value, process);
- process.stdout.write(help)
+ process.stdout.write(_arguments_js__0.Ik(help, _terminal_js__2.V(process.stdout, process.env).width))
  return 0
 }
  },
@@ -18605,12 +18649,12 @@ function explainText(row, counts, choices, style) {
 function shown(value) {
  return typeof value == 'string' ? value : JSON.stringify(value) ?? 'unset'
 }
-var suggest = require_(4630), solve = require_(6645), terminal_arguments = require_(5769), check_command = require_(8046), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
+var suggest = require_(4630), solve = require_(6645), terminal_arguments = require_(8699), check_command = require_(8046), command = require_(4884), terminal_process = require_(9336), terminal = require_(7705)
 const flags = [{
  name: 'json',
  type: 'boolean',
  help: "print the deployment's part of the JSON report"
-}, ...check_command.surveyFlags, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]', 'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with\nits formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.', flags), explainCommand = command.G(flags, help, async (options, process) => {
+}, ...check_command.surveyFlags, terminal_arguments.IN], help = terminal_arguments.BK('hf-vram-calc explain DEPLOYMENT [PATH ...] [FLAG ...]', 'The whole derivation of one deployment: settings with their places, parameters by block, every part of the memory with its formula and source, and what would fit. DEPLOYMENT is an id of the report, or a part of one that is unique.', flags), explainCommand = command.G(flags, help, async (options, process) => {
  const [wanted, ...paths] = options.positionals
  if (wanted === void 0) return terminal_process.T(process, [{code: 'usage', message: 'explain which deployment?', hint: 'give an id of the report: hf-vram-calc check . --format json'}]);
  const surveyed = await check_command.surveyRepository({...options, positionals: paths}, process)
@@ -18644,13 +18688,13 @@ function countRows(shape) {
  3375: function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {initCommand: () => initCommand})
-var node_fs__0 = require_(3024), node_path__1 = require_(6760), _policy_load_js__2 = require_(2327), _report_words_js__3 = require_(474), _repository_write_text_js__4 = require_(1428), _verdict_run_js__5 = require_(6375), _arguments_js__6 = require_(5769), _check_command_js__7 = require_(8046), _command_js__8 = require_(4884), _process_js__9 = require_(9336)
+var node_fs__0 = require_(3024), node_path__1 = require_(6760), _policy_load_js__2 = require_(2327), _report_words_js__3 = require_(474), _repository_write_text_js__4 = require_(1428), _verdict_run_js__5 = require_(6375), _arguments_js__6 = require_(8699), _check_command_js__7 = require_(8046), _command_js__8 = require_(4884), _process_js__9 = require_(9336)
 const flags = [{name: 'accept-current', type: 'boolean', help: 'record what fails today as exemptions that end in 90 days (or at --until)'}, {name: 'until', type: 'text', shows: 'YYYY-MM-DD', help: 'last day of the exemptions'}, {
  name: 'owner',
  type: 'text',
  shows: 'TEAM',
  help: 'owner to name in the exemptions'
-}, {name: 'print', type: 'boolean', help: 'print what would be written, write nothing'}, ..._check_command_js__7.surveyFlags, _arguments_js__6.IN], help = _arguments_js__6.BK('hf-vram-calc init [PATH] [FLAG ...]', 'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing\nfiles are left alone, except that --accept-current adds exemptions to an existing policy.', flags), POLICY = _policy_load_js__2.j[0], WORKFLOW = '.github/workflows/hf-vram-calc.yml', initCommand = _command_js__8.G(flags, help, async (options, process) => {
+}, {name: 'print', type: 'boolean', help: 'print what would be written, write nothing'}, ..._check_command_js__7.surveyFlags, _arguments_js__6.IN], help = _arguments_js__6.BK('hf-vram-calc init [PATH] [FLAG ...]', 'Writes .github/hf-vram-calc.yml and .github/workflows/hf-vram-calc.yml for what it finds in the repository. Existing files are left alone, except that --accept-current adds exemptions to an existing policy.', flags), POLICY = _policy_load_js__2.j[0], WORKFLOW = '.github/workflows/hf-vram-calc.yml', initCommand = _command_js__8.G(flags, help, async (options, process) => {
  const until = options.text['until'] ?? new Date(Date.now() + 7776e6).toISOString().slice(0, 10)
  if (!/^\d{4}-\d{2}-\d{2}$/.test(until) || Number.isNaN(Date.parse(until)) || new Date(until).toISOString().slice(0, 10) !== until) return _process_js__9.T(process, [ { code: 'usage', message: `--until is ${JSON.stringify(until)}, expected a date such as 2027-03-31` } ])
  const surveyed = await _check_command_js__7.surveyRepository(options, process)
@@ -18708,7 +18752,7 @@ const WORKFLOW_TEXT = "name: gpu memory\non:\n  pull_request:\n  merge_group:\n\
  7725: function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {listCommand: () => listCommand})
-var _find_model_js__0 = require_(2485), _report_grid_js__1 = require_(1719), _units_bytes_js__2 = require_(7731), _units_suggest_js__6 = require_(4630), _arguments_js__3 = require_(5769), _command_js__4 = require_(4884), _process_js__7 = require_(9336), _terminal_js__5 = require_(7705)
+var _find_model_js__0 = require_(2485), _report_grid_js__1 = require_(1719), _units_bytes_js__2 = require_(7731), _units_suggest_js__7 = require_(4630), _arguments_js__3 = require_(8699), _command_js__4 = require_(4884), _process_js__5 = require_(9336), _terminal_js__6 = require_(7705)
 const right = title => ({title, align: 'right'}), flexible = title => ({title, flexible: true}), LISTS = {
  types: async () => {
   const {dataTypes} = await Promise.resolve().then(require_.bind(require_, 5109))
@@ -18719,7 +18763,8 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   return {
    columns: [{title: 'GPU'}, right('Driver MiB'), right('Seen by engines, GiB'), right('Compute'), {title: 'Judged'}, flexible('Source')],
    rows: gpus.map(gpu => [ gpu.name, gpu.driverBytes > 0 ? String(Math.round(gpu.driverBytes / _units_bytes_js__2.lv)) : '-', gib(gpu.memoryBytes), gpu.computeCapability ?? '-', gpu.supported ? 'yes' : 'no', gpu.source ]),
-   data: gpus.map(({keys: _keys, ...gpu}) => gpu)
+   data: gpus.map(({keys: _keys, ...gpu}) => gpu),
+   noted: true
   }
  },
  instances: async () => {
@@ -18747,7 +18792,8 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
   return {
    columns: [{title: 'Family'}, flexible('Model types'), flexible('Verified by')],
    rows: families.map(family => [family.name, family.modelTypes.join(', '), family.verified]),
-   data: families.map(family => ({name: family.name, modelTypes: family.modelTypes, verified: family.verified}))
+   data: families.map(family => ({name: family.name, modelTypes: family.modelTypes, verified: family.verified})),
+   noted: true
   }
  },
  models: async () => {
@@ -18761,15 +18807,17 @@ const right = title => ({title, align: 'right'}), flexible = title => ({title, f
 }, _arguments_js__3.IN ], help = _arguments_js__3.BK(`hf-vram-calc list ${Object.keys(LISTS).join('|')} [--json]`, 'What the program knows, with its sources.', flags), listCommand = _command_js__4.G(flags, help, async (options, process) => {
  const what = options.positionals[0], make = what !== void 0 && Object.hasOwn(LISTS, what) ? LISTS[what] : void 0
  if (what === void 0 || options.positionals.length > 1 || make === void 0) {
-  const near = what === void 0 ? null : _units_suggest_js__6.k(what, Object.keys(LISTS))
-  return _process_js__7.T(process, [ { code: 'usage', message: what === void 0 ? 'list what?' : `cannot list ${JSON.stringify(options.positionals.join(' '))}`, hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?` } ])
+  const near = what === void 0 ? null : _units_suggest_js__7.k(what, Object.keys(LISTS))
+  return _process_js__5.T(process, [ { code: 'usage', message: what === void 0 ? 'list what?' : `cannot list ${JSON.stringify(options.positionals.join(' '))}`, hint: near === null ? `one of ${Object.keys(LISTS).join(', ')}` : `did you mean ${near}?` } ])
  }
  const listing = await make()
- process.stdout.write(options.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, _terminal_js__5.V(process.stdout, process.env)))
+ process.stdout.write(options.on['json'] ? `${JSON.stringify(listing.data, null, 2)}\n` : listingText(listing, _terminal_js__6.V(process.stdout, process.env)))
  return 0
 })
-function listingText(listing, style) {
- return _report_grid_js__1.Vg(listing.columns, listing.rows, style)
+function listingText({columns, rows, noted}, style) {
+ if (!noted) return _report_grid_js__1.Vg(columns, rows, style);
+ const notes = [...new Set(rows.map(row => String(row.at(-1))))], numbered = rows.map(row => [...row.slice(0, -1), String(notes.indexOf(String(row.at(-1))) + 1)]), below = notes.flatMap((note, i) => _report_grid_js__1.LV(`${i + 1}: ${note}`, style.width))
+ return `${_report_grid_js__1.Vg(columns, numbered, style)}${below.join('\n')}\n`
 }
  },
  882: function(_module, exports_, require_) {
@@ -18820,7 +18868,7 @@ async function factsOf(hub, reference) {
  return { ok: false, problem: { code: 'usage', message: `${locked.T(reference)} cannot be locked offline`, hint: 'run without --offline' } }
 }
 const lock_short = sha => sha.slice(0, 12), textOf = entry => lock_file.li(new Map([['', entry]]))
-var deployment_policy = require_(6787), problem = require_(8007), working_tree = require_(5795), write_text = require_(1428), terminal_arguments = require_(5769), check_command = require_(8046), command = require_(4884), terminal_process = require_(9336)
+var deployment_policy = require_(6787), problem = require_(8007), working_tree = require_(5795), write_text = require_(1428), terminal_arguments = require_(8699), check_command = require_(8046), command = require_(4884), terminal_process = require_(9336)
 const flags = [ { name: 'check', type: 'boolean', help: 'write nothing; exit 1 when an entry is missing, unused, or behind its upstream' }, { name: 'lock', type: 'text', shows: 'FILE', help: `lock file (default ${lock_file.LOCK_FILE})` }, {
  name: 'offline',
  type: 'boolean',
@@ -18830,7 +18878,7 @@ const flags = [ { name: 'check', type: 'boolean', help: 'write nothing; exit 1 w
  type: 'list',
  shows: 'GLOB',
  help: 'no files that match; repeatable'
-}, terminal_arguments.IN ], help = terminal_arguments.BK('hf-vram-calc lock [PATH ...] [FLAG ...]', 'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and\nnext year: the commit, the config fields that matter, the tensors by data type.', flags, 'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.'), lockCommand = command.G(flags, help, async (options, process) => {
+}, terminal_arguments.IN], help = terminal_arguments.BK('hf-vram-calc lock [PATH ...] [FLAG ...]', 'Pins the facts of every model that the files and the policy name, so that the gate answers the same offline, on forks and next year: the commit, the config fields that matter, the tensors by data type.', flags, 'Exit codes: 0 written or up to date, 1 stale or a model that cannot be read, 2 usage or configuration.'), lockCommand = command.G(flags, help, async (options, process) => {
  const checking = options.on['check'] ?? false
  if (options.on['offline'] && !checking) return terminal_process.T(process, [{code: 'usage', message: 'lock asks the Hub and cannot run --offline', hint: 'lock --check --offline names missing and unused entries'}]);
  const opened = await check_command.openRepository(options, process)
@@ -18871,16 +18919,18 @@ async function referencesIn(repository, policy) {
  },
  9336: function(_module, exports_, require_) {
 require_.d(exports_, {T: () => refuse})
-var _problem_js__0 = require_(8007)
+var _problem_js__1 = require_(8007), _report_grid_js__0 = require_(1719)
 function refuse(process, problems, code = 2) {
- for (const problem of problems) process.stderr.write(`hf-vram-calc: ${_problem_js__0.fI(problem)}\n`);
+ for (const problem of problems) {
+  const text = `hf-vram-calc: ${_problem_js__1.fI(problem)}`, {isTTY, columns} = process.stderr
+  process.stderr.write(`${isTTY && columns ? _report_grid_js__0.LV(text, columns).join('\n') : text}\n`)
+ }
  return code
 }
  },
  7705: function(_module, exports_, require_) {
 require_.d(exports_, {V: () => styleOf, q: () => progress})
-var node_util__0 = require_(7975)
-const FORMAT = {good: 'green', warn: 'yellow', bad: ['red', 'bold'], dim: 'dim', strong: 'bold', plain: null}
+const CODES = {good: ['32', '39'], warn: ['38;5;136', '39'], bad: ['31;1', '22;39'], dim: ['2', '22'], strong: ['1', '22'], plain: null}
 function coloured(stream, env) {
  if (env['NO_COLOR'] !== void 0 && env['NO_COLOR'] !== '') return false;
  const force = env['FORCE_COLOR']
@@ -18893,8 +18943,8 @@ function styleOf(stream, env) {
   width: Math.max(60, width),
   boxes: stream.isTTY === true,
   paint: (tone, text) => {
-   const format = FORMAT[tone]
-   return colour && format !== null && text !== '' ? node_util__0.styleText(format, text, {validateStream: false}) : text
+   const codes = CODES[tone]
+   return colour && codes !== null && text !== '' ? `\x1b[${codes[0]}m${text}\x1b[${codes[1]}m` : text
   }
  }
 }
@@ -20711,9 +20761,6 @@ module.exports = require("node:fs")
  6760: function(module) {
 module.exports = require("node:path")
  },
- 7975: function(module) {
-module.exports = require("node:util")
- },
  7934: function(_module, exports_, require_) {
 require_.d(exports_, {
  BpQ: () => minLength,
@@ -21247,7 +21294,7 @@ function safeParse(schema, input, config$1) {
 }
  },
  4844: function(_module, exports_, require_) {
-require_.d(exports_, {LineCounter: () => LineCounter, Vj: () => isAlias, jh: () => isMap, jn: () => isScalar, oP: () => isSeq, hR: () => parseAllDocuments, parseDocument: () => parseDocument})
+require_.d(exports_, {LineCounter: () => LineCounter, Vj: () => isAlias, jh: () => isMap, isNode: () => isNode, jn: () => isScalar, oP: () => isSeq, hR: () => parseAllDocuments, parseDocument: () => parseDocument})
 const ALIAS = Symbol.for('yaml.alias'), DOC = Symbol.for('yaml.document'), MAP = Symbol.for('yaml.map'), PAIR = Symbol.for('yaml.pair'), SCALAR = Symbol.for('yaml.scalar'), SEQ = Symbol.for('yaml.seq'), NODE_TYPE = Symbol.for('yaml.node.type'), isAlias = node => !!node && typeof node == 'object' && node[NODE_TYPE] === ALIAS, identity_isDocument = node => !!node && typeof node == 'object' && node[NODE_TYPE] === DOC, isMap = node => !!node && typeof node == 'object' && node[NODE_TYPE] === MAP, isPair = node => !!node && typeof node == 'object' && node[NODE_TYPE] === PAIR, isScalar = node => !!node && typeof node == 'object' && node[NODE_TYPE] === SCALAR, isSeq = node => !!node && typeof node == 'object' && node[NODE_TYPE] === SEQ
 function isCollection(node) {
  if (node && typeof node == 'object') switch (node[NODE_TYPE]) {
@@ -25429,7 +25476,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   Object.defineProperty(exports, '__esModule', {value: true})
  }
 })()
-var suggest = require_(4630), version = require_(7992), terminal_process = require_(9336)
+var suggest = require_(4630), version = require_(7992), terminal_arguments = require_(8699), terminal_process = require_(9336), terminal = require_(7705)
 const COMMANDS = {
  check: async () => (await Promise.resolve().then(require_.bind(require_, 8046))).checkCommand,
  explain: async () => (await Promise.resolve().then(require_.bind(require_, 3603))).explainCommand,
@@ -25447,7 +25494,7 @@ function crashed(error, process) {
 async function dispatch(argv, process) {
  const first = argv[0]
  if (first === void 0) {
-  process.stderr.write(HELP)
+  process.stderr.write(terminal_arguments.Ik(HELP, terminal.V(process.stderr, process.env).width))
   return 2
  }
  if (first === '--version' || first === '-V') {
@@ -25455,7 +25502,7 @@ async function dispatch(argv, process) {
   return 0
  }
  if ((first === '--help' || first === '-h' || first === 'help') && argv.length === 1) {
-  process.stdout.write(HELP)
+  process.stdout.write(terminal_arguments.Ik(HELP, terminal.V(process.stdout, process.env).width))
   return 0
  }
  const load = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : void 0
