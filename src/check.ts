@@ -92,6 +92,7 @@ function sharerOf({ row, sharesDevices }: Judged): Sharer {
   return {
     id: row.id,
     card: sharesDevices ? row.location.file : null,
+    refuses: row.engine.name === 'vllm',
     fraction: typeof fraction === 'number' ? fraction : null,
     place: row.location,
   }

@@ -94,6 +94,15 @@ describe('GPUs against parallel sizes', () => {
   })
 })
 
+test('ranks on MIG instances are warned of; one alone is in order', () => {
+  const gpu = { ...gpuNamed('NVIDIA A100 40GB'), name: 'NVIDIA A100 MIG 3g.20gb' }
+  const found = (settings: EngineAnswer['settings']) =>
+    commonFindings({ deployment: deployment(), answer: { ...answer(0, 10), settings }, gpu, gpusPerReplica: null })
+  expect(found({ tensorParallel: set(2) })).toMatchObject([{ code: 'mig-ranks', severity: 'warning', line: 9 }])
+  expect(found({ tensorParallel: set(1) })).toEqual([])
+  expect(found({})).toEqual([])
+})
+
 describe('memory beside the budget', () => {
   const gpu = gpuNamed('NVIDIA L4')
   test('a share of the card is filled up: the rest must hold it', () => {
@@ -135,7 +144,13 @@ describe('free memory at the start', () => {
 })
 
 describe('engines that share a card', () => {
-  const sharer = (id: string, card: string | null, fraction: number | null): Sharer => ({ id, card, fraction, place })
+  const sharer = (id: string, card: string | null, fraction: number | null, refuses = true): Sharer => ({
+    id,
+    card,
+    fraction,
+    refuses,
+    place,
+  })
   test('fractions above the whole card are found for each of them', () => {
     const found = sharedCardFindings([
       sharer('a', 'gpu0', 0.6),
@@ -146,8 +161,13 @@ describe('engines that share a card', () => {
     expect([...found.keys()]).toEqual(['a', 'b'])
     expect(found.get('a')).toMatchObject({
       code: 'card-oversubscribed',
+      severity: 'error',
       message: expect.stringContaining('1.1 of its memory'),
     })
+  })
+  test('an engine that takes what is left is warned, and alone with one that insists neither is refused', () => {
+    const found = sharedCardFindings([sharer('a', 'gpu0', 0.6), sharer('b', 'gpu0', 0.5, false)])
+    expect([...found.values()].map(one => one.severity)).toEqual(['warning', 'warning'])
   })
   test('exactly the whole card is in order', () => {
     expect(sharedCardFindings([sharer('a', 'x', 0.5), sharer('b', 'x', 0.5)]).size).toBe(0)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Engine } from '../../src/engines/engine.ts'
+import { sglang } from '../../src/engines/sglang/index.ts'
 import { vllm } from '../../src/engines/vllm/index.ts'
 import { gpuNamed } from '../../src/hardware/gpus.ts'
 import type { Remedy } from '../../src/report/report.ts'
@@ -112,6 +113,30 @@ describe('remedies', () => {
       setting: 'kvCacheMemoryBytes',
       flag: expect.stringMatching(/^--kv-cache-memory-bytes \d+$/),
     })
+  })
+
+  test('a fixed KV pool that the card has no room for is made as small as the request allows', () => {
+    const [first] = remediesFor(on('NVIDIA L4', { maxModelLen: 8192, kvCacheMemoryBytes: 20 * GiB }))
+    expect(first).toMatchObject({ status: 'fits', change: [{ setting: 'kvCacheMemoryBytes', from: 20 * GiB }] })
+    expect(first!.change[0]!.to).toBeLessThan(1.1 * GiB)
+  })
+
+  test('attention data ranks live inside the tensor ranks: more stages do not multiply them', () => {
+    const given = { settings: { tensorParallel: 4, dataParallel: 4, attentionDataParallel: 4 }, gpusPerReplica: 4 }
+    const input = engineInput({ gpu: 'NVIDIA L4', config: configs.qwen32b, version: '0.5.10', ...given })
+    const found = remediesFor({ engine: sglang, input, answer: sglang.estimate(input), limits: noLimits })
+    const stages = found.flatMap(one => one.change).filter(change => change.setting === 'pipelineParallel')
+    const gpus = found.flatMap(one => one.change).filter(change => change.setting === 'gpusPerReplica')
+    expect(gpus.map(change => change.to)).toEqual(stages.map(change => 4 * Number(change.to)))
+    expect(gpus).toHaveLength(1)
+  })
+
+  test('no more ranks on MIG instances, which cannot reach each other', () => {
+    const gpu = { ...gpuNamed('NVIDIA A100 40GB'), name: 'NVIDIA A100 MIG 1g.10gb', memoryBytes: 9.75 * GiB }
+    const input = { ...engineInput({ version: '0.11.0', settings: { maxModelLen: 8192 } }), gpu }
+    const question: Question = { engine: vllm, input, answer: vllm.estimate(input), limits: noLimits }
+    expect(flags(remediesFor(question))).toEqual(['target NVIDIA L4'])
+    expect(solve('tensor-parallel', question).ok).toBe(false)
   })
 
   test('the status of a remedy is the one the changed deployment has', () => {

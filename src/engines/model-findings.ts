@@ -1,5 +1,6 @@
 import type { Setting } from '../deployments/deployment.ts'
 import type { ModelShape } from '../models/shape.ts'
+import type { EngineInput } from './engine.ts'
 import type { SettingsReader } from './settings-reader.ts'
 
 type Say = SettingsReader['say']
@@ -53,7 +54,15 @@ export function gpuFindings(
   )
 }
 
-/** A context above the model's own. */
+/** More pipeline stages than layers. */
+export function stageFinding({ settings, shape }: EngineInput, say: Say): void {
+  const at = settings.pipelineParallel
+  const layers = shape.layers.order.length
+  if (typeof at?.value === 'number' && at.value > layers)
+    say('stages-above-layers', 'error', `${at.value} pipeline stages for ${layers} layers`, at)
+}
+
+/** A context above the model's own; `unless` says what would allow it. */
 export function contextFinding(
   length: number,
   context: number | null,
@@ -61,10 +70,11 @@ export function contextFinding(
   allowed: string | null,
   at: Setting | undefined,
   say: Say,
+  unless = '',
 ): void {
   if (context === null || length <= context) return
   const message = `${flag} ${length} is above the model's ${context}`
   if (allowed !== null)
     say('context-above-model', 'warning', `${message}, as ${allowed} allows: answers may be wrong there`, at)
-  else say('context-above-model', 'error', message, at)
+  else say('context-above-model', 'error', `${message}${unless}`, at)
 }

@@ -1,7 +1,7 @@
 import { sizeText } from '../units/bytes.ts'
 import type { EngineAnswer } from './engine.ts'
 import type { SettingsReader } from './settings-reader.ts'
-import { type Release, releaseOf } from './vllm/release.ts'
+import { type Release, release, releaseOf } from './vllm/release.ts'
 
 /**
  * Where the version is not known and the rules of older releases lead to another answer, the answer says between which.
@@ -22,8 +22,8 @@ export function saidBetween(
 }
 
 /**
- * The release whose rules hold for `version`: its own, or the newest known one where it is not stated, not readable (a
- * warning) or newer than `newest`. Which stands in is said in `assumptions`; `nameOf` prints a release.
+ * The release whose rules hold for `version`: its own, or the newest known one where it is not stated (said in
+ * `assumptions`), not readable or newer than `newest` (a warning: such a release may not exist). `nameOf` prints a release.
  */
 export function releaseFor(
   engine: string,
@@ -39,13 +39,15 @@ export function releaseFor(
     return newest
   }
   const read = releaseOf(version)
-  if (read === null)
+  const newer = read !== null && nameOf(read) !== name && read > newest
+  if (newer || read === null || read < FIRST)
     reader.say(
       'version-unknown',
       'warning',
-      `${engine} version ${JSON.stringify(version)} is not known: the rules of ${name} are used`,
+      `${engine} version ${JSON.stringify(version)} is not known${newer ? ` (the newest is ${name})` : ''}: the rules of ${name} are used`,
     )
-  else if (nameOf(read) !== name && read > newest)
-    assumptions.push(`${engine} ${version} is newer than the rules known here: those of ${name} are used`)
-  return read ?? newest
+  return newer || read === null || read < FIRST ? newest : read
 }
+
+/** No engine's first release was below 0.1. */
+const FIRST = release(0, 1)

@@ -27,14 +27,17 @@ export function gpusUsed(settings: Deployment['settings']): number | null {
 
 /**
  * Findings that hold for every engine and that the engine has not given itself: GPUs unequal to what the parallel sizes
- * use (`gpus-unequal-parallelism`), parts outside the budget that the rest of the card cannot hold (`outside-budget`), and
+ * use (`gpus-unequal-parallelism`), ranks on MIG instances (`mig-ranks`), parts outside the budget that the rest of the card cannot hold (`outside-budget`), and
  * a share of the card that is not free when the engine starts (`free-memory`).
  */
 export function commonFindings(checked: Checked): Finding[] {
   const { deployment, answer, gpu, gpusPerReplica } = checked
   const said = new Set([...deployment.findings, ...(answer?.findings ?? [])].map(finding => finding.code))
   const list: Finding[] = []
-  const used = gpusUsed(answer?.settings ?? deployment.settings)
+  const settings = answer?.settings ?? deployment.settings
+  const used = gpusUsed(settings)
+  const { file, line } = deployment.hardware.gpusAt ?? deployment.location
+  const { tensorParallel, pipelineParallel, dataParallel } = settings
   const attentionParallel = deployment.settings.attentionDataParallel !== undefined
   if (
     !said.has('gpus-unequal-parallelism') &&
@@ -43,17 +46,24 @@ export function commonFindings(checked: Checked): Finding[] {
     used !== gpusPerReplica &&
     !attentionParallel
   ) {
-    const at = deployment.hardware.gpusAt ?? deployment.location
-    const { tensorParallel, pipelineParallel, dataParallel } = answer?.settings ?? deployment.settings
     const product = `tensor ${size(tensorParallel)} x pipeline ${size(pipelineParallel)} x data ${size(dataParallel)}`
     list.push({
       code: 'gpus-unequal-parallelism',
       severity: gpusPerReplica < used ? 'error' : 'warning',
       message: `${gpusPerReplica} GPUs are asked for, ${deployment.engine.name} uses ${used} (${product})`,
-      file: at.file,
-      line: at.line,
+      file,
+      line,
     })
   }
+  const ranks = size(tensorParallel) * size(pipelineParallel)
+  if (gpu?.name.includes(' MIG ') && ranks > 1)
+    list.push({
+      code: 'mig-ranks',
+      severity: 'warning',
+      message: `${ranks} ranks on MIG instances, which cannot reach each other's memory: NCCL takes them from 2.32 on, as an experiment`,
+      file,
+      line,
+    })
   const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
   return [...list, ...card.filter(finding => finding !== null)]
 }
@@ -120,14 +130,16 @@ export interface Sharer {
   readonly id: string
   /** Card and place by which sharers are recognised: device list in one compose file, or a shared resource. Null: alone. */
   readonly card: string | null
+  /** The engine refuses to start where its share of the whole card is not free (vLLM); others take what is left. */
+  readonly refuses: boolean
   /** Share of the card's memory that the engine takes; null when it takes what it needs. */
   readonly fraction: number | null
   readonly place: { readonly file: string; readonly line: number }
 }
 
 /**
- * Several engines on one card whose fractions add up to more than the card: each fraction is of the whole card. Returns
- * the finding for each engine by its id.
+ * Several engines on one card whose fractions add up to more than the card: each fraction is of the whole card. An
+ * error where those that refuse it are alone too many. Returns the finding for each engine by its id.
  */
 export function sharedCardFindings(sharers: readonly Sharer[]): ReadonlyMap<string, Finding> {
   const byCard = new Map<string, Sharer[]>()
@@ -137,11 +149,12 @@ export function sharedCardFindings(sharers: readonly Sharer[]): ReadonlyMap<stri
   for (const group of byCard.values()) {
     const total = group.reduce((sum, sharer) => sum + (sharer.fraction ?? 0), 0)
     if (group.length < 2 || total <= 1) continue
+    const refused = group.reduce((sum, sharer) => sum + (sharer.refuses ? (sharer.fraction ?? 0) : 0), 0) > 1
     for (const sharer of group) {
       const others = group.filter(other => other !== sharer).map(other => other.id)
       found.set(sharer.id, {
         code: 'card-oversubscribed',
-        severity: 'warning',
+        severity: refused && sharer.refuses ? 'error' : 'warning',
         message: `${group.length} engines share a card and together take ${Number(total.toFixed(2))} of its memory; a fraction is of the whole card (also: ${others.slice(0, 3).join(', ')})`,
         file: sharer.place.file,
         line: sharer.place.line,

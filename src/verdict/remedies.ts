@@ -84,11 +84,11 @@ function otherSets(question: Question, found: readonly Remedy[]): Remedy[] {
 const has = (question: Question, setting: SettingName, value: unknown = 1): boolean =>
   flagText(question.engine.name, setting, value) !== null
 
-/** A KV pool of given bytes that is too small. */
+/** A KV pool of given bytes that is too small, or larger than the card has room for. */
 const pool: Kind = (question, goal) => {
   const given = current(question, 'kvCacheMemoryBytes')
   const kv = question.answer.estimate.kvCache
-  if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null || kv.fitsOneRequest !== false) return null
+  if (typeof given !== 'number' || kv?.bytesPerMaxLengthRequest == null) return null
   const bytes = Math.ceil((kv.bytesPerMaxLengthRequest * question.input.concurrency * 1.01) / 2 ** 20) * 2 ** 20
   const trial = attempt(question, { settings: { kvCacheMemoryBytes: bytes } })
   return goal.passes(trial) ? remedyOf(question, trial, 'a pool that holds the request') : null

@@ -1,6 +1,7 @@
 import type { Gpu } from '../hardware/gpu.ts'
 import { gpuNamed } from '../hardware/gpus.ts'
 import type { Remedy } from '../report/report.ts'
+import { gpusUsed } from './findings.ts'
 import { flagText } from './flags.ts'
 import {
   attempt,
@@ -88,7 +89,9 @@ export function rankSizes(question: Question, axis: 'tensorParallel' | 'pipeline
   const most = Math.max(MOST_RANKS, question.input.gpusPerReplica ?? 0)
   const budget = question.answer.estimate.perGpu.budgetBytes
   const sizes: number[] = []
-  for (let size = Math.max(1, least); size <= most; size *= 2) {
+  // instances of MIG do not talk to each other
+  const top = question.input.gpu?.name.includes(' MIG ') ? now : most
+  for (let size = Math.max(1, least); size <= top; size *= 2) {
     const divides =
       axis === 'pipelineParallel' ? size <= layers.order.length : facts.heads === null || facts.heads % size === 0
     const light = budget === null || (fixedBytes(question) * now) / size <= budget
@@ -108,14 +111,8 @@ export function parallelSizes(question: Question, axis: 'tensorParallel' | 'pipe
  */
 export function withParallel(question: Question, axis: 'tensorParallel' | 'pipelineParallel', size: number): Change {
   if (flagText(question.engine.name, axis, size) === null) return { gpusPerReplica: size }
-  const sizes = { tensorParallel: 1, pipelineParallel: 1, dataParallel: 1 }
-  for (const name of ['tensorParallel', 'pipelineParallel', 'dataParallel'] as const)
-    sizes[name] = currentNumber(question, name, 1)
-  sizes[axis] = size
-  return {
-    settings: { [axis]: size },
-    gpusPerReplica: sizes.tensorParallel * sizes.pipelineParallel * sizes.dataParallel,
-  }
+  const settings = { ...question.answer.settings, [axis]: { value: size, from: 'assumed' } }
+  return { settings: { [axis]: size }, gpusPerReplica: gpusUsed(settings) ?? size }
 }
 
 /**

@@ -39,7 +39,10 @@ export function solve(kind: Solvable, question: Question): Result<Remedy> {
     'tensor-parallel': 'a larger GPU',
     gpu: 'more GPUs',
   }[kind]
-  return bad('setting-invalid', `no ${kind} fits with the other settings as they are`, { hint: `it takes ${hint}` })
+  const refusal = question.answer.findings.find(finding => finding.severity === 'error')?.message
+  return bad('setting-invalid', `no ${kind} fits with the other settings as they are`, {
+    hint: refusal ? `the engine refuses them: ${refusal}` : `it takes ${hint}`,
+  })
 }
 
 interface Solved {

@@ -15,6 +15,9 @@ describe('defaults by release and card', () => {
     ['0.33.0', 'NVIDIA L4', 'small', { maxNumSeqs: 256, maxNumBatchedTokens: 2048 }],
     ['0.33.0', 'NVIDIA B200', 'huge', { maxNumSeqs: 1024, maxNumBatchedTokens: 16384 }],
     ['0.24.0', 'NVIDIA B200', 'huge, before its tier', { maxNumSeqs: 1024, maxNumBatchedTokens: 8192 }],
+    ['0.33.0', 'NVIDIA A800 80GB', 'no A100 by name', { maxNumSeqs: 1024, maxNumBatchedTokens: 8192 }],
+    ['0.9.2', 'NVIDIA A100 80GB', 'A100 aside', { maxNumSeqs: 256, maxNumBatchedTokens: 2048 }],
+    ['0.8.5', 'NVIDIA A100 80GB', 'before A100 was set aside', { maxNumSeqs: 1024, maxNumBatchedTokens: 8192 }],
     ['0.7.3', 'NVIDIA A100 40GB', 'V0', { memoryFraction: 0.9, maxNumSeqs: 256 }],
     ['0.33.0', null, 'no card', { maxNumSeqs: 256, maxNumBatchedTokens: 2048 }],
   ]
@@ -38,18 +41,27 @@ describe('defaults by release and card', () => {
     ).toMatchObject({ value: 40960 })
   })
 
-  test('auto becomes the longest that fits', () => {
-    const answer = ask({ config: configs.qwen32b, settings: { maxModelLen: 'auto' }, version: '0.11.0' })
-    const { kvCache } = answer.estimate
-    expect(answer.settings.maxModelLen).toMatchObject({ value: 'auto', effective: kvCache?.maxModelLenThatFits })
+  test.each(['0.14.1', '0.33.0'])('auto becomes the longest that fits for certain (%s)', version => {
+    const solved = ask({ config: configs.qwen32b, settings: { maxModelLen: 'auto' }, version })
+    const length = Number(solved.settings.maxModelLen?.effective)
+    const { kvCache, perGpu } = solved.estimate
+    expect(codes(solved)).toEqual([])
     expect(kvCache?.fitsOneRequest).toBe(true)
-    expect(
-      ask({
-        config: configs.qwen32b,
-        settings: { maxModelLen: (kvCache?.maxModelLenThatFits ?? 0) + 16 },
-        version: '0.11.0',
-      }).estimate.kvCache?.fitsOneRequest,
-    ).toBe(false)
+    expect(perGpu.totalBytes.high).toBeLessThanOrEqual(perGpu.budgetBytes!)
+    const with16 = (tokens: number) =>
+      ask({ config: configs.qwen32b, settings: { maxModelLen: tokens + 16 }, version }).estimate
+    expect(with16(length).perGpu.totalBytes.high).toBeGreaterThan(perGpu.budgetBytes!)
+    // and what is expected to fit is more
+    expect(kvCache?.maxModelLenThatFits).toBeGreaterThan(length)
+    expect(with16(kvCache?.maxModelLenThatFits ?? 0).kvCache?.fitsOneRequest).toBe(false)
+  })
+
+  test('auto in a pool of given bytes takes the pool', () => {
+    const { settings, estimate } = ask({
+      settings: { maxModelLen: 'auto', kvCacheMemoryBytes: 2 ** 30 },
+      version: '0.33.0',
+    })
+    expect(settings.maxModelLen?.effective).toBe(estimate.kvCache?.maxModelLenThatFits)
   })
 
   test('the dtype is 16 bits: bfloat16 where the card has it', () => {
@@ -63,12 +75,29 @@ describe('defaults by release and card', () => {
     expect(ask(given).estimate.assumptions.join()).toMatch(/version unknown: the rules of 0\.33/)
     const differing = { config: configs.qwen32b, settings: { maxModelLen: 24000 } }
     expect(ask(differing).estimate.assumptions.join()).toMatch(/depends on the version.*0\.11\.0 it would lack/)
-    expect(codes(ask({ version: 'nightly' }))).toContain('version-unknown')
+  })
+
+  test.each([
+    ['nightly', 1],
+    ['0.99.9', 1],
+    ['v1.2.0', 1],
+    ['0.0.1', 1],
+    ['0.33.5', 0],
+    ['0.11.0', 0],
+  ])('a version that is not known is said: %s', (version, times) => {
+    const answer = ask({ version, settings: { maxModelLen: 8192 } })
+    expect(codes(answer, 'warning').filter(code => code === 'version-unknown')).toHaveLength(times)
+    if (times) expect(answer.settings.memoryFraction?.value).toBe(0.92)
   })
 })
 
 describe('what vLLM refuses, wastes or ignores', () => {
   const fp8 = { ...configs.qwen3Next, quantization_config: { quant_method: 'fp8', weight_block_size: [128, 128] } }
+  const lora = { options: { 'enable-lora': true } }
+  const dcp = (tensorParallel: number, ranks: number): Given => ({
+    settings: { tensorParallel },
+    options: { 'decode-context-parallel-size': String(ranks) },
+  })
   const rows: [string, Given, string, string][] = [
     ['heads over ranks', { settings: { tensorParallel: 3 } }, 'heads-not-divisible', 'error'],
     [
@@ -107,7 +136,18 @@ describe('what vLLM refuses, wastes or ignores', () => {
     ['fp8 cache on Turing', { gpu: 'NVIDIA T4', settings: { kvCacheDtype: 'fp8' } }, 'kv-dtype-unsupported', 'error'],
     ['latent format for plain heads', { settings: { kvCacheDtype: 'fp8_ds_mla' } }, 'kv-dtype-unsupported', 'error'],
     ['unknown cache dtype', { settings: { kvCacheDtype: 'fp3' } }, 'kv-dtype-unsupported', 'error'],
-    ['fp8 weights on Turing', { gpu: 'NVIDIA T4', config: fp8 }, 'quantization-unsupported', 'error'],
+    [
+      'fp8 weights on Turing before 0.14',
+      { gpu: 'NVIDIA T4', config: fp8, version: '0.13.0' },
+      'quantization-unsupported',
+      'error',
+    ],
+    [
+      'fp8 weights on Volta',
+      { gpu: 'NVIDIA V100 32GB', config: fp8, version: '0.14.1' },
+      'quantization-unsupported',
+      'error',
+    ],
     ['bfloat16 on Turing', { gpu: 'NVIDIA T4', settings: { dtype: 'bfloat16' } }, 'dtype-unsupported', 'error'],
     [
       'fp8 blocks over ranks',
@@ -129,6 +169,17 @@ describe('what vLLM refuses, wastes or ignores', () => {
       'notice',
     ],
     ['LoRA rank without LoRA', { settings: { maxLoraRank: 64 } }, 'no-effect', 'notice'],
+    ['a LoRA rank that is none', { ...lora, settings: { maxLoraRank: 48 } }, 'setting-invalid', 'error'],
+    ['auto before 0.14', { settings: { maxModelLen: 'auto' }, version: '0.13.0' }, 'setting-invalid', 'error'],
+    ['more context ranks than copies of a head', dcp(16, 4), 'ranks-not-divisible', 'error'],
+    ['context ranks without copies of a head', dcp(8, 8), 'ranks-not-divisible', 'error'],
+    ['context ranks beside the tensor ranks', dcp(16, 3), 'ranks-not-divisible', 'error'],
+    [
+      'prediction layers of a model without',
+      { options: { 'speculative-config': '{"method":"mtp","num_speculative_tokens":1}' } },
+      'draft-unknown',
+      'warning',
+    ],
     ['malformed option', { options: { 'num-gpu-blocks-override': 'many' } }, 'setting-invalid', 'error'],
     ['speculation that is no JSON', { options: { 'speculative-config': '{method' } }, 'setting-invalid', 'error'],
   ]
@@ -140,6 +191,9 @@ describe('what vLLM refuses, wastes or ignores', () => {
   test('nothing is said about a plain deployment', () => {
     expect(codes(ask({ gpusPerReplica: 1, version: '0.11.0', settings: { maxModelLen: 8192 } }))).toEqual([])
     expect(codes(ask({ config: fp8, settings: { tensorParallel: 4, expertParallel: true } }), 'error')).toEqual([])
+    expect(codes(ask({ gpu: 'NVIDIA T4', config: fp8, version: '0.14.1' }), 'error')).toEqual([])
+    expect(codes(ask({ ...lora, settings: { maxLoraRank: 64 } }), 'error')).toEqual([])
+    expect(codes(ask(dcp(16, 2)), 'error')).toEqual([])
   })
 
   test('a finding stands where the setting stands', () => {

@@ -1,6 +1,6 @@
 import { kvElementBytes } from '../answer.ts'
 import type { EngineInput } from '../engine.ts'
-import { contextFinding, gpuFindings, headFindings } from '../model-findings.ts'
+import { contextFinding, gpuFindings, headFindings, stageFinding } from '../model-findings.ts'
 import type { Resolved } from './resolve.ts'
 
 /** What SGLang refuses or ignores, whatever the memory. */
@@ -30,14 +30,7 @@ export function findings(input: EngineInput, r: Resolved, kvDtype: string): void
     settings.tensorParallel,
     say,
   )
-  const stages = settings.pipelineParallel?.value
-  if (typeof stages === 'number' && stages > input.shape.layers.order.length)
-    say(
-      'stages-above-layers',
-      'error',
-      `${stages} pipeline stages for ${input.shape.layers.order.length} layers`,
-      settings.pipelineParallel,
-    )
+  stageFinding(input, say)
   const override = input.environment['SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN']
   const allowed =
     override === '1' || override?.toLowerCase() === 'true' ? 'SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN' : null

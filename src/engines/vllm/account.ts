@@ -41,7 +41,7 @@ export function account(about: Case): EngineAnswer {
   const stages = stagesOf(about, fractionBytes)
   const fitting = longest(about, stages)
   const asked = r.maxModelLen ?? r.context ?? UNSTATED_LENGTH
-  const length = r.maxModelLen ?? Math.max(1, Math.min(fitting ?? asked, asked))
+  const length = r.maxModelLen ?? Math.max(1, Math.min(solved(about, stages, fitting) ?? asked, asked))
   const at = fullest(about, stages, length)
   const stage = stages[at]!
 
@@ -67,7 +67,7 @@ function settled({ r, kv }: Case, length: number): EngineAnswer['settings'] {
   return {
     ...r.settings,
     ...(r.maxModelLen === null && maxModelLen !== undefined
-      ? { maxModelLen: { ...maxModelLen, effective: length, note: 'the largest that fits' } }
+      ? { maxModelLen: { ...maxModelLen, effective: length, note: 'the largest that fits with certainty' } }
       : {}),
     ...(kvCacheDtype !== undefined && kv.dtype !== kvCacheDtype.value
       ? { kvCacheDtype: { ...kvCacheDtype, effective: kv.dtype } }
@@ -120,6 +120,17 @@ function longest(about: Case, stages: readonly Stage[]): number | null {
     length = longestThatFits(kv.plan, length, free, at, kv.request)
   }
   return length
+}
+
+/** `auto`: what fits at the high end of the range, as --solve answers; where nothing does, what is expected to fit. */
+function solved(about: Case, stages: readonly Stage[], fitting: number | null): number | null {
+  const { maxModelLen, poolBytes, poolBlocks } = about.r
+  if ((maxModelLen ?? poolBytes ?? poolBlocks) !== null || fitting === null) return fitting
+  const wide = stages.map(stage => ({
+    ...stage,
+    available: Math.max(0, stage.available! - (stage.total.high - stage.total.expected)),
+  }))
+  return longest(about, wide) || fitting
 }
 
 /** The stage with most in its budget, cache included. */

@@ -20,7 +20,7 @@ function tier(input: EngineInput, rules: Rules): Tier {
   if (rules.v0) return { tokens: 2048, sequences: 256, note: 'vLLM V0 default' }
   const { gpu } = input
   if (gpu === null) return { tokens: 2048, sequences: 256, note: 'vLLM default for small cards; the card is not known' }
-  const ampere = /a100|a800/i.test(gpu.name)
+  const ampere = rules.sparesA100 && /a100/i.test(gpu.name)
   if (rules.hugeTier && gpu.driverBytes >= 160 * GiB)
     return { tokens: 16384, sequences: 1024, note: 'vLLM default for cards of at least 160 GiB' }
   if (gpu.driverBytes >= 70 * GiB && !ampere && !/gb10/i.test(gpu.name))

@@ -1,6 +1,7 @@
 import { partOf } from '../../memory/shares.ts'
 import type { JsonObject } from '../../models/config.ts'
 import type { EngineInput } from '../engine.ts'
+import { contextFinding, stageFinding } from '../model-findings.ts'
 import { release } from './release.ts'
 import { parallelismOf, type Resolved } from './settings.ts'
 
@@ -18,36 +19,19 @@ const DROPPED: Readonly<Record<string, readonly [number, number]>> = {
 /** What the model itself forbids: lengths, divisions, releases that do not serve it. */
 export function modelFindings(input: EngineInput, r: Resolved): void {
   const { say } = r
-  contextAbove(input, r)
+  const { context, maxModelLen } = r
+  const override = 'VLLM_ALLOW_LONG_MAX_MODEL_LEN=1'
+  const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1' ? override : null
+  const unless = `: vLLM refuses it unless ${override}`
+  contextFinding(maxModelLen ?? 0, context, 'max-model-len', allowed, input.settings.maxModelLen, say, unless)
   widths(input, r)
   const { layers, modelType } = input.shape
-  const stages = input.settings.pipelineParallel?.value
-  if (typeof stages === 'number' && stages > layers.order.length)
-    say(
-      'stages-above-layers',
-      'error',
-      `${stages} pipeline stages for ${layers.order.length} layers`,
-      input.settings.pipelineParallel,
-    )
+  stageFinding(input, say)
   const dropped = DROPPED[modelType]
   if (dropped !== undefined && r.release >= release(...dropped))
     say('architecture-unsupported', 'error', `vLLM does not serve ${modelType} since ${dropped.join('.')}`)
   if (layers.kinds.some(kind => kind.cache.some(spec => spec.kind === 'rwkv')))
     say('architecture-unsupported', 'error', `vLLM does not serve ${modelType}`)
-}
-
-function contextAbove(input: EngineInput, r: Resolved): void {
-  const { context, maxModelLen } = r
-  if (context === null || maxModelLen === null || maxModelLen <= context) return
-  const allowed = input.environment['VLLM_ALLOW_LONG_MAX_MODEL_LEN'] === '1'
-  r.say(
-    'context-above-model',
-    allowed ? 'warning' : 'error',
-    allowed
-      ? `max-model-len ${maxModelLen} is above the model's ${context}, as VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 allows: answers may be wrong there`
-      : `max-model-len ${maxModelLen} is above the model's ${context}: vLLM refuses it unless VLLM_ALLOW_LONG_MAX_MODEL_LEN=1`,
-    input.settings.maxModelLen,
-  )
 }
 
 /**

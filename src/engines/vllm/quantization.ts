@@ -1,8 +1,12 @@
 import type { JsonObject } from '../../models/config.ts'
 import type { EngineInput } from '../engine.ts'
+import { release } from './release.ts'
 import type { Resolved } from './settings.ts'
 
-/** Least compute capability (times ten) of each method's kernels (vLLM layers/quantization, get_min_capability). */
+/**
+ * Least compute capability (times ten) of each method's kernels (vLLM layers/quantization, get_min_capability). From
+ * 0.14 on Marlin runs on Turing.
+ */
 const LEAST: Readonly<Record<string, number>> = {
   awq: 75,
   awq_marlin: 80,
@@ -21,6 +25,7 @@ const LEAST: Readonly<Record<string, number>> = {
   torchao: 75,
   quark: 70,
 }
+const ON_MARLIN = /^(?:awq_marlin|gptq_marlin|fp8|modelopt_fp4)$/
 
 /** Quantisation methods and dtypes that the card's generation cannot run. */
 export function quantizationFindings(input: EngineInput, r: Resolved, capability: number | null): void {
@@ -28,7 +33,8 @@ export function quantizationFindings(input: EngineInput, r: Resolved, capability
   const { say } = r
   const card = `${input.gpu.name} has compute capability ${input.gpu.computeCapability}`
   const method = r.quantization ?? methodOf(input.facts.config)
-  const least = method === null ? undefined : LEAST[method]
+  const known = method === null ? undefined : LEAST[method]
+  const least = r.release >= release(0, 14) && ON_MARLIN.test(method ?? '') ? 75 : known
   if (method !== null && least !== undefined && capability < least)
     say(
       'quantization-unsupported',

@@ -47,6 +47,8 @@ export interface Rules {
   readonly crossByBatch: boolean
   /** Batch defaults have a tier for cards of 160 GiB and more. */
   readonly hugeTier: boolean
+  /** Batch defaults take an A100 (by its name; an A800 is none) for a small card. */
+  readonly sparesA100: boolean
   /** Default blocks of MLA were set by the platform: 64 on Hopper, 128 on Blackwell. */
   readonly platformMlaBlocks: boolean
   /** Doubly quantised maxima of bitsandbytes are unpacked to float32 while loading; before, they stayed packed. */
@@ -78,6 +80,7 @@ function newRules(version: Release): Rules {
       stateCheckpoints: from(30),
       crossByBatch: from(13),
       hugeTier: from(30),
+      sparesA100: from(9),
       platformMlaBlocks: !from(13),
       // starts of 0.7.1 (phi-4) and 0.8.3 (TinyLlama) print the packed size
       unpacksDoubledMaxima: from(9),
