@@ -59,6 +59,29 @@ describe('the budget', () => {
     expect(part(ask({ settings: { enforceEager: true } }), 'cudaGraphs')?.bytes.high).toBe(0)
   })
 
+  test.each([
+    ['0.20.2', '0', false],
+    ['0.33.0', '0', false],
+    ['0.19.1', '1', true],
+    ['0.17.1', '1', false],
+  ])('graphs of %s with the estimate set to %s', (version, value, inBudget) => {
+    const environment = { VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS: value }
+    expect(part(ask({ version, environment }), 'cudaGraphs')?.inBudget).toBe(inBudget)
+  })
+
+  test("the environment takes FlashInfer's sampler, which holds half", () => {
+    const peak = (version: string, value?: string) =>
+      gib(
+        part(ask({ version, environment: value ? { VLLM_USE_FLASHINFER_SAMPLER: value } : {} }), 'activations')?.bytes
+          .expected,
+      )
+    for (const version of ['0.11.0', '0.16.0']) {
+      expect(peak(version, '0')).toBe(peak(version))
+      expect(peak(version, '1') / peak(version)).toBeCloseTo(4.3 / 9.73)
+    }
+    expect(peak('0.7.3', '1')).toBe(peak('0.7.3'))
+  })
+
   test('one block is kept back from 0.30 on', () => {
     const settings = { maxModelLen: 8192 }
     expect(part(ask({ version: '0.27.1', settings }), 'buffers')).toBeUndefined()

@@ -60,20 +60,24 @@ function forwardArm(shape: ModelShape, r: Resolved): Arm {
 }
 
 /**
- * Copies of the fp32 logits that the sampler holds at once. 9.73 in every clean log up to 0.15, V0 included (sorting
- * for top-p); the releases since 0.17 select top-p without sorting, and logs of 0.19 show about 5.5 and less.
+ * Copies of the fp32 logits that the sampler holds at once (vLLM v1/sample/ops/topk_topp_sampler.py). Sorted for top-p in
+ * PyTorch: 9.73 in every clean log up to 0.15, V0 included; releases since 0.17 select without sorting, and logs of
+ * 0.19 show about 5.5 and less. FlashInfer's masks and draws, half of it, take its place where the environment asks for
+ * them; up to 0.11.0 also where it was installed, which one start shows (4.2; a multimodal model) and no other.
  */
-function samplerFactor(r: Resolved): Range {
-  if (r.release < release(0, 17)) return { low: 9.2, expected: 9.73, high: 10.2 }
-  return { low: 2.5, expected: 5, high: 7 }
+function samplerFactor(r: Resolved, multimodal: boolean): Range {
+  const asked = r.environment['VLLM_USE_FLASHINFER_SAMPLER']
+  if (r.release >= release(0, 17)) return { low: 2.5, expected: 5, high: 7 }
+  if (asked === '1' && !r.rules.v0) return { low: 3.5, expected: 4.3, high: 5 }
+  const mayBe = multimodal && asked === undefined && r.release < release(0, 11, 1)
+  return { low: mayBe ? 3.5 : 9.2, expected: 9.73, high: 10.2 }
 }
 
 function samplerArm(shape: ModelShape, r: Resolved): Arm {
   const rows = r.pooling ? 0 : r.batch.sequences * shape.facts.vocabulary * 4
-  const c = samplerFactor(r)
+  const c = samplerFactor(r, shape.facts.multimodal)
   return {
-    // engines with a tower may cap their sequences: their sampler was once seen at less than half of the law
-    low: (shape.facts.multimodal ? 0.4 : 1) * c.low * rows,
+    low: c.low * rows,
     expected: c.expected * rows,
     high: c.high * rows + 0.1 * GiB,
     text: `sampler ${c.expected} x ${grouped(r.batch.sequences)} sequences x ${grouped(shape.facts.vocabulary)} x 4 B`,

@@ -57,10 +57,12 @@ export interface Rules {
 
 const cache = new Map<Release, Rules>()
 
-/** The rules of a release; `v0` asks for the old engine where the release still has it (up to 0.10). */
-export function rulesOf(version: Release, v0 = false): Rules {
+/** The rules of a release with what the environment switches: the old engine (up to 0.10), graphs in the budget (from 0.19). */
+export function rulesOf(version: Release, environment: Readonly<Record<string, string>>): Rules {
   const rules = newRules(version)
-  return v0 && version < release(0, 11) ? { ...rules, v0 } : rules
+  const graphs = environment['VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS']
+  if (environment['VLLM_USE_V1'] === '0' && version < release(0, 11)) return { ...rules, v0: true }
+  return graphs && version >= release(0, 19) ? { ...rules, graphsInBudget: graphs !== '0' } : rules
 }
 
 function newRules(version: Release): Rules {

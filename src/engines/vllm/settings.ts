@@ -46,6 +46,7 @@ export interface Resolved {
   readonly loras: { readonly slots: number; readonly rank: number } | null
   readonly speculative: Speculative | null
   readonly option: OptionReader
+  readonly environment: EngineInput['environment']
   /** The given settings with defaults and effective values. */
   readonly settings: Settings
   readonly findings: Finding[]
@@ -63,7 +64,7 @@ export function resolve(input: EngineInput): Resolved {
   const { count, countOr, findings } = reader
   const option = readOptions(input.options, findings)
   const release = releaseFor('vLLM', input.version, newestRelease, releaseText, reader, assumptions)
-  const rules = rulesOf(release, input.environment['VLLM_USE_V1'] === '0')
+  const rules = rulesOf(release, input.environment)
   const context = contextOf(input.shape, input.facts.config)
   const maxModelLen = lengthOf(reader, context)
   const pooling = isPooling(input, option)
@@ -101,6 +102,7 @@ export function resolve(input: EngineInput): Resolved {
         : null,
     speculative: speculativeOf(input, option, findings),
     option,
+    environment: input.environment,
     settings: reader.settings(),
     say: reader.say,
     findings,
