@@ -1,8 +1,9 @@
 // Makes src/catalogue/catalogue.json: checks and normalises its rows, and takes over the rows of the facts files given.
 //   node scripts/make-catalogue.mjs [FACTS.json ...]
-// A facts file is a list of { id, aliases, config, weights: { parameters, stored, bytes, source }, by, unconfirmed }. A
-// row with the id of one that is there replaces it. One model a line, sorted, so that one model is found without parsing
-// the rest and a change reads well in review.
+// A facts file is a list of { id, aliases, config, weights: { parameters, stored, bytes, source }, by, unconfirmed }, or
+// { models: [...], ollama: {...} }. A row with the id of one that is there replaces it. `ollama` maps names of Ollama's
+// library to ids with the tag of their quantisation; a short tag is the long one with which it shares its digest. One model
+// a line, sorted, so that one model is found without parsing the rest and a change reads well in review.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { argv } from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -48,24 +49,26 @@ function exactBytes({ config, weights: { stored, bytes, roundedBytes, source } }
   return size && stored && Math.abs(bytes / (stored * size) - 1) > 0.01 ? {} : { bytes }
 }
 
-function catalogueText(rows) {
+function catalogueText(rows, ollama) {
   const byId = new Map(rows.map(row => [row.id.toLowerCase(), catalogueRow(row)]))
   const sorted = [...byId.values()].sort((a, b) => (a.id.toLowerCase() < b.id.toLowerCase() ? -1 : 1))
   const names = sorted.flatMap(row => [row.id, ...(row.aliases ?? [])].map(name => name.toLowerCase()))
   const twice = names.find((name, i) => names.indexOf(name) !== i)
   if (twice) throw new Error(`${twice} stands for two models`)
-  const text = `{"asOf":"${AS_OF}","models":[\n${sorted.map(row => JSON.stringify(row)).join(',\n')}\n]}\n`
+  for (const [name, id] of Object.entries(ollama))
+    if (!names.includes(id.split(':')[0].toLowerCase()))
+      throw new Error(`${name} stands for ${id}, which is no model here`)
+  const library = JSON.stringify(Object.fromEntries(Object.entries(ollama).sort(([a], [b]) => (a < b ? -1 : 1))))
+  const text = `{"asOf":"${AS_OF}",\n"ollama":${library},\n"models":[\n${sorted.map(row => JSON.stringify(row)).join(',\n')}\n]}\n`
   if (/[^\n\x20-\x7e]/.test(text)) throw new Error('the catalogue holds letters beyond ASCII')
   if (text.length > LARGEST) throw new Error(`the catalogue has ${text.length} bytes, more than ${LARGEST}`)
   return { text, count: sorted.length }
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  const rows = [target, ...argv.slice(2)].flatMap(file => {
-    const json = readJson(file)
-    return Array.isArray(json) ? json : (json?.models ?? [])
-  })
-  const { text, count } = catalogueText(rows)
+  const files = [target, ...argv.slice(2)].map(readJson)
+  const rows = files.flatMap(json => (Array.isArray(json) ? json : (json?.models ?? [])))
+  const { text, count } = catalogueText(rows, Object.assign({}, ...files.map(json => json?.ollama ?? {})))
   writeFileSync(target, text)
   console.log(`${count} models, ${text.length} bytes`)
 }

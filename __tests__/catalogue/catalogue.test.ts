@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { catalogueRow } from '../../scripts/make-catalogue.mjs'
 import { openCatalogue } from '../../src/catalogue/catalogue.ts'
 import { catalogueBeside } from '../../src/catalogue/catalogue-file.ts'
+import { ggufMix } from '../../src/models/checkpoint/gguf-mixes.ts'
 
 const file = new URL('../../src/catalogue/catalogue.json', import.meta.url)
 const text = readFileSync(file, 'utf8')
@@ -14,7 +15,7 @@ describe('the catalogue', () => {
   test('holds at least 250 models in at most 0.8 MB, one a line, in order, as its command writes it', () => {
     expect(rows.length).toBeGreaterThanOrEqual(545)
     expect(text.length).toBeLessThanOrEqual(800_000)
-    expect(text.trimEnd().split('\n')).toHaveLength(rows.length + 2)
+    expect(text.trimEnd().split('\n')).toHaveLength(rows.length + 4)
     expect(catalogue.ids()).toEqual(rows.map(row => row.id))
     const ids = rows.map(row => row.id.toLowerCase())
     expect([...ids].sort()).toEqual(ids)
@@ -45,6 +46,43 @@ describe('the catalogue', () => {
       expect(catalogue.find(name)).toBeNull()
     },
   )
+
+  test.each([
+    ['ollama:qwen3:8b', 'Qwen/Qwen3-8B'],
+    ['ollama:qwen3', 'Qwen/Qwen3-8B'],
+    ['ollama:library/LLAMA3.1', 'meta-llama/Llama-3.1-8B-Instruct:Q4_K_M'],
+    ['ollama:registry.ollama.ai/library/llama3.1:8b', 'meta-llama/Llama-3.1-8B-Instruct:Q4_K_M'],
+    ['ollama:llama3.1:8b-instruct-q8_0', 'meta-llama/Llama-3.1-8B-Instruct:Q8_0'],
+    ['ollama:llama3.1:8b-instruct-fp16', 'meta-llama/Llama-3.1-8B-Instruct:FP16'],
+    ['ollama:qwen3:30b-instruct', 'Qwen/Qwen3-30B-A3B-Instruct-2507:Q4_K_M'],
+    ['ollama:qwen3:30b-a3b-q4_K_M', 'Qwen/Qwen3-30B-A3B-Instruct-2507:Q4_K_M'],
+    ['ollama:gpt-oss:20b', 'openai/gpt-oss-20b:MXFP4_BF16'],
+  ])('knows %s of Ollama’s library', (name, id) => {
+    expect(catalogue.ollama(name)?.id).toBe(id)
+  })
+
+  test.each([
+    'ollama:',
+    'ollama:llama3.1:9b',
+    'ollama:someone/llama3.1:8b',
+    'ollama:gemma3:4b-it-qat',
+    'ollama:__proto__',
+    'llama3.1:8b',
+  ])('does not know %s of it', name => {
+    expect(catalogue.ollama(name)).toBeNull()
+  })
+
+  test("every name of Ollama's library is a model, and its tag a mix", () => {
+    const { ollama } = JSON.parse(text) as { ollama: Record<string, string> }
+    expect(Object.keys(ollama).length).toBeGreaterThan(190)
+    for (const [name, known] of Object.entries(ollama)) {
+      const [id, tag] = known.split(':')
+      expect(rows.some(row => row.id === id || row.aliases?.includes(id!))).toBe(true)
+      if (tag !== undefined) expect(ggufMix(tag)?.tag).toBe(tag)
+      expect(catalogue.ollama(`ollama:${name}`)).not.toBeNull()
+    }
+    expect(openCatalogue(() => '{"asOf":"2026-11","models":[]}').ollama('ollama:qwen3:8b')).toBeNull()
+  })
 
   test('is read once, when first asked', () => {
     let reads = 0

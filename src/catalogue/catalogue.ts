@@ -1,3 +1,4 @@
+import { ggufTag } from '../models/checkpoint/gguf-mixes.ts'
 import type { JsonObject } from '../models/config.ts'
 import { type ModelFacts, unknownCheckpoint } from '../models/facts.ts'
 
@@ -8,6 +9,8 @@ import { type ModelFacts, unknownCheckpoint } from '../models/facts.ts'
 export interface Catalogue {
   /** Facts of a model by its id or one of its aliases, in any case; null when it is not known. */
   readonly find: (id: string) => ModelFacts | null
+  /** Facts of a model by its name in Ollama's library ("ollama:qwen3:8b"); null when the name is not known. */
+  readonly ollama: (name: string) => ModelFacts | null
   /** Ids of all models, without aliases, in order. */
   readonly ids: () => readonly string[]
 }
@@ -29,17 +32,45 @@ export function openCatalogue(read: () => string): Catalogue {
     }
     return loaded
   }
+  const find = (id: string): ModelFacts | null => {
+    const { text, lower } = open()
+    const row = rowOf(text, lower, id.toLowerCase())
+    if (row === null) return null
+    const checkpoint = { ...unknownCheckpoint, totalBytes: row.weights.bytes ?? null }
+    const asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
+    return { id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint }
+  }
   return {
-    find: id => {
-      const { text, lower } = open()
-      const row = rowOf(text, lower, id.toLowerCase())
-      if (row === null) return null
-      const checkpoint = { ...unknownCheckpoint, totalBytes: row.weights.bytes ?? null }
-      const asOf = /"asOf":"([\d-]+)"/.exec(text)?.[1] ?? null
-      return { id: row.id, revision: null, source: 'catalogue', asOf, config: row.config, checkpoint }
+    find,
+    ollama: name => {
+      const line = /^"ollama":(\{.*\}),$/m.exec(open().text)
+      const known = line === null ? null : ollamaModel(JSON.parse(line[1]!) as Names, name.toLowerCase())
+      const facts = known && find(known[0]!)
+      return facts && known[1] ? { ...facts, id: `${facts.id}:${known[1]}` } : facts
     },
     ids: () => [...open().text.matchAll(/^\{"id":"([^"]+)"/gm)].map(match => match[1]!),
   }
+}
+
+/** Names of Ollama's library to ids with the tag of their quantisation. */
+type Names = Readonly<Record<string, string>>
+
+/**
+ * "library/qwen3:8b-q8_0" as id and tag: the longest beginning of the tag that is known, `latest` without one. What the rest
+ * of the tag says of the quantisation counts; formats that are no GGUF are not known.
+ */
+function ollamaModel(names: Names, name: string): string[] | null {
+  const [, model = '', tag = 'latest'] =
+    /^ollama:(?:registry\.ollama\.ai\/)?(?:library\/)?([^:/]+)(?::([^:/]+))?$/.exec(name) ?? []
+  if (/mlx|mxfp8|nvfp4|int[48]|qat|cloud/.test(tag)) return null
+  const words = tag.split('-')
+  for (let count = words.length; count > 0; count--) {
+    const key = `${model}:${words.slice(0, count).join('-')}`
+    if (!Object.hasOwn(names, key)) continue
+    const [id, usual] = names[key]!.split(':')
+    return [id!, ggufTag(tag) ?? usual ?? '']
+  }
+  return null
 }
 
 /** The row whose id or alias is the name; the name may also stand in a config, so each line it is in is looked at. */

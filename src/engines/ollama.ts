@@ -71,6 +71,8 @@ function asServer(input: EngineInput): EngineInput {
   const at = { file: '', line: 1, column: 1 }
   if (flash !== undefined && /^(?:0|false|no)$/i.test(flash))
     options['flash-attn'] = { value: 'off', at, text: `OLLAMA_FLASH_ATTENTION=${flash}` }
+  // towers are part of the library's models
+  options['mmproj'] = { value: 'auto', at, text: '' }
   const cache = given.kvCacheDtype?.value
   if (typeof cache === 'string' && ggmlTypeNamed(cache) !== null)
     options['cache-type-v'] = { value: cache, at, text: given.kvCacheDtype?.text ?? cache }

@@ -210,6 +210,26 @@ describe('the cache folder', () => {
   })
 })
 
+describe("names of Ollama's library", () => {
+  const library = openCatalogue(
+    () =>
+      '{"asOf":"2026-11",\n"ollama":{"known:7b":"org/known:Q4_0"},\n"models":[\n{"id":"org/known","config":{"model_type":"llama"},"weights":{}}\n]}\n',
+  )
+  test('are known without a request, also under refresh; the policy comes first', async () => {
+    for (const refresh of [false, true]) {
+      const { asked, find } = finder({ catalogue: library, refresh })
+      expect(await find('ollama:known:7b')).toMatchObject({ ok: true, value: { id: 'org/known:Q4_0' } })
+      expect(await find('ollama:known:8b')).toMatchObject({ ok: false, problem: { code: 'model-unknown' } })
+      expect(asked).toEqual([])
+    }
+    const told = finder({
+      catalogue: library,
+      models: new Map([['ollama:known:7b', { id: 'org/other', revision: null, path: null, at }]]),
+    })
+    expect(await told.find('ollama:known:7b')).toMatchObject({ ok: true, value: { id: 'org/other' } })
+  })
+})
+
 describe('GGUF conversions offline', () => {
   const catalogue = openCatalogue(() =>
     readFileSync(new URL('../../../src/catalogue/catalogue.json', import.meta.url), 'utf8'),

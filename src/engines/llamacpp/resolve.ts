@@ -81,7 +81,7 @@ function modelAndTensors(
   const mix = tag === null ? null : ggufMix(tag)
   // gpt-oss exists in one format only.
   const usual = input.shape.modelType === 'gpt_oss' ? 'MXFP4' : DEFAULT_TAG
-  if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, as -hf downloads when no tag is given`)
+  if (mix === null) assumptions.push(`quantisation of the GGUF file: ${usual}, the usual one where no tag is given`)
   else reader.fill('quantization', mix.tag, 'tag in the name of the GGUF file', 'model-config')
   const tensors = tensorsOfMix(input.shape, mix ?? { ...ggufMix(usual)!, spread: usual === DEFAULT_TAG ? 0.25 : 0.05 })
   return { model: modelFromShape(input.shape), tensors }

@@ -83,6 +83,8 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   TQ1_0: { base: 'TQ1_0', output: 'Q6_K' },
   TQ2_0: { base: 'TQ2_0', output: 'Q6_K' },
   MXFP4: { base: 'MXFP4', output: 'Q8_0' },
+  // Ollama's own gpt-oss
+  MXFP4_BF16: { base: 'MXFP4', output: 'BF16' },
   NVFP4: { base: 'NVFP4', output: 'Q8_0' },
   F16: { base: 'F16', output: 'F16' },
   BF16: { base: 'BF16', output: 'BF16' },
@@ -122,7 +124,7 @@ const FALLBACK: Readonly<Record<string, string>> = {
 }
 
 const TAG =
-  /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
+  /(?:^|[-_.:/])((?:UD-)?(?:IQ[1-4]_(?:XXS|XS|S|M|NL)|Q[2-8]_(?:K(?:_(?:XL|S|M|L))?|[01])|TQ[12]_0|MXFP4(?:_MOE|_BF16)?|NVFP4|BF16|FP16|F16|F32))(?=$|[-_.:/])/gi
 
 /** The quantisation tag in a file name, a variant or a model tag ("m-Q4_K_M.gguf"), the last of several; null: none. */
 export function ggufTag(text: string): string | null {
@@ -150,7 +152,7 @@ export function ggufMix(tag: string): GgufMix | null {
 function sharesOf(recipe: Recipe, part: TensorPart, layers: number): (readonly [string, number])[] {
   if (part === 'router') return [['F32', 1]]
   if (part === 'output') return [[recipe.output, 1]]
-  if (recipe.base === 'MXFP4' && part !== 'expert') return [['Q8_0', 1]]
+  if (recipe.base === 'MXFP4' && part !== 'expert') return [[recipe.output, 1]]
   if (part === 'attentionOut') return [[recipe.attentionOut ?? recipe.base, 1]]
   const better = part === 'value' ? recipe.value : part === 'down' ? recipe.down : undefined
   if (!better) return [[recipe.base, 1]]

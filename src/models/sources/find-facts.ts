@@ -50,6 +50,8 @@ async function find(asked: FactsReference, ports: FactsPorts): Promise<Result<Mo
       })
     return localFacts(ports.repository, entry.path, asked.id, entry.at, asked.variant)
   }
+  const library = entry === undefined && asked.id.startsWith('ollama:') ? ports.catalogue?.ollama(asked.id) : null
+  if (library) return good(library)
   const named = entry?.id == null ? asked : { ...asked, id: entry.id, revision: entry.revision ?? asked.revision }
   const checked = hubReference(named)
   if (!checked.ok) return entry === undefined ? checked : { ok: false, problem: { ...checked.problem, at: entry.at } }
