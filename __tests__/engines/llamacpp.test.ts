@@ -13,6 +13,7 @@ import type { JsonObject } from '../../src/models/config.ts'
 import { unknownCheckpoint } from '../../src/models/facts.ts'
 import { shapeOf } from '../../src/models/families/index.ts'
 import { GiB, MiB } from '../../src/units/bytes.ts'
+import { factsNamed } from '../helpers/catalogue.ts'
 import { gguf, tinyLlama } from '../helpers/write-gguf.ts'
 
 const decoder = (model_type: string, more: JsonObject): JsonObject => ({
@@ -296,6 +297,12 @@ describe('llama-server', () => {
     expect(answer.estimate.kvCache?.bytesPerToken).toBe(131072)
   })
 
+  test("a slot's share is held against the model's training context", () => {
+    const above = (maxNumSeqs: number) =>
+      codes(start(llama8b, { settings: { maxModelLen: 400_000, maxNumSeqs } })).includes('context-above-model')
+    expect([1, 3, 4].map(above)).toEqual([true, true, false])
+  })
+
   test('what does not fit starts with layers on the CPU, unless the number of layers is given', () => {
     const asked = { gpu: card(8), settings: { maxModelLen: 65536 } }
     expect(codes(start(llama8b, { ...asked, options: { model: 'm-Q4_K_M.gguf' } }))).toContain('partial-offload')
@@ -398,6 +405,23 @@ describe('Ollama', () => {
     expect(codes(four)).toContain('partial-offload')
     expect(four.findings.some(finding => finding.severity === 'error')).toBe(false)
     expect(settings(four)).toEqual([8192, 4])
+  })
+
+  test("a context above the model's own is cut to it, each request by itself", () => {
+    const asked = { engine: ollama, gpu: card(80), settings: { maxModelLen: 500_000, maxNumSeqs: 2 } }
+    const cut = start(llama8b, asked)
+    const own = start(llama8b, { ...asked, settings: { maxModelLen: 131_072, maxNumSeqs: 2 } })
+    expect(part(cut, 'kvCache')).toBe(part(own, 'kvCache'))
+    expect(cut.settings.maxModelLen).toMatchObject({ value: 500_000, effective: 131_072 })
+    expect(codes(cut)).toEqual([])
+    expect(own.settings.maxModelLen?.effective).toBeUndefined()
+  })
+
+  test('towers are part of the model', () => {
+    const { config } = factsNamed('google/gemma-3-4b-it')
+    const settings = { maxModelLen: 4096 }
+    const [library, server] = [start(config, { engine: ollama, settings }), start(config, { settings })]
+    expect(part(library, 'weights')).toBeGreaterThan(part(server, 'weights') + 0.7 * 2 ** 30)
   })
 
   test('cache type and flash attention by the environment', () => {

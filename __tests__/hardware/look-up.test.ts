@@ -229,6 +229,13 @@ describe('machine types', () => {
     ['Standard_NC80adis_H100_v5', 'NVIDIA H100 NVL 94GB', 2],
     ['standard_nd96amsr_a100_v4', 'NVIDIA A100 80GB', 8],
     ['BM.GPU.MI300X.8', 'AMD MI300X', 8],
+    ['BM.GPU.MI355X-v1.8', 'AMD MI355X', 8],
+    ['BM.GPU.GB300.4', 'NVIDIA GB300', 4],
+    ['BM.GPU.GB200-v3.4', 'NVIDIA GB200', 4],
+    ['p6e-gb300.36xlarge', 'NVIDIA GB300', 4],
+    ['a4x-highgpu-4g', 'NVIDIA GB200', 4],
+    ['a4x-maxgpu-4g-metal', 'NVIDIA GB300', 4],
+    ['Standard_NC288lds_xl_RTXPRO6000BSE_v6', 'NVIDIA RTX PRO 6000 Blackwell', 2],
     ['gpu_8x_a100_80gb_sxm4', 'NVIDIA A100 80GB', 8],
     ['gd-8xh100ib-i128', 'NVIDIA H100 80GB', 8],
     ['trn1-32xl', 'AWS Neuron', 1],
@@ -258,6 +265,19 @@ describe('machine types', () => {
       name: 'NVIDIA L4 (1/4)',
       memoryBytes: Math.floor((22.03 * GiB) / 4),
     })
+    expect(read('g4-standard-12').gpu.name).toBe('NVIDIA RTX PRO 6000 Blackwell (1/4)')
+    expect(read('NC72ds_xl_RTXPRO6000BSE_v6').gpu.name).toBe('NVIDIA RTX PRO 6000 Blackwell (1/2)')
+  })
+
+  test.each([
+    ['GRID A10-12Q', 'NVIDIA A10 (1/2)'],
+    ['NVIDIA-A10-4Q', 'NVIDIA A10 (1/6)'],
+    ['NVIDIA L40S-48C', 'NVIDIA L40S'],
+    ['GRID A100-40C', 'NVIDIA A100 40GB'],
+    ['NVIDIA-A100-80C', 'NVIDIA A100 80GB'],
+    ['A100-10C', 'NVIDIA A100 40GB (1/4)'],
+  ])('the vGPU %s is %s', (text, gpu) => {
+    expect(read(text)).toMatchObject({ gpu: { name: gpu }, note: null })
   })
 
   test('all rows are found, and misspelt ones have a neighbour', () => {

@@ -31,14 +31,17 @@ export const ollama: Engine = {
     const translated = asServer(input)
     const r = resolve(translated)
     const answer = account(translated, { ...r, fitsContext: false, fitsLayers: true }, 'Ollama')
-    const length: Setting<number | 'auto'> = input.settings.maxModelLen ?? {
-      value: defaultContext(input),
-      from: 'engine-default',
-      note: "Ollama's default for this much GPU memory",
-    }
+    const given = input.settings.maxModelLen
+    const each = contextOf(input)
+    const length: Setting<number | 'auto'> =
+      given === undefined
+        ? { value: each, from: 'engine-default', note: "Ollama's default for this much GPU memory" }
+        : typeof given.value === 'number' && given.value > each
+          ? { ...given, effective: each, note: "the model's training context: Ollama takes no more" }
+          : given
     const most = answer.estimate.kvCache?.maxModelLenThatFits ?? null
-    const each = most === null ? null : Math.floor(most / slotsOf(input))
-    const kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: each }
+    const fitting = most === null ? null : Math.floor(most / slotsOf(input))
+    const kvCache = answer.estimate.kvCache && { ...answer.estimate.kvCache, maxModelLenThatFits: fitting }
     return {
       ...answer,
       estimate: { ...answer.estimate, kvCache },
@@ -47,10 +50,15 @@ export const ollama: Engine = {
   },
 }
 
-/** The context by all the GPU memory of the machine: 4k, 32k or 256k (discover: totalVRAM). */
-function defaultContext(input: EngineInput): number {
+/**
+ * Context of one request: as asked, else by all the GPU memory of the machine: 4k, 32k or 256k (discover: totalVRAM); cut to
+ * the model's own ("requested context size too large for model", llm/server.go).
+ */
+function contextOf(input: EngineInput): number {
+  const asked = input.settings.maxModelLen?.value
   const memory = input.gpu === null ? 0 : input.gpu.driverBytes * Math.max(1, input.gpusPerReplica ?? 1)
-  const size = memory >= 47 * GiB ? 262_144 : memory >= 23 * GiB ? 32_768 : 4096
+  const usual = memory >= 47 * GiB ? 262_144 : memory >= 23 * GiB ? 32_768 : 4096
+  const size = typeof asked === 'number' ? asked : usual
   const trained = input.shape.facts.contextLength
   return trained === null ? size : Math.min(size, trained)
 }
@@ -65,7 +73,7 @@ function slotsOf(input: EngineInput): number {
 function asServer(input: EngineInput): EngineInput {
   const given = input.settings
   const parallel = slotsOf(input)
-  const each = typeof given.maxModelLen?.value === 'number' ? given.maxModelLen.value : defaultContext(input)
+  const each = contextOf(input)
   const flash = input.environment['OLLAMA_FLASH_ATTENTION']
   const options: Record<string, Option> = { ...input.options }
   const at = { file: '', line: 1, column: 1 }

@@ -3,7 +3,7 @@ import { parseBytes, sizeText } from '../units/bytes.ts'
 import { closest } from '../units/suggest.ts'
 import type { Gpu } from './gpu.ts'
 import { gpus } from './gpus.ts'
-import { type Instance, lookUpInstance } from './instances.ts'
+import { lookUpInstance } from './instances.ts'
 import { migProfile, sliceOf, sliceWithoutCard } from './mig.ts'
 import type { GpuRow } from './row.ts'
 
@@ -133,10 +133,9 @@ function withMemory(row: GpuRow, memoryBytes: number): Gpu {
   return { ...row, driverBytes: memoryBytes, memoryBytes, supported: true, source: 'unified memory: the size as given' }
 }
 
-/** The card of a machine, cut to the machine's part of it. */
-function gpuOfInstance(instance: Instance): Gpu {
-  const { gpu, share } = instance
-  if (share === 1) return gpu
+/** A card, cut to the part of it that a machine or a vGPU has. */
+function cut(gpu: GpuRow, share: number): Gpu {
+  if (share >= 1) return gpu
   const part = (bytes: number) => Math.floor(bytes * share)
   return {
     ...gpu,
@@ -172,6 +171,15 @@ function sliceNamed(text: string, count: number | null): Result<NamedGpu> | null
   })
 }
 
+/** A vGPU by its profile: the card and the GB of its frame buffer ("GRID A10-12Q", "NVIDIA-L40S-24C"). */
+function vgpuNamed(text: string, count: number | null): Result<NamedGpu> | null {
+  const profile = /^(?:grid[\s_-])?(.*[a-z]\d+[a-z]*)-(\d{1,3})[qcab]$/i.exec(text)
+  const size = Number(profile?.[2])
+  const rows = profile && cardsNamed(wordsOf(profile[1]!).words)
+  const row = rows?.filter(one => one.supported && one.nominalGB >= size).sort((a, b) => a.nominalGB - b.nominalGB)[0]
+  return row ? good({ gpu: cut(row, size / row.nominalGB), count, note: null }) : null
+}
+
 /**
  * The GPU that a text names: any report name, alias, node label value (GFD product with -SHARED or -MIG-1g.10gb, GKE,
  * Karpenter, AKS, CoreWeave), a machine type, "name x count", "H100:8", a MIG profile, or a bare size ("79.18GiB": the
@@ -183,7 +191,7 @@ export function lookUpGpu(text: string): Result<NamedGpu> {
   const whole = text.trim().replace(/!$/, '')
   if (whole === '' || whole.length > 200) return unknownGpu(whole)
   const instance = lookUpInstance(whole)
-  if (instance) return good({ gpu: gpuOfInstance(instance), count: instance.count, note: null })
+  if (instance) return good({ gpu: cut(instance.gpu, instance.share), count: instance.count, note: null })
   const { name, count } = splitCount(whole)
   if (count === 0)
     return bad('gpu-unknown', `"${whole.slice(0, 80)}" asks for 0 GPUs`, { hint: 'give a count of 1 or more' })
@@ -192,7 +200,7 @@ export function lookUpGpu(text: string): Result<NamedGpu> {
     if (bytes > 0) return good({ gpu: bareGpu(bytes), count, note: null })
     return bad('gpu-unknown', `a GPU with ${name} of memory does not exist`, { hint: 'give a size such as 79.18GiB' })
   }
-  const slice = sliceNamed(name, count)
+  const slice = sliceNamed(name, count) ?? vgpuNamed(name, count)
   if (slice) return slice
   const { words, gigabytes, size } = wordsOf(name)
   const literal = gigabytes === null ? undefined : byKey.get(`${joined(words, word => NOISE.has(word))}${gigabytes}gb`)

@@ -18,7 +18,7 @@ export const SOURCES = {
 } as const
 
 /**
- * One row. `driverMiB` as nvidia-smi prints it; `visibleGiB` as engines print it, or null: then the rule of
+ * One row. `keys` are words in one text, empty where the name says them; `driverMiB` as nvidia-smi prints it; `visibleGiB` as engines print it, or null: then the rule of
  * `visibleBytes` fills it in and the source says that it is approximate.
  */
 export function card(
@@ -42,10 +42,16 @@ export function card(
     computeCapability,
     supported: true,
     source,
-    keys: keys.split(' '),
+    keys: keys === '' ? keysOf(name) : keys.split(' '),
     nominalGB,
     kind,
   }
+}
+
+/** "RTX 3060 8GB" as rtx3060 and 3060: a name that files write like this needs no other. */
+function keysOf(name: string): string[] {
+  const key = name.replace(/ \d+GB$| /g, '').toLowerCase()
+  return [key, ...(/^[rg]tx/.test(key) ? [key.slice(3)] : [])]
 }
 
 /** A card that is known by name but cannot be judged as it stands; `why` says what would help. */

@@ -19,6 +19,23 @@ const VLLM: Spelling = {
   kvCacheMemoryBytes: '--kv-cache-memory-bytes ',
 }
 
+/** vLLM's settings inside another file: under a prefix, with another dash. */
+function inside(prefix: string, dash: string): Spelling {
+  const {
+    expertParallel: _experts,
+    enforceEager: _eager,
+    cpuOffloadBytes: _offload,
+    kvCacheMemoryBytes: _pool,
+    ...kept
+  } = VLLM
+  return Object.fromEntries(
+    Object.entries(kept).map(([setting, flag]) => [
+      setting,
+      `${prefix}${flag.slice(2).trim().replaceAll('-', dash)}: `,
+    ]),
+  )
+}
+
 const SPELLINGS: Partial<Record<EngineName, Spelling>> = {
   vllm: VLLM,
   'kserve-hf': VLLM,
@@ -52,16 +69,7 @@ const SPELLINGS: Partial<Record<EngineName, Spelling>> = {
     pipelineParallel: '--pp_size ',
     kvCacheDtype: 'kv_cache_config.dtype: ',
   },
-  kaito: {
-    maxModelLen: 'vllm.max-model-len: ',
-    memoryFraction: 'vllm.gpu-memory-utilization: ',
-    maxNumSeqs: 'vllm.max-num-seqs: ',
-    maxNumBatchedTokens: 'vllm.max-num-batched-tokens: ',
-    tensorParallel: 'vllm.tensor-parallel-size: ',
-    pipelineParallel: 'vllm.pipeline-parallel-size: ',
-    kvCacheDtype: 'vllm.kv-cache-dtype: ',
-    quantization: 'vllm.quantization: ',
-  },
+  kaito: inside('vllm.', '-'),
   llamacpp: { maxModelLen: '--ctx-size ', maxNumSeqs: '--parallel ', maxNumBatchedTokens: '--ubatch-size ' },
   ollama: {
     maxModelLen: 'OLLAMA_CONTEXT_LENGTH=',
@@ -75,16 +83,7 @@ const SPELLINGS: Partial<Record<EngineName, Spelling>> = {
     tensorParallel: '--tp ',
   },
   nim: { maxModelLen: 'NIM_MAX_MODEL_LEN=' },
-  'ray-llm': {
-    maxModelLen: 'engine_kwargs.max_model_len: ',
-    memoryFraction: 'engine_kwargs.gpu_memory_utilization: ',
-    maxNumSeqs: 'engine_kwargs.max_num_seqs: ',
-    maxNumBatchedTokens: 'engine_kwargs.max_num_batched_tokens: ',
-    tensorParallel: 'engine_kwargs.tensor_parallel_size: ',
-    pipelineParallel: 'engine_kwargs.pipeline_parallel_size: ',
-    kvCacheDtype: 'engine_kwargs.kv_cache_dtype: ',
-    quantization: 'engine_kwargs.quantization: ',
-  },
+  'ray-llm': inside('engine_kwargs.', '_'),
 }
 
 /** "--max-model-len 28992": a setting as the engine's user writes it; null when the engine has no such flag. */

@@ -90,13 +90,16 @@ function noteContext(input: EngineInput, r: Resolved, wanted: number, context: n
       context,
       context < wanted ? 'lowered by the server until 1 GiB stays free on each device' : "the model's training context",
     )
-  else if (wanted > trained && r.model.contextLength > 0)
-    r.reader.say(
-      'context-above-model',
-      'warning',
-      `ctx-size ${grouped(wanted)} is above the model's training context of ${grouped(trained)}`,
-      given,
-    )
+  else {
+    const slots = r.asked.unified ? 1 : Math.max(1, r.asked.sequences)
+    if (Math.floor(wanted / slots) > trained && r.model.contextLength > 0)
+      r.reader.say(
+        'context-above-model',
+        'warning',
+        `ctx-size ${grouped(wanted)}${slots > 1 ? ` over ${slots} slots` : ''} is above the model's training context of ${grouped(trained)}`,
+        given,
+      )
+  }
 }
 
 /** Says how many layers would stay in host memory where the server may decide it. */
