@@ -63,6 +63,82 @@ const names = [
   'speculativeTokens',
 ]
 
+interface Sizes {
+  readonly maxModelLen: number
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  readonly tensorParallel: number
+  readonly memoryFraction: number
+}
+type Direction = readonly [
+  what: string,
+  change: (now: Sizes, factor: number) => NonNullable<Given['settings']>,
+  figure: (answer: EngineAnswer) => number | null,
+  sign: 1 | -1,
+  options?: Record<string, string | boolean>,
+]
+const named = (name: string) => (answer: EngineAnswer) => part(answer, name)
+const kv = (name: 'availableBytes' | 'maxModelLenThatFits' | 'capacityTokens') => (answer: EngineAnswer) =>
+  answer.estimate.kvCache?.[name] ?? null
+/** One setting is changed; the figure moves in one direction, or not at all. */
+const DIRECTIONS: readonly Direction[] = [
+  ['a longer context: more cache', (now, by) => ({ maxModelLen: Math.ceil(now.maxModelLen * by) }), cache, 1],
+  [
+    'a larger share: more for the cache',
+    now => ({ memoryFraction: now.memoryFraction + 0.1 }),
+    kv('availableBytes'),
+    1,
+  ],
+  [
+    'a larger share: a longer context fits',
+    now => ({ memoryFraction: now.memoryFraction + 0.1 }),
+    kv('maxModelLenThatFits'),
+    1,
+  ],
+  [
+    'a larger batch: more activations',
+    (now, by) => ({ maxNumBatchedTokens: Math.ceil(now.maxNumBatchedTokens * by) }),
+    named('activations'),
+    1,
+  ],
+  [
+    'more sequences: more activations',
+    (now, by) => ({ maxNumSeqs: Math.ceil(now.maxNumSeqs * by) }),
+    named('activations'),
+    1,
+  ],
+  ['more sequences: more logits', (now, by) => ({ maxNumSeqs: Math.ceil(now.maxNumSeqs * by) }), named('logits'), 1],
+  [
+    'more sequences: more graphs',
+    (now, by) => ({ maxNumSeqs: Math.ceil(now.maxNumSeqs * by) }),
+    named('cudaGraphs'),
+    1,
+  ],
+  ['eager: no more graphs', () => ({ enforceEager: true }), named('cudaGraphs'), -1],
+  ['pipeline stages: less weight on each', () => ({ pipelineParallel: 2 }), named('weights'), -1],
+  [
+    'offloaded weights: less on the card',
+    (_now, by) => ({ cpuOffloadBytes: Math.round(by * 2 ** 30) }),
+    named('weights'),
+    -1,
+  ],
+  ['8-bit cache: no more of it', () => ({ kvCacheDtype: 'fp8' }), cache, -1],
+  [
+    'larger adapters: more for them',
+    (_now, by) => ({ maxLoraRank: [16, 32, 64, 128][Math.floor(by) - 1] ?? 128 }),
+    named('adapters'),
+    1,
+    { 'enable-lora': true },
+  ],
+  [
+    'more adapters: more for them',
+    (_now, by) => ({ maxLoras: Math.ceil(by) }),
+    named('adapters'),
+    1,
+    { 'enable-lora': true },
+  ],
+]
+
 test('every engine is registered once', () => {
   expect(new Set(engines.map(engine => engine.name)).size).toBe(engines.length)
   expect(engines.length).toBeGreaterThan(0)
@@ -111,6 +187,33 @@ describe.each(engines.map(engine => [engine.name, engine] as const))('%s', (_nam
       gpu => ask({ config, gpu, settings }).estimate.perGpu.headroomBytes?.expected ?? 0,
     )
     expect(rooms).toEqual([...rooms].sort((a, b) => a - b))
+  })
+
+  test.each(DIRECTIONS)('%s', (what, change, figure, sign, options = {}) => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...models.map(([, config]) => config)),
+        fc.constantFrom('NVIDIA L4', 'NVIDIA A100 80GB', 'NVIDIA H100 80GB', 'NVIDIA B200'),
+        fc.record({
+          maxModelLen: fc.integer({ min: 16, max: 65_536 }),
+          maxNumSeqs: fc.integer({ min: 1, max: 512 }),
+          maxNumBatchedTokens: fc.integer({ min: 512, max: 16_384 }),
+          tensorParallel: fc.constantFrom(1, 2, 4),
+          memoryFraction: fc.double({ min: 0.3, max: 0.8, noNaN: true }),
+        }),
+        fc.double({ min: 1, max: 4, noNaN: true }),
+        (config, gpu, settings, factor) => {
+          // llama.cpp divides one context among its slots: its passes get shorter
+          if (engine.name === 'llamacpp' && what.startsWith('more sequences')) return
+          const base = { ...settings, ...(options['enable-lora'] ? { maxLoras: 1, maxLoraRank: 16 } : {}) }
+          const asked = (now: NonNullable<Given['settings']>) => figure(ask({ config, gpu, options, settings: now }))
+          const [before, after] = [asked(base), asked({ ...base, ...change(settings, factor) })]
+          if (before === null || after === null) return
+          expect(sign * (after - before)).toBeGreaterThanOrEqual(0)
+        },
+      ),
+      { numRuns: 20, seed: 11 },
+    )
   })
 
   test('malformed settings are findings, never exceptions', () => {
