@@ -514,6 +514,10 @@ describe('formats', () => {
   })
   test('the suite looked at its cases', () => expect(cases).toHaveLength(68))
 
+  test.each(cases)('with Windows line ends: %s', async (_, path, text, expected) => {
+    expect(await from(path, text.replaceAll('\n', '\r\n'))).toEqual(expected)
+  })
+
   test('services on one device add up', async () => {
     const service = (name: string, profile: string): string =>
       `  ${name}: {image: "vllm/vllm-openai", command: [--model, org/${name}], profiles: [${profile}], deploy: {resources: {reservations: {devices: [{driver: nvidia, device_ids: ["0"], capabilities: [gpu]}]}}}}\n`

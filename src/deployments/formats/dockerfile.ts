@@ -20,7 +20,7 @@ async function readDockerfile(context: Context): Promise<Deployment[]> {
   // An image that only wraps the engine's own names no model: it declares nothing to judge.
   const starts = engineStarts(await withScripts(start, context))
   // An image of Ollama serves what was pulled while it was built.
-  for (const { 1: line } of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+  for (const { 1: line } of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\\r?\n|\\[^\n])*ollama pull.*)/gim)) {
     const from = context.text.value.indexOf(line!)
     const run = { ...start, argv: [], files: new Map() }
     starts.push(...scriptStarts(context.text.slice(from, from + line!.length), run, null))
@@ -35,7 +35,7 @@ export function dockerfileCommand(text: Text): Command {
   let image: Text | null = null
   let entrypoint: Text[] = []
   let command: Text[] = []
-  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\\r?\n|\\[^\n])*)/gim)) {
     const from = match.index + match[0].length - match[2]!.length
     const rest = text.slice(from, from + match[2]!.length).trim()
     switch (match[1]!.toUpperCase()) {

@@ -65,7 +65,7 @@ function addEnvironment(env: Map<string, Text>, line: Text): void {
 /** Keys of a unit file with all their values; backslash continuations stay for the shell reader. */
 function readUnit(text: Text): Map<string, Text[]> {
   const keys = new Map<string, Text[]>()
-  for (const match of text.value.matchAll(/^[ \t]*([A-Z]\w*)[ \t]*=[ \t]*((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gm)) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]\w*)[ \t]*=[ \t]*((?:[^\n\\]|\\\r?\n|\\[^\n])*)/gm)) {
     const from = match.index + match[0].length - match[2]!.length
     const list = keys.get(match[1]!) ?? []
     list.push(text.slice(from, from + match[2]!.length).trim())

@@ -98,9 +98,9 @@ class Expansion {
       const c = source[i]!
       if (c === '\\') {
         const next = source[i + 1]
-        if (next === '\n') {
+        if (next === '\n' || source.startsWith('\r\n', i + 1)) {
           flush(i)
-          i += 2
+          i = source.indexOf('\n', i) + 1
           plain = i
         } else if (!quoted || next === '"' || next === '\\' || next === '$' || next === '`') {
           flush(i)
