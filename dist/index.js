@@ -31670,9 +31670,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     const c = source[i]
     if (c === '\\') {
      const next = source[i + 1]
-     if (next === '\n') {
+     if (next === '\n' || source.startsWith('\r\n', i + 1)) {
       flush(i)
-      i += 2
+      i = source.indexOf('\n', i) + 1
       plain = i
      } else if (!quoted || next === '"' || next === '\\' || next === '$' || next === '`') {
       flush(i)
@@ -37482,7 +37482,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   paths: path => /(?:^|\/)(?:[\w.-]*\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?$/i.test(path),
   read: async function readDockerfile(context) {
    const start = dockerfileCommand(context.text), starts = engineStarts(await withScripts(start, context))
-   for (const {1: line} of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*ollama pull.*)/gim)) {
+   for (const {1: line} of context.text.value.matchAll(/^RUN[ \t]+((?:[^\n\\]|\\\r?\n|\\[^\n])*ollama pull.*)/gim)) {
     const from = context.text.value.indexOf(line), run = {...start, argv: [], files: new Map}
     starts.push(...scriptStarts(context.text.slice(from, from + line.length), run, null))
    }
@@ -37492,7 +37492,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function dockerfileCommand(text) {
   const env = new Map
   let image = null, entrypoint = [], command = []
-  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gim)) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]+)[ \t]+((?:[^\n\\]|\\\r?\n|\\[^\n])*)/gim)) {
    const from = match.index + match[0].length - match[2].length, rest = text.slice(from, from + match[2].length).trim()
    switch (match[1].toUpperCase()) {
    case 'FROM':
@@ -39800,7 +39800,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function readUnit(text) {
   const keys = new Map
-  for (const match of text.value.matchAll(/^[ \t]*([A-Z]\w*)[ \t]*=[ \t]*((?:[^\n\\]|\\[^\n]|\\\r?\n)*)/gm)) {
+  for (const match of text.value.matchAll(/^[ \t]*([A-Z]\w*)[ \t]*=[ \t]*((?:[^\n\\]|\\\r?\n|\\[^\n])*)/gm)) {
    const from = match.index + match[0].length - match[2].length, list = keys.get(match[1]) ?? []
    list.push(text.slice(from, from + match[2].length).trim())
    keys.set(match[1], list)
