@@ -161,6 +161,27 @@ async function estimates() {
   }
 }
 
+/** Every recorded configuration and every model of the catalogue, counted once in one process. */
+async function counting() {
+  const { shapeOf } = await import(join(root, 'lib/models/families/index.js'))
+  const { parameterCount } = await import(join(root, 'lib/models/count.js'))
+  const lines = ['params-oracle-sample.jsonl', 'params-built-sample.jsonl'].flatMap(name =>
+    readFileSync(join(root, '__tests__/fixtures', name), 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line).config),
+  )
+  const configs = [
+    ...lines,
+    ...JSON.parse(readFileSync(join(root, 'dist/catalogue.json'), 'utf8')).models.map(model => model.config),
+  ]
+  const start = performance.now()
+  const counted = configs.map(config => shapeOf(config)).filter(shape => shape.ok && parameterCount(shape.value) > 0)
+  const took = performance.now() - start
+  if (counted.length < 0.8 * configs.length) throw new Error(`only ${counted.length} of ${configs.length} were counted`)
+  row(`${counted.length} models counted in one process`, `${(took / 1000).toFixed(2)} s`, '2 s', took < 2000)
+}
+
 function sizes() {
   for (const [file, limit] of [
     ['dist/index.js', 3],
@@ -176,6 +197,7 @@ commandLine()
 action()
 manifests()
 await estimates()
+await counting()
 sizes()
 console.table(rows)
 if (rows.some(one => one.ok === 'NO')) process.exitCode = 1
