@@ -191,6 +191,10 @@ class Config {
   if (typeof value != 'number' || !Number.isFinite(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a number`);
   return value
  }
+ multiple(name, width) {
+  const ratio = this.number(name) ?? 4, product = Math.trunc(width * ratio)
+  return product >= 1 && product <= 2 ** 40 ? product : this.fail('field-invalid', name, `is ${ratio}, which makes no width of ${width}`)
+ }
  flag(name, otherwise = false) {
   const value = this.raw(name)
   if (value === void 0 || value === null) return otherwise;
@@ -26514,7 +26518,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const config = file.with({num_channels: 3}, {
    ...generic_multimodal_aliases,
    num_channels: ['in_channels', 'in_chans']
-  }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), ratio = config.number('mlp_ratio'), width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4))), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [conv('conv1', hidden, 3 * mels, true), conv('conv2', hidden, 3 * hidden, true)] : patch !== null ? [conv('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
+  }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [conv('conv1', hidden, 3 * mels, true), conv('conv2', hidden, 3 * hidden, true)] : patch !== null ? [conv('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
   return {weights: [...stem, ...positions > 0 ? [positionEmbedding(positions, hidden, 'position_embedding')] : [], norm('post_layernorm', hidden, true)], stack: encoderStack(config, encoderLayer({hidden, width})), heads: config.sizeOrNull('num_attention_heads'), width: hidden}
  }
  function readByLikeness(config, families, nested) {
@@ -26679,9 +26683,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   text: qwen2Text('qwen2_vl_text'),
   tie: 'either',
   towers: visual(function qwen2Visual(file) {
-   const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
-   if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-   const out = config.size('hidden_size')
+   const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), inner = config.multiple('mlp_ratio', width), out = config.size('hidden_size')
    return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, norm('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
   })
  }, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
@@ -27026,9 +27028,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const config = file.with(usual({hidden: 1024, layers: 23, heads: 16, num_channels: 3, patch_size: 20, mlp_ratio: 4, spatial_merge_size: 2, posemb_grid_size: 32, projection_hidden_dim: 4096, projector_bias: false}), {
    patch_size: ['native_patch_size'],
    spatial_merge_size: ['adapter_merge_size']
-  }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 4, width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-  const merged = hidden * config.size('spatial_merge_size') ** 2
+  }), hidden = config.size('hidden_size'), width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden), merged = hidden * config.size('spatial_merge_size') ** 2
   return plainEncoder(config, [patchMatrix('embeddings.patch_embedding', config, hidden, 1, config.size('num_channels')), positionEmbedding(config.size('posemb_grid_size') ** 2, hidden, 'embeddings.position_embedding'), vector('embeddings.class_embedding', hidden), vector('embeddings.cls_position_embedding', hidden), norm('pre_layernorm', hidden, true), ...throughInner(merged, config.size('projection_hidden_dim'), out, config.flag('projector_bias'))], {
    hidden,
    width,
@@ -27939,7 +27939,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    global_attn_indexes: [2, 5, 8, 11]
   })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ vector('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), vector('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim) ] : [], layer = encoderLayer({
    hidden,
-   width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
+   width: config.sizeOrNull('mlp_dim') ?? config.multiple('mlp_ratio', hidden),
    fused: true,
    qkvBias: config.flag('qkv_bias'),
    names: {attention: 'attn', out: 'proj'}
@@ -28120,9 +28120,9 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return valid(first) && valid(second) ? [first, second] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1')
  }
  function vl2Towers(m) {
-  const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = usual({
+  const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), fields = usual({
    hidden,
-   width: Math.max(1, Math.trunc(hidden * ratio)),
+   width: vision.multiple('mlp_ratio', hidden),
    layers: vision.size('layers'),
    heads: vision.size('heads'),
    image_size: vision.size('image_size'),
@@ -28607,9 +28607,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     hidden_size: ['width'],
     num_hidden_layers: ['layers'],
     num_attention_heads: ['heads']
-   }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 0, width = Math.trunc(hidden * ratio)
-   if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-   const encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {
+   }), hidden = config.size('hidden_size'), width = config.multiple('mlp_ratio', hidden), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {
     bias: false
    }), patchPositions('embeddings.position_embedding', config, hidden), norm('pre_layernorm', hidden, true), conv('downsampler1', 2 * hidden, 9 * hidden, true), conv('downsampler2', 4 * hidden, 18 * hidden, true)], {
     hidden,
@@ -28815,8 +28813,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
     ...vitDefaults,
     patch_size: 14,
     mlp_ratio: 4
-   }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), ratio = config.number('mlp_ratio') ?? 4, gated = config.flag('use_swiglu_ffn'), plain = Math.trunc(hidden * ratio), width = gated ? 8 * Math.floor((Math.trunc(plain * 2 / 3) + 7) / 8) : plain
-   if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
+   }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), gated = config.flag('use_swiglu_ffn'), plain = config.multiple('mlp_ratio', hidden), width = gated ? 8 * Math.floor((Math.trunc(plain * 2 / 3) + 7) / 8) : plain
    return vision_encoders_encoderShape(config, 'dinov2', {
     exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
     embedding: [vector('embeddings.cls_token', hidden), ...config.flag('use_mask_token', true) ? [vector('embeddings.mask_token', hidden)] : [], patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {
@@ -28944,11 +28941,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    depths: [2, 2, 2, 2],
    mlp_ratio: 4,
    conv_kernel_size: 7
-  }), sizes = name => (config.list(name) ?? []).map(size => Number.isSafeInteger(size) && size >= 1 && size <= 2 ** 20 ? size : config.invalid(name, 'holds something else than whole numbers of at least 1')), [patches, widths, depths] = [sizes('patch_sizes'), sizes('hidden_sizes'), sizes('depths')], ratio = config.number('mlp_ratio') ?? 4, kernel = config.size('conv_kernel_size'), last = widths.at(-1)
+  }), sizes = name => (config.list(name) ?? []).map(size => Number.isSafeInteger(size) && size >= 1 && size <= 2 ** 20 ? size : config.invalid(name, 'holds something else than whole numbers of at least 1')), [patches, widths, depths] = [sizes('patch_sizes'), sizes('hidden_sizes'), sizes('depths')], kernel = config.size('conv_kernel_size'), last = widths.at(-1)
   if (last === void 0) return config.invalid('hidden_sizes', 'is empty');
-  if (!(ratio > 0 && ratio <= 1e3)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
   const stages = widths.flatMap((width, i) => {
-   const inner = Math.max(1, Math.trunc(width * ratio)), block = [ conv(`layers.${i}.conv_blocks.conv`, width, kernel, true), norm(`layers.${i}.conv_blocks.norm`, width), column(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), row(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, {
+   const inner = config.multiple('mlp_ratio', width), block = [ conv(`layers.${i}.conv_blocks.conv`, width, kernel, true), norm(`layers.${i}.conv_blocks.norm`, width), column(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), row(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, {
     bias: true
    })]
    return [ replicated(`layers.${i}.patch_embedder.proj`, width, (widths[i - 1] ?? 1) * (patches[i] ?? 1), { bias: true }), norm(`layers.${i}.patch_embedder.norm`, width), ...block.map(weight => ({ ...weight, copies: depths[i] ?? 1 })) ]

@@ -223,6 +223,16 @@ describe('malformed configs', () => {
     expect(result.ok).toBe(false)
     if (!result.ok) expect(result.problem.message).toMatch(message)
   })
+
+  test.each([0, -4, 1e-9, 1e300])('a ratio that makes no width is named: %s', ratio => {
+    for (const modelType of ['qwen2_vl', 'dinov2']) {
+      const result = shapeOf({ model_type: modelType, mlp_ratio: ratio, vision_config: { mlp_ratio: ratio } })
+      expect([modelType, result.ok || result.problem.message]).toEqual([
+        modelType,
+        expect.stringContaining('mlp_ratio is'),
+      ])
+    }
+  })
 })
 
 /** Fields that the classes have but that no family needs, each with its reason. */

@@ -9336,6 +9336,10 @@ class Config {
   if (typeof value != 'number' || !Number.isFinite(value)) return this.fail('field-invalid', name, `is ${printed(value)}, expected a number`);
   return value
  }
+ multiple(name, width) {
+  const ratio = this.number(name) ?? 4, product = Math.trunc(width * ratio)
+  return product >= 1 && product <= 2 ** 40 ? product : this.fail('field-invalid', name, `is ${ratio}, which makes no width of ${width}`)
+ }
  flag(name, otherwise = false) {
   const value = this.raw(name)
   if (value === void 0 || value === null) return otherwise;
@@ -11434,7 +11438,7 @@ function plainTower(file) {
  const config = file.with({num_channels: 3}, {
   ...generic_multimodal_aliases,
   num_channels: ['in_channels', 'in_chans']
- }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), ratio = config.number('mlp_ratio'), width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4))), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [blocks_.xT('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true)] : patch !== null ? [blocks_.xT('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
+ }), hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size'), width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden), mels = config.sizeOrNull('num_mel_bins'), patch = config.sizeOrNull('patch_size'), stem = mels !== null ? [blocks_.xT('conv1', hidden, 3 * mels, true), blocks_.xT('conv2', hidden, 3 * hidden, true)] : patch !== null ? [blocks_.xT('patch_embedding', hidden, config.size('num_channels') * patch * patch, true)] : [], positions = patch !== null && config.raw('image_size') !== void 0 ? patchCount(config) : 0
  return {
   weights: [...stem, ...positions > 0 ? [blocks_.$4(positions, hidden, 'position_embedding')] : [], blocks_.xb('post_layernorm', hidden, true)],
   stack: family.hQ(config, encoderLayer({hidden, width})),
@@ -11597,9 +11601,7 @@ const qwen2Defaults = {depth: 32, embed_dim: 1280, hidden_size: 3584, mlp_ratio:
  text: qwen2Text('qwen2_vl_text'),
  tie: 'either',
  towers: visual(function qwen2Visual(file) {
-  const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), ratio = config.number('mlp_ratio') ?? 4, inner = Math.trunc(width * ratio)
-  if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-  const out = config.size('hidden_size')
+  const config = file.with(qwen2Defaults, visualAliases), width = config.size('embed_dim'), inner = config.multiple('mlp_ratio', width), out = config.size('hidden_size')
   return blocks(config, [patchEmbed(config, width, false), ...merger(config, width, out, blocks_.xb('ln_q', width, true))], encoderLayer({hidden: width, width: inner, fused: true, norms: ['norm1', 'norm2'], names}), out)
  })
 }, {type: 'qwen2_5_vl', text: qwen2Text('qwen2_5_vl_text'), tie: 'either', towers: visual(qwen25Visual)}, {type: 'qwen3_vl', text: {type: 'qwen3', own: ['qwen3_vl_text'], defaults: qwen3VlText}, towers: visual(config => qwen3Visual(config, true))}, {
@@ -11931,9 +11933,7 @@ function inkling2Visual(file, out) {
  const config = file.with(family.BG({hidden: 1024, layers: 23, heads: 16, num_channels: 3, patch_size: 20, mlp_ratio: 4, spatial_merge_size: 2, posemb_grid_size: 32, projection_hidden_dim: 4096, projector_bias: false}), {
   patch_size: ['native_patch_size'],
   spatial_merge_size: ['adapter_merge_size']
- }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 4, width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
- if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
- const merged = hidden * config.size('spatial_merge_size') ** 2
+ }), hidden = config.size('hidden_size'), width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden), merged = hidden * config.size('spatial_merge_size') ** 2
  return plainEncoder(config, [patchMatrix('embeddings.patch_embedding', config, hidden, 1, config.size('num_channels')), blocks_.$4(config.size('posemb_grid_size') ** 2, hidden, 'embeddings.position_embedding'), blocks_.i1('embeddings.class_embedding', hidden), blocks_.i1('embeddings.cls_position_embedding', hidden), blocks_.xb('pre_layernorm', hidden, true), ...throughInner(merged, config.size('projection_hidden_dim'), out, config.flag('projector_bias'))], {
   hidden,
   width,
@@ -12857,7 +12857,7 @@ function samTower(file) {
   global_attn_indexes: [2, 5, 8, 11]
  })), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), channels = config.size('output_channels'), global = new Set(config.list('global_attn_indexes') ?? []), reach = Math.floor(sides(config, 'image_size')[0] / sides(config, 'patch_size')[0]), headDim = Math.floor(hidden / heads), relative = side => config.flag('use_rel_pos') ? [ blocks_.i1('attn.rel_pos_h', Math.max(2 * side - 1, 0) * headDim), blocks_.i1('attn.rel_pos_w', Math.max(2 * side - 1, 0) * headDim)] : [], layer = encoderLayer({
   hidden,
-  width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
+  width: config.sizeOrNull('mlp_dim') ?? config.multiple('mlp_ratio', hidden),
   fused: true,
   qkvBias: config.flag('qkv_bias'),
   names: {attention: 'attn', out: 'proj'}
@@ -13029,9 +13029,9 @@ function downsampled(config) {
  return valid(first) && valid(second) ? [first, second] : config.invalid('downsample_channels', 'is not a list of two whole numbers of at least 1')
 }
 function vl2Towers(m) {
- const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), ratio = vision.number('mlp_ratio') ?? 4, fields = family.BG({
+ const file = m.part('vision_config'), vision = file.with({width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14}), hidden = vision.size('width'), fields = family.BG({
   hidden,
-  width: Math.max(1, Math.trunc(hidden * ratio)),
+  width: vision.multiple('mlp_ratio', hidden),
   layers: vision.size('layers'),
   heads: vision.size('heads'),
   image_size: vision.size('image_size'),
@@ -13481,9 +13481,9 @@ const mllamaVision = config => config.with(family.BG({hidden: 1280, width: 5120,
    hidden_size: ['width'],
    num_hidden_layers: ['layers'],
    num_attention_heads: ['heads']
-  }), hidden = config.size('hidden_size'), ratio = config.number('mlp_ratio') ?? 0, width = Math.trunc(hidden * ratio)
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
-  const encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {bias: false}), patchPositions('embeddings.position_embedding', config, hidden), blocks_.xb('pre_layernorm', hidden, true), blocks_.xT('downsampler1', 2 * hidden, 9 * hidden, true), blocks_.xT('downsampler2', 4 * hidden, 18 * hidden, true)], {
+  }), hidden = config.size('hidden_size'), width = config.multiple('mlp_ratio', hidden), encoder = plainEncoder(config, [patchConv('embeddings.patch_embedding', config, hidden, {
+   bias: false
+  }), patchPositions('embeddings.position_embedding', config, hidden), blocks_.xb('pre_layernorm', hidden, true), blocks_.xT('downsampler1', 2 * hidden, 9 * hidden, true), blocks_.xT('downsampler2', 4 * hidden, 18 * hidden, true)], {
    hidden,
    width,
    norms: ['layernorm_before', 'layernorm_after'],
@@ -13681,8 +13681,7 @@ const siglipText = family.BG({vocab: 32e3, hidden: 768, width: 3072, layers: 12,
    ...vitDefaults,
    patch_size: 14,
    mlp_ratio: 4
-  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), ratio = config.number('mlp_ratio') ?? 4, gated = config.flag('use_swiglu_ffn'), plain = Math.trunc(hidden * ratio), width = gated ? 8 * Math.floor((Math.trunc(plain * 2 / 3) + 7) / 8) : plain
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
+  }), hidden = config.size('hidden_size'), heads = config.size('num_attention_heads'), gated = config.flag('use_swiglu_ffn'), plain = config.multiple('mlp_ratio', hidden), width = gated ? 8 * Math.floor((Math.trunc(plain * 2 / 3) + 7) / 8) : plain
   return vision_encoders_encoderShape(config, 'dinov2', {
    exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
    embedding: [blocks_.i1('embeddings.cls_token', hidden), ...config.flag('use_mask_token', true) ? [blocks_.i1('embeddings.mask_token', hidden)] : [], patchPositions('embeddings.position_embeddings', config, hidden, 1), patchConv('embeddings.patch_embeddings.projection', config, hidden, {bias: true})],
@@ -13803,12 +13802,11 @@ function museAudio(file, out) {
   depths: [2, 2, 2, 2],
   mlp_ratio: 4,
   conv_kernel_size: 7
- }), sizes = name => (config.list(name) ?? []).map(size => Number.isSafeInteger(size) && size >= 1 && size <= 2 ** 20 ? size : config.invalid(name, 'holds something else than whole numbers of at least 1')), [patches, widths, depths] = [sizes('patch_sizes'), sizes('hidden_sizes'), sizes('depths')], ratio = config.number('mlp_ratio') ?? 4, kernel = config.size('conv_kernel_size'), last = widths.at(-1)
+ }), sizes = name => (config.list(name) ?? []).map(size => Number.isSafeInteger(size) && size >= 1 && size <= 2 ** 20 ? size : config.invalid(name, 'holds something else than whole numbers of at least 1')), [patches, widths, depths] = [sizes('patch_sizes'), sizes('hidden_sizes'), sizes('depths')], kernel = config.size('conv_kernel_size'), last = widths.at(-1)
  if (last === void 0) return config.invalid('hidden_sizes', 'is empty');
- if (!(ratio > 0 && ratio <= 1e3)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`);
  return {
   weights: [...widths.flatMap((width, i) => {
-   const inner = Math.max(1, Math.trunc(width * ratio)), block = [ blocks_.xT(`layers.${i}.conv_blocks.conv`, width, kernel, true), blocks_.xb(`layers.${i}.conv_blocks.norm`, width), blocks_.fi(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), blocks_.nM(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, { bias: true }) ]
+   const inner = config.multiple('mlp_ratio', width), block = [ blocks_.xT(`layers.${i}.conv_blocks.conv`, width, kernel, true), blocks_.xb(`layers.${i}.conv_blocks.norm`, width), blocks_.fi(`layers.${i}.conv_blocks.mlp.fc1`, inner, width, { bias: true }), blocks_.nM(`layers.${i}.conv_blocks.mlp.fc2`, width, inner, { bias: true }) ]
    return [ blocks_.kz(`layers.${i}.patch_embedder.proj`, width, (widths[i - 1] ?? 1) * (patches[i] ?? 1), { bias: true }), blocks_.xb(`layers.${i}.patch_embedder.norm`, width), ...block.map(weight => ({ ...weight, copies: depths[i] ?? 1 })) ]
   }), blocks_.xb('norm', last), blocks_.kz('proj', out, last, {bias: true}), blocks_.xb('post_proj_norm', out)],
   stack: family.Go,

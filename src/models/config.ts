@@ -119,6 +119,15 @@ export class Config {
     return value
   }
 
+  /** `width` times the ratio of a field (4 when absent or null), cut to a whole number from 1 to 2^40. */
+  multiple(name: string, width: number): number {
+    const ratio = this.number(name) ?? 4
+    const product = Math.trunc(width * ratio)
+    return product >= 1 && product <= 2 ** 40
+      ? product
+      : this.fail('field-invalid', name, `is ${ratio}, which makes no width of ${width}`)
+  }
+
   /** true or false; absent or null gives `otherwise`. */
   flag(name: string, otherwise = false): boolean {
     const value = this.raw(name)

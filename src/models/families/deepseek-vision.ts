@@ -65,10 +65,9 @@ function vl2Towers(m: Multimodal): NamedTower[] {
   const file = m.part('vision_config')
   const vision = file.with({ width: 1152, layers: 27, heads: 16, mlp_ratio: 3.7362, image_size: 384, patch_size: 14 })
   const hidden = vision.size('width')
-  const ratio = vision.number('mlp_ratio') ?? 4
   const fields = usual({
     hidden: hidden,
-    width: Math.max(1, Math.trunc(hidden * ratio)),
+    width: vision.multiple('mlp_ratio', hidden),
     layers: vision.size('layers'),
     heads: vision.size('heads'),
     image_size: vision.size('image_size'),

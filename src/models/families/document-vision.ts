@@ -44,7 +44,7 @@ export function samTower(file: Config): Encoder {
       : []
   const layer = encoderLayer({
     hidden,
-    width: config.sizeOrNull('mlp_dim') ?? Math.max(1, Math.trunc(hidden * (config.number('mlp_ratio') ?? 4))),
+    width: config.sizeOrNull('mlp_dim') ?? config.multiple('mlp_ratio', hidden),
     fused: true,
     qkvBias: config.flag('qkv_bias'),
     names: { attention: 'attn', out: 'proj' },

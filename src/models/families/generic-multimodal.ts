@@ -131,8 +131,7 @@ function plainTower(file: Config): Encoder {
   const config = file.with({ num_channels: 3 }, { ...aliases, num_channels: ['in_channels', 'in_chans'] })
   // Qwen2-VL's visual keeps its own width in embed_dim and the text's in hidden_size
   const hidden = config.sizeOrNull('embed_dim') ?? config.size('hidden_size')
-  const ratio = config.number('mlp_ratio')
-  const width = config.sizeOrNull('intermediate_size') ?? Math.max(1, Math.round(hidden * (ratio ?? 4)))
+  const width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden)
   const mels = config.sizeOrNull('num_mel_bins')
   const patch = config.sizeOrNull('patch_size')
   const stem =

@@ -151,9 +151,7 @@ function inkling2Visual(file: Config, out: number): Encoder {
     { patch_size: ['native_patch_size'], spatial_merge_size: ['adapter_merge_size'] },
   )
   const hidden = config.size('hidden_size')
-  const ratio = config.number('mlp_ratio') ?? 4
-  const width = config.sizeOrNull('intermediate_size') ?? Math.trunc(hidden * ratio)
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
+  const width = config.sizeOrNull('intermediate_size') ?? config.multiple('mlp_ratio', hidden)
   const merged = hidden * config.size('spatial_merge_size') ** 2
   const encoder = plainEncoder(
     config,

@@ -126,13 +126,11 @@ function museAudio(file: Config, out: number): Encoder {
         : config.invalid(name, 'holds something else than whole numbers of at least 1'),
     )
   const [patches, widths, depths] = [sizes('patch_sizes'), sizes('hidden_sizes'), sizes('depths')]
-  const ratio = config.number('mlp_ratio') ?? 4
   const kernel = config.size('conv_kernel_size')
   const last = widths.at(-1)
   if (last === undefined) return config.invalid('hidden_sizes', 'is empty')
-  if (!(ratio > 0 && ratio <= 1000)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
   const stages = widths.flatMap((width, i) => {
-    const inner = Math.max(1, Math.trunc(width * ratio))
+    const inner = config.multiple('mlp_ratio', width)
     const block = [
       conv(`layers.${i}.conv_blocks.conv`, width, kernel, true),
       norm(`layers.${i}.conv_blocks.norm`, width),

@@ -40,9 +40,7 @@ function blocks(config: Config, weights: readonly Weight[], layer: Weight[], hid
 function qwen2Visual(file: Config): Encoder {
   const config = file.with(qwen2Defaults, visualAliases)
   const width = config.size('embed_dim')
-  const ratio = config.number('mlp_ratio') ?? 4
-  const inner = Math.trunc(width * ratio)
-  if (!(inner >= 1 && inner <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
+  const inner = config.multiple('mlp_ratio', width)
   const out = config.size('hidden_size')
   return blocks(
     config,

@@ -96,11 +96,9 @@ function dinoShape(file: Config): ModelShape {
   const config = file.with({ ...vitDefaults, patch_size: 14, mlp_ratio: 4 })
   const hidden = config.size('hidden_size')
   const heads = config.size('num_attention_heads')
-  const ratio = config.number('mlp_ratio') ?? 4
   const gated = config.flag('use_swiglu_ffn')
-  const plain = Math.trunc(hidden * ratio)
+  const plain = config.multiple('mlp_ratio', hidden)
   const width = gated ? 8 * Math.floor((Math.trunc((plain * 2) / 3) + 7) / 8) : plain
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
   return encoderShape(config, 'dinov2', {
     exact: isOwnClass(architectureOf(config), 'dinov2') && architectureOf(config).head === 'none',
     embedding: [

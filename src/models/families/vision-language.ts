@@ -180,9 +180,7 @@ function stepTowers(m: Multimodal): NamedTower[] {
     { hidden_size: ['width'], num_hidden_layers: ['layers'], num_attention_heads: ['heads'] },
   )
   const hidden = config.size('hidden_size')
-  const ratio = config.number('mlp_ratio') ?? 0
-  const width = Math.trunc(hidden * ratio)
-  if (!(width >= 1 && width <= 2 ** 40)) return config.invalid('mlp_ratio', `is ${ratio}, expected a number above 0`)
+  const width = config.multiple('mlp_ratio', hidden)
   const encoder = plainEncoder(
     config,
     [
