@@ -155,6 +155,6 @@ async function editedBy(
   const word = (text: string, soft: boolean) => `${text}${soft ? ' (warn-only)' : ''}`
   return {
     verdictWithHeadPolicy: own,
-    message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.`,
+    message: `this pull request changes the gate's policy. The base branch's policy applies: ${word(verdict, input.policy.warnOnly)}. With the changed policy the verdict would be: ${word(own, headPolicy.warnOnly)}.`,
   }
 }

@@ -332,7 +332,7 @@ describe('whose policy decides', () => {
     expect(run.code).toBe(1)
     expect(run.outputs['verdict']).toBe('fail')
     expect(run.outputs['summary-markdown']).toContain(
-      "changes the gate's policy; the base's decides: fail. With the changed one the verdict would be: fail \\(warn-only\\).",
+      "changes the gate's policy. The base branch's policy applies: fail. With the changed policy the verdict would be: fail \\(warn-only\\).",
     )
     expect(run.summary).toContain("changes the gate's policy")
     const { policy } = JSON.parse(run.outputs['report']!)

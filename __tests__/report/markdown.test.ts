@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { code, encodedPath, prose, shortened } from '../../src/report/escape.ts'
+import { code, encodedPath, prose, shortened, told } from '../../src/report/escape.ts'
 import { bar, type MarkdownContext, reportMarkdown } from '../../src/report/markdown.ts'
 import { reportTable } from '../../src/report/table.ts'
 import { deployment, report, withStatus } from '../helpers/reports.ts'
@@ -34,9 +34,44 @@ describe('text from the repository', () => {
   test('prose has no markup, HTML, link, mention or reference left', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), text => {
-        const shown = prose(`${text} @octo #12 <b> [x](http://e.vil) www.evil.com`)
+        const shown = prose(`${text} @octo #12 <b> [x](http://e.vil) 1http://e.vil _http://e.vil _www.evil.com`)
         expect(shown).not.toMatch(/(^|[^\\])[<>]|@octo|#12|http:|www\.evil|(^|[^\\])\[x/)
       }),
+    )
+  })
+
+  test('a message shows what it quotes as code, and nothing of it is markup', () => {
+    /** The text without its code spans, read as CommonMark reads them: a run of backticks ends at the next equal one. */
+    const outside = (text: string) =>
+      text.replace(/(\\[\s\S])|(`+)(?!`)[\s\S]*?(?<!`)\2(?!`)/g, (_span, escaped) => escaped ?? 'CODE')
+    const pieces = [
+      '`',
+      '``',
+      '\\',
+      '--a=',
+      '--b',
+      'models: {',
+      '}',
+      'A_B',
+      'f#g',
+      ' ',
+      '|',
+      '<b>',
+      '@octo',
+      '](x)',
+      'hf-vram-calc lock',
+    ]
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 12 }), parts => {
+        const shown = told(parts.join(''))
+        expect(outside(shown)).not.toMatch(/(^|[^\\])[<>`]|@octo|(^|[^\\])\]/)
+        expect(cells(`| a | ${shown} | b |`)).toBe(5)
+      }),
+      { numRuns: 2000 },
+    )
+    expect(told('set by --max-model-len=8192 (line 17)')).toBe('set by `--max-model-len=8192` \\(line 17\\)')
+    expect(told('refused unless VLLM_ALLOW=1: run hf-vram-calc lock for a/b.yaml#c')).toBe(
+      'refused unless `VLLM_ALLOW=1`: run `hf-vram-calc lock` for `a/b.yaml#c`',
     )
   })
 
@@ -88,7 +123,7 @@ describe('the comment', () => {
     const text = reportMarkdown(report([failing, calm]), context, chars(60_000))
     expect(text).toMatch(/^### ❌ FAIL: 1 deployment exceeds its GPU, 1 fits/)
     expect(text).toContain('](https://github.com/octo/repo/blob/abc/deploy/chat.yaml#L15)')
-    expect(text).toContain('+4.00 GiB: `maxModelLen` `8192` → `131072`')
+    expect(text).toContain('+4.00 GiB: `maxModelLen` `8192`&nbsp;→&nbsp;`131072`')
     expect(text).toContain('`--max-model-len 28992`')
     expect(text.match(/<details>/g)).toHaveLength(2)
     expect(text).toContain('<summary>1 unchanged</summary>')
@@ -119,9 +154,9 @@ describe('the comment', () => {
       }),
     )
     const text = reportMarkdown(report(rows), context, chars(60_000))
-    expect(text.match(/^\| ❔/gm)).toHaveLength(1)
+    expect(text.match(/^\| ❓/gm)).toHaveLength(1)
     expect(text.match(/d\d+\.yaml#L7\)/g)).toHaveLength(40)
-    expect(text.match(/nobody knows it/g)).toHaveLength(1)
+    expect(text.match(/Nobody knows it/g)).toHaveLength(1)
     const table = reportTable(report(rows), { width: 120, boxes: false, paint: (_tone, shown) => shown })
     expect(table.match(/^unknown d\d+\.yaml#chat$/gm)).toHaveLength(40)
     expect(table.match(/nobody knows it/g)).toHaveLength(1)
@@ -138,8 +173,8 @@ describe('the comment', () => {
       withStatus('tight', { id: 'd' }),
     ]
     const order = (list: typeof rows) =>
-      [...reportMarkdown(report(list), context, chars(60_000)).matchAll(/^\| (❌|⚠️|❔|✅)/gm)].map(match => match[1])
-    expect(order(rows)).toEqual(['❌', '⚠️', '❔', '✅'])
+      [...reportMarkdown(report(list), context, chars(60_000)).matchAll(/^\| (❌|⚠️|❓|✅)/gm)].map(match => match[1])
+    expect(order(rows)).toEqual(['❌', '⚠️', '❓', '✅'])
     expect(order([...rows].reverse())).toEqual(order(rows))
   })
 

@@ -102,7 +102,7 @@ export function decide(head: PolicyAnswer, base: PolicyAnswer | 'unreadable' | n
           messages: [
             {
               level: 'notice',
-              message: `first adoption: the base has no policy, so that of this change decides (${head.value.file})`,
+              message: `first adoption: the base branch has no policy, so the one in this pull request applies (${head.value.file})`,
             },
           ],
         },

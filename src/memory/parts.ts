@@ -34,6 +34,12 @@ export type PartName =
   | 'buffers'
   | 'fragmentation'
 
+/** A part of the memory in words: "KV cache", "CUDA graphs", "draft weights". */
+export const partText = (name: PartName): string =>
+  name
+    .replace(/^(kv|cuda)(?=[A-Z])/, word => word.toUpperCase())
+    .replace(/[A-Z](?=[a-z])/g, letter => ` ${letter.toLowerCase()}`)
+
 /** How well a figure is known. */
 export type Basis = 'exact' | 'derived' | 'measured' | 'modelled' | 'assumed'
 

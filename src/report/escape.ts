@@ -38,12 +38,29 @@ export function prose(text: string, most = 1000): string {
     .replaceAll('>', '&gt;')
     .replace(/[\\`*_{}[\]()|~!]/g, '\\$&')
     .replace(/([@#])(?=[\w-])/g, '$1\u200b')
-    .replace(/\b(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:')
-    .replace(/\bwww\./gi, 'www\u200b.')
+    .replace(/(?<![a-z])(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:')
+    .replace(/(?<![a-z])www\./gi, 'www\u200b.')
     .replace(/\bGH-(?=\d)/gi, 'GH\u200b-')
     .replace(/\b[0-9a-f]{7,40}\b/g, sha =>
       /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha,
     )
+}
+
+/** What a message quotes for the reader to copy: flags, environment variables, a policy's line, a deployment's id, our commands. */
+const QUOTED =
+  /(?<![\w-])--[a-z][\w-]*(?:=[^\s,;()]+)?|\b[A-Z][A-Z\d]*_[A-Z\d_]+(?:=\w+)?|(?<![\w./-])[\w./-]+#[\w./*-]+|\bmodels: \{.*\}|\bhf-vram-calc [a-z]+\b/g
+
+/** Prose whose quotes of that kind are code spans. */
+export function told(text: string, most = 1000): string {
+  const cut = shortened(visible(text), most)
+  let out = ''
+  let from = 0
+  for (const { 0: quoted, index } of cut.matchAll(QUOTED)) {
+    // Two spans side by side would read each other's fence.
+    out += (index === from && index > 0 ? ' ' : prose(cut.slice(from, index))) + code(quoted)
+    from = index + quoted.length
+  }
+  return out + prose(cut.slice(from))
 }
 
 /** A path of the repository as URL path: every segment encoded. */

@@ -1,4 +1,4 @@
-import type { Range } from '../memory/parts.ts'
+import { partText, type Range } from '../memory/parts.ts'
 import { GiB, gibText, grouped, sizeText } from '../units/bytes.ts'
 import { type Column, grid, type TextStyle, wrap } from './grid.ts'
 import type { ReportDeployment } from './report.ts'
@@ -95,7 +95,7 @@ export function explainText(
         ],
         [
           ...perGpu.parts.map(part => [
-            part.inBudget ? part.name : `${part.name} (outside)`,
+            part.inBudget ? partText(part.name) : `${partText(part.name)} (outside)`,
             rangeText(part.bytes),
             part.basis,
             part.formula,

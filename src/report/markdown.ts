@@ -1,5 +1,6 @@
+import { partText } from '../memory/parts.ts'
 import { gibText } from '../units/bytes.ts'
-import { code, encodedPath, prose } from './escape.ts'
+import { code, encodedPath, prose, told } from './escape.ts'
 import { isExempted, type Report, type ReportDeployment, type Status } from './report.ts'
 import {
   changeText,
@@ -35,7 +36,7 @@ export interface Budget {
 const WORD: Readonly<Record<Status, string>> = {
   exceeds: '❌&nbsp;exceeds',
   tight: '⚠️&nbsp;tight',
-  unknown: '❔&nbsp;unknown',
+  unknown: '❓&nbsp;unknown',
   fits: '✅&nbsp;fits',
   skipped: '➖&nbsp;skipped',
 }
@@ -43,7 +44,7 @@ const HEAD: Readonly<Record<Report['verdict'], string>> = {
   pass: '✅ PASS',
   warn: '⚠️ WARN',
   fail: '❌ FAIL',
-  unknown: '❔ UNKNOWN',
+  unknown: '❓ UNKNOWN',
   error: '❌ ERROR',
 }
 
@@ -175,8 +176,11 @@ function render(report: Report, listed: Listed, context: MarkdownContext, detail
   return `${parts.join('\n\n')}\n`
 }
 
-/** An alert of GitHub; its sentence begins with a capital. */
-const alert = (kind: string, text: string): string => `> [!${kind}]\n> ${prose(text[0]!.toUpperCase() + text.slice(1))}`
+/** A message as a sentence: lines of one cell are told apart by it. Ids and flags stay as they are spelled. */
+const sentence = (text: string): string =>
+  text.replace(/^[a-z]+(?=[ :])/, word => word[0]!.toUpperCase() + word.slice(1))
+
+const alert = (kind: string, text: string): string => `> [!${kind}]\n> ${told(sentence(text))}`
 
 /** Counts by verdict; then the deployment that fills most of its budget: what it needs, has, and the change. */
 function headline(report: Report): string {
@@ -211,7 +215,8 @@ export function bar(share: number): string {
 }
 
 function table(groups: readonly Group[], compared: boolean, context: MarkdownContext, named: number): string {
-  const head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU | Why |`
+  const whys = groups.some(({ cells }) => cells.why !== NOTHING)
+  const head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU |${whys ? ' Why |' : ''}`
   const rows = groups.map(({ rows, cells }) => {
     const places = firstOf(
       rows.map(row => row.location),
@@ -221,9 +226,10 @@ function table(groups: readonly Group[], compared: boolean, context: MarkdownCon
     const deployment = [cells.model, ...places].join('<br>')
     // The change has no column of its own: four columns are what a comment has room for.
     const status = compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status
-    return `| ${status} | ${deployment} | ${cells.memory} | ${cells.why} |`
+    const why = rows.length > 1 ? cells.why : lineLinked(cells.why, rows[0]!.location.file, context)
+    return `| ${status} | ${deployment} | ${cells.memory} |${whys ? ` ${why} |` : ''}`
   })
-  return [head, '| --- | --- | --- | --- |', ...rows].join('\n')
+  return [head, `| --- | --- | --- |${whys ? ' --- |' : ''}`, ...rows].join('\n')
 }
 
 /** The first so many as text, and how many more there are. */
@@ -262,22 +268,35 @@ function cellsOf(row: ReportDeployment): Cells {
 function why(row: ReportDeployment): string {
   const said = (row.baseline?.causes ?? []).map(
     cause =>
-      `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))} → ${code(shown(cause.to))}`,
+      `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))}&nbsp;→&nbsp;${code(shown(cause.to))}`,
   )
   if (row.verdict.status !== 'fits')
-    said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)))
-  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too')
+    said.push(...row.verdict.reasons.map(reason => told(own(here(reason.message, row), row), 400)))
+  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds')
+    said.push('Already exceeds on the base branch')
   for (const finding of row.findings)
-    if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`)
-  if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`)
-  return said.join('<br>') || ' '
+    if (finding.severity !== 'notice') said.push(`${sentence(`${finding.severity}:`)} ${told(finding.message, 300)}`)
+  if (row.exemption) said.push(sentence(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`))
+  return said.join('<br>') || NOTHING
 }
+
+const NOTHING = ' '
+
+/** A sentence, unless it begins with the model's id, which may be a word. */
+const own = (message: string, row: ReportDeployment): string =>
+  row.model.id !== null && message.startsWith(row.model.id) ? message : sentence(message)
 
 /** A line of the row's own file, as the row says it: rows that differ by it alone are one group, which leaves it out. */
 const OWN_LINE = / \\\(line \d+\\\)/g
 
 /** The row names its file already: "(deploy/chat.yaml:17)" is "(line 17)" in it. */
 const here = (message: string, row: ReportDeployment): string => message.replaceAll(`(${row.location.file}:`, '(line ')
+
+/** "(line 17)" with a link to it. */
+const lineLinked = (why: string, file: string, context: MarkdownContext): string =>
+  context.files === null
+    ? why
+    : why.replace(/\\\(line (\d+)\\\)/g, `\\([line&nbsp;$1](${context.files}${encodedPath(file)}#L$1)\\)`)
 
 function shown(value: unknown): string {
   return value === null || value === undefined ? 'unset' : typeof value === 'string' ? value : JSON.stringify(value)
@@ -290,9 +309,12 @@ function remedyText(rows: readonly ReportDeployment[], { remedies: most, named }
   for (const row of rows) {
     if (row.remedies.length === 0 || row.verdict.status === 'fits') continue
     const lines = row.remedies.slice(0, most).map(remedy => {
-      const change = remedy.change.map(one => code(changeText(one))).join(' ')
+      // Only what can be pasted is code: a flag or an id, not "with 2 GPUs".
+      const change = remedy.change
+        .map(one => (one.setting === 'target' || one.setting === 'gpusPerReplica' ? prose : code)(changeText(one)))
+        .join(' ')
       const status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
-      return `- ${change}: ${gibText(remedy.totalBytes.expected)} GiB${status}, ${prose(remedy.note, 200)}`
+      return `- ${change}: ${gibText(remedy.totalBytes.expected)} GiB${status}, ${told(remedy.note, 200)}`
     })
     const model = code(row.model.id ?? row.id)
     const key = [model, ...lines].join('\n')
@@ -320,10 +342,10 @@ function assumptionText(groups: readonly Group[]): string {
     const parts = perGpu.parts.map(part => {
       const range =
         part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
-      return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
+      return `  - ${partText(part.name)} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
     })
     const { source, asOf } = row!.model
-    const facts = source === null ? '' : `; facts from ${source}${asOf ? ` (${asOf})` : ''}`
+    const facts = source === null ? '' : `; model facts: ${source}${asOf ? ` (${asOf})` : ''}`
     const more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
     return [`- ${code(row!.id)}${more}${facts}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`)].join(
       '\n',
@@ -343,10 +365,10 @@ function restText(report: Report, context: MarkdownContext): string[] {
   )
   for (const problem of report.problems.slice(0, 10)) {
     const place = problem.at ? `${fileLink(problem.at, context)}: ` : ''
-    out.push(`- ${place}${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+    out.push(`- ${place}${told(problem.message)}${problem.hint ? ` (${told(problem.hint)})` : ''}`)
   }
   const untold = (report.policy?.messages ?? []).filter(message => !context.notices.includes(message.message))
-  for (const message of untold) out.push(`- ${message.level}: ${prose(message.message)}`)
+  for (const message of untold) out.push(`- ${sentence(`${message.level}:`)} ${told(message.message)}`)
   return out
 }
 

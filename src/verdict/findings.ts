@@ -1,6 +1,7 @@
 import type { Deployment, Finding } from '../deployments/deployment.ts'
 import type { EngineAnswer } from '../engines/engine.ts'
 import type { Gpu } from '../hardware/gpu.ts'
+import { partText } from '../memory/parts.ts'
 import { GiB, sizeText } from '../units/bytes.ts'
 
 /** What the engine-independent findings look at. */
@@ -119,7 +120,7 @@ function outsideFinding(answer: EngineAnswer | null, gpu: Gpu | null, deployment
   return {
     code: 'outside-budget',
     severity: 'warning',
-    message: `${outside.map(part => part.name).join(' and ')} take about ${sizeText(bytes)} beside the engine's budget; ${sizeText(Math.max(0, rest))} is left on the card`,
+    message: `${outside.map(part => partText(part.name)).join(' and ')} take about ${sizeText(bytes)} beside the engine's budget; ${sizeText(Math.max(0, rest))} is left on the card`,
     file: fraction?.file ?? deployment.location.file,
     line: fraction?.line ?? deployment.location.line,
   }

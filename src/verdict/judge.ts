@@ -1,7 +1,7 @@
 import type { Setting, Settings } from '../deployments/deployment.ts'
 import type { Estimate } from '../engines/engine.ts'
 import type { Gpu } from '../hardware/gpu.ts'
-import type { Part, PartName } from '../memory/parts.ts'
+import { type Part, type PartName, partText } from '../memory/parts.ts'
 import type { Problem } from '../problem.ts'
 import type { Status, Verdict } from '../report/report.ts'
 import { gibText, grouped, sizeText } from '../units/bytes.ts'
@@ -97,14 +97,7 @@ function unknown(problem: Problem): Verdict {
 }
 
 const CACHE: readonly PartName[] = ['kvCache', 'recurrentState']
-const NAMES: Partial<Record<PartName, string>> = {
-  cudaGraphs: 'CUDA graphs',
-  draftWeights: 'draft model',
-  recurrentState: 'recurrent state',
-  optimizerStates: 'optimizer states',
-  masterWeights: 'master weights',
-}
-const partName = (part: Part): string => NAMES[part.name] ?? part.name
+const partName = (part: Part): string => partText(part.name)
 
 const inBudget = (estimate: Estimate): Part[] => estimate.perGpu.parts.filter(part => part.inBudget)
 const expected = (parts: readonly Part[]): number => parts.reduce((total, part) => total + part.bytes.expected, 0)

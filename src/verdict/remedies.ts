@@ -103,7 +103,7 @@ const fraction: Kind = (question, goal) => {
   const trial = firstOf(steps, value => attempt(question, { settings: { memoryFraction: value } }), goal.passes)
   if (trial === null) return null
   const left = gpu.memoryBytes * (1 - (trial.change.settings?.memoryFraction as number))
-  return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card to everything else`)
+  return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card for everything else`)
 }
 
 const context: Kind = (question, goal) => {
@@ -112,7 +112,7 @@ const context: Kind = (question, goal) => {
   const length = trial.change.settings?.maxModelLen as number
   return length < SHORTEST_CONTEXT
     ? null
-    : remedyOf(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
+    : remedyOf(question, trial, `the longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
 }
 
 /** The setting halved until it fits, but not below `least`; with another share of the card where one is given. */
@@ -155,9 +155,7 @@ const kvDtype: Kind = (question, goal) => {
   const now = String(current(question, 'kvCacheDtype') ?? 'auto')
   if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null
   const trial = attempt(question, { settings: { kvCacheDtype: to } })
-  return goal.passes(trial)
-    ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost')
-    : null
+  return goal.passes(trial) ? remedyOf(question, trial, '8-bit KV cache: half the size, slightly less accurate') : null
 }
 
 const eager: Kind = (question, goal) => {
@@ -188,7 +186,7 @@ const quantised: Kind = (question, goal) => {
   if (stored > HIGHEST_FRACTION * gpu.memoryBytes) return null
   const trial = attempt(question, { settings: { quantization: 'fp8' } })
   return goal.passes(trial)
-    ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost')
+    ? remedyOf(question, trial, 'weights quantised to fp8 on loading: half the size, slightly less accurate')
     : null
 }
 

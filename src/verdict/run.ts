@@ -71,7 +71,7 @@ export function failureTexts(deployments: readonly ReportDeployment[], gate: Gat
       told(CAUSE[reason], (_row, why) => why.includes(reason)),
     ),
     ...told(
-      'does not fail, because the base exceeds as much and only-new is set',
+      'not a failure, because only-new is set and the base branch exceeds as much',
       (row, why) =>
         gate.onlyNew &&
         gate.failOn.includes('exceeds') &&

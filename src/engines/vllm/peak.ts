@@ -133,7 +133,7 @@ export function communication(r: Resolved): Modelled {
   const pipeline = r.pipeline > 1 ? 0.3 : 0
   return {
     bytes: { low: low * GiB, expected: (expected + pipeline / 2) * GiB, high: (high + pipeline) * GiB },
-    formula: `${gibText((expected + pipeline / 2) * GiB)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+    formula: `${gibText((expected + pipeline / 2) * GiB)} GiB outside PyTorch at TP ${r.tensor}, PP ${r.pipeline}`,
     source: 'non-torch memory printed by vLLM; NCCL buffers by ranks',
   }
 }

@@ -53,7 +53,7 @@ function wholeShare(shape: ModelShape, storage: WeightStorage, p: Parallelism): 
 }
 
 const besideText = (tables: number, rests: number): string =>
-  `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rests` : ''}`
+  `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rounding` : ''}`
 
 /** Weights by stage on the fullest tensor rank, less what is offloaded to the CPU. */
 export function weightsOf(input: EngineInput, r: Resolved, storage: WeightStorage, p: Parallelism): Weights {
