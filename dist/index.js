@@ -20068,7 +20068,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   low: Math.floor(range.low),
   expected: Math.round(range.expected),
   high: Math.ceil(range.high)
- }), up = Math.ceil
+ }), partText = name => name.replace(/^(kv|cuda)(?=[A-Z])/, word => word.toUpperCase()).replace(/[A-Z](?=[a-z])/g, letter => ` ${letter.toLowerCase()}`), up = Math.ceil
  function fp8Block(rows, columns, scaleBytes = 4) {
   return { name: `fp8 block ${rows}x${columns}`, stored: (out, input) => out * input + scaleBytes * up(out / rows) * up(input / columns) }
  }
@@ -21268,7 +21268,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  function communication(r) {
   const [low, expected, high] = [[.03, .14, .2], [.25, .54, .7], [.4, .9, 1.6], [1, 2.2, 2.8]][peak_step(r.tensor)], pipeline = r.pipeline > 1 ? .3 : 0
-  return { bytes: { low: low * GiB, expected: (expected + pipeline / 2) * GiB, high: (high + pipeline) * GiB }, formula: `${gibText((expected + pipeline / 2) * GiB)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`, source: 'non-torch memory printed by vLLM; NCCL buffers by ranks' }
+  return { bytes: { low: low * GiB, expected: (expected + pipeline / 2) * GiB, high: (high + pipeline) * GiB }, formula: `${gibText((expected + pipeline / 2) * GiB)} GiB outside PyTorch at TP ${r.tensor}, PP ${r.pipeline}`, source: 'non-torch memory printed by vLLM; NCCL buffers by ranks' }
  }
  function graphs(r) {
   if (r.eager || /"?cudagraph_mode"?\s*:\s*"?NONE/i.test(r.option.text('compilation-config') ?? '')) return { bytes: { low: 0, expected: 0, high: 0 }, formula: 'none: eager', source: 'enforce-eager' };
@@ -21454,7 +21454,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, {tensor: 1, pipeline: p.pipeline, expert: 1})
   return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage] / p.tensor)))
  }
- const besideText = (tables, rests) => `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rests` : ''}`
+ const besideText = (tables, rests) => `${tables > 0 ? ` + ${sizeText(tables)} rotary tables` : ''}${rests > 0 ? ` + ${sizeText(rests)} allocator rounding` : ''}`
  function weightsOf(input, r, storage, p) {
   const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = storedRatio(input, storage, () => remembered(input.shape, storage, WHOLE, key).bytes[0]), tables = rotaryTables(input.shape, input.facts.config, r.context, dtypeBytes(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${sizeText(r.offloadBytes)} offloaded to the CPU` : ''
   return {
@@ -30343,7 +30343,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return {
    code: 'outside-budget',
    severity: 'warning',
-   message: `${outside.map(part => part.name).join(' and ')} take about ${sizeText(bytes)} beside the engine's budget; ${sizeText(Math.max(0, rest))} is left on the card`,
+   message: `${outside.map(part => partText(part.name)).join(' and ')} take about ${sizeText(bytes)} beside the engine's budget; ${sizeText(Math.max(0, rest))} is left on the card`,
    file: fraction?.file ?? deployment.location.file,
    line: fraction?.line ?? deployment.location.line
   }
@@ -30407,13 +30407,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  function unknown(problem) {
   return verdict('unknown', false, problem.code, `${problem.message}${problem.hint ? `: ${problem.hint}` : ''}`)
  }
- const CACHE = ['kvCache', 'recurrentState'], NAMES = {
-  cudaGraphs: 'CUDA graphs',
-  draftWeights: 'draft model',
-  recurrentState: 'recurrent state',
-  optimizerStates: 'optimizer states',
-  masterWeights: 'master weights'
- }, partName = part => NAMES[part.name] ?? part.name, inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget), expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0)
+ const CACHE = ['kvCache', 'recurrentState'], partName = part => partText(part.name), inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget), expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0)
  function budgetText(about, budget) {
   const fraction = about.settings.memoryFraction?.effective ?? about.settings.memoryFraction?.value, {gpu} = about
   if (gpu === null) return sizeText(budget);
@@ -30697,12 +30691,12 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const trial = firstOf(steps, value => trial_attempt(question, {settings: {memoryFraction: value}}), goal.passes)
   if (trial === null) return null;
   const left = gpu.memoryBytes * (1 - trial.change.settings?.memoryFraction)
-  return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card to everything else`)
+  return remedyOf(question, trial, `leaves ${gibText(left)} GiB of the card for everything else`)
  }, context = (question, goal) => {
   const trial = search_longestContext(question, {}, goal)
   if (trial === null) return null;
   const length = trial.change.settings?.maxModelLen
-  return length < 512 ? null : remedyOf(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
+  return length < 512 ? null : remedyOf(question, trial, `the longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
  }
  function remedies_halved(question, setting, least, goal, memoryFraction) {
   const now = current(question, setting)
@@ -30727,7 +30721,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   const to = eightBitKv(question.engine.name), now = String(current(question, 'kvCacheDtype') ?? 'auto')
   if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null;
   const trial = trial_attempt(question, {settings: {kvCacheDtype: to}})
-  return goal.passes(trial) ? remedyOf(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null
+  return goal.passes(trial) ? remedyOf(question, trial, '8-bit KV cache: half the size, slightly less accurate') : null
  }, eager = (question, goal) => {
   if (!has(question, 'enforceEager') || current(question, 'enforceEager') === true) return null;
   const trial = trial_attempt(question, {settings: {enforceEager: true}})
@@ -30745,7 +30739,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (current(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
   if (stored > .95 * gpu.memoryBytes) return null;
   const trial = trial_attempt(question, {settings: {quantization: 'fp8'}})
-  return goal.passes(trial) ? remedyOf(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null
+  return goal.passes(trial) ? remedyOf(question, trial, 'weights quantised to fp8 on loading: half the size, slightly less accurate') : null
  }
  function remedies_weightBytes(question) {
   return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0)
@@ -38573,7 +38567,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   }
   return parts.join('/')
  }
- const kustomize_NAMES = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'], READERS = [kserve, dynamo, kubernetes], kustomize = {
+ const NAMES = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'], READERS = [kserve, dynamo, kubernetes], kustomize = {
   kind: 'document',
   name: 'kustomize',
   title: 'Kustomizations with their bases: patches, images, ConfigMap generators',
@@ -38658,7 +38652,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    return result
   }
   async #kustomization(folder) {
-   for (const name of kustomize_NAMES) {
+   for (const name of NAMES) {
     const path = folder === '' ? name : `${folder}/${name}`, [root] = await this.#open(path) ?? []
     if (root) return {root, path};
    }
@@ -40210,7 +40204,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
    const more = ids.length > 3 ? ` and ${ids.length - 3} more` : ''
    return [ `${text}: ${ids.slice(0, 3).join(', ')}${more}` ]
   }
-  return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('does not fail, because the base exceeds as much and only-new is set', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !isExempted(row) && why.length === 0)]
+  return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('not a failure, because only-new is set and the base branch exceeds as much', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !isExempted(row) && why.length === 0)]
  }
  function failures(deployment, gate) {
   const {status} = deployment.verdict
@@ -40278,7 +40272,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
  }
  async function editedBy(input, headPolicy, verdict, head) {
   const declared = [ ...head.extraction.deployments, ...input.extra ?? [] ], judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null), own = runVerdict(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate), word = (text, soft) => `${text}${soft ? ' (warn-only)' : ''}`
-  return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
+  return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy. The base branch's policy applies: ${word(verdict, input.policy.warnOnly)}. With the changed policy the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
  }
  const POLICY_FILES = ['.github/hf-vram-calc.yml', '.github/hf-vram-calc.yaml', 'hf-vram-calc.yml', 'hf-vram-calc.yaml']
  async function loadPolicy(repository, named) {
@@ -40836,7 +40830,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   if (base.value.file === null) {
    if (!head.ok) return head;
    if (head.value.file === null) return {ok: true, value: {policy: head.value, headPolicy: null, facts: {file: null, from: 'defaults', messages: []}}};
-   return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [ { level: 'notice', message: `first adoption: the base has no policy, so that of this change decides (${head.value.file})` } ] } } }
+   return { ok: true, value: { policy: head.value, headPolicy: null, facts: { file: head.value.file, from: 'head', messages: [ { level: 'notice', message: `first adoption: the base branch has no policy, so the one in this pull request applies (${head.value.file})` } ] } } }
   }
   const broken = head.ok ? [] : [ { level: 'warning', message: `this change breaks the policy: ${head.problems.map(lib_problem.fI).join('; ')}` } ], changed = head.ok && JSON.stringify(whose_policy_plain(head.value)) !== JSON.stringify(whose_policy_plain(base.value))
   return {ok: true, value: {policy: base.value, headPolicy: changed ? head.value : null, facts: {file: base.value.file, from: 'base', messages: broken}}}
@@ -41133,16 +41127,26 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return `${fence}${pad}${content}${pad}${fence}`
  }
  function prose(text, most = 1e3) {
-  return shortened(visible(text), most).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replace(/[\\`*_{}[\]()|~!]/g, '\\$&').replace(/([@#])(?=[\w-])/g, '$1\u200b').replace(/\b(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:').replace(/\bwww\./gi, 'www\u200b.').replace(/\bGH-(?=\d)/gi, 'GH\u200b-').replace(/\b[0-9a-f]{7,40}\b/g, sha => /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha)
+  return shortened(visible(text), most).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replace(/[\\`*_{}[\]()|~!]/g, '\\$&').replace(/([@#])(?=[\w-])/g, '$1\u200b').replace(/(?<![a-z])(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:').replace(/(?<![a-z])www\./gi, 'www\u200b.').replace(/\bGH-(?=\d)/gi, 'GH\u200b-').replace(/\b[0-9a-f]{7,40}\b/g, sha => /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha)
+ }
+ const QUOTED = /(?<![\w-])--[a-z][\w-]*(?:=[^\s,;()]+)?|\b[A-Z][A-Z\d]*_[A-Z\d_]+(?:=\w+)?|(?<![\w./-])[\w./-]+#[\w./*-]+|\bmodels: \{.*\}|\bhf-vram-calc [a-z]+\b/g
+ function told(text, most = 1e3) {
+  const cut = shortened(visible(text), most)
+  let out = '', from = 0
+  for (const {0: quoted, index} of cut.matchAll(QUOTED)) {
+   out += (index === from && index > 0 ? ' ' : prose(cut.slice(from, index))) + code(quoted)
+   from = index + quoted.length
+  }
+  return out + prose(cut.slice(from))
  }
  function encodedPath(path) {
   return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
  }
- const WORD = { exceeds: '\u274c&nbsp;exceeds', tight: '\u26a0\ufe0f&nbsp;tight', unknown: '\u2754&nbsp;unknown', fits: '\u2705&nbsp;fits', skipped: '\u2796&nbsp;skipped' }, HEAD = {
+ const WORD = { exceeds: '\u274c&nbsp;exceeds', tight: '\u26a0\ufe0f&nbsp;tight', unknown: '\u2753&nbsp;unknown', fits: '\u2705&nbsp;fits', skipped: '\u2796&nbsp;skipped' }, HEAD = {
   pass: '\u2705 PASS',
   warn: '\u26a0\ufe0f WARN',
   fail: '\u274c FAIL',
-  unknown: '\u2754 UNKNOWN',
+  unknown: '\u2753 UNKNOWN',
   error: '\u274c ERROR'
  }
  function reportMarkdown(report, context, budget) {
@@ -41208,7 +41212,7 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   parts.push(footer(report, context))
   return `${parts.join('\n\n')}\n`
  }
- const markdown_alert = (kind, text) => `> [!${kind}]\n> ${prose(text[0].toUpperCase() + text.slice(1))}`
+ const sentence = text => text.replace(/^[a-z]+(?=[ :])/, word => word[0].toUpperCase() + word.slice(1)), markdown_alert = (kind, text) => `> [!${kind}]\n> ${told(sentence(text))}`
  function headline(report) {
   let worst = null, most = Number.NEGATIVE_INFINITY
   for (const row of report.deployments) {
@@ -41230,11 +41234,11 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return '\u2588'.repeat(full) + '\u2591'.repeat(12 - full)
  }
  function table(groups, compared, context, named) {
-  const head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU | Why |`, rows = groups.map(({rows, cells}) => {
-   const places = markdown_firstOf(rows.map(row => row.location), named, at => fileLink(at, context)), deployment = [cells.model, ...places].join('<br>')
-   return `| ${compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status} | ${deployment} | ${cells.memory} | ${cells.why} |`
+  const whys = groups.some(({cells}) => cells.why !== NOTHING), head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU |${whys ? ' Why |' : ''}`, rows = groups.map(({rows, cells}) => {
+   const places = markdown_firstOf(rows.map(row => row.location), named, at => fileLink(at, context)), deployment = [ cells.model, ...places ].join('<br>'), status = compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status, why = rows.length > 1 ? cells.why : lineLinked(cells.why, rows[0].location.file, context)
+   return `| ${status} | ${deployment} | ${cells.memory} |${whys ? ` ${why} |` : ''}`
   })
-  return [ head, '| --- | --- | --- | --- |', ...rows ].join('\n')
+  return [ head, "| --- | --- | --- |" + (whys ? ' --- |' : ''), ...rows ].join('\n')
  }
  function markdown_firstOf(all, most, text) {
   const more = all.length - most
@@ -41245,14 +41249,14 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return {status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row)}
  }
  function why(row) {
-  const said = (row.baseline?.causes ?? []).map(cause => `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(markdown_shown(cause.from))} \u2192 ${code(markdown_shown(cause.to))}`)
-  if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)));
-  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too');
-  for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`);
-  if (row.exemption) said.push(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`);
-  return said.join('<br>') || ' '
+  const said = (row.baseline?.causes ?? []).map(cause => `${deltaText(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(markdown_shown(cause.from))}&nbsp;\u2192&nbsp;${code(markdown_shown(cause.to))}`)
+  if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => told(own(here(reason.message, row), row), 400)));
+  if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('Already exceeds on the base branch');
+  for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${sentence(`${finding.severity}:`)} ${told(finding.message, 300)}`);
+  if (row.exemption) said.push(sentence(`${exemptionText(row.exemption)}: ${prose(row.exemption.reason, 200)}`));
+  return said.join('<br>') || NOTHING
  }
- const OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
+ const NOTHING = ' ', own = (message, row) => row.model.id !== null && message.startsWith(row.model.id) ? message : sentence(message), OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line '), lineLinked = (why, file, context) => context.files === null ? why : why.replace(/\\\(line (\d+)\\\)/g, `\\([line&nbsp;$1](${context.files}${encodedPath(file)}#L$1)\\)`)
  function markdown_shown(value) {
   return value === null || value === void 0 ? 'unset' : typeof value == 'string' ? value : JSON.stringify(value)
  }
@@ -41262,8 +41266,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   for (const row of rows) {
    if (row.remedies.length === 0 || row.verdict.status === 'fits') continue;
    const lines = row.remedies.slice(0, most).map(remedy => {
-    const change = remedy.change.map(one => code(changeText(one))).join(' '), status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
-    return `- ${change}: ${gibText(remedy.totalBytes.expected)} GiB${status}, ${prose(remedy.note, 200)}`
+    const change = remedy.change.map(one => (one.setting === 'target' || one.setting === 'gpusPerReplica' ? prose : code)(changeText(one))).join(' '), status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
+    return `- ${change}: ${gibText(remedy.totalBytes.expected)} GiB${status}, ${told(remedy.note, 200)}`
    }), model = code(row.model.id ?? row.id), key = [ model, ...lines ].join('\n'), block = blocks.get(key) ?? { model, files: new Set }
    blocks.set(key, block)
    block.files.add(row.location.file)
@@ -41277,8 +41281,8 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   return markdown_firstOf(groups.filter(({rows}) => rows[0].estimate), 40, ({rows}) => {
    const [row] = rows, {perGpu, assumptions} = row.estimate, parts = perGpu.parts.map(part => {
     const range = part.bytes.low === part.bytes.high ? '' : ` (${gibText(part.bytes.low)} to ${gibText(part.bytes.high)})`
-    return `  - ${part.name} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
-   }), {source, asOf} = row.model, facts = source === null ? '' : `; facts from ${source}${asOf ? ` (${asOf})` : ''}`, more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
+    return `  - ${partText(part.name)} ${gibText(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
+   }), {source, asOf} = row.model, facts = source === null ? '' : `; model facts: ${source}${asOf ? ` (${asOf})` : ''}`, more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
    return [ `- ${code(row.id)}${more}${facts}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`) ].join('\n')
   }).map((block, i) => i < 40 ? block : `- ${block}`).join('\n')
  }
@@ -41287,10 +41291,10 @@ if (typeof require_ != 'undefined') require_.ab = __dirname + "/";
   out.push(`${coverageText(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`)
   for (const problem of report.problems.slice(0, 10)) {
    const place = problem.at ? `${fileLink(problem.at, context)}: ` : ''
-   out.push(`- ${place}${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+   out.push(`- ${place}${told(problem.message)}${problem.hint ? ` (${told(problem.hint)})` : ''}`)
   }
   const untold = (report.policy?.messages ?? []).filter(message => !context.notices.includes(message.message))
-  for (const message of untold) out.push(`- ${message.level}: ${prose(message.message)}`);
+  for (const message of untold) out.push(`- ${sentence(`${message.level}:`)} ${told(message.message)}`);
   return out
  }
  function footer(report, context) {

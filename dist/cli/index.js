@@ -5420,7 +5420,7 @@ function communication(r) {
  const [low, expected, high] = [[.03, .14, .2], [.25, .54, .7], [.4, .9, 1.6], [1, 2.2, 2.8]][peak_step(r.tensor)], pipeline = r.pipeline > 1 ? .3 : 0
  return {
   bytes: { low: low * units_bytes.T3, expected: (expected + pipeline / 2) * units_bytes.T3, high: (high + pipeline) * units_bytes.T3 },
-  formula: `${units_bytes.ip((expected + pipeline / 2) * units_bytes.T3)} GiB beside torch at TP ${r.tensor}, PP ${r.pipeline}`,
+  formula: `${units_bytes.ip((expected + pipeline / 2) * units_bytes.T3)} GiB outside PyTorch at TP ${r.tensor}, PP ${r.pipeline}`,
   source: 'non-torch memory printed by vLLM; NCCL buffers by ranks'
  }
 }
@@ -5608,7 +5608,7 @@ function wholeShare(shape, storage, p) {
  const own = allocatorRests(shape, storage, p), whole = allocatorRests(shape, storage, {tensor: 1, pipeline: p.pipeline, expert: 1})
  return own.map((rest, stage) => Math.round(Math.max(rest, whole[stage] / p.tensor)))
 }
-const besideText = (tables, rests) => `${tables > 0 ? ` + ${units_bytes.lP(tables)} rotary tables` : ''}${rests > 0 ? ` + ${units_bytes.lP(rests)} allocator rests` : ''}`
+const besideText = (tables, rests) => `${tables > 0 ? ` + ${units_bytes.lP(tables)} rotary tables` : ''}${rests > 0 ? ` + ${units_bytes.lP(rests)} allocator rounding` : ''}`
 function weightsOf(input, r, storage, p) {
  const key = r.quantization ?? '', sums = remembered(input.shape, storage, p, key), measured = storedRatio(input, storage, () => remembered(input.shape, storage, WHOLE, key).bytes[0]), tables = rotaryTables(input.shape, input.facts.config, r.context, checkpoint_storage.q(storage.dtype) ?? 2), rests = restsBeside(input.shape, storage, p, fullKey(storage, p, key)), held = (stage, extra) => Math.max(0, Math.round(sums.bytes[stage] * measured + extra) - r.offloadBytes), bytes = sums.bytes.map((_, stage) => held(stage, tables + rests[stage])), derived = input.shape.count !== 'exact' && storage.basis === 'exact', divided = [ `TP ${p.tensor}`, ...p.pipeline > 1 ? [ `PP ${p.pipeline}` ] : [], ...p.expert > 1 ? [ `EP ${p.expert}` ] : [] ], offloaded = r.offloadBytes > 0 ? ` - ${units_bytes.lP(r.offloadBytes)} offloaded to the CPU` : ''
  return {
@@ -8321,12 +8321,12 @@ function lookUpGpu(text) {
 }
  },
  9256: function(_module, exports_, require_) {
-require_.d(exports_, {WQ: () => whole, cz: () => sum, pV: () => exactly})
+require_.d(exports_, {Rn: () => partText, WQ: () => whole, cz: () => sum, pV: () => exactly})
 const exactly = bytes => ({low: bytes, expected: bytes, high: bytes}), nothing = exactly(0), sum = ranges => ranges.reduce((a, b) => ({low: a.low + b.low, expected: a.expected + b.expected, high: a.high + b.high}), nothing), whole = range => ({
  low: Math.floor(range.low),
  expected: Math.round(range.expected),
  high: Math.ceil(range.high)
-})
+}), partText = name => name.replace(/^(kv|cuda)(?=[A-Z])/, word => word.toUpperCase()).replace(/[A-Z](?=[a-z])/g, letter => ` ${letter.toLowerCase()}`)
  },
  339: function(_module, exports_, require_) {
 require_.d(exports_, {$4: () => positionEmbedding, X5: () => total, Yt: () => elements, fi: () => column, gs: () => outputHead, i1: () => vector, kz: () => replicated, nM: () => row, sn: () => linear, xP: () => tokenEmbedding, xT: () => conv, xb: () => norm})
@@ -17581,12 +17581,12 @@ const has = (question, setting, value = 1) => flags.u(question.engine.name, sett
  const trial = verdict_trial.Ku(steps, value => verdict_trial.CD(question, {settings: {memoryFraction: value}}), goal.passes)
  if (trial === null) return null;
  const left = gpu.memoryBytes * (1 - trial.change.settings?.memoryFraction)
- return verdict_trial.SM(question, trial, `leaves ${bytes.ip(left)} GiB of the card to everything else`)
+ return verdict_trial.SM(question, trial, `leaves ${bytes.ip(left)} GiB of the card for everything else`)
 }, context = (question, goal) => {
  const trial = search.m8(question, {}, goal)
  if (trial === null) return null;
  const length = trial.change.settings?.maxModelLen
- return length < SHORTEST_CONTEXT ? null : verdict_trial.SM(question, trial, `longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
+ return length < SHORTEST_CONTEXT ? null : verdict_trial.SM(question, trial, `the longest context ${goal.tight ? 'expected' : 'sure'} to fit`)
 }
 function halved(question, setting, least, goal, memoryFraction) {
  const now = verdict_trial.ss(question, setting)
@@ -17611,7 +17611,7 @@ const sequences = (question, goal) => {
  const to = flags.I(question.engine.name), now = String(verdict_trial.ss(question, 'kvCacheDtype') ?? 'auto')
  if (to === null || /8|4/.test(now.replace('bfloat16', ''))) return null;
  const trial = verdict_trial.CD(question, {settings: {kvCacheDtype: to}})
- return goal.passes(trial) ? verdict_trial.SM(question, trial, 'KV cache of 8 bits: half the size, a little accuracy lost') : null
+ return goal.passes(trial) ? verdict_trial.SM(question, trial, '8-bit KV cache: half the size, slightly less accurate') : null
 }, eager = (question, goal) => {
  if (!has(question, 'enforceEager') || verdict_trial.ss(question, 'enforceEager') === true) return null;
  const trial = verdict_trial.CD(question, {settings: {enforceEager: true}})
@@ -17629,7 +17629,7 @@ const sequences = (question, goal) => {
  if (verdict_trial.ss(question, 'quantization') !== null || own !== void 0 && own !== null || facts.gguf !== void 0) return null;
  if (stored > .95 * gpu.memoryBytes) return null;
  const trial = verdict_trial.CD(question, {settings: {quantization: 'fp8'}})
- return goal.passes(trial) ? verdict_trial.SM(question, trial, 'weights turned to fp8 while loading: half the size, a little accuracy lost') : null
+ return goal.passes(trial) ? verdict_trial.SM(question, trial, 'weights quantised to fp8 on loading: half the size, slightly less accurate') : null
 }
 function weightBytes(question) {
  return question.answer.estimate.perGpu.parts.filter(part => part.name === 'weights').reduce((sum, part) => sum + part.bytes.expected, 0)
@@ -17892,7 +17892,7 @@ async function policyReport(input, rows, verdict, head) {
 }
 async function editedBy(input, headPolicy, verdict, head) {
  const declared = [...head.extraction.deployments, ...input.extra ?? []], judged = (await Promise.all(declared.map(deployment => assess(deployment, headPolicy, input.ports)))).filter(one => one !== null), own = run.ZH(judged.map(one => one.row), head.extraction.notUnderstood, head.extraction.problems, headPolicy.gate), word = (text, soft) => `${text}${soft ? ' (warn-only)' : ''}`
- return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy; the base's decides: ${word(verdict, input.policy.warnOnly)}. With the changed one the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
+ return { verdictWithHeadPolicy: own, message: `this pull request changes the gate's policy. The base branch's policy applies: ${word(verdict, input.policy.warnOnly)}. With the changed policy the verdict would be: ${word(own, headPolicy.warnOnly)}.` }
 }
 var find_model = require_(2485), load = require_(2327), dist = require_(7934), suggest = require_(4630), parse = require_(9355), policy_problems = require_(8423), schema = require_(2580), policy_settings = require_(8082)
 const known = dist.rej({...schema.w.entries, ...schema.y}), LISTS = new Set(['fail-on']), NUMBERS = new Set(['gpus-per-replica', 'min-concurrency']), FLAGS = new Set(['only-new', 'warn-only'])
@@ -17961,6 +17961,7 @@ function reportJson(report) {
   return value
  }, 2)}\n`
 }
+var memory_parts = require_(9256)
 function visible(text) {
  return text.replace(/[\r\n\u2028\u2029]+/g, ' ').replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '').replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, char => `\\u${char.codePointAt(0).toString(16).padStart(4, '0')}`)
 }
@@ -17974,17 +17975,27 @@ function code(text) {
  return `${fence}${pad}${content}${pad}${fence}`
 }
 function prose(text, most = 1e3) {
- return shortened(visible(text), most).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replace(/[\\`*_{}[\]()|~!]/g, '\\$&').replace(/([@#])(?=[\w-])/g, '$1\u200b').replace(/\b(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:').replace(/\bwww\./gi, 'www\u200b.').replace(/\bGH-(?=\d)/gi, 'GH\u200b-').replace(/\b[0-9a-f]{7,40}\b/g, sha => /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha)
+ return shortened(visible(text), most).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replace(/[\\`*_{}[\]()|~!]/g, '\\$&').replace(/([@#])(?=[\w-])/g, '$1\u200b').replace(/(?<![a-z])(https?|ftp|mailto|javascript|data):/gi, '$1\u200b:').replace(/(?<![a-z])www\./gi, 'www\u200b.').replace(/\bGH-(?=\d)/gi, 'GH\u200b-').replace(/\b[0-9a-f]{7,40}\b/g, sha => /[0-9]/.test(sha) && /[a-f]/.test(sha) ? `${sha.slice(0, 3)}\u200b${sha.slice(3)}` : sha)
+}
+const QUOTED = /(?<![\w-])--[a-z][\w-]*(?:=[^\s,;()]+)?|\b[A-Z][A-Z\d]*_[A-Z\d_]+(?:=\w+)?|(?<![\w./-])[\w./-]+#[\w./*-]+|\bmodels: \{.*\}|\bhf-vram-calc [a-z]+\b/g
+function told(text, most = 1e3) {
+ const cut = shortened(visible(text), most)
+ let out = '', from = 0
+ for (const {0: quoted, index} of cut.matchAll(QUOTED)) {
+  out += (index === from && index > 0 ? ' ' : prose(cut.slice(from, index))) + code(quoted)
+  from = index + quoted.length
+ }
+ return out + prose(cut.slice(from))
 }
 function encodedPath(path) {
  return path.split('/').map(encodeURIComponent).join('/').replace(/[()!'*]/g, char => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 var words = require_(474)
-const WORD = { exceeds: '\u274c&nbsp;exceeds', tight: '\u26a0\ufe0f&nbsp;tight', unknown: '\u2754&nbsp;unknown', fits: '\u2705&nbsp;fits', skipped: '\u2796&nbsp;skipped' }, HEAD = {
+const WORD = { exceeds: '\u274c&nbsp;exceeds', tight: '\u26a0\ufe0f&nbsp;tight', unknown: '\u2753&nbsp;unknown', fits: '\u2705&nbsp;fits', skipped: '\u2796&nbsp;skipped' }, HEAD = {
  pass: '\u2705 PASS',
  warn: '\u26a0\ufe0f WARN',
  fail: '\u274c FAIL',
- unknown: '\u2754 UNKNOWN',
+ unknown: '\u2753 UNKNOWN',
  error: '\u274c ERROR'
 }
 function reportMarkdown(report, context, budget) {
@@ -18050,7 +18061,7 @@ function render(report, listed, context, detail, budget) {
  parts.push(footer(report, context))
  return `${parts.join('\n\n')}\n`
 }
-const markdown_alert = (kind, text) => `> [!${kind}]\n> ${prose(text[0].toUpperCase() + text.slice(1))}`
+const sentence = text => text.replace(/^[a-z]+(?=[ :])/, word => word[0].toUpperCase() + word.slice(1)), markdown_alert = (kind, text) => `> [!${kind}]\n> ${told(sentence(text))}`
 function headline(report) {
  let worst = null, most = Number.NEGATIVE_INFINITY
  for (const row of report.deployments) {
@@ -18072,10 +18083,11 @@ function bar(share) {
  return '\u2588'.repeat(full) + '\u2591'.repeat(12 - full)
 }
 function table(groups, compared, context, named) {
- return [ `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU | Why |`, '| --- | --- | --- | --- |', ...groups.map(({rows, cells}) => {
-  const places = firstOf(rows.map(row => row.location), named, at => fileLink(at, context)), deployment = [cells.model, ...places].join('<br>')
-  return `| ${compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status} | ${deployment} | ${cells.memory} | ${cells.why} |`
- }) ].join('\n')
+ const whys = groups.some(({cells}) => cells.why !== NOTHING), head = `| Verdict${compared ? ', change' : ''} | Deployment | Needs / has, GiB per GPU |${whys ? ' Why |' : ''}`, rows = groups.map(({rows, cells}) => {
+  const places = firstOf(rows.map(row => row.location), named, at => fileLink(at, context)), deployment = [ cells.model, ...places ].join('<br>'), status = compared && cells.delta !== '' ? `${cells.status}<br>${cells.delta}` : cells.status, why = rows.length > 1 ? cells.why : lineLinked(cells.why, rows[0].location.file, context)
+  return `| ${status} | ${deployment} | ${cells.memory} |${whys ? ` ${why} |` : ''}`
+ })
+ return [ head, "| --- | --- | --- |" + (whys ? ' --- |' : ''), ...rows ].join('\n')
 }
 function firstOf(all, most, text) {
  const more = all.length - most
@@ -18086,14 +18098,14 @@ function cellsOf(row) {
  return {status, model: row.model.id === null ? 'no model named' : code(row.model.id), memory, delta, why: why(row)}
 }
 function why(row) {
- const said = (row.baseline?.causes ?? []).map(cause => `${words.mx(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))} \u2192 ${code(shown(cause.to))}`)
- if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => prose(here(reason.message, row), 400)));
- if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('the base exceeds too');
- for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${finding.severity}: ${prose(finding.message, 300)}`);
- if (row.exemption) said.push(`${words.vg(row.exemption)}: ${prose(row.exemption.reason, 200)}`);
- return said.join('<br>') || ' '
+ const said = (row.baseline?.causes ?? []).map(cause => `${words.mx(cause.deltaBytes)} GiB: ${code(cause.setting)} ${code(shown(cause.from))}&nbsp;\u2192&nbsp;${code(shown(cause.to))}`)
+ if (row.verdict.status !== 'fits') said.push(...row.verdict.reasons.map(reason => told(own(here(reason.message, row), row), 400)));
+ if (row.verdict.status === 'exceeds' && row.baseline?.status === 'exceeds') said.push('Already exceeds on the base branch');
+ for (const finding of row.findings) if (finding.severity !== 'notice') said.push(`${sentence(`${finding.severity}:`)} ${told(finding.message, 300)}`);
+ if (row.exemption) said.push(sentence(`${words.vg(row.exemption)}: ${prose(row.exemption.reason, 200)}`));
+ return said.join('<br>') || NOTHING
 }
-const OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line ')
+const NOTHING = ' ', own = (message, row) => row.model.id !== null && message.startsWith(row.model.id) ? message : sentence(message), OWN_LINE = / \\\(line \d+\\\)/g, here = (message, row) => message.replaceAll(`(${row.location.file}:`, '(line '), lineLinked = (why, file, context) => context.files === null ? why : why.replace(/\\\(line (\d+)\\\)/g, `\\([line&nbsp;$1](${context.files}${encodedPath(file)}#L$1)\\)`)
 function shown(value) {
  return value === null || value === void 0 ? 'unset' : typeof value == 'string' ? value : JSON.stringify(value)
 }
@@ -18103,8 +18115,8 @@ function remedyText(rows, {remedies: most, named}) {
  for (const row of rows) {
   if (row.remedies.length === 0 || row.verdict.status === 'fits') continue;
   const lines = row.remedies.slice(0, most).map(remedy => {
-   const change = remedy.change.map(one => code(words.k0(one))).join(' '), status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
-   return `- ${change}: ${bytes.ip(remedy.totalBytes.expected)} GiB${status}, ${prose(remedy.note, 200)}`
+   const change = remedy.change.map(one => (one.setting === 'target' || one.setting === 'gpusPerReplica' ? prose : code)(words.k0(one))).join(' '), status = remedy.status === 'fits' ? '' : `, ${remedy.status}`
+   return `- ${change}: ${bytes.ip(remedy.totalBytes.expected)} GiB${status}, ${told(remedy.note, 200)}`
   }), model = code(row.model.id ?? row.id), key = [ model, ...lines ].join('\n'), block = blocks.get(key) ?? { model, files: new Set }
   blocks.set(key, block)
   block.files.add(row.location.file)
@@ -18118,8 +18130,8 @@ function assumptionText(groups) {
  return firstOf(groups.filter(({rows}) => rows[0].estimate), 40, ({rows}) => {
   const [row] = rows, {perGpu, assumptions} = row.estimate, parts = perGpu.parts.map(part => {
    const range = part.bytes.low === part.bytes.high ? '' : ` (${bytes.ip(part.bytes.low)} to ${bytes.ip(part.bytes.high)})`
-   return `  - ${part.name} ${bytes.ip(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
-  }), {source, asOf} = row.model, facts = source === null ? '' : `; facts from ${source}${asOf ? ` (${asOf})` : ''}`, more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
+   return `  - ${memory_parts.Rn(part.name)} ${bytes.ip(part.bytes.expected)} GiB${range}, ${part.basis}: ${code(part.formula)}`
+  }), {source, asOf} = row.model, facts = source === null ? '' : `; model facts: ${source}${asOf ? ` (${asOf})` : ''}`, more = rows.length > 1 ? ` and ${rows.length - 1} more` : ''
   return [ `- ${code(row.id)}${more}${facts}`, ...parts, ...assumptions.map(text => `  - ${prose(text, 300)}`) ].join('\n')
  }).map((block, i) => i < 40 ? block : `- ${block}`).join('\n')
 }
@@ -18128,10 +18140,10 @@ function restText(report, context) {
  out.push(`${words._(report)}${listed.length > 0 ? `: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}` : ''}`)
  for (const problem of report.problems.slice(0, 10)) {
   const place = problem.at ? `${fileLink(problem.at, context)}: ` : ''
-  out.push(`- ${place}${prose(problem.message)}${problem.hint ? ` (${prose(problem.hint)})` : ''}`)
+  out.push(`- ${place}${told(problem.message)}${problem.hint ? ` (${told(problem.hint)})` : ''}`)
  }
  const untold = (report.policy?.messages ?? []).filter(message => !context.notices.includes(message.message))
- for (const message of untold) out.push(`- ${message.level}: ${prose(message.message)}`);
+ for (const message of untold) out.push(`- ${sentence(`${message.level}:`)} ${told(message.message)}`);
  return out
 }
 function footer(report, context) {
@@ -18596,7 +18608,7 @@ const command = (flags, help, run) => async (argv, process) => {
  3603: function(_module, exports_, require_) {
 require_.r(exports_)
 require_.d(exports_, {explainCommand: () => explainCommand})
-var weights = require_(339), count = require_(6476), bytes = require_(7731), grid = require_(1719), words = require_(474)
+var weights = require_(339), count = require_(6476), parts = require_(9256), bytes = require_(7731), grid = require_(1719), words = require_(474)
 const rangeText = range => range.low === range.high ? bytes.ip(range.expected) : `${bytes.ip(range.expected)} (${bytes.ip(range.low)} to ${bytes.ip(range.high)})`
 function explainText(row, counts, choices, style) {
  const out = [style.paint('strong', row.id)], say = (text, by = "") => out.push(...grid.LV(text, style.width - by.length).map(line => by + line))
@@ -18617,13 +18629,10 @@ function explainText(row, counts, choices, style) {
  if (row.estimate) {
   const {perGpu, kvCache, assumptions} = row.estimate
   out.push('', style.paint('strong', `Memory of the fullest GPU (${perGpu.rank}), GiB`))
-  out.push(grid.Vg([ { title: 'Part' }, { title: 'GiB', align: 'right' }, { title: 'Basis' }, flexible('Formula'), flexible('Source') ], [ ...perGpu.parts.map(part => [ part.inBudget ? part.name : `${part.name} (outside)`, rangeText(part.bytes), part.basis, part.formula, part.source ]), [ {
-   text: 'total',
+  out.push(grid.Vg([{title: 'Part'}, {title: 'GiB', align: 'right'}, {title: 'Basis'}, flexible('Formula'), flexible('Source')], [...perGpu.parts.map(part => [part.inBudget ? parts.Rn(part.name) : `${parts.Rn(part.name)} (outside)`, rangeText(part.bytes), part.basis, part.formula, part.source ]), [ { text: 'total', tone: 'strong' }, rangeText(perGpu.totalBytes), '', 'the parts inside the budget', '' ], ...perGpu.budgetBytes === null ? [] : [ [ {
+   text: 'budget',
    tone: 'strong'
-  }, rangeText(perGpu.totalBytes), '', 'the parts inside the budget', ''], ...perGpu.budgetBytes === null ? [] : [[{text: 'budget', tone: 'strong'}, bytes.ip(perGpu.budgetBytes), '', 'what the engine may use', '']], ...perGpu.headroomBytes === null ? [] : [[{
-   text: 'headroom',
-   tone: 'strong'
-  }, rangeText(perGpu.headroomBytes), '', 'budget less total', '']]], style).trimEnd())
+  }, bytes.ip(perGpu.budgetBytes), '', 'what the engine may use', '']], ...perGpu.headroomBytes === null ? [] : [[{text: 'headroom', tone: 'strong'}, rangeText(perGpu.headroomBytes), '', 'budget less total', '']]], style).trimEnd())
   if (kvCache) {
    const facts = [ kvCache.bytesPerToken === null ? null : `${bytes.zD(kvCache.bytesPerToken)} B a token`, kvCache.bytesPerMaxLengthRequest === null ? null : `${bytes.lP(kvCache.bytesPerMaxLengthRequest)} for one request of full length`, kvCache.availableBytes === null ? null : `${(kvCache.availableBytes / bytes.T3).toFixed(2)} GiB available`, kvCache.capacityTokens === null ? null : `${bytes.zD(kvCache.capacityTokens)} tokens fit`, kvCache.maxConcurrency === null ? null : `${kvCache.maxConcurrency.toFixed(2)} requests of full length at once`, kvCache.maxModelLenThatFits === null ? null : `longest context that fits ${bytes.zD(kvCache.maxModelLenThatFits)}` ].filter(text => text !== null)
    out.push('')
@@ -19028,7 +19037,7 @@ function closest(text, candidates) {
  },
  8230: function(_module, exports_, require_) {
 require_.d(exports_, {FN: () => gpusUsed, Q0: () => commonFindings, Qz: () => sharedCardFindings, VU: () => outsideShortage})
-var _units_bytes_js__0 = require_(7731)
+var _memory_parts_js__0 = require_(9256), _units_bytes_js__1 = require_(7731)
 const size = setting => {
  const value = setting?.effective ?? setting?.value
  return typeof value == 'number' && value >= 1 ? value : 1
@@ -19050,7 +19059,7 @@ function commonFindings(checked) {
  const card = [outsideFinding(answer, gpu, deployment), freeFinding(answer, gpu, deployment)]
  return [...list, ...card.filter(finding => finding !== null)]
 }
-const CONTEXT_LEAST = Math.round(.1 * _units_bytes_js__0.T3), CONTEXT_MOST = Math.round(.45 * _units_bytes_js__0.T3)
+const CONTEXT_LEAST = Math.round(.1 * _units_bytes_js__1.T3), CONTEXT_MOST = Math.round(.45 * _units_bytes_js__1.T3)
 function freeFinding(answer, gpu, deployment) {
  const budget = answer?.estimate.perGpu.budgetBytes
  if (deployment.engine.name !== 'vllm' || answer?.settings.kvCacheMemoryBytes || budget == null || gpu === null) return null;
@@ -19059,7 +19068,7 @@ function freeFinding(answer, gpu, deployment) {
  return {
   code: 'free-memory',
   severity: rest < CONTEXT_LEAST ? 'error' : 'warning',
-  message: `${_units_bytes_js__0.lP(budget)} are to be free at the start, of ${_units_bytes_js__0.lP(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
+  message: `${_units_bytes_js__1.lP(budget)} are to be free at the start, of ${_units_bytes_js__1.lP(gpu.memoryBytes)}: the engine's own CUDA context takes 0.1 to 0.45 GiB of them, and vLLM refuses to start when less is free`,
   file: fraction.file ?? deployment.location.file,
   line: fraction.line ?? deployment.location.line
  }
@@ -19080,7 +19089,7 @@ function outsideFinding(answer, gpu, deployment) {
  return {
   code: 'outside-budget',
   severity: 'warning',
-  message: `${outside.map(part => part.name).join(' and ')} take about ${_units_bytes_js__0.lP(bytes)} beside the engine's budget; ${_units_bytes_js__0.lP(Math.max(0, rest))} is left on the card`,
+  message: `${outside.map(part => _memory_parts_js__0.Rn(part.name)).join(' and ')} take about ${_units_bytes_js__1.lP(bytes)} beside the engine's budget; ${_units_bytes_js__1.lP(Math.max(0, rest))} is left on the card`,
   file: fraction?.file ?? deployment.location.file,
   line: fraction?.line ?? deployment.location.line
  }
@@ -19169,7 +19178,7 @@ function eightBitKv(engine) {
  },
  8957: function(_module, exports_, require_) {
 require_.d(exports_, {S4: () => judge, c2: () => statusOf, dT: () => roomOf})
-var _units_bytes_js__0 = require_(7731)
+var _memory_parts_js__0 = require_(9256), _units_bytes_js__1 = require_(7731)
 function headroomBytes(headroom, budget) {
  if (headroom === null) return 0;
  return 'bytes' in headroom ? headroom.bytes : Math.ceil(headroom.fraction * budget)
@@ -19208,78 +19217,72 @@ function verdict(status, certain, code, message) {
 function unknown(problem) {
  return verdict('unknown', false, problem.code, `${problem.message}${problem.hint ? `: ${problem.hint}` : ''}`)
 }
-const CACHE = ['kvCache', 'recurrentState'], NAMES = {
- cudaGraphs: 'CUDA graphs',
- draftWeights: 'draft model',
- recurrentState: 'recurrent state',
- optimizerStates: 'optimizer states',
- masterWeights: 'master weights'
-}, partName = part => NAMES[part.name] ?? part.name, inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget), expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0)
+const CACHE = ['kvCache', 'recurrentState'], partName = part => _memory_parts_js__0.Rn(part.name), inBudget = estimate => estimate.perGpu.parts.filter(part => part.inBudget), expected = parts => parts.reduce((total, part) => total + part.bytes.expected, 0)
 function budgetText(about, budget) {
  const fraction = about.settings.memoryFraction?.effective ?? about.settings.memoryFraction?.value, {gpu} = about
- if (gpu === null) return _units_bytes_js__0.lP(budget);
- if (typeof fraction == 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${_units_bytes_js__0.lP(budget)} (${fraction} of the ${_units_bytes_js__0.lP(gpu.memoryBytes)} of ${gpu.name})`
- return `${_units_bytes_js__0.lP(budget)} (${gpu.name}, ${_units_bytes_js__0.lP(gpu.memoryBytes)})`
+ if (gpu === null) return _units_bytes_js__1.lP(budget);
+ if (typeof fraction == 'number' && Math.abs(Math.ceil(fraction * gpu.memoryBytes) - budget) <= 2) return `${_units_bytes_js__1.lP(budget)} (${fraction} of the ${_units_bytes_js__1.lP(gpu.memoryBytes)} of ${gpu.name})`
+ return `${_units_bytes_js__1.lP(budget)} (${gpu.name}, ${_units_bytes_js__1.lP(gpu.memoryBytes)})`
 }
 function requestsText(about) {
- const length = lengthOf(about.settings.maxModelLen), of = length === null ? '' : ` of ${_units_bytes_js__0.zD(length)} tokens`
- return about.concurrency === 1 ? `one request${of}` : `${_units_bytes_js__0.zD(about.concurrency)} requests${of} (min-concurrency)`
+ const length = lengthOf(about.settings.maxModelLen), of = length === null ? '' : ` of ${_units_bytes_js__1.zD(length)} tokens`
+ return about.concurrency === 1 ? `one request${of}` : `${_units_bytes_js__1.zD(about.concurrency)} requests${of} (min-concurrency)`
 }
 function lengthOf(setting) {
  const value = setting?.effective ?? setting?.value
  return typeof value == 'number' ? value : null
 }
 function fitsText(about, estimate, budget) {
- const {totalBytes} = estimate.perGpu, range = totalBytes.low === totalBytes.high ? '' : ` (up to ${_units_bytes_js__0.ip(totalBytes.high)})`, text = `needs ${_units_bytes_js__0.lP(totalBytes.expected)}${range} of ${budgetText(about, budget)}`, kv = estimate.kvCache
+ const {totalBytes} = estimate.perGpu, range = totalBytes.low === totalBytes.high ? '' : ` (up to ${_units_bytes_js__1.ip(totalBytes.high)})`, text = `needs ${_units_bytes_js__1.lP(totalBytes.expected)}${range} of ${budgetText(about, budget)}`, kv = estimate.kvCache
  if (kv?.maxConcurrency == null || kv.maxConcurrency < 1) return text;
  const length = lengthOf(about.settings.maxModelLen)
- return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${_units_bytes_js__0.zD(length)} tokens`} at once`
+ return `${text}; room for ${kv.maxConcurrency.toFixed(1)} requests${length === null ? '' : ` of ${_units_bytes_js__1.zD(length)} tokens`} at once`
 }
 function tightText(about, estimate, budget) {
- const {totalBytes} = estimate.perGpu, needs = `needs ${_units_bytes_js__0.lP(totalBytes.expected)}, up to ${_units_bytes_js__0.lP(totalBytes.high)}, of ${budgetText(about, budget)}`
+ const {totalBytes} = estimate.perGpu, needs = `needs ${_units_bytes_js__1.lP(totalBytes.expected)}, up to ${_units_bytes_js__1.lP(totalBytes.high)}, of ${budgetText(about, budget)}`
  if (totalBytes.high > budget) {
   const wide = inBudget(estimate).filter(part => part.bytes.high > part.bytes.expected).sort((a, b) => b.bytes.high - b.bytes.expected - (a.bytes.high - a.bytes.expected))[0]
-  return [ 'tight', `${needs}${wide ? `: ${partName(wide)} may take ${_units_bytes_js__0.ip(wide.bytes.expected)} to ${_units_bytes_js__0.lP(wide.bytes.high)}` : ''}` ]
+  return [ 'tight', `${needs}${wide ? `: ${partName(wide)} may take ${_units_bytes_js__1.ip(wide.bytes.expected)} to ${_units_bytes_js__1.lP(wide.bytes.high)}` : ''}` ]
  }
  const reserve = headroomBytes(about.limits.headroom, budget)
- if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${_units_bytes_js__0.lP(reserve)} stays free` ]
+ if (totalBytes.high > budget - reserve) return [ 'headroom', `${needs}: less than the headroom of ${_units_bytes_js__1.lP(reserve)} stays free` ]
  return [ 'warn-at', `${needs}: ${Math.round(100 * totalBytes.expected / budget)} %, above the warning line of ${Math.round(100 * (about.limits.warnAt ?? 1))} %` ]
 }
 function exceedsReason(about, estimate, budget) {
- const parts = inBudget(estimate), total = estimate.perGpu.totalBytes.expected, fixed = parts.filter(part => !CACHE.includes(part.name)), weights = fixed.filter(part => part.name === 'weights'), short = `short by ${_units_bytes_js__0.lP(total - budget)}`, listed = fixed.filter(part => _units_bytes_js__0.ip(part.bytes.expected) !== _units_bytes_js__0.ip(0)).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${_units_bytes_js__0.ip(part.bytes.expected)}`).join(', ')
+ const parts = inBudget(estimate), total = estimate.perGpu.totalBytes.expected, fixed = parts.filter(part => !CACHE.includes(part.name)), weights = fixed.filter(part => part.name === 'weights'), short = `short by ${_units_bytes_js__1.lP(total - budget)}`, listed = fixed.filter(part => _units_bytes_js__1.ip(part.bytes.expected) !== _units_bytes_js__1.ip(0)).sort((a, b) => b.bytes.expected - a.bytes.expected).map(part => `${partName(part)} ${_units_bytes_js__1.ip(part.bytes.expected)}`).join(', ')
  if (total <= budget || about.settings.kvCacheMemoryBytes !== void 0 && estimate.kvCache?.fitsOneRequest === false) {
   const pool = estimate.kvCache?.availableBytes ?? 0, one = estimate.kvCache?.bytesPerMaxLengthRequest ?? 0
   return {
    code: 'kv-pool-too-small',
-   message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${_units_bytes_js__0.zD(lengthOf(about.settings.maxModelLen))} tokens`} needs ${_units_bytes_js__0.lP(one)} of KV cache; the pool has ${_units_bytes_js__0.lP(pool)}`
+   message: `one request${lengthOf(about.settings.maxModelLen) === null ? '' : ` of ${_units_bytes_js__1.zD(lengthOf(about.settings.maxModelLen))} tokens`} needs ${_units_bytes_js__1.lP(one)} of KV cache; the pool has ${_units_bytes_js__1.lP(pool)}`
   }
  }
  if (expected(weights) > budget) return {
   code: 'weights-exceed',
-  message: `the weights alone need ${_units_bytes_js__0.lP(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${_units_bytes_js__0.lP(total)}, ${short}`
+  message: `the weights alone need ${_units_bytes_js__1.lP(expected(weights))} per GPU, more than ${budgetText(about, budget)}; with all the rest ${_units_bytes_js__1.lP(total)}, ${short}`
  }
  const needed = total - expected(fixed)
  if (expected(fixed) > budget) return {
   code: 'no-room-for-kv-cache',
-  message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${_units_bytes_js__0.lP(needed)} for ${requestsText(about)}, ${short}`
+  message: `no memory is left for the KV cache: ${listed} GiB are more than ${budgetText(about, budget)}; with ${_units_bytes_js__1.lP(needed)} for ${requestsText(about)}, ${short}`
  }
  return {
   code: 'kv-cache-exceeds',
-  message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${_units_bytes_js__0.lP(needed)} of KV cache; ${_units_bytes_js__0.lP(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
+  message: `${requestsText(about)} ${about.concurrency === 1 ? 'needs' : 'need'} ${_units_bytes_js__1.lP(needed)} of KV cache; ${_units_bytes_js__1.lP(budget - expected(fixed))} is left of ${budgetText(about, budget)} after ${listed} GiB: ${short}`
  }
 }
 function settingReason(about, estimate, budget) {
  if (expected(inBudget(estimate).filter(part => !CACHE.includes(part.name))) > budget) return [];
  const setting = about.settings.maxModelLen, length = lengthOf(setting)
  if (setting === void 0 || length === null) return [];
- const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${_units_bytes_js__0.zD(most)} tokens are expected to fit` : ''
+ const most = estimate.kvCache?.maxModelLenThatFits, largest = about.concurrency === 1 && most ? `; about ${_units_bytes_js__1.zD(most)} tokens are expected to fit` : ''
  if (setting.from === 'file') {
   const where = setting.file ? ` (${setting.file}:${setting.line})` : ''
   return [ { code: 'set-by', message: `set by ${setting.text ?? `a context length of ${length}`}${where}${largest}` } ]
  }
  return [{
   code: 'set-by',
-  message: `${setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes'} ${_units_bytes_js__0.zD(length)} tokens${largest}`
+  message: `${setting.from === 'policy' || setting.from === 'flag' ? `the ${setting.from === 'flag' ? 'command line' : 'policy'} says` : 'the files set no context length: the engine takes'} ${_units_bytes_js__1.zD(length)} tokens${largest}`
  }]
 }
  },
@@ -19309,7 +19312,7 @@ function failureTexts(deployments, gate) {
   const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : ''
   return [ `${text}: ${ids.slice(0, NAMED).join(', ')}${more}` ]
  }
- return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('does not fail, because the base exceeds as much and only-new is set', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !_report_report_js__1.Z(row) && why.length === 0)]
+ return [...Object.keys(CAUSE).flatMap(reason => told(CAUSE[reason], (_row, why) => why.includes(reason))), ...told('not a failure, because only-new is set and the base branch exceeds as much', (row, why) => gate.onlyNew && gate.failOn.includes('exceeds') && row.verdict.status === 'exceeds' && !_report_report_js__1.Z(row) && why.length === 0)]
 }
 function failures(deployment, gate) {
  const {status} = deployment.verdict
