@@ -161,8 +161,7 @@ function suite({ runs, names }: Recording, counts: Counts): void {
       if (run.argv.length === 1 && run.argv[0]!.includes('/')) {
         const ours = await runCli(temporaryFolder(), [...run.argv, '--offline'])
         // 9.1 item 12: a positional model is taken, and this one is in the catalogue.
-        if (ours.code !== 0 || !ours.stdout.includes(`Model: ${run.argv[0]}\n`))
-          wrong.push(`${run.id}: ${ours.stderr}`)
+        if (ours.code !== 0 || !ours.stdout.includes(`Model: ${run.argv[0]}\n`)) wrong.push(`${run.id}: ${ours.stderr}`)
         continue
       }
       const ours = await repeat(run)
